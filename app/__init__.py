@@ -1,0 +1,1 @@
+"""Rata: annual poverty-reduction action plans as data, pulled by machine every quarter."""

@@ -1,0 +1,305 @@
+"""One error shape for every failure (RFC 9457), in Indonesian first and English second.
+
+An error is a class with a status, a code and its two texts; the place that finds something wrong
+raises it and knows no HTTP. Each error of a field is of a declared `Kind`, so that codes never
+change by accident and `/problems/{code}` can document all of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+
+Language = Literal["id", "en"]
+
+
+class Text(NamedTuple):
+    """The same sentence in both languages; `{name}` takes the error's values."""
+
+    id: str
+    en: str
+
+    def render(self, language: Language, values: dict[str, Any]) -> str:
+        template = self.id if language == "id" else self.en
+        return template.format_map(_Shown(values))
+
+
+class _Shown(dict[str, Any]):
+    """Values as a sentence shows them; a value that is missing shows as a dash, never as a failure."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+class Kind:
+    """One way in which a field, a parameter, a header or a cell can be wrong."""
+
+    known: ClassVar[dict[str, "Kind"]] = {}
+
+    def __init__(self, code: str, id: str, en: str) -> None:
+        if code in Kind.known:
+            raise ValueError(f"error kind {code} is declared twice")
+        self.code, self.text = code, Text(id, en)
+        Kind.known[code] = self
+
+    def __repr__(self) -> str:
+        return f"Kind({self.code})"
+
+
+class Cell(NamedTuple):
+    """Where in a workbook: sheet name, row from 1, column letter."""
+
+    sheet: str
+    row: int
+    column: str
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one place of the input, with the value seen and what is allowed.
+
+    Exactly one of `pointer` (JSON Pointer into the body), `parameter` (query or path), `header` and
+    `cell` says where. `values` fill the kind's text; `value`, `allowed` and `nearest` are available
+    to it too.
+    """
+
+    kind: Kind
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+    cell: Cell | None = None
+    value: Any = None
+    allowed: Any = None
+    nearest: Sequence[str] = ()
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def shown(self, language: Language) -> "ErrorShape":
+        values = {"value": self.value, "allowed": _listed(self.allowed), "nearest": _listed(self.nearest)}
+        return ErrorShape(
+            pointer=self.pointer,
+            parameter=self.parameter,
+            header=self.header,
+            cell=CellShape(**self.cell._asdict()) if self.cell else None,
+            code=self.kind.code,
+            message=self.kind.text.render(language, values | self.values),
+            value=_bounded(self.value),
+            allowed=self.allowed,
+            nearest=list(self.nearest) or None,
+        )
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(v) for v in value)
+    return value
+
+
+def _bounded(value: Any) -> Any:
+    """A value as the answer repeats it: never a whole document, never what JSON cannot carry."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    text = str(value)
+    return text if len(text) <= 200 else text[:197] + "…"
+
+
+class CellShape(BaseModel):
+    """A cell of a workbook."""
+
+    sheet: str
+    row: int = Field(description="Row number as the spreadsheet shows it, from 1.")
+    column: str = Field(description="Column letter.")
+
+
+class ErrorShape(BaseModel):
+    """One place of the input that is wrong."""
+
+    pointer: str | None = Field(default=None, description="JSON Pointer into the request body.")
+    parameter: str | None = Field(default=None, description="Name of the query or path parameter.")
+    header: str | None = Field(default=None, description="Name of the request header.")
+    cell: CellShape | None = None
+    code: str = Field(description="Stable code of this kind of error.")
+    message: str = Field(description="The sentence for a person, in the language asked for.")
+    value: Any = Field(default=None, description="The value that was seen.")
+    allowed: Any = Field(default=None, description="What is allowed instead.")
+    nearest: list[str] | None = Field(default=None, description="Nearest allowed values, best first.")
+
+
+class ProblemShape(BaseModel):
+    """Why a request failed (RFC 9457)."""
+
+    type: str = Field(description="Address that documents the code.")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable code; never translated.")
+    instance: str = Field(description="Path of the request.")
+    request_id: str | None = Field(default=None, description="Quote it when you ask for help.")
+    errors: list[ErrorShape] | None = Field(default=None, description="Each place that is wrong.")
+
+
+class Problem(Exception):
+    """A failure that the caller can read. Subclasses give `status`, `code`, `title` and `detail`."""
+
+    known: ClassVar[dict[str, type["Problem"]]] = {}
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[Text]
+    detail: ClassVar[Text]
+
+    def __init_subclass__(cls) -> None:
+        if cls.code in Problem.known:
+            raise ValueError(f"problem {cls.code} is declared twice")
+        Problem.known[cls.code] = cls
+
+    def __init__(
+        self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: Any
+    ) -> None:
+        self.errors = tuple(errors)
+        self.headers = headers or {}
+        self.values = values
+        super().__init__(self.code, values)
+
+    def __str__(self) -> str:
+        return self.detail.render("en", self.values)
+
+    def shown(self, language: Language, *, base: str, instance: str, request_id: str | None) -> ProblemShape:
+        return ProblemShape(
+            type=f"{base}/problems/{self.code}",
+            title=self.title.render(language, self.values),
+            status=self.status,
+            detail=self.detail.render(language, self.values),
+            code=self.code,
+            instance=instance,
+            request_id=request_id,
+            errors=[e.shown(language) for e in self.errors] or None,
+        )
+
+
+class BadRequest(Problem):
+    status = 400
+    code = "bad_request"
+    title = Text("Permintaan keliru", "Bad request")
+    detail = Text("Permintaan tidak dapat dibaca.", "The request cannot be read.")
+
+
+class UnknownParameter(Problem):
+    status = 400
+    code = "unknown_parameter"
+    title = Text("Parameter tidak dikenal", "Unknown parameter")
+    detail = Text(
+        "Alamat ini tidak mengenal parameter {names}.", "This address knows no parameter {names}."
+    )
+
+
+class Unauthenticated(Problem):
+    status = 401
+    code = "unauthenticated"
+    title = Text("Perlu token", "Token required")
+    detail = Text(
+        "Kirim token yang berlaku: Authorization: Bearer rata_…",
+        "Send a valid token: Authorization: Bearer rata_…",
+    )
+
+
+class Forbidden(Problem):
+    status = 403
+    code = "forbidden"
+    title = Text("Tidak berwenang", "Not allowed")
+    detail = Text(
+        "Untuk {verb} diperlukan peran {roles} di wilayah {region} dan cakupan token {scope}.",
+        "To {verb}, the role {roles} in region {region} and the token scope {scope} are needed.",
+    )
+
+
+class NotFound(Problem):
+    status = 404
+    code = "not_found"
+    title = Text("Tidak ditemukan", "Not found")
+    detail = Text("Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing you can see at this address.")
+
+
+class MethodNotAllowed(Problem):
+    status = 405
+    code = "method_not_allowed"
+    title = Text("Metode tidak tersedia", "Method not allowed")
+    detail = Text("Alamat ini hanya mengenal {allowed}.", "This address knows only {allowed}.")
+
+
+class NotAcceptable(Problem):
+    status = 406
+    code = "not_acceptable"
+    title = Text("Format tidak tersedia", "Not acceptable")
+    detail = Text("Alamat ini hanya dapat menjawab {allowed}.", "This address can only answer {allowed}.")
+
+
+class Conflict(Problem):
+    status = 409
+    code = "conflict"
+    title = Text("Bertentangan", "Conflict")
+    detail = Text(
+        "Data bertentangan dengan yang sudah ada.", "The data conflicts with what is there already."
+    )
+
+
+class PreconditionFailed(Problem):
+    status = 412
+    code = "precondition_failed"
+    title = Text("Versi sudah berubah", "The version has changed")
+    detail = Text(
+        "Yang Anda ubah bukan lagi versi {sent}; yang berlaku versi {current}. Ambil ulang, gabungkan, kirim lagi.",
+        "What you change is no longer version {sent}; version {current} is in force. Fetch, merge, send again.",
+    )
+
+
+class TooLarge(Problem):
+    status = 413
+    code = "too_large"
+    title = Text("Terlalu besar", "Too large")
+    detail = Text("Isi permintaan paling banyak {allowed}.", "A request body has at most {allowed}.")
+
+
+class UnsupportedMedia(Problem):
+    status = 415
+    code = "unsupported_media_type"
+    title = Text("Jenis isi tidak didukung", "Unsupported media type")
+    detail = Text("Kirim isi sebagai {allowed}.", "Send the body as {allowed}.")
+
+
+class Invalid(Problem):
+    status = 422
+    code = "invalid"
+    title = Text("Isi tidak sah", "Invalid input")
+    detail = Text(
+        "Ada yang harus diperbaiki; lihat errors. Tidak ada yang disimpan.",
+        "Something must be mended; see errors. Nothing was stored.",
+    )
+
+
+class PreconditionRequired(Problem):
+    status = 428
+    code = "precondition_required"
+    title = Text("Perlu If-Match", "If-Match required")
+    detail = Text(
+        "Yang Anda ubah sudah ada. Kirim If-Match dengan ETag yang Anda baca, atau * untuk menimpa.",
+        "What you change exists. Send If-Match with the ETag that you read, or * to overwrite.",
+    )
+
+
+class ServerError(Problem):
+    status = 500
+    code = "server_error"
+    title = Text("Kesalahan server", "Server error")
+    detail = Text(
+        "Kesalahan di pihak kami. Sebutkan request_id saat melapor.",
+        "The fault is ours. Quote the request_id when you report it.",
+    )
+
+
+class Busy(Problem):
+    status = 503
+    code = "busy"
+    title = Text("Sedang sibuk", "Busy")
+    detail = Text("Coba lagi sesaat lagi.", "Try again in a moment.")
