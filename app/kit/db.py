@@ -1,0 +1,209 @@
+"""The two engines, and the only place (with `json_sql`) that names one of them.
+
+SQLite is the embedded default, PostgreSQL the production engine. Everything above works on either:
+text compares byte by byte on both, integers hold any amount of rupiah, enums are checked text,
+instants are aware UTC, and a writer never finds out at commit that it lost.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlmodel import Session, SQLModel
+
+from app.kit.problems import Busy, Conflict, Problem
+
+WRITE = "rata_write"
+BUSY_SECONDS = 30
+
+#: PostgreSQL states in which the same request may succeed a moment later.
+_TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "57P03"}
+
+
+class Table(SQLModel):
+    """Base of every table. Relationships stay inside an area; across areas there are keys."""
+
+    metadata: ClassVar[sa.MetaData] = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def table_of(model: type[SQLModel]) -> sa.Table:
+    """The Core table of a model; statements are written against it."""
+    table: sa.Table = model.__table__  # type: ignore[attr-defined]  # SQLModel adds it without typing it
+    return table
+
+
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def text_type(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Text that compares byte by byte on both engines, so that a keyset page is the same page."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+@event.listens_for(sa.Column, "before_parent_attach")
+def _house_types(column: sa.Column[Any], parent: Any) -> None:
+    """Columns get the house's types here, once, instead of in every field's declaration."""
+    if not isinstance(parent, sa.Table) or parent.metadata is not Table.metadata:
+        return
+    kind = column.type
+    if isinstance(kind, sa.Enum) and isinstance(kind.enum_class, type) and issubclass(kind.enum_class, Enum):
+        column.type = sa.Enum(
+            kind.enum_class,
+            native_enum=False,
+            create_constraint=False,
+            validate_strings=True,
+            length=40,
+            values_callable=lambda members: [member.value for member in members],
+        )
+    elif isinstance(kind, sa.String) or (
+        isinstance(kind, sa.types.TypeDecorator) and isinstance(kind.impl, sa.String)
+    ):
+        length = kind.length if isinstance(kind, sa.String) else getattr(kind.impl, "length", None)
+        column.type = text_type(length)
+    elif isinstance(kind, sa.Integer):
+        column.type = BigInt
+
+
+class Database:
+    """One database: sessions that read, sessions that write, and what can be said of its state."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, echo: bool = False) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(
+            self.url, pool_size, echo
+        )
+        self._writes = self.engine.execution_options(**{WRITE: True})
+        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip.
+        self._reads = (
+            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
+
+    def read_session(self) -> Session:
+        return Session(self._reads, autoflush=False, expire_on_commit=False)
+
+    def write_session(self) -> Session:
+        """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
+        return Session(self._writes, expire_on_commit=False)
+
+    @contextmanager
+    def writing(self, *, dry_run: bool = False) -> Iterator[Session]:
+        """One transaction for work outside a request: the command line, loading, tests."""
+        with self.write_session() as session:
+            try:
+                yield session
+                session.flush()
+            except BaseException:
+                session.rollback()
+                raise
+            finish(session, dry_run=dry_run)
+
+    def schema_state(self) -> tuple[str | None, str | None]:
+        """(revision of the database, newest revision of the migrations)."""
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        return current, ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+
+    def ping(self) -> None:
+        with self.engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def finish(session: Session, *, dry_run: bool) -> None:
+    """End the one transaction of a unit of work: kept, or in a trial undone."""
+    if dry_run:
+        session.rollback()
+    else:
+        session.commit()
+
+
+def alembic_config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.attributes["url"] = url
+    return config
+
+
+def problem_of(error: DBAPIError) -> Problem | None:
+    """What a database's refusal means to the caller; None when it is our fault."""
+    state = getattr(error.orig, "sqlstate", None)
+    if isinstance(error, IntegrityError):
+        return Conflict()
+    if state in _TRANSIENT_STATES or error.connection_invalidated or "database is locked" in str(error.orig):
+        return Busy(headers={"Retry-After": "1"})
+    return None
+
+
+def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
+    return sa.create_engine(
+        url,
+        echo=echo,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        connect_args={"options": "-c timezone=UTC", "prepare_threshold": 3},
+    )
+
+
+def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
+    engine = sa.create_engine(url, echo=echo, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    turn = threading.Lock()
+
+    @event.listens_for(engine, "connect")
+    def _connect(dbapi: Any, record: Any) -> None:
+        # The driver's own BEGIN is deferred: two readers that both go on to write then fail with
+        # "database is locked". Ours is below.
+        dbapi.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+            f"busy_timeout={BUSY_SECONDS * 1000}",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get(WRITE):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # Waiting in line here is ten times kinder to the slowest writer than SQLite's own polling.
+        if not turn.acquire(timeout=BUSY_SECONDS):
+            raise Busy(headers={"Retry-After": "1"})
+        connection.info["turn"] = True
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except BaseException:
+            connection.info.pop("turn")
+            turn.release()
+            raise
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(dbapi: Any, record: Any) -> None:
+        if record.info.pop("turn", False):
+            turn.release()
+
+    return engine

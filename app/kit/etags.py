@@ -1,0 +1,89 @@
+"""Strong entity tags and the conditions that requests put on them (RFC 9110, section 13).
+
+A tag of something that can be changed begins with its row version: `"7-1f0c3a9b2d"`. The part behind
+the dash covers the whole reply, rights of the caller included, so a 304 is never wrong. `If-Match`
+compares the version alone: a progress report that arrives meanwhile does not make an edit stale, and
+a list's item can be changed with the `version` it shows, `If-Match: "7"`.
+"""
+
+import hashlib
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kit.problems import BadRequest, FieldError, Kind, PreconditionFailed, PreconditionRequired
+
+malformed_tag = Kind(
+    "malformed_etag", id="{value} bukan ETag; gunakan {allowed}", en="{value} is not an ETag; use {allowed}"
+)
+
+_TAG = re.compile(r'^(?:W/)?"([^"]*)"$')
+
+
+def tag_of(*parts: object, version: int | None = None) -> str:
+    """A strong tag over everything that decides the reply's bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else str(part).encode())
+        digest.update(b"\0")
+    short = digest.hexdigest()[:16]
+    return f'"{version}-{short}"' if version is not None else f'"{short}"'
+
+
+def is_unchanged(request: Request, tag: str) -> bool:
+    """Whether `If-None-Match` names this tag, so that the answer is 304."""
+    sent = request.headers.get("if-none-match")
+    if sent is None:
+        return False
+    # A compressing proxy may weaken a tag; for a read the weak comparison is the right one.
+    return sent.strip() == "*" or any(one.strip().removeprefix("W/") == tag for one in sent.split(","))
+
+
+def unchanged(tag: str) -> Response:
+    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
+
+
+def check_conditions(request: Request, current: int | None) -> None:
+    """Hold a write to `If-Match` and `If-None-Match`, given the version in force (None: not there).
+
+    412 when the version sent is another, or `If-None-Match: *` meets something; 428 when something
+    exists and no condition was sent.
+    """
+    none_match = request.headers.get("if-none-match")
+    if none_match is not None:
+        if none_match.strip() != "*":
+            raise _malformed("If-None-Match", none_match, "*")
+        if current is not None:
+            raise PreconditionFailed(sent="–", current=current)
+    match = request.headers.get("if-match")
+    if match is None:
+        if current is not None and none_match is None:
+            raise PreconditionRequired()
+        return
+    versions = {_version(one) for one in match.split(",")} if match.strip() != "*" else None
+    if current is None or (versions is not None and current not in versions):
+        raise PreconditionFailed(sent=match, current="–" if current is None else current)
+
+
+def check_list_condition(request: Request, tag: str, *, exists: bool) -> None:
+    """Hold a write of many to `If-Match`: the list's own tag, or `*`; 428 when some of them exist."""
+    match = request.headers.get("if-match")
+    if match is None:
+        if exists:
+            raise PreconditionRequired()
+        return
+    if match.strip() != "*" and tag not in [one.strip() for one in match.split(",")]:
+        raise PreconditionFailed(sent=match, current=tag)
+
+
+def _version(tag: str) -> int | None:
+    found = _TAG.match(tag.strip())
+    if not found:
+        raise _malformed("If-Match", tag, '"7", *')
+    head = found[1].partition("-")[0]
+    return int(head) if head.isdecimal() and len(head) < 19 else None
+
+
+def _malformed(header: str, value: str, allowed: str) -> BadRequest:
+    return BadRequest(errors=[FieldError(malformed_tag, header=header, value=value, allowed=allowed)])

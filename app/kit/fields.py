@@ -1,0 +1,94 @@
+"""The types of fields: each with its unit, its bounds and its words for the OpenAPI document."""
+
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+
+class Shape(BaseModel):
+    """Base of what goes over the wire. A field that is not declared is refused, never dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _clean(text: str) -> str:
+    """Composed Unicode without control characters: what both databases store and give back unchanged."""
+    text = unicodedata.normalize("NFC", text)
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
+            raise PydanticCustomError(
+                "control_character", "contains the control character {shown}", {"shown": repr(character)}
+            )
+    return text
+
+
+def _number(value: Any) -> Any:
+    """No number is ever a string or a boolean."""
+    if isinstance(value, (str, bool)):
+        raise PydanticCustomError("not_a_number", "must be a JSON number")
+    return value
+
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_clean)]
+_Int = Annotated[int, BeforeValidator(_number)]
+_Float = Annotated[float, BeforeValidator(_number)]
+
+Line = Annotated[_Text, Field(min_length=1, max_length=500)]
+"""One line of text, 1 to 500 characters."""
+
+Prose = Annotated[_Text, Field(max_length=10_000)]
+"""Text of several sentences, at most 10,000 characters."""
+
+Key = Annotated[_Text, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Key that a list's items are matched by: letters, digits, dot, dash, underscore; at most 40."""
+
+Tag = Annotated[_Text, Field(min_length=1, max_length=60)]
+
+Link = Annotated[_Text, Field(max_length=2_000, pattern=r"^https?://[^\s]+$")]
+
+Rupiah = Annotated[_Int, Field(ge=0, le=9_007_199_254_740_991, description="Whole rupiah.")]
+"""Whole rupiah; at most 2**53 - 1, which every JSON reader keeps exactly."""
+
+Count = Annotated[_Int, Field(ge=0, le=1_000_000_000)]
+
+Quantity = Annotated[
+    _Float, Field(ge=0, le=1e12, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4))
+]
+"""A measured amount in the unit of its output, at most four decimals."""
+
+Percent = Annotated[
+    _Float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2))
+]
+"""0 to 100, at most two decimals."""
+
+Month = Annotated[_Int, Field(ge=1, le=12)]
+Decile = Annotated[_Int, Field(ge=1, le=10, description="DTSEN decile: 1 the poorest, 10 the best off.")]
+Year = Annotated[_Int, Field(ge=2015, le=2100)]
+Version = Annotated[int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')]
+Instant = AwareDatetime
+
+REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
+RegionCode = Annotated[
+    str,
+    Field(
+        pattern=REGION_PATTERN,
+        max_length=13,
+        description="Kemendagri code: province `73`, regency `73.22`, district `73.22.01`, village `73.22.01.2001`; `0` is the nation.",
+    ),
+]
+
+AgencyCode = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$",
+        max_length=40,
+        description="Official 22-character code (`1.06.0.00.0.00.08.0000`) or, for a partner, a short one (`BAZNAS`).",
+    ),
+]
+
+FundingSourceCode = Annotated[
+    str,
+    Field(pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$", max_length=40, description="Code of a funding source (`APBD`, `2.02.01.05`)."),
+]

@@ -1,0 +1,113 @@
+"""`Idempotency-Key` on POST: the same key and body get the stored reply, kept with the write itself."""
+
+import hashlib
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field, Session
+from starlette.responses import Response
+
+from app.kit.db import Table, table_of
+from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
+
+KEPT = timedelta(hours=24)
+
+malformed_key = Kind(
+    "malformed_idempotency_key", id="1 sampai 200 karakter ASCII yang dapat dicetak", en="1 to 200 printable ASCII characters"
+)
+
+
+class KeyReused(Problem):
+    status = 422
+    code = "idempotency_key_reused"
+    title = Text("Kunci dipakai ulang", "Key used again")
+    detail = Text(
+        "Idempotency-Key ini sudah dipakai untuk permintaan lain. Pakai kunci baru.",
+        "This Idempotency-Key was used for another request. Use a new key.",
+    )
+
+
+class StillRunning(Problem):
+    status = 409
+    code = "idempotency_running"
+    title = Text("Masih berjalan", "Still running")
+    detail = Text(
+        "Permintaan dengan Idempotency-Key ini masih berjalan. Coba lagi sesaat lagi.",
+        "A request with this Idempotency-Key is still running. Try again in a moment.",
+    )
+
+
+class StoredReply(Table, table=True):
+    """The reply to a POST, stored in the transaction of its write."""
+
+    __tablename__ = "stored_reply"
+
+    principal: str = Field(primary_key=True, max_length=80)
+    key: str = Field(primary_key=True, max_length=200)
+    request_hash: str = Field(max_length=64)
+    status: int
+    headers: dict[str, Any] = Field(sa_type=sa.JSON)
+    body: bytes
+    at: datetime = Field(index=True)
+
+
+class Replay(Exception):
+    """Carries a stored reply out of the request that need not run again."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+
+
+_running: set[tuple[str, str]] = set()
+_guard = threading.Lock()
+
+
+class Attempt:
+    """One POST with a key: looked up before it runs, stored with its write, released at its end."""
+
+    def __init__(self, principal: str, key: str, *, method: str, path: str, query: str, body: bytes) -> None:
+        if not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
+            raise BadRequest(errors=[FieldError(malformed_key, header="Idempotency-Key", value=key)])
+        self.principal, self.key = principal, key
+        self.request_hash = hashlib.sha256(f"{method} {path}?{query}\n".encode() + body).hexdigest()
+        self._held = False
+
+    def begin(self, session: Session, now: datetime) -> None:
+        """Raise `Replay` where it ran already, `StillRunning` where it runs now."""
+        with _guard:
+            if (self.principal, self.key) in _running:
+                raise StillRunning(headers={"Retry-After": "1"})
+            _running.add((self.principal, self.key))
+            self._held = True
+        stored = session.get(StoredReply, (self.principal, self.key))
+        if stored is None or stored.at < now - KEPT:
+            return
+        if stored.request_hash != self.request_hash:
+            raise KeyReused()
+        raise Replay(
+            Response(stored.body, stored.status, {**stored.headers, "Idempotency-Replayed": "true"})
+        )
+
+    def store(self, session: Session, response: Response, now: datetime) -> None:
+        """Keep the reply in the write's own transaction; one that raced us to it makes ours fail whole."""
+        table = table_of(StoredReply)
+        session.execute(sa.delete(table).where(table.c.at < now - KEPT))
+        kept = {
+            name: value
+            for name, value in response.headers.items()
+            if name in ("content-type", "content-language", "etag", "location")
+        }
+        session.add(
+            StoredReply(
+                principal=self.principal, key=self.key, request_hash=self.request_hash,
+                status=response.status_code, headers=kept, body=bytes(response.body), at=now,
+            )
+        )
+        session.flush()
+
+    def end(self) -> None:
+        if self._held:
+            with _guard:
+                _running.discard((self.principal, self.key))

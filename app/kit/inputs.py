@@ -1,0 +1,142 @@
+"""What validation found, said as our own field errors: stable codes, both languages, the nearest value."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from rapidfuzz import fuzz, process, utils
+
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem
+
+unknown_parameter = Kind(
+    "unknown_parameter", id="parameter {parameter} tidak dikenal; yang ada: {allowed}",
+    en="unknown parameter {parameter}; there are: {allowed}",
+)
+repeated_parameter = Kind(
+    "repeated_parameter", id="parameter {parameter} hanya boleh sekali", en="parameter {parameter} may be given only once"
+)
+unknown_value = Kind(
+    "unknown_value", id="{value} tidak dikenal; yang ada: {allowed}", en="{value} is not known; there are: {allowed}"
+)
+unknown_reference = Kind(
+    "unknown_reference", id="{value} tidak ada dalam {source}; terdekat: {nearest}",
+    en="{value} is not in {source}; nearest: {nearest}",
+)
+duplicate_key = Kind(
+    "duplicate_key", id="{value} muncul lebih dari sekali", en="{value} occurs more than once"
+)
+
+_BY_TYPE: dict[str, Kind] = {}
+
+
+def _kind(code: str, types: str, *, id: str, en: str) -> Kind:
+    kind = Kind(code, id=id, en=en)
+    _BY_TYPE.update(dict.fromkeys(types.split(), kind))
+    return kind
+
+
+_kind("missing", "missing", id="wajib diisi", en="is required")
+_kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
+_kind("malformed_json", "json_invalid json_type", id="bukan JSON yang sah: {error}", en="is not valid JSON: {error}")
+_kind(
+    "wrong_type",
+    "string_type dict_type list_type model_type model_attributes_type bool_type bool_parsing tuple_type "
+    "none_required string_unicode bytes_type",
+    id="jenis nilai keliru: {message}", en="has the wrong type: {message}",
+)
+_kind(
+    "not_a_number",
+    "not_a_number int_type int_parsing int_from_float float_type float_parsing finite_number int_parsing_size",
+    id="harus bilangan JSON: {message}", en="must be a JSON number: {message}",
+)
+_kind(
+    "out_of_range", "greater_than_equal less_than_equal greater_than less_than multiple_of",
+    id="di luar batas: {message}", en="is out of range: {message}",
+)
+_kind(
+    "wrong_length", "string_too_short string_too_long too_short too_long",
+    id="panjangnya tidak sesuai: {message}", en="has the wrong length: {message}",
+)
+_kind("wrong_pattern", "string_pattern_mismatch", id="tidak sesuai pola {allowed}", en="does not match the pattern {allowed}")
+_kind("not_allowed", "enum literal_error", id="harus salah satu dari {allowed}", en="must be one of {allowed}")
+_kind(
+    "malformed_date",
+    "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact datetime_type "
+    "datetime_parsing datetime_from_date_parsing timezone_aware datetime_object_invalid",
+    id="bukan tanggal yang sah (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
+    en="is not a valid date (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
+)
+_kind(
+    "control_character", "control_character",
+    id="memuat karakter kendali {shown}", en="contains the control character {shown}",
+)
+other = Kind("invalid_value", id="tidak sah: {message}", en="is not valid: {message}")
+
+
+class RuleBroken(ValueError):
+    """A rule over several fields, raised inside a shape's validator; carries its own kind and place."""
+
+    def __init__(self, kind: Kind, *, at: str = "", **values: Any) -> None:
+        super().__init__(kind.code)
+        self.kind, self.at, self.values = kind, at, values
+
+
+def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> list[str]:
+    """The candidates most like `value`, best first."""
+    found = process.extract(
+        value, list(candidates), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=cutoff
+    )
+    return [name for name, _, _ in found]
+
+
+def pointer_of(parts: Sequence[Any]) -> str:
+    """JSON Pointer (RFC 6901) of a path."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def problem_from(errors: Sequence[Any], *, prefix: Sequence[Any] = ()) -> Problem:
+    """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body."""
+    places = {str(error["loc"][0]) for error in errors if error["loc"]}
+    if "path" in places:
+        return NotFound()
+    found = [_field_error(error, prefix) for error in errors]
+    if "query" in places or "header" in places or any(e["type"] == "json_invalid" for e in errors):
+        return BadRequest(errors=found)
+    return Invalid(errors=found)
+
+
+def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[FieldError]:
+    """The errors of a body that was validated by hand, their pointers below `prefix`."""
+    return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in error.errors(include_url=False)]
+
+
+def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
+    place, path = (error["loc"][0], error["loc"][1:]) if error["loc"] else ("body", ())
+    context = dict(error.get("ctx") or {})
+    value = None if error["type"] in ("missing", "json_invalid") else error.get("input")
+    if isinstance(value, (dict, list)):
+        value = None
+    raised = context.pop("error", None)
+    where: dict[str, Any]
+    if place == "body":
+        # A JSON syntax error has its position where a path would be.
+        where = {"pointer": pointer_of([*prefix, *path]) if error["type"] != "json_invalid" else ""}
+    else:
+        where = {"header" if place == "header" else "parameter": ".".join(str(p) for p in path)}
+    if isinstance(raised, RuleBroken):
+        if "pointer" in where:
+            where["pointer"] += raised.at
+        return FieldError(
+            raised.kind, value=raised.values.get("value", value), allowed=raised.values.get("allowed"),
+            values=raised.values, **where,
+        )
+    kind = _BY_TYPE.get(error["type"], other)
+    allowed: Any = context.get("pattern")
+    if "expected" in context:
+        allowed = re.findall(r"'([^']*)'", str(context["expected"])) or context["expected"]
+    near = nearest(value, allowed) if isinstance(allowed, list) and isinstance(value, str) else ()
+    return FieldError(
+        kind, value=value, allowed=allowed, nearest=near,
+        values={"message": error["msg"], "error": raised or "", **context}, **where,
+    )

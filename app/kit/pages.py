@@ -1,0 +1,121 @@
+"""Keyset pages: one query model, one cursor, one way to cut and to go on.
+
+A cursor is opaque and bound to the address, the filters and the sort that made it; with any other it
+is a 400, never an empty page. Sort keys are allow-listed, never null, and always end in the key.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+from starlette.requests import Request
+
+from app.kit.json_sql import json_texts, to_json
+from app.kit.problems import BadRequest, FieldError, Kind
+
+Item = TypeVar("Item")
+
+foreign_cursor = Kind(
+    "foreign_cursor",
+    id="kursor ini bukan dari daftar, saringan dan urutan ini; mulai lagi tanpa after",
+    en="this cursor is not of this list, these filters and this sort; start again without after",
+)
+
+
+class PageQuery(BaseModel):
+    """What every list takes."""
+
+    limit: int = Field(default=100, ge=1, le=500, description="Items on a page, at most 500.")
+    after: str | None = Field(default=None, max_length=2000, description="Cursor: `next` of the page before.")
+    count: Literal["exact"] | None = Field(
+        default=None, description="`exact` adds the number of all items that match; it costs a count."
+    )
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: str | None = Field(description="Cursor of the next page (send it as `after`); null on the last page.")
+    count: int | None = Field(default=None, description="Number of all items that match, where asked for.")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list as its area declares it: the rows, what may be sorted by, and what ends every sort."""
+
+    query: Select[Any]
+    """SELECT of the item's fields, by the names of its shape."""
+    sorts: Mapping[str, ColumnElement[Any]]
+    """Sort key → a column of `query` that is never null, under the same name in the item."""
+    key: Mapping[str, ColumnElement[Any]]
+    """The key's fields: unique in the list."""
+
+
+def read_page(session: Session, request: Request, listing: Listing, query: PageQuery, *, sort: str) -> bytes:
+    """The page as JSON bytes that the database built; `next` is null on the last one."""
+    name, descending = sort.removeprefix("-"), sort.startswith("-")
+    ordered: dict[str, ColumnElement[Any]] = {name: listing.sorts[name], **listing.key}
+    columns = list(ordered.values())
+    seal = _seal(request, sort)
+    statement = listing.query
+    if query.after is not None:
+        last = [sa.literal(value, column.type) for value, column in
+                zip(_opened(query.after, seal, len(columns)), columns, strict=True)]
+        left, right = sa.tuple_(*columns), sa.tuple_(*last)
+        statement = statement.where(left < right if descending else left > right)
+    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(query.limit + 1)
+    rows = session.execute(json_texts(statement, *ordered)).all()
+    shown = rows[: query.limit]
+    following = _sealed(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
+    tail = f'],"next":{to_json(following)}'
+    if query.count == "exact":
+        total = session.scalar(sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery()))
+        tail += f',"count":{total}'
+    return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
+
+
+def next_link(request: Request, body: bytes) -> str | None:
+    """The `Link` header of a page, read back from its own `next`."""
+    tail = body[body.rindex(b'],"next":') + 9 :]
+    if tail.startswith(b"null"):
+        return None
+    cursor = tail[1 : tail.index(b'"', 1)].decode()
+    return f'<{request.url.include_query_params(after=cursor)}>; rel="next"'
+
+
+def _seal(request: Request, sort: str) -> str:
+    """What a cursor is bound to: the address, every filter, the sort."""
+    filters = sorted(
+        (name, value)
+        for name, value in request.query_params.multi_items()
+        if name not in ("after", "limit", "count", "sort")
+    )
+    return to_json([request.url.path, filters, sort])
+
+
+def _digest(values: Sequence[Any], seal: str) -> str:
+    return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
+
+
+def _sealed(values: Sequence[Any], seal: str) -> str:
+    return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
+
+
+def _opened(cursor: str, seal: str, width: int) -> list[Any]:
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        digest, *values = json.loads(raw)
+        if len(values) == width and digest == _digest(values, seal):
+            return list(values)
+    except (binascii.Error, ValueError, TypeError):
+        pass  # said below, in one way for every kind of broken cursor
+    raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])

@@ -1,0 +1,85 @@
+"""Periods: quarters are stored, semesters and years derived (domain, section 5)."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from pydantic import Field
+
+from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
+
+QUARTER_PATTERN = r"^20[0-9]{2}-Q[1-4]$"
+PERIOD_PATTERN = r"^20[0-9]{2}(-(Q[1-4]|S[1-2]))?$"
+
+Quarter = Annotated[str, Field(pattern=QUARTER_PATTERN, max_length=7, description="Quarter, such as `2026-Q2`.")]
+PeriodText = Annotated[
+    str,
+    Field(pattern=PERIOD_PATTERN, max_length=7, description="Quarter `2026-Q2`, semester `2026-S1` or year `2026`."),
+]
+
+_PERIOD = re.compile(PERIOD_PATTERN)
+_LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
+_FIRST_QUARTER = {"": 1, "S1": 1, "S2": 3, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
+
+malformed_period = Kind(
+    "malformed_period",
+    id="{value} bukan periode; gunakan {allowed}",
+    en="{value} is not a period; use {allowed}",
+)
+
+
+@dataclass(frozen=True)
+class Period:
+    """A quarter, a semester or a year of one plan year."""
+
+    year: int
+    part: str  # "", "S1", "S2", "Q1" … "Q4"
+
+    @classmethod
+    def parse(cls, text: str) -> "Period":
+        """Read `2026`, `2026-S1` or `2026-Q2`; ValueError for anything else."""
+        if not _PERIOD.match(text):
+            raise ValueError(text)
+        year, _, part = text.partition("-")
+        return cls(int(year), part)
+
+    def __str__(self) -> str:
+        return f"{self.year}-{self.part}" if self.part else str(self.year)
+
+    @property
+    def last_quarter(self) -> str:
+        """The quarter up to whose end this period counts; figures are cumulative within the year."""
+        return f"{self.year}-Q{_LAST_QUARTER[self.part]}"
+
+    @property
+    def quarters(self) -> tuple[str, ...]:
+        first, last = _FIRST_QUARTER[self.part], _LAST_QUARTER[self.part]
+        return tuple(f"{self.year}-Q{n}" for n in range(first, last + 1))
+
+    @property
+    def last_day(self) -> date:
+        month = _LAST_QUARTER[self.part] * 3
+        return date(self.year, month, 31 if month in (3, 12) else 30)
+
+
+class UnknownPeriod(Problem):
+    status = 404
+    code = "unknown_period"
+    title = Text("Periode tidak dikenal", "Unknown period")
+    detail = Text(
+        "{period} bukan triwulan dari tahun rencana {year}; gunakan {year}-Q1 sampai {year}-Q4.",
+        "{period} is not a quarter of the plan year {year}; use {year}-Q1 to {year}-Q4.",
+    )
+
+
+def period_in(text: str, *, parameter: str = "period") -> Period:
+    """Read a query's period, or say which ones there are."""
+    try:
+        return Period.parse(text)
+    except ValueError:
+        raise BadRequest(
+            errors=[
+                FieldError(malformed_period, parameter=parameter, value=text, allowed=["2026-Q2", "2026-S1", "2026"])
+            ]
+        ) from None

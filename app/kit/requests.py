@@ -1,0 +1,305 @@
+"""One request: its route, its unit of work, its answers.
+
+`HouseRoute` is where the rules that hold for every operation live, so that none can be forgotten:
+unknown parameters, trial runs, the one transaction that is committed before the response leaves, and
+stored replies. What happens outside a route (request id, log line) is pure ASGI middleware.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import anyio.to_thread
+import structlog
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.db import Database, finish, problem_of
+from app.kit.etags import is_unchanged, tag_of, unchanged
+from app.kit.idempotency import Attempt, Replay
+from app.kit.inputs import nearest, problem_from, repeated_parameter, unknown_parameter, unknown_value
+from app.kit.json_sql import to_json
+from app.kit.pages import next_link
+from app.kit.problems import (
+    BadRequest, FieldError, Language, MethodNotAllowed, NotFound, Problem, ServerError, TooLarge, UnknownParameter,
+)
+
+log = structlog.get_logger("rata")
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_VARY = "Authorization, Accept-Language"
+
+
+class Unit:
+    """A request's unit of work: at most one reading and one writing session, ended by the route."""
+
+    def __init__(self, request: Request) -> None:
+        self.database: Database = request.app.state.database
+        self.request = request
+        self.now = datetime.now(UTC)
+        self.is_write = request.method in WRITES
+        self.dry_run = self.is_write and _flag(request, "dry_run")
+        self.attempt: Attempt | None = None
+        self._read: Session | None = None
+        self._write: Session | None = None
+
+    @property
+    def reading(self) -> Session:
+        if self._read is None:
+            self._read = self.database.read_session()
+        return self._read
+
+    @property
+    def session(self) -> Session:
+        """The session of the work itself. On a write it begins at its first statement, in the thread
+        of the endpoint: a thread that waits for its turn must not hold one that others need."""
+        if not self.is_write:
+            return self.reading
+        if self._write is None:
+            self._write = self.database.write_session()
+        return self._write
+
+    def keep(self, response: Response) -> None:
+        if self._write is None:
+            return
+        if self.attempt and not self.dry_run:
+            self.attempt.store(self._write, response, self.now)
+        finish(self._write, dry_run=self.dry_run)
+
+    def close(self) -> None:
+        for session in (self._write, self._read):
+            if session is not None:
+                session.close()
+        if self.attempt:
+            self.attempt.end()
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false")
+    if value not in ("true", "false"):
+        raise BadRequest(
+            errors=[FieldError(unknown_value, parameter=name, value=value, allowed=["true", "false"])]
+        )
+    return value == "true"
+
+
+class HouseRoute(APIRoute):
+    """A route under the house rules."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+        known: dict[str, bool] = {}
+
+        async def handle(request: Request) -> Response:
+            if not known:
+                known.update(_parameters(self))
+            _refuse_unknown(request, known)
+            unit = request.state.unit = Unit(request)
+            if unit.is_write and "idempotency-key" in request.headers:
+                await request.body()  # kept by Starlette; the key covers it, forms included
+            try:
+                response = await inner(request)
+                if unit.is_write:
+                    # A limiter of its own: a commit never waits for the threads that wait for it.
+                    await anyio.to_thread.run_sync(unit.keep, response, limiter=anyio.CapacityLimiter(1))
+            except Replay as replay:
+                response = replay.response
+            finally:
+                unit.close()
+            return response
+
+        return handle
+
+
+def _parameters(route: APIRoute) -> dict[str, bool]:
+    """Query parameters that a route knows → whether it may be given several times."""
+    known = {"dry_run": False} if route.methods & WRITES else {}
+    for field in get_flat_params(route.dependant):
+        if field.field_info.in_.value == "query":  # type: ignore[attr-defined]  # every parameter has it
+            known[field.alias] = "list[" in str(field.field_info.annotation)
+    return known
+
+
+def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
+    sent = [name for name, _ in request.query_params.multi_items()]
+    unknown = [name for name in dict.fromkeys(sent) if name not in known]
+    if unknown:
+        raise UnknownParameter(
+            names=", ".join(unknown),
+            errors=[
+                FieldError(
+                    unknown_parameter, parameter=name, allowed=sorted(known), nearest=nearest(name, known),
+                    values={"parameter": name},
+                )
+                for name in unknown
+            ],
+        )
+    repeated = sorted({name for name in sent if sent.count(name) > 1 and not known[name]})
+    if repeated:
+        raise BadRequest(
+            errors=[FieldError(repeated_parameter, parameter=name, values={"parameter": name}) for name in repeated]
+        )
+
+
+def house_router(**options: Any) -> APIRouter:
+    return APIRouter(route_class=HouseRoute, **options)
+
+
+# Answers
+
+
+def answer(
+    request: Request,
+    body: bytes,
+    *,
+    status: int = 200,
+    version: int | None = None,
+    tag: str | None = None,
+    location: str | None = None,
+) -> Response:
+    """JSON as it is, with its entity tag; 304 where the caller has it already."""
+    tag = tag or tag_of(body, version=version)
+    if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
+        return unchanged(tag)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": _VARY}
+    if location:
+        headers["Location"] = location
+    return Response(body, status, headers, media_type="application/json")
+
+
+def answer_page(request: Request, body: bytes, *, tag: str | None = None) -> Response:
+    response = answer(request, body, tag=tag)
+    if response.status_code == 200 and (link := next_link(request, body)):
+        response.headers["Link"] = link
+    return response
+
+
+def with_fields(body: str, **fields: Any) -> bytes:
+    """A JSON object from the database with fields appended that only the request knows (`allowed`)."""
+    return f"{body[:-1]},{to_json(fields)[1:]}".encode()
+
+
+# Languages and problems
+
+
+def language_of(request: Request) -> Language:
+    """Indonesian unless English is preferred in `Accept-Language`."""
+    best: tuple[float, Language] = (0.0, "id")
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, parameters = part.strip().partition(";")
+        primary = tag.split("-")[0].lower()
+        weight = re.search(r"q=([0-9.]+)", parameters)
+        try:
+            quality = float(weight[1]) if weight else 1.0
+        except ValueError:
+            continue
+        if primary in ("id", "en") and quality > best[0]:
+            best = (quality, "id" if primary == "id" else "en")
+    return best[1]
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    language = language_of(request)
+    shape = problem.shown(
+        language,
+        base=str(request.base_url).rstrip("/"),
+        instance=request.url.path,
+        request_id=request.scope.get("request_id"),
+    )
+    return Response(
+        shape.model_dump_json(exclude_none=True),
+        problem.status,
+        {"Content-Language": language, "Cache-Control": "no-store", "Vary": _VARY, **problem.headers},
+        media_type="application/problem+json",
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Every failure of the application leaves in the one shape."""
+
+    @app.exception_handler(Problem)
+    def _problem(request: Request, error: Problem) -> Response:
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(request, problem_from(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 404:
+            return problem_response(request, NotFound())
+        if error.status_code == 405:
+            return problem_response(
+                request, MethodNotAllowed(headers=headers, allowed=headers.get("Allow") or headers.get("allow"))
+            )
+        if error.status_code == 413:
+            return problem_response(request, TooLarge(allowed=_size(request.app.state.settings.max_body_bytes)))
+        return problem_response(request, BadRequest(headers=headers))
+
+    @app.exception_handler(DBAPIError)
+    def _database(request: Request, error: DBAPIError) -> Response:
+        problem = problem_of(error)
+        if problem is None:
+            log.exception("database_error", request_id=request.scope.get("request_id"), exc_info=error)
+            problem = ServerError()
+        return problem_response(request, problem)
+
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> Response:
+        return problem_response(request, ServerError())
+
+
+def _size(count: int) -> str:
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"
+
+
+# Around every request
+
+
+class RequestLog:
+    """Gives each request an id, answers with it, and writes one log line when it ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+        request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
+        scope["request_id"] = request_id
+        started, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        failure: BaseException | None = None
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            # The path alone: query strings carry free text that does not belong into logs.
+            log.info(
+                "request", method=scope["method"], path=scope["path"], status=status,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1), request_id=request_id,
+                **({"exc_info": failure} if failure else {}),
+            )
