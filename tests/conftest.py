@@ -1,0 +1,118 @@
+"""What every test stands on: a database of either engine, an application over it, callers with roles."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.commands import create_token
+from app.access.models import Role, TokenScope
+from app.access.rules import Grant
+from app.kit.db import Database
+from app.kit.journal import Author
+from app.main import create_app
+from app.settings import Settings
+from tests.database import ENGINES, OneTransaction, prepare, rolled_back, sqlite_url
+
+ConnectAs = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = prepare(sqlite_url(tmp_path_factory.mktemp("sqlite"), "template"))
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    from tests.postgres import worker_database
+
+    with worker_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[Database]:
+    database = prepare(postgres_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=ENGINES)
+def template(request: pytest.FixtureRequest) -> Database:
+    """The committed database of one engine; tests that commit copy it first."""
+    found: Database = request.getfixturevalue(f"{request.param}_template")
+    return found
+
+
+@pytest.fixture
+def database(template: Database) -> Iterator[OneTransaction]:
+    with rolled_back(template) as database:
+        yield database
+
+
+@pytest.fixture
+def app(database: OneTransaction) -> FastAPI:
+    return create_app(Settings(_env_file=None, database_url="sqlite://"), database)
+
+
+def token_for(
+    database: Database,
+    *roles: tuple[str, str] | tuple[str, str, str],
+    scopes: tuple[TokenScope, ...] = tuple(TokenScope),
+    networks: tuple[str, ...] = (),
+    days: int = 1,
+) -> str:
+    """A token with the given (role, region[, agency]) memberships; without any, a stranger's."""
+    now = datetime.now(UTC)
+    name = "-".join(["-".join(role) for role in roles] or ["stranger"]) + f"-{now.timestamp()}"
+    grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
+    with database.writing() as session:
+        return create_token(
+            session, Author("test", now), name=name[-80:], principal=name[-80:], grants=grants, scopes=scopes,
+            expires_at=now + timedelta(days=days), networks=networks,
+        )
+
+
+@pytest.fixture
+def connect(app: FastAPI, database: OneTransaction) -> Iterator[ConnectAs]:
+    """`connect(("secretariat", "63.02"))`: a client with a token of these memberships."""
+    opened: list[TestClient] = []
+
+    def connect_as(*roles: Any, **options: Any) -> TestClient:
+        secret = token_for(database, *roles, **options)
+        client = TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=True)
+        opened.append(client)
+        return client
+
+    yield connect_as
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def secretariat(connect: ConnectAs) -> TestClient:
+    """The secretariat of Kotabaru (63.02)."""
+    return connect(("secretariat", "63.02"))
+
+
+@pytest.fixture
+def stranger(connect: ConnectAs) -> TestClient:
+    """A valid token without any membership."""
+    return connect()
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return Path(__file__).parents[1]

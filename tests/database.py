@@ -1,0 +1,66 @@
+"""Databases for tests: one migrated template per engine, one rolled-back transaction per test."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlmodel import Session
+
+from app.kit.db import WRITE, Database, alembic_config
+from tests.reference import load_small_reference
+
+ENGINES = tuple(os.environ.get("RATA_TEST_ENGINES", "sqlite,postgres").split(","))
+
+
+def prepare(url: str) -> Database:
+    """A database migrated to the newest revision, with the small reference data of the tests."""
+    command.upgrade(alembic_config(url), "head")
+    database = Database(url)
+    with database.writing() as session:
+        load_small_reference(session)
+    return database
+
+
+def sqlite_url(folder: Path, name: str) -> str:
+    return f"sqlite:///{folder / name}.db"
+
+
+class OneTransaction(Database):
+    """A database all of whose sessions work inside one transaction, which the test rolls back.
+
+    Each request has its own session all the same, so nothing that one request loaded hides a lazy
+    load of the next.
+    """
+
+    def __init__(self, connection: Connection, base: Database) -> None:
+        self.url, self.is_sqlite, self.engine = base.url, base.is_sqlite, base.engine
+        self.connection = connection
+        self.statements: list[str] = []
+
+    def _session(self) -> Session:
+        return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+
+    read_session = write_session = _session
+
+
+@contextmanager
+def rolled_back(base: Database) -> Iterator[OneTransaction]:
+    """A test's database: everything it does is undone at its end."""
+    with base.engine.connect().execution_options(**{WRITE: True}) as connection:
+        transaction = connection.begin()
+        database = OneTransaction(connection, base)
+
+        def note(conn: Connection, cursor: object, statement: str, *rest: object) -> None:
+            if not statement.startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+                database.statements.append(statement)
+
+        event.listen(connection, "before_cursor_execute", note)
+        try:
+            yield database
+        finally:
+            event.remove(connection, "before_cursor_execute", note)
+            transaction.rollback()
