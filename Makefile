@@ -39,9 +39,9 @@ $(STAMP): pyproject.toml requirements/test.txt requirements/base.in
 	@test -d $(VENV) || "$(PYTHON)" -m venv $(VENV) >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear --without-pip $(VENV)
 	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
 		else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
-		echo "Installing into $(VENV) …"; \
-		$$pip install --quiet --require-hashes --only-binary :all: -r requirements/test.txt; \
-		$$pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+		echo "Installing into $(VENV), under a minute the first time …"; \
+		$$pip install -qq --require-hashes --only-binary :all: -r requirements/test.txt; \
+		$$pip install -qq --no-deps --no-build-isolation --no-index --editable .
 	@touch $(STAMP)
 
 .PHONY: demo

@@ -72,10 +72,10 @@ def postgres_server(**settings: str) -> Iterator[str]:
         assert supervisor.stdin is not None
         assert supervisor.stdout is not None
         try:
-            url = supervisor.stdout.readline().strip()
-            if not url:
-                raise PostgresUnavailable("PostgreSQL did not start; the lines above say why")
-            yield url
+            answer = supervisor.stdout.readline()
+            if not answer.startswith("postgresql+psycopg://"):
+                raise PostgresUnavailable((answer + supervisor.stdout.read()).strip())
+            yield answer.strip()
         finally:
             supervisor.stdin.close()
             supervisor.wait()
@@ -86,6 +86,7 @@ def create_database(admin_url: str, name: str, template: str | None = None) -> s
 
     Text in an empty one sorts by code point, as on SQLite, whatever the server prefers.
     """
+    source: sql.Composable
     if template is None:
         source = sql.SQL("template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'")
     else:
@@ -338,7 +339,8 @@ def _supervise(settings: Mapping[str, str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with _running(settings) as (url, server):
-        print(url, flush=True)  # noqa: T201
+        sys.stdout.write(f"{url}\n")
+        sys.stdout.flush()
         while server.poll() is None:
             readable, _, _ = select.select([sys.stdin], [], [], 0.5)
             if readable and not sys.stdin.readline():
@@ -349,4 +351,5 @@ if __name__ == "__main__":
     try:
         _supervise(dict(argument.split("=", 1) for argument in sys.argv[1:]))
     except PostgresUnavailable as unavailable:
-        sys.exit(str(unavailable))
+        sys.stdout.write(f"{unavailable}\n")
+        sys.exit(1)
