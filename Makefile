@@ -59,7 +59,7 @@ test-sqlite: install ## the suite on SQLite only
 
 .PHONY: test-postgres
 test-postgres: install ## the suite on PostgreSQL only
-	@RATA_TEST_ENGINES=postgresql $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: lint
 lint: install ## style, layout, types, import direction

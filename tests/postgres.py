@@ -23,14 +23,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 import psycopg
 from psycopg import sql
 
+if TYPE_CHECKING:
+    import pytest
+
+ADDRESS = "RATA_TEST_POSTGRES_URL"
 OLDEST_VERSION = 15
 START_SECONDS = 60
 
@@ -55,7 +60,7 @@ def postgres_server(**settings: str) -> Iterator[str]:
     `settings` are server settings that go before the throw-away ones: a benchmark that wants to know what a commit
     costs passes `fsync="on", synchronous_commit="on"`. They do not apply to a server named from outside.
     """
-    if given := os.environ.get("RATA_TEST_POSTGRES_URL"):
+    if given := os.environ.get(ADDRESS):
         yield _with_driver(given)
         return
 
@@ -120,6 +125,34 @@ def ensure_template(admin_url: str, name: str, build: Callable[[str], None]) -> 
                 drop_database(admin_url, name)
                 raise
     return _database_url(admin_url, name)
+
+
+@contextlib.contextmanager
+def worker_database() -> Iterator[str]:
+    """An empty database of this process's own, on the shared server if there is one; yields its address."""
+    with postgres_server() as admin_url:
+        name = f"rata_test_{uuid.uuid4().hex}"
+        try:
+            yield create_database(admin_url, name)
+        finally:
+            drop_database(admin_url, name)
+
+
+def share_with_workers(config: "pytest.Config") -> None:
+    """Called from `pytest_configure`: under xdist one server serves all workers, which inherit its address.
+
+    Without xdist nothing happens, and a run that never asks for PostgreSQL never waits for it.
+    """
+    is_controller = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
+    if not is_controller or "postgres" not in os.environ.get("RATA_TEST_ENGINES", "postgres"):
+        return
+    shared = contextlib.ExitStack()
+    config.add_cleanup(shared.close)
+    address = shared.enter_context(postgres_server())
+    before = os.environ.get(ADDRESS)
+    os.environ[ADDRESS] = address
+    if before is None:
+        shared.callback(os.environ.pop, ADDRESS, None)
 
 
 def _administrator(admin_url: str) -> psycopg.Connection[tuple[object, ...]]:
