@@ -21,7 +21,7 @@ malformed_tag = Kind(
 _TAG = re.compile(r'^(?:W/)?"([^"]*)"$')
 
 
-def tag_of(*parts: object, version: int | None = None) -> str:
+def tag_of(*parts: object, version: int | str | None = None) -> str:
     """A strong tag over everything that decides the reply's bytes."""
     digest = hashlib.sha256()
     for part in parts:
@@ -66,22 +66,27 @@ def check_conditions(request: Request, current: int | None) -> None:
         raise PreconditionFailed(sent=match, current="–" if current is None else current)
 
 
-def check_list_condition(request: Request, tag: str, *, exists: bool) -> None:
-    """Hold a write of many to `If-Match`: the list's own tag, or `*`; 428 when some of them exist."""
+def check_list_condition(request: Request, state: str, *, exists: bool) -> None:
+    """Hold a write of many to `If-Match`: a tag of the list in this state, or `*`; 428 when some exist."""
     match = request.headers.get("if-match")
     if match is None:
         if exists:
             raise PreconditionRequired()
         return
-    if match.strip() != "*" and tag not in [one.strip() for one in match.split(",")]:
-        raise PreconditionFailed(sent=match, current=tag)
+    if match.strip() != "*" and state not in [_head(one) for one in match.split(",")]:
+        raise PreconditionFailed(sent=match, current=state)
 
 
-def _version(tag: str) -> int | None:
+def _head(tag: str) -> str:
+    """The part of a tag before its dash: the version of a row, the state of a list."""
     found = _TAG.match(tag.strip())
     if not found:
         raise _malformed("If-Match", tag, '"7", *')
-    head = found[1].partition("-")[0]
+    return found[1].partition("-")[0]
+
+
+def _version(tag: str) -> int | None:
+    head = _head(tag)
     return int(head) if head.isdecimal() and len(head) < 19 else None
 
 

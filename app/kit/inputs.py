@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process, utils
 
+from app.kit.fields import Key
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem
 
 unknown_parameter = Kind(
@@ -27,6 +28,8 @@ duplicate_key = Kind(
     "duplicate_key", id="{value} muncul lebih dari sekali", en="{value} occurs more than once"
 )
 
+Model = TypeVar("Model", bound=BaseModel)
+_KEY: TypeAdapter[str] = TypeAdapter(Key)
 _BY_TYPE: dict[str, Kind] = {}
 
 
@@ -109,6 +112,23 @@ def problem_from(errors: Sequence[Any], *, prefix: Sequence[Any] = ()) -> Proble
 def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[FieldError]:
     """The errors of a body that was validated by hand, their pointers below `prefix`."""
     return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in error.errors(include_url=False)]
+
+
+def validated(shape: type[Model], content: Any) -> Model:
+    """A body that was put together here (a patched one), as its shape; Invalid names what is wrong."""
+    try:
+        return shape.model_validate(content)
+    except ValidationError as error:
+        raise Invalid(errors=body_errors(error)) from None
+
+
+def checked_key(key: str) -> str:
+    """A key that is about to be created; Invalid where no such key can be."""
+    try:
+        return str(_KEY.validate_python(key))
+    except ValidationError as error:
+        found = _field_error({**error.errors(include_url=False)[0], "loc": ("path", "key")}, ())
+        raise Invalid(errors=[found]) from None
 
 
 def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:

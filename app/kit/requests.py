@@ -18,6 +18,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
@@ -182,6 +183,15 @@ def answer_page(request: Request, body: bytes, *, tag: str | None = None) -> Res
     if response.status_code == 200 and (link := next_link(request, body)):
         response.headers["Link"] = link
     return response
+
+
+def no_content() -> Response:
+    return Response(status_code=204)
+
+
+def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Declares that a PUT may also create: 201 with the address of what it made."""
+    return {201: {"model": shape, "description": "Created.", "headers": {"Location": {"schema": {"type": "string"}}}}}
 
 
 def with_fields(body: str, **fields: Any) -> bytes:

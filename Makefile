@@ -1,0 +1,97 @@
+# `make help` lists what there is. Everything runs from .venv, which `install` builds from the hashed lock.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := uv==0.13.9
+
+# how many tests at a time, and more words for pytest: make test ARGS="-k progress"
+WORKERS ?= 2
+ARGS ?=
+
+# Settings of pip that a person may have for their own work and that would put packages elsewhere or refuse ours.
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_USER = 0
+export PIP_REQUIRE_VIRTUALENV = 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_HASHES PIP_CONSTRAINT PIP_NO_BINARY PIP_BREAK_SYSTEM_PACKAGES
+unexport PYTHONHOME PYTHONPATH
+
+.PHONY: help
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## everything needed, into .venv (again: nothing to do)
+
+$(STAMP): pyproject.toml requirements/test.txt requirements/base.in
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and there is no python3 on the PATH." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name another: make install PYTHON=/path/to/python" >&2; exit 1; }
+	@# a virtual environment that was moved, or whose Python has gone, is built anew
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || rm -rf $(VENV)
+	@# Debian may lack ensurepip: then the pip beside Python installs into the environment from outside
+	@test -d $(VENV) || "$(PYTHON)" -m venv $(VENV) >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear --without-pip $(VENV)
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+		else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; \
+		echo "Installing into $(VENV), under a minute the first time …"; \
+		$$pip install -qq --require-hashes --only-binary :all: -r requirements/test.txt; \
+		$$pip install -qq --no-deps --no-build-isolation --no-index --editable .
+	@touch $(STAMP)
+
+.PHONY: demo
+demo: install ## serve a real regency's plan on this machine, ready to try
+	@$(BIN)/rata demo
+
+# The suite decides by RATA_TEST_ENGINES what it runs on; unset means both engines.
+.PHONY: test
+test: install ## the whole suite, on SQLite and on PostgreSQL
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: test-sqlite
+test-sqlite: install ## the suite on SQLite only
+	@RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: test-postgres
+test-postgres: install ## the suite on PostgreSQL only
+	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: lint
+lint: install ## style, layout, types, import direction
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy app
+	@$(BIN)/lint-imports
+
+.PHONY: format
+format: install ## mend style and layout
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+.PHONY: openapi
+openapi: install ## write the contract that the service publishes
+	@$(BIN)/rata openapi --write
+
+.PHONY: bench
+bench: install ## measure the hot calls beside their limits: make bench ARGS="--help"
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+# No index, no address: the lock must install from whatever index a machine is set up with.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+.PHONY: lock
+lock: install ## pin anew what requirements/*.in ask for: make lock ARGS=--upgrade
+	@$(BIN)/python -m pip install --quiet $(UV)
+	@$(COMPILE) $(ARGS) --output-file requirements/base.txt requirements/base.in
+	@$(COMPILE) $(ARGS) --constraint requirements/base.txt --output-file requirements/test.txt requirements/test.in
+
+.PHONY: clean
+clean: ## remove what was installed and cached; data in var/ stays
+	@rm -rf $(VENV) dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

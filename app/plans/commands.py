@@ -1,0 +1,296 @@
+"""Writing plans and actions: many lines are written by as many statements as one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import records, to_json, upsert
+from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.plans.models import PARTS, ActionFields, ActionIn, ActionRow, Part, PlanIn, PlanRow, PriorityLocationRow
+from app.plans.queries import StoredAction, actions, plan_of, plans, stored_actions
+from app.plans.references import check_locations, check_references, check_region, edition_in_force
+from app.plans.rules import plan_key
+from app.reference.rules import folded
+
+CheckVersion = Callable[[int | None], None]
+"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
+
+
+not_your_agency = Kind(
+    "not_your_agency", id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
+    en="you cannot write lines of {value}; the role {roles} is needed",
+)
+
+
+class PartInUse(Problem):
+    status = 409
+    code = "part_in_use"
+    title = Text("Masih dipakai laporan", "Still reported on")
+    detail = Text(
+        "{part} {keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
+        "{part} {keys} has progress reported on it; correct the reports first.",
+    )
+
+
+class PlanInUse(Problem):
+    status = 409
+    code = "plan_in_use"
+    title = Text("Rencana masih berisi", "The plan is not empty")
+    detail = Text("Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.", "The plan still has {count} actions; delete them first.")
+
+
+def plan_chain(code: str) -> str:
+    """Chain of the journal in which a plan and all that hangs on it is written."""
+    return f"plan:{code}"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An action as somebody wants it, and where in the request it stands."""
+
+    code: str
+    content: ActionIn
+    pointer: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one draft."""
+
+    code: str
+    status: Literal["created", "updated", "unchanged", "refused"]
+    version: int | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+# Plans
+
+
+def put_plan(session: Session, author: Author, actor: Actor, code: str, content: PlanIn, check: CheckVersion) -> bool:
+    """Create or replace a plan; True when it was created. NotFound where its key or region is none."""
+    key = plan_key(code)
+    if key is None or not actor.sees(key[0]):
+        raise NotFound()
+    region, year = key
+    check_region(session, region)
+    actor.require("write_plan", region)
+    chain = hold(session, plan_chain(code))
+    row = session.execute(sa.select(plans).where(plans.c.code == code)).one_or_none()
+    check(row.version if row else None)
+    places = [
+        (f"/priority_locations/{n}/region_code", location.region_code)
+        for n, location in enumerate(content.priority_locations)
+    ]
+    if errors := check_locations(session, region, places):
+        raise Invalid(errors=errors)
+    edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
+    after = {**content.model_dump(mode="json"), "nomenclature_edition": edition}
+    before = stored_plan(session, row) if row else None
+    if before == after:
+        return False
+    scalars = {name: value for name, value in after.items() if name != "priority_locations"}
+    version = row.version + 1 if row else 1
+    written = upsert(
+        session,
+        table_of(PlanRow),
+        [{"code": code, "region_code": region, "year": year, "state": "draft", "version": version,
+          "updated_at": author.at.isoformat(), **scalars}],
+        key=["code"],
+        versioned=True,
+        returning=["id"],
+    )
+    if not written:
+        raise PreconditionFailed(sent=version - 1, current="–")
+    _replace_priority_locations(session, written[0].id, after["priority_locations"])
+    entry = Entry("plan.created" if row is None else "plan.changed", region, f"plans/{code}", version, before, after)
+    record(session, chain, author, [entry])
+    return row is None
+
+
+def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
+    """A plan's content as `PlanIn` has it."""
+    table = table_of(PriorityLocationRow)
+    found = session.execute(sa.select(table).where(table.c.plan_id == row.id).order_by(table.c.position)).mappings()
+    locations = [{k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found]
+    return {
+        name: locations if name == "priority_locations" else row._mapping[name] for name in PlanIn.model_fields
+    }
+
+
+def _replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
+    table = table_of(PriorityLocationRow)
+    session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
+    upsert(session, table, [{**location, "plan_id": plan_id, "position": n} for n, location in enumerate(locations)])
+
+
+def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
+    """Delete an empty plan. Conflict while it has actions."""
+    plan = plan_of(session, actor, code)
+    actor.require("write_plan", plan.region_code)
+    chain = hold(session, plan_chain(code))
+    plan = plan_of(session, actor, code)
+    check(plan.version)
+    count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
+    if count:
+        raise PlanInUse(count=count)
+    before = stored_plan(session, plan)
+    session.execute(sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id))
+    session.execute(sa.delete(plans).where(plans.c.id == plan.id))
+    record(session, chain, author, [Entry("plan.deleted", plan.region_code, f"plans/{code}", plan.version + 1, before, None)])
+
+
+# Actions
+
+
+def put_actions(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    drafts: Sequence[Draft],
+    *,
+    check: Callable[[dict[str, StoredAction]], None],
+    each: bool = False,
+    reason: str | None = None,
+) -> list[Outcome]:
+    """Create or replace the actions of `drafts`; what is as it was stays untouched.
+
+    All or nothing: any error refuses all (Invalid, Forbidden). With `each`, a draft with errors is
+    refused and the others are written. `check` sees what exists of them before anything is written.
+    """
+    chain = hold(session, plan_chain(plan.code))
+    stored = stored_actions(session, plan, [draft.code for draft in drafts])
+    check(stored)
+    wanted, errors = check_references(session, plan, drafts)
+    for draft in drafts:
+        agencies = {draft.content.lead_agency} | (
+            {stored[draft.code].content["lead_agency"]} if draft.code in stored else set()
+        )
+        for agency in sorted(agencies):
+            try:
+                actor.require("write_actions", plan.region_code, agency)
+            except Forbidden as refused:
+                if not each:
+                    raise
+                errors.setdefault(draft.code, []).append(
+                    FieldError(not_your_agency, pointer=f"{draft.pointer}/lead_agency", value=agency, values=refused.values)
+                )
+    if errors and not each:
+        raise Invalid(errors=[error for found in errors.values() for error in found])
+    changed = [
+        code for code, content in wanted.items()
+        if code not in errors and (code not in stored or stored[code].content != content)
+    ]
+    versions = _write(session, author, plan, {code: wanted[code] for code in changed}, stored)
+    record(session, chain, author, [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed])
+    return [_outcome(draft.code, stored, versions, errors) for draft in drafts]
+
+
+def _outcome(
+    code: str, stored: dict[str, StoredAction], versions: dict[str, int], errors: dict[str, list[FieldError]]
+) -> Outcome:
+    if code in errors:
+        return Outcome(code, "refused", errors=tuple(errors[code]))
+    if code not in versions:
+        return Outcome(code, "unchanged", stored[code].version)
+    return Outcome(code, "updated" if code in stored else "created", versions[code])
+
+
+def _entry(
+    plan: sa.Row[Any], code: str, version: int, stored: StoredAction | None, after: dict[str, Any] | None, reason: str | None
+) -> Entry:
+    verb = "created" if stored is None else "deleted" if after is None else "changed"
+    before = stored.content if stored else None
+    return Entry(f"action.{verb}", plan.region_code, f"plans/{plan.code}/actions/{code}", version, before, after, reason)
+
+
+def _write(
+    session: Session, author: Author, plan: sa.Row[Any], contents: dict[str, dict[str, Any]], stored: dict[str, StoredAction]
+) -> dict[str, int]:
+    """Write whole actions and give their new versions, by code."""
+    if not contents:
+        return {}
+    fixed = {"plan_id": plan.id, "region_code": plan.region_code, "year": plan.year, "updated_at": author.at.isoformat()}
+    rows = [
+        {
+            **{name: content[name] for name in ActionFields.model_fields},
+            **fixed,
+            "code": code,
+            "search": folded(" ".join(filter(None, (content[n] for n in ("title", "subactivity", "activity", "program"))))),
+            "version": stored[code].version + 1 if code in stored else 1,
+        }
+        for code, content in contents.items()
+    ]
+    written = upsert(
+        session, table_of(ActionRow), rows, key=["plan_id", "code"], versioned=True, returning=["id", "code", "version"]
+    )
+    if len(written) != len(rows):
+        raise PreconditionFailed(sent="–", current="–")
+    ids = {row.code: row.id for row in written}
+    for part in PARTS:
+        _write_part(session, plan, part, ids, contents, stored)
+    return {row.code: row.version for row in written}
+
+
+def _write_part(
+    session: Session, plan: sa.Row[Any], part: Part, ids: dict[str, int], contents: dict[str, dict[str, Any]],
+    stored: dict[str, StoredAction],
+) -> None:
+    """Make one list of many actions what it shall be; items are matched by key, so that what was
+    reported on an item that stays survives."""
+    gone, rows = [], []
+    extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
+    for code, content in contents.items():
+        items = content[part.name]
+        old = stored[code].content[part.name] if code in stored else []
+        if items == old:
+            continue
+        keys = {_key(part, item) for item in items}
+        gone += [{"action_id": ids[code], part.key: _key(part, item)} for item in old if _key(part, item) not in keys]
+        rows += [
+            {**(item if part.shape else {part.key: item}), **extra, "action_id": ids[code], "position": n}
+            for n, item in enumerate(items)
+        ]
+    if gone:
+        delete_parts(session, part, gone)
+    upsert(session, part.table, rows, key=["action_id", part.key])
+
+
+def _key(part: Part, item: Any) -> str:
+    return str(item[part.key] if part.shape else item)
+
+
+def delete_parts(session: Session, part: Part, gone: Sequence[dict[str, Any]]) -> None:
+    """Delete items by (action, key); PartInUse where progress was reported on one of them."""
+    source = records(session, {name: part.table.c[name].type for name in ("action_id", part.key)})
+    statement = sa.delete(part.table).where(
+        sa.tuple_(part.table.c.action_id, part.table.c[part.key]).in_(sa.select(source.c.action_id, source.c[part.key]))
+    )
+    try:
+        session.connection().execute(statement, {"records": to_json(list(gone))})
+    except IntegrityError as error:
+        raise PartInUse(part=part.name, keys=", ".join(str(item[part.key]) for item in gone)) from error
+
+
+def delete_action(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, check: CheckVersion
+) -> None:
+    """Delete an action. NotFound: there is none; Conflict: progress was reported on it."""
+    chain = hold(session, plan_chain(plan.code))
+    stored = stored_actions(session, plan, [code]).get(code)
+    if stored is None:
+        raise NotFound()
+    actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
+    check(stored.version)
+    try:
+        session.execute(sa.delete(actions).where(actions.c.id == stored.id))
+    except IntegrityError as error:
+        raise PartInUse(part="actions", keys=code) from error
+    record(session, chain, author, [_entry(plan, code, stored.version + 1, stored, None, None)])

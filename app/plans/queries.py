@@ -1,0 +1,212 @@
+"""Reading plans and actions; every SELECT starts from what the actor may see."""
+
+import json
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
+from app.kit.json_sql import fields_of, json_rows, json_texts, json_values
+from app.kit.pages import Listing, PageQuery
+from app.kit.problems import NotFound
+from app.plans.models import (
+    PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
+    PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
+)
+from app.reference.models import RegionRow
+from app.reference.rules import folded
+
+plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
+_priorities = table_of(PriorityLocationRow)
+
+
+class PlanQuery(PageQuery):
+    """Which plans."""
+
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    year: int | None = Field(default=None, ge=2015, le=2100)
+    state: PlanState | None = None
+    sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
+
+
+class ActionQuery(PageQuery):
+    """Which actions of a plan, in which order."""
+
+    strategy: Strategy | None = None
+    lead_agency: AgencyCode | None = None
+    supporting_agency: AgencyCode | None = None
+    location: RegionCode | None = Field(default=None, description="Works in this region or anywhere below it.")
+    funding_source: FundingSourceCode | None = None
+    subactivity_code: str | None = Field(
+        default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
+    )
+    tag: Tag | None = None
+    q: str | None = Field(default=None, max_length=200, description="Words, all of which occur in title or names.")
+    reported: Annotated[
+        str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
+    ] = None
+    sort: Literal[
+        "code", "-code", "title", "-title", "strategy", "-strategy", "lead_agency", "-lead_agency", "allocation",
+        "-allocation", "spent", "-spent",
+    ] = "code"
+
+
+def visible_plans(actor: Actor) -> Select[Any]:
+    """The plans an actor sees: where every SELECT of this area begins."""
+    return sa.select(plans).where(visible(actor, plans.c.region_code))
+
+
+def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
+    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible."""
+    row = session.execute(visible_plans(actor).where(plans.c.code == code)).one_or_none()
+    if row is None:
+        raise NotFound()
+    return row
+
+
+@cache
+def _plan_columns() -> list[ColumnElement[Any]]:
+    priorities = (
+        sa.select(*fields_of(PriorityLocation, _priorities))
+        .where(_priorities.c.plan_id == plans.c.id)
+        .order_by(_priorities.c.position)
+        .correlate(plans)
+    )
+    of_plan = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
+    money = sa.func.coalesce(sa.func.sum(actions.c.allocation), 0)
+    return fields_of(
+        PlanOut,
+        plans,
+        plan=plans.c.code,
+        region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
+        priority_locations=json_rows(priorities, name="priorities"),
+        action_count=of_plan.scalar_subquery(),
+        allocation=sa.cast(
+            sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(), sa.BigInteger
+        ),
+    )
+
+
+def plan_json(session: Session, actor: Actor, code: str) -> tuple[str, sa.Row[Any]]:
+    """A plan as JSON text, and its row; NotFound when not visible."""
+    row = plan_of(session, actor, code)
+    query = sa.select(*_plan_columns()).where(plans.c.id == row.id)
+    return str(session.execute(json_texts(query)).scalar_one()), row
+
+
+def list_plans(actor: Actor, query: PlanQuery) -> Listing:
+    found = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code))
+    if query.region is not None:
+        found = found.where(within(plans.c.region_code, query.region))
+    if query.year is not None:
+        found = found.where(plans.c.year == query.year)
+    if query.state is not None:
+        found = found.where(plans.c.state == query.state)
+    sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
+    return Listing(found, sorts, {"plan": plans.c.code})
+
+
+@cache
+def action_columns() -> list[ColumnElement[Any]]:
+    """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
+    percent = sa.case((actions.c.allocation > 0, sa.func.round(actions.c.spent * 100.0 / actions.c.allocation, 2)))
+    return fields_of(
+        ActionOut,
+        actions,
+        plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
+        absorption_percent=percent,
+        **{part.name: _part_json(part) for part in PARTS},
+    )
+
+
+def _part_json(part: Part) -> ColumnElement[Any]:
+    columns = [part.table.c[part.key]] if part.shape is None else fields_of(part.shape, part.table)
+    query = (
+        sa.select(*columns)
+        .where(part.table.c.action_id == actions.c.id)
+        .order_by(part.table.c.position)
+        .correlate(actions)
+    )
+    make = json_values if part.shape is None else json_rows
+    return make(query, name=part.name)
+
+
+def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
+    """Actions of a plan that the actor was found to see."""
+    found = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    for condition in _conditions(plan, query):
+        found = found.where(condition)
+    sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
+    return Listing(found, sorts, {"code": actions.c.code})
+
+
+ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
+
+
+def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if query.strategy is not None:
+        found.append(actions.c.strategy == query.strategy)
+    if query.lead_agency is not None:
+        found.append(actions.c.lead_agency == query.lead_agency)
+    if query.supporting_agency is not None:
+        table = table_of(SupportingAgencyRow)
+        found.append(_has(table, table.c.agency_code == query.supporting_agency))
+    if query.location is not None:
+        table = table_of(LocationRow)
+        found.append(_has(table, within(table.c.region_code, query.location)))
+    if query.funding_source is not None:
+        table = table_of(BudgetLineRow)
+        found.append(_has(table, table.c.funding_source == query.funding_source))
+    if query.subactivity_code is not None:
+        code = query.subactivity_code.rstrip(".")
+        found.append(within(actions.c.subactivity_code, code))
+    if query.tag is not None:
+        table = table_of(TagRow)
+        found.append(_has(table, table.c.tag == query.tag))
+    if query.reported is not None:
+        found.append(actions.c.progress_period == query.reported)
+    for word in folded(query.q or "").split():
+        found.append(actions.c.search.contains(word, autoescape=True))
+    return found
+
+
+def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
+
+
+def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
+    """An action of a visible plan as JSON text; NotFound when there is none of that key."""
+    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id, actions.c.code == code)
+    text = session.execute(json_texts(query)).scalar_one_or_none()
+    if text is None:
+        raise NotFound()
+    return str(text)
+
+
+class StoredAction:
+    """An action as it stands, for comparing, patching and journaling."""
+
+    __slots__ = ("content", "id", "version")
+
+    def __init__(self, id: int, content: dict[str, Any]) -> None:
+        self.id = id
+        self.version: int = content["version"]
+        self.content = {name: content[name] for name in ActionIn.model_fields}
+
+
+def stored_actions(session: Session, plan: sa.Row[Any], codes: list[str] | None = None) -> dict[str, StoredAction]:
+    """The actions of those codes (all: None), by code, in two statements whatever their number."""
+    chosen = actions.c.plan_id == plan.id
+    if codes is not None:
+        chosen = sa.and_(chosen, actions.c.code.in_(codes))
+    ids = {row.code: row.id for row in session.execute(sa.select(actions.c.code, actions.c.id).where(chosen))}
+    texts = session.execute(json_texts(sa.select(*action_columns()).where(chosen), "code"))
+    return {code: StoredAction(ids[code], json.loads(text)) for text, code in texts}

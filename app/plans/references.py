@@ -1,0 +1,165 @@
+"""What a plan refers to must exist: agencies, codes, funding sources and regions, looked up for many
+lines at once, with the nearest candidates where one is unknown."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.agencies.queries import agencies_by_code, agency_labels
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.plans.rules import government_level, is_inside
+from app.reference.queries import (
+    funding_source_labels, funding_sources_by_code, latest_edition, regions_by_code, subactivities_by_code,
+    subactivities_like,
+)
+
+if TYPE_CHECKING:
+    from app.plans.commands import Draft
+
+outside_region = Kind(
+    "outside_region", id="{value} di luar wilayah rencana; harus di dalam {allowed}",
+    en="{value} is outside the plan's region; it must lie in {allowed}",
+)
+retired_agency = Kind(
+    "retired_agency", id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
+    en="agency {value} is no longer active; its successor: {nearest}",
+)
+unnamed_subactivity = Kind(
+    "unnamed_subactivity", id="isi kode atau nama sub kegiatan", en="give the code or the name of the sub-activity"
+)
+
+
+def check_region(session: Session, region: str) -> None:
+    """NotFound where the region does not exist."""
+    if region not in regions_by_code(session, [region]):
+        raise NotFound()
+
+
+def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
+    """The edition named, or the newest. Invalid names the editions there are."""
+    newest = latest_edition(session)
+    if edition is None or edition == newest:
+        return newest
+    from app.reference.queries import editions
+
+    known = editions(session)
+    if edition not in known:
+        error = FieldError(
+            unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(edition, known),
+            values={"source": "nomenclatures"},
+        )
+        raise Invalid(errors=[error])
+    return edition
+
+
+def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
+    """Errors of (pointer, region code) pairs that lie outside `region` or do not exist."""
+    pairs = list(places)
+    inside = [code for _, code in pairs if is_inside(code, region)]
+    known = regions_by_code(session, inside) if inside else {}
+    return [
+        FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
+        if not is_inside(code, region)
+        else FieldError(unknown_reference, pointer=pointer, value=code, values={"source": "regions"})
+        for pointer, code in pairs
+        if code not in known
+    ]
+
+
+def check_references(
+    session: Session, plan: sa.Row[Any], drafts: "Sequence[Draft]"
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[FieldError]]]:
+    """(content by code, completed with edition and official names; errors by code) of many drafts."""
+    errors: dict[str, list[FieldError]] = {}
+    wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
+    pointers = {draft.code: draft.pointer for draft in drafts}
+
+    def wrong(code: str, error: FieldError) -> None:
+        errors.setdefault(code, []).append(error)
+
+    _check_agencies(session, plan.region_code, wanted, pointers, wrong)
+    _check_funding(session, wanted, pointers, wrong)
+    places = [
+        (code, f"{pointers[code]}/locations/{n}/region_code", location["region_code"])
+        for code, content in wanted.items()
+        for n, location in enumerate(content["locations"])
+    ]
+    if places:
+        by_pointer = {pointer: code for code, pointer, _ in places}
+        for error in check_locations(session, plan.region_code, [(p, region) for _, p, region in places]):
+            assert error.pointer is not None
+            wrong(by_pointer[error.pointer], error)
+    _complete_nomenclature(session, plan, wanted, pointers, wrong)
+    return wanted, errors
+
+
+def _check_agencies(session: Session, region: str, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
+    codes = {c["lead_agency"] for c in wanted.values()} | {a for c in wanted.values() for a in c["supporting_agencies"]}
+    known = agencies_by_code(session, region, codes)
+    labels: dict[str, str] | None = None
+    for code, content in wanted.items():
+        named = [("/lead_agency", content["lead_agency"])]
+        named += [(f"/supporting_agencies/{n}", agency) for n, agency in enumerate(content["supporting_agencies"])]
+        for place, agency in named:
+            found = known.get(agency)
+            if found is None:
+                labels = agency_labels(session, region) if labels is None else labels
+                wrong(code, _unknown(f"{pointers[code]}{place}", agency, labels, f"regions/{region}/agencies"))
+            elif found.state != "active":
+                successor = (found.merged_into,) if found.merged_into else ()
+                wrong(code, FieldError(retired_agency, pointer=f"{pointers[code]}{place}", value=agency, nearest=successor))
+
+
+def _check_funding(session: Session, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
+    codes = {line["funding_source"] for content in wanted.values() for line in content["budget_lines"]}
+    known = funding_sources_by_code(session, codes)
+    labels: dict[str, str] | None = None
+    for code, content in wanted.items():
+        for n, line in enumerate(content["budget_lines"]):
+            if line["funding_source"] not in known:
+                labels = funding_source_labels(session) if labels is None else labels
+                pointer = f"{pointers[code]}/budget_lines/{n}/funding_source"
+                wrong(code, _unknown(pointer, line["funding_source"], labels, "funding-sources"))
+
+
+def _unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> FieldError:
+    """Nearest by code and by name; each candidate is shown as `code name`."""
+    shown = [f"{code} {name}" for code, name in labels.items()]
+    return FieldError(
+        unknown_reference, pointer=pointer, value=value, nearest=nearest(value, shown), values={"source": source}
+    )
+
+
+def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
+    """Look codes up in their editions and fill the official names where none were sent."""
+    level = government_level(plan.region_code)
+    by_edition: dict[str, dict[str, dict[str, Any]]] = {}
+    for code, content in wanted.items():
+        if content["subactivity_code"] is None:
+            if content["subactivity"] is None:
+                wrong(code, FieldError(unnamed_subactivity, pointer=f"{pointers[code]}/subactivity_code"))
+            continue
+        content["nomenclature_edition"] = content["nomenclature_edition"] or plan.nomenclature_edition
+        by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
+    for edition, contents in by_edition.items():
+        known = subactivities_by_code(session, edition, level, {c["subactivity_code"] for c in contents.values()})
+        for code, content in contents.items():
+            found = known.get(content["subactivity_code"])
+            if found is None:
+                near = subactivities_like(
+                    session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
+                )
+                wrong(
+                    code,
+                    FieldError(
+                        unknown_reference, pointer=f"{pointers[code]}/subactivity_code", value=content["subactivity_code"],
+                        nearest=near, values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+                    ),
+                )
+                continue
+            content["subactivity"] = content["subactivity"] or found.name
+            content["activity"] = content["activity"] or found.activity
+            content["program"] = content["program"] or found.program

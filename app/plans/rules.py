@@ -1,0 +1,142 @@
+"""Rules of plans and actions: pure, over plain values; no session, no HTTP."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from app.access.rules import is_within
+from app.kit.fields import REGION_PATTERN
+from app.kit.problems import Language, Text
+
+_PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})$")
+_REGION = re.compile(REGION_PATTERN)
+
+
+def plan_key(code: str) -> tuple[str, int] | None:
+    """(region, year) of `73.22-2026`; None when it is no plan key. Only provinces and regencies plan."""
+    found = _PLAN_KEY.match(code)
+    return (found["region"], int(found["year"])) if found else None
+
+
+def government_level(region: str) -> Literal["province", "regency"]:
+    """The level of government a region's codes are of."""
+    return "regency" if "." in region else "province"
+
+
+def is_inside(code: str, region: str) -> bool:
+    """Whether a location lies in the plan's region (a province's plan may name its regencies)."""
+    return bool(_REGION.match(code)) and is_within(code, region)
+
+
+# Findings of one line (domain, section 4)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to mend (E) or to know (W) about a line, with where and why."""
+
+    code: str
+    pointer: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        return "error" if self.code.startswith("E") else "warning"
+
+    def shown(self, language: Language) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "pointer": self.pointer,
+            "message": FINDING_TEXTS[self.code].render(language, self.values),
+            "values": self.values,
+        }
+
+
+FINDING_TEXTS: dict[str, Text] = {
+    "E01": Text(
+        "Jumlah {part} Rp {sum} tidak sama dengan alokasi Rp {allocation}; samakan keduanya",
+        "{part} sum to Rp {sum} but the allocation is Rp {allocation}; make them equal",
+    ),
+    "E02": Text(
+        "Sub kegiatan “{subactivity}” belum berkode; pilih kodenya dari nomenklatur",
+        "Sub-activity “{subactivity}” has no code yet; choose it from the nomenclature",
+    ),
+    "E09": Text(
+        "Baris tanpa anggaran; isi alokasi dan sumber pembiayaannya",
+        "The line has no budget; give its allocation and funding source",
+    ),
+    "W01": Text(
+        "Tidak ada lokasi tingkat desa; sebutkan desa atau kelurahannya", "No location at village level; name the villages"
+    ),
+    "W02": Text(
+        "Tidak ada aktivitas langsung, hanya tidak langsung atau penunjang",
+        "Nothing direct, only indirect or supporting",
+    ),
+    "W08": Text(
+        "Perjalanan dinas dihitung sebagai belanja langsung; ubah kelasnya",
+        "Travel is counted as direct spending; change its class",
+    ),
+    "W10": Text(
+        "Tonggak {milestone} tanpa tenggat, atau tenggatnya di luar tahun {year}",
+        "Milestone {milestone} has no due date, or one outside {year}",
+    ),
+}
+
+LineRule = Callable[[dict[str, Any], int], Iterator[Finding]]
+
+
+def _sums(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    for part in ("components", "budget_lines"):
+        amounts = [item["amount"] for item in action[part]]
+        if not amounts or (part == "components" and None in amounts):
+            continue  # The matrix gives components as words; without amounts there is nothing to compare.
+        total = sum(amount or 0 for amount in amounts)
+        if total != action["allocation"]:
+            yield Finding("E01", f"/{part}", {"part": part, "sum": total, "allocation": action["allocation"]})
+
+
+def _without_code(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    if action["subactivity_code"] is None:
+        yield Finding("E02", "/subactivity_code", {"subactivity": action["subactivity"] or action["title"]})
+
+
+def _without_budget(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    if not action["budget_lines"] or action["allocation"] == 0:
+        yield Finding("E09", "/budget_lines")
+
+
+def _without_village(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    if not any(location["region_code"].count(".") == 3 for location in action["locations"]):
+        yield Finding("W01", "/locations")
+
+
+def _nothing_direct(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    classes = {component["component_class"] for component in action["components"]}
+    if classes and "direct" not in classes:
+        yield Finding("W02", "/components")
+
+
+def _direct_travel(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    for place, component in enumerate(action["components"]):
+        if component["is_travel"] and component["component_class"] == "direct":
+            yield Finding("W08", f"/components/{place}/component_class")
+
+
+def _milestone_dates(action: dict[str, Any], year: int) -> Iterator[Finding]:
+    for place, milestone in enumerate(action["milestones"]):
+        due = milestone["due"] and date.fromisoformat(milestone["due"])
+        if due is None or due.year != year:
+            yield Finding("W10", f"/milestones/{place}/due", {"milestone": milestone["code"], "year": year})
+
+
+LINE_RULES: tuple[LineRule, ...] = (
+    _sums, _without_code, _without_budget, _without_village, _nothing_direct, _direct_travel, _milestone_dates,
+)
+
+
+def findings_of(action: dict[str, Any], year: int) -> list[Finding]:
+    """What is to be said of one line, as its JSON stands, in the order of the rules."""
+    return [finding for rule in LINE_RULES for finding in rule(action, year)]

@@ -1,0 +1,84 @@
+"""What ships the service agrees with the repository: a container engine is not needed to notice a missing file."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    composed: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services: dict[str, Any] = composed["services"]
+    return services
+
+
+def copied_by_dockerfile() -> list[str]:
+    """The sources of every COPY from the build context."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+@pytest.mark.parametrize("source", copied_by_dockerfile())
+def test_dockerfile_copies_what_is_there_and_not_ignored(source: str) -> None:
+    assert (ROOT / source).exists()
+    assert f"!{source}" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_image_runs_without_rights_and_says_how_it_is() -> None:
+    last_stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-1]
+    assert re.search(r"^USER (?!root)", last_stage, re.MULTILINE)
+    assert "HEALTHCHECK" in last_stage
+
+
+def test_service_waits_for_database_and_migration(services: dict[str, Any]) -> None:
+    assert services["rata"]["depends_on"] == {
+        "postgres": {"condition": "service_healthy"},
+        "migrate": {"condition": "service_completed_successfully"},
+    }
+    assert services["migrate"]["command"] == ["migrate"]
+    assert "healthcheck" in services["postgres"]
+
+
+def test_no_password_is_written_down(services: dict[str, Any]) -> None:
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${RATA_POSTGRES_PASSWORD:?")
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_lock_pins_with_hashes_and_names_no_place(lock: Path) -> None:
+    text = lock.read_text()
+    pins = re.findall(
+        r"^[a-z0-9][^\s]*==[^\s]+.*(?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)+", text, re.MULTILINE
+    )
+    assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE)) > 0
+    assert "://" not in text
+    assert "--index-url" not in text
+    assert "--find-links" not in text
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_lock_has_everything_that_is_asked_for(lock: Path) -> None:
+    asked = re.findall(r"^([a-z0-9][a-z0-9-]*)", lock.with_suffix(".in").read_text(), re.MULTILINE)
+    pinned = re.findall(r"^([a-z0-9-]+)==", lock.read_text(), re.MULTILINE)
+    assert set(asked) <= set(pinned), "run: make lock"
+
+
+def test_both_locks_agree() -> None:
+    """The suite must test the very versions that the service runs on."""
+    base, test = ((ROOT / "requirements" / name).read_text() for name in ("base.txt", "test.txt"))
+    pins = re.findall(r"^([a-z0-9-]+==[^\s]+)", base, re.MULTILINE)
+    assert [pin for pin in pins if f"\n{pin} " not in test] == []
+
+
+def test_command_points_into_the_application() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["rata"].partition(":")
+    source = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
+    assert re.search(rf"^(def {function}\b|{function} = )", source, re.MULTILINE)
