@@ -4,5 +4,7 @@ from app.access import models as _access
 from app.kit import idempotency as _idempotency
 from app.kit import journal as _journal
 from app.kit.db import Table
+from app.reference import models as _reference
+from app.reference.nomenclature import models as _nomenclature
 
 __all__ = ["Table"]

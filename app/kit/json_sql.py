@@ -134,7 +134,8 @@ def json_values(query: Select[Any], *, name: str) -> ColumnElement[Any]:
 def json_texts(query: Select[Any], *beside: str) -> Select[Any]:
     """SELECT each row of `query` as JSON text, and beside it some of its columns (a cursor's keys, an id)."""
     rows = query.subquery("item")
-    return sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *[rows.c[name] for name in beside])
+    texts = sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *[rows.c[name] for name in beside])
+    return texts.select_from(rows)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,1 @@
+"""What every area refers to: regions, nomenclature, funding sources, strategies."""

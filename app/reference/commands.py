@@ -1,0 +1,286 @@
+"""Loading the reference data that the product brings: by file, once for each content."""
+
+import csv
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import CONSOLE
+from app.kit.db import table_of
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import records, to_json, upsert
+from app.reference.models import FundingSource, FundingSourceKind, ReferenceEdition, Region, Strategy
+from app.reference.nomenclature.models import GovernmentLevel, Subactivity
+from app.reference.rules import ancestors_of, folded, level_of, nearest_ancestor, parent_of
+
+CHAIN = "reference"
+DATA = Path(__file__).parent / "data"
+
+_CHUNK = 5_000
+_LEVELS = {"PROV": GovernmentLevel.province, "KABKOT": GovernmentLevel.regency}
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being loaded, rows done, rows in all."""
+
+Row = dict[str, Any]
+
+
+class BrokenReference(ValueError):
+    """A reference file contradicts itself or another; nothing of it is loaded."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """A line of `editions.csv`, and the file it names."""
+
+    name: str
+    edition: str
+    path: Path
+    about: dict[str, str | None]
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def is_loaded(self, loaded: Mapping[tuple[str, str], sa.Row[Any]]) -> bool:
+        before = loaded.get((self.name, self.edition))
+        return before is not None and before.sha256 == self.sha256
+
+    def rows(self) -> list[dict[str, str]]:
+        raw = self.path.read_bytes()
+        text = (gzip.decompress(raw) if self.path.suffix == ".gz" else raw).decode("utf-8-sig")
+        return [{name: " ".join(value.split()) for name, value in row.items()} for row in csv.DictReader(text.splitlines())]
+
+
+def _files(folder: Path) -> dict[str, list[_File]]:
+    found: dict[str, list[_File]] = {}
+    with (folder / "editions.csv").open(encoding="utf-8", newline="") as lines:
+        for line in csv.DictReader(lines):
+            about = {name: line[name] or None for name in ("source", "legal_basis", "terms")}
+            one = _File(line["name"], line["edition"], folder / line["file"], about)
+            found.setdefault(one.name, []).append(one)
+    return found
+
+
+# What the files hold, as rows of the tables
+
+
+def _region_rows(*files: _File) -> list[Row]:
+    register, crosswalk, figures, zones = ([*file.rows()] for file in files)
+    bps = {row["code"]: row["bps_code"] for row in crosswalk}
+    figure = {row["code"]: row for row in figures}
+    zone = {row["code"]: row["timezone"] for row in zones}
+    rows = [_region("0", "Indonesia", bps, figure, zone)]
+    rows += [_region(row["code"], row["name"], bps, figure, zone) for row in register]
+    codes = {row["code"] for row in rows}
+    orphans = [row["code"] for row in rows[1:] if row["parent_code"] not in codes]
+    if orphans:
+        raise BrokenReference(f"regions without the region above them: {orphans[:5]}")
+    return rows
+
+
+def _region(code: str, name: str, bps: dict[str, str], figures: dict[str, dict[str, str]], zones: dict[str, str]) -> Row:
+    figure = figures.get(code, {})
+    return {
+        "code": code,
+        "name": name,
+        "level": level_of(code),
+        "parent_code": parent_of(code),
+        "bps_code": bps.get(code),
+        "population": int(figure["population"]) if figure.get("population") else None,
+        "area_km2": float(figure["area_km2"]) if figure.get("area_km2") else None,
+        "timezone": zones[code.partition(".")[0]],
+        "folded": folded(name),
+        "retired": False,
+    }
+
+
+def _subactivity_rows(file: _File) -> list[Row]:
+    known: dict[str, str] = {}
+
+    def fold(text: str) -> str:  # the same 1,000 activities 7,581 times
+        if text not in known:
+            known[text] = folded(text)
+        return known[text]
+
+    rows = []
+    for line in file.rows():
+        predecessor, _, predecessor_name = line["predecessor"].partition(" ")
+        name, activity = fold(line["subactivity"]), fold(line["activity"])
+        rows.append(
+            {
+                "edition": file.edition,
+                "government_level": _LEVELS[line["government_level"]],
+                "code": line["subactivity_code"],
+                "name": line["subactivity"],
+                "field_code": line["field_code"],
+                "field_name": line["field"],
+                "program_code": line["program_code"],
+                "program_name": line["program"],
+                "activity_code": line["activity_code"],
+                "activity_name": line["activity"],
+                "performance": line["performance"] or None,
+                "indicator": line["indicator"] or None,
+                "unit": line["unit"] or None,
+                "spm": line["spm"] == "SPM",
+                "kind": line["kind"],
+                "tags": _listed(line["tags"]),
+                "predecessor_code": predecessor or None,
+                "predecessor_name": predecessor_name or None,
+                "folded_name": name,
+                "folded_activity": activity,
+                "folded": f"{name} {activity} {fold(line['program'])}",
+                "retired": False,
+            }
+        )
+    return rows
+
+
+def _funding_rows(official: _File, groups: _File) -> list[Row]:
+    lines = official.rows()
+    codes = {line["code"] for line in lines}
+    rows = [
+        _funding(line["code"], line["name"], FundingSourceKind.official, nearest_ancestor(line["code"], codes))
+        for line in lines
+    ]
+    for line in groups.rows():
+        aliases, collects = _listed(line["aliases"]), _listed(line["collects"])
+        unknown = [code for code in collects if code not in codes]
+        if unknown:
+            raise BrokenReference(f"{line['code']} collects codes that do not exist: {unknown}")
+        parent = line["parent_code"] or None
+        rows.append(_funding(line["code"], line["name"], FundingSourceKind.group, parent, aliases, collects))
+    return rows
+
+
+def _funding(
+    code: str, name: str, kind: FundingSourceKind, parent: str | None, aliases: list[str] | None = None,
+    collects: list[str] | None = None,
+) -> Row:
+    return {
+        "code": code, "name": name, "kind": kind, "parent_code": parent, "aliases": aliases or [],
+        "collects": collects or [], "folded": folded(" ".join([code, name, *(aliases or [])])), "retired": False,
+    }
+
+
+def _strategy_rows(file: _File) -> list[Row]:
+    return [
+        {**line, "aliases": _listed(line["aliases"]), "legal_basis": _listed(line["legal_basis"]), "retired": False}
+        for line in file.rows()
+    ]
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+# Loading
+
+
+@dataclass(frozen=True)
+class _Load:
+    """A table, the files it is made of, and how."""
+
+    what: str
+    address: str
+    table: sa.Table
+    key: tuple[str, ...]
+    files: tuple[_File, ...]
+    rows: Callable[..., list[Row]]
+    scope: dict[str, str]
+    """The part of the table that these files decide alone; what is there and not in them is retired."""
+
+
+def _loads(folder: Path) -> Iterator[_Load]:
+    files = _files(folder)
+
+    def named(*names: str) -> tuple[_File, ...]:
+        return tuple(file for name in names for file in files[name])
+
+    yield _Load(
+        "regions", "regions", table_of(Region), ("code",),
+        named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"), _region_rows, {},
+    )
+    for file in files["nomenclature"]:
+        yield _Load(
+            f"nomenclature {file.edition}", f"nomenclatures/{file.edition}", table_of(Subactivity),
+            ("edition", "government_level", "code"), (file,), _subactivity_rows, {"edition": file.edition},
+        )
+    yield _Load(
+        "funding sources", "funding-sources", table_of(FundingSource), ("code",),
+        named("funding_sources", "funding_groups"), _funding_rows, {},
+    )
+    yield _Load("strategies", "strategies", table_of(Strategy), ("key",), named("strategies"), _strategy_rows, {})
+
+
+def load_reference(
+    session: Session, progress: Progress | None = None, *, author: Author | None = None, folder: Path = DATA
+) -> list[str]:
+    """Bring the tables to what the files say, and name what was loaded; nothing where no file changed.
+
+    Codes that are gone stay and are marked retired. BrokenReference: the files contradict each other.
+    """
+    author = author or Author(CONSOLE.token, datetime.now(UTC))
+    chain = hold(session, CHAIN)
+    table = table_of(ReferenceEdition)
+    loaded = {(row.name, row.edition): row for row in session.execute(sa.select(table))}
+    done: list[str] = []
+    for load in _loads(folder):
+        changed = [file for file in load.files if not file.is_loaded(loaded)]
+        if not changed:
+            continue
+        _store(session, load, progress)
+        entries = []
+        for file in changed:
+            before = loaded.get((file.name, file.edition))
+            after = {
+                "name": file.name, "edition": file.edition, **file.about, "sha256": file.sha256,
+                "rows": len(file.rows()), "loaded_at": author.at.isoformat(),
+                "version": before.version + 1 if before else 1,
+            }
+            upsert(session, table, [after], key=["name", "edition"])
+            told = ("sha256", "rows")
+            entries.append(
+                Entry(
+                    "reference.loaded", "0", load.address, after["version"],
+                    {name: getattr(before, name) for name in told} if before else None,
+                    {"name": file.name, "edition": file.edition} | {name: after[name] for name in told},
+                )
+            )
+        chain = record(session, chain, author, entries)
+        done.append(load.what)
+    return done
+
+
+def _store(session: Session, load: _Load, progress: Progress | None) -> None:
+    rows = load.rows(*load.files)
+    _retire(session, load, rows)
+    for start in range(0, len(rows), _CHUNK):
+        upsert(session, load.table, rows[start : start + _CHUNK], key=load.key)
+        if progress:
+            progress(load.what, min(start + _CHUNK, len(rows)), len(rows))
+
+
+def _retire(session: Session, load: _Load, rows: list[Row]) -> None:
+    """Mark what the new file no longer has."""
+    table = load.table
+    columns = [table.c[name] for name in load.key]
+    inside = [table.c[name] == value for name, value in load.scope.items()]
+    there = {tuple(row) for row in session.execute(sa.select(*columns).where(*inside, table.c.retired.is_(False)))}
+    gone = there - {tuple(row[name] for name in load.key) for row in rows}
+    if gone:
+        given = records(session, {name: sa.String() for name in load.key})
+        session.connection().execute(
+            sa.update(table)
+            .where(*inside, sa.exists().where(*[given.c[name] == table.c[name] for name in load.key]))
+            .values(retired=True),
+            {"records": to_json([dict(zip(load.key, key, strict=True)) for key in sorted(gone)])},
+        )

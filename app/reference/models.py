@@ -1,0 +1,275 @@
+"""Regions, nomenclature, funding sources, strategies: tables and wire shapes, each field declared once."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode
+from app.kit.inputs import RuleBroken
+from app.kit.pages import PageQuery
+from app.kit.problems import Kind
+from app.reference.rules import words_of
+
+no_words = Kind(
+    "no_words", id="{value} tidak memuat huruf atau angka yang dapat dicari",
+    en="{value} holds no letter or digit to search for",
+)
+
+
+class RegionLevel(StrEnum):
+    """Levels of the region tree, from the top."""
+
+    nation = "nation"
+    province = "province"
+    regency = "regency"
+    district = "district"
+    village = "village"
+
+
+class Timezone(StrEnum):
+    """WIB is UTC+7, WITA UTC+8, WIT UTC+9."""
+
+    wib = "WIB"
+    wita = "WITA"
+    wit = "WIT"
+
+
+class FundingSourceKind(StrEnum):
+    """`official`: a code of the decree. `group`: a word that matrices use, this service's own."""
+
+    official = "official"
+    group = "group"
+
+
+# Editions
+
+
+class EditionFields(BaseModel):
+    edition: str = ShapeField(max_length=20, description="Edition's name; part of every code's address.")
+    source: str = ShapeField(max_length=500, description="Who published it, and when it was taken over.")
+    legal_basis: str | None = ShapeField(default=None, max_length=200)
+    terms: str = ShapeField(max_length=200, description="Terms under which it may be passed on.")
+    sha256: str = ShapeField(max_length=64, description="SHA-256 of the file it was loaded from, hex.")
+    rows: int = ShapeField(description="Number of rows of that file.")
+    loaded_at: datetime
+
+
+class ReferenceEdition(EditionFields, Table, table=True):
+    """One file of reference data as it was last loaded."""
+
+    __tablename__ = "reference_edition"
+    __table_args__ = (sa.PrimaryKeyConstraint("name", "edition"),)
+
+    name: str = Field(max_length=40)
+    version: int = Field(description="How many different files of this edition were loaded.")
+
+
+# Regions
+
+
+class RegionFields(BaseModel):
+    code: RegionCode
+    name: str = ShapeField(max_length=100)
+    level: RegionLevel
+    parent_code: str | None = ShapeField(default=None, max_length=13, description="Null for the nation.")
+    bps_code: str | None = ShapeField(
+        default=None, max_length=10,
+        description="Code of BPS (regencies and cities only). Often another region's valid Kemendagri code!",
+    )
+    population: int | None = ShapeField(
+        default=None, description="Persons, second half of 2024; nation, provinces, regencies and cities only."
+    )
+    area_km2: float | None = ShapeField(default=None, description="Square kilometres, where published.")
+    timezone: Timezone = ShapeField(description="Zone in which the region's deadlines are judged.")
+    retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
+
+
+class Region(RegionFields, Table, table=True):
+    """A region by its Kemendagri code; the nation is `0`."""
+
+    __tablename__ = "region"
+    __table_args__ = (sa.PrimaryKeyConstraint("code"), sa.Index(None, "name", "code"))
+
+    parent_code: str | None = Field(default=None, max_length=13, index=True)
+    bps_code: str | None = Field(default=None, max_length=10, index=True)
+    folded: str = Field(max_length=100, description="Name as it is searched and matched.")
+
+
+_KOTABARU = {
+    "code": "63.02", "name": "Kabupaten Kotabaru", "level": "regency", "parent_code": "63", "bps_code": "6302",
+    "population": 336474, "area_km2": 9422.46, "timezone": "WITA", "retired": False,
+    "parent_name": "Kalimantan Selatan",
+}
+
+
+class RegionItem(RegionFields):
+    """A region in a list."""
+
+    parent_name: str | None = ShapeField(default=None, description="Tells regions of the same name apart.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_KOTABARU]})
+
+
+class RegionName(BaseModel):
+    """A region by code and name."""
+
+    code: RegionCode
+    name: str
+    level: RegionLevel
+
+
+class RegionCounts(BaseModel):
+    """How many regions lie below, by level."""
+
+    province: int
+    regency: int
+    district: int
+    village: int
+
+
+class RegionDetail(RegionItem):
+    """A region with what is above and how much is below it."""
+
+    ancestors: list[RegionName] = ShapeField(description="From the nation down to the parent.")
+    below: RegionCounts
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_KOTABARU,
+                    "ancestors": [
+                        {"code": "0", "name": "Indonesia", "level": "nation"},
+                        {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
+                    ],
+                    "below": {"province": 0, "regency": 0, "district": 22, "village": 202},
+                }
+            ]
+        }
+    )
+
+
+# Funding sources and strategies
+
+
+class FundingSourceFields(BaseModel):
+    code: FundingSourceCode
+    name: str = ShapeField(max_length=300)
+    kind: FundingSourceKind
+    parent_code: str | None = ShapeField(default=None, max_length=40)
+    aliases: list[str] = ShapeField(description="Other spellings that an import takes for it.")
+    collects: list[str] = ShapeField(description="Official codes that a group stands for, with all below them.")
+    retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
+
+
+class FundingSource(FundingSourceFields, Table, table=True):
+    """Where the money of a budget line comes from."""
+
+    __tablename__ = "funding_source"
+    __table_args__ = (sa.PrimaryKeyConstraint("code"),)
+
+    aliases: list[str] = Field(sa_type=sa.JSON)
+    collects: list[str] = Field(sa_type=sa.JSON)
+    folded: str = Field(max_length=1000, description="Code, name and aliases, as they are searched.")
+
+
+class FundingSourceItem(FundingSourceFields):
+    """A funding source: an official code, or a word that matrices use for several."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": "DAK-FISIK", "name": "Dana Alokasi Khusus Fisik", "kind": "group", "parent_code": "DAK",
+                    "aliases": ["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
+                    "collects": ["2.02.01.01.03"], "retired": False,
+                }
+            ]
+        }
+    )
+
+
+class StrategyFields(BaseModel):
+    key: str = ShapeField(max_length=40)
+    number: str = ShapeField(max_length=4, description="`S1`, `S2`, `S3`.")
+    name: str = ShapeField(max_length=200, description="Indonesian name.")
+    name_english: str = ShapeField(max_length=200)
+    aliases: list[str] = ShapeField(description="Other spellings that an import takes for it.")
+    legal_basis: list[str]
+    retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
+
+
+class Strategy(StrategyFields, Table, table=True):
+    """A strategy of poverty reduction, as the presidential instruction in force names them."""
+
+    __tablename__ = "strategy"
+    __table_args__ = (sa.PrimaryKeyConstraint("key"),)
+
+    aliases: list[str] = Field(sa_type=sa.JSON)
+    legal_basis: list[str] = Field(sa_type=sa.JSON)
+
+
+class StrategyItem(StrategyFields):
+    """A strategy of poverty reduction."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "raise_income", "number": "S2", "name": "Peningkatan pendapatan masyarakat",
+                    "name_english": "Raising the income of households", "aliases": ["Peningkatan pendapatan"],
+                    "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"], "retired": False,
+                }
+            ]
+        }
+    )
+
+
+# Queries
+
+
+def _searchable(text: str) -> str:
+    if not words_of(text):
+        raise RuleBroken(no_words, value=text)
+    return text
+
+
+Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(_searchable)]
+"""Words to search for, in any order; case, punctuation and repeated spaces do not matter."""
+
+RETIRED = "Only what is no longer (`true`) or still (`false`, the default) in the newest edition."
+
+
+class RegionsQuery(PageQuery):
+    """Which regions; all conditions hold together."""
+
+    q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
+    level: RegionLevel | None = None
+    parent: str | None = ShapeField(
+        default=None, pattern=REGION_PATTERN, description="Only the children of this region."
+    )
+    within: str | None = ShapeField(
+        default=None, pattern=REGION_PATTERN, description="Only this region and everything below it."
+    )
+    bps_code: str | None = ShapeField(
+        default=None, pattern="^[0-9]{4}$",
+        description="Exactly this BPS code of a regency or city: `1802` is Tanggamus (18.06), **not** 18.02.",
+    )
+    retired: bool = ShapeField(default=False, description=RETIRED)
+    sort: Literal["code", "-code", "name", "-name"] = "code"
+
+
+class FundingSourcesQuery(PageQuery):
+    """Which funding sources; all conditions hold together."""
+
+    q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")
+    kind: FundingSourceKind | None = None
+    parent: str | None = ShapeField(default=None, max_length=40, description="Only the children of this code.")
+    retired: bool = ShapeField(default=False, description=RETIRED)
+    sort: Literal["code", "-code", "name", "-name"] = "code"

@@ -1,0 +1,1 @@
+"""Official programme codes, by edition and level of government."""

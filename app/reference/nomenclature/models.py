@@ -1,0 +1,138 @@
+"""Sub-activities: table and wire shapes, each field declared once."""
+
+from enum import StrEnum
+from typing import Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.pages import PageQuery
+from app.reference.models import RETIRED, EditionFields, Words
+
+
+class GovernmentLevel(StrEnum):
+    """The level of government whose programmes a nomenclature lists."""
+
+    province = "province"
+    regency = "regency"
+
+
+class Nomenclature(EditionFields):
+    """One edition of the official programme codes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "edition": "2027",
+                    "source": "Export of the national planning system, 2026-01-23, update for 2027",
+                    "legal_basis": "Permendagri 90/2019; Kepmendagri 900.1.15.5 series",
+                    "terms": "annex of a ministerial decree: no copyright (UU 28/2014 art. 42)",
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "rows": 7581,
+                    "loaded_at": "2026-11-21T04:00:00+00:00",
+                }
+            ]
+        }
+    )
+
+
+class SubactivityName(BaseModel):
+    """A sub-activity by code and name."""
+
+    code: str
+    name: str
+
+
+class SubactivityFields(BaseModel):
+    edition: str = ShapeField(max_length=20)
+    government_level: GovernmentLevel
+    code: str = ShapeField(max_length=20, description="Six groups of digits: `1.06.05.2.02.0006`.")
+    name: str = ShapeField(max_length=500)
+    field_code: str = ShapeField(max_length=10, description="Field of government (urusan).")
+    field_name: str = ShapeField(max_length=200)
+    program_code: str = ShapeField(max_length=12)
+    program_name: str = ShapeField(max_length=300)
+    activity_code: str = ShapeField(max_length=16)
+    activity_name: str = ShapeField(max_length=500)
+    performance: str | None = ShapeField(default=None, max_length=1000, description="What is achieved (kinerja).")
+    indicator: str | None = ShapeField(default=None, max_length=1000, description="What the output counts.")
+    unit: str | None = ShapeField(default=None, max_length=100, description="Unit of the indicator.")
+    spm: bool = ShapeField(description="Serves a minimum service standard (SPM).")
+    kind: str = ShapeField(max_length=20, description="As published: `Layanan`, `Aktifitas`.")
+    tags: list[str] = ShapeField(description="Policy tags, as published.")
+    predecessor_code: str | None = ShapeField(
+        default=None, max_length=20, description="Code that this one replaces; mostly of an earlier edition."
+    )
+    predecessor_name: str | None = ShapeField(default=None, max_length=500)
+    retired: bool = ShapeField(default=False, description="No longer in the newest file of this edition.")
+
+
+class Subactivity(SubactivityFields, Table, table=True):
+    """A sub-activity of one edition and level of government."""
+
+    __tablename__ = "subactivity"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("edition", "government_level", "code"),
+        sa.Index(None, "edition", "government_level", "folded_name"),
+        sa.Index(None, "edition", "predecessor_code"),
+    )
+
+    tags: list[str] = Field(sa_type=sa.JSON)
+    folded_name: str = Field(max_length=500)
+    folded_activity: str = Field(max_length=500)
+    folded: str = Field(max_length=1500, description="Name, activity and programme, as they are searched.")
+
+
+_SUBACTIVITY = {
+    "edition": "2027", "government_level": "regency", "code": "1.02.02.2.02.0049",
+    "name": "Pengelolaan Pelayanan Kesehatan Orang dengan Masalah Kesehatan Jiwa (ODMK)",
+    "field_code": "1.02", "field_name": "URUSAN PEMERINTAHAN BIDANG KESEHATAN",
+    "program_code": "1.02.02",
+    "program_name": "PROGRAM PEMENUHAN UPAYA KESEHATAN PERORANGAN DAN UPAYA KESEHATAN MASYARAKAT",
+    "activity_code": "1.02.02.2.02",
+    "activity_name": "Penyediaan Layanan Kesehatan untuk UKM dan UKP Rujukan Tingkat Daerah Kabupaten/Kota",
+    "performance": "Terlayaninya Orang dengan Masalah Kesehatan Jiwa",
+    "indicator": "Jumlah Orang dengan Masalah Kesehatan Jiwa yang Dilayani", "unit": "Orang",
+    "spm": False, "kind": "Layanan", "tags": ["KESPRO"],
+    "predecessor_code": None, "predecessor_name": None, "retired": False,
+}
+
+
+class SubactivityItem(SubactivityFields):
+    """A sub-activity with the activity, programme and field it belongs to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SUBACTIVITY]})
+
+
+class SubactivityDetail(SubactivityFields):
+    """A sub-activity with those that replace it."""
+
+    successors: list[SubactivityName] = ShapeField(
+        description="Sub-activities of this edition and level that name this code as their predecessor."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_SUBACTIVITY, "successors": []}]})
+
+
+class SubactivitiesQuery(PageQuery):
+    """Which sub-activities; all conditions hold together."""
+
+    q: Words | None = ShapeField(
+        default=None, description="Words that all occur in the names of sub-activity, activity or programme."
+    )
+    government_level: GovernmentLevel | None = None
+    field: str | None = ShapeField(default=None, max_length=10, description="Code of the field (`1.06`).")
+    program: str | None = ShapeField(default=None, max_length=12, description="Code of the programme (`1.06.05`).")
+    activity: str | None = ShapeField(
+        default=None, max_length=16, description="Code of the activity (`1.06.05.2.02`)."
+    )
+    predecessor: str | None = ShapeField(
+        default=None, max_length=20,
+        description="Only what replaces this code, which may be one that this edition no longer has.",
+    )
+    retired: bool = ShapeField(default=False, description=RETIRED)
+    sort: Literal["code", "-code", "name", "-name"] = "code"

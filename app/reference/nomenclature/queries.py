@@ -1,0 +1,216 @@
+"""Reading the nomenclature: lists and single codes as JSON, and look-ups of many at once for other areas."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from rapidfuzz import fuzz, process
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_rows
+from app.kit.pages import Listing
+from app.reference.models import ReferenceEdition
+from app.reference.nomenclature.models import (
+    GovernmentLevel, Nomenclature, SubactivitiesQuery, Subactivity, SubactivityDetail, SubactivityItem,
+    SubactivityName,
+)
+from app.reference.queries import bound, equal, given_rows, has_words, one_json
+from app.reference.rules import folded
+
+NOMENCLATURE = "nomenclature"
+
+_subactivity, _edition = table_of(Subactivity), table_of(ReferenceEdition)
+
+
+def nomenclatures() -> Listing:
+    """The editions that are loaded."""
+    statement = sa.select(*fields_of(Nomenclature, _edition)).where(_edition.c.name == NOMENCLATURE)
+    return Listing(statement, {"edition": _edition.c.edition}, {"edition": _edition.c.edition})
+
+
+def is_nomenclature(session: Session, edition: str) -> bool:
+    found = sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE, _edition.c.edition == edition)
+    return session.scalar(found) is not None
+
+
+def latest_edition(session: Session) -> str | None:
+    """The newest edition of the nomenclature; None while none is loaded."""
+    newest: str | None = session.scalar(
+        sa.select(sa.func.max(_edition.c.edition)).where(_edition.c.name == NOMENCLATURE)
+    )
+    return newest
+
+
+def subactivities(edition: str, query: SubactivitiesQuery) -> Listing:
+    """The sub-activities of an edition that match."""
+    c = _subactivity.c
+    statement = sa.select(*fields_of(SubactivityItem, _subactivity)).where(
+        c.edition == edition,
+        c.retired.is_(query.retired),
+        has_words(c.folded, query.q),
+        *equal(
+            level=(c.government_level, query.government_level),
+            field=(c.field_code, query.field),
+            program=(c.program_code, query.program),
+            activity=(c.activity_code, query.activity),
+            predecessor=(c.predecessor_code, query.predecessor),
+        ),
+    )
+    return Listing(
+        statement, {"code": c.code, "name": c.name}, {"code": c.code, "government_level": c.government_level}
+    )
+
+
+def subactivity_json(session: Session, edition: str, level: GovernmentLevel, code: str) -> str | None:
+    """One sub-activity as `SubactivityDetail`; None where there is none."""
+    c, after = _subactivity.c, _subactivity.alias("after")
+    successors = (
+        sa.select(*fields_of(SubactivityName, after))
+        .where(after.c.edition == edition, after.c.government_level == level, after.c.predecessor_code == code)
+        .order_by(after.c.code)
+    )
+    return one_json(
+        session,
+        sa.select(
+            *fields_of(SubactivityDetail, _subactivity, successors=json_rows(successors, name="successors_of"))
+        ).where(c.edition == edition, c.government_level == level, c.code == code),
+    )
+
+
+class FoundSubactivity(NamedTuple):
+    """A sub-activity as other areas refer to it."""
+
+    code: str
+    name: str
+    activity_code: str
+    activity_name: str
+    program_code: str
+    program_name: str
+    indicator: str | None
+    unit: str | None
+    retired: bool
+
+
+_FOUND_SUBACTIVITY = [_subactivity.c[name] for name in FoundSubactivity._fields]
+
+Pair = tuple[str, str]
+"""(activity name, sub-activity name) as written."""
+
+
+def _of_level(edition: str, level: str) -> ColumnElement[bool]:
+    return sa.and_(_subactivity.c.edition == edition, _subactivity.c.government_level == GovernmentLevel(level))
+
+
+def subactivities_by_code(
+    session: Session, edition: str, level: str, codes: Collection[str]
+) -> dict[str, FoundSubactivity]:
+    """Code → sub-activity, in one SELECT; unknown codes are missing, retired ones are there."""
+    if not codes:
+        return {}
+    given = given_rows(session, ["code"])
+    found = session.execute(
+        sa.select(*_FOUND_SUBACTIVITY)
+        .join(given, given.c.code == _subactivity.c.code)
+        .where(_of_level(edition, level)),
+        bound({"code": code} for code in set(codes)),
+    )
+    return {row.code: FoundSubactivity(*row) for row in found}
+
+
+def successors_of(
+    session: Session, edition: str, level: str, codes: Collection[str]
+) -> dict[str, list[FoundSubactivity]]:
+    """Code → the sub-activities of the edition that name it as predecessor, in one SELECT."""
+    if not codes:
+        return {}
+    given = given_rows(session, ["code"])
+    found = session.execute(
+        sa.select(_subactivity.c.predecessor_code, *_FOUND_SUBACTIVITY)
+        .join(given, given.c.code == _subactivity.c.predecessor_code)
+        .where(_of_level(edition, level))
+        .order_by(_subactivity.c.code),
+        bound({"code": code} for code in set(codes)),
+    )
+    result: dict[str, list[FoundSubactivity]] = {}
+    for predecessor, *row in found:
+        result.setdefault(predecessor, []).append(FoundSubactivity(*row))
+    return result
+
+
+def subactivities_named(
+    session: Session, edition: str, level: str, pairs: Collection[Pair]
+) -> dict[Pair, list[FoundSubactivity]]:
+    """Pair of names → the sub-activities of exactly these folded names, in one SELECT.
+
+    Without an activity name (`("", name)`) the name alone decides. No entry: none; several: ambiguous.
+    Retired codes are left out.
+    """
+    keys = {pair: (folded(pair[0]), folded(pair[1])) for pair in pairs if folded(pair[1])}
+    if not keys:
+        return {}
+    given = given_rows(session, ["name"])
+    rows = session.execute(
+        sa.select(_subactivity.c.folded_activity, _subactivity.c.folded_name, *_FOUND_SUBACTIVITY)
+        .join(given, given.c.name == _subactivity.c.folded_name)
+        .where(_of_level(edition, level), _subactivity.c.retired.is_(False))
+        .order_by(_subactivity.c.code),
+        bound({"name": name} for name in {name for _, name in keys.values()}),
+    )
+    by_name: dict[str, list[tuple[str, FoundSubactivity]]] = {}
+    for activity, name, *row in rows:
+        by_name.setdefault(name, []).append((activity, FoundSubactivity(*row)))
+    result = {
+        pair: [found for of, found in by_name.get(name, ()) if not activity or of == activity]
+        for pair, (activity, name) in keys.items()
+    }
+    return {pair: found for pair, found in result.items() if found}
+
+
+_Folded = tuple[str, str, FoundSubactivity]
+_levels: dict[tuple[str, str, str], list[_Folded]] = {}
+
+
+def _whole_level(session: Session, edition: str, level: str) -> list[_Folded]:
+    """Every sub-activity of a level, kept in memory for as long as the edition's file is the same one."""
+    sha256 = session.scalar(
+        sa.select(_edition.c.sha256).where(_edition.c.name == NOMENCLATURE, _edition.c.edition == edition)
+    )
+    if sha256 is None:
+        return []
+    key = (edition, level, sha256)
+    if key not in _levels:
+        rows = session.execute(
+            sa.select(_subactivity.c.folded_activity, _subactivity.c.folded_name, *_FOUND_SUBACTIVITY)
+            .where(_of_level(edition, level), _subactivity.c.retired.is_(False))
+            .order_by(_subactivity.c.code)
+        )
+        for stale in [known for known in _levels if known[:2] == key[:2]]:
+            _levels.pop(stale, None)
+        _levels[key] = [(activity, name, FoundSubactivity(*row)) for activity, name, *row in rows]
+    return _levels[key]
+
+
+def subactivities_like(
+    session: Session, edition: str, level: str, pairs: Collection[Pair], *, limit: int = 3
+) -> dict[Pair, list[FoundSubactivity]]:
+    """Pair of names → candidates to show a person, best first; never to be taken without asking.
+
+    First those of the same name in the likest activities, then the likest names of the same activity,
+    then the likest names of all.
+    """
+    known = _whole_level(session, edition, level)
+    return {pair: _likest(known, folded(pair[0]), folded(pair[1]), limit) for pair in pairs}
+
+
+def _likest(known: Sequence[_Folded], activity: str, name: str, limit: int) -> list[FoundSubactivity]:
+    same_name = sorted((k for k in known if k[1] == name), key=lambda k: -fuzz.ratio(k[0], activity))
+    found = [k[2] for k in same_name]
+    for choices in ([k for k in known if activity and k[0] == activity], known):
+        if len(found) < limit:
+            ranked = process.extract(
+                name, [k[1] for k in choices], scorer=fuzz.token_sort_ratio, limit=limit, score_cutoff=55
+            )
+            found += [choices[position][2] for _, _, position in ranked]
+    return list(dict.fromkeys(found))[:limit]

@@ -1,0 +1,241 @@
+"""Reading reference data: lists and single resources as JSON, and look-ups of many at once for the other areas.
+
+Reference data is nobody's secret: every valid token reads all of it, so nothing here takes an actor.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import within
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
+from app.kit.pages import Listing
+from app.reference.models import (
+    FundingSource, FundingSourceItem, FundingSourceKind, FundingSourcesQuery, Region, RegionCounts,
+    RegionDetail, RegionItem, RegionLevel, RegionName, RegionsQuery, Strategy, StrategyItem,
+)
+from app.reference.rules import ancestors_of, folded, forms_of, words_of
+
+_region, _source, _strategy = table_of(Region), table_of(FundingSource), table_of(Strategy)
+_parent = _region.alias("parent")
+
+
+def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
+    """Predicate: every word of `text` occurs in the folded `column`; true without text."""
+    return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in words_of(text or "")])
+
+
+def equal(**conditions: tuple[ColumnElement[Any], Any]) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in conditions.values() if value is not None]
+
+
+def one_json(session: Session, query: Select[Any]) -> str | None:
+    text: str | None = session.scalar(json_texts(query))
+    return text
+
+
+def given_rows(session: Session, columns: Sequence[str]) -> Any:
+    """FROM clause over rows of text given as JSON: no number of them is too many parameters."""
+    return records(session, {name: sa.String() for name in columns})
+
+
+def bound(rows: Iterable[dict[str, str]]) -> dict[str, str]:
+    return {"records": to_json(list(rows))}
+
+
+# Regions
+
+
+def _region_items(shape: type[RegionItem] = RegionItem, **given: Any) -> Select[Any]:
+    return sa.select(*fields_of(shape, _region, parent_name=_parent.c.name, **given)).select_from(
+        _region.outerjoin(_parent, _parent.c.code == _region.c.parent_code)
+    )
+
+
+def regions(query: RegionsQuery) -> Listing:
+    """The regions that match."""
+    c = _region.c
+    statement = _region_items().where(
+        c.retired.is_(query.retired),
+        has_words(c.folded, query.q),
+        *equal(level=(c.level, query.level), parent=(c.parent_code, query.parent), bps=(c.bps_code, query.bps_code)),
+        within(c.code, query.within) if query.within else sa.true(),
+    )
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+
+
+def children_of(region: str) -> Listing:
+    """The regions one level below."""
+    return regions(RegionsQuery(parent=region))
+
+
+def region_json(session: Session, region: str) -> str | None:
+    """One region as `RegionDetail`; None where there is none."""
+    c, below = _region.c, _region.alias("below")
+    counts = sa.select(
+        *[
+            sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
+            for name in RegionCounts.model_fields
+        ]
+    ).where(within(below.c.code, region), below.c.code != region, below.c.retired.is_(False))
+    above = _region.alias("above")
+    ancestors = (
+        sa.select(*fields_of(RegionName, above)).where(above.c.code.in_(ancestors_of(region))).order_by(above.c.code)
+    )
+    return one_json(
+        session,
+        _region_items(
+            RegionDetail, ancestors=json_rows(ancestors, name="ancestors_of"), below=json_row(counts, name="counts")
+        ).where(c.code == region),
+    )
+
+
+def is_region(session: Session, region: str) -> bool:
+    return session.scalar(sa.select(_region.c.code).where(_region.c.code == region)) is not None
+
+
+class FoundRegion(NamedTuple):
+    """A region as other areas refer to it."""
+
+    code: str
+    name: str
+    level: RegionLevel
+    parent_code: str | None
+    timezone: str
+    retired: bool
+
+
+_FOUND_REGION = [_region.c[name] for name in FoundRegion._fields]
+
+
+def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundRegion]:
+    """Code → region, in one SELECT; codes that do not exist are missing, retired ones are there."""
+    if not codes:
+        return {}
+    given = given_rows(session, ["code"])
+    found = session.execute(
+        sa.select(*_FOUND_REGION).join(given, given.c.code == _region.c.code),
+        bound({"code": code} for code in set(codes)),
+    )
+    return {row.code: FoundRegion(*row) for row in found}
+
+
+def regions_named(session: Session, within_region: str, names: Collection[str]) -> dict[str, list[FoundRegion]]:
+    """Name as written → the regions of exactly that name in `within_region`, itself included; one SELECT.
+
+    `Kec. Pulau Sebuku`, `Desa Semaras`, `Kabupaten Kotabaru` are read by their first word where no
+    region is literally called so. No entry: no such region. Several regions: ambiguous, the caller's
+    to settle.
+    """
+    forms = {name: forms_of(name) for name in names}
+    wanted = {form.folded for reading in forms.values() for form in reading}
+    if not wanted:
+        return {}
+    given = given_rows(session, ["folded"])
+    rows = session.execute(
+        sa.select(_region.c.folded, *_FOUND_REGION)
+        .join(given, given.c.folded == _region.c.folded)
+        .where(within(_region.c.code, within_region), _region.c.retired.is_(False))
+        .order_by(_region.c.code),
+        bound({"folded": one} for one in wanted),
+    )
+    by_folded: dict[str, list[FoundRegion]] = {}
+    for one, *row in rows:
+        by_folded.setdefault(one, []).append(FoundRegion(*row))
+    result: dict[str, list[FoundRegion]] = {}
+    for name, reading in forms.items():
+        for form in reading:
+            found = [r for r in by_folded.get(form.folded, ()) if not form.levels or r.level in form.levels]
+            if found:
+                result[name] = found
+                break
+    return result
+
+
+# Funding sources
+
+
+def funding_sources(query: FundingSourcesQuery) -> Listing:
+    """The funding sources that match."""
+    c = _source.c
+    statement = sa.select(*fields_of(FundingSourceItem, _source)).where(
+        c.retired.is_(query.retired),
+        has_words(c.folded, query.q),
+        *equal(kind=(c.kind, query.kind), parent=(c.parent_code, query.parent)),
+    )
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+
+
+def funding_source_json(session: Session, code: str) -> str | None:
+    return one_json(session, sa.select(*fields_of(FundingSourceItem, _source)).where(_source.c.code == code))
+
+
+class FoundFundingSource(NamedTuple):
+    """A funding source as other areas refer to it."""
+
+    code: str
+    name: str
+    kind: FundingSourceKind
+    aliases: list[str]
+    retired: bool
+
+
+def _funding_sources(session: Session) -> list[FoundFundingSource]:
+    columns = [_source.c[name] for name in FoundFundingSource._fields]
+    return [FoundFundingSource(*row) for row in session.execute(sa.select(*columns).order_by(_source.c.code))]
+
+
+def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundFundingSource]:
+    """Code → funding source, in one SELECT; unknown codes are missing, retired ones are there."""
+    wanted = set(codes)
+    return {found.code: found for found in _funding_sources(session) if found.code in wanted} if wanted else {}
+
+
+def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
+    """Name as written → the funding sources whose code, name or alias it is, in one SELECT.
+
+    A group wins over official codes of the same name (`Dana Desa` is three of them). No entry: none;
+    several: ambiguous. Retired ones are left out.
+    """
+    if not names:
+        return {}
+    groups: dict[str, list[FoundFundingSource]] = {}
+    official: dict[str, list[FoundFundingSource]] = {}
+    for found in _funding_sources(session):
+        if not found.retired:
+            known = groups if found.kind == FundingSourceKind.group else official
+            for spelling in dict.fromkeys(folded(s) for s in (found.code, found.name, *found.aliases)):
+                known.setdefault(spelling, []).append(found)
+    result = {name: groups.get(folded(name)) or official.get(folded(name)) or [] for name in names}
+    return {name: found for name, found in result.items() if found}
+
+
+# Strategies
+
+
+def strategies() -> Listing:
+    """All strategies, retired ones too: old plans refer to them."""
+    statement = sa.select(*fields_of(StrategyItem, _strategy))
+    return Listing(statement, {"number": _strategy.c.number}, {"key": _strategy.c.key})
+
+
+def strategy_json(session: Session, key: str) -> str | None:
+    return one_json(session, sa.select(*fields_of(StrategyItem, _strategy)).where(_strategy.c.key == key))
+
+
+def strategies_named(session: Session, names: Collection[str]) -> dict[str, str]:
+    """Name as written → key of the strategy whose key, number, name or alias it is, in one SELECT."""
+    c = _strategy.c
+    rows = session.execute(
+        sa.select(c.key, c.number, c.name, c.name_english, c.aliases).where(c.retired.is_(False))
+    )
+    known = {
+        folded(spelling): row.key
+        for row in rows
+        for spelling in (row.key, row.number, row.name, row.name_english, *row.aliases)
+    }
+    return {name: known[folded(name)] for name in names if folded(name) in known}

@@ -1,0 +1,89 @@
+"""Names as they are compared, and codes as they are read."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_DROPPED = re.compile("['’‘ʼ`´]")
+_BETWEEN = re.compile(r"[\W_]+")
+
+
+def folded(text: str) -> str:
+    """A name as it is compared: without case, apostrophes, punctuation and repeated spaces.
+
+    `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
+    """
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a search, each once."""
+    return list(dict.fromkeys(folded(text).split()))
+
+
+_LEVELS = ("province", "regency", "district", "village")
+
+
+def level_of(region_code: str) -> str:
+    """`nation`, `province`, `regency`, `district` or `village`, read from a Kemendagri code."""
+    return "nation" if region_code == "0" else _LEVELS[region_code.count(".")]
+
+
+def parent_of(region_code: str) -> str | None:
+    """The code one level up; None for the nation."""
+    if region_code == "0":
+        return None
+    return region_code.rpartition(".")[0] or "0"
+
+
+def ancestors_of(region_code: str) -> list[str]:
+    """The codes above, from the nation down."""
+    above: list[str] = []
+    code = parent_of(region_code)
+    while code is not None:
+        above.insert(0, code)
+        code = parent_of(code)
+    return above
+
+
+def nearest_ancestor(code: str, known: Iterable[str]) -> str | None:
+    """The longest of the `known` dotted codes that `code` lies below; decrees leave out some in between."""
+    while code := code.rpartition(".")[0]:
+        if code in known:
+            return code
+    return None
+
+
+#: First word of a location as people write it → what the word says: the levels it can mean, and the
+#: form in which a name of that level begins in the register.
+_LEVEL_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "kab": (("regency",), "kabupaten "),
+    "kabupaten": (("regency",), "kabupaten "),
+    "kota": (("regency",), "kota "),
+    "provinsi": (("province",), ""),
+    "prov": (("province",), ""),
+    **dict.fromkeys(("kec", "kecamatan", "distrik"), (("district",), "")),
+    **dict.fromkeys(
+        ("desa", "ds", "kelurahan", "kel", "kampung", "gampong", "nagari", "pekon", "negeri"), (("village",), "")
+    ),
+}
+
+
+class NameForm(NamedTuple):
+    """One way to read a location's text: a folded name, and the levels it may be of (empty: any)."""
+
+    folded: str
+    levels: tuple[str, ...]
+
+
+def forms_of(text: str) -> list[NameForm]:
+    """The ways to read a location's text, the literal one first: `Kec. Pulau Sebuku` may be a name itself."""
+    literal = folded(text)
+    forms = [NameForm(literal, ())] if literal else []
+    first, _, rest = literal.partition(" ")
+    if rest and first in _LEVEL_WORDS:
+        levels, prefix = _LEVEL_WORDS[first]
+        forms.append(NameForm(prefix + rest, levels))
+    return forms
