@@ -191,6 +191,14 @@ def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
     return str(text)
 
 
+def action_id_of(session: Session, plan: sa.Row[Any], code: str) -> int:
+    """Id of an action of a visible plan; NotFound when there is none of that key."""
+    found = session.scalar(sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code))
+    if found is None:
+        raise NotFound()
+    return int(found)
+
+
 class StoredAction:
     """An action as it stands, for comparing, patching and journaling."""
 

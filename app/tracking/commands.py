@@ -37,9 +37,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Reported:
-    """What became of one report."""
+    """What became of one report; `code` is the action's."""
 
-    action: str
+    code: str
     status: Literal["created", "updated", "unchanged", "refused"]
     version: int | None = None
     findings: tuple[Finding, ...] = ()
@@ -284,14 +284,17 @@ def _reported(
     return Reported(code, "updated" if code in stored else "created", versions[code], tuple(findings))
 
 
-def findings_on(session: Session, plan: sa.Row[Any], code: str, found: StoredProgress) -> list[Finding]:
-    """What is to be said of one stored report."""
+def findings_on(
+    session: Session, plan: sa.Row[Any], code: str, found: StoredProgress
+) -> tuple[list[Finding], str]:
+    """What is to be said of one stored report, and the agency that leads its action."""
     line = _lines(session, plan, [code])[code]
     earlier = progress_before(session, [line.id], found.period).get(line.id)
     planned = _known_keys(session, [line.id], {"recipients"})["recipients"].get(line.id, {})
-    return findings_of(
+    findings = findings_of(
         found.content, before=earlier.figures if earlier else None, allocation=line.allocation, planned=planned
     )
+    return findings, line.lead_agency
 
 
 def delete_progress(

@@ -90,6 +90,10 @@ class StoredProgress:
         self.period: str = content["period"]
         self.content = {name: content[name] for name in ProgressIn.model_fields}
 
+    @classmethod
+    def parse(cls, text: str) -> "StoredProgress":
+        return cls(json.loads(text))
+
     @property
     def figures(self) -> dict[str, Any]:
         return {**self.content, "period": self.period}
@@ -116,4 +120,4 @@ def progress_before(session: Session, action_ids: Sequence[int], period: str) ->
 
 def _stored(session: Session, chosen: ColumnElement[bool]) -> dict[int, StoredProgress]:
     query = sa.select(*progress_columns(), progress.c.action_id.label("_id")).where(chosen)
-    return {id: StoredProgress(json.loads(text)) for text, id in session.execute(json_texts(query, "_id"))}
+    return {id: StoredProgress.parse(text) for text, id in session.execute(json_texts(query, "_id"))}
