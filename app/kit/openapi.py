@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
 
 WRITES = ("post", "put", "patch", "delete")
@@ -66,6 +67,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "token": {"type": "http", "scheme": "bearer", "description": "Service token, `rata_…`."}
     }
     for path, operations in document["paths"].items():
+        if "put" in operations and "patch" in operations:
+            (whole,) = operations["put"]["requestBody"]["content"].values()
+            (changes,) = operations["patch"]["requestBody"]["content"].values()
+            changes["schema"] = describe_patch(whole["schema"], schemas)
         for method, operation in operations.items():
             _complete(path, method, operation, document)
     return _sorted(document)
