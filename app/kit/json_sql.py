@@ -31,7 +31,10 @@ class Json(sa.types.UserDefinedType[Any]):
 
 
 class _RowJson(ColumnElement[Any]):
-    """One row of a subquery as a JSON object, fields in the order of the subquery's columns."""
+    """One row of a subquery as a JSON object, fields in the order of the subquery's columns.
+
+    A column whose name begins with `_` is not part of the object; it can travel beside it.
+    """
 
     inherit_cache = True
     type = Json()
@@ -54,7 +57,15 @@ class _JsonArray(ColumnElement[Any]):
 
 @compiles(_RowJson, "postgresql")
 def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"row_to_json({compiler.preparer.format_alias(element.row)})"
+    hidden = any(name.startswith("_") for name in element.row.c.keys())
+    if not hidden:
+        return f"row_to_json({compiler.preparer.format_alias(element.row)})"
+    shown = ", ".join(
+        f"{compiler.process(column, **kw)} AS {compiler.preparer.quote(name)}"
+        for name, column in element.row.c.items()
+        if not name.startswith("_")
+    )
+    return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"
 
 
 @compiles(_RowJson, "sqlite")
@@ -62,6 +73,7 @@ def _sqlite_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
     pairs = (
         f"'{name}', {_sqlite_value(compiler.process(column, **kw), column.type)}"
         for name, column in element.row.c.items()
+        if not name.startswith("_")
     )
     return f"json_object({', '.join(pairs)})"
 
@@ -120,7 +132,7 @@ def json_values(query: Select[Any], *, name: str) -> ColumnElement[Any]:
 
 
 def json_texts(query: Select[Any], *beside: str) -> Select[Any]:
-    """SELECT each row of `query` as JSON text, and beside it the fields that a cursor needs."""
+    """SELECT each row of `query` as JSON text, and beside it some of its columns (a cursor's keys, an id)."""
     rows = query.subquery("item")
     texts = sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *[rows.c[name] for name in beside])
     return texts.select_from(rows)

@@ -1,6 +1,8 @@
-"""Many actions in one call: reading the items, saying what became of each."""
+"""Many items in one call: reading them, saying what became of each. Serves actions and progress."""
 
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, SkipValidation, TypeAdapter, ValidationError
 from pydantic import Field as ShapeField
@@ -8,10 +10,33 @@ from pydantic import Field as ShapeField
 from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Invalid, Language
-from app.plans.commands import Draft, Outcome
-from app.plans.models import ACTION_EXAMPLE, ActionIn, ActionItem
+from app.plans.models import ACTION_EXAMPLE, ActionItem
 
-_ITEM = TypeAdapter(ActionItem)
+Item = TypeVar("Item", bound=BaseModel)
+Status = Literal["created", "updated", "unchanged", "refused"]
+
+
+class Done(Protocol):
+    """What became of one item that was right in itself."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def version(self) -> int | None: ...
+    @property
+    def errors(self) -> tuple[FieldError, ...]: ...
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An item that was not right in itself."""
+
+    code: str
+    errors: tuple[FieldError, ...]
+    status: Status = "refused"
+    version: int | None = None
 
 
 class BatchQuery(BaseModel):
@@ -23,7 +48,7 @@ class BatchQuery(BaseModel):
 class ActionBatch(Shape):
     """Up to 1,000 actions."""
 
-    # Validated item by item below, so that with `each` one bad item does not refuse the others.
+    # Validated item by item by `read_items`, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[ActionItem]] = ShapeField(min_length=1, max_length=1000)
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"code": "A-001", **ACTION_EXAMPLE}]}]})
@@ -33,7 +58,7 @@ class ItemResult(BaseModel):
     """What became of one item."""
 
     code: str | None
-    status: Literal["created", "updated", "unchanged", "refused"]
+    status: Status
     version: int | None = None
     errors: list[ErrorShape] | None = None
 
@@ -57,42 +82,42 @@ class BatchResult(BaseModel):
     )
 
 
-def read_drafts(batch: ActionBatch, *, each: bool) -> tuple[list[Draft], dict[int, Outcome]]:
-    """The drafts of a batch and, with `each`, the refused items by place. Otherwise Invalid names every error."""
-    drafts: list[Draft] = []
-    refused: dict[int, Outcome] = {}
-    errors: list[FieldError] = []
+def read_items(
+    shape: type[Item], raw_items: Sequence[Any], *, key: str, each: bool
+) -> tuple[list[tuple[int, Item]], dict[int, Refused]]:
+    """The items of a batch with their places and, with `each`, the refused ones by place.
+
+    Otherwise Invalid names every error. A key that occurs twice is refused the second time.
+    """
+    adapter = TypeAdapter(shape)
+    items: list[tuple[int, Item]] = []
+    refused: dict[int, Refused] = {}
     seen: set[str] = set()
-    for n, raw in enumerate(batch.items):
+    for n, raw in enumerate(raw_items):
         try:
-            item = _ITEM.validate_python(raw)
+            item = adapter.validate_python(raw)
         except ValidationError as error:
-            found = body_errors(error, prefix=("items", n))
-            errors += found
-            refused[n] = Outcome(_code_of(raw), "refused", errors=tuple(found))
+            code = str(raw.get(key, "")) if isinstance(raw, dict) else ""
+            refused[n] = Refused(code, tuple(body_errors(error, prefix=("items", n))))
             continue
-        if item.code in seen:
-            repeated = FieldError(duplicate_key, pointer=f"/items/{n}/code", value=item.code)
-            errors.append(repeated)
-            refused[n] = Outcome(item.code, "refused", errors=(repeated,))
+        code = getattr(item, key)
+        if code in seen:
+            refused[n] = Refused(code, (FieldError(duplicate_key, pointer=f"/items/{n}/{key}", value=code),))
             continue
-        seen.add(item.code)
-        content = ActionIn.model_construct(**{name: getattr(item, name) for name in ActionIn.model_fields})
-        drafts.append(Draft(item.code, content, pointer=f"/items/{n}"))
-    if errors and not each:
-        raise Invalid(errors=errors)
-    return drafts, refused
+        seen.add(code)
+        items.append((n, item))
+    if refused and not each:
+        raise Invalid(errors=[error for found in refused.values() for error in found.errors])
+    return items, refused
 
 
-def _code_of(raw: Any) -> str:
-    return str(raw.get("code", "")) if isinstance(raw, dict) else ""
-
-
-def batch_result(written: list[Outcome], refused: dict[int, Outcome], *, language: Language) -> BatchResult:
+def batch_result(written: Sequence[Done], refused: Mapping[int, Refused], *, language: Language) -> BatchResult:
     """Both kinds of outcome, in the order in which the items were sent."""
     rest = iter(written)
-    outcomes = [refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))]
-    counts = {status: sum(o.status == status for o in outcomes) for status in ("created", "updated", "unchanged", "refused")}
+    outcomes: list[Done] = [
+        refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))
+    ]
+    counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
     items = [
         ItemResult(
             code=o.code or None, status=o.status, version=o.version,

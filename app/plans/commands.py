@@ -29,6 +29,11 @@ not_your_agency = Kind(
 )
 
 
+AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
+"""Called with the ids of actions that were there before and were rewritten: areas above keep figures
+that follow from an action's targets and milestones, and the import direction forbids naming them here."""
+
+
 class PartInUse(Problem):
     status = 409
     code = "part_in_use"
@@ -236,6 +241,9 @@ def _write(
     ids = {row.code: row.id for row in written}
     for part in PARTS:
         _write_part(session, plan, part, ids, contents, stored)
+    if rewritten := [ids[code] for code in contents if code in stored]:
+        for follow in AFTER_ACTIONS:
+            follow(session, rewritten)
     return {row.code: row.version for row in written}
 
 

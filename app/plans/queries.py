@@ -191,6 +191,14 @@ def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
     return str(text)
 
 
+def action_id_of(session: Session, plan: sa.Row[Any], code: str) -> int:
+    """Id of an action of a visible plan; NotFound when there is none of that key."""
+    found = session.scalar(sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code))
+    if found is None:
+        raise NotFound()
+    return int(found)
+
+
 class StoredAction:
     """An action as it stands, for comparing, patching and journaling."""
 
@@ -203,10 +211,9 @@ class StoredAction:
 
 
 def stored_actions(session: Session, plan: sa.Row[Any], codes: list[str] | None = None) -> dict[str, StoredAction]:
-    """The actions of those codes (all: None), by code, in two statements whatever their number."""
-    chosen = actions.c.plan_id == plan.id
+    """The actions of those codes (all: None), by code, in one statement whatever their number."""
+    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
     if codes is not None:
-        chosen = sa.and_(chosen, actions.c.code.in_(codes))
-    ids = {row.code: row.id for row in session.execute(sa.select(actions.c.code, actions.c.id).where(chosen))}
-    texts = session.execute(json_texts(sa.select(*action_columns()).where(chosen), "code"))
-    return {code: StoredAction(ids[code], json.loads(text)) for text, code in texts}
+        query = query.where(actions.c.code.in_(codes))
+    rows = session.execute(json_texts(query, "code", "_id"))
+    return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}

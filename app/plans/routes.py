@@ -14,9 +14,9 @@ from app.kit.pages import Page, read_page
 from app.kit.patches import Patch, merge_patch
 from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
-from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, read_drafts
+from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, read_items
 from app.plans.commands import Draft, delete_action, delete_plan, plan_chain, put_actions, put_plan, stored_plan
-from app.plans.models import ActionIn, ActionOut, ActionReply, PlanIn, PlanOut, PlanReply
+from app.plans.models import ActionIn, ActionItem, ActionOut, ActionReply, PlanIn, PlanOut, PlanReply
 from app.plans.queries import (
     ActionQuery, PlanQuery, StoredAction, action_json, list_actions, list_plans, plan_json, plan_of, stored_actions,
 )
@@ -106,7 +106,8 @@ def put_many_actions(call: Caller, plan: str, query: Annotated[BatchQuery, Query
     """
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("write_actions", row.region_code)
-    drafts, refused = read_drafts(batch, each=query.each)
+    items, refused = read_items(ActionItem, batch.items, key="code", each=query.each)
+    drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
 
     def check(stored: dict[str, StoredAction]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
@@ -114,6 +115,10 @@ def put_many_actions(call: Caller, plan: str, query: Annotated[BatchQuery, Query
     outcomes = put_actions(call.session, call.author, call.actor, row, drafts, check=check, each=query.each)
     result = batch_result(outcomes, refused, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: ActionItem) -> ActionIn:
+    return ActionIn.model_construct(**{name: getattr(item, name) for name in ActionIn.model_fields})
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)

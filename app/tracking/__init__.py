@@ -1,0 +1,1 @@
+"""Quarters: what was spent, delivered and reached, always cumulative to the end of the quarter."""

@@ -1,0 +1,315 @@
+"""Reporting progress: a thousand reports are written by as many statements as one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import records, to_json, upsert
+from app.kit.periods import UnknownPeriod
+from app.kit.problems import FieldError, Forbidden, Invalid, NotFound, PreconditionFailed
+from app.plans.commands import AFTER_ACTIONS, CheckVersion, not_your_agency, plan_chain
+from app.plans.models import PARTS
+from app.plans.queries import actions
+from app.plans.rules import Finding
+from app.tracking.figures import physical_basis, physical_percent
+from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressRow
+from app.tracking.queries import StoredProgress, progress, progress_before, stored_progress
+from app.tracking.rules import cumulated, findings_of, split_single_source
+
+_ACTION_PARTS = {part.name: part for part in PARTS}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Progress as somebody wants it on one action, and where in the request it stands."""
+
+    action: str
+    content: ProgressIn
+    pointer: str = ""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What became of one report; `code` is the action's."""
+
+    code: str
+    status: Literal["created", "updated", "unchanged", "refused"]
+    version: int | None = None
+    findings: tuple[Finding, ...] = ()
+    errors: tuple[FieldError, ...] = field(default_factory=tuple)
+
+
+def check_period(plan: sa.Row[Any], period: str) -> None:
+    """UnknownPeriod (404) where it is no quarter of the plan's year."""
+    if period not in {f"{plan.year}-Q{n}" for n in range(1, 5)}:
+        raise UnknownPeriod(period=period, year=plan.year)
+
+
+def report_progress(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    period: str,
+    reports: Sequence[Report],
+    *,
+    check: Callable[[dict[str, StoredProgress]], None],
+    is_period_only: bool = False,
+    each: bool = False,
+    reason: str | None = None,
+) -> list[Reported]:
+    """Create or replace reports of a quarter; what is as it was stays untouched.
+
+    All or nothing, or with `each` report by report. With `is_period_only` the figures are those of the
+    quarter alone and are stored added to the latest earlier report of the year.
+    """
+    check_period(plan, period)
+    chain = hold(session, plan_chain(plan.code))
+    lines = _lines(session, plan, [report.action for report in reports])
+    ids = [line.id for line in lines.values()]
+    code_of = {line.id: code for code, line in lines.items()}
+    stored = {code_of[id]: found for id, found in stored_progress(session, ids, period).items()}
+    before = {code_of[id]: found for id, found in progress_before(session, ids, period).items()}
+    check(stored)
+    used = {part.reports_on for part in PROGRESS_PARTS if any(getattr(r.content, part.name) for r in reports)}
+    known = _known_keys(session, ids, {"budget_lines", *filter(None, used)})
+    errors = _errors(actor, plan, reports, lines, known)
+    if errors and not each:
+        raise Invalid(errors=[error for found in errors.values() for error in found])
+    wanted: dict[str, dict[str, Any]] = {}
+    for report in reports:
+        if report.action in errors:
+            continue
+        content = report.content.model_dump(mode="json")
+        earlier = before.get(report.action)
+        content = split_single_source(content, known["budget_lines"].get(lines[report.action].id, []))
+        if is_period_only:
+            content = cumulated(content, earlier.content if earlier else None)
+        wanted[report.action] = content
+    changed = {
+        code: content for code, content in wanted.items() if code not in stored or stored[code].content != content
+    }
+    versions = _write(session, author, actor, plan, period, changed, lines, stored)
+    entries = [_entry(plan, period, code, versions[code], stored.get(code), changed[code], reason) for code in changed]
+    record(session, chain, author, entries)
+    return [_reported(report.action, wanted, stored, versions, errors, before, lines, known) for report in reports]
+
+
+def _lines(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> dict[str, Any]:
+    """The actions reported on, by code: id, lead agency, allocation."""
+    rows = session.execute(
+        sa.select(actions.c.code, actions.c.id, actions.c.lead_agency, actions.c.allocation).where(
+            actions.c.plan_id == plan.id, actions.c.code.in_(codes)
+        )
+    )
+    return {row.code: row for row in rows}
+
+
+def _known_keys(session: Session, ids: Sequence[int], names: set[str]) -> dict[str, dict[int, Any]]:
+    """Keys of each part of the actions, by part and action id; recipients with the number planned."""
+    known: dict[str, dict[int, Any]] = {}
+    for name in sorted(names):
+        part = _ACTION_PARTS[name]
+        columns = [part.table.c.action_id, part.table.c[part.key]]
+        if name == "recipients":
+            columns.append(part.table.c["count"])
+        of_actions: dict[int, Any] = {}
+        for row in session.execute(sa.select(*columns).where(part.table.c.action_id.in_(ids))):
+            if name == "recipients":
+                of_actions.setdefault(row[0], {})[row[1]] = row[2]
+            else:
+                of_actions.setdefault(row[0], []).append(row[1])
+        known[name] = of_actions
+    return known
+
+
+def _errors(
+    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Any], known: dict[str, dict[int, Any]]
+) -> dict[str, list[FieldError]]:
+    errors: dict[str, list[FieldError]] = {}
+    for report in reports:
+        line = lines.get(report.action)
+        found: list[FieldError] = []
+        if line is None:
+            if not report.pointer:
+                raise NotFound()
+            source = f"plans/{plan.code}/actions"
+            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values={"source": source})]
+        else:
+            found = _foreign_keys(report, line, known)
+            if not actor.may("report_progress", plan.region_code, line.lead_agency):
+                if not report.pointer:
+                    actor.require("report_progress", plan.region_code, line.lead_agency)
+                values = {"roles": "operator / secretariat / administrator"}
+                found.append(FieldError(not_your_agency, pointer=f"{report.pointer}/action", value=line.lead_agency, values=values))
+        if found:
+            errors[report.action] = found
+    return errors
+
+
+def _foreign_keys(report: Report, line: Any, known: dict[str, dict[int, Any]]) -> list[FieldError]:
+    """A report may only speak of what the action has."""
+    found = []
+    for part in PROGRESS_PARTS:
+        if part.reports_on is None:
+            continue
+        for n, item in enumerate(getattr(report.content, part.name)):
+            key, allowed = getattr(item, part.key), list(known[part.reports_on].get(line.id, ()))
+            if key not in allowed:
+                found.append(
+                    FieldError(
+                        unknown_reference, pointer=f"{report.pointer}/{part.name}/{n}/{part.key}", value=key,
+                        allowed=allowed, nearest=nearest(key, allowed),
+                        values={"source": f"{report.action}/{part.reports_on}"},
+                    )
+                )
+    return found
+
+
+def _write(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, contents: dict[str, dict[str, Any]],
+    lines: dict[str, Any], stored: dict[str, StoredProgress],
+) -> dict[str, int]:
+    """Write whole reports and give their new versions, by action."""
+    if not contents:
+        return {}
+    rows = [
+        {
+            **{name: content[name] for name in ProgressFields.model_fields},
+            "action_id": lines[code].id,
+            "period": period,
+            "plan_id": plan.id,
+            "region_code": plan.region_code,
+            "year": plan.year,
+            "spent": content["spent"],
+            "version": stored[code].version + 1 if code in stored else 1,
+            "reported_at": author.at.isoformat(),
+            "reported_by": author.actor,
+        }
+        for code, content in contents.items()
+    ]
+    table = table_of(ProgressRow)
+    written = upsert(session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"])
+    if len(written) != len(rows):
+        raise PreconditionFailed(sent="–", current="–")
+    old = [{"action_id": lines[code].id} for code in contents if code in stored]
+    for part in PROGRESS_PARTS:
+        if old:
+            _clear(session, part.table, period, old)
+        items = [
+            {**item, "action_id": lines[code].id, "period": period, "position": n}
+            for code, content in contents.items()
+            for n, item in enumerate(content[part.name])
+        ]
+        upsert(session, part.table, items)
+    refresh_figures(session, [lines[code].id for code in contents])
+    code_of = {line.id: code for code, line in lines.items()}
+    return {code_of[row.action_id]: row.version for row in written}
+
+
+def _clear(session: Session, table: sa.Table, period: str, old: list[dict[str, Any]]) -> None:
+    source = records(session, {"action_id": table.c.action_id.type})
+    statement = sa.delete(table).where(table.c.period == period, table.c.action_id.in_(sa.select(source.c.action_id)))
+    session.connection().execute(statement, {"records": to_json(old)})
+
+
+def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
+    """Recompute the physical progress of those actions' reports and put their latest on the actions.
+
+    Called after reports are written, and after actions are: milestones and targets decide it too.
+    """
+    source = records(session, {"action_id": progress.c.action_id.type})
+    ids = sa.select(source.c.action_id)
+    bound = {"records": to_json([{"action_id": id} for id in action_ids])}
+    connection = session.connection()
+    connection.execute(
+        sa.update(progress)
+        .where(progress.c.action_id.in_(ids))
+        .values(physical_percent=physical_percent(), physical_basis=physical_basis()),
+        bound,
+    )
+    latest = progress.alias("latest")
+
+    def of_latest(column: sa.Column[Any]) -> Any:
+        return (
+            sa.select(column).where(latest.c.action_id == actions.c.id).order_by(latest.c.period.desc()).limit(1)
+            .correlate(actions).scalar_subquery()
+        )
+
+    connection.execute(
+        sa.update(actions)
+        .where(actions.c.id.in_(ids))
+        .values(
+            progress_period=of_latest(latest.c.period),
+            spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
+            physical_percent=of_latest(latest.c.physical_percent),
+        ),
+        bound,
+    )
+
+
+AFTER_ACTIONS.append(refresh_figures)
+
+
+def _entry(
+    plan: sa.Row[Any], period: str, code: str, version: int, stored: StoredProgress | None,
+    after: dict[str, Any] | None, reason: str | None,
+) -> Entry:
+    verb = "created" if stored is None else "deleted" if after is None else "changed"
+    subject = f"plans/{plan.code}/actions/{code}/progress/{period}"
+    return Entry(f"progress.{verb}", plan.region_code, subject, version, stored.content if stored else None, after, reason)
+
+
+def _reported(
+    code: str, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredProgress], versions: dict[str, int],
+    errors: dict[str, list[FieldError]], before: dict[str, StoredProgress], lines: dict[str, Any],
+    known: dict[str, dict[int, Any]],
+) -> Reported:
+    if code in errors:
+        return Reported(code, "refused", errors=tuple(errors[code]))
+    earlier = before.get(code)
+    findings = findings_of(
+        wanted[code], before=earlier.figures if earlier else None, allocation=lines[code].allocation,
+        planned=known.get("recipients", {}).get(lines[code].id, {}),
+    )
+    if code not in versions:
+        return Reported(code, "unchanged", stored[code].version, tuple(findings))
+    return Reported(code, "updated" if code in stored else "created", versions[code], tuple(findings))
+
+
+def findings_on(
+    session: Session, plan: sa.Row[Any], code: str, found: StoredProgress
+) -> tuple[list[Finding], str]:
+    """What is to be said of one stored report, and the agency that leads its action."""
+    line = _lines(session, plan, [code])[code]
+    earlier = progress_before(session, [line.id], found.period).get(line.id)
+    planned = _known_keys(session, [line.id], {"recipients"})["recipients"].get(line.id, {})
+    findings = findings_of(
+        found.content, before=earlier.figures if earlier else None, allocation=line.allocation, planned=planned
+    )
+    return findings, line.lead_agency
+
+
+def delete_progress(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, check: CheckVersion
+) -> None:
+    """Take a report back. NotFound: none was made."""
+    chain = hold(session, plan_chain(plan.code))
+    line = _lines(session, plan, [action]).get(action)
+    stored = stored_progress(session, [line.id], period).get(line.id) if line else None
+    if line is None or stored is None:
+        raise NotFound()
+    actor.require("report_progress", plan.region_code, line.lead_agency)
+    check(stored.version)
+    for part in PROGRESS_PARTS:
+        _clear(session, part.table, period, [{"action_id": line.id}])
+    session.execute(sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == period))
+    refresh_figures(session, [line.id])
+    record(session, chain, author, [_entry(plan, period, action, stored.version + 1, stored, None, None)])

@@ -1,0 +1,394 @@
+"""Progress of an action in a quarter. Every figure is cumulative from January ("s.d.")."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table, table_of
+from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version
+from app.kit.inputs import RuleBroken, duplicate_key
+from app.kit.problems import Kind
+from app.plans.models import ComponentClass, RecipientKind
+
+sums_differ = Kind(
+    "sums_differ", id="{part} berjumlah {sum}, sedangkan spent {spent}; keduanya harus sama",
+    en="{part} sum to {sum} but spent is {spent}; they must be equal",
+)
+
+
+class MilestoneState(StrEnum):
+    pending = "pending"
+    done = "done"
+
+
+class PhysicalBasis(StrEnum):
+    """Where a physical percentage comes from, the first that there is."""
+
+    reported = "reported"
+    milestones = "milestones"
+    outputs = "outputs"
+
+
+class SpendingFields(BaseModel):
+    """Spent of one budget line."""
+
+    funding_source: FundingSourceCode
+    amount: Rupiah
+
+
+class ComponentSpendingFields(BaseModel):
+    """Spent on one class of components."""
+
+    component_class: ComponentClass
+    amount: Rupiah
+
+
+class OutputProgressFields(BaseModel):
+    code: Key
+    achieved: Quantity = ShapeField(description="In the output's unit, cumulative.")
+
+
+class RecipientProgressFields(BaseModel):
+    code: Key
+    reached: Count = ShapeField(description="Recipients reached so far, each counted once.")
+
+
+class MilestoneProgressFields(BaseModel):
+    code: Key
+    state: MilestoneState
+    done_on: date | None = None
+
+
+class Spending(SpendingFields, Shape): ...
+
+
+class ComponentSpending(ComponentSpendingFields, Shape): ...
+
+
+class OutputProgress(OutputProgressFields, Shape): ...
+
+
+class RecipientProgress(RecipientProgressFields, Shape): ...
+
+
+class MilestoneProgress(MilestoneProgressFields, Shape): ...
+
+
+class ProgressFields(BaseModel):
+    """What an agency reports on an action at the end of a quarter."""
+
+    physical_reported_percent: Percent | None = ShapeField(
+        default=None, description="Physical progress as reported; where null it follows from milestones or outputs."
+    )
+    obstacle: Prose = ""
+    follow_up: Prose = ""
+    evidence: list[Link] = ShapeField(default_factory=list, max_length=20, description="Addresses of evidence.")
+
+
+PROGRESS_EXAMPLE: dict[str, Any] = {
+    "physical_reported_percent": None,
+    "obstacle": "Penyaluran di tiga desa tertunda banjir",
+    "follow_up": "Dijadwalkan ulang bulan Juli",
+    "evidence": ["https://berkas.kotabarukab.go.id/bast-014.pdf"],
+    "spent": 120000000,
+    "spending": [{"funding_source": "APBD", "amount": 120000000}],
+    "components": [
+        {"component_class": "direct", "amount": 115000000}, {"component_class": "supporting", "amount": 5000000}
+    ],
+    "outputs": [{"code": "O1", "achieved": 20}],
+    "recipients": [{"code": "R1", "reached": 20}],
+    "milestones": [{"code": "M1", "state": "done", "done_on": "2026-03-28"}],
+}
+
+
+class ProgressIn(ProgressFields, Shape):
+    """Progress as it is written: PUT replaces all of it."""
+
+    spent: Rupiah | None = ShapeField(
+        default=None, description="Whole rupiah spent in all; the sum of `spending` or of `components` where null is sent."
+    )
+    spending: list[Spending] = ShapeField(default_factory=list, max_length=50)
+    components: list[ComponentSpending] = ShapeField(default_factory=list, max_length=3)
+    outputs: list[OutputProgress] = ShapeField(default_factory=list, max_length=50)
+    recipients: list[RecipientProgress] = ShapeField(default_factory=list, max_length=50)
+    milestones: list[MilestoneProgress] = ShapeField(default_factory=list, max_length=50)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PROGRESS_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "ProgressIn":
+        for part in PROGRESS_PARTS:
+            keys = [getattr(item, part.key) for item in getattr(self, part.name)]
+            for place, key in enumerate(keys):
+                if key in keys[:place]:
+                    raise RuleBroken(duplicate_key, at=f"/{part.name}/{place}", value=key)
+        sums = {
+            name: sum(item.amount for item in items)
+            for name, items in (("spending", self.spending), ("components", self.components))
+            if items
+        }
+        if self.spent is None:
+            self.spent = next(iter(sums.values()), 0)
+        for name, total in sums.items():
+            if total != self.spent:
+                raise RuleBroken(sums_differ, at=f"/{name}", part=name, sum=total, spent=self.spent, value=total)
+        return self
+
+
+class ProgressItem(ProgressIn):
+    """Progress in a call that writes many; the action's key is in the body."""
+
+    action: Key
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "A-001", **PROGRESS_EXAMPLE}]})
+
+
+_OUT_EXAMPLE = {
+    **PROGRESS_EXAMPLE, "plan": "63.02-2026", "action": "A-001", "period": "2026-Q2", "version": 1,
+    "reported_at": "2026-07-08T03:00:00+00:00", "reported_by": "dinas-sosial", "physical_percent": 30.0,
+    "physical_basis": "milestones",
+}
+
+
+class ProgressOut(ProgressIn):
+    """Progress as it is read."""
+
+    spent: int = ShapeField(description="Whole rupiah spent, cumulative to the end of the quarter.")
+    plan: str
+    action: Key
+    period: str
+    version: Version
+    reported_at: datetime
+    reported_by: str = ShapeField(description="Name of the token that reported.")
+    physical_percent: float | None = ShapeField(
+        description="Reported; else the weight of milestones done; else the mean of achieved/target of the outputs."
+    )
+    physical_basis: PhysicalBasis | None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OUT_EXAMPLE]})
+
+
+class ProgressFinding(BaseModel):
+    """What is to be said of the figures (domain, section 4: E06, E07, E08)."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    pointer: str
+    message: str
+    values: dict[str, Any]
+
+
+class ProgressReply(ProgressOut):
+    """One report, with what is to be said of its figures and what the caller may do with it."""
+
+    findings: list[ProgressFinding]
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete"]}]}
+    )
+
+
+# Tables
+
+
+class ProgressRow(ProgressFields, Table, table=True):
+    __tablename__ = "progress"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["action_id"], ["action.id"]),
+        sa.Index(None, "plan_id", "period"),
+        sa.Index(None, "region_code", "period"),
+    )
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    plan_id: int = Field(foreign_key="plan.id")
+    region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
+    year: int = Field(description="The plan's; by it the table can be partitioned.")
+    spent: int
+    evidence: list[str] = Field(sa_type=sa.JSON)
+    physical_percent: float | None = None
+    physical_basis: PhysicalBasis | None = None
+    version: int = 1
+    reported_at: datetime
+    reported_by: str = Field(max_length=80)
+
+
+def _of_progress() -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["action_id", "period"], ["progress.action_id", "progress.period"], ondelete="CASCADE"
+    )
+
+
+def _of_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyConstraint:
+    """What was reported on cannot be taken out of the plan: the database itself refuses."""
+    return sa.ForeignKeyConstraint(["action_id", own], [f"{table}.action_id", f"{table}.{key}"])
+
+
+class SpendingRow(SpendingFields, Table, table=True):
+    __tablename__ = "progress_spending"
+    __table_args__ = (_of_progress(), _of_part("action_budget_line", "funding_source", "funding_source"))
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    funding_source: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class ComponentSpendingRow(ComponentSpendingFields, Table, table=True):
+    __tablename__ = "progress_component"
+    __table_args__ = (_of_progress(),)
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    component_class: ComponentClass = Field(primary_key=True)
+    position: int
+
+
+class OutputProgressRow(OutputProgressFields, Table, table=True):
+    __tablename__ = "progress_output"
+    __table_args__ = (_of_progress(), _of_part("action_output", "code"))
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    code: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class RecipientProgressRow(RecipientProgressFields, Table, table=True):
+    __tablename__ = "progress_recipient"
+    __table_args__ = (_of_progress(), _of_part("action_recipient", "code"))
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    code: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class MilestoneProgressRow(MilestoneProgressFields, Table, table=True):
+    __tablename__ = "progress_milestone"
+    __table_args__ = (_of_progress(), _of_part("action_milestone", "code"))
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    code: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class ProgressPart(NamedTuple):
+    """A list inside a report: its field, its table, its key, its figure, its shape, the part of the
+    action that its keys must be of (None: any)."""
+
+    name: str
+    table: sa.Table
+    key: str
+    figure: str | None
+    shape: type[Shape]
+    reports_on: str | None
+
+
+PROGRESS_PARTS = (
+    ProgressPart("spending", table_of(SpendingRow), "funding_source", "amount", Spending, "budget_lines"),
+    ProgressPart("components", table_of(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None),
+    ProgressPart("outputs", table_of(OutputProgressRow), "code", "achieved", OutputProgress, "outputs"),
+    ProgressPart("recipients", table_of(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"),
+    ProgressPart("milestones", table_of(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"),
+)
+
+
+# Summary
+
+
+class RecipientFigures(BaseModel):
+    kind: RecipientKind
+    planned: int
+    reached: int
+
+
+class Figures(BaseModel):
+    """Figures of a set of actions to the end of a period."""
+
+    actions: int
+    reported: int = ShapeField(description="Actions with a report of a quarter up to the period.")
+    allocated: int = ShapeField(description="Whole rupiah.")
+    spent: int = ShapeField(description="Whole rupiah, cumulative.")
+    absorption_percent: float | None = ShapeField(description="Spent of allocated; null where nothing is allocated.")
+    physical_percent: float | None = ShapeField(
+        description="Mean of the actions that have a figure, weighted by allocation; null where none has."
+    )
+    recipients: list[RecipientFigures]
+    milestones_due: int = ShapeField(description="Milestones due by the end of the period.")
+    milestones_met: int = ShapeField(description="Of these, done.")
+
+
+class KeyFigures(Figures):
+    key: str
+    name: str | None = None
+
+
+class MoneyFigures(BaseModel):
+    key: str | None = ShapeField(description="Null: allocated or spent without a split.")
+    name: str | None = None
+    allocated: int
+    spent: int
+    absorption_percent: float | None
+
+
+_FIGURES_EXAMPLE: dict[str, Any] = {
+    "actions": 156, "reported": 156, "allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1,
+    "physical_percent": None, "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
+    "milestones_due": 12, "milestones_met": 9,
+}
+_MONEY_EXAMPLE = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
+_BY_STRATEGY = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
+_PERIOD_EXAMPLE = {"period": "2026-S1", "to_quarter": "2026-Q2"}
+_MONEY_PARTS = {
+    "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
+    "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
+}
+
+class Summary(Figures):
+    """A plan at a period: in all, and by strategy, agency, funding source and component class."""
+
+    plan: str
+    period: str
+    to_quarter: str = ShapeField(description="The quarter to whose end everything is cumulative.")
+    by_strategy: list[KeyFigures]
+    by_agency: list[KeyFigures]
+    by_funding_source: list[MoneyFigures]
+    by_component_class: list[MoneyFigures]
+
+    model_config = ConfigDict(json_schema_extra={
+        "examples": [
+            {
+                **_FIGURES_EXAMPLE, **_PERIOD_EXAMPLE, **_MONEY_PARTS, "plan": "63.02-2026", "by_strategy": [_BY_STRATEGY],
+                "by_agency": [{**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
+            }
+        ]
+    })
+
+
+class RegionSummary(Figures):
+    """The plans of a region and everything below it, pooled, and each by itself."""
+
+    region_code: str
+    period: str
+    to_quarter: str
+    by_plan: list[KeyFigures]
+    by_strategy: list[KeyFigures]
+    by_funding_source: list[MoneyFigures]
+    by_component_class: list[MoneyFigures]
+
+    model_config = ConfigDict(json_schema_extra={
+        "examples": [
+            {
+                **_FIGURES_EXAMPLE, **_PERIOD_EXAMPLE, **_MONEY_PARTS, "region_code": "63", "by_strategy": [_BY_STRATEGY],
+                "by_plan": [{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
+            }
+        ]
+    })

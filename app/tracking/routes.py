@@ -1,0 +1,216 @@
+"""Progress and summaries over HTTP."""
+
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, SkipValidation
+from pydantic import Field as ShapeField
+
+from app.access.actor import Call, Caller
+from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.fields import RegionCode, Shape
+from app.kit.inputs import validated
+from app.kit.journal import stamp
+from app.kit.pages import Page, read_page
+from app.kit.patches import Patch, merge_patch
+from app.kit.periods import PeriodText, period_in
+from app.kit.problems import NotFound
+from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
+from app.plans.batches import BatchQuery, BatchResult, batch_result, read_items
+from app.plans.commands import plan_chain
+from app.plans.queries import action_id_of, plan_of
+from app.tracking.commands import Report, check_period, delete_progress, findings_on, report_progress
+from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
+from app.tracking.queries import (
+    ProgressQuery, QuartersQuery, StoredProgress, list_progress, list_quarters, progress_json, stored_progress,
+)
+from app.tracking.rules import shown
+from app.tracking.summaries import region_summary, summary_of
+
+router = house_router(tags=["tracking"])
+
+
+class Basis(BaseModel):
+    """How the figures in the body are to be read."""
+
+    basis: Literal["cumulative", "period"] = ShapeField(
+        default="cumulative",
+        description="`period`: money, outputs and recipients are those of the quarter alone; they are stored added "
+        "to the latest earlier report of the year. Milestones and percentages are states either way.",
+    )
+
+
+class ProgressBatchQuery(BatchQuery, Basis): ...
+
+
+class ProgressBatch(Shape):
+    """Reports on up to 1,000 actions."""
+
+    items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]})
+
+
+class SummaryQuery(BaseModel):
+    period: PeriodText
+
+
+class RegionSummaryQuery(SummaryQuery):
+    region: RegionCode
+
+
+@router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
+def read_quarter(call: Caller, plan: str, period: str, query: Annotated[ProgressQuery, Query()]) -> Response:
+    """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
+    row = plan_of(call.session, call.actor, plan)
+    check_period(row, period)
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    if is_unchanged(call.request, tag):
+        return unchanged(tag)
+    body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
+    return answer_page(call.request, body, tag=tag)
+
+
+def _state(call: Call, plan: str) -> str:
+    return stamp(call.session, plan_chain(plan))[:12]
+
+
+@router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
+def put_quarter(
+    call: Caller, plan: str, period: str, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
+) -> Response:
+    """Report a quarter on up to 1,000 actions in one call: all of them or none.
+
+    With `each=true` an item with errors is refused with them and the others are written. Where one of
+    the reports exists, `If-Match` is required: the quarter's tag or `*`.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    call.actor.require("report_progress", row.region_code)
+    items, refused = read_items(ProgressItem, batch.items, key="action", each=query.each)
+    reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
+
+    def check(stored: dict[str, StoredProgress]) -> None:
+        check_list_condition(call.request, _state(call, plan), exists=bool(stored))
+
+    done = report_progress(
+        call.session, call.author, call.actor, row, period, reports, check=check,
+        is_period_only=query.basis == "period", each=query.each,
+    )
+    language = language_of(call.request)
+    result = batch_result(done, refused, language=language)
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: ProgressItem) -> ProgressIn:
+    return ProgressIn.model_construct(**{name: getattr(item, name) for name in ProgressIn.model_fields})
+
+
+@router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
+def read_quarters(call: Caller, plan: str, action: str, query: Annotated[QuartersQuery, Query()]) -> Response:
+    """The reports on one action, quarter by quarter."""
+    id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
+    return answer_page(call.request, read_page(call.session, call.request, list_quarters(id), query, sort=query.sort))
+
+
+@router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+def read_progress(call: Caller, plan: str, action: str, period: str) -> Response:
+    """One report, with what is to be said of its figures."""
+    return _reply(call, plan_of(call.session, call.actor, plan), action, period)
+
+
+@router.put(
+    "/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply, responses=created(ProgressReply)
+)
+def put_progress(
+    call: Caller, plan: str, action: str, period: str, query: Annotated[Basis, Query()], content: ProgressIn
+) -> Response:
+    """Report a quarter on an action: spending per funding source and component class, outputs,
+    recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
+    a figure that falls or passes the allocation is stored and flagged."""
+    row = plan_of(call.session, call.actor, plan)
+    return _put(call, row, action, period, content, is_period_only=query.basis == "period")
+
+
+@router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
+    """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
+    row = plan_of(call.session, call.actor, plan)
+    check_period(row, period)
+    stored = _stored(call, row, action, period)
+    check_conditions(call.request, stored.version)
+    content = dict(stored.content)
+    if "spent" not in patch and ({"spending", "components"} & patch.keys()):
+        content["spent"] = None  # It follows from the lists that are sent.
+    return _put(call, row, action, period, validated(ProgressIn, merge_patch(content, patch)), is_period_only=False)
+
+
+@router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
+def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Response:
+    """Take a report back."""
+    row = plan_of(call.session, call.actor, plan)
+    check_period(row, period)
+    delete_progress(
+        call.session, call.author, call.actor, row, action, period,
+        lambda version: check_conditions(call.request, version),
+    )
+    return no_content()
+
+
+def _stored(call: Call, plan: sa.Row[Any], action: str, period: str) -> StoredProgress:
+    id = action_id_of(call.session, plan, action)
+    stored = stored_progress(call.session, [id], period).get(id)
+    if stored is None:
+        raise NotFound()
+    return stored
+
+
+def _put(
+    call: Call, plan: sa.Row[Any], action: str, period: str, content: ProgressIn, *, is_period_only: bool
+) -> Response:
+    def check(stored: dict[str, StoredProgress]) -> None:
+        check_conditions(call.request, stored[action].version if action in stored else None)
+
+    (done,) = report_progress(
+        call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
+        is_period_only=is_period_only,
+    )
+    return _reply(call, plan, action, period, status=201 if done.status == "created" else 200)
+
+
+def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: int = 200) -> Response:
+    check_period(plan, period)
+    text = progress_json(call.session, action_id_of(call.session, plan, action), period)
+    stored = StoredProgress.parse(text)
+    language = language_of(call.request)
+    findings, agency = findings_on(call.session, plan, action, stored)
+    may = call.actor.may("report_progress", plan.region_code, agency)
+    body = with_fields(
+        text, findings=[shown(finding, language) for finding in findings], allowed=["edit", "delete"] if may else []
+    )
+    location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
+    return answer(call.request, body, status=status, version=stored.version, location=location if status == 201 else None)
+
+
+@router.get("/plans/{plan}/summary", response_model=Summary)
+def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()]) -> Response:
+    """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
+    met; in all, by strategy, agency, funding source and component class. Semester and year derive from
+    the quarter they end with."""
+    row = plan_of(call.session, call.actor, plan)
+    period = period_in(query.period)
+    check_period(row, period.last_quarter)
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    if is_unchanged(call.request, tag):
+        return unchanged(tag)
+    return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
+
+
+@router.get("/summaries", response_model=RegionSummary)
+def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
+    """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
+    period = period_in(query.period)
+    found = region_summary(call.session, call.actor, query.region, period)
+    if not found.by_plan:
+        raise NotFound()
+    return answer(call.request, found.model_dump_json().encode())

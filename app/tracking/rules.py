@@ -1,0 +1,88 @@
+"""Rules of progress: cumulative figures, and what is to be said of them. Pure."""
+
+from typing import Any
+
+from app.kit.problems import Language, Text
+from app.plans.rules import Finding
+from app.tracking.models import PROGRESS_PARTS
+
+FINDING_TEXTS: dict[str, Text] = {
+    "E06": Text(
+        "{what} {value} lebih kecil daripada {before} pada {period}; angka kumulatif tidak boleh turun",
+        "{what} {value} is less than {before} of {period}; cumulative figures never fall",
+    ),
+    "E07": Text(
+        "Realisasi Rp {value} melebihi alokasi Rp {allocation}", "Spent Rp {value} exceeds the allocation of Rp {allocation}"
+    ),
+    "E08": Text(
+        "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
+    ),
+}
+
+
+def shown(finding: Finding, language: Language) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "pointer": finding.pointer,
+        "message": FINDING_TEXTS[finding.code].render(language, finding.values),
+        "values": finding.values,
+    }
+
+
+def cumulated(content: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
+    """Figures of one quarter alone, added to the cumulative ones of the quarter before.
+
+    Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
+    that only the quarter before has keeps its figure.
+    """
+    if before is None:
+        return content
+    result = {**content, "spent": content["spent"] + before["spent"]}
+    for part in PROGRESS_PARTS:
+        if part.figure is None:
+            continue
+        figures = {item[part.key]: item[part.figure] for item in before[part.name]}
+        sent = {item[part.key] for item in content[part.name]}
+        result[part.name] = [
+            {**item, part.figure: round(item[part.figure] + figures.get(item[part.key], 0), 4)} for item in content[part.name]
+        ] + [item for item in before[part.name] if item[part.key] not in sent]
+    return result
+
+
+def split_single_source(content: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+    """A total without a split belongs to the only source there is; with several it stays unsplit."""
+    if content["spending"] or not content["spent"] or len(sources) != 1:
+        return content
+    return {**content, "spending": [{"funding_source": sources[0], "amount": content["spent"]}]}
+
+
+def findings_of(
+    content: dict[str, Any], *, before: dict[str, Any] | None, allocation: int, planned: dict[str, int | None]
+) -> list[Finding]:
+    """E06 (falls below the quarter before), E07 (beyond the allocation), E08 (beyond those planned).
+
+    `before` is the latest earlier report of the year, `planned` the recipients of the action by code.
+    """
+    found: list[Finding] = []
+    if before is not None:
+        period = before["period"]
+        if content["spent"] < before["spent"]:
+            values = {"what": "spent", "value": content["spent"], "before": before["spent"], "period": period}
+            found.append(Finding("E06", "/spent", values))
+        for part in PROGRESS_PARTS:
+            if part.figure is None:
+                continue
+            figures = {item[part.key]: item[part.figure] for item in before[part.name]}
+            for n, item in enumerate(content[part.name]):
+                old = figures.get(item[part.key], 0)
+                if item[part.figure] < old:
+                    values = {"what": item[part.key], "value": item[part.figure], "before": old, "period": period}
+                    found.append(Finding("E06", f"/{part.name}/{n}/{part.figure}", values))
+    if content["spent"] > allocation:
+        found.append(Finding("E07", "/spent", {"value": content["spent"], "allocation": allocation}))
+    for n, item in enumerate(content["recipients"]):
+        limit = planned.get(item["code"])
+        if limit is not None and item["reached"] > limit:
+            found.append(Finding("E08", f"/recipients/{n}/reached", {"value": item["reached"], "planned": limit}))
+    return found
