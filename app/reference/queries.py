@@ -87,7 +87,9 @@ def region_json(session: Session, region: str) -> str | None:
     by_level: list[ColumnElement[Any]] = [
         sa.func.count().filter(below.c.level == RegionLevel(name)).label(name) for name in RegionCounts.model_fields
     ]
-    counts = sa.select(*by_level).where(within(below.c.code, region), below.c.code != region, below.c.retired.is_(False))
+    counts = sa.select(*by_level).where(
+        within(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
+    )
     above = _region.alias("above")
     ancestors = (
         sa.select(*fields_of(RegionName, above)).where(above.c.code.in_(ancestors_of(region))).order_by(above.c.code)
@@ -196,8 +198,8 @@ def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[st
 
 
 def funding_source_labels(session: Session) -> dict[str, str]:
-    """Code → name of every funding source in force, for naming the nearest."""
-    return {found.code: found.name for found in _funding_sources(session) if not found.retired}
+    """Code → name of every funding source, retired ones too."""
+    return {found.code: found.name for found in _funding_sources(session)}
 
 
 def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
@@ -230,6 +232,11 @@ def strategies() -> Listing:
 
 def strategy_json(session: Session, key: str) -> str | None:
     return one_json(session, sa.select(*fields_of(StrategyOut, _strategy)).where(_strategy.c.key == key))
+
+
+def strategy_labels(session: Session) -> dict[str, str]:
+    """Key → name of every strategy, retired ones too."""
+    return {row.key: row.name for row in session.execute(sa.select(_strategy.c.key, _strategy.c.name))}
 
 
 def strategies_named(session: Session, names: Collection[str]) -> dict[str, str]:
