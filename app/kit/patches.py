@@ -64,7 +64,7 @@ def _optional(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]
     told = {name: value for name, value in schema.items() if name not in ("default", "examples")}
     if "anyOf" in told:
         return {**told, "anyOf": _with_null([describe_patch(one, schemas) for one in told["anyOf"]])}
-    about = {name: told.pop(name) for name in ("title", "description") if name in told}
+    about: dict[str, Any] = {name: told.pop(name) for name in ("title", "description") if name in told}
     return {**about, "anyOf": _with_null([describe_patch(told, schemas)])}
 
 

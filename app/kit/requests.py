@@ -8,17 +8,18 @@ stored replies. What happens outside a route (request id, log line) is pure ASGI
 import re
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import anyio.to_thread
 import structlog
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.dependencies.utils import get_flat_params
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
@@ -124,11 +125,22 @@ class HouseRoute(APIRoute):
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
     """Query parameters that a route knows → whether it may be given several times."""
-    known = {"dry_run": False} if route.methods & WRITES else {}
-    for field in get_flat_params(route.dependant):
-        if field.field_info.in_.value == "query":  # type: ignore[attr-defined]  # every parameter has it
-            known[field.alias] = "list[" in str(field.field_info.annotation)
+    known = {"dry_run": False} if (route.methods or set()) & WRITES else {}
+    for name, field in _query_fields(route.dependant):
+        known[name] = "list[" in str(field.annotation)
     return known
+
+
+def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
+    """(name in the address, field) of the query parameters; those of a query model one by one."""
+    for parameter in dependant.query_params:
+        model = parameter.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            yield from ((field.alias or name, field) for name, field in model.model_fields.items())
+        else:
+            yield parameter.alias, parameter.field_info
+    for inner in dependant.dependencies:
+        yield from _query_fields(inner)
 
 
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:

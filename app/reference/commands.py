@@ -17,9 +17,15 @@ from app.access.rules import CONSOLE
 from app.kit.db import table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import records, to_json, upsert
-from app.reference.models import FundingSource, FundingSourceKind, ReferenceEdition, Region, Strategy
-from app.reference.nomenclature.models import GovernmentLevel, Subactivity
-from app.reference.rules import ancestors_of, folded, level_of, nearest_ancestor, parent_of
+from app.reference.models import (
+    FundingSourceKind,
+    FundingSourceRow,
+    ReferenceEditionRow,
+    RegionRow,
+    StrategyRow,
+)
+from app.reference.nomenclature.models import GovernmentLevel, SubactivityRow
+from app.reference.rules import folded, level_of, nearest_ancestor, parent_of
 
 CHAIN = "reference"
 DATA = Path(__file__).parent / "data"
@@ -57,7 +63,8 @@ class _File:
     def rows(self) -> list[dict[str, str]]:
         raw = self.path.read_bytes()
         text = (gzip.decompress(raw) if self.path.suffix == ".gz" else raw).decode("utf-8-sig")
-        return [{name: " ".join(value.split()) for name, value in row.items()} for row in csv.DictReader(text.splitlines())]
+        lines = csv.DictReader(text.splitlines())
+        return [{name: " ".join(value.split()) for name, value in line.items()} for line in lines]
 
 
 def _files(folder: Path) -> dict[str, list[_File]]:
@@ -87,7 +94,9 @@ def _region_rows(*files: _File) -> list[Row]:
     return rows
 
 
-def _region(code: str, name: str, bps: dict[str, str], figures: dict[str, dict[str, str]], zones: dict[str, str]) -> Row:
+def _region(
+    code: str, name: str, bps: dict[str, str], figures: dict[str, dict[str, str]], zones: dict[str, str]
+) -> Row:
     figure = figures.get(code, {})
     return {
         "code": code,
@@ -206,19 +215,19 @@ def _loads(folder: Path) -> Iterator[_Load]:
         return tuple(file for name in names for file in files[name])
 
     yield _Load(
-        "regions", "regions", table_of(Region), ("code",),
+        "regions", "regions", table_of(RegionRow), ("code",),
         named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"), _region_rows, {},
     )
     for file in files["nomenclature"]:
         yield _Load(
-            f"nomenclature {file.edition}", f"nomenclatures/{file.edition}", table_of(Subactivity),
+            f"nomenclature {file.edition}", f"nomenclatures/{file.edition}", table_of(SubactivityRow),
             ("edition", "government_level", "code"), (file,), _subactivity_rows, {"edition": file.edition},
         )
     yield _Load(
-        "funding sources", "funding-sources", table_of(FundingSource), ("code",),
+        "funding sources", "funding-sources", table_of(FundingSourceRow), ("code",),
         named("funding_sources", "funding_groups"), _funding_rows, {},
     )
-    yield _Load("strategies", "strategies", table_of(Strategy), ("key",), named("strategies"), _strategy_rows, {})
+    yield _Load("strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows, {})
 
 
 def load_reference(
@@ -230,7 +239,7 @@ def load_reference(
     """
     author = author or Author(CONSOLE.token, datetime.now(UTC))
     chain = hold(session, CHAIN)
-    table = table_of(ReferenceEdition)
+    table = table_of(ReferenceEditionRow)
     loaded = {(row.name, row.edition): row for row in session.execute(sa.select(table))}
     done: list[str] = []
     for load in _loads(folder):
@@ -238,26 +247,24 @@ def load_reference(
         if not changed:
             continue
         _store(session, load, progress)
-        entries = []
-        for file in changed:
-            before = loaded.get((file.name, file.edition))
-            after = {
-                "name": file.name, "edition": file.edition, **file.about, "sha256": file.sha256,
-                "rows": len(file.rows()), "loaded_at": author.at.isoformat(),
-                "version": before.version + 1 if before else 1,
-            }
-            upsert(session, table, [after], key=["name", "edition"])
-            told = ("sha256", "rows")
-            entries.append(
-                Entry(
-                    "reference.loaded", "0", load.address, after["version"],
-                    {name: getattr(before, name) for name in told} if before else None,
-                    {"name": file.name, "edition": file.edition} | {name: after[name] for name in told},
-                )
-            )
+        entries = [
+            _note(session, file, loaded.get((file.name, file.edition)), load.address, author) for file in changed
+        ]
         chain = record(session, chain, author, entries)
         done.append(load.what)
     return done
+
+
+def _note(session: Session, file: _File, before: sa.Row[Any] | None, address: str, author: Author) -> Entry:
+    """Keep what was loaded, and the journal's entry of it."""
+    version = before.version + 1 if before else 1
+    after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
+    upsert(
+        session, table_of(ReferenceEditionRow),
+        [{**after, **file.about, "loaded_at": author.at.isoformat(), "version": version}], key=["name", "edition"],
+    )
+    old = {name: getattr(before, name) for name in after} if before else None
+    return Entry("reference.loaded", "0", address, version, old, after)
 
 
 def _store(session: Session, load: _Load, progress: Progress | None) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -60,7 +60,7 @@ class EditionFields(BaseModel):
     loaded_at: datetime
 
 
-class ReferenceEdition(EditionFields, Table, table=True):
+class ReferenceEditionRow(EditionFields, Table, table=True):
     """One file of reference data as it was last loaded."""
 
     __tablename__ = "reference_edition"
@@ -90,7 +90,7 @@ class RegionFields(BaseModel):
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
-class Region(RegionFields, Table, table=True):
+class RegionRow(RegionFields, Table, table=True):
     """A region by its Kemendagri code; the nation is `0`."""
 
     __tablename__ = "region"
@@ -101,14 +101,14 @@ class Region(RegionFields, Table, table=True):
     folded: str = Field(max_length=100, description="Name as it is searched and matched.")
 
 
-_KOTABARU = {
+_KOTABARU: dict[str, Any] = {
     "code": "63.02", "name": "Kabupaten Kotabaru", "level": "regency", "parent_code": "63", "bps_code": "6302",
-    "population": 336474, "area_km2": 9422.46, "timezone": "WITA", "retired": False,
+    "population": 332787, "area_km2": 9345.91, "timezone": "WITA", "retired": False,
     "parent_name": "Kalimantan Selatan",
 }
 
 
-class RegionItem(RegionFields):
+class RegionOut(RegionFields):
     """A region in a list."""
 
     parent_name: str | None = ShapeField(default=None, description="Tells regions of the same name apart.")
@@ -133,7 +133,7 @@ class RegionCounts(BaseModel):
     village: int
 
 
-class RegionDetail(RegionItem):
+class RegionReply(RegionOut):
     """A region with what is above and how much is below it."""
 
     ancestors: list[RegionName] = ShapeField(description="From the nation down to the parent.")
@@ -168,7 +168,7 @@ class FundingSourceFields(BaseModel):
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
-class FundingSource(FundingSourceFields, Table, table=True):
+class FundingSourceRow(FundingSourceFields, Table, table=True):
     """Where the money of a budget line comes from."""
 
     __tablename__ = "funding_source"
@@ -179,7 +179,7 @@ class FundingSource(FundingSourceFields, Table, table=True):
     folded: str = Field(max_length=1000, description="Code, name and aliases, as they are searched.")
 
 
-class FundingSourceItem(FundingSourceFields):
+class FundingSourceOut(FundingSourceFields):
     """A funding source: an official code, or a word that matrices use for several."""
 
     model_config = ConfigDict(
@@ -205,7 +205,7 @@ class StrategyFields(BaseModel):
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
-class Strategy(StrategyFields, Table, table=True):
+class StrategyRow(StrategyFields, Table, table=True):
     """A strategy of poverty reduction, as the presidential instruction in force names them."""
 
     __tablename__ = "strategy"
@@ -215,7 +215,7 @@ class Strategy(StrategyFields, Table, table=True):
     legal_basis: list[str] = Field(sa_type=sa.JSON)
 
 
-class StrategyItem(StrategyFields):
+class StrategyOut(StrategyFields):
     """A strategy of poverty reduction."""
 
     model_config = ConfigDict(
@@ -246,7 +246,7 @@ Words = Annotated[str, ShapeField(min_length=1, max_length=200), AfterValidator(
 RETIRED = "Only what is no longer (`true`) or still (`false`, the default) in the newest edition."
 
 
-class RegionsQuery(PageQuery):
+class RegionQuery(PageQuery):
     """Which regions; all conditions hold together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
@@ -265,7 +265,7 @@ class RegionsQuery(PageQuery):
     sort: Literal["code", "-code", "name", "-name"] = "code"
 
 
-class FundingSourcesQuery(PageQuery):
+class FundingSourceQuery(PageQuery):
     """Which funding sources; all conditions hold together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")

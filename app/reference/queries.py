@@ -3,7 +3,7 @@
 Reference data is nobody's secret: every valid token reads all of it, so nothing here takes an actor.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -15,12 +15,23 @@ from app.kit.db import table_of
 from app.kit.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
 from app.kit.pages import Listing
 from app.reference.models import (
-    FundingSource, FundingSourceItem, FundingSourceKind, FundingSourcesQuery, Region, RegionCounts,
-    RegionDetail, RegionItem, RegionLevel, RegionName, RegionsQuery, Strategy, StrategyItem,
+    FundingSourceKind,
+    FundingSourceOut,
+    FundingSourceQuery,
+    FundingSourceRow,
+    RegionCounts,
+    RegionLevel,
+    RegionName,
+    RegionOut,
+    RegionQuery,
+    RegionReply,
+    RegionRow,
+    StrategyOut,
+    StrategyRow,
 )
 from app.reference.rules import ancestors_of, folded, forms_of, words_of
 
-_region, _source, _strategy = table_of(Region), table_of(FundingSource), table_of(Strategy)
+_region, _source, _strategy = table_of(RegionRow), table_of(FundingSourceRow), table_of(StrategyRow)
 _parent = _region.alias("parent")
 
 
@@ -38,25 +49,22 @@ def one_json(session: Session, query: Select[Any]) -> str | None:
     return text
 
 
-def given_rows(session: Session, columns: Sequence[str]) -> Any:
-    """FROM clause over rows of text given as JSON: no number of them is too many parameters."""
-    return records(session, {name: sa.String() for name in columns})
-
-
-def bound(rows: Iterable[dict[str, str]]) -> dict[str, str]:
-    return {"records": to_json(list(rows))}
+def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Predicate: the column is one of `values`, sent as one JSON parameter: no number of them is too many."""
+    given = records(session, {"value": sa.String()})
+    return column.in_(sa.select(given.c.value)).params(records=to_json([{"value": one} for one in set(values)]))
 
 
 # Regions
 
 
-def _region_items(shape: type[RegionItem] = RegionItem, **given: Any) -> Select[Any]:
+def _region_items(shape: type[RegionOut] = RegionOut, **given: Any) -> Select[Any]:
     return sa.select(*fields_of(shape, _region, parent_name=_parent.c.name, **given)).select_from(
         _region.outerjoin(_parent, _parent.c.code == _region.c.parent_code)
     )
 
 
-def regions(query: RegionsQuery) -> Listing:
+def regions(query: RegionQuery) -> Listing:
     """The regions that match."""
     c = _region.c
     statement = _region_items().where(
@@ -70,18 +78,18 @@ def regions(query: RegionsQuery) -> Listing:
 
 def children_of(region: str) -> Listing:
     """The regions one level below."""
-    return regions(RegionsQuery(parent=region))
+    return regions(RegionQuery(parent=region))
 
 
 def region_json(session: Session, region: str) -> str | None:
-    """One region as `RegionDetail`; None where there is none."""
+    """One region as `RegionReply`; None where there is none."""
     c, below = _region.c, _region.alias("below")
-    counts = sa.select(
-        *[
-            sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
-            for name in RegionCounts.model_fields
-        ]
-    ).where(within(below.c.code, region), below.c.code != region, below.c.retired.is_(False))
+    by_level: list[ColumnElement[Any]] = [
+        sa.func.count().filter(below.c.level == RegionLevel(name)).label(name) for name in RegionCounts.model_fields
+    ]
+    counts = sa.select(*by_level).where(
+        within(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
+    )
     above = _region.alias("above")
     ancestors = (
         sa.select(*fields_of(RegionName, above)).where(above.c.code.in_(ancestors_of(region))).order_by(above.c.code)
@@ -89,7 +97,7 @@ def region_json(session: Session, region: str) -> str | None:
     return one_json(
         session,
         _region_items(
-            RegionDetail, ancestors=json_rows(ancestors, name="ancestors_of"), below=json_row(counts, name="counts")
+            RegionReply, ancestors=json_rows(ancestors, name="ancestors_of"), below=json_row(counts, name="counts")
         ).where(c.code == region),
     )
 
@@ -116,11 +124,7 @@ def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, Found
     """Code → region, in one SELECT; codes that do not exist are missing, retired ones are there."""
     if not codes:
         return {}
-    given = given_rows(session, ["code"])
-    found = session.execute(
-        sa.select(*_FOUND_REGION).join(given, given.c.code == _region.c.code),
-        bound({"code": code} for code in set(codes)),
-    )
+    found = session.execute(sa.select(*_FOUND_REGION).where(among(session, _region.c.code, codes)))
     return {row.code: FoundRegion(*row) for row in found}
 
 
@@ -135,13 +139,11 @@ def regions_named(session: Session, within_region: str, names: Collection[str]) 
     wanted = {form.folded for reading in forms.values() for form in reading}
     if not wanted:
         return {}
-    given = given_rows(session, ["folded"])
+    c = _region.c
     rows = session.execute(
-        sa.select(_region.c.folded, *_FOUND_REGION)
-        .join(given, given.c.folded == _region.c.folded)
-        .where(within(_region.c.code, within_region), _region.c.retired.is_(False))
-        .order_by(_region.c.code),
-        bound({"folded": one} for one in wanted),
+        sa.select(c.folded, *_FOUND_REGION)
+        .where(among(session, c.folded, wanted), within(c.code, within_region), c.retired.is_(False))
+        .order_by(c.code)
     )
     by_folded: dict[str, list[FoundRegion]] = {}
     for one, *row in rows:
@@ -159,10 +161,10 @@ def regions_named(session: Session, within_region: str, names: Collection[str]) 
 # Funding sources
 
 
-def funding_sources(query: FundingSourcesQuery) -> Listing:
+def funding_sources(query: FundingSourceQuery) -> Listing:
     """The funding sources that match."""
     c = _source.c
-    statement = sa.select(*fields_of(FundingSourceItem, _source)).where(
+    statement = sa.select(*fields_of(FundingSourceOut, _source)).where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
         *equal(kind=(c.kind, query.kind), parent=(c.parent_code, query.parent)),
@@ -171,7 +173,7 @@ def funding_sources(query: FundingSourcesQuery) -> Listing:
 
 
 def funding_source_json(session: Session, code: str) -> str | None:
-    return one_json(session, sa.select(*fields_of(FundingSourceItem, _source)).where(_source.c.code == code))
+    return one_json(session, sa.select(*fields_of(FundingSourceOut, _source)).where(_source.c.code == code))
 
 
 class FoundFundingSource(NamedTuple):
@@ -193,6 +195,11 @@ def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[st
     """Code → funding source, in one SELECT; unknown codes are missing, retired ones are there."""
     wanted = set(codes)
     return {found.code: found for found in _funding_sources(session) if found.code in wanted} if wanted else {}
+
+
+def funding_source_labels(session: Session) -> dict[str, str]:
+    """Code → name of every funding source, retired ones too."""
+    return {found.code: found.name for found in _funding_sources(session)}
 
 
 def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
@@ -219,12 +226,17 @@ def funding_sources_named(session: Session, names: Collection[str]) -> dict[str,
 
 def strategies() -> Listing:
     """All strategies, retired ones too: old plans refer to them."""
-    statement = sa.select(*fields_of(StrategyItem, _strategy))
+    statement = sa.select(*fields_of(StrategyOut, _strategy))
     return Listing(statement, {"number": _strategy.c.number}, {"key": _strategy.c.key})
 
 
 def strategy_json(session: Session, key: str) -> str | None:
-    return one_json(session, sa.select(*fields_of(StrategyItem, _strategy)).where(_strategy.c.key == key))
+    return one_json(session, sa.select(*fields_of(StrategyOut, _strategy)).where(_strategy.c.key == key))
+
+
+def strategy_labels(session: Session) -> dict[str, str]:
+    """Key → name of every strategy, retired ones too."""
+    return {row.key: row.name for row in session.execute(sa.select(_strategy.c.key, _strategy.c.name))}
 
 
 def strategies_named(session: Session, names: Collection[str]) -> dict[str, str]:

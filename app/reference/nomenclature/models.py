@@ -1,7 +1,7 @@
 """Sub-activities: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +20,7 @@ class GovernmentLevel(StrEnum):
     regency = "regency"
 
 
-class Nomenclature(EditionFields):
+class NomenclatureOut(EditionFields):
     """One edition of the official programme codes."""
 
     model_config = ConfigDict(
@@ -71,7 +71,7 @@ class SubactivityFields(BaseModel):
     retired: bool = ShapeField(default=False, description="No longer in the newest file of this edition.")
 
 
-class Subactivity(SubactivityFields, Table, table=True):
+class SubactivityRow(SubactivityFields, Table, table=True):
     """A sub-activity of one edition and level of government."""
 
     __tablename__ = "subactivity"
@@ -87,28 +87,26 @@ class Subactivity(SubactivityFields, Table, table=True):
     folded: str = Field(max_length=1500, description="Name, activity and programme, as they are searched.")
 
 
-_SUBACTIVITY = {
-    "edition": "2027", "government_level": "regency", "code": "1.02.02.2.02.0049",
-    "name": "Pengelolaan Pelayanan Kesehatan Orang dengan Masalah Kesehatan Jiwa (ODMK)",
-    "field_code": "1.02", "field_name": "URUSAN PEMERINTAHAN BIDANG KESEHATAN",
-    "program_code": "1.02.02",
-    "program_name": "PROGRAM PEMENUHAN UPAYA KESEHATAN PERORANGAN DAN UPAYA KESEHATAN MASYARAKAT",
-    "activity_code": "1.02.02.2.02",
-    "activity_name": "Penyediaan Layanan Kesehatan untuk UKM dan UKP Rujukan Tingkat Daerah Kabupaten/Kota",
-    "performance": "Terlayaninya Orang dengan Masalah Kesehatan Jiwa",
-    "indicator": "Jumlah Orang dengan Masalah Kesehatan Jiwa yang Dilayani", "unit": "Orang",
-    "spm": False, "kind": "Layanan", "tags": ["KESPRO"],
+_SUBACTIVITY: dict[str, Any] = {
+    "edition": "2027", "government_level": "regency", "code": "1.01.02.2.01.0029",
+    "name": "Pengelolaan Dana BOS Sekolah Dasar",
+    "field_code": "1.01", "field_name": "URUSAN PEMERINTAHAN BIDANG PENDIDIKAN",
+    "program_code": "1.01.02", "program_name": "PROGRAM PENGELOLAAN PENDIDIKAN",
+    "activity_code": "1.01.02.2.01", "activity_name": "Pengelolaan Pendidikan Sekolah Dasar",
+    "performance": "Terlaksananya Pengelolaan Dana BOS Sekolah Dasar",
+    "indicator": "Jumlah Sekolah Dasar yang Mengelola Dana BOS", "unit": "Satuan Pendidikan",
+    "spm": True, "kind": "Aktifitas", "tags": ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"],
     "predecessor_code": None, "predecessor_name": None, "retired": False,
 }
 
 
-class SubactivityItem(SubactivityFields):
+class SubactivityOut(SubactivityFields):
     """A sub-activity with the activity, programme and field it belongs to."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_SUBACTIVITY]})
 
 
-class SubactivityDetail(SubactivityFields):
+class SubactivityReply(SubactivityFields):
     """A sub-activity with those that replace it."""
 
     successors: list[SubactivityName] = ShapeField(
@@ -118,7 +116,7 @@ class SubactivityDetail(SubactivityFields):
     model_config = ConfigDict(json_schema_extra={"examples": [{**_SUBACTIVITY, "successors": []}]})
 
 
-class SubactivitiesQuery(PageQuery):
+class SubactivityQuery(PageQuery):
     """Which sub-activities; all conditions hold together."""
 
     q: Words | None = ShapeField(

@@ -11,42 +11,60 @@ from sqlmodel import Session
 from app.kit.db import table_of
 from app.kit.json_sql import fields_of, json_rows
 from app.kit.pages import Listing
-from app.reference.models import ReferenceEdition
+from app.kit.problems import Problem, Text
+from app.reference.models import ReferenceEditionRow
 from app.reference.nomenclature.models import (
-    GovernmentLevel, Nomenclature, SubactivitiesQuery, Subactivity, SubactivityDetail, SubactivityItem,
+    GovernmentLevel,
+    NomenclatureOut,
     SubactivityName,
+    SubactivityOut,
+    SubactivityQuery,
+    SubactivityReply,
+    SubactivityRow,
 )
-from app.reference.queries import bound, equal, given_rows, has_words, one_json
+from app.reference.queries import among, equal, has_words, one_json
 from app.reference.rules import folded
 
 NOMENCLATURE = "nomenclature"
 
-_subactivity, _edition = table_of(Subactivity), table_of(ReferenceEdition)
+
+class NotLoaded(Problem):
+    status = 503
+    code = "reference_not_loaded"
+    title = Text("Data rujukan belum dimuat", "Reference data not loaded")
+    detail = Text(
+        "Nomenklatur belum dimuat; pengelola menjalankan: rata load-reference",
+        "No nomenclature is loaded; the operator runs: rata load-reference",
+    )
+
+
+_subactivity, _edition = table_of(SubactivityRow), table_of(ReferenceEditionRow)
 
 
 def nomenclatures() -> Listing:
     """The editions that are loaded."""
-    statement = sa.select(*fields_of(Nomenclature, _edition)).where(_edition.c.name == NOMENCLATURE)
+    statement = sa.select(*fields_of(NomenclatureOut, _edition)).where(_edition.c.name == NOMENCLATURE)
     return Listing(statement, {"edition": _edition.c.edition}, {"edition": _edition.c.edition})
 
 
-def is_nomenclature(session: Session, edition: str) -> bool:
-    found = sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE, _edition.c.edition == edition)
-    return session.scalar(found) is not None
+def editions(session: Session) -> list[str]:
+    """The names of the editions that are loaded, the newest last."""
+    found = sa.select(_edition.c.edition).where(_edition.c.name == NOMENCLATURE).order_by(_edition.c.edition)
+    return list(session.scalars(found))
 
 
-def latest_edition(session: Session) -> str | None:
-    """The newest edition of the nomenclature; None while none is loaded."""
-    newest: str | None = session.scalar(
-        sa.select(sa.func.max(_edition.c.edition)).where(_edition.c.name == NOMENCLATURE)
-    )
-    return newest
+def latest_edition(session: Session) -> str:
+    """The newest edition of the nomenclature. NotLoaded (503) while there is none."""
+    found = editions(session)
+    if not found:
+        raise NotLoaded()
+    return found[-1]
 
 
-def subactivities(edition: str, query: SubactivitiesQuery) -> Listing:
+def subactivities(edition: str, query: SubactivityQuery) -> Listing:
     """The sub-activities of an edition that match."""
     c = _subactivity.c
-    statement = sa.select(*fields_of(SubactivityItem, _subactivity)).where(
+    statement = sa.select(*fields_of(SubactivityOut, _subactivity)).where(
         c.edition == edition,
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
@@ -64,7 +82,7 @@ def subactivities(edition: str, query: SubactivitiesQuery) -> Listing:
 
 
 def subactivity_json(session: Session, edition: str, level: GovernmentLevel, code: str) -> str | None:
-    """One sub-activity as `SubactivityDetail`; None where there is none."""
+    """One sub-activity as `SubactivityReply`; None where there is none."""
     c, after = _subactivity.c, _subactivity.alias("after")
     successors = (
         sa.select(*fields_of(SubactivityName, after))
@@ -74,7 +92,7 @@ def subactivity_json(session: Session, edition: str, level: GovernmentLevel, cod
     return one_json(
         session,
         sa.select(
-            *fields_of(SubactivityDetail, _subactivity, successors=json_rows(successors, name="successors_of"))
+            *fields_of(SubactivityReply, _subactivity, successors=json_rows(successors, name="successors_of"))
         ).where(c.edition == edition, c.government_level == level, c.code == code),
     )
 
@@ -85,15 +103,26 @@ class FoundSubactivity(NamedTuple):
     code: str
     name: str
     activity_code: str
-    activity_name: str
+    activity: str
     program_code: str
-    program_name: str
+    program: str
     indicator: str | None
     unit: str | None
     retired: bool
 
 
-_FOUND_SUBACTIVITY = [_subactivity.c[name] for name in FoundSubactivity._fields]
+    @property
+    def label(self) -> str:
+        """As it is shown to a person who has to choose."""
+        return f"{self.code} {self.name} ({self.activity})"
+
+
+_FOUND_SUBACTIVITY = [
+    _subactivity.c.activity_name if name == "activity"
+    else _subactivity.c.program_name if name == "program"
+    else _subactivity.c[name]
+    for name in FoundSubactivity._fields
+]
 
 Pair = tuple[str, str]
 """(activity name, sub-activity name) as written."""
@@ -109,12 +138,10 @@ def subactivities_by_code(
     """Code → sub-activity, in one SELECT; unknown codes are missing, retired ones are there."""
     if not codes:
         return {}
-    given = given_rows(session, ["code"])
     found = session.execute(
-        sa.select(*_FOUND_SUBACTIVITY)
-        .join(given, given.c.code == _subactivity.c.code)
-        .where(_of_level(edition, level)),
-        bound({"code": code} for code in set(codes)),
+        sa.select(*_FOUND_SUBACTIVITY).where(
+            _of_level(edition, level), among(session, _subactivity.c.code, codes)
+        )
     )
     return {row.code: FoundSubactivity(*row) for row in found}
 
@@ -125,13 +152,10 @@ def successors_of(
     """Code → the sub-activities of the edition that name it as predecessor, in one SELECT."""
     if not codes:
         return {}
-    given = given_rows(session, ["code"])
     found = session.execute(
         sa.select(_subactivity.c.predecessor_code, *_FOUND_SUBACTIVITY)
-        .join(given, given.c.code == _subactivity.c.predecessor_code)
-        .where(_of_level(edition, level))
-        .order_by(_subactivity.c.code),
-        bound({"code": code} for code in set(codes)),
+        .where(_of_level(edition, level), among(session, _subactivity.c.predecessor_code, codes))
+        .order_by(_subactivity.c.code)
     )
     result: dict[str, list[FoundSubactivity]] = {}
     for predecessor, *row in found:
@@ -150,13 +174,14 @@ def subactivities_named(
     keys = {pair: (folded(pair[0]), folded(pair[1])) for pair in pairs if folded(pair[1])}
     if not keys:
         return {}
-    given = given_rows(session, ["name"])
+    c = _subactivity.c
     rows = session.execute(
-        sa.select(_subactivity.c.folded_activity, _subactivity.c.folded_name, *_FOUND_SUBACTIVITY)
-        .join(given, given.c.name == _subactivity.c.folded_name)
-        .where(_of_level(edition, level), _subactivity.c.retired.is_(False))
-        .order_by(_subactivity.c.code),
-        bound({"name": name} for name in {name for _, name in keys.values()}),
+        sa.select(c.folded_activity, c.folded_name, *_FOUND_SUBACTIVITY)
+        .where(
+            _of_level(edition, level), among(session, c.folded_name, [name for _, name in keys.values()]),
+            c.retired.is_(False),
+        )
+        .order_by(c.code)
     )
     by_name: dict[str, list[tuple[str, FoundSubactivity]]] = {}
     for activity, name, *row in rows:
@@ -193,15 +218,14 @@ def _whole_level(session: Session, edition: str, level: str) -> list[_Folded]:
 
 
 def subactivities_like(
-    session: Session, edition: str, level: str, pairs: Collection[Pair], *, limit: int = 3
-) -> dict[Pair, list[FoundSubactivity]]:
-    """Pair of names → candidates to show a person, best first; never to be taken without asking.
+    session: Session, edition: str, level: str, *, subactivity: str, activity: str | None = None, limit: int = 3
+) -> list[FoundSubactivity]:
+    """Candidates for a name that fits none, to show to a person, best first; never to be taken without asking.
 
     First those of the same name in the likest activities, then the likest names of the same activity,
-    then the likest names of all.
+    then the likest names of all. 5 ms each.
     """
-    known = _whole_level(session, edition, level)
-    return {pair: _likest(known, folded(pair[0]), folded(pair[1]), limit) for pair in pairs}
+    return _likest(_whole_level(session, edition, level), folded(activity or ""), folded(subactivity), limit)
 
 
 def _likest(known: Sequence[_Folded], activity: str, name: str, limit: int) -> list[FoundSubactivity]:
@@ -210,7 +234,7 @@ def _likest(known: Sequence[_Folded], activity: str, name: str, limit: int) -> l
     for choices in ([k for k in known if activity and k[0] == activity], known):
         if len(found) < limit:
             ranked = process.extract(
-                name, [k[1] for k in choices], scorer=fuzz.token_sort_ratio, limit=limit, score_cutoff=55
+                name, [k[1] for k in choices], scorer=fuzz.token_sort_ratio, limit=limit, score_cutoff=60
             )
             found += [choices[position][2] for _, _, position in ranked]
     return list(dict.fromkeys(found))[:limit]

@@ -1,0 +1,1 @@
+"""The bodies of a region: who leads and who supports its actions."""

@@ -1,0 +1,237 @@
+"""Writing agencies: each write holds the region's chain first, then looks, then writes and records."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlmodel import Session
+
+from app.access.models import Membership
+from app.access.rules import Actor
+from app.agencies.models import AgencyIn, AgencyRow, AgencyState
+from app.agencies.queries import agency_labels, home_of, references_to
+from app.agencies.rules import Verb, verbs_from
+from app.kit.db import table_of
+from app.kit.fields import AgencyCode
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.reference.rules import folded
+
+Condition = Callable[[int | None], None]
+"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
+
+Mover = Callable[[Session, Author, str, str, str], None]
+"""(session, author, region code, from agency, to agency): point what refers to the one at the other."""
+
+MOVERS: list[Mover] = []
+"""Areas above this one add theirs when they are imported: a merge moves a plan's lines, but agencies
+must not know plans. A mover runs in the merge's transaction while the region's chain is held, holds the
+chains of what it changes, and records each change there. It must hold *every* chain in which a line of
+the region can be written: a writer that had seen the agency active is then done before the mover looks."""
+
+_table, _memberships = table_of(AgencyRow), table_of(Membership)
+_CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
+
+malformed_code = Kind(
+    "malformed_agency_code", id="{value} bukan kode perangkat daerah; gunakan huruf besar, angka, titik, tanda hubung",
+    en="{value} is not an agency's code; use capital letters, digits, dots and dashes",
+)
+into_itself = Kind(
+    "merged_into_itself", id="{value} tidak dapat digabung ke dirinya sendiri",
+    en="{value} cannot be merged into itself",
+)
+not_active = Kind(
+    "agency_not_active", id="{value} tidak aktif; yang aktif dan terdekat: {nearest}",
+    en="{value} is not active; the nearest that is: {nearest}",
+)
+
+
+class AgencyInUse(Problem):
+    status = 409
+    code = "agency_in_use"
+    title = Text("Masih dirujuk", "Still referred to")
+    detail = Text(
+        "Perangkat daerah {agency} masih dirujuk ({references}); pensiunkan atau gabungkan.",
+        "Agency {agency} is still referred to ({references}); retire it or merge it instead.",
+    )
+
+
+class WrongState(Problem):
+    status = 409
+    code = "agency_state"
+    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    detail = Text(
+        "Perangkat daerah {agency} berkeadaan {state}; {verb} tidak dapat dilakukan.",
+        "Agency {agency} is {state}; it cannot {verb}.",
+    )
+
+
+def put_agency(
+    session: Session, author: Author, actor: Actor, region: str, code: str, content: AgencyIn, check: Condition
+) -> bool:
+    """Create an agency (True) or replace what is said of it (False); the same content changes nothing."""
+    chain = _held(session, actor, region)
+    stored = _stored(session, region, code)
+    check(stored["version"] if stored else None)
+    values = {**content.model_dump(mode="json"), "folded": folded(content.name)}
+    if stored is None:
+        _check_code(code)
+        new = {"region_code": region, "code": code, "state": AgencyState.active, "merged_into": None, "version": 1}
+        session.execute(sa.insert(_table).values(**new, **values))
+        record(session, chain, author, [_entry("created", None, {**new, **values})])
+        return True
+    _check_state(stored, "edit")
+    if any(stored[name] != value for name, value in values.items()):
+        chain = _change(session, chain, author, stored, values, "changed")
+    return False
+
+
+def set_state(
+    session: Session, author: Author, actor: Actor, region: str, code: str, verb: Verb, check: Condition
+) -> None:
+    """`retire` an agency, or `restore` one. WrongState (409): it is not in a state for that."""
+    chain = _held(session, actor, region)
+    stored = _existing(session, region, code, check)
+    _check_state(stored, verb)
+    to_state, what = {
+        "retire": (AgencyState.retired, "retired"), "restore": (AgencyState.active, "restored")
+    }[verb]
+    _change(session, chain, author, stored, {"state": to_state}, what)
+
+
+def merge_agency(
+    session: Session, author: Author, actor: Actor, region: str, code: str, into: str, check: Condition
+) -> None:
+    """Merge an agency into another, with all that refers to it: lines, memberships, agencies merged before."""
+    chain = _held(session, actor, region)
+    stored = _existing(session, region, code, check)
+    _check_state(stored, "merge")
+    _check_target(session, region, code, into)
+    chain = _change(session, chain, author, stored, {"state": AgencyState.merged, "merged_into": into}, "merged")
+    earlier = session.execute(
+        sa.select(_table).where(_table.c.region_code == region, _table.c.merged_into == code).order_by(_table.c.code)
+    )
+    for one in [dict(row._mapping) for row in earlier]:
+        chain = _change(session, chain, author, one, {"merged_into": into}, "merged")
+    _move_memberships(session, author, region, code, into)
+    for move in MOVERS:
+        move(session, author, region, code, into)
+
+
+def delete_agency(session: Session, author: Author, actor: Actor, region: str, code: str, check: Condition) -> None:
+    """Delete an agency that nothing refers to. AgencyInUse (409) names what does."""
+    chain = _held(session, actor, region)
+    stored = _existing(session, region, code, check)
+    references = references_to(session, region, code)
+    if references:
+        shown = ", ".join(f"{name}: {count}" for name, count in references.items())
+        raise AgencyInUse(agency=code, references=shown)
+    session.execute(sa.delete(_table).where(_table.c.id == stored["id"]))
+    record(session, chain, author, [_entry("deleted", stored, None)])
+
+
+def stored_content(session: Session, region: str, code: str) -> dict[str, Any] | None:
+    """An agency as a PUT would have sent it; None where there is none."""
+    stored = _stored(session, region, code)
+    return {name: stored[name] for name in AgencyIn.model_fields} if stored else None
+
+
+def _held(session: Session, actor: Actor, region: str) -> Chain:
+    """The region's chain, for whoever may write its agencies."""
+    home_of(session, actor, region)
+    actor.require("write_agencies", region)
+    return hold(session, f"region:{region}")
+
+
+def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
+    row = session.execute(
+        sa.select(_table).where(_table.c.region_code == region, _table.c.code == code)
+    ).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def _existing(session: Session, region: str, code: str, check: Condition) -> dict[str, Any]:
+    stored = _stored(session, region, code)
+    if stored is None:
+        raise NotFound()
+    check(stored["version"])
+    return stored
+
+
+def _check_code(code: str) -> None:
+    try:
+        _CODE.validate_python(code)
+    except ValidationError:
+        raise Invalid(errors=[FieldError(malformed_code, parameter="agency", value=code)]) from None
+
+
+def _check_state(stored: dict[str, Any], verb: Verb) -> None:
+    if verb not in verbs_from(stored["state"]):
+        raise WrongState(agency=stored["code"], state=stored["state"], verb=verb)
+
+
+def _check_target(session: Session, region: str, code: str, into: str) -> None:
+    if into == code:
+        raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
+    target = _stored(session, region, into)
+    if target is not None and target["state"] == AgencyState.active:
+        return
+    active = agency_labels(session, region, state=AgencyState.active)
+    others = [f"{one} {name}" for one, name in active.items() if one != code]
+    kind = unknown_reference if target is None else not_active
+    raise Invalid(
+        errors=[
+            FieldError(
+                kind, pointer="/into", value=into, nearest=nearest(into, others),
+                values={"source": f"regions/{region}/agencies"},
+            )
+        ]
+    )
+
+
+def _change(
+    session: Session, chain: Chain, author: Author, stored: dict[str, Any], values: dict[str, Any], what: str
+) -> Chain:
+    version = stored["version"] + 1
+    changed = session.execute(
+        sa.update(_table)
+        .where(_table.c.id == stored["id"], _table.c.version == stored["version"])
+        .values(**values, version=version)
+        .returning(_table.c.id)
+    ).one_or_none()
+    if changed is None:
+        raise PreconditionFailed(sent=stored["version"], current="–")
+    return record(session, chain, author, [_entry(what, stored, {**stored, **values, "version": version})])
+
+
+_RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
+
+
+def _entry(what: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Entry:
+    there: dict[str, Any] = after or before or {}
+    old, new = ({name: row[name] for name in _RECORDED} if row else None for row in (before, after))
+    version = there["version"] if after else there["version"] + 1
+    address = f"regions/{there['region_code']}/agencies/{there['code']}"
+    return Entry(f"agency.{what}", there["region_code"], address, version, old, new)
+
+
+def _move_memberships(session: Session, author: Author, region: str, code: str, into: str) -> None:
+    """An operator of a merged agency is one of its successor, or the lines that moved would be out of reach."""
+    c = _memberships.c
+    here = sa.and_(c.region_code == region, c.agency_code == code)
+    if session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
+        return
+    chain = hold(session, "access")
+    twin = _memberships.alias("twin")
+    has_both = sa.exists().where(
+        twin.c.principal_id == c.principal_id, twin.c.role == c.role, twin.c.region_code == region,
+        twin.c.agency_code == into,
+    )
+    session.execute(sa.delete(_memberships).where(here, has_both))
+    session.execute(sa.update(_memberships).where(here).values(agency_code=into))
+    entry = Entry(
+        "membership.moved", region, f"regions/{region}/agencies/{into}", 1, {"agency": code}, {"agency": into}
+    )
+    record(session, chain, author, [entry])

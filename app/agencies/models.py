@@ -1,0 +1,140 @@
+"""Agencies: table and wire shapes, each field declared once."""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.agencies.rules import Verb
+from app.kit.db import Table
+from app.kit.fields import AgencyCode, Line, Shape, Version
+from app.kit.pages import PageQuery
+from app.reference.models import Words
+
+
+class AgencyKind(StrEnum):
+    """What kind of body it is; those from `business` on are partners of the government."""
+
+    dinas = "dinas"
+    badan = "badan"
+    kecamatan = "kecamatan"
+    sekretariat = "sekretariat"
+    unit = "unit"
+    business = "business"
+    bank = "bank"
+    ngo = "ngo"
+    university = "university"
+    baznas = "baznas"
+    village = "village"
+    other = "other"
+
+
+PARTNER_KINDS = (
+    AgencyKind.business, AgencyKind.bank, AgencyKind.ngo, AgencyKind.university, AgencyKind.baznas,
+    AgencyKind.village, AgencyKind.other,
+)
+
+
+class AgencyState(StrEnum):
+    """`active` may lead and support; `retired` is kept for what it did; `merged` lives on in another."""
+
+    active = "active"
+    retired = "retired"
+    merged = "merged"
+
+
+class AgencyFields(BaseModel):
+    name: Line = ShapeField(description="Official name.")
+    kind: AgencyKind = ShapeField(
+        description="`dinas`, `badan`, `kecamatan`, `sekretariat`, or `unit` for another body of the government "
+        "(inspectorate, Satpol PP, hospital); the others are partners."
+    )
+
+
+_DINSOS: dict[str, Any] = {"name": "Dinas Sosial", "kind": "dinas"}
+
+
+class AgencyIn(AgencyFields, Shape):
+    """What a caller says of an agency."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_DINSOS]})
+
+
+class AgencyOut(AgencyFields):
+    """An agency in a list."""
+
+    region_code: str
+    code: AgencyCode
+    is_partner: bool = ShapeField(description="Not of the government: it supports, it does not lead by decree.")
+    state: AgencyState
+    merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
+    version: Version
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_DINSOS, "region_code": "63.02", "code": "1.06.0.00.0.00.08.0000", "is_partner": False,
+                    "state": "active", "merged_into": None, "version": 1,
+                }
+            ]
+        }
+    )
+
+
+class AgencyReply(AgencyOut):
+    """An agency with what the caller may do next."""
+
+    allowed: list[Verb] = ShapeField(
+        description="`delete` is there only while nothing refers to the agency."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_DINSOS, "region_code": "63.02", "code": "1.06.0.00.0.00.08.0000", "is_partner": False,
+                    "state": "active", "merged_into": None, "version": 1, "allowed": ["edit", "retire", "merge"],
+                }
+            ]
+        }
+    )
+
+
+class MergeIn(Shape):
+    """Into which agency of the same region another is merged."""
+
+    into: AgencyCode = ShapeField(description="Code of the active agency that takes over.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "1.06.0.00.0.00.08.0000"}]})
+
+
+class AgencyQuery(PageQuery):
+    """Which agencies; all conditions hold together."""
+
+    q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
+    kind: AgencyKind | None = None
+    state: AgencyState | None = None
+    sort: Literal["code", "-code", "name", "-name"] = "code"
+
+
+class AgencyRow(AgencyFields, Table, table=True):
+    """A body of a region; its key is region and code."""
+
+    __tablename__ = "agency"
+    __table_args__ = (
+        sa.UniqueConstraint("region_code", "code"),
+        sa.ForeignKeyConstraint(["region_code", "merged_into"], ["agency.region_code", "agency.code"]),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    code: str = Field(max_length=40)
+    name: str = Field(max_length=500)
+    state: AgencyState = AgencyState.active
+    merged_into: str | None = Field(default=None, max_length=40)
+    folded: str = Field(max_length=500, description="Name as it is searched and matched.")
+    version: int = 1

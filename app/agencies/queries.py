@@ -1,0 +1,163 @@
+"""Reading agencies, each time of one region that the caller sees."""
+
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+from sqlmodel import Session
+
+from app.access.models import Membership
+from app.access.rules import Actor
+from app.agencies.models import PARTNER_KINDS, AgencyOut, AgencyQuery, AgencyRow, AgencyState
+from app.agencies.rules import Verb, is_home, verbs_from
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_texts
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
+from app.reference.queries import among, has_words, is_region
+from app.reference.rules import folded
+
+_agency, _membership = table_of(AgencyRow), table_of(Membership)
+
+
+def home_of(session: Session, actor: Actor, region: str) -> str:
+    """The region, where the actor sees it and it can have agencies; NotFound otherwise."""
+    if not (is_home(region) and actor.sees(region) and is_region(session, region)):
+        raise NotFound()
+    return region
+
+
+def _agencies(region: str) -> Select[Any]:
+    is_partner = _agency.c.kind.in_(PARTNER_KINDS)
+    return sa.select(*fields_of(AgencyOut, _agency, is_partner=is_partner)).where(_agency.c.region_code == region)
+
+
+def agencies(region: str, query: AgencyQuery) -> Listing:
+    """The agencies of a region that match."""
+    c = _agency.c
+    statement = _agencies(region).where(has_words(c.folded, query.q))
+    if query.kind is not None:
+        statement = statement.where(c.kind == query.kind)
+    if query.state is not None:
+        statement = statement.where(c.state == query.state)
+    return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
+
+
+class AgencyText(NamedTuple):
+    """An agency as JSON (`AgencyOut`), and what its reply depends on."""
+
+    json: str
+    state: AgencyState
+    version: int
+
+
+def agency_text(session: Session, region: str, code: str) -> AgencyText:
+    """One agency. NotFound: the region has none of that code."""
+    row = session.execute(json_texts(_agencies(region).where(_agency.c.code == code), "state", "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return AgencyText(*row)
+
+
+class FoundAgency(NamedTuple):
+    """An agency as other areas refer to it."""
+
+    code: str
+    name: str
+    state: AgencyState
+    merged_into: str | None
+
+
+_FOUND = [_agency.c[name] for name in FoundAgency._fields]
+
+
+def agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, FoundAgency]:
+    """Code → agency of the region, in one SELECT; in whatever state it is."""
+    if not codes:
+        return {}
+    c = _agency.c
+    found = session.execute(sa.select(*_FOUND).where(c.region_code == region, among(session, c.code, codes)))
+    return {row.code: FoundAgency(*row) for row in found}
+
+
+def agencies_named(session: Session, region: str, names: Collection[str]) -> dict[str, list[FoundAgency]]:
+    """Name as written → the region's agencies of exactly that folded name, in one SELECT.
+
+    Where active ones bear the name, only those; merged ones say by `merged_into` who took over.
+    No entry: none; several: ambiguous.
+    """
+    if not names:
+        return {}
+    c = _agency.c
+    wanted = {name: folded(name) for name in names}
+    rows = session.execute(
+        sa.select(c.folded, *_FOUND)
+        .where(c.region_code == region, among(session, c.folded, wanted.values()))
+        .order_by(c.code)
+    )
+    by_name: dict[str, list[FoundAgency]] = {}
+    for name, *row in rows:
+        by_name.setdefault(name, []).append(FoundAgency(*row))
+    result = {}
+    for name, key in wanted.items():
+        found = by_name.get(key, [])
+        active = [one for one in found if one.state == AgencyState.active]
+        if found:
+            result[name] = active or found
+    return result
+
+
+def agency_labels(session: Session, region: str, *, state: AgencyState | None = None) -> dict[str, str]:
+    """Code → name of the agencies of a region, in that state or in any."""
+    c = _agency.c
+    found = sa.select(c.code, c.name).where(c.region_code == region).order_by(c.code)
+    if state is not None:
+        found = found.where(c.state == state)
+    return {row.code: row.name for row in session.execute(found)}
+
+
+# What refers to an agency
+
+
+class Referrer(NamedTuple):
+    """A kind of thing that refers to agencies, told to this area by the one that owns it."""
+
+    name: str
+    how_many: Callable[[Session, str, str], int]
+    """(session, region code, agency code) → how many refer to it."""
+
+
+REFERRERS: list[Referrer] = []
+"""Areas above this one add theirs when they are imported: agencies must not know plans, yet an agency
+that a line names cannot be deleted."""
+
+
+def _count_merged(session: Session, region: str, code: str) -> int:
+    c = _agency.c
+    found = sa.select(sa.func.count()).select_from(_agency).where(c.region_code == region, c.merged_into == code)
+    return session.scalar(found) or 0
+
+
+def _count_memberships(session: Session, region: str, code: str) -> int:
+    c = _membership.c
+    found = sa.select(sa.func.count()).select_from(_membership).where(c.region_code == region, c.agency_code == code)
+    return session.scalar(found) or 0
+
+
+REFERRERS += [Referrer("agencies merged into it", _count_merged), Referrer("memberships", _count_memberships)]
+
+
+def references_to(session: Session, region: str, code: str) -> dict[str, int]:
+    """Kind of thing → how many of it refer to the agency; empty when nothing does."""
+    counts = {referrer.name: referrer.how_many(session, region, code) for referrer in REFERRERS}
+    return {name: count for name, count in counts.items() if count}
+
+
+def allowed(session: Session, actor: Actor, region: str, code: str, state: str) -> list[Verb]:
+    """What the actor may do with an agency in this state."""
+    if not actor.may("write_agencies", region):
+        return []
+    return [
+        verb for verb in verbs_from(state) if verb != "delete" or not references_to(session, region, code)
+    ]

@@ -1,0 +1,120 @@
+"""The agencies of a region over HTTP."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.agencies import commands, queries
+from app.agencies.models import AgencyIn, AgencyOut, AgencyQuery, AgencyReply, MergeIn
+from app.kit.etags import check_conditions
+from app.kit.inputs import validated
+from app.kit.pages import Page, read_page
+from app.kit.patches import Patch, merge_patch
+from app.kit.problems import NotFound
+from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+
+router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
+
+_CONDITIONAL = {"x-conditional": True}
+
+
+@router.get("", response_model=Page[AgencyOut])
+def list_agencies(call: Caller, region: str, query: Annotated[AgencyQuery, Query()]) -> Response:
+    """The bodies of a province, regency or city that lead or support its actions, partners included.
+
+    For choosing who is responsible. Merged and retired ones are listed too; `state=active` leaves them out.
+    404 for a region that the caller does not see.
+    """
+    home = queries.home_of(call.session, call.actor, region)
+    body = read_page(call.session, call.request, queries.agencies(home, query), query, sort=query.sort)
+    return answer_page(call.request, body)
+
+
+@router.get("/{agency}", response_model=AgencyReply)
+def read_agency(call: Caller, region: str, agency: str) -> Response:
+    """One agency; `allowed` says what the caller may do with it, `merged_into` who took over its lines."""
+    queries.home_of(call.session, call.actor, region)
+    return _reply(call, region, agency)
+
+
+@router.put("/{agency}", response_model=AgencyReply, responses=created(AgencyReply))
+def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Response:
+    """Create an agency under its official code, or replace its name and kind.
+
+    Sending what is there already changes nothing, not even the version. 409 for one that was merged.
+    """
+    is_new = commands.put_agency(
+        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+    )
+    return _reply(call, region, agency, status=201 if is_new else 200)
+
+
+@router.patch("/{agency}", response_model=AgencyReply)
+def patch_agency(call: Caller, region: str, agency: str, patch: Patch) -> Response:
+    """Change the name or the kind of an agency (JSON Merge Patch)."""
+    queries.home_of(call.session, call.actor, region)
+    call.actor.require("write_agencies", region)
+    stored = commands.stored_content(call.session, region, agency)
+    if stored is None:
+        raise NotFound()
+    content = validated(AgencyIn, merge_patch(stored, patch))
+    commands.put_agency(
+        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+    )
+    return _reply(call, region, agency)
+
+
+@router.delete("/{agency}", status_code=204)
+def delete_agency(call: Caller, region: str, agency: str) -> Response:
+    """Delete an agency that was created by mistake.
+
+    409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
+    `merge` is the way.
+    """
+    commands.delete_agency(
+        call.session, call.author, call.actor, region, agency, partial(check_conditions, call.request)
+    )
+    return no_content()
+
+
+@router.post("/{agency}/retire", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
+def retire_agency(call: Caller, region: str, agency: str) -> Response:
+    """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
+    commands.set_state(
+        call.session, call.author, call.actor, region, agency, "retire", partial(check_conditions, call.request)
+    )
+    return _reply(call, region, agency)
+
+
+@router.post("/{agency}/restore", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
+def restore_agency(call: Caller, region: str, agency: str) -> Response:
+    """Make a retired agency active again. 409 unless it is retired."""
+    commands.set_state(
+        call.session, call.author, call.actor, region, agency, "restore", partial(check_conditions, call.request)
+    )
+    return _reply(call, region, agency)
+
+
+@router.post("/{agency}/merge", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
+def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Response:
+    """Merge an agency into another one of the region, after a reorganisation.
+
+    The lines of the region's plans that it leads or supports, its operators, and the agencies merged into it before
+    go over to the other in the same transaction. It stays readable, with `merged_into`. 422 where the other does
+    not exist or is not active (with the nearest that are), 409 where it was merged already.
+    """
+    commands.merge_agency(
+        call.session, call.author, call.actor, region, agency, merge.into, partial(check_conditions, call.request)
+    )
+    return _reply(call, region, agency)
+
+
+def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
+    text, state, version = queries.agency_text(call.session, region, code)
+    allowed = queries.allowed(call.session, call.actor, region, code, state)
+    return answer(
+        call.request, with_fields(text, allowed=allowed), status=status, version=version,
+        location=f"/v1/regions/{region}/agencies/{code}" if status == 201 else None,
+    )

@@ -1,0 +1,52 @@
+"""Looking up official programme codes."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Caller
+from app.kit.pages import Page, PageQuery
+from app.kit.problems import NotFound
+from app.kit.requests import house_router
+from app.reference.nomenclature import queries
+from app.reference.nomenclature.models import (
+    GovernmentLevel,
+    NomenclatureOut,
+    SubactivityOut,
+    SubactivityQuery,
+    SubactivityReply,
+)
+from app.reference.routes import one_of, page_of
+
+router = house_router(prefix="/nomenclatures", tags=["reference"])
+
+
+@router.get("", response_model=Page[NomenclatureOut])
+def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """The editions of the official programme codes that this service holds, with source and legal basis.
+
+    Codes are retired, not reused, and change from edition to edition; a plan's lines name theirs.
+    """
+    return page_of(call, queries.nomenclatures(), query, sort="edition")
+
+
+@router.get("/{edition}/subactivities", response_model=Page[SubactivityOut])
+def list_subactivities(call: Caller, edition: str, query: Annotated[SubactivityQuery, Query()]) -> Response:
+    """Search the sub-activities of an edition by words, level of government, field, programme or activity.
+
+    `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what
+    replaces a code, also one of an earlier edition that is gone from this one. 404 for an unknown edition.
+    """
+    if edition not in queries.editions(call.session):
+        raise NotFound()
+    return page_of(call, queries.subactivities(edition, query), query, sort=query.sort)
+
+
+@router.get("/{edition}/subactivities/{government_level}/{code}", response_model=SubactivityReply)
+def read_subactivity(call: Caller, edition: str, government_level: GovernmentLevel, code: str) -> Response:
+    """One sub-activity with its predecessor and those that replace it.
+
+    The same code can mean different things to a `province` and a `regency`, so both are part of the address.
+    404 where the edition has no such code at this level.
+    """
+    return one_of(call, queries.subactivity_json(call.session, edition, government_level, code))

@@ -1,0 +1,94 @@
+"""Looking up regions, funding sources and strategies."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.kit.pages import Listing, Page, PageQuery, read_page
+from app.kit.problems import NotFound
+from app.kit.requests import answer, answer_page, house_router
+from app.reference import queries
+from app.reference.models import (
+    FundingSourceOut,
+    FundingSourceQuery,
+    RegionOut,
+    RegionQuery,
+    RegionReply,
+    StrategyOut,
+)
+
+router = house_router(tags=["reference"])
+
+
+def page_of(call: Call, listing: Listing, query: PageQuery, *, sort: str) -> Response:
+    """A page of reference data."""
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=sort))
+
+
+def one_of(call: Call, found: str | None) -> Response:
+    """A single piece of reference data; 404 where there is none."""
+    if found is None:
+        raise NotFound()
+    return answer(call.request, found.encode())
+
+
+@router.get("/regions", response_model=Page[RegionOut])
+def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Response:
+    """Search regions by words of their name, level, parent, or BPS code.
+
+    For forms that choose a place, and for turning the codes of other systems into ours. `q` finds names in which
+    every word occurs, whatever the case and punctuation. `bps_code` is exact: BPS and Kemendagri codes differ
+    for 199 of 514 regencies, and mostly the BPS code is another region's valid Kemendagri code, so `1802`
+    gives Tanggamus (`18.06`) while `/v1/regions/18.02` is Lampung Tengah. Population in persons, area in km².
+    Open to every valid token.
+    """
+    return page_of(call, queries.regions(query), query, sort=query.sort)
+
+
+@router.get("/regions/{region}", response_model=RegionReply)
+def read_region(call: Caller, region: str) -> Response:
+    """One region by its Kemendagri code: what is above it, how many regions lie below, and its time zone.
+
+    `0` is the nation. A code that was withdrawn is still there, with `retired: true`; 404 for one that never was.
+    """
+    return one_of(call, queries.region_json(call.session, region))
+
+
+@router.get("/regions/{region}/children", response_model=Page[RegionOut])
+def list_region_children(call: Caller, region: str, query: Annotated[PageQuery, Query()]) -> Response:
+    """The regions one level below, by code: provinces of the nation, regencies of a province, and so on.
+
+    404 where there is no such region; an empty list below a village.
+    """
+    if not queries.is_region(call.session, region):
+        raise NotFound()
+    return page_of(call, queries.children_of(region), query, sort="code")
+
+
+@router.get("/funding-sources", response_model=Page[FundingSourceOut])
+def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Query()]) -> Response:
+    """Where the money of a budget line can come from.
+
+    `kind=official` are the codes of the decree; `kind=group` the words that action matrices use (`APBD`,
+    `DAK-FISIK`, `CSR`), this service's own, each with the official codes it collects where that is clear.
+    """
+    return page_of(call, queries.funding_sources(query), query, sort=query.sort)
+
+
+@router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut)
+def read_funding_source(call: Caller, funding_source: str) -> Response:
+    """One funding source by its code; 404 where there is none."""
+    return one_of(call, queries.funding_source_json(call.session, funding_source))
+
+
+@router.get("/strategies", response_model=Page[StrategyOut])
+def list_strategies(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """The strategies of poverty reduction that every action serves one of, with their legal basis."""
+    return page_of(call, queries.strategies(), query, sort="number")
+
+
+@router.get("/strategies/{strategy}", response_model=StrategyOut)
+def read_strategy(call: Caller, strategy: str) -> Response:
+    """One strategy by its key (`raise_income`); 404 where there is none."""
+    return one_of(call, queries.strategy_json(call.session, strategy))
