@@ -20,10 +20,10 @@ from app.plans.models import (
     PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
     PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
 )
-from app.reference.models import Region
+from app.reference.models import RegionRow
 from app.reference.rules import folded
 
-plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(Region)
+plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
 _priorities = table_of(PriorityLocationRow)
 
 

@@ -12,7 +12,7 @@ from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
-    is_nomenclature, latest_edition, subactivities_by_code, subactivities_like,
+    editions, latest_edition, subactivities_by_code, subactivities_like,
 )
 from app.reference.queries import funding_source_labels, funding_sources_by_code, regions_by_code
 
@@ -40,11 +40,10 @@ def check_region(session: Session, region: str) -> None:
 
 def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
     """The edition named, or the newest. Invalid names the editions there are."""
-    newest = latest_edition(session)
-    chosen = edition or newest
-    if chosen is None or not is_nomenclature(session, chosen):
+    chosen = edition or latest_edition(session)
+    if chosen not in (known := editions(session)):
         error = FieldError(
-            unknown_reference, pointer=pointer, value=edition, nearest=[newest] if newest else [],
+            unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(chosen, known),
             values={"source": "nomenclatures"},
         )
         raise Invalid(errors=[error])
@@ -154,13 +153,14 @@ def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, poi
 def _unknown_codes(
     session: Session, edition: str, level: str, missing: dict[str, dict[str, Any]], pointers: dict[str, str]
 ) -> Iterator[tuple[str, FieldError]]:
-    names = {code: (c["activity"] or "", c["subactivity"] or c["title"]) for code, c in missing.items()}
-    near = subactivities_like(session, edition, level, set(names.values())) if names else {}
     for code, content in missing.items():
+        near = subactivities_like(
+            session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
+        )
         yield code, FieldError(
             unknown_reference,
             pointer=f"{pointers[code]}/subactivity_code",
             value=content["subactivity_code"],
-            nearest=[f"{found.code} {found.name}" for found in near.get(names[code], ())],
+            nearest=[f"{found.code} {found.name}" for found in near],
             values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
         )
