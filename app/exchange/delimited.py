@@ -17,16 +17,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from app.exchange.models import Formula, Value
-from app.exchange.sheets import EMPTY_FILE, NOT_A_TABLE, Sheet, unreadable
-from app.exchange.workbooks import LARGEST_COLUMN, LARGEST_ROW, TOO_MANY_CELLS
-from app.kit.problems import Kind
-
-DAMAGED_CSV = Kind(
-    "damaged_csv",
-    "CSV rusak pada baris {value}: tanda kutip tidak ditutup atau sel terlalu panjang.",
-    "The CSV is damaged in row {value}: a quote is not closed, or a cell is too long.",
-)
+from app.exchange.books import LARGEST_COLUMN, LARGEST_ROW
+from app.exchange.models import Formula, Sheet, Value
+from app.exchange.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
 
 # What Excel, LibreOffice and (full width) East Asian editions take for the start of a formula.
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from rapidfuzz import fuzz, process
 
 from app.exchange.cells import read_ordinal
-from app.exchange.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
+from app.exchange.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING, Sheet
 from app.exchange.numbers import as_text, unusable
-from app.exchange.sheets import Sheet
 from app.kit.problems import FieldError, Kind
 
 MISSING_COLUMN = Kind(

@@ -41,6 +41,38 @@ class ErrorValue:
 Value = None | str | int | float | bool | date | time | timedelta | Formula | ErrorValue
 
 
+def column_letter(c: int) -> str:
+    """The letters of a column counted from 0: 0 → A, 26 → AA."""
+    letters = ""
+    c += 1
+    while c:
+        c, rest = divmod(c - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet's cells from A1 on, row by row.
+
+    Every cell of a merged range shows the range's value; `merged` tells, for each of them but the
+    first, the (row, column) of the first, from 0. Blank cells are None. Numbers without a fraction
+    are int. A cell with a formula holds a `Formula`, never its cached value.
+    """
+
+    name: str
+    rows: Sequence[Sequence[Value]]
+    merged: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return max((len(row) for row in self.rows), default=0)
+
+    def cell(self, r: int, c: int) -> Cell:
+        """The address of a cell that is counted from 0."""
+        return Cell(self.name, r + 1, column_letter(c))
+
+
 class Holds(StrEnum):
     """What the cells of a column mean, hence how they are read and written."""
 

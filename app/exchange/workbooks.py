@@ -26,38 +26,19 @@ from xml.parsers import expat
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from app.exchange.models import ErrorValue, Formula, Value
-from app.exchange.sheets import (
+from app.exchange.books import LARGEST_COLUMN, LARGEST_ROW, Book
+from app.exchange.models import ErrorValue, Formula, Sheet, Value
+from app.exchange.unreadable import (
+    ARCHIVE_BOMB,
+    DAMAGED_WORKBOOK,
     EMPTY_FILE,
     NOT_A_WORKBOOK,
     OLD_WORKBOOK,
     PASSWORD_PROTECTED,
-    Book,
-    Sheet,
+    TOO_MANY_CELLS,
+    XML_ENTITIES,
     UnreadableFile,
     unreadable,
-)
-from app.kit.problems import Kind
-
-DAMAGED_WORKBOOK = Kind(
-    "damaged_workbook",
-    "Buku kerja rusak atau terpotong. Buka di Excel, simpan ulang, kirim lagi.",
-    "The workbook is damaged or cut short. Open it in Excel, save it again, and send it again.",
-)
-ARCHIVE_BOMB = Kind(
-    "archive_bomb",
-    "Isi berkas jauh lebih besar daripada berkasnya ({value}). Salin matriksnya saja ke buku kerja baru.",
-    "The file unpacks to far more than it is ({value}). Copy only the matrix to a new workbook.",
-)
-XML_ENTITIES = Kind(
-    "xml_entities",
-    "Buku kerja memuat deklarasi XML yang tidak diizinkan. Salin matriksnya ke buku kerja baru.",
-    "The workbook holds XML declarations that are not allowed. Copy the matrix to a new workbook.",
-)
-TOO_MANY_CELLS = Kind(
-    "too_many_cells",
-    "Lembar melampaui {rows} baris atau {columns} kolom yang terisi. Kirim matriksnya saja.",
-    "The sheet has more than {rows} rows or {columns} columns in use. Send only the matrix.",
 )
 
 LARGEST_UNPACKED = 128 * 1024 * 1024
@@ -66,8 +47,6 @@ LARGEST_PART = 64 * 1024 * 1024
 LARGEST_RATIO = 250
 RATIO_FROM = 4 * 1024 * 1024
 MOST_PARTS = 2_000
-LARGEST_ROW = 20_000
-LARGEST_COLUMN = 100
 MOST_CELLS = 600_000
 MOST_MERGED = 2_000_000
 MOST_TEXT = 64 * 1024 * 1024
