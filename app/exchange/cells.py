@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from app.exchange.books import Value
 from app.exchange.codes import read_code, read_named, write_named
-from app.exchange.models import Code, CodeKind, Column, Holds, Line, Named, Reading, Value
+from app.exchange.models import Code, CodeKind, Column, Holds, Line, Named, Reading
 from app.exchange.numbers import as_text, read_rupiah, unusable
 from app.exchange.places import read_places, write_places
 from app.exchange.recipients import read_benefit_amount, read_recipients, write_recipients
@@ -123,7 +124,12 @@ def written(column: Column, line: Line) -> str | int | None:
     value = line[column.key]
     if column.holds is Holds.CODE:
         value = _code_column(line)
-    elif column.holds is Holds.AGENCY and value is not None and line["code"] is None and "code" not in line.texts:
+    elif (
+        column.holds is Holds.AGENCY
+        and value is not None
+        and line["code"] is None
+        and "code" not in line.texts
+    ):
         value = Named(None, value.name) if value.name else None
     text = None if value is None else WRITERS[column.holds](value)
     if text is None and column.inherits:

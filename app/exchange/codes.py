@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.exchange.models import Code, CodeKind, Named, Reading, Remark, Value
+from app.exchange.books import Value
+from app.exchange.models import Code, CodeKind, Named, Reading, Remark
 from app.exchange.numbers import as_text, unusable
 from app.kit.problems import Kind
 
@@ -24,8 +25,10 @@ CODE_UNREADABLE = Kind(
 )
 CODE_LOST_ZEROS = Kind(
     "code_lost_zeros",
-    "Kode {value} tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, isi ulang.",
-    "The code {value} is stored as a number and may have lost a zero. Format the cell as text and enter it again.",
+    "Kode {value} tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, "
+    "isi ulang.",
+    "The code {value} is stored as a number and may have lost a zero. Format the cell as text and "
+    "enter it again.",
 )
 CODE_PADDED = Kind(
     "code_padded",

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz, process
 
+from app.exchange.books import Sheet
 from app.exchange.cells import read_ordinal
-from app.exchange.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING, Sheet
+from app.exchange.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
 from app.exchange.numbers import as_text, unusable
 from app.kit.problems import FieldError, Kind
 
@@ -68,7 +69,9 @@ def _known_labels() -> dict[str, str]:
 
 
 LABELS = _known_labels()
-_GROUPS = {_plain(group) for group in GROUP_VARIANTS} | {v for variants in GROUP_VARIANTS.values() for v in variants}
+_GROUPS = {_plain(group) for group in GROUP_VARIANTS} | {
+    v for variants in GROUP_VARIANTS.values() for v in variants
+}
 
 
 def find_header(sheet: Sheet) -> Header | None:
@@ -109,7 +112,11 @@ def _label(sheet: Sheet, r: int, c: int) -> str:
 
 
 def _labelled(sheet: Sheet, r: int) -> dict[int, str]:
-    found = {c: LABELS[plain] for c in range(len(sheet.rows[r])) if (plain := _plain(_label(sheet, r, c))) in LABELS}
+    found = {
+        c: LABELS[plain]
+        for c in range(len(sheet.rows[r]))
+        if (plain := _plain(_label(sheet, r, c))) in LABELS
+    }
     return found if len(set(found.values())) >= FEWEST_LABELS else {}
 
 
@@ -149,14 +156,20 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
         columns[keys[0]] = c
     for c, number in numbered.items():
         key = COLUMNS[number - 1].key
-        if key not in columns and c not in columns.values() and len(numbered) in (len(PLANNING), len(COLUMNS)):
+        if (
+            key not in columns
+            and c not in columns.values()
+            and len(numbered) in (len(PLANNING), len(COLUMNS))
+        ):
             columns[key] = c
     warnings = [
         FieldError(
             UNKNOWN_COLUMN,
             cell=sheet.cell(row, c),
             value=text,
-            nearest=[label for label, _, _ in process.extract(text, _written_labels(), scorer=fuzz.WRatio, limit=2)],
+            nearest=[
+                label for label, _, _ in process.extract(text, _written_labels(), scorer=fuzz.WRatio, limit=2)
+            ],
         )
         for c, row, text in unknown
         if c not in columns.values()

@@ -8,69 +8,12 @@ and column.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
 from app.kit.problems import Cell, FieldError, Kind
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Formula:
-    """A cell that holds a formula. It is never evaluated, and its cached value is never used."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class ErrorValue:
-    """A cell that shows an error of the spreadsheet, such as `#REF!`."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-# What a cell can hold. A `datetime` is a `date` too.
-Value = None | str | int | float | bool | date | time | timedelta | Formula | ErrorValue
-
-
-def column_letter(c: int) -> str:
-    """The letters of a column counted from 0: 0 → A, 26 → AA."""
-    letters = ""
-    c += 1
-    while c:
-        c, rest = divmod(c - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A sheet's cells from A1 on, row by row.
-
-    Every cell of a merged range shows the range's value; `merged` tells, for each of them but the
-    first, the (row, column) of the first, from 0. Blank cells are None. Numbers without a fraction
-    are int. A cell with a formula holds a `Formula`, never its cached value.
-    """
-
-    name: str
-    rows: Sequence[Sequence[Value]]
-    merged: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def width(self) -> int:
-        return max((len(row) for row in self.rows), default=0)
-
-    def cell(self, r: int, c: int) -> Cell:
-        """The address of a cell that is counted from 0."""
-        return Cell(self.name, r + 1, column_letter(c))
 
 
 class Holds(StrEnum):
@@ -138,8 +81,18 @@ COLUMNS: tuple[Column, ...] = (
         3,
         "agency",
         Holds.AGENCY,
-        ("Perangkat Daerah", "OPD", "SKPD", "Perangkat Daerah (OPD)", "Nama OPD", "Perangkat Daerah/Mitra",
-         "Perangkat Daerah Pelaksana", "OPD Pelaksana", "Instansi", "Pelaksana"),
+        (
+            "Perangkat Daerah",
+            "OPD",
+            "SKPD",
+            "Perangkat Daerah (OPD)",
+            "Nama OPD",
+            "Perangkat Daerah/Mitra",
+            "Perangkat Daerah Pelaksana",
+            "OPD Pelaksana",
+            "Instansi",
+            "Pelaksana",
+        ),
         28,
         inherits=True,
         required=True,
@@ -181,12 +134,24 @@ COLUMNS: tuple[Column, ...] = (
         15,
         "recipients",
         Holds.RECIPIENTS,
-        ("Jumlah Sasaran Penerima Manfaat", "Jumlah Sasaran", "Sasaran Penerima Manfaat",
-         "Jumlah Penerima Manfaat", "Penerima Manfaat", "Sasaran"),
+        (
+            "Jumlah Sasaran Penerima Manfaat",
+            "Jumlah Sasaran",
+            "Sasaran Penerima Manfaat",
+            "Jumlah Penerima Manfaat",
+            "Penerima Manfaat",
+            "Sasaran",
+        ),
         20,
         counts_once=True,
     ),
-    Column(16, "benefit_amount", Holds.BENEFIT_AMOUNT, ("Besaran Manfaat", "Besaran Bantuan", "Nilai Manfaat"), 18),
+    Column(
+        16,
+        "benefit_amount",
+        Holds.BENEFIT_AMOUNT,
+        ("Besaran Manfaat", "Besaran Bantuan", "Nilai Manfaat"),
+        18,
+    ),
     Column(17, "benefit_form", Holds.BENEFIT_FORM, ("Jenis Bantuan", "Bentuk Bantuan"), 16),
     Column(
         18,
@@ -312,7 +277,11 @@ class Remark:
     def at(self, cell: Cell, value: Any) -> FieldError:
         shown = None if value is None else str(value)
         return FieldError(
-            self.kind, cell=cell, value=shown, allowed=self.allowed, nearest=tuple(self.nearest),
+            self.kind,
+            cell=cell,
+            value=shown,
+            allowed=self.allowed,
+            nearest=tuple(self.nearest),
             values=dict(self.values),
         )
 

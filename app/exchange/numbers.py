@@ -18,7 +18,8 @@ import re
 from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from app.exchange.models import ErrorValue, Formula, Reading, Remark, Value
+from app.exchange.books import ErrorValue, Formula, Value
+from app.exchange.models import Reading, Remark
 from app.kit.problems import Kind
 
 FORMULA = Kind(
@@ -33,8 +34,10 @@ CELL_ERROR = Kind(
 )
 BECAME_DATE = Kind(
     "became_date",
-    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai teks, isi ulang.",
-    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and enter it again.",
+    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai "
+    "teks, isi ulang.",
+    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
+    "enter it again.",
 )
 NOT_A_NUMBER = Kind(
     "not_a_number",

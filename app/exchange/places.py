@@ -7,7 +7,8 @@ an exported location finds its way back without a name search.
 
 import re
 
-from app.exchange.models import Place, PlaceLevel, Reading, Value
+from app.exchange.books import Value
+from app.exchange.models import Place, PlaceLevel, Reading
 from app.exchange.numbers import as_text, unusable
 
 _LEVELS: dict[PlaceLevel, str] = {
@@ -17,12 +18,20 @@ _LEVELS: dict[PlaceLevel, str] = {
     "province": r"provinsi|prov\.?",
 }
 _LEVEL = re.compile(
-    "(?:" + "|".join(f"(?P<{level}>{words})" for level, words in _LEVELS.items()) + r")(?:\s+|(?<=\.)|$)", re.IGNORECASE
+    "(?:" + "|".join(f"(?P<{level}>{words})" for level, words in _LEVELS.items()) + r")(?:\s+|(?<=\.)|$)",
+    re.IGNORECASE,
 )
-_EVERY = re.compile(r"(?:di\s+)?(?:seluruh|semua|se-?(?=kecamatan|kabupaten|kota|desa|kelurahan|provinsi))\s*", re.IGNORECASE)
+_EVERY = re.compile(
+    r"(?:di\s+)?(?:seluruh|semua|se-?(?=kecamatan|kabupaten|kota|desa|kelurahan|provinsi))\s*", re.IGNORECASE
+)
 _CODE = re.compile(r"(\d{2}(?:\.\d{2}(?:\.\d{2}(?:\.\d{4})?)?)?)(?:\s+[-–]?\s*|$)")
-_WITHIN = re.compile(r"^(?P<name>.*?)[\s,]*\(?\b(?:kecamatan|kec\.?|distrik)\s+(?P<within>[^()]+?)\)?$", re.IGNORECASE)
-_LISTED = re.compile(r"^(?P<outer>(?:kecamatan|kec\.?|distrik)\s+[^():]+?)\s*(?:\((?P<a>[^()]*)\)|:\s*(?P<b>.+))$", re.IGNORECASE)
+_WITHIN = re.compile(
+    r"^(?P<name>.*?)[\s,]*\(?\b(?:kecamatan|kec\.?|distrik)\s+(?P<within>[^()]+?)\)?$", re.IGNORECASE
+)
+_LISTED = re.compile(
+    r"^(?P<outer>(?:kecamatan|kec\.?|distrik)\s+[^():]+?)\s*(?:\((?P<a>[^()]*)\)|:\s*(?P<b>.+))$",
+    re.IGNORECASE,
+)
 _STRONG = re.compile(r"[;\n](?![^()]*\))")
 _CODED = re.compile(r"\s*,\s*(?=\d{2}\.\d{2})")
 _WEAK = re.compile(r"\s*(?:[,/&]|\bdan\b|\bserta\b)(?![^()]*\))\s*", re.IGNORECASE)
@@ -76,9 +85,15 @@ def place_of(text: str) -> Place:
     return Place(text, rest.strip(), level, code, within, every)
 
 
-def place_text(name: str, level: PlaceLevel | None = None, code: str | None = None, within: str | None = None) -> str:
+def place_text(
+    name: str, level: PlaceLevel | None = None, code: str | None = None, within: str | None = None
+) -> str:
     """Words for a place that `place_of` reads back: `63.02.07.2001 Desa A (Kec. B)`."""
-    word = {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}[level] if level else ""
+    word = (
+        {"village": "Desa", "district": "Kec.", "regency": "Kab.", "province": "Prov."}[level]
+        if level
+        else ""
+    )
     inside = f"(Kec. {within})" if within else ""
     return " ".join(part for part in (code, word, name, inside) if part)
 

@@ -7,7 +7,8 @@ word behind the number gives the kind; an unknown word gives none and is reporte
 
 import re
 
-from app.exchange.models import Reading, Recipient, RecipientKind, Remark, Value
+from app.exchange.books import Value
+from app.exchange.models import Reading, Recipient, RecipientKind, Remark
 from app.exchange.numbers import as_text, read_rupiah, thousands, unusable
 from app.kit.problems import Kind
 

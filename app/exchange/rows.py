@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from enum import Enum, auto
 
+from app.exchange.books import Formula, Sheet, Value
 from app.exchange.cells import read_ordinal
 from app.exchange.headers import Header, is_header_again
-from app.exchange.models import SPENT, Formula, Sheet, Value
+from app.exchange.models import SPENT
 from app.exchange.numbers import as_text, read_rupiah, unusable
 from app.exchange.words import strategy_of
 
@@ -104,7 +105,9 @@ class Table:
         """A total says "Jumlah" somewhere left of the amounts, and names no sub-activity beside it."""
         words = [self.first_text(r), *(self.text(r, key) for key in LEVELS)]
         own = self.text(r, "subactivity")
-        return any(_TOTAL.match(word) for word in words) and (not own or own in words[:1] or bool(_TOTAL.match(own)))
+        return any(_TOTAL.match(word) for word in words) and (
+            not own or own in words[:1] or bool(_TOTAL.match(own))
+        )
 
     def _is_section(self, r: int, filled: list[int]) -> bool:
         """A lone text that spans columns, stands at the left edge, or names a strategy."""
@@ -123,6 +126,11 @@ class Table:
                 gap = True
             elif self.is_footer(r):
                 break
-            elif not gap or self.has_amount(r) or self._is_numbered(r) or strategy_of(self._lone_text(r, filled)):
+            elif (
+                not gap
+                or self.has_amount(r)
+                or self._is_numbered(r)
+                or strategy_of(self._lone_text(r, filled))
+            ):
                 last, gap = r, False
         return last + 1

@@ -15,27 +15,16 @@ Rows that are no lines: the header again on a new page, blank rows, rows that on
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from app.exchange.books import Sheet, column_letter
 from app.exchange.cells import NONE, read, remarks_at
-from app.exchange.codes import CODE_CONFLICT, broken_chain, normalise, place_code
+from app.exchange.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.headers import Header, find_header
-from app.exchange.models import (
-    BY_KEY,
-    COLUMNS,
-    SPENT,
-    Holds,
-    Matrix,
-    MatrixRow,
-    Named,
-    Sheet,
-    Strategy,
-    column_letter,
-)
+from app.exchange.levels import Block, inherit, row_errors
+from app.exchange.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named
 from app.exchange.numbers import read_rupiah, thousands, unusable
-from app.exchange.rows import AMOUNTS, LEVELS, RowKind, Table
-from app.exchange.shares import SHARES_DIFFER
+from app.exchange.rows import LEVELS, RowKind, Table
 from app.exchange.sheets import open_book
 from app.exchange.unreadable import UnreadableFile, unreadable
 from app.exchange.words import STRATEGY_NAMES, strategy_of
@@ -69,16 +58,6 @@ STRATEGY_CONFLICT = Kind(
     "Strategi {value} bertentangan dengan baris bagian di atasnya ({section}).",
     "The strategy {value} contradicts the section row above it ({section}).",
 )
-NO_SUBACTIVITY = Kind(
-    "no_subactivity",
-    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya; bila ini subtotal, hapus jumlahnya.",
-    "There is an amount without a sub-activity. Name it, or remove the amount if this is a subtotal.",
-)
-NO_AGENCY = Kind(
-    "no_agency",
-    "Baris tanpa perangkat daerah, dan di atasnya dalam strategi yang sama tidak ada.",
-    "A line without an agency, with none above it in the same strategy.",
-)
 MERGED_AMOUNT = Kind(
     "merged_amount",
     "Sel digabung dengan baris {first}; nilainya dihitung satu kali, di baris itu.",
@@ -97,7 +76,8 @@ TEXT_AFTER_TABLE = Kind(
 LINES_AFTER_END = Kind(
     "lines_after_end",
     "Setelah akhir tabel masih ada baris dengan jumlah ({value}). Pindahkan ke dalam tabel atau hapus.",
-    "After the end of the table there is a row with an amount ({value}). Move it into the table or remove it.",
+    "After the end of the table there is a row with an amount ({value}). Move it into the table or "
+    "remove it.",
 )
 
 
@@ -151,18 +131,6 @@ def read_table(
     )
 
 
-@dataclass
-class _Block:
-    """A strategy's block: what its rows may take from above, and what its section row says."""
-
-    strategy: Strategy | None = None
-    # The section row's words when they name no strategy, and where they stand.
-    unknown: FieldError | None = None
-    section: bool = False
-    above: dict[str, Named | None] = field(default_factory=dict)
-    last_line: int | None = None
-
-
 class _TableReader:
     """One pass over the rows below a header."""
 
@@ -172,7 +140,7 @@ class _TableReader:
         self.rows: list[MatrixRow] = []
         self.errors: list[FieldError] = list(header.errors)
         self.warnings: list[FieldError] = list(header.warnings)
-        self.block = _Block()
+        self.block = Block()
         self.total_from = self.block_from = 0
 
     def read(self, table: Table) -> None:
@@ -197,23 +165,27 @@ class _TableReader:
         rest = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
         if rest and not self.table.is_footer(rest[0]):
             cell = self.sheet.cell(rest[0], self.table.filled(rest[0])[0])
-            self.warnings.append(FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(rest[0])))
+            self.warnings.append(
+                FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(rest[0]))
+            )
         for r in rest:
             if self.table.is_lost_line(r):
                 cell = self.sheet.cell(r, self.at["subactivity"])
-                self.errors.append(FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, "subactivity")))
+                self.errors.append(
+                    FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, "subactivity"))
+                )
 
     def _section(self, r: int) -> None:
         first, text = self.table.filled(r)[0], self.table.first_text(r)
         if self.sheet.merged.get((r, first), (r, first))[0] < r:
             return  # a lower row of a merged section
         self._close_block()
-        self._open_block(_Block(strategy_of(text), section=True))
+        self._open_block(Block(strategy_of(text), section=True))
         if self.block.strategy is None:
             cell = self.sheet.cell(r, first)
             self.block.unknown = FieldError(UNKNOWN_SECTION, cell=cell, value=text, allowed=_strategy_names())
 
-    def _open_block(self, block: _Block) -> None:
+    def _open_block(self, block: Block) -> None:
         self.block, self.block_from = block, len(self.rows)
 
     def _close_block(self) -> None:
@@ -248,18 +220,29 @@ class _TableReader:
         if continues is None:
             self.block.last_line = r + 1
         row = MatrixRow(
-            values, texts, self.sheet.name, r + 1, self.letters, frozenset(inherited), frozenset(rounded), continues
+            values,
+            texts,
+            self.sheet.name,
+            r + 1,
+            self.letters,
+            frozenset(inherited),
+            frozenset(rounded),
+            continues,
         )
-        self._check(row)
+        self.errors += row_errors(row)
         self.rows.append(row)
 
-    def _cell(self, r: int, key: str, values: dict[str, Any], texts: dict[str, str], rounded: set[str]) -> None:
+    def _cell(
+        self, r: int, key: str, values: dict[str, Any], texts: dict[str, str], rounded: set[str]
+    ) -> None:
         column, value = BY_KEY[key], self.table.value(r, key)
         cell = self.sheet.cell(r, self.at.get(key, 0))
         if column.counts_once and self.table.is_from_above(r, key):
             if value is not None:
                 first = self.sheet.merged[r, self.at[key]][0] + 1
-                self.warnings.append(FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first}))
+                self.warnings.append(
+                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first})
+                )
             value = None
         reading = read(column, value, self.known_sources)
         errors, warnings = remarks_at(reading, cell, value)
@@ -271,7 +254,9 @@ class _TableReader:
         if column.holds is Holds.RUPIAH and reading.remarks and reading.value is not None:
             rounded.add(key)
 
-    def _levels(self, r: int, values: dict[str, Any], texts: dict[str, str], *, heading: bool = False) -> set[str]:
+    def _levels(
+        self, r: int, values: dict[str, Any], texts: dict[str, str], *, heading: bool = False
+    ) -> set[str]:
         """Strategy, agency and nomenclature of a row, its own or from above; returns the inherited keys.
 
         A heading only sets what the rows below it inherit.
@@ -298,7 +283,7 @@ class _TableReader:
         if given is not None:
             by_code = self._give_code(r, own, given)
         values["code"] = own.pop("code", None)
-        return inherited | self._inherit(values, own, by_code, has_code_cell)
+        return inherited | inherit(self.block, values, own, by_code, has_code_cell)
 
     def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
         """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
@@ -306,7 +291,9 @@ class _TableReader:
         by_code = code.kind.value if code is not None and code.kind.value not in own else None
         if (other := place_code(own, given)) is not None:
             cell = self.sheet.cell(r, self.at["code"])
-            self.errors.append(FieldError(CODE_CONFLICT, cell=cell, value=given.code, values={"other": other}))
+            self.errors.append(
+                FieldError(CODE_CONFLICT, cell=cell, value=given.code, values={"other": other})
+            )
         return by_code
 
     def _strategy(self, r: int, values: dict[str, Any], texts: dict[str, str], heading: bool) -> set[str]:
@@ -330,7 +317,7 @@ class _TableReader:
             said = {"section": STRATEGY_NAMES[block.strategy]}
             self.errors.append(FieldError(STRATEGY_CONFLICT, cell=cell, value=str(value), values=said))
         else:
-            self._open_block(_Block(mine, block.unknown))
+            self._open_block(Block(mine, block.unknown))
         return set()
 
     def _without_strategy(self, r: int) -> None:
@@ -341,47 +328,6 @@ class _TableReader:
         elif not self.block.section:
             cell = self.sheet.cell(r, self.at.get("strategy", self.at["subactivity"]))
             self.errors.append(FieldError(NO_STRATEGY, cell=cell, allowed=_strategy_names()))
-
-    def _inherit(
-        self, values: dict[str, Any], own: dict[str, Named | None], by_code: str | None, has_code_cell: bool
-    ) -> set[str]:
-        """Fill blank levels from above, down to the first that differs; remember the row for those below."""
-        above, inherited, same = self.block.above, set(), True
-        for key in LEVELS:
-            before = above.get(key)
-            if key in own:
-                mine = own[key]
-                if before is not None and mine is not None:
-                    named_again = key == "agency" and not has_code_cell and (mine.code, mine.name) == (None, before.name)
-                    coded_again = key == by_code and mine.code == before.code
-                    mine = before if named_again or coded_again else mine
-                same = same and mine == before
-                values[key] = mine
-            elif same and before is not None:
-                values[key] = before
-                inherited.add(key)
-            else:
-                values[key] = None
-        self.block.above = {key: values[key] for key in LEVELS}
-        return inherited
-
-    def _check(self, row: MatrixRow) -> None:
-        """What is wrong with a row as a whole."""
-        amount = next((row[key] for key in AMOUNTS if row[key]), None)
-        if row["subactivity"] is None and amount is not None and "subactivity" not in row.texts:
-            self.errors.append(FieldError(NO_SUBACTIVITY, cell=row.cell("subactivity"), value=amount))
-        if row["agency"] is None and "agency" not in row.texts:
-            self.errors.append(FieldError(NO_AGENCY, cell=row.cell("agency")))
-        if (broken := broken_chain(row.values)) is not None:
-            key, code, above = broken
-            self.errors.append(FieldError(CODE_CONFLICT, cell=row.cell(key), value=code, values={"other": above}))
-        amounts = [share.amount for share in row["funding_sources"]]
-        if amounts and None not in amounts and row["allocation"] is not None:
-            total = sum(amount or 0 for amount in amounts)
-            if total != row["allocation"]:
-                values = {"sum": thousands(total), "allocation": thousands(row["allocation"])}
-                cell = row.cell("funding_sources")
-                self.errors.append(FieldError(SHARES_DIFFER, cell=cell, value=thousands(total), values=values))
 
 
 def _strategy_names() -> list[str]:

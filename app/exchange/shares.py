@@ -12,7 +12,8 @@ so is one that ends with `;` or that the caller knows.
 import re
 from collections.abc import Collection
 
-from app.exchange.models import Reading, Remark, Share, Value
+from app.exchange.books import Value
+from app.exchange.models import Reading, Remark, Share
 from app.exchange.numbers import NOT_A_NUMBER, as_text, read_rupiah, thousands, unusable
 from app.kit.problems import Kind
 
@@ -25,7 +26,9 @@ SHARES_DIFFER = Kind(
 _STRONG = re.compile(r"[;\n]")
 _WEAK = re.compile(r",(?!\d)|(?<!\bkab)(?<!\bkabupaten)/|[&+]|\bdan\b", re.IGNORECASE)
 _CODED = re.compile(r"^\d+(?:\.\d+)+\s+\S")
-_AMOUNT = re.compile(r"^(?P<name>.*?)[\s:=(–-]*\bRp\.?\s*(?P<amount>\d[\d.,]*?)(?:,-)?\)?$", re.IGNORECASE | re.DOTALL)
+_AMOUNT = re.compile(
+    r"^(?P<name>.*?)[\s:=(–-]*\bRp\.?\s*(?P<amount>\d[\d.,]*?)(?:,-)?\)?$", re.IGNORECASE | re.DOTALL
+)
 
 
 def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Share, ...]]:
@@ -77,7 +80,11 @@ def split_names(text: str, known: Collection[str] = ()) -> list[str]:
     i = 0
     while i < len(cuts) - 1:
         j = next(
-            (j for j in range(len(cuts) - 1, i, -1) if text[cuts[i][1] : cuts[j][0]].strip().casefold() in whole),
+            (
+                j
+                for j in range(len(cuts) - 1, i, -1)
+                if text[cuts[i][1] : cuts[j][0]].strip().casefold() in whole
+            ),
             i + 1,
         )
         names.append(text[cuts[i][1] : cuts[j][0]].strip())

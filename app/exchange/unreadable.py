@@ -13,7 +13,11 @@ class UnreadableFile(Problem):
     )
 
 
-EMPTY_FILE = Kind("empty_file", "Berkas kosong. Kirim berkas yang berisi matriks.", "The file is empty. Send one with a matrix.")
+EMPTY_FILE = Kind(
+    "empty_file",
+    "Berkas kosong. Kirim berkas yang berisi matriks.",
+    "The file is empty. Send one with a matrix.",
+)
 PASSWORD_PROTECTED = Kind(
     "password_protected",
     "Buku kerja dilindungi kata sandi. Hapus kata sandinya (Berkas › Info › Proteksi), simpan, kirim lagi.",

@@ -10,7 +10,8 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.models import BenefitForm, Reading, Regularity, Remark, Strategy, Value
+from app.exchange.books import Value
+from app.exchange.models import BenefitForm, Reading, Regularity, Remark, Strategy
 from app.exchange.numbers import as_text, unusable
 from app.kit.problems import Kind
 
@@ -63,7 +64,9 @@ _STRATEGY_WORDS: Mapping[Strategy, re.Pattern[str]] = {
         r"(?=.*\b(penurunan|pengurangan|menurunkan|mengurangi|minimalisasi|meminimalkan)\b)(?=.*\bkantong)"
     ),
 }
-_ENUMERATED = re.compile(r"^(?:strategi\s*(?:ke\s*)?|s)?([1-3]|i{1,3})(?:\s*[.):\-–]\s*|\s+|$)(.*)$", re.IGNORECASE)
+_ENUMERATED = re.compile(
+    r"^(?:strategi\s*(?:ke\s*)?|s)?([1-3]|i{1,3})(?:\s*[.):\-–]\s*|\s+|$)(.*)$", re.IGNORECASE
+)
 _LETTERED = re.compile(r"^[a-c]\s*[.)]\s*", re.IGNORECASE)
 
 _REGULARITY_WORDS: Mapping[str, Regularity] = {

@@ -26,8 +26,7 @@ from xml.parsers import expat
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from app.exchange.books import LARGEST_COLUMN, LARGEST_ROW, Book
-from app.exchange.models import ErrorValue, Formula, Sheet, Value
+from app.exchange.books import LARGEST_COLUMN, LARGEST_ROW, Book, ErrorValue, Formula, Sheet, Value
 from app.exchange.unreadable import (
     ARCHIVE_BOMB,
     DAMAGED_WORKBOOK,
@@ -224,7 +223,11 @@ def _targets(parts: dict[str, bytes], rels: str, folder: str, filename: str) -> 
 
 
 def _main_part(parts: dict[str, bytes], filename: str) -> str:
-    found = [name for kind, name in _targets(parts, "_rels/.rels", "", filename).values() if kind.endswith("/officeDocument")]
+    found = [
+        name
+        for kind, name in _targets(parts, "_rels/.rels", "", filename).values()
+        if kind.endswith("/officeDocument")
+    ]
     if not found or found[0] not in parts:
         raise unreadable(NOT_A_WORKBOOK, filename, "dokumen lain")
     if posixpath.basename(found[0]) in {"document.xml", "presentation.xml"}:
@@ -305,7 +308,11 @@ class _SheetWalk(_Walk):
 
     def _use(self) -> None:
         self.cells.used += 1
-        if not 0 <= self._row < LARGEST_ROW or not 0 <= self._column < LARGEST_COLUMN or self.cells.used > MOST_CELLS:
+        if (
+            not 0 <= self._row < LARGEST_ROW
+            or not 0 <= self._column < LARGEST_COLUMN
+            or self.cells.used > MOST_CELLS
+        ):
             raise unreadable(TOO_MANY_CELLS, self.filename, rows=LARGEST_ROW, columns=LARGEST_COLUMN)
 
     def _merge(self, ref: str) -> None:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]
 
+from app.exchange.books import column_letter
 from app.exchange.cells import written
 from app.exchange.delimited import write_delimited
-from app.exchange.models import COLUMNS, PLANNING, Column, Holds, Line, column_letter
+from app.exchange.models import COLUMNS, PLANNING, Column, Holds, Line
 from app.exchange.words import STRATEGY_NAMES
 from app.kit.problems import Cell, FieldError, Kind, Problem, Text
 
@@ -37,7 +38,10 @@ class Unwritable(Problem):
     status = 422
     code = "unwritable_matrix"
     title = Text("Matriks tidak dapat ditulis", "The matrix cannot be written")
-    detail = Text("Ada isi yang tidak muat dalam format ini; lihat errors.", "Some content does not fit this format; see errors.")
+    detail = Text(
+        "Ada isi yang tidak muat dalam format ini; lihat errors.",
+        "Some content does not fit this format; see errors.",
+    )
 
 
 def matrix_columns(realisation: bool) -> tuple[Column, ...]:
@@ -110,7 +114,9 @@ class _Layout:
         self.sheet, self.columns, self.last = sheet, columns, len(columns) - 1
         box = {"border": 1, "valign": "top", "text_wrap": True}
         self.title = book.add_format({"bold": True, "align": "center", "font_size": 12})
-        self.head = book.add_format(box | {"bold": True, "align": "center", "valign": "vcenter", "bg_color": "#D9E1F2"})
+        self.head = book.add_format(
+            box | {"bold": True, "align": "center", "valign": "vcenter", "bg_color": "#D9E1F2"}
+        )
         self.count = book.add_format(box | {"italic": True, "align": "center"})
         self.section = book.add_format(box | {"bold": True, "bg_color": "#F2F2F2", "text_wrap": False})
         self.words = book.add_format(box)
