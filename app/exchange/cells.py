@@ -11,7 +11,7 @@ from typing import Any
 from app.exchange.books import Value
 from app.exchange.codes import read_code, read_named, write_named
 from app.exchange.models import Code, CodeKind, Column, Holds, Line, Named, Reading
-from app.exchange.numbers import as_text, read_rupiah, unusable
+from app.exchange.numbers import as_text, clean, read_rupiah, unusable
 from app.exchange.places import read_places, write_places
 from app.exchange.recipients import read_benefit_amount, read_recipients, write_recipients
 from app.exchange.shares import read_components, read_sources, write_components, write_sources
@@ -120,7 +120,7 @@ def written(column: Column, line: Line) -> str | int | None:
     stands in the column of codes, as offices write it, unless that column holds another one.
     """
     if column.key in line.texts:
-        return line.texts[column.key]
+        return clean(line.texts[column.key])
     value = line[column.key]
     if column.holds is Holds.CODE:
         value = _code_column(line)
@@ -134,7 +134,7 @@ def written(column: Column, line: Line) -> str | int | None:
     text = None if value is None else WRITERS[column.holds](value)
     if text is None and column.inherits:
         return NONE
-    return text
+    return clean(text) if isinstance(text, str) else text
 
 
 def _code_column(line: Line) -> str | None:

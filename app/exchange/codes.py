@@ -57,7 +57,8 @@ _BY_GROUPS: Mapping[int, tuple[CodeKind, tuple[int, ...]]] = {
 }
 _CODE = r"(?:\d|X)(?:\.(?:\d{1,4}|XX))+"
 _ALONE = re.compile(rf"\[?({_CODE})\.?\]?", re.IGNORECASE)
-_IN_FRONT = re.compile(rf"[\[(]?({_CODE})(?:\.?[\])]?\s*[-–—:|]\s*|\.?[\])]?\s+)(?=\S)", re.IGNORECASE)
+_IN_FRONT = re.compile(rf"[\[(]?({_CODE})(?:\.?[\])]?\s*[-–—:|]\s+|\.?[\])]?\s+)(?=\S)", re.IGNORECASE)
+_SIGN_IN_FRONT = re.compile(r"[-–—:|]\s")
 
 
 def normalise(text: str) -> Code | None:
@@ -138,6 +139,8 @@ def write_named(named: Named | None) -> str | None:
     """The inverse of `read_named`."""
     if named is None:
         return None
+    if named.code and named.name and _SIGN_IN_FRONT.match(named.name):
+        return f"{named.code} - {named.name}"  # or its own dash would be taken for the one between
     return " ".join(part for part in (named.code, named.name) if part)
 
 

@@ -68,6 +68,9 @@ ROUNDED = Kind(
 # Above this a spreadsheet's numbers no longer hold every digit.
 LARGEST = 2**53 - 1
 
+# Control signs other than tab and line feed, zero-width space, byte order mark.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
+
 _NIL = {"-", "–", "—", "nihil"}
 _CURRENCY = re.compile(r"^(?:rp|idr)\.?\s*|(?<=\d)\s*(?:rupiah|idr)\s*$", re.IGNORECASE)
 _NO_CENTS = re.compile(r"[.,]\s*[-–—]{1,2}$")  # "Rp 1.250.000,-"
@@ -76,10 +79,9 @@ _SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
 
 
 def clean(value: str) -> str:
-    """A cell's text without the spaces nobody sees; line breaks inside it stay."""
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    lines = (" ".join(line.split()) for line in text.replace("\u200b", "").replace("\ufeff", "").split("\n"))
-    return "\n".join(lines).strip()
+    """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
+    text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
 
 
 def unusable(value: Value) -> Remark | None:

@@ -80,6 +80,6 @@ def test_a_code_of_another_level_is_reported_and_the_text_kept():
     assert [(r.kind.code, r.blocking) for r in reading.remarks] == [("code_wrong_level", True)]
 
 
-@pytest.mark.parametrize("named", [Named("1.06.05", "Program X"), Named("1.06.05", None), Named(None, "Program X")])
+@pytest.mark.parametrize("named", [Named("1.06.05", "Program X"), Named("1.06.05", None), Named(None, "Program X"), Named("1.06.05", "- X"), Named("1.06.05", "-X")])
 def test_names_survive_being_written_out(named):
     assert read_named(write_named(named), CodeKind.PROGRAM).value == named

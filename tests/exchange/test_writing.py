@@ -95,12 +95,13 @@ def comparable(found: list[Line]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.values.items() if key != "number"} for line in ordered]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4))
 @pytest.mark.parametrize("write", [matrix_xlsx, matrix_csv])
 def test_written_lines_read_back_as_they_were(write, found):
     again = read_matrix(write(found, TITLES, realisation=True), "x.csv" if write is matrix_csv else "x.xlsx")
-    assert comparable(list(again.rows)) == comparable(found)
+    for seen, meant in zip(comparable(list(again.rows)), comparable(found), strict=True):
+        assert {k: (v, seen[k]) for k, v in meant.items() if seen[k] != v} == {}
     assert [e.kind.code for e in again.errors] == []
     assert again.titles == TITLES
 
