@@ -38,7 +38,7 @@ SPENT_FALLS = Kind(
 
 @dataclass(frozen=True)
 class Spent:
-    """Whole rupiah spent from January to the end of June (`q2`) and of December (`q4`); None: not reported."""
+    """Whole rupiah spent from January to the end of June (`q2`) and December (`q4`); None: not reported."""
 
     q2: int | None
     q4: int | None

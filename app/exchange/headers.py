@@ -14,7 +14,7 @@ from rapidfuzz import fuzz, process
 from app.exchange.books import Sheet
 from app.exchange.cells import read_ordinal
 from app.exchange.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
-from app.exchange.numbers import as_text, unusable
+from app.exchange.numbers import as_text
 from app.kit.problems import FieldError, Kind
 
 MISSING_COLUMN = Kind(
@@ -35,6 +35,8 @@ UNKNOWN_COLUMN = Kind(
 
 # A header lies near the top; below this only data is expected.
 DEEPEST_HEADER = 60
+# No label is longer; names of sub-activities, which are looked at for every row, often are.
+LONGEST_LABEL = 60
 # Fewer known labels than this are a coincidence, not a header.
 FEWEST_LABELS = 5
 
@@ -52,6 +54,8 @@ class Header:
 
 
 def _plain(label: str) -> str:
+    if len(label) > LONGEST_LABEL:
+        return ""
     text = re.sub(r"\(.*?\)", " ", label.casefold())
     return " ".join(re.findall(r"[a-z0-9]+", text))
 
@@ -108,7 +112,7 @@ def _label(sheet: Sheet, r: int, c: int) -> str:
     if r >= len(sheet.rows) or c >= len(sheet.rows[r]):
         return ""
     value = sheet.rows[r][c]
-    return "" if unusable(value) else as_text(value)
+    return as_text(value) if isinstance(value, str) else ""
 
 
 def _labelled(sheet: Sheet, r: int) -> dict[int, str]:

@@ -61,7 +61,7 @@ class Column:
 REAL_ACTIVITY = "Aktifitas Real"
 REALISATION = "Realisasi"
 
-# Other spellings of the two group headers, written as `_plain` in `headers.py` leaves them.
+# Other spellings of the two group headers, in small letters without punctuation.
 GROUP_VARIANTS: Mapping[str, tuple[str, ...]] = {
     REAL_ACTIVITY: ("aktivitas real", "aktivitas riil", "aktifitas riil", "aktivitas", "aktifitas"),
     REALISATION: ("realisasi anggaran", "realisasi keuangan", "realisasi rp"),

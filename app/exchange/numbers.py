@@ -80,8 +80,11 @@ _SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
 
 def clean(value: str) -> str:
     """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
+    if value.isprintable() and "  " not in value:
+        return value.strip()  # nearly every cell; no sign here but the plain space can be unseen
     text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
-    return "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+    text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def unusable(value: Value) -> Remark | None:

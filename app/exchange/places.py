@@ -32,9 +32,12 @@ _LISTED = re.compile(
     r"^(?P<outer>(?:kecamatan|kec\.?|distrik)\s+[^():]+?)\s*(?:\((?P<a>[^()]*)\)|:\s*(?P<b>.+))$",
     re.IGNORECASE,
 )
-_STRONG = re.compile(r"[;\n](?![^()]*\))")
-_CODED = re.compile(r"\s*,\s*(?=\d{2}\.\d{2})")
-_WEAK = re.compile(r"\s*(?:[,/&]|\bdan\b|\bserta\b)(?![^()]*\))\s*", re.IGNORECASE)
+# Alternatives that begin with a parenthesis keep what stands inside it together.
+_STRONG = re.compile(r"\([^()]*\)|([;\n])")
+_CODED = re.compile(r"\([^()]*\)|(,\s*(?=\d{2}\.\d{2}))")
+_WEAK = re.compile(r"\([^()]*\)|([,/&]|\bdan\b|\bserta\b)", re.IGNORECASE)
+# A longer piece is no name; it is kept whole and not looked into.
+LONGEST_NAME = 200
 
 
 def read_places(value: Value) -> Reading[tuple[Place, ...]]:
@@ -46,7 +49,7 @@ def read_places(value: Value) -> Reading[tuple[Place, ...]]:
     if not text or text == "-":
         return Reading(())
     places: list[Place] = []
-    for group in _STRONG.split(text):
+    for group in _split(text, _STRONG):
         group = re.sub(r"^(?:\d{1,3}[.)]|[-•*])\s+", "", group.strip())
         places += _listed(group)
     return Reading(tuple(places), text)
@@ -56,10 +59,20 @@ def _listed(group: str) -> list[Place]:
     """The places of one group; with a code in front, only another code begins another place."""
     if listed := _LISTED.match(group):
         district = place_of(listed["outer"])
-        inner = [piece for piece in _WEAK.split(listed["a"] or listed["b"] or "") if piece]
+        inner = _split(listed["a"] or listed["b"] or "", _WEAK)
         return [_inside(place_of(piece), district) for piece in inner] or [district]
-    parting = _CODED if _CODE.match(group) else _WEAK
-    return [place_of(piece) for piece in parting.split(group) if piece.strip()]
+    return [place_of(piece) for piece in _split(group, _CODED if _CODE.match(group) else _WEAK)]
+
+
+def _split(text: str, parting: re.Pattern[str]) -> list[str]:
+    """The pieces between the partings that stand outside parentheses."""
+    pieces, start = [], 0
+    for found in parting.finditer(text):
+        if found[1]:
+            pieces.append(text[start : found.start()].strip())
+            start = found.end()
+    pieces.append(text[start:].strip())
+    return [piece for piece in pieces if piece]
 
 
 def _inside(place: Place, district: Place) -> Place:
@@ -69,6 +82,8 @@ def _inside(place: Place, district: Place) -> Place:
 def place_of(text: str) -> Place:
     """One place from its words: level, code, "all of", district it lies in."""
     text = text.strip().rstrip(".")
+    if len(text) > LONGEST_NAME:
+        return Place(text, text)
     rest, code = text, None
     if found := _CODE.match(rest):
         code, rest = found[1], rest[found.end() :]

@@ -35,21 +35,23 @@ KIND_UNITS: dict[RecipientKind, str] = {
 _KIND_WORDS: dict[RecipientKind, str] = {
     "families": "kk kpm keluarga krs rtm rts rtsm ruta rumahtangga kepalakeluarga families",
     "persons": (
-        "orang jiwa siswa siswi murid pelajar mahasiswa anak balita bayi remaja pemuda ibu bumil lansia peserta "
-        "petani nelayan pembudidaya peternak pedagang pekerja buruh guru kader penduduk warga perempuan penyandang "
-        "pasien santri penerima persons"
+        "orang jiwa siswa siswi murid pelajar mahasiswa anak balita bayi remaja pemuda ibu bumil lansia "
+        "peserta petani nelayan pembudidaya peternak pedagang pekerja buruh guru kader penduduk warga "
+        "perempuan penyandang pasien santri penerima persons"
     ),
     "groups": "kelompok poktan gapoktan kwt kube koperasi bumdes bumdesa lembaga posyandu groups",
     "villages": "desa kelurahan kampung nagari villages",
     "units": (
-        "unit sekolah rumah rutilahu paket lokasi titik sambungan sr bidang dokumen ekor ha hektar hektare meter km "
-        "ruas umkm ikm usaha puskesmas pasar gedung ruang units"
+        "unit sekolah rumah rutilahu paket lokasi titik sambungan sr bidang dokumen ekor ha hektar hektare "
+        "meter km ruas umkm ikm usaha puskesmas pasar gedung ruang units"
     ),
 }
+# A longer text is a story; the pattern for an amount would take quadratic time on it.
+LONGEST_AMOUNT = 200
 _KIND_OF = {word: kind for kind, words in _KIND_WORDS.items() for word in words.split()}
 _TWO_WORDS = re.compile(r"\b(rumah|kepala)\s+(tangga|keluarga)\b")
 _PARTS = re.compile(r"\s*(?:[;\n&+]|(?<!\d),|,(?=\s)|\bdan\b)\s*(?=\d)", re.IGNORECASE)
-_PART = re.compile(r"(\d{1,3}(?:[.,]\d{3})+|\d{1,12})(?![\d.,%])\s*([^\d\s].*)?", re.DOTALL)
+_PART = re.compile(r"(\d{1,3}(?:[.,]\d{3}){1,3}|\d{1,12})(?![\d.,%])\s*([^\d\s].*)?", re.DOTALL)
 _PER_RECIPIENT = re.compile(
     r"(?P<amount>.*\d[\d.,\-]*)\s*(?:/|per)\s*(?:kk|kpm|keluarga|orang|jiwa|siswa|anak|kelompok|unit|desa|penerima|"
     r"sekolah|rumah|paket)",
@@ -108,7 +110,7 @@ def read_benefit_amount(value: Value) -> Reading[int | None]:
     amount = read_rupiah(value)
     if amount.value is not None:
         return amount
-    if found := _PER_RECIPIENT.fullmatch(text):
+    if len(text) <= LONGEST_AMOUNT and (found := _PER_RECIPIENT.fullmatch(text)):
         amount = read_rupiah(found["amount"])
         if amount.value is not None:
             return Reading(amount.value, text, amount.remarks)

@@ -32,8 +32,8 @@ from app.kit.problems import FieldError, Kind
 
 NO_HEADER = Kind(
     "no_header",
-    "Tidak ada lembar dengan judul kolom matriks (No, Strategi, Perangkat Daerah, Kode, Program, …) atau baris "
-    "nomor kolom 1–18 atau 1–21.",
+    "Tidak ada lembar dengan judul kolom matriks (No, Strategi, Perangkat Daerah, Kode, Program, …) atau "
+    "baris nomor kolom 1–18 atau 1–21.",
     "No sheet has the header of the matrix (No, Strategi, Perangkat Daerah, Kode, Program, …) or a row that "
     "numbers the columns 1–18 or 1–21.",
 )

@@ -26,9 +26,12 @@ SHARES_DIFFER = Kind(
 _STRONG = re.compile(r"[;\n]")
 _WEAK = re.compile(r",(?!\d)|(?<!\bkab)(?<!\bkabupaten)/|[&+]|\bdan\b", re.IGNORECASE)
 _CODED = re.compile(r"^\d+(?:\.\d+)+\s+\S")
-_AMOUNT = re.compile(
-    r"^(?P<name>.*?)[\s:=(–-]*\bRp\.?\s*(?P<amount>\d[\d.,]*?)(?:,-)?\)?$", re.IGNORECASE | re.DOTALL
-)
+# Searched, not matched from the start: a name of any length costs one pass.
+_AMOUNT = re.compile(r"\bRp\.?\s*(\d[\d.,]*?)(?:,-)?\)?$", re.IGNORECASE)
+_DIGITS = re.compile(r"-?\d[\d.,]*")
+_BEFORE_AMOUNT = " \n:=(–-"
+# No official name has more places than this at which it could be taken apart.
+MOST_PARTS = 12
 
 
 def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Share, ...]]:
@@ -51,15 +54,15 @@ def read_components(value: Value) -> Reading[tuple[Share, ...]]:
     why = unusable(value)
     if why is not None:
         return Reading((), str(value), (why,))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    text = as_text(value)
+    if _DIGITS.fullmatch(text):  # the same in a workbook, where it is a number, and in CSV
         number = read_rupiah(value)
         shares = () if number.value is None else (Share("", number.value),)
         return Reading(shares, number.text, number.remarks)
-    text = as_text(value)
     if not text or text == "-":
         return Reading(())
     lines = [line for line in text.split("\n") if line]
-    if all(_AMOUNT.match(line) for line in lines):
+    if all(_AMOUNT.search(line) for line in lines):
         return _shares(lines)
     return Reading((Share(text),))
 
@@ -82,7 +85,7 @@ def split_names(text: str, known: Collection[str] = ()) -> list[str]:
         j = next(
             (
                 j
-                for j in range(len(cuts) - 1, i, -1)
+                for j in range(min(len(cuts) - 1, i + MOST_PARTS), i, -1)
                 if text[cuts[i][1] : cuts[j][0]].strip().casefold() in whole
             ),
             i + 1,
@@ -96,15 +99,15 @@ def _shares(names: list[str]) -> Reading[tuple[Share, ...]]:
     shares: list[Share] = []
     remarks: list[Remark] = []
     for name in names:
-        found = _AMOUNT.match(name)
+        found = _AMOUNT.search(name)
         if found is None:
             shares.append(Share(name))
             continue
-        amount = read_rupiah(found["amount"])
+        amount = read_rupiah(found[1])
         if amount.value is None:
             return Reading((), "\n".join(names), amount.remarks or (Remark(NOT_A_NUMBER, blocking=True),))
         remarks += amount.remarks
-        shares.append(Share(found["name"].strip(), amount.value))
+        shares.append(Share(name[: found.start()].rstrip(_BEFORE_AMOUNT), amount.value))
     return Reading(tuple(shares), "", tuple(remarks))
 
 
@@ -117,16 +120,16 @@ def write_sources(shares: tuple[Share, ...]) -> str | None:
     return text + ";" if len(split_names(text)) != len(shares) else text
 
 
-def write_components(shares: tuple[Share, ...]) -> str | int | None:
+def write_components(shares: tuple[Share, ...]) -> str | None:
     """The inverse of `read_components`: a line for each part."""
     if not shares:
         return None
-    if len(shares) == 1 and not shares[0].name:
-        return shares[0].amount
     return "\n".join(_written(share) for share in shares)
 
 
 def _written(share: Share) -> str:
     if share.amount is None:
         return share.name
-    return f"{share.name} (Rp {thousands(share.amount)})".strip()
+    if not share.name:
+        return f"Rp {thousands(share.amount)}"
+    return f"{share.name} (Rp {thousands(share.amount)})"

@@ -7,11 +7,10 @@ and counted, and its XML walked with expat, which stops at any document type; on
 calamine get it, repacked, with nothing in it but sheets, texts and number formats. Macros, links to
 other files, pictures and connections are left behind unread.
 
-Why two readers: calamine turns cells into typed values seven times faster than openpyxl, but it
-gives a formula's cached value without a word and shows an error cell as blank. The walk, which is
-needed for safety anyhow, sees formulas, errors and merged ranges. Measured on the 165-row matrix:
-walk 4 ms + calamine 3 ms, where openpyxl takes 34 ms; on 5,000 rows of 21 columns: 0.30 s + 0.11 s,
-where openpyxl takes 1.6 s.
+Why two readers: calamine turns cells into typed values many times faster than openpyxl, but it gives
+a formula's cached value without a word and shows an error cell as blank. The walk, which is
+needed for safety anyhow, sees formulas, errors and merged ranges. Measured on the 165-row report: 9 ms
+for both (walk 6, calamine 2) where openpyxl takes 36; on 5,000 rows 0.45 s where openpyxl takes 1.34.
 """
 
 import io

@@ -18,8 +18,16 @@ S3 = "Penurunan Jumlah Kantong-Kantong Kemiskinan"
 
 def line(**cells: Any) -> list[Any]:
     """A row of the 21 columns with these cells; a line that is complete unless told otherwise."""
-    full = {"number": 1, "strategy": S1, "agency": "Dinas Sosial", "code": "1.06.0.00.0.00.08.0000",
-            "program": "Program A", "activity": "Kegiatan A", "subactivity": "Sub A", "allocation": 1000}
+    full = {
+        "number": 1,
+        "strategy": S1,
+        "agency": "Dinas Sosial",
+        "code": "1.06.0.00.0.00.08.0000",
+        "program": "Program A",
+        "activity": "Kegiatan A",
+        "subactivity": "Sub A",
+        "allocation": 1000,
+    }
     full |= cells
     return [full.get(column.key) for column in COLUMNS]
 

@@ -43,11 +43,16 @@ def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
 
 def test_a_contradiction_says_what_it_would_be():
     (error,) = basis_contradictions(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
-    assert error.shown("en").message == "The total 700000 contradicts the statement cumulative: it would be 400.000."
+    assert (
+        error.shown("en").message
+        == "The total 700000 contradicts the statement cumulative: it would be 400.000."
+    )
 
 
 def test_a_total_alone_is_not_guessed():
-    assert codes(basis_contradictions(matrix(spent(None, None, 700)).rows, "period")) == [("total_alone", 2, "U")]
+    assert codes(basis_contradictions(matrix(spent(None, None, 700)).rows, "period")) == [
+        ("total_alone", 2, "U")
+    ]
 
 
 def test_a_lost_fraction_is_no_contradiction():
@@ -74,8 +79,13 @@ def test_cumulative_values(halves, basis, expected):
 
 
 def test_spending_that_falls_or_passes_the_allocation():
-    rows = matrix(spent(300, 400, 700), spent(700, 600, 600), spent(300, 800, 800), spent(1500, None, 1500)).rows
-    assert codes(spending_flags(rows, "cumulative")) == [("spent_falls", 3, "T"), ("spent_beyond_allocation", 5, "S")]
+    rows = matrix(
+        spent(300, 400, 700), spent(700, 600, 600), spent(300, 800, 800), spent(1500, None, 1500)
+    ).rows
+    assert codes(spending_flags(rows, "cumulative")) == [
+        ("spent_falls", 3, "T"),
+        ("spent_beyond_allocation", 5, "S"),
+    ]
     assert codes(spending_flags(rows, "period")) == [
         ("spent_beyond_allocation", 3, "T"),
         ("spent_beyond_allocation", 4, "T"),

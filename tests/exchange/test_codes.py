@@ -29,7 +29,9 @@ def test_tells_codes_by_their_groups(seen, code, kind):
     assert (found.text, found.kind) == (code, kind)
 
 
-@pytest.mark.parametrize("seen", ["1", "1.06.05.2", "1.06.005", "1.06.05.2.02.00006", "1..05", "1.X.05", "X.XX.0.00.0.00.08.0000"])
+@pytest.mark.parametrize(
+    "seen", ["1", "1.06.05.2", "1.06.005", "1.06.05.2.02.00006", "1..05", "1.X.05", "X.XX.0.00.0.00.08.0000"]
+)
 def test_other_shapes_are_no_codes(seen):
     assert normalise(seen) is None
 
@@ -80,6 +82,15 @@ def test_a_code_of_another_level_is_reported_and_the_text_kept():
     assert [(r.kind.code, r.blocking) for r in reading.remarks] == [("code_wrong_level", True)]
 
 
-@pytest.mark.parametrize("named", [Named("1.06.05", "Program X"), Named("1.06.05", None), Named(None, "Program X"), Named("1.06.05", "- X"), Named("1.06.05", "-X")])
+@pytest.mark.parametrize(
+    "named",
+    [
+        Named("1.06.05", "Program X"),
+        Named("1.06.05", None),
+        Named(None, "Program X"),
+        Named("1.06.05", "- X"),
+        Named("1.06.05", "-X"),
+    ],
+)
 def test_names_survive_being_written_out(named):
     assert read_named(write_named(named), CodeKind.PROGRAM).value == named

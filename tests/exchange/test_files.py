@@ -47,7 +47,8 @@ def repacked(change: dict[str, bytes], drop: tuple[str, ...] = (), of: bytes = S
 
 def sheet_xml(rows: str, rest: str = "", head: str = "") -> bytes:
     ns = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    return f'<?xml version="1.0"?>{head}<worksheet xmlns="{ns}"><sheetData>{rows}</sheetData>{rest}</worksheet>'.encode()
+    body = f'<worksheet xmlns="{ns}"><sheetData>{rows}</sheetData>{rest}</worksheet>'
+    return f'<?xml version="1.0"?>{head}{body}'.encode()
 
 
 def with_sheet(rows: str, rest: str = "", head: str = "") -> bytes:
@@ -145,14 +146,20 @@ def test_too_many_parts():
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("part", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml", "xl/workbook.xml"])
+@pytest.mark.parametrize(
+    "part", ["xl/worksheets/sheet1.xml", "xl/sharedStrings.xml", "xl/styles.xml", "xl/workbook.xml"]
+)
 def test_no_entity_is_ever_expanded(part, encoding):
     attack = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]><x>&b;&c;</x>'
     assert cause(repacked({part: attack.encode(encoding)})) == "xml_entities"
 
 
 def test_a_document_type_in_another_encoding_is_refused_too():
-    attack = sheet_xml("", head='<!DOCTYPE x [<!ENTITY a "a">]>').decode().replace('"1.0"', '"1.0" encoding="utf-16"')
+    attack = (
+        sheet_xml("", head='<!DOCTYPE x [<!ENTITY a "a">]>')
+        .decode()
+        .replace('"1.0"', '"1.0" encoding="utf-16"')
+    )
     assert cause(repacked({"xl/worksheets/sheet1.xml": attack.encode("utf-16")})) == "xml_entities"
 
 
@@ -170,16 +177,31 @@ def test_one_long_text_that_many_cells_point_to(monkeypatch):
 
 def test_merged_ranges_over_and_over(monkeypatch):
     monkeypatch.setattr(workbooks, "MOST_MERGED", 30)
-    merges = '<mergeCells><mergeCell ref="A1:C3"/><mergeCell ref="A1:C3"/><mergeCell ref="A1:C3"/><mergeCell ref="A1:C3"/></mergeCells>'
+    merges = "<mergeCells>" + '<mergeCell ref="A1:C3"/>' * 4 + "</mergeCells>"
     assert cause(with_sheet('<row r="3"><c r="C3"><v>1</v></c></row>', merges)) == "too_many_cells"
     # A range beyond the used area costs nothing.
-    sheet = open_book(with_sheet('<row r="1"><c r="A1"><v>1</v></c></row>', '<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>'), "a.xlsx").sheet("Sheet")
+    sheet = open_book(
+        with_sheet(
+            '<row r="1"><c r="A1"><v>1</v></c></row>',
+            '<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>',
+        ),
+        "a.xlsx",
+    ).sheet("Sheet")
     assert sheet.rows == [[1]]
 
 
 def test_macros_links_and_pictures_are_left_unread():
-    rel = b'<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r" Type="http://x/externalLinkPath" Target="file:///etc/passwd" TargetMode="External"/></Relationships>'
-    data = repacked({"xl/vbaProject.bin": OLE, "xl/media/image1.png": PNG, "xl/externalLinks/_rels/externalLink1.xml.rels": rel})
+    rel = (
+        b'<Relationships><Relationship Id="r" Type="http://x/externalLinkPath" '
+        b'Target="file:///etc/passwd" TargetMode="External"/></Relationships>'
+    )
+    data = repacked(
+        {
+            "xl/vbaProject.bin": OLE,
+            "xl/media/image1.png": PNG,
+            "xl/externalLinks/_rels/externalLink1.xml.rels": rel,
+        }
+    )
     assert open_book(data, "matriks.xlsm").sheet("Sheet").rows == [["a", "b"], [1, 2]]
 
 
@@ -207,18 +229,25 @@ def test_cells_are_typed_and_formulas_never_show_their_cached_value():
 
 
 def test_shared_formulas_are_seen_in_every_cell():
-    rows = '<row r="1"><c r="A1"><f t="shared" ref="A1:A2" si="0">B1</f><v>1</v></c></row><row r="2"><c r="A2"><f t="shared" si="0"/><v>1</v></c></row>'
+    rows = (
+        '<row r="1"><c r="A1"><f t="shared" ref="A1:A2" si="0">B1</f><v>1</v></c></row>'
+        '<row r="2"><c r="A2"><f t="shared" si="0"/><v>1</v></c></row>'
+    )
     assert open_book(with_sheet(rows), "a.xlsx").sheet("Sheet").rows == [[Formula("=B1")], [Formula("=")]]
 
 
 def test_every_cell_of_a_merged_range_shows_its_value():
-    sheet = open_book(xlsx([["x", None, 1], [None, None, 2]], lambda s: s.merge_cells("A1:B2")), "a.xlsx").sheet("Sheet")
+    sheet = open_book(
+        xlsx([["x", None, 1], [None, None, 2]], lambda s: s.merge_cells("A1:B2")), "a.xlsx"
+    ).sheet("Sheet")
     assert sheet.rows == [["x", "x", 1], ["x", "x", 2]]
     assert sheet.merged == {(0, 1): (0, 0), (1, 0): (0, 0), (1, 1): (0, 0)}
 
 
 def test_cells_and_rows_without_addresses():
-    assert open_book(with_sheet("<row><c><v>1</v></c><c><f>A1</f><v>2</v></c></row>"), "a.xlsx").sheet("Sheet").rows == [[1, Formula("=A1")]]
+    assert open_book(with_sheet("<row><c><v>1</v></c><c><f>A1</f><v>2</v></c></row>"), "a.xlsx").sheet(
+        "Sheet"
+    ).rows == [[1, Formula("=A1")]]
 
 
 def test_an_unknown_sheet_names_those_there_are():
@@ -264,7 +293,9 @@ def test_csv_formulas_are_seen():
     assert rows[2] == ["=x", "-5"]
 
 
-@pytest.mark.parametrize("text", ["=1", "+62", "-", "@x", "\tx", "'=1", "''=1", " =1", "' =1", "＝1", "'", "x=1", "'a", ""])
+@pytest.mark.parametrize(
+    "text", ["=1", "+62", "-", "@x", "\tx", "'=1", "''=1", " =1", "' =1", "＝1", "'", "x=1", "'a", ""]
+)
 def test_what_excel_would_run_is_defused_and_reads_back(text):
     assert not escaped(text).lstrip().startswith(("=", "+", "-", "@", "＝"))
     assert unescaped(escaped(text)) == text

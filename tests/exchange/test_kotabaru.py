@@ -35,9 +35,14 @@ def test_the_plan(plan):
     assert all(row["agency"].code and row["agency"].name for row in plan.rows)
     assert sum(row["allocation"] for row in plan.rows) == 632_470_087_081
     assert Counter(row["strategy"] for row in plan.rows) == {
-        "reduce_spending_burden": 58, "raise_income": 42, "reduce_poverty_pockets": 56,
+        "reduce_spending_burden": 58,
+        "raise_income": 42,
+        "reduce_poverty_pockets": 56,
     }
-    assert plan.titles == ("RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN", "KABUPATEN KOTABARU TAHUN 2025")
+    assert plan.titles == (
+        "RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN",
+        "KABUPATEN KOTABARU TAHUN 2025",
+    )
     assert all(not row.inherited and not row.texts and row.continues is None for row in plan.rows)
 
 
@@ -72,7 +77,9 @@ def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
     read = report if realisation else plan
     data = write(read.rows, read.titles, realisation=realisation)
     again = read_matrix(data, "x.csv" if write is matrix_csv else "x.xlsx")
-    assert [(row.values, row.texts, row.row) for row in again.rows] == [(row.values, row.texts, row.row) for row in read.rows]
+    assert [(row.values, row.texts, row.row) for row in again.rows] == [
+        (row.values, row.texts, row.row) for row in read.rows
+    ]
     assert (again.titles, again.errors, again.warnings) == (read.titles, (), ())
     assert again.has_realisation == realisation
     assert write(again.rows, again.titles, realisation=realisation) == data
@@ -80,6 +87,8 @@ def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
 
 def test_what_is_written_is_the_office_file_cell_by_cell(plan):
     theirs = open_book(bytes_of("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
-    ours = open_book(matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet("Matriks OPPKPKE")
+    ours = open_book(matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
+        "Matriks OPPKPKE"
+    )
     assert ours.rows == theirs.rows
     assert ours.merged == theirs.merged

@@ -24,7 +24,12 @@ def test_finds_the_header_by_its_labels_wherever_the_columns_are():
     (row,) = found.rows
     assert found.titles == ("RAT",)
     assert [row.columns[key] for key in keys] == ["B", "C", "D", "E"]
-    assert (row["allocation"], row["subactivity"], row["program"], row.row) == (5, Named(None, "Sub A"), Named(None, "P"), 4)
+    assert (row["allocation"], row["subactivity"], row["program"], row.row) == (
+        5,
+        Named(None, "Sub A"),
+        Named(None, "P"),
+        4,
+    )
     assert codes(found.warnings) == [("unknown_column", 3, "A")]
     assert found.errors == ()
 
@@ -47,7 +52,10 @@ def test_a_numbering_row_settles_a_label_nobody_knows():
 
 
 def test_two_header_rows_with_merged_cells():
-    upper = ["Aktifitas Real" if c.group == "Aktifitas Real" else "Realisasi" if c.group else c.labels[0] for c in COLUMNS]
+    upper = [
+        "Aktifitas Real" if c.group == "Aktifitas Real" else "Realisasi" if c.group else c.labels[0]
+        for c in COLUMNS
+    ]
     lower = [c.labels[0] if c.group else None for c in COLUMNS]
 
     def merge(sheet):
@@ -55,15 +63,24 @@ def test_two_header_rows_with_merged_cells():
         sheet.merge_cells("H2:J2")
         sheet.merge_cells("S2:U2")
 
-    found = read_matrix(xlsx([["RAT 2025"], upper, lower, NUMBERS, line(direct="Pelatihan", spent_s1=3)], merge), "a.xlsx")
+    found = read_matrix(
+        xlsx([["RAT 2025"], upper, lower, NUMBERS, line(direct="Pelatihan", spent_s1=3)], merge), "a.xlsx"
+    )
     (row,) = found.rows
     assert (row["direct"][0].name, row["spent_s1"], row.row) == ("Pelatihan", 3, 5)
     assert (found.errors, found.warnings, found.titles) == ((), (), ("RAT 2025",))
 
 
 def test_missing_and_double_columns_are_named():
-    found = read_matrix(xlsx([["No", "Strategi", "Perangkat Daerah", "Program", "Kegiatan", "Lokasi", "Lokasi"], [1]]), "a.xlsx")
-    assert codes(found.errors) == [("duplicate_column", 1, "G"), ("missing_column", 1, "A"), ("missing_column", 1, "A")]
+    found = read_matrix(
+        xlsx([["No", "Strategi", "Perangkat Daerah", "Program", "Kegiatan", "Lokasi", "Lokasi"], [1]]),
+        "a.xlsx",
+    )
+    assert codes(found.errors) == [
+        ("duplicate_column", 1, "G"),
+        ("missing_column", 1, "A"),
+        ("missing_column", 1, "A"),
+    ]
     assert [e.allowed for e in found.errors[1:]] == ["Sub Kegiatan", "Alokasi Anggaran (Rp)"]
     assert found.rows == ()
 
@@ -102,7 +119,11 @@ def test_blank_levels_mean_as_above():
     found = matrix(line(), only(number=2, subactivity="Sub B", allocation=5))
     row = found.rows[1]
     assert row["agency"] == Named("1.06.0.00.0.00.08.0000", "Dinas Sosial")
-    assert (row["strategy"], row["program"].name, row["activity"].name) == ("reduce_spending_burden", "Program A", "Kegiatan A")
+    assert (row["strategy"], row["program"].name, row["activity"].name) == (
+        "reduce_spending_burden",
+        "Program A",
+        "Kegiatan A",
+    )
     assert row.inherited == {"strategy", "agency", "program", "activity"}
     assert found.rows[0].inherited == set()
     assert found.errors == ()
@@ -121,8 +142,15 @@ def test_the_same_agency_named_again_keeps_what_is_above():
 
 
 def test_another_programme_forgets_the_activity_and_a_dash_says_none():
-    found = matrix(line(), only(program="Program B", subactivity="Sub B", allocation=5), only(program="-", subactivity="Sub C", allocation=5))
-    assert [(r["program"] and r["program"].name, r["activity"]) for r in found.rows[1:]] == [("Program B", None), (None, None)]
+    found = matrix(
+        line(),
+        only(program="Program B", subactivity="Sub B", allocation=5),
+        only(program="-", subactivity="Sub C", allocation=5),
+    )
+    assert [(r["program"] and r["program"].name, r["activity"]) for r in found.rows[1:]] == [
+        ("Program B", None),
+        (None, None),
+    ]
 
 
 def test_amounts_are_never_taken_from_above():
@@ -131,7 +159,12 @@ def test_amounts_are_never_taken_from_above():
 
 
 def test_a_row_without_number_and_sub_activity_continues_the_line_above():
-    found = matrix(line(), only(allocation=500, funding_sources="DAK"), only(direct="Pelatihan"), only(number=2, allocation=7))
+    found = matrix(
+        line(),
+        only(allocation=500, funding_sources="DAK"),
+        only(direct="Pelatihan"),
+        only(number=2, allocation=7),
+    )
     assert names(found) == ["Sub A"] * 4
     assert [row.continues for row in found.rows] == [None, 2, 2, None]
 
@@ -154,9 +187,16 @@ def test_merged_levels_are_as_above_and_merged_amounts_count_once():
 
 
 def test_a_section_row_sets_the_strategy_and_forgets_what_was_above():
-    found = matrix(only(number=S1.upper()), line(strategy=None), only(number="2. Peningkatan Pendapatan"), line(strategy=None, agency="B"))
+    found = matrix(
+        only(number=S1.upper()),
+        line(strategy=None),
+        only(number="2. Peningkatan Pendapatan"),
+        line(strategy=None, agency="B"),
+    )
     assert [row["strategy"] for row in found.rows] == ["reduce_spending_burden", "raise_income"]
-    found = matrix(only(number=S1), line(strategy=None), only(number=S2), only(subactivity="Sub B", allocation=1))
+    found = matrix(
+        only(number=S1), line(strategy=None), only(number=S2), only(subactivity="Sub B", allocation=1)
+    )
     assert found.rows[1]["agency"] is None
     assert codes(found.errors) == [("no_agency", 5, "C")]
 
@@ -168,7 +208,9 @@ def test_a_merged_section_row():
 
 
 def test_another_strategy_in_its_column_begins_a_block():
-    found = matrix(line(), line(strategy=S2, agency=None, code=None, program=None, activity=None, subactivity="Sub B"))
+    found = matrix(
+        line(), line(strategy=S2, agency=None, code=None, program=None, activity=None, subactivity="Sub B")
+    )
     assert [row["strategy"] for row in found.rows] == ["reduce_spending_burden", "raise_income"]
     assert found.rows[1]["agency"] is None
 
@@ -201,7 +243,12 @@ def test_an_unknown_strategy_is_kept_and_reported():
 
 
 def test_headings_set_the_levels_below_them():
-    found = matrix(only(agency="Dinas A"), only(program="P"), only(activity="K"), only(number=1, strategy=S1, subactivity="Sub A", allocation=1))
+    found = matrix(
+        only(agency="Dinas A"),
+        only(program="P"),
+        only(activity="K"),
+        only(number=1, strategy=S1, subactivity="Sub A", allocation=1),
+    )
     (row,) = found.rows
     assert (row["agency"].name, row["program"].name, row["activity"].name) == ("Dinas A", "P", "K")
     assert found.errors == ()
@@ -212,7 +259,10 @@ def test_an_amount_on_a_heading_is_not_guessed_to_be_a_subtotal():
     assert codes(found.errors) == [("no_subactivity", 3, "G")]
 
 
-@pytest.mark.parametrize("cells", [{"agency": "Jumlah"}, {"number": "TOTAL"}, {"strategy": S1, "subactivity": "Sub Total Strategi 1"}])
+@pytest.mark.parametrize(
+    "cells",
+    [{"agency": "Jumlah"}, {"number": "TOTAL"}, {"strategy": S1, "subactivity": "Sub Total Strategi 1"}],
+)
 def test_totals_are_no_lines_and_are_checked(cells):
     found = matrix(line(), line(subactivity="Sub B"), only(allocation=2000, **cells))
     assert (names(found), found.errors, found.warnings) == (["Sub A", "Sub B"], (), ())
@@ -223,7 +273,13 @@ def test_totals_are_no_lines_and_are_checked(cells):
 
 
 def test_the_footer_ends_the_table():
-    found = matrix(line(), [], only(number="Keterangan:"), only(number=1, strategy="Strategi diisi menurut Inpres"), only(location="Kotabaru, 2 Januari"))
+    found = matrix(
+        line(),
+        [],
+        only(number="Keterangan:"),
+        only(number=1, strategy="Strategi diisi menurut Inpres"),
+        only(location="Kotabaru, 2 Januari"),
+    )
     assert (names(found), found.errors, found.warnings) == (["Sub A"], (), ())
 
 
@@ -265,14 +321,27 @@ def test_formulas_are_reported_cell_by_cell():
 
 def test_every_wrong_cell_is_named_at_once():
     found = matrix(line(allocation="12a", code="kode?", spent_s1=-1, duration="lama"))
-    assert sorted(codes(found.errors)) == [("code_unreadable", 2, "D"), ("negative_number", 2, "S"), ("not_a_number", 2, "K")]
+    assert sorted(codes(found.errors)) == [
+        ("code_unreadable", 2, "D"),
+        ("negative_number", 2, "S"),
+        ("not_a_number", 2, "K"),
+    ]
     assert codes(found.warnings) == [("unread_duration", 2, "R")]
-    assert dict(found.rows[0].texts) == {"allocation": "12a", "code": "kode?", "spent_s1": "-1", "duration": "lama"}
+    assert dict(found.rows[0].texts) == {
+        "allocation": "12a",
+        "code": "kode?",
+        "spent_s1": "-1",
+        "duration": "lama",
+    }
 
 
 def test_the_code_column_gives_its_code_to_the_level_it_belongs_to():
     (row,) = matrix(line(code="1.06.05.2.02.0006")).rows
-    assert (row["subactivity"], row["agency"], row["code"]) == (Named("1.06.05.2.02.0006", "Sub A"), Named(None, "Dinas Sosial"), None)
+    assert (row["subactivity"], row["agency"], row["code"]) == (
+        Named("1.06.05.2.02.0006", "Sub A"),
+        Named(None, "Dinas Sosial"),
+        None,
+    )
     (row,) = matrix(line(code="1.06.05")).rows
     assert row["program"] == Named("1.06.05", "Program A")
     (row,) = matrix(line(code="1.06.05 Program B", program=None)).rows
@@ -290,7 +359,9 @@ def test_codes_that_contradict_each_other():
 
 def test_sources_that_do_not_sum_to_the_allocation():
     assert matrix(line(funding_sources="APBD Rp 600; DAK Rp 400")).errors == ()
-    assert codes(matrix(line(funding_sources="APBD Rp 600; DAK Rp 401")).errors) == [("shares_differ", 2, "L")]
+    assert codes(matrix(line(funding_sources="APBD Rp 600; DAK Rp 401")).errors) == [
+        ("shares_differ", 2, "L")
+    ]
 
 
 def test_rounding_names_its_cell():

@@ -89,7 +89,9 @@ def test_refuses_what_is_no_clear_amount(seen, kind):
 def test_rounds_half_up_and_says_so(seen, rupiah):
     reading = read_rupiah(seen)
     assert reading.value == rupiah
-    assert [(r.kind.code, r.blocking, r.values) for r in reading.remarks] == [("rounded", False, {"rounded": rupiah})]
+    assert [(r.kind.code, r.blocking, r.values) for r in reading.remarks] == [
+        ("rounded", False, {"rounded": rupiah})
+    ]
 
 
 @given(st.integers(0, LARGEST), st.sampled_from(["{}", "Rp {}", "Rp {},00", "{},-"]))
