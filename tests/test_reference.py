@@ -19,10 +19,18 @@ from app.reference.commands import DATA, BrokenReference, load_reference
 from app.reference.models import FundingSourceRow, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
 from app.reference.nomenclature.queries import (
-    latest_edition, subactivities_by_code, subactivities_like, subactivities_named, successors_of,
+    latest_edition,
+    subactivities_by_code,
+    subactivities_like,
+    subactivities_named,
+    successors_of,
 )
 from app.reference.queries import (
-    funding_sources_by_code, funding_sources_named, regions_by_code, regions_named, strategies_named,
+    funding_sources_by_code,
+    funding_sources_named,
+    regions_by_code,
+    regions_named,
+    strategies_named,
 )
 from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
@@ -279,7 +287,8 @@ def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: 
 
 def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
     first = subactivities_like(
-        session, "2027", "regency", subactivity="Fasilitasi Pengelolaan Aset Desa", activity="Fasilitasi Kerja Sama antar Desa"
+        session, "2027", "regency",
+        subactivity="Fasilitasi Pengelolaan Aset Desa", activity="Fasilitasi Kerja Sama antar Desa",
     )
     assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
     misspelt = subactivities_like(session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa")
