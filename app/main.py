@@ -8,7 +8,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
 
-import app.schema as _schema
+import app.plans.moves
+import app.schema
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.kit import openapi
@@ -17,7 +18,9 @@ from app.kit.problems import Kind, NotFound, Problem
 from app.kit.requests import HouseRoute, RequestLog, install_problem_handlers, language_of
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
+from app.plans.routes import router as plans
 from app.settings import Settings
+from app.tracking.routes import router as tracking
 
 VERSION = "1.0.0"
 
@@ -70,7 +73,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies):
+    for router in (access, reference, nomenclature, agencies, plans, tracking):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(_service_router())

@@ -5,7 +5,9 @@ from app.agencies import models as _agencies
 from app.kit import idempotency as _idempotency
 from app.kit import journal as _journal
 from app.kit.db import Table
+from app.plans import models as _plans
 from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
+from app.tracking import models as _tracking
 
 __all__ = ["Table"]

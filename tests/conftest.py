@@ -17,6 +17,7 @@ from app.kit.journal import Author
 from app.main import create_app
 from app.settings import Settings
 from tests.database import ENGINES, OneTransaction, prepare, rolled_back, sqlite_url
+from tests.postgres import share_with_workers, worker_database
 
 ConnectAs = Callable[..., TestClient]
 
@@ -28,10 +29,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
     database.close()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "postgres" in ENGINES:
+        share_with_workers(config)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    from tests.postgres import worker_database
-
     with worker_database() as url:
         yield url
 

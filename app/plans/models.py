@@ -218,8 +218,10 @@ class ActionFields(BaseModel):
     benefit_amount: Rupiah | None = ShapeField(default=None, description="Whole rupiah for one recipient at a time.")
     benefit_description: Prose = ""
     benefit_months: Annotated[int, ShapeField(ge=1, le=12)] | None = None
-    location_text: Prose = ShapeField(default="", description="Location in the plan's own words.")
-    recipients_text: Prose = ShapeField(default="", description="Recipients in the plan's own words, where not counted.")
+    matrix_texts: dict[str, Prose] = ShapeField(
+        default_factory=dict, max_length=21,
+        description="The matrix's own words where the fields do not carry them, by column (`location`, `recipients`).",
+    )
     first_month: Month | None = None
     last_month: Month | None = None
     source_stage: Line | None = ShapeField(default=None, description="Document or system that the line came from.")
@@ -249,8 +251,7 @@ ACTION_EXAMPLE: dict[str, Any] = {
     "benefit_amount": 500000,
     "benefit_description": "Paket permakanan",
     "benefit_months": 12,
-    "location_text": "",
-    "recipients_text": "",
+    "matrix_texts": {"location": "Seluruh kecamatan pesisir"},
     "first_month": 1,
     "last_month": 12,
     "source_stage": "apbd",
@@ -486,6 +487,7 @@ class ActionRow(ActionFields, Table, table=True):
     year: int = Field(description="The plan's; by it the table can be partitioned.")
     code: str = Field(max_length=40)
     benefit_forms: list[str] = Field(sa_type=sa.JSON)
+    matrix_texts: dict[str, str] = Field(sa_type=sa.JSON)
     search: str = Field(description="Title and nomenclature names, folded for search.")
     version: int = 1
     updated_at: datetime

@@ -1,7 +1,7 @@
 """What a plan refers to must exist: agencies, codes, funding sources and regions, looked up for many
 lines at once, with the nearest candidates where one is unknown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -11,10 +11,10 @@ from app.agencies.queries import agencies_by_code, agency_labels
 from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.rules import government_level, is_inside
-from app.reference.queries import (
-    funding_source_labels, funding_sources_by_code, latest_edition, regions_by_code, subactivities_by_code,
-    subactivities_like,
+from app.reference.nomenclature.queries import (
+    editions, latest_edition, subactivities_by_code, subactivities_like,
 )
+from app.reference.queries import funding_source_labels, funding_sources_by_code, regions_by_code
 
 if TYPE_CHECKING:
     from app.plans.commands import Draft
@@ -40,19 +40,14 @@ def check_region(session: Session, region: str) -> None:
 
 def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
     """The edition named, or the newest. Invalid names the editions there are."""
-    newest = latest_edition(session)
-    if edition is None or edition == newest:
-        return newest
-    from app.reference.queries import editions
-
-    known = editions(session)
-    if edition not in known:
+    chosen = edition or latest_edition(session)
+    if chosen not in (known := editions(session)):
         error = FieldError(
-            unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(edition, known),
+            unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(chosen, known),
             values={"source": "nomenclatures"},
         )
         raise Invalid(errors=[error])
-    return edition
+    return chosen
 
 
 def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
@@ -146,20 +141,26 @@ def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, poi
         by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
     for edition, contents in by_edition.items():
         known = subactivities_by_code(session, edition, level, {c["subactivity_code"] for c in contents.values()})
-        for code, content in contents.items():
-            found = known.get(content["subactivity_code"])
-            if found is None:
-                near = subactivities_like(
-                    session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
-                )
-                wrong(
-                    code,
-                    FieldError(
-                        unknown_reference, pointer=f"{pointers[code]}/subactivity_code", value=content["subactivity_code"],
-                        nearest=near, values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
-                    ),
-                )
-                continue
-            content["subactivity"] = content["subactivity"] or found.name
-            content["activity"] = content["activity"] or found.activity
-            content["program"] = content["program"] or found.program
+        missing = {code: c for code, c in contents.items() if c["subactivity_code"] not in known}
+        for code, error in _unknown_codes(session, edition, level, missing, pointers):
+            wrong(code, error)
+        for code in contents.keys() - missing.keys():
+            found = known[contents[code]["subactivity_code"]]
+            for name, official in (("subactivity", found.name), ("activity", found.activity), ("program", found.program)):
+                contents[code][name] = contents[code][name] or official
+
+
+def _unknown_codes(
+    session: Session, edition: str, level: str, missing: dict[str, dict[str, Any]], pointers: dict[str, str]
+) -> Iterator[tuple[str, FieldError]]:
+    for code, content in missing.items():
+        near = subactivities_like(
+            session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
+        )
+        yield code, FieldError(
+            unknown_reference,
+            pointer=f"{pointers[code]}/subactivity_code",
+            value=content["subactivity_code"],
+            nearest=[f"{found.code} {found.name}" for found in near],
+            values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+        )

@@ -206,6 +206,11 @@ def funding_source_labels(session: Session) -> dict[str, str]:
     return {found.code: found.name for found in _funding_sources(session)}
 
 
+def funding_source_labels(session: Session) -> dict[str, str]:
+    """Code → name of every funding source, retired ones too."""
+    return {found.code: found.name for found in _funding_sources(session)}
+
+
 def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
     """Name as written → the funding sources whose code, name or alias it is, in one SELECT.
 

@@ -34,19 +34,18 @@ def cumulated(content: dict[str, Any], before: dict[str, Any] | None) -> dict[st
     """Figures of one quarter alone, added to the cumulative ones of the quarter before.
 
     Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
-    that only the quarter before has keeps its figure.
+    that only the quarter before has stays as it was then.
     """
     if before is None:
         return content
     result = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
-        if part.figure is None:
-            continue
-        figures = {item[part.key]: item[part.figure] for item in before[part.name]}
-        sent = {item[part.key] for item in content[part.name]}
-        result[part.name] = [
-            {**item, part.figure: round(item[part.figure] + figures.get(item[part.key], 0), 4)} for item in content[part.name]
-        ] + [item for item in before[part.name] if item[part.key] not in sent]
+        figure, items = part.figure, content[part.name]
+        if figure is not None:
+            figures = {item[part.key]: item[figure] for item in before[part.name]}
+            items = [{**item, figure: round(item[figure] + figures.get(item[part.key], 0), 4)} for item in items]
+        sent = {item[part.key] for item in items}
+        result[part.name] = items + [item for item in before[part.name] if item[part.key] not in sent]
     return result
 
 

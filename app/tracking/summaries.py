@@ -10,6 +10,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.periods import Period
+from app.plans.models import RecipientKind
 from app.plans.queries import actions, plans, regions
 from app.reference.queries import funding_source_labels, strategy_labels
 from app.tracking import figures
@@ -33,7 +34,7 @@ class _Roll:
             "absorption_percent": percent(self.spent, self.allocated),
             "physical_percent": round(self.physical_sum / self.physical_weight, 2) if self.physical_weight else None,
             "recipients": [
-                RecipientFigures.model_construct(kind=kind, planned=planned, reached=reached)
+                RecipientFigures.model_construct(kind=RecipientKind(kind), planned=planned, reached=reached)
                 for kind, (planned, reached) in sorted(self.recipients.items())
             ],
             "milestones_due": self.due,

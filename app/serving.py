@@ -1,0 +1,33 @@
+"""Running the server: one place for uvicorn's settings."""
+
+import uvicorn
+
+from app.logs import configure_logs
+from app.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    configure_logs(settings.log_format)
+    uvicorn.run(
+        "app.serving:application",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def application() -> object:
+    """The application of a worker process, logging as the settings say."""
+    from app.main import create_app
+
+    settings = Settings()
+    configure_logs(settings.log_format)
+    return create_app(settings)
