@@ -34,22 +34,35 @@ def dinsos(secretariat: TestClient) -> str:
 
 @pytest.fixture
 def dinkes(secretariat: TestClient) -> str:
-    assert secretariat.put(f"{BASE}/{DINKES}", json={"name": "Dinas Kesehatan", "kind": "dinas"}).status_code == 201
+    assert (
+        secretariat.put(f"{BASE}/{DINKES}", json={"name": "Dinas Kesehatan", "kind": "dinas"}).status_code
+        == 201
+    )
     return f"{BASE}/{DINKES}"
 
 
 def journal(database: OneTransaction) -> list[Any]:
     table = table_of(JournalRow)
     with database.read_session() as session:
-        return list(session.execute(sa.select(table).where(table.c.chain == "region:63.02").order_by(table.c.position)))
+        return list(
+            session.execute(
+                sa.select(table).where(table.c.chain == "region:63.02").order_by(table.c.position)
+            )
+        )
 
 
 def test_an_agency_is_created_read_and_replaced(secretariat: TestClient, database: OneTransaction) -> None:
     made = secretariat.put(f"{BASE}/{DINSOS}", json=SOCIAL, headers={"If-None-Match": "*"})
     assert (made.status_code, made.headers["location"]) == (201, f"{BASE}/{DINSOS}")
     assert made.json() == {
-        **SOCIAL, "region_code": "63.02", "code": DINSOS, "is_partner": False, "state": "active", "merged_into": None,
-        "version": 1, "allowed": ["edit", "retire", "merge", "delete"],
+        **SOCIAL,
+        "region_code": "63.02",
+        "code": DINSOS,
+        "is_partner": False,
+        "state": "active",
+        "merged_into": None,
+        "version": 1,
+        "allowed": ["edit", "retire", "merge", "delete"],
     }
     read = secretariat.get(f"{BASE}/{DINSOS}")
     assert (read.json(), read.headers["etag"]) == (made.json(), made.headers["etag"])
@@ -58,7 +71,9 @@ def test_an_agency_is_created_read_and_replaced(secretariat: TestClient, databas
     assert (changed.status_code, changed.json()["version"], changed.json()["name"]) == (200, 2, new["name"])
     first, second = journal(database)
     assert (first.kind, first.subject, first.changes["name"]) == (
-        "agency.created", f"regions/63.02/agencies/{DINSOS}", [None, "Dinas Sosial"]
+        "agency.created",
+        f"regions/63.02/agencies/{DINSOS}",
+        [None, "Dinas Sosial"],
     )
     assert (second.kind, second.version) == ("agency.changed", 2)
     assert second.changes == {"name": [SOCIAL["name"], new["name"]], "kind": ["dinas", "badan"]}
@@ -69,7 +84,10 @@ def test_sending_what_is_there_changes_nothing(
     secretariat: TestClient, dinsos: str, database: OneTransaction
 ) -> None:
     rows = journal(database)
-    for reply in (secretariat.put(dinsos, json=SOCIAL, headers=ANY), secretariat.patch(dinsos, json={}, headers=ANY)):
+    for reply in (
+        secretariat.put(dinsos, json=SOCIAL, headers=ANY),
+        secretariat.patch(dinsos, json={}, headers=ANY),
+    ):
         assert (reply.status_code, reply.json()["version"]) == (200, 1)
     assert journal(database) == rows
 
@@ -108,11 +126,20 @@ def test_a_code_follows_the_pattern(secretariat: TestClient) -> None:
 def test_a_patch_is_held_to_the_shape_of_a_put(secretariat: TestClient, dinsos: str) -> None:
     tag = secretariat.get(dinsos).headers["etag"]
     changed = secretariat.patch(
-        dinsos, content=b'{"kind": "badan"}',
+        dinsos,
+        content=b'{"kind": "badan"}',
         headers={"If-Match": tag, "Content-Type": "application/merge-patch+json"},
     )
-    assert (changed.status_code, changed.json()["kind"], changed.json()["name"]) == (200, "badan", "Dinas Sosial")
-    for patch, code in (({"name": None}, "missing"), ({"version": 9}, "unknown_field"), ({"kind": 3}, "not_allowed")):
+    assert (changed.status_code, changed.json()["kind"], changed.json()["name"]) == (
+        200,
+        "badan",
+        "Dinas Sosial",
+    )
+    for patch, code in (
+        ({"name": None}, "missing"),
+        ({"version": 9}, "unknown_field"),
+        ({"kind": 3}, "not_allowed"),
+    ):
         refused = secretariat.patch(dinsos, json=patch, headers=ANY)
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, code)
     assert secretariat.patch(dinsos, json=["x"], headers=ANY).status_code == 422
@@ -139,27 +166,43 @@ def test_merge_patch_is_that_of_the_rfc() -> None:
 
 def test_a_write_to_what_exists_needs_its_version(secretariat: TestClient, dinsos: str) -> None:
     calls = [
-        ("PUT", dinsos, SOCIAL), ("PATCH", dinsos, {"kind": "badan"}), ("DELETE", dinsos, None),
-        ("POST", f"{dinsos}/retire", None), ("POST", f"{dinsos}/merge", {"into": DINKES}),
+        ("PUT", dinsos, SOCIAL),
+        ("PATCH", dinsos, {"kind": "badan"}),
+        ("DELETE", dinsos, None),
+        ("POST", f"{dinsos}/retire", None),
+        ("POST", f"{dinsos}/merge", {"into": DINKES}),
         ("POST", f"{dinsos}/restore", None),
     ]
     for method, path, body in calls:
         assert secretariat.request(method, path, json=body).status_code == 428, (method, path)
         for stale in ('"9"', '"9-abc"'):
             refused = secretariat.request(method, path, json=body, headers={"If-Match": stale})
-            assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed"), (method, path)
+            assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed"), (
+                method,
+                path,
+            )
     assert secretariat.put(dinsos, json=SOCIAL, headers={"If-None-Match": "*"}).status_code == 412
     assert secretariat.put(f"{BASE}/NEW", json=SOCIAL, headers=ANY).status_code == 412
-    assert secretariat.patch(dinsos, json={"kind": "badan"}, headers={"If-Match": '"1"'}).json()["version"] == 2
+    assert (
+        secretariat.patch(dinsos, json={"kind": "badan"}, headers={"If-Match": '"1"'}).json()["version"] == 2
+    )
 
 
-def test_who_may_not_see_the_region_finds_nothing(connect: ConnectAs, stranger: TestClient, dinsos: str) -> None:
+def test_who_may_not_see_the_region_finds_nothing(
+    connect: ConnectAs, stranger: TestClient, dinsos: str
+) -> None:
     neighbour = connect(("secretariat", "63.03"))
     for client in (stranger, neighbour):
         for method, path, body in (
-            ("GET", BASE, None), ("GET", dinsos, None), ("PUT", dinsos, SOCIAL), ("PUT", f"{BASE}/NEW", SOCIAL),
-            ("PATCH", dinsos, {}), ("DELETE", dinsos, None), ("POST", f"{dinsos}/retire", None),
-            ("POST", f"{dinsos}/restore", None), ("POST", f"{dinsos}/merge", {"into": DINKES}),
+            ("GET", BASE, None),
+            ("GET", dinsos, None),
+            ("PUT", dinsos, SOCIAL),
+            ("PUT", f"{BASE}/NEW", SOCIAL),
+            ("PATCH", dinsos, {}),
+            ("DELETE", dinsos, None),
+            ("POST", f"{dinsos}/retire", None),
+            ("POST", f"{dinsos}/restore", None),
+            ("POST", f"{dinsos}/merge", {"into": DINKES}),
         ):
             assert client.request(method, path, json=body, headers=ANY).status_code == 404, (method, path)
 
@@ -171,8 +214,12 @@ def test_who_may_only_read_cannot_write(connect: ConnectAs, dinsos: str, role: t
     client = connect(role)
     assert client.get(dinsos).json()["allowed"] == []
     for method, path, body in (
-        ("PUT", f"{BASE}/NEW", SOCIAL), ("PUT", dinsos, SOCIAL), ("PATCH", dinsos, {}), ("DELETE", dinsos, None),
-        ("POST", f"{dinsos}/retire", None), ("POST", f"{dinsos}/merge", {"into": DINKES}),
+        ("PUT", f"{BASE}/NEW", SOCIAL),
+        ("PUT", dinsos, SOCIAL),
+        ("PATCH", dinsos, {}),
+        ("DELETE", dinsos, None),
+        ("POST", f"{dinsos}/retire", None),
+        ("POST", f"{dinsos}/merge", {"into": DINKES}),
     ):
         refused = client.request(method, path, json=body, headers=ANY)
         assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), (method, path)
@@ -182,7 +229,9 @@ def test_only_provinces_and_regencies_have_agencies(connect: ConnectAs) -> None:
     administrator = connect(("administrator", "0"))
     assert administrator.put(f"/v1/regions/63/agencies/{DINSOS}", json=SOCIAL).status_code == 201
     for region in ("0", "63.02.05", "99", "63.99", "abc"):
-        assert administrator.put(f"/v1/regions/{region}/agencies/{DINSOS}", json=SOCIAL).status_code == 404, region
+        assert administrator.put(f"/v1/regions/{region}/agencies/{DINSOS}", json=SOCIAL).status_code == 404, (
+            region
+        )
         assert administrator.get(f"/v1/regions/{region}/agencies").status_code == 404, region
 
 
@@ -236,7 +285,11 @@ def test_a_repeated_post_is_answered_from_store(
     first = secretariat.post(f"{dinsos}/retire", headers=headers)
     again = secretariat.post(f"{dinsos}/retire", headers=headers)
     assert (first.status_code, first.json()["state"], first.json()["version"]) == (200, "retired", 2)
-    assert (again.status_code, again.content, again.headers["etag"]) == (200, first.content, first.headers["etag"])
+    assert (again.status_code, again.content, again.headers["etag"]) == (
+        200,
+        first.content,
+        first.headers["etag"],
+    )
     assert again.headers["idempotency-replayed"] == "true"
     assert [row.kind for row in journal(database)] == ["agency.created", "agency.retired"]
     other = secretariat.post(f"{dinsos}/restore", headers={**headers, "If-Match": '"2"'})
@@ -254,7 +307,11 @@ def test_a_retired_agency_is_kept_and_can_be_restored(secretariat: TestClient, d
 
 
 def test_a_merger_takes_along_what_refers_to_the_agency(
-    secretariat: TestClient, connect: ConnectAs, dinsos: str, dinkes: str, database: OneTransaction,
+    secretariat: TestClient,
+    connect: ConnectAs,
+    dinsos: str,
+    dinkes: str,
+    database: OneTransaction,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connect(("operator", "63.02", DINSOS))
@@ -279,7 +336,9 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
     assert secretariat.post(f"{dinsos}/merge", json={"into": DINKES}, headers=ANY).status_code == 409
 
 
-def test_a_merger_needs_an_active_agency_of_the_region(secretariat: TestClient, dinsos: str, dinkes: str) -> None:
+def test_a_merger_needs_an_active_agency_of_the_region(
+    secretariat: TestClient, dinsos: str, dinkes: str
+) -> None:
     def refused(into: str) -> dict[str, Any]:
         reply = secretariat.post(f"{dinsos}/merge", json={"into": into}, headers=ANY)
         assert reply.status_code == 422
@@ -296,7 +355,11 @@ def test_a_merger_needs_an_active_agency_of_the_region(secretariat: TestClient, 
 
 
 def test_only_what_nothing_refers_to_is_deleted(
-    secretariat: TestClient, connect: ConnectAs, dinsos: str, dinkes: str, database: OneTransaction,
+    secretariat: TestClient,
+    connect: ConnectAs,
+    dinsos: str,
+    dinkes: str,
+    database: OneTransaction,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connect(("operator", "63.02", DINKES))
@@ -335,14 +398,18 @@ def test_agencies_are_found_by_code_and_by_name(database: OneTransaction, sessio
     database.statements.clear()
     found = queries.agencies_by_code(session, "63.02", ["A", "B", "Z"])
     assert {code: (one.state, one.merged_into) for code, one in found.items()} == {
-        "A": ("active", None), "B": ("merged", "A")
+        "A": ("active", None),
+        "B": ("merged", "A"),
     }
     named = queries.agencies_named(session, "63.02", ["dinas sosial", "Dinas  Kesehatan", "Dinas"])
     assert {name: [one.code for one in agencies] for name, agencies in named.items()} == {
-        "dinas sosial": ["A"], "Dinas  Kesehatan": ["C"]
+        "dinas sosial": ["A"],
+        "Dinas  Kesehatan": ["C"],
     }
     assert len(database.statements) == 2
     assert queries.agencies_by_code(session, "63.03", ["A"]) == {}
     assert queries.agency_labels(session, "63.02") == {
-        "A": "Dinas Sosial", "B": "DINAS  SOSIAL", "C": "Dinas Kesehatan"
+        "A": "Dinas Sosial",
+        "B": "DINAS  SOSIAL",
+        "C": "Dinas Kesehatan",
     }
