@@ -11,7 +11,7 @@ from sqlmodel import Field
 
 from app.kit.db import Table, table_of
 from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version
-from app.kit.inputs import RuleBroken, duplicate_key
+from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.models import ComponentClass, RecipientKind
 
@@ -123,10 +123,7 @@ class ProgressIn(ProgressFields, Shape):
     @model_validator(mode="after")
     def _parts_agree(self) -> "ProgressIn":
         for part in PROGRESS_PARTS:
-            keys = [getattr(item, part.key) for item in getattr(self, part.name)]
-            for place, key in enumerate(keys):
-                if key in keys[:place]:
-                    raise RuleBroken(duplicate_key, at=f"/{part.name}/{place}", value=key)
+            refuse_repeated((getattr(item, part.key) for item in getattr(self, part.name)), at=f"/{part.name}")
         sums = {
             name: sum(item.amount for item in items)
             for name, items in (("spending", self.spending), ("components", self.components))
