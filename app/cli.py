@@ -37,6 +37,7 @@ cli.add_typer(tokens, name="token")
 cli.add_typer(reference, name="reference")
 
 out, err = Console(), Console(stderr=True)
+SHOWN_ERRORS = 20
 
 
 @cli.command()
@@ -170,7 +171,10 @@ def main() -> None:
     except Problem as problem:
         shown = problem.shown("en", base="", instance="", request_id=None)
         err.print(f"[bold red]{shown.title}[/]: {shown.detail}")
-        for error in shown.errors or []:
+        errors = shown.errors or []
+        for error in errors[:SHOWN_ERRORS]:
             place = error.cell and f"{error.cell.sheet}!{error.cell.column}{error.cell.row}"
             err.print(f"  {place or error.pointer or error.parameter or ''}: {error.message}", highlight=False)
+        if len(errors) > SHOWN_ERRORS:
+            err.print(f"  … and {len(errors) - SHOWN_ERRORS} more.")
         sys.exit(1)
