@@ -1,1 +1,1 @@
-"""The matrix of the offices in and out."""
+"""The matrix in and out, pulls, snapshots, jobs."""

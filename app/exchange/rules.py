@@ -1,334 +1,306 @@
-"""From a sheet to the rows of a matrix, with everything that is wrong or doubtful named by its cell.
+"""Between an action and a line of the matrix, both ways. Pure.
 
-What a blank cell means. Strategy, agency, code, programme, activity and sub-activity are levels, in
-this order. A blank cell takes the value above within the same strategy block, down from the first
-level that the row gives itself: once a row names another agency, its blank programme is blank, not
-the other agency's. A new block (a section row, or another strategy in its own column) forgets
-everything. `-` says "none" where blank would say "as above". The sub-activity is taken from above
-only by a row that has content of its own; without a running number such a row continues the line
-above instead of being a new one. Amounts and recipients are never taken from above, and a cell
-merged over several rows gives its amount to the first of them only.
-
-Rows that are no lines: the header again on a new page, blank rows, rows that only name levels
-(headings), totals (checked against the lines above them, formulas allowed), and all that follows
-"Keterangan", or follows a gap below the last number.
+The matrix has fewer columns than an action has fields. So a column changes an action only where its
+cell says something else than the action would write there; what no column shows is never touched.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.exchange.books import Sheet, column_letter
-from app.exchange.cells import NONE, read, remarks_at
-from app.exchange.codes import CODE_CONFLICT, normalise, place_code
-from app.exchange.headers import Header, find_header
-from app.exchange.levels import Block, inherit, row_errors
-from app.exchange.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named
-from app.exchange.numbers import read_rupiah, thousands, unusable
-from app.exchange.rows import LEVELS, RowKind, Table
-from app.exchange.sheets import open_book
-from app.exchange.unreadable import UnreadableFile, unreadable
-from app.exchange.words import STRATEGY_NAMES, strategy_of
-from app.kit.problems import FieldError, Kind
+from app.exchange.matrix.cells import written
+from app.exchange.matrix.codes import normalise
+from app.exchange.matrix.models import BY_KEY, CodeKind, Line, MatrixRow, Named, Recipient, Share
+from app.exchange.matrix.places import place_of, place_text
+from app.exchange.models import Content
+from app.reference.rules import folded
 
-NO_HEADER = Kind(
-    "no_header",
-    "Tidak ada lembar dengan judul kolom matriks (No, Strategi, Perangkat Daerah, Kode, Program, …) atau "
-    "baris nomor kolom 1–18 atau 1–21.",
-    "No sheet has the header of the matrix (No, Strategi, Perangkat Daerah, Kode, Program, …) or a row that "
-    "numbers the columns 1–18 or 1–21.",
-)
-NO_LINES = Kind("no_lines", "Matriks tidak berisi satu baris pun.", "The matrix holds not a single line.")
-OTHER_SHEETS = Kind(
-    "other_sheets",
-    "Lembar {value} juga berisi matriks dan tidak dibaca; kirim terpisah dengan menyebut nama lembarnya.",
-    "The sheet {value} holds a matrix too and was not read; send it separately, naming the sheet.",
-)
-NO_STRATEGY = Kind(
-    "no_strategy",
-    "Baris tanpa strategi: isi kolomnya atau baris bagian di atasnya. Yang dikenal: {allowed}.",
-    "A line without a strategy: fill its column, or the section row above it. Known: {allowed}.",
-)
-UNKNOWN_SECTION = Kind(
-    "unknown_section",
-    "Baris bagian {value} bukan nama strategi. Yang dikenal: {allowed}.",
-    "The section row {value} does not name a strategy. Known: {allowed}.",
-)
-STRATEGY_CONFLICT = Kind(
-    "strategy_conflict",
-    "Strategi {value} bertentangan dengan baris bagian di atasnya ({section}).",
-    "The strategy {value} contradicts the section row above it ({section}).",
-)
-MERGED_AMOUNT = Kind(
-    "merged_amount",
-    "Sel digabung dengan baris {first}; nilainya dihitung satu kali, di baris itu.",
-    "The cell is merged with row {first}; its value counts once, in that row.",
-)
-TOTAL_DIFFERS = Kind(
-    "total_differs",
-    "Baris jumlah menyebut {value}, padahal baris di atasnya berjumlah {sum}.",
-    "The total row says {value}, while the lines above it sum to {sum}.",
-)
-TEXT_AFTER_TABLE = Kind(
-    "text_after_table",
-    "Mulai baris ini tabel dianggap berakhir ({value}); isinya tidak dibaca.",
-    "The table is taken to end at this row ({value}); what follows was not read.",
-)
-LINES_AFTER_END = Kind(
-    "lines_after_end",
-    "Setelah akhir tabel masih ada baris dengan jumlah ({value}). Pindahkan ke dalam tabel atau hapus.",
-    "After the end of the table there is a row with an amount ({value}). Move it into the table or "
-    "remove it.",
-)
+_CLASSES = (("direct", "D"), ("indirect", "I"), ("supporting", "S"))
 
 
-def read_matrix(
-    data: bytes, filename: str, *, sheet: str | None = None, known_sources: Collection[str] = ()
-) -> Matrix:
-    """The matrix of a file: of the sheet named, else of the first visible one that has its header.
+@dataclass(frozen=True)
+class Names:
+    """Names that a matrix shows for codes."""
 
-    `known_sources` are names of funding sources that are never taken apart at "dan" or a comma.
-    Raises `UnreadableFile` (unreadable in any way, `unknown_sheet`, `no_header`) and `TooLarge`;
-    everything inside the table is in the matrix's `errors` and `warnings`.
-    """
-    book = open_book(data, filename)
-    if sheet is not None:
-        chosen = book.sheet(sheet)
-        header = find_header(chosen)
-        if header is None:
-            raise unreadable(NO_HEADER, book.filename, sheet)
-        return read_table(chosen, header, known_sources)
-    found: list[tuple[Sheet, Header]] = []
-    failures: list[UnreadableFile] = []
-    for name in book.visible:
-        try:
-            one = book.sheet(name)
-        except UnreadableFile as failure:
-            failures.append(failure)  # another sheet may be the one that is meant
-            continue
-        if (header := find_header(one)) is not None:
-            found.append((one, header))
-    if not found:
-        raise failures[0] if failures else unreadable(NO_HEADER, book.filename)
-    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in found[1:]]
-    return read_table(*found[0], known_sources, others)
+    agencies: Mapping[str, str]
+    regions: Mapping[str, tuple[str, Any]]
+    """Code → (name, level)."""
+    sources: Mapping[str, str]
 
 
-def read_table(
-    sheet: Sheet, header: Header, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
-) -> Matrix:
-    """The rows below a header. `also` are warnings to carry along."""
-    reader = _TableReader(sheet, header, known_sources)
-    reader.warnings += also
-    if not header.errors:
-        reader.read(Table(sheet, header))
-    return Matrix(
-        sheet=sheet.name,
-        titles=header.titles,
-        rows=tuple(reader.rows),
-        has_realisation=any(column.key in header.columns for column in SPENT),
-        errors=tuple(reader.errors),
-        warnings=tuple(reader.warnings),
+def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | None = None) -> Line:
+    """An action as a line of the matrix; `spent` are its realisation columns."""
+    texts = {
+        key: text for key, text in content["matrix_texts"].items() if key in BY_KEY and key not in _shown_by(content)
+    }
+    if content["benefit_description"] and not content["benefit_amount"]:
+        texts["benefit_amount"] = content["benefit_description"]
+    agency = content["lead_agency"]
+    values: dict[str, Any] = {
+        "strategy": content["strategy"],
+        "agency": Named(agency if _is_official(agency) else None, names.agencies.get(agency, agency)),
+        "program": _named(None, content["program"]),
+        "activity": _named(None, content["activity"]),
+        "subactivity": _named(content["subactivity_code"], content["subactivity"] or content["title"]),
+        "allocation": content["allocation"],
+        "funding_sources": _source_shares(content, names),
+        "regularity": content["benefit_regularity"],
+        "location": tuple(_place(item["region_code"], names) for item in content["locations"]),
+        "recipients": tuple(
+            Recipient(item["count"], item["unit"] or "", item["kind"])
+            for item in content["recipients"]
+            if item["count"] is not None
+        ),
+        "benefit_amount": content["benefit_amount"],
+        "benefit_form": tuple(content["benefit_forms"]),
+        "duration": content["benefit_months"],
+        **{key: _component_shares(content, key) for key, _ in _CLASSES},
+        **(spent or {}),
+    }
+    return Line(values, texts)
+
+
+def _shown_by(content: Content) -> set[str]:
+    """Columns that the action's own fields fill, so that words kept from an earlier import are over."""
+    fields = {
+        "location": "locations", "recipients": "recipients", "regularity": "benefit_regularity",
+        "benefit_form": "benefit_forms", "duration": "benefit_months", "benefit_amount": "benefit_amount",
+    }
+    return {column for column, name in fields.items() if content[name]}
+
+
+def _is_official(code: str) -> bool:
+    found = normalise(code)
+    return found is not None and found.kind is CodeKind.AGENCY and found.text == code
+
+
+def _named(code: str | None, name: str | None) -> Named | None:
+    return Named(code, name) if code or name else None
+
+
+def _source_shares(content: Content, names: Names) -> tuple[Share, ...]:
+    """One source with the whole allocation is shown by its name alone, as offices write it."""
+    lines = content["budget_lines"]
+    if len(lines) == 1 and lines[0]["amount"] == content["allocation"]:
+        return (Share(names.sources.get(lines[0]["funding_source"], lines[0]["funding_source"])),)
+    return tuple(Share(names.sources.get(line["funding_source"], line["funding_source"]), line["amount"]) for line in lines)
+
+
+def _component_shares(content: Content, component_class: str) -> tuple[Share, ...]:
+    return tuple(
+        Share(item["description"], item["amount"])
+        for item in content["components"]
+        if item["component_class"] == component_class
     )
 
 
-class _TableReader:
-    """One pass over the rows below a header."""
+def _place(code: str, names: Names) -> Any:
+    name, level = names.regions.get(code, (code, None))
+    return place_of(place_text(name, level, code))
 
-    def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
-        self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
-        self.letters = {key: column_letter(c) for key, c in header.columns.items()}
-        self.rows: list[MatrixRow] = []
-        self.errors: list[FieldError] = list(header.errors)
-        self.warnings: list[FieldError] = list(header.warnings)
-        self.block = Block()
-        self.total_from = self.block_from = 0
 
-    def read(self, table: Table) -> None:
-        self.table = table
-        for r in range(table.first, table.end):
-            kind = table.kind(r)
-            if kind is RowKind.SECTION:
-                self._section(r)
-            elif kind is RowKind.TOTAL:
-                self._total(r)
-            elif kind is RowKind.HEADING:
-                self._levels(r, {}, {}, heading=True)
-            elif kind is RowKind.LINE:
-                self._line(r)
-        self._close_block()
-        self._after(table.end)
-        if not self.rows:
-            self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(table.first, 0)))
+# From the matrix
 
-    def _after(self, end: int) -> None:
-        """Say what stands below the table, unless it is only a footer without amounts."""
-        rest = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
-        if rest and not self.table.is_footer(rest[0]):
-            cell = self.sheet.cell(rest[0], self.table.filled(rest[0])[0])
-            self.warnings.append(
-                FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(rest[0]))
-            )
-        for r in rest:
-            if self.table.is_lost_line(r):
-                cell = self.sheet.cell(r, self.at["subactivity"])
-                self.errors.append(
-                    FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, "subactivity"))
-                )
 
-    def _section(self, r: int) -> None:
-        first, text = self.table.filled(r)[0], self.table.first_text(r)
-        if self.sheet.merged.get((r, first), (r, first))[0] < r:
-            return  # a lower row of a merged section
-        self._close_block()
-        self._open_block(Block(strategy_of(text), section=True))
-        if self.block.strategy is None:
-            cell = self.sheet.cell(r, first)
-            self.block.unknown = FieldError(UNKNOWN_SECTION, cell=cell, value=text, allowed=_strategy_names())
+@dataclass(frozen=True)
+class Subactivity:
+    """What a row's sub-activity was resolved to; without a code it is known by its names alone."""
 
-    def _open_block(self, block: Block) -> None:
-        self.block, self.block_from = block, len(self.rows)
+    code: str | None
+    name: str
+    activity: str | None
+    program: str | None
+    edition: str | None
 
-    def _close_block(self) -> None:
-        """A section without meaning is harmless if all its rows name their strategy themselves."""
-        if self.block.unknown is not None:
-            self.warnings.append(self.block.unknown)
-            self.block.unknown = None
 
-    def _total(self, r: int) -> None:
-        """A total sums up what came since the last total, its block, or the whole table."""
-        value = self.table.value(r, "allocation")
-        stated = None if unusable(value) else read_rupiah(value).value
-        if stated is not None:
-            runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
-            sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
-            if stated not in sums:
-                values = {"sum": thousands(sums[1])}
-                cell = self.sheet.cell(r, self.at["allocation"])
-                self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
-        self.total_from = len(self.rows)
+@dataclass(frozen=True)
+class Resolved:
+    """A line of the file with everything in it looked up. `rows` are the rows that it spans."""
 
-    def _line(self, r: int) -> None:
-        values: dict[str, Any] = {}
-        texts: dict[str, str] = {}
-        rounded: set[str] = set()
-        for column in COLUMNS:
-            if column.key not in ("strategy", "code", *LEVELS):
-                self._cell(r, column.key, values, texts, rounded)
-        own_number = values["number"] is not None and not self.table.is_from_above(r, "number")
-        inherited = self._levels(r, values, texts)
-        continues = self.block.last_line if "subactivity" in inherited and not own_number else None
-        if continues is None:
-            self.block.last_line = r + 1
-        row = MatrixRow(
-            values,
-            texts,
-            self.sheet.name,
-            r + 1,
-            self.letters,
-            frozenset(inherited),
-            frozenset(rounded),
-            continues,
+    line: MatrixRow
+    rows: tuple[MatrixRow, ...]
+    agency: str
+    subactivity: Subactivity
+    sources: tuple[tuple[str, int | None], ...]
+    """(funding source, amount)."""
+    places: tuple[str, ...] = field(default=())
+    """Region codes; empty where not every place of the cell was found."""
+
+
+def joined(first: MatrixRow, more: Sequence[MatrixRow]) -> MatrixRow:
+    """A line with the rows that continue it: parts are put together, amounts added up.
+
+    A row with an allocation of its own gives it to its only funding source.
+    """
+    if not more:
+        return first
+    values = dict(first.values)
+    rows = [first, *more]
+    for key in ("direct", "indirect", "supporting", "location", "recipients"):
+        values[key] = tuple(part for row in rows for part in row[key] or ())
+    values["funding_sources"] = tuple(share for row in rows for share in _own_shares(row))
+    for key in ("allocation", "spent_s1", "spent_s2", "spent_total"):
+        amounts = [row[key] for row in rows if row[key] is not None]
+        values[key] = sum(amounts) if amounts else None
+    return replace(first, values=values)
+
+
+def _own_shares(row: MatrixRow) -> tuple[Share, ...]:
+    shares: tuple[Share, ...] = row["funding_sources"] or ()
+    if len(shares) == 1 and shares[0].amount is None and row["allocation"] is not None:
+        return (replace(shares[0], amount=row["allocation"]),)
+    return shares
+
+
+def content_of(found: Resolved, stored: Content | None, names: Names) -> Content:
+    """The action that a line of the file makes of what is stored (None: a new one)."""
+    line = found.line
+    content = dict(stored) if stored else _blank()
+    content |= {
+        "title": content["title"] if stored and _is_same(stored, found) else found.subactivity.name,
+        "strategy": line["strategy"],
+        "lead_agency": found.agency,
+        "nomenclature_edition": found.subactivity.edition,
+        "subactivity_code": found.subactivity.code,
+        "subactivity": found.subactivity.name,
+        "activity": found.subactivity.activity,
+        "program": found.subactivity.program,
+        "allocation": line["allocation"],
+    }
+    before = line_of(stored, names) if stored else None
+    says = {key for key in _SETTERS if before is None or written(BY_KEY[key], line) != written(BY_KEY[key], before)}
+    if stored and stored["allocation"] != content["allocation"]:
+        says.add("funding_sources")
+    texts = dict(content["matrix_texts"])
+    for key, setter in _SETTERS.items():
+        if key in says:
+            texts.pop(key, None)
+            content |= setter(found, content)
+            if key in line.texts and (not line[key] or (key == "location" and not found.places)):
+                texts[key] = line.texts[key]
+    content["matrix_texts"] = texts
+    return content
+
+
+def _is_same(stored: Content, found: Resolved) -> bool:
+    return stored["subactivity_code"] == found.subactivity.code and stored["subactivity"] == found.subactivity.name
+
+
+def _blank() -> Content:
+    empty: dict[str, Any] = {
+        name: []
+        for name in (
+            "supporting_agencies", "components", "budget_lines", "outputs", "recipients", "locations", "milestones",
+            "tags", "benefit_forms",
         )
-        self.errors += row_errors(row)
-        self.rows.append(row)
-
-    def _cell(
-        self, r: int, key: str, values: dict[str, Any], texts: dict[str, str], rounded: set[str]
-    ) -> None:
-        column, value = BY_KEY[key], self.table.value(r, key)
-        cell = self.sheet.cell(r, self.at.get(key, 0))
-        if column.counts_once and self.table.is_from_above(r, key):
-            if value is not None:
-                first = self.sheet.merged[r, self.at[key]][0] + 1
-                self.warnings.append(
-                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first})
-                )
-            value = None
-        reading = read(column, value, self.known_sources)
-        errors, warnings = remarks_at(reading, cell, value)
-        self.errors += errors
-        self.warnings += warnings
-        values[key] = reading.value
-        if reading.text:
-            texts[key] = reading.text
-        if column.holds is Holds.RUPIAH and reading.remarks and reading.value is not None:
-            rounded.add(key)
-
-    def _levels(
-        self, r: int, values: dict[str, Any], texts: dict[str, str], *, heading: bool = False
-    ) -> set[str]:
-        """Strategy, agency and nomenclature of a row, its own or from above; returns the inherited keys.
-
-        A heading only sets what the rows below it inherit.
-        """
-        inherited = self._strategy(r, values, texts, heading)
-        own: dict[str, Any] = {}
-        for key in (*LEVELS, "code"):
-            value = self.table.value(r, key)
-            if self.table.text(r, key) == NONE:
-                own[key] = None
-            elif unusable(value) or self.table.text(r, key):
-                reading = read(BY_KEY[key], value)
-                errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at[key]), value)
-                self.errors += errors
-                self.warnings += warnings
-                own[key] = reading.value
-                if reading.text:
-                    texts[key] = reading.text
-                if self.table.is_from_above(r, key):
-                    inherited.add(key)
-        has_code_cell = "code" in own
-        given: Named | None = own.pop("code", None)
-        by_code = None
-        if given is not None:
-            by_code = self._give_code(r, own, given)
-        values["code"] = own.pop("code", None)
-        return inherited | inherit(self.block, values, own, by_code, has_code_cell)
-
-    def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
-        """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
-        code = normalise(given.code or "")
-        by_code = code.kind.value if code is not None and code.kind.value not in own else None
-        if (other := place_code(own, given)) is not None:
-            cell = self.sheet.cell(r, self.at["code"])
-            self.errors.append(
-                FieldError(CODE_CONFLICT, cell=cell, value=given.code, values={"other": other})
-            )
-        return by_code
-
-    def _strategy(self, r: int, values: dict[str, Any], texts: dict[str, str], heading: bool) -> set[str]:
-        value, block = self.table.value(r, "strategy"), self.block
-        if value is None or self.table.text(r, "strategy") == NONE:
-            values["strategy"] = block.strategy
-            if block.strategy is None and not heading:
-                self._without_strategy(r)
-            return {"strategy"} if block.strategy is not None else set()
-        reading = read(BY_KEY["strategy"], value)
-        cell = self.sheet.cell(r, self.at["strategy"])
-        self.errors += remarks_at(reading, cell, value)[0]
-        if reading.text:
-            texts["strategy"] = reading.text
-        values["strategy"] = mine = reading.value
-        if mine is None or mine == block.strategy:
-            return set()
-        if block.strategy is None:
-            block.strategy, block.section = mine, False  # keeps what headings above it have set
-        elif block.section:
-            said = {"section": STRATEGY_NAMES[block.strategy]}
-            self.errors.append(FieldError(STRATEGY_CONFLICT, cell=cell, value=str(value), values=said))
-        else:
-            self._open_block(Block(mine, block.unknown))
-        return set()
-
-    def _without_strategy(self, r: int) -> None:
-        """One error for a section that names no strategy, else one for each line."""
-        if self.block.unknown is not None:
-            self.errors.append(self.block.unknown)
-            self.block.unknown = None
-        elif not self.block.section:
-            cell = self.sheet.cell(r, self.at.get("strategy", self.at["subactivity"]))
-            self.errors.append(FieldError(NO_STRATEGY, cell=cell, allowed=_strategy_names()))
+    }
+    return {**empty, "matrix_texts": {}, "title": "", "benefit_description": ""}
 
 
-def _strategy_names() -> list[str]:
-    return list(STRATEGY_NAMES.values())
+def _set_components(component_class: str, prefix: str) -> Any:
+    def setter(found: Resolved, content: Content) -> Content:
+        others = [item for item in content["components"] if item["component_class"] != component_class]
+        taken = {item["code"] for item in others}
+        codes = (code for n in range(1, 200) if (code := f"{prefix}{n}") not in taken)
+        own = [
+            {"code": next(codes), "component_class": component_class, "description": share.name, "amount": share.amount}
+            for share in found.line[component_class] or ()
+        ]
+        order = [name for name, _ in _CLASSES]
+        return {"components": sorted([*others, *own], key=lambda item: order.index(item["component_class"]))}
+
+    return setter
+
+
+def _set_sources(found: Resolved, content: Content) -> Content:
+    stages = {line["funding_source"]: line.get("stage") for line in content["budget_lines"]}
+    amounts: dict[str, int | None] = {}
+    for code, amount in found.sources:
+        before = amounts.get(code)
+        amounts[code] = amount if before is None else before + (amount or 0)
+    if len(amounts) == 1 and None in amounts.values():
+        amounts = dict.fromkeys(amounts, found.line["allocation"])
+    return {
+        "budget_lines": [
+            {"funding_source": code, "amount": amount, "stage": stages.get(code)} for code, amount in amounts.items()
+        ]
+    }
+
+
+def _set_places(found: Resolved, content: Content) -> Content:
+    return {"locations": [{"region_code": code} for code in dict.fromkeys(found.places)]}
+
+
+def _set_recipients(found: Resolved, content: Content) -> Content:
+    return {
+        "recipients": [
+            {"code": f"R{n}", "kind": item.kind or "units", "unit": item.unit or None, "count": item.count}
+            for n, item in enumerate(found.line["recipients"] or (), 1)
+        ]
+    }
+
+
+def _set_benefit(found: Resolved, content: Content) -> Content:
+    return {
+        "benefit_amount": found.line["benefit_amount"],
+        "benefit_description": found.line.texts.get("benefit_amount", ""),
+    }
+
+
+_SETTERS: dict[str, Any] = {
+    **{name: _set_components(name, prefix) for name, prefix in _CLASSES},
+    "funding_sources": _set_sources,
+    "regularity": lambda found, _: {"benefit_regularity": found.line["regularity"]},
+    "location": _set_places,
+    "recipients": _set_recipients,
+    "benefit_amount": _set_benefit,
+    "benefit_form": lambda found, _: {"benefit_forms": list(found.line["benefit_form"] or ())},
+    "duration": lambda found, _: {"benefit_months": found.line["duration"]},
+}
+
+
+# Which line of the plan a line of the file is
+
+Key = tuple[str, ...]
+
+
+def keys_of_content(content: Content) -> tuple[Key | None, Key]:
+    """(by code, by names): what identifies a line of the plan in a file."""
+    return _keys(content["strategy"], content["lead_agency"], content["subactivity_code"], content["activity"],
+                 content["subactivity"] or content["title"])
+
+
+def keys_of_resolved(found: Resolved) -> tuple[Key | None, Key]:
+    sub = found.subactivity
+    return _keys(found.line["strategy"], found.agency, sub.code, sub.activity, sub.name)
+
+
+def _keys(strategy: str, agency: str, code: str | None, activity: str | None, name: str) -> tuple[Key | None, Key]:
+    return (strategy, agency, code) if code else None, (strategy, agency, folded(activity or ""), folded(name))
+
+
+def matched(stored: Mapping[str, Content], lines: Sequence[Resolved]) -> list[str | None]:
+    """For each line of the file the plan's line that it is, by code and then by names, in their order;
+    None: a new one. Lines that are alike are matched first with first, second with second."""
+    waiting: dict[Key, list[str]] = {}
+    for code, content in sorted(stored.items()):
+        for key in filter(None, keys_of_content(content)):
+            waiting.setdefault(key, []).append(code)
+    taken: set[str] = set()
+    result: list[str | None] = []
+    for line in lines:
+        candidates = (code for key in filter(None, keys_of_resolved(line)) for code in waiting.get(key, ()))
+        code = next((code for code in candidates if code not in taken), None)
+        if code is not None:
+            taken.add(code)
+        result.append(code)
+    return result
+
+
+def new_codes(taken: Sequence[str]) -> Any:
+    """Codes for new lines: A-001, A-002, … behind the highest there is."""
+    numbers = [int(code[2:]) for code in taken if code.startswith("A-") and code[2:].isdecimal()]
+    last = max(numbers, default=0)
+    while True:
+        last += 1
+        yield f"A-{last:03d}"

@@ -10,8 +10,8 @@ these sums exceed their allocation, because many of its Sem.2 cells were cumulat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.exchange.models import Basis, Line, MatrixRow
-from app.exchange.numbers import thousands
+from app.exchange.matrix.models import Basis, Line, MatrixRow
+from app.exchange.matrix.numbers import thousands
 from app.kit.problems import FieldError, Kind
 
 TOTAL_CONTRADICTS_BASIS = Kind(

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.exchange.models import Code, CodeKind, Line, Named, Recipient, Share
-from app.exchange.numbers import LARGEST, clean
-from app.exchange.places import place_of, place_text
-from app.exchange.recipients import kind_of
-from app.exchange.rules import read_matrix
-from app.exchange.words import BENEFIT_FORM_NAMES, REGULARITY_NAMES, STRATEGY_NAMES
-from app.exchange.writing import Unwritable, in_blocks, matrix_csv, matrix_xlsx
+from app.exchange.matrix.models import Code, CodeKind, Line, Named, Recipient, Share
+from app.exchange.matrix.numbers import LARGEST, clean
+from app.exchange.matrix.places import place_of, place_text
+from app.exchange.matrix.recipients import kind_of
+from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.words import BENEFIT_FORM_NAMES, REGULARITY_NAMES, STRATEGY_NAMES
+from app.exchange.matrix.writing import Unwritable, in_blocks, matrix_csv, matrix_xlsx
 
 TITLES = ("RENCANA AKSI TAHUNAN", "KABUPATEN X TAHUN 2026")
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.exchange.books import Value
-from app.exchange.models import Code, CodeKind, Named, Reading, Remark
-from app.exchange.numbers import as_text, unusable
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import Code, CodeKind, Named, Reading, Remark
+from app.exchange.matrix.numbers import as_text, unusable
 from app.kit.problems import Kind
 
 CODE_UNREADABLE = Kind(

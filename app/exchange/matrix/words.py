@@ -10,9 +10,9 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.books import Value
-from app.exchange.models import BenefitForm, Reading, Regularity, Remark, Strategy
-from app.exchange.numbers import as_text, unusable
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import BenefitForm, Reading, Regularity, Remark, Strategy
+from app.exchange.matrix.numbers import as_text, unusable
 from app.kit.problems import Kind
 
 UNKNOWN_STRATEGY = Kind(

@@ -12,9 +12,9 @@ so is one that ends with `;` or that the caller knows.
 import re
 from collections.abc import Collection
 
-from app.exchange.books import Value
-from app.exchange.models import Reading, Remark, Share
-from app.exchange.numbers import NOT_A_NUMBER, as_text, read_rupiah, thousands, unusable
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import Reading, Remark, Share
+from app.exchange.matrix.numbers import NOT_A_NUMBER, as_text, read_rupiah, thousands, unusable
 from app.kit.problems import Kind
 
 SHARES_DIFFER = Kind(

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from app.exchange.books import Formula, Sheet, Value
-from app.exchange.cells import read_ordinal
-from app.exchange.headers import Header, is_header_again
-from app.exchange.models import SPENT
-from app.exchange.numbers import as_text, read_rupiah, unusable
-from app.exchange.words import strategy_of
+from app.exchange.matrix.books import Formula, Sheet, Value
+from app.exchange.matrix.cells import read_ordinal
+from app.exchange.matrix.headers import Header, is_header_again
+from app.exchange.matrix.models import SPENT
+from app.exchange.matrix.numbers import as_text, read_rupiah, unusable
+from app.exchange.matrix.words import strategy_of
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))

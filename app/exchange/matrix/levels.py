@@ -7,11 +7,11 @@ understood.
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.exchange.codes import CODE_CONFLICT, broken_chain
-from app.exchange.models import MatrixRow, Named, Strategy
-from app.exchange.numbers import thousands
-from app.exchange.rows import AMOUNTS, LEVELS
-from app.exchange.shares import SHARES_DIFFER
+from app.exchange.matrix.codes import CODE_CONFLICT, broken_chain
+from app.exchange.matrix.models import MatrixRow, Named, Strategy
+from app.exchange.matrix.numbers import thousands
+from app.exchange.matrix.rows import AMOUNTS, LEVELS
+from app.exchange.matrix.shares import SHARES_DIFFER
 from app.kit.problems import FieldError, Kind
 
 NO_SUBACTIVITY = Kind(

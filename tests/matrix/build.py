@@ -7,8 +7,8 @@ from typing import Any
 import xlsxwriter
 from openpyxl import Workbook
 
-from app.exchange.models import COLUMNS, PLANNING, Matrix
-from app.exchange.rules import read_matrix
+from app.exchange.matrix.models import COLUMNS, PLANNING, Matrix
+from app.exchange.matrix.rules import read_matrix
 
 LABELS = [column.labels[0] for column in PLANNING]
 S1 = "Pengurangan Beban Pengeluaran Masyarakat"

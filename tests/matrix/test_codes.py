@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from app.exchange.codes import normalise, read_code, read_named, split_code, write_named
-from app.exchange.models import CodeKind, Named
+from app.exchange.matrix.codes import normalise, read_code, read_named, split_code, write_named
+from app.exchange.matrix.models import CodeKind, Named
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import app.exchange
-from app.exchange.basis import basis_contradictions, basis_evidence, cumulative_spent, spending_flags
-from app.exchange.rules import read_matrix
-from app.exchange.sheets import open_book
-from app.exchange.writing import matrix_csv, matrix_xlsx
-from tests.exchange.build import codes
+from app.exchange.matrix.basis import basis_contradictions, basis_evidence, cumulative_spent, spending_flags
+from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.sheets import open_book
+from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from tests.matrix.build import codes
 
 SAMPLES = Path(app.exchange.__file__).parent / "samples"
 

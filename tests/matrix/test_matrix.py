@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.exchange.models import COLUMNS, Code, CodeKind, Named
-from app.exchange.rules import read_matrix
-from app.exchange.unreadable import UnreadableFile
-from tests.exchange.build import LABELS, S1, S2, S3, codes, line, matrix, only, xlsx
+from app.exchange.matrix.models import COLUMNS, Code, CodeKind, Named
+from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.unreadable import UnreadableFile
+from tests.matrix.build import LABELS, S1, S2, S3, codes, line, matrix, only, xlsx
 
 NUMBERS = list(range(1, 22))
 
@@ -324,7 +324,7 @@ def test_every_wrong_cell_is_named_at_once():
     assert sorted(codes(found.errors)) == [
         ("code_unreadable", 2, "D"),
         ("negative_number", 2, "S"),
-        ("not_a_number", 2, "K"),
+        ("not_an_amount", 2, "K"),
     ]
     assert codes(found.warnings) == [("unread_duration", 2, "R")]
     assert dict(found.rows[0].texts) == {

@@ -9,12 +9,12 @@ import openpyxl
 import pytest
 
 from app.exchange import sheets, workbooks
-from app.exchange.books import ErrorValue, Formula
-from app.exchange.delimited import escaped, unescaped
-from app.exchange.sheets import open_book
-from app.exchange.unreadable import UnreadableFile
+from app.exchange.matrix.books import ErrorValue, Formula
+from app.exchange.matrix.delimited import escaped, unescaped
+from app.exchange.matrix.sheets import open_book
+from app.exchange.matrix.unreadable import UnreadableFile
 from app.kit.problems import TooLarge
-from tests.exchange.build import raw_xlsx, xlsx
+from tests.matrix.build import raw_xlsx, xlsx
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)

@@ -7,9 +7,9 @@ word behind the number gives the kind; an unknown word gives none and is reporte
 
 import re
 
-from app.exchange.books import Value
-from app.exchange.models import Reading, Recipient, RecipientKind, Remark
-from app.exchange.numbers import as_text, read_rupiah, thousands, unusable
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import Reading, Recipient, RecipientKind, Remark
+from app.exchange.matrix.numbers import as_text, read_rupiah, thousands, unusable
 from app.kit.problems import Kind
 
 UNREAD_RECIPIENTS = Kind(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.exchange.basis import (
+from app.exchange.matrix.basis import (
     BasisEvidence,
     Spent,
     basis_contradictions,
@@ -10,7 +10,7 @@ from app.exchange.basis import (
     cumulative_spent,
     spending_flags,
 )
-from tests.exchange.build import codes, line, matrix
+from tests.matrix.build import codes, line, matrix
 
 
 def spent(*halves, **cells):

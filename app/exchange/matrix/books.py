@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 
-from app.exchange.unreadable import UNKNOWN_SHEET, unreadable
+from app.exchange.matrix.unreadable import UNKNOWN_SHEET, unreadable
 from app.kit.problems import Cell
 
 # A matrix has some hundred rows; a region with every village's lines stays far below.

@@ -18,8 +18,8 @@ import re
 from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from app.exchange.books import ErrorValue, Formula, Value
-from app.exchange.models import Reading, Remark
+from app.exchange.matrix.books import ErrorValue, Formula, Value
+from app.exchange.matrix.models import Reading, Remark
 from app.kit.problems import Kind
 
 FORMULA = Kind(
@@ -40,7 +40,7 @@ BECAME_DATE = Kind(
     "enter it again.",
 )
 NOT_A_NUMBER = Kind(
-    "not_a_number",
+    "not_an_amount",
     "{value} bukan jumlah rupiah. Tulis angkanya saja, misalnya 1250000 atau Rp 1.250.000.",
     "{value} is not an amount of rupiah. Write the digits, for example 1250000 or Rp 1.250.000.",
 )

@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from app.exchange.books import Value
-from app.exchange.codes import read_code, read_named, write_named
-from app.exchange.models import Code, CodeKind, Column, Holds, Line, Named, Reading
-from app.exchange.numbers import as_text, clean, read_rupiah, unusable
-from app.exchange.places import read_places, write_places
-from app.exchange.recipients import read_benefit_amount, read_recipients, write_recipients
-from app.exchange.shares import read_components, read_sources, write_components, write_sources
-from app.exchange.words import (
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.codes import read_code, read_named, write_named
+from app.exchange.matrix.models import Code, CodeKind, Column, Holds, Line, Named, Reading
+from app.exchange.matrix.numbers import as_text, clean, read_rupiah, unusable
+from app.exchange.matrix.places import read_places, write_places
+from app.exchange.matrix.recipients import read_benefit_amount, read_recipients, write_recipients
+from app.exchange.matrix.shares import read_components, read_sources, write_components, write_sources
+from app.exchange.matrix.words import (
     read_benefit_form,
     read_months,
     read_regularity,

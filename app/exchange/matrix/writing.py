@@ -13,11 +13,11 @@ from typing import Any
 
 import xlsxwriter  # type: ignore[import-untyped]
 
-from app.exchange.books import column_letter
-from app.exchange.cells import written
-from app.exchange.delimited import write_delimited
-from app.exchange.models import COLUMNS, PLANNING, Column, Holds, Line
-from app.exchange.words import STRATEGY_NAMES
+from app.exchange.matrix.books import column_letter
+from app.exchange.matrix.cells import written
+from app.exchange.matrix.delimited import write_delimited
+from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
+from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.problems import Cell, FieldError, Kind, Problem, Text
 
 CELL_TOO_LONG = Kind(
