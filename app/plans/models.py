@@ -486,7 +486,7 @@ class ActionRow(ActionFields, Table, table=True):
     region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
     year: int = Field(description="The plan's; by it the table can be partitioned.")
     code: str = Field(max_length=40)
-    benefit_forms: list[str] = Field(sa_type=sa.JSON)
+    benefit_forms: list[BenefitForm] = Field(sa_type=sa.JSON)
     matrix_texts: dict[str, str] = Field(sa_type=sa.JSON)
     search: str = Field(description="Title and nomenclature names, folded for search.")
     version: int = 1

@@ -341,10 +341,10 @@ _FIGURES_EXAMPLE: dict[str, Any] = {
     "physical_percent": None, "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
     "milestones_due": 12, "milestones_met": 9,
 }
-_MONEY_EXAMPLE = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
-_BY_STRATEGY = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
-_PERIOD_EXAMPLE = {"period": "2026-S1", "to_quarter": "2026-Q2"}
-_MONEY_PARTS = {
+_MONEY_EXAMPLE: dict[str, Any] = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
+_BY_STRATEGY: dict[str, Any] = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
+_PERIOD_EXAMPLE: dict[str, Any] = {"period": "2026-S1", "to_quarter": "2026-Q2"}
+_MONEY_PARTS: dict[str, Any] = {
     "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
     "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
 }
