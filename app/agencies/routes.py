@@ -9,10 +9,8 @@ from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyOut, AgencyQuery, AgencyReply, MergeIn
 from app.kit.etags import check_conditions
-from app.kit.inputs import validated
 from app.kit.pages import Page, read_page
-from app.kit.patches import Patch, merge_patch
-from app.kit.problems import NotFound
+from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
@@ -46,7 +44,13 @@ def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Res
     Sending what is there already changes nothing, not even the version. 409 for one that was merged.
     """
     is_new = commands.put_agency(
-        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        content,
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency, status=201 if is_new else 200)
 
@@ -54,14 +58,8 @@ def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Res
 @router.patch("/{agency}", response_model=AgencyReply)
 def patch_agency(call: Caller, region: str, agency: str, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
-    queries.home_of(call.session, call.actor, region)
-    call.actor.require("write_agencies", region)
-    stored = commands.stored_content(call.session, region, agency)
-    if stored is None:
-        raise NotFound()
-    content = validated(AgencyIn, merge_patch(stored, patch))
-    commands.put_agency(
-        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+    commands.patch_agency(
+        call.session, call.author, call.actor, region, agency, patch, partial(check_conditions, call.request)
     )
     return _reply(call, region, agency)
 
@@ -83,7 +81,13 @@ def delete_agency(call: Caller, region: str, agency: str) -> Response:
 def retire_agency(call: Caller, region: str, agency: str) -> Response:
     """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
     commands.set_state(
-        call.session, call.author, call.actor, region, agency, "retire", partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        "retire",
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -92,7 +96,13 @@ def retire_agency(call: Caller, region: str, agency: str) -> Response:
 def restore_agency(call: Caller, region: str, agency: str) -> Response:
     """Make a retired agency active again. 409 unless it is retired."""
     commands.set_state(
-        call.session, call.author, call.actor, region, agency, "restore", partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        "restore",
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -106,7 +116,13 @@ def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Resp
     not exist or is not active (with the nearest that are), 409 where it was merged already.
     """
     commands.merge_agency(
-        call.session, call.author, call.actor, region, agency, merge.into, partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        merge.into,
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -115,6 +131,9 @@ def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response
     text, state, version = queries.agency_text(call.session, region, code)
     allowed = queries.allowed(call.session, call.actor, region, code, state)
     return answer(
-        call.request, with_fields(text, allowed=allowed), status=status, version=version,
+        call.request,
+        with_fields(text, allowed=allowed),
+        status=status,
+        version=version,
         location=f"/v1/regions/{region}/agencies/{code}" if status == 201 else None,
     )

@@ -70,7 +70,7 @@ _kind(
     id="bukan tanggal yang sah (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
     en="is not a valid date (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
 )
-_kind(
+control_character = _kind(
     "control_character", "control_character",
     id="memuat karakter kendali {shown}", en="contains the control character {shown}",
 )

@@ -29,7 +29,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.kit.db import Database, finish, problem_of
 from app.kit.etags import is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
-from app.kit.inputs import nearest, problem_from, repeated_parameter, unknown_parameter, unknown_value
+from app.kit.inputs import (
+    control_character, nearest, problem_from, repeated_parameter, unknown_parameter, unknown_value,
+)
 from app.kit.json_sql import to_json
 from app.kit.pages import next_link
 from app.kit.problems import (
@@ -105,6 +107,7 @@ class HouseRoute(APIRoute):
         async def handle(request: Request) -> Response:
             if not known:
                 known.update(_parameters(self))
+            _refuse_nul(request)
             _refuse_unknown(request, known)
             unit = request.state.unit = Unit(request)
             if unit.is_write and "idempotency-key" in request.headers:
@@ -141,6 +144,19 @@ def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
             yield parameter.alias, parameter.field_info
     for inner in dependant.dependencies:
         yield from _query_fields(inner)
+
+
+def _refuse_nul(request: Request) -> None:
+    """The one character that PostgreSQL cannot take: nothing is at such an address, nothing matches it."""
+    if "\0" in request.scope["path"]:
+        raise NotFound()
+    errors = [
+        FieldError(control_character, parameter=name, value=value, values={"shown": repr("\0")})
+        for name, value in request.query_params.multi_items()
+        if "\0" in value
+    ]
+    if errors:
+        raise BadRequest(errors=errors)
 
 
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:

@@ -1,0 +1,205 @@
+"""Looking up reference data over HTTP."""
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.db import table_of
+from app.reference.models import RegionRow
+from app.reference.rules import folded
+from tests.database import OneTransaction
+from tests.pages import walk
+
+EDITION = "/v1/nomenclatures/2027/subactivities"
+
+
+# Regions over HTTP
+
+
+def test_any_valid_token_reads_reference_data_and_nobody_without(
+    stranger: TestClient, anonymous: TestClient
+) -> None:
+    for path in (
+        "/v1/regions",
+        "/v1/regions/63.02",
+        "/v1/nomenclatures",
+        EDITION,
+        "/v1/funding-sources",
+        "/v1/strategies",
+        "/v1/strategies/raise_income",
+    ):
+        assert stranger.get(path).status_code == 200, path
+        assert anonymous.get(path).status_code == 401, path
+
+
+def test_a_region_tells_where_it_lies(stranger: TestClient) -> None:
+    region = stranger.get("/v1/regions/63.02").json()
+    assert region == {
+        "code": "63.02",
+        "name": "Kabupaten Kotabaru",
+        "level": "regency",
+        "parent_code": "63",
+        "parent_name": "Kalimantan Selatan",
+        "bps_code": "6302",
+        "population": 332787,
+        "area_km2": 9345.91,
+        "timezone": "WITA",
+        "retired": False,
+        "ancestors": [
+            {"code": "0", "name": "Indonesia", "level": "nation"},
+            {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
+        ],
+        "below": {"province": 0, "regency": 0, "district": 22, "village": region["below"]["village"]},
+    }
+    assert region["below"]["village"] > 10
+    assert stranger.get("/v1/regions/0").json()["ancestors"] == []
+    assert stranger.get("/v1/regions/18.02").json()["timezone"] == "WIB"
+    assert stranger.get("/v1/regions/99").status_code == 404
+    assert stranger.get("/v1/regions/63.02.").status_code == 404
+
+
+def test_children_are_one_level_below(stranger: TestClient) -> None:
+    districts = list(walk(stranger, "/v1/regions/63.02/children?limit=9"))
+    assert len(districts) == 22
+    assert {d["level"] for d in districts} == {"district"}
+    assert [d["code"] for d in districts] == sorted(d["code"] for d in districts)
+    assert stranger.get("/v1/regions/99/children").status_code == 404
+    village = next(walk(stranger, "/v1/regions?level=village"))["code"]
+    assert stranger.get(f"/v1/regions/{village}/children").json() == {"items": [], "next": None}
+
+
+def test_a_bps_code_is_not_the_kemendagri_code_it_looks_like(stranger: TestClient) -> None:
+    (found,) = stranger.get("/v1/regions", params={"bps_code": "1802"}).json()["items"]
+    assert (found["code"], found["name"]) == ("18.06", "Kabupaten Tanggamus")
+    assert stranger.get("/v1/regions/18.02").json()["name"] == "Kabupaten Lampung Tengah"
+    refused = stranger.get("/v1/regions", params={"bps_code": "18.02"})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (400, "bps_code")
+
+
+@pytest.mark.parametrize(
+    ("query", "codes"),
+    [
+        ({"q": "KOTABARU"}, ["63.02"]),
+        ({"q": "sebuku,  PULAU", "level": "district"}, ["63.02.05"]),
+        ({"q": "lampung", "parent": "18"}, ["18.02"]),
+        ({"q": "lampung tengah barat"}, []),
+        ({"within": "63", "level": "regency"}, ["63.02", "63.03"]),
+        ({"parent": "0", "sort": "-name"}, ["73", "18", "63"]),
+        ({"retired": "true"}, []),
+    ],
+)
+def test_search_wants_every_word(stranger: TestClient, query: dict[str, str], codes: list[str]) -> None:
+    found = stranger.get("/v1/regions", params={**query, "count": "exact"}).json()
+    assert [item["code"] for item in found["items"]] == codes
+    assert found["count"] == len(codes)
+
+
+@pytest.mark.parametrize("text", ["%", "_", "' OR 1=1 --", "\\"])
+def test_a_search_knows_no_wildcards(stranger: TestClient, text: str) -> None:
+    reply = stranger.get("/v1/regions", params={"q": text})
+    if folded(text):
+        assert reply.json()["items"] == []
+    else:
+        assert (reply.status_code, reply.json()["errors"][0]["code"]) == (400, "no_words")
+
+
+@pytest.mark.parametrize("sort", ["code", "-code", "name", "-name"])
+def test_pages_lose_and_repeat_nothing(stranger: TestClient, database: OneTransaction, sort: str) -> None:
+    with database.read_session() as session:
+        expected = set(session.scalars(sa.select(table_of(RegionRow).c.code)))
+    seen = [item["code"] for item in walk(stranger, f"/v1/regions?limit=7&sort={sort}")]
+    assert len(seen) == len(expected)
+    assert set(seen) == expected
+
+
+def test_a_cursor_holds_for_its_own_list_only(stranger: TestClient) -> None:
+    first = stranger.get("/v1/regions", params={"limit": 3})
+    cursor = first.json()["next"]
+    assert f"after={cursor}" in first.headers["link"]
+    for params in (
+        {"after": cursor[:-2] + "AA"},
+        {"after": cursor, "level": "village"},
+        {"after": "x"},
+        {"after": cursor, "sort": "name"},
+    ):
+        refused = stranger.get("/v1/regions", params=params)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "foreign_cursor")
+    assert stranger.get("/v1/regions/63.02/children", params={"after": cursor}).status_code == 400
+
+
+def test_an_unknown_parameter_is_refused_with_the_known_ones(stranger: TestClient) -> None:
+    for path in ("/v1/regions", EDITION, "/v1/funding-sources", "/v1/strategies", "/v1/nomenclatures"):
+        refused = stranger.get(path, params={"levl": "district"})
+        assert refused.status_code == 400
+        assert "limit" in refused.json()["errors"][0]["allowed"]
+    assert stranger.get("/v1/regions", params={"levl": "x"}).json()["errors"][0]["nearest"][0] == "level"
+
+
+def test_what_did_not_change_is_not_sent_again(stranger: TestClient, secretariat: TestClient) -> None:
+    for path in ("/v1/regions/63.02", "/v1/regions?limit=5", f"{EDITION}?limit=2", "/v1/strategies"):
+        tag = stranger.get(path).headers["etag"]
+        again = secretariat.get(path, headers={"If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+
+
+# Nomenclature, funding sources, strategies over HTTP
+
+
+def test_the_nomenclature_is_searched_by_words_and_place(stranger: TestClient) -> None:
+    (edition,) = stranger.get("/v1/nomenclatures").json()["items"]
+    assert (edition["edition"], "Permendagri 90/2019" in edition["legal_basis"]) == ("2027", True)
+    found = stranger.get(
+        EDITION, params={"q": "tanggap bencana keluarga", "activity": "7.01.03.2.06"}
+    ).json()["items"]
+    assert [item["code"] for item in found] == ["7.01.03.2.06.0010", "7.01.03.2.06.0011"]
+    assert all(i["field_code"] == "1.06" for i in walk(stranger, f"{EDITION}?field=1.06&limit=200"))
+    of_provinces = {i["government_level"] for i in walk(stranger, f"{EDITION}?government_level=province")}
+    assert of_provinces == {"province"}
+    assert stranger.get("/v1/nomenclatures/1999/subactivities").status_code == 404
+
+
+def test_a_code_names_its_predecessor_and_its_successors(stranger: TestClient) -> None:
+    old = stranger.get(f"{EDITION}/province/3.29.03.1.04.0004").json()
+    (successor,) = old["successors"]
+    new = stranger.get(f"{EDITION}/province/{successor['code']}").json()
+    assert (new["predecessor_code"], new["name"]) == (old["code"], successor["name"])
+    (found,) = stranger.get(EDITION, params={"predecessor": old["code"]}).json()["items"]
+    assert found["code"] == successor["code"]
+    for wrong in ("regency/3.29.03.1.04.0004", "province/0", "village/3.29.03.1.04.0004"):
+        assert stranger.get(f"{EDITION}/{wrong}").status_code == 404
+
+
+def test_a_subactivity_keeps_the_words_of_the_decree(stranger: TestClient) -> None:
+    found = stranger.get(f"{EDITION}/regency/1.01.02.2.01.0029").json()
+    assert found["tags"] == ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"]
+    assert (found["spm"], found["kind"], found["unit"]) == (True, "Aktifitas", "Satuan Pendidikan")
+
+
+def test_funding_sources_are_official_codes_and_the_words_in_use(stranger: TestClient) -> None:
+    assert len(list(walk(stranger, "/v1/funding-sources?kind=official&limit=90"))) == 300
+    group = stranger.get("/v1/funding-sources/DAK-FISIK").json()
+    assert (group["kind"], group["parent_code"], group["collects"]) == ("group", "DAK", ["2.02.01.01.03"])
+    assert stranger.get("/v1/funding-sources/1.02.02.02").json()["parent_code"] == "1.02"
+    assert stranger.get("/v1/funding-sources/EMAS").status_code == 404
+    assert [s["key"] for s in stranger.get("/v1/strategies").json()["items"]] == [
+        "reduce_spending_burden",
+        "raise_income",
+        "reduce_poverty_pockets",
+    ]
+    assert stranger.get("/v1/strategies/S9").status_code == 404
+
+
+def test_characters_that_no_database_keeps_are_no_fault_of_ours(stranger: TestClient) -> None:
+    for path in (
+        "/v1/regions/%00",
+        "/v1/regions/%00/children",
+        "/v1/funding-sources/%00",
+        "/v1/strategies/%ff",
+        f"{EDITION}/regency/%00",
+        "/v1/nomenclatures/%00/subactivities",
+        f"{EDITION}?field=%00",
+        f"{EDITION}?q=a%00",
+        "/v1/funding-sources?parent=%00",
+        "/v1/regions/63.02/agencies/%00",
+    ):
+        assert stranger.get(path).status_code in (200, 400, 404), path
