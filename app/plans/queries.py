@@ -125,7 +125,9 @@ def list_plans(actor: Actor, query: PlanQuery) -> Listing:
 @cache
 def action_columns() -> list[ColumnElement[Any]]:
     """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
-    percent = sa.case((actions.c.allocation > 0, sa.func.round(actions.c.spent * 100.0 / actions.c.allocation, 2)))
+    # PostgreSQL rounds numerics to decimals, not floats.
+    share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
+    percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
     return fields_of(
         ActionOut,
         actions,
