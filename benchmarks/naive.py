@@ -19,6 +19,7 @@ from app.access.queries import actor_of
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.journal import JournalHead, JournalRow, link_hash
+import app.schema  # noqa: F401  # foreign keys name tables of every area
 from app.plans.models import (
     BudgetLineRow, ComponentRow, LocationRow, MilestoneRow, OutputRow, PlanRow, RecipientRow, SupportingAgencyRow,
     TagRow, ActionRow,

@@ -10,6 +10,7 @@ rows are fetched and only counted.
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,27 +29,34 @@ Answers = dict[str, list[Statement]]
 PREPARE_AFTER = 3
 
 
-def statements_of(database: Database, secret: str, path: str) -> list[Statement]:
-    """What the service sends to the database for a GET: the statements of the answer itself."""
-    noted: list[Statement] = []
+class Asked:
+    """The service itself, asked once for each address."""
 
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        noted.append((statement, parameters))
+    def __init__(self, database: Database, secret: str) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._noted: list[Statement] = []
+        event.listen(database.engine, "before_cursor_execute", self._note)
+        self._client = TestClient(
+            create_app(Settings(_env_file=None), database), headers={"Authorization": f"Bearer {secret}"}
+        )
 
-    event.listen(database.engine, "before_cursor_execute", note)
-    try:
-        client = TestClient(create_app(Settings(_env_file=None), database))
-        reply = client.get(path, headers={"Authorization": f"Bearer {secret}"})
-    finally:
-        event.remove(database.engine, "before_cursor_execute", note)
-    if reply.status_code != 200:
-        raise RuntimeError(f"{path}: {reply.status_code} {reply.text[:500]}")
-    return [(text, parameters) for text, parameters in noted if _answers(text)]
+    def _note(self, connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        self._noted.append((statement, parameters))
+
+    def statements(self, path: str) -> list[Statement]:
+        """What it sends to the database for a GET: the statements of the answer itself."""
+        with self._one_at_a_time:
+            self._noted.clear()
+            reply = self._client.get(path)
+            if reply.status_code != 200:
+                raise RuntimeError(f"{path}: {reply.status_code} {reply.text[:500]}")
+            return [(text, parameters) for text, parameters in self._noted if _answers(text)]
 
 
 def _answers(text: str) -> bool:
     """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
-    return "FROM token" not in text and "FROM journal_head" not in text and not text.startswith("SELECT plan.id, plan.code, plan.region_code")
+    other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
+    return not any(words in text for words in other) or "progress" in text
 
 
 def joined(rows: list[Any], limit: int) -> bytes:
@@ -86,7 +94,7 @@ def _postgres(database: Database, secret: str) -> Any:
         finally:
             idle.put_nowait(connection)
 
-    return _asgi(known, lambda path: statements_of(database, secret, path), rows_of)
+    return _asgi(known, Asked(database, secret).statements, rows_of)
 
 
 def _sqlite(database: Database, secret: str) -> Any:
@@ -96,7 +104,7 @@ def _sqlite(database: Database, secret: str) -> Any:
     async def rows_of(statements: list[Statement]) -> list[list[Any]]:
         return [connection.execute(text, given).fetchall() for text, given in statements]
 
-    return _asgi(known, lambda path: statements_of(database, secret, path), rows_of)
+    return _asgi(known, Asked(database, secret).statements, rows_of)
 
 
 def _asgi(

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,20 +31,26 @@ def serve(variant: str, url: str, secret: str) -> Iterator[int]:
         "RATA_PORT": str(port),
         "RATA_BENCH_SECRET": secret,
     }
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.servers", variant],
-        env=environment,
-        cwd=Path(__file__).parents[1],
-        # a log line is part of the service's work; where it goes is not
-        stderr=subprocess.PIPE if variant != "service" else subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(worker, port)
-        yield port
-    finally:
-        worker.terminate()
-        worker.wait()
+    with tempfile.TemporaryFile() as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.servers", variant],
+            env=environment,
+            cwd=Path(__file__).parents[1],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_for(worker, port)
+            yield port
+        except Exception as error:
+            time.sleep(0.2)
+            log.seek(0)
+            lines = log.read().decode(errors="replace").splitlines()
+            error.add_note(f"The last lines of {variant}:\n" + "\n".join(lines[-30:]))
+            raise
+        finally:
+            worker.terminate()
+            worker.wait()
 
 
 def _wait_for(worker: "subprocess.Popen[bytes]", port: int) -> None:
@@ -52,8 +59,7 @@ def _wait_for(worker: "subprocess.Popen[bytes]", port: int) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    worker.kill()
-    raise RuntimeError((worker.stderr.read().decode() if worker.stderr else "") or "the server did not start")
+    raise RuntimeError("the server did not start")
 
 
 def _run(variant: str) -> None:
