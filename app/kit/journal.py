@@ -91,12 +91,10 @@ class Chain:
 
 def hold(session: Session, name: str) -> Chain:
     """Lock a chain until the transaction ends; writers of the same chain wait here, in line."""
-    table = table_of(JournalHead)
-    upsert(session, table, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
-    row = session.execute(
-        sa.update(table).where(table.c.chain == name).values(position=table.c.position)
-        .returning(table.c.position, table.c.hash)
-    ).one()
+    first = {"chain": name, "position": 0, "hash": "0" * 64}
+    (row,) = upsert(
+        session, table_of(JournalHead), [first], key=["chain"], replace=False, returning=["position", "hash"]
+    )
     return Chain(name, row.position, row.hash)
 
 
@@ -122,11 +120,16 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
         rows.append({**row, "hash": link})
     if rows:
         upsert(session, table_of(JournalRow), rows)
-        table = table_of(JournalHead)
-        session.execute(
-            sa.update(table).where(table.c.chain == chain.name).values(position=position, hash=link)
-        )
+        session.connection().execute(_MOVE, {"held": chain.name, "position": position, "hash": link})
     return Chain(chain.name, position, link)
+
+
+_heads = table_of(JournalHead)
+_MOVE = (
+    sa.update(_heads)
+    .where(_heads.c.chain == sa.bindparam("held"))
+    .values(position=sa.bindparam("position"), hash=sa.bindparam("hash"))
+)
 
 
 def link_hash(previous: str, row: dict[str, Any]) -> str:

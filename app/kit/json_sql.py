@@ -7,9 +7,9 @@ array of objects that was validated once, so a thousand rows are written by one 
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -19,6 +19,9 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
+
+
+Built = TypeVar("Built")
 
 
 class Json(sa.types.UserDefinedType[Any]):
@@ -157,6 +160,9 @@ def _upsert(
     upsert: Any = statement
     if key and replace and changed:
         upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=where)
+    elif key and returning:
+        # Set to what it is, a row that was there is locked and given back.
+        upsert = statement.on_conflict_do_update(index_elements=list(key), set_={key[0]: statement.excluded[key[0]]})
     elif key:
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
     return upsert.returning(*[table.c[name] for name in returning]) if returning else upsert
@@ -174,7 +180,8 @@ def upsert(
 ) -> list[sa.Row[Any]]:
     """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
 
-    Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
+    Without a `key`, one that is there already is an error; without `replace`, it stays as it is (and is
+    locked, where something of it is to be returned). With
     `versioned`, a row is replaced only when its `version` is one less than the given one; a row
     that lost that race is missing from what is returned. Values are what JSON can hold; instants and
     dates as ISO text.
@@ -218,6 +225,24 @@ def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) ->
         told = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
         return sa.func.replace(told, "T", " ")
     return value
+
+
+def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
+    """`make(session, …)`, called once for each engine and arguments.
+
+    What it builds is a statement without values, only names for them: building a large one, and telling
+    that it is the same as the last time, costs more than running it.
+    """
+    made: dict[tuple[Any, ...], Built] = {}
+
+    @wraps(make)
+    def built(session: Session, *arguments: Any) -> Built:
+        key = (session.get_bind().dialect.name, *arguments)
+        if key not in made:
+            made[key] = make(session, *arguments)
+        return made[key]
+
+    return built
 
 
 def to_json(value: Any) -> str:
