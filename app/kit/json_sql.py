@@ -58,6 +58,43 @@ class _JsonArray(ColumnElement[Any]):
         self.item = item
 
 
+class _FixedObject(ColumnElement[Any]):
+    """A JSON object of columns that are always the same under this name.
+
+    SQLAlchemy walks a statement at each execution to see whether it knows it; here it is told the name
+    and need not look at hundreds of elements behind it.
+    """
+
+    inherit_cache = True
+    type = Json()
+    _traverse_internals = [("name", sa.sql.visitors.InternalTraversal.dp_string)]
+
+    def __init__(self, name: str, columns: Sequence[ColumnElement[Any]]) -> None:
+        self.name, self.fields = name, columns
+
+
+@compiles(_FixedObject, "postgresql")
+def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+    fields = ", ".join(
+        f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
+        for field in element.fields
+    )
+    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"
+
+
+@compiles(_FixedObject, "sqlite")
+def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+    pairs = (
+        f"'{field.name}', {_sqlite_value(compiler.process(_unlabelled(field), **kw), field.type)}"
+        for field in element.fields
+    )
+    return f"json_object({', '.join(pairs)})"
+
+
+def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column.element if isinstance(column, sa.Label) else column
+
+
 @compiles(_RowJson, "postgresql")
 def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
     hidden = any(name.startswith("_") for name in element.row.c.keys())
@@ -113,6 +150,11 @@ def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[
     return [
         (given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields
     ]
+
+
+def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    """JSON object of a row's `columns` as text, fields in their order; the name stands for exactly these."""
+    return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
 def json_row(query: Select[Any], *, name: str = "r") -> ColumnElement[Any]:

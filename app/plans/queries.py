@@ -13,7 +13,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
-from app.kit.json_sql import fields_of, json_rows, json_texts, json_values
+from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.models import (
@@ -162,11 +162,16 @@ def _part_json(part: Part) -> ColumnElement[Any]:
 
 def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
     """Actions of a plan that the actor was found to see."""
-    found = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
     for condition in _conditions(plan, query):
         found = found.where(condition)
     sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
-    return Listing(found, sorts, {"code": actions.c.code})
+    return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
+
+
+@cache
+def _action_item() -> ColumnElement[Any]:
+    return fixed_object("action", action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
