@@ -15,11 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from alembic.script import ScriptDirectory
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.kit.db import Database
+from app.kit.db import Database, alembic_config
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, new_token
 from benchmarks.load import Round, drive
@@ -106,7 +107,12 @@ def _database(engine: str, size: Size) -> Iterator[str]:
             with _bar() as bar:
                 build(url, size, bar)
 
-        yield ensure_template(admin, size.name, fill)
+        yield ensure_template(admin, f"{size.name}_{newest_revision()}", fill)
+
+
+def newest_revision() -> str:
+    scripts = ScriptDirectory.from_config(alembic_config("sqlite://"))
+    return str(scripts.get_current_head())
 
 
 @contextlib.contextmanager

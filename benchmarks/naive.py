@@ -18,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, relationship, selec
 from app.access.queries import actor_of
 from app.access.rules import Actor
 from app.kit.db import table_of
-from app.kit.journal import JournalHead, JournalRow, link_hash
+from app.kit.journal import FEED, JournalHead, JournalRow, link_hash
 import app.schema  # noqa: F401  # foreign keys name tables of every area
 from app.plans.models import (
     BudgetLineRow, ComponentRow, LocationRow, MilestoneRow, OutputRow, PlanRow, RecipientRow, SupportingAgencyRow,
@@ -420,8 +420,9 @@ def _content(report: Progress | None) -> dict[str, Any]:
 
 
 def _journal(
-    session: Session, head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]
-) -> None:
+    head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]
+) -> Journal:
+    """The journal's row of one report; its place in the feed comes last."""
     after = _content(report)
     row = {
         "at": datetime.now(UTC).isoformat(),
@@ -438,7 +439,7 @@ def _journal(
     }
     head.position += 1
     head.hash = link_hash(head.hash, row)
-    session.add(Journal(**{**row, "at": datetime.fromisoformat(str(row["at"])), "hash": head.hash}))
+    return Journal(**{**row, "at": datetime.fromisoformat(str(row["at"])), "hash": head.hash})
 
 
 def _actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action]:
@@ -474,8 +475,13 @@ def _write(
         session.add(report)
         written.append((report, before))
     session.flush()
-    for report, before in written:
-        _journal(session, head, actor, found, report, before)
+    rows = [_journal(head, actor, found, report, before) for report, before in written]
+    session.flush()
+    feed = session.scalars(sa.select(Head).where(Head.chain == FEED).with_for_update()).one()
+    for row in rows:
+        feed.position += 1
+        row.sequence = feed.position
+    session.add_all(rows)
     session.flush()
     return [report for report, _ in written]
 

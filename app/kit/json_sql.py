@@ -202,9 +202,6 @@ def _upsert(
     upsert: Any = statement
     if key and replace and changed:
         upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=where)
-    elif key and returning:
-        # Set to what it is, a row that was there is locked and given back.
-        upsert = statement.on_conflict_do_update(index_elements=list(key), set_={key[0]: statement.excluded[key[0]]})
     elif key:
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
     return upsert.returning(*[table.c[name] for name in returning]) if returning else upsert
@@ -222,8 +219,7 @@ def upsert(
 ) -> list[sa.Row[Any]]:
     """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
 
-    Without a `key`, one that is there already is an error; without `replace`, it stays as it is (and is
-    locked, where something of it is to be returned). With
+    Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
     `versioned`, a row is replaced only when its `version` is one less than the given one; a row
     that lost that race is missing from what is returned. Values are what JSON can hold; instants and
     dates as ISO text.

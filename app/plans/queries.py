@@ -1,7 +1,7 @@
 """Reading plans and actions; every SELECT starts from what the actor may see."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
+from app.kit.journal import JournalHead
 from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
@@ -20,11 +21,12 @@ from app.plans.models import (
     PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
     PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
 )
+from app.plans.rules import PLAN_CHAIN
 from app.reference.models import RegionRow
 from app.reference.rules import folded
 
 plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
-_priorities = table_of(PriorityLocationRow)
+_priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
 
 
 class PlanQuery(PageQuery):
@@ -64,11 +66,22 @@ def visible_plans(actor: Actor) -> Select[Any]:
 
 
 def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
-    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible."""
-    row = session.execute(visible_plans(actor).where(plans.c.code == code)).one_or_none()
+    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible.
+
+    `stamp` changes with any write in the plan, as `journal.stamp` of its chain does.
+    """
+    row = session.connection().execute(_one_plan(actor), {"code": code}).one_or_none()
     if row is None:
         raise NotFound()
     return row
+
+
+@lru_cache(maxsize=1000)
+def _one_plan(actor: Actor) -> Select[Any]:
+    chain = sa.literal(PLAN_CHAIN) + plans.c.code
+    stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
+    found = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
+    return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
 @cache

@@ -64,7 +64,7 @@ def read_quarter(call: Caller, plan: str, period: str, query: Annotated[Progress
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
@@ -195,7 +195,7 @@ def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
     check_period(row, period.last_quarter)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
