@@ -36,12 +36,17 @@ class Asked:
         self._one_at_a_time = threading.Lock()
         self._noted: list[Statement] = []
         event.listen(database.engine, "before_cursor_execute", self._note)
+        self._database = database
         self._client = TestClient(
             create_app(Settings(_env_file=None), database), headers={"Authorization": f"Bearer {secret}"}
         )
 
     def _note(self, connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
         self._noted.append((statement, parameters))
+
+    def close(self) -> None:
+        self._client.close()
+        self._database.close()
 
     def statements(self, path: str) -> list[Statement]:
         """What it sends to the database for a GET: the statements of the answer itself."""
@@ -56,7 +61,7 @@ class Asked:
 def _answers(text: str) -> bool:
     """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
     other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
-    return not any(words in text for words in other) or "progress" in text
+    return text.startswith(("SELECT", "WITH")) and ("progress" in text or not any(words in text for words in other))
 
 
 def joined(rows: list[Any], limit: int) -> bytes:
@@ -94,7 +99,11 @@ def _postgres(database: Database, secret: str) -> Any:
         finally:
             idle.put_nowait(connection)
 
-    return _asgi(known, Asked(database, secret).statements, rows_of)
+    async def close() -> None:
+        while not idle.empty():
+            await idle.get_nowait().close()
+
+    return _asgi(known, Asked(database, secret), rows_of, close)
 
 
 def _sqlite(database: Database, secret: str) -> Any:
@@ -104,20 +113,30 @@ def _sqlite(database: Database, secret: str) -> Any:
     async def rows_of(statements: list[Statement]) -> list[list[Any]]:
         return [connection.execute(text, given).fetchall() for text, given in statements]
 
-    return _asgi(known, Asked(database, secret).statements, rows_of)
+    async def close() -> None:
+        connection.close()
+
+    return _asgi(known, Asked(database, secret), rows_of, close)
 
 
 def _asgi(
     known: Answers,
-    find: Callable[[str], list[Statement]],
+    asked: Asked,
     rows_of: Callable[[list[Statement]], Awaitable[list[list[Any]]]],
+    close: Callable[[], Awaitable[None]],
 ) -> Any:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await close()
+            asked.close()
+            await send({"type": "lifespan.shutdown.complete"})
             return
         path = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
         if path not in known:
-            known[path] = await asyncio.to_thread(find, path)
+            known[path] = await asyncio.to_thread(asked.statements, path)
         found = await rows_of(known[path])
         if "/summaries" in path:
             body = str(sum(map(len, found))).encode()
