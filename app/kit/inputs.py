@@ -85,6 +85,15 @@ class RuleBroken(ValueError):
         self.kind, self.at, self.values = kind, at, values
 
 
+def refuse_repeated(keys: Iterable[Any], *, at: str) -> None:
+    """RuleBroken at the first of `keys` (a list's items at `at`, a pointer) that was there before."""
+    seen = set()
+    for place, key in enumerate(keys):
+        if key in seen:
+            raise RuleBroken(duplicate_key, at=f"{at}/{place}", value=key)
+        seen.add(key)
+
+
 def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> list[str]:
     """The candidates most like `value`, best first."""
     found = process.extract(

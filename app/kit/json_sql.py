@@ -213,7 +213,10 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
 def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
     """An instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
     if isinstance(kind, (UTCDateTime, sa.DateTime)):
-        return sa.func.replace(sa.func.substr(value, 1, 26), "T", " ")
+        # Python leaves out a fraction of zero.
+        whole = sa.func.substr(value, 1, 19).concat(".000000")
+        told = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
+        return sa.func.replace(told, "T", " ")
     return value
 
 

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
+from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.requests import Request
 
 from app.kit.json_sql import json_texts, to_json
@@ -68,7 +70,7 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
-        last = [sa.literal(value, column.type) for value, column in
+        last = [_literal(value, column) for value, column in
                 zip(_opened(query.after, seal, len(columns)), columns, strict=True)]
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
         statement = statement.where(left < right if descending else left > right)
@@ -81,6 +83,12 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
         total = session.scalar(sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery()))
         tail += f',"count":{total}'
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
+
+
+def _literal(value: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A cursor's value as its column has it: an instant travels as text."""
+    is_instant = isinstance(column.type, (UTCDateTime, sa.DateTime))
+    return sa.literal(datetime.fromisoformat(value) if is_instant else value, column.type)
 
 
 def next_link(request: Request, body: bytes) -> str | None:

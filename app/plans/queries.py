@@ -2,7 +2,7 @@
 
 import json
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -94,11 +94,22 @@ def _plan_columns() -> list[ColumnElement[Any]]:
     )
 
 
-def plan_json(session: Session, actor: Actor, code: str) -> tuple[str, sa.Row[Any]]:
-    """A plan as JSON text, and its row; NotFound when not visible."""
-    row = plan_of(session, actor, code)
-    query = sa.select(*_plan_columns()).where(plans.c.id == row.id)
-    return str(session.execute(json_texts(query)).scalar_one()), row
+class PlanText(NamedTuple):
+    """A plan as JSON (`PlanOut`), and what its reply depends on."""
+
+    json: str
+    region_code: str
+    version: int
+    action_count: int
+
+
+def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
+    """A plan; NotFound when not visible."""
+    query = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code), plans.c.code == code)
+    row = session.execute(json_texts(query, *PlanText._fields[1:])).one_or_none()
+    if row is None:
+        raise NotFound()
+    return PlanText(*row)
 
 
 def is_plan(session: Session, code: str) -> bool:
@@ -125,7 +136,9 @@ def list_plans(actor: Actor, query: PlanQuery) -> Listing:
 @cache
 def action_columns() -> list[ColumnElement[Any]]:
     """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
-    percent = sa.case((actions.c.allocation > 0, sa.func.round(actions.c.spent * 100.0 / actions.c.allocation, 2)))
+    # PostgreSQL rounds numerics to decimals, not floats.
+    share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
+    percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
     return fields_of(
         ActionOut,
         actions,
@@ -175,8 +188,7 @@ def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[boo
         table = table_of(BudgetLineRow)
         found.append(_has(table, table.c.funding_source == query.funding_source))
     if query.subactivity_code is not None:
-        code = query.subactivity_code.rstrip(".")
-        found.append(within(actions.c.subactivity_code, code))
+        found.append(_begins(actions.c.subactivity_code, query.subactivity_code.rstrip(".")))
     if query.tag is not None:
         table = table_of(TagRow)
         found.append(_has(table, table.c.tag == query.tag))
@@ -185,6 +197,11 @@ def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[boo
     for word in folded(query.q or "").split():
         found.append(actions.c.search.contains(word, autoescape=True))
     return found
+
+
+def _begins(column: ColumnElement[Any], code: str) -> ColumnElement[bool]:
+    """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` is not the whole."""
+    return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
 
 
 def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:

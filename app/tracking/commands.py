@@ -5,23 +5,25 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.inputs import body_errors, nearest, unknown_reference, validated
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import records, to_json, upsert
+from app.kit.patches import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound, PreconditionFailed
-from app.plans.commands import AFTER_ACTIONS, CheckVersion, not_your_agency, plan_chain
+from app.plans.commands import AFTER_ACTIONS, IN_USE, CheckVersion, Gone, not_your_agency, plan_chain
 from app.plans.models import PARTS
 from app.plans.queries import actions
 from app.plans.rules import Finding
 from app.tracking.figures import physical_basis, physical_percent
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressRow
 from app.tracking.queries import StoredProgress, progress, progress_before, stored_progress
-from app.tracking.rules import cumulated, findings_of, split_single_source
+from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
 
 _ACTION_PARTS = {part.name: part for part in PARTS}
 
@@ -64,13 +66,15 @@ def report_progress(
     is_period_only: bool = False,
     each: bool = False,
     reason: str | None = None,
+    errors_before: Sequence[FieldError] = (),
 ) -> list[Reported]:
     """Create or replace reports of a quarter; what is as it was stays untouched.
 
-    All or nothing, or with `each` report by report. With `is_period_only` the figures are those of the
+    All or nothing (those errors among them that the caller found before), or with `each` report by report. With `is_period_only` the figures are those of the
     quarter alone and are stored added to the latest earlier report of the year.
     """
     check_period(plan, period)
+    actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     lines = _lines(session, plan, [report.action for report in reports])
     ids = [line.id for line in lines.values()]
@@ -80,19 +84,29 @@ def report_progress(
     check(stored)
     used = {part.reports_on for part in PROGRESS_PARTS if any(getattr(r.content, part.name) for r in reports)}
     known = _known_keys(session, ids, {"budget_lines", *filter(None, used)})
-    errors = _errors(actor, plan, reports, lines, known)
-    if errors and not each:
-        raise Invalid(errors=[error for found in errors.values() for error in found])
+    errors = _errors(plan, reports, lines, known)
+    forbidden = _forbidden(actor, plan, reports, lines)
+    if forbidden and not each:
+        raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
     wanted: dict[str, dict[str, Any]] = {}
     for report in reports:
         if report.action in errors:
             continue
         content = report.content.model_dump(mode="json")
-        earlier = before.get(report.action)
         content = split_single_source(content, known["budget_lines"].get(lines[report.action].id, []))
-        if is_period_only:
-            content = cumulated(content, earlier.content if earlier else None)
+        if is_period_only and report.action in before:
+            try:
+                cumulative = ProgressIn.model_validate(cumulated(content, before[report.action].content))
+            except ValidationError as error:
+                errors[report.action] = body_errors(error, prefix=_steps(report.pointer))
+                continue
+            content = cumulative.model_dump(mode="json")
         wanted[report.action] = content
+    if not each and (errors or errors_before):
+        raise Invalid(errors=[*errors_before, *(error for found in errors.values() for error in found)])
+    for code, refusal in forbidden.items():
+        errors.setdefault(code, []).append(refusal)
+        wanted.pop(code, None)
     changed = {
         code: content for code, content in wanted.items() if code not in stored or stored[code].content != content
     }
@@ -130,28 +144,42 @@ def _known_keys(session: Session, ids: Sequence[int], names: set[str]) -> dict[s
     return known
 
 
+def _steps(pointer: str) -> list[str]:
+    return pointer.split("/")[1:]
+
+
 def _errors(
-    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Any], known: dict[str, dict[int, Any]]
+    plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Any], known: dict[str, dict[int, Any]]
 ) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for report in reports:
         line = lines.get(report.action)
-        found: list[FieldError] = []
-        if line is None:
-            if not report.pointer:
-                raise NotFound()
-            source = f"plans/{plan.code}/actions"
-            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values={"source": source})]
-        else:
+        if line is not None:
             found = _foreign_keys(report, line, known)
-            if not actor.may("report_progress", plan.region_code, line.lead_agency):
-                if not report.pointer:
-                    actor.require("report_progress", plan.region_code, line.lead_agency)
-                values = {"roles": "operator / secretariat / administrator"}
-                found.append(FieldError(not_your_agency, pointer=f"{report.pointer}/action", value=line.lead_agency, values=values))
+        elif report.pointer:
+            values = {"source": f"plans/{plan.code}/actions"}
+            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values)]
+        else:
+            raise NotFound()
         if found:
             errors[report.action] = found
     return errors
+
+
+def _forbidden(
+    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Any]
+) -> dict[str, FieldError]:
+    """What an operator may not report on: lines that other agencies lead."""
+    found: dict[str, FieldError] = {}
+    for report in reports:
+        agency = lines[report.action].lead_agency if report.action in lines else None
+        try:
+            actor.require("report_progress", plan.region_code, agency)
+        except Forbidden as refused:
+            found[report.action] = FieldError(
+                not_your_agency, pointer=f"{report.pointer}/action", value=agency, values=refused.values
+            )
+    return found
 
 
 def _foreign_keys(report: Report, line: Any, known: dict[str, dict[int, Any]]) -> list[FieldError]:
@@ -297,10 +325,49 @@ def findings_on(
     return findings, line.lead_agency
 
 
+def patch_progress(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, patch: dict[str, Any],
+    check: CheckVersion,
+) -> Reported:
+    """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
+    check_period(plan, period)
+    actor.require("report_progress", plan.region_code)
+    hold(session, plan_chain(plan.code))
+    line = _lines(session, plan, [action]).get(action)
+    stored = stored_progress(session, [line.id], period).get(line.id) if line else None
+    if line is None or stored is None:
+        raise NotFound()
+    check(stored.version)
+    target = dict(stored.content)
+    if {"spent", "spending", "components"} & patch.keys():
+        sources = _known_keys(session, [line.id], {"budget_lines"})["budget_lines"].get(line.id, [])
+        target = without_what_follows(target, patch, sources)
+    content = validated(ProgressIn, merge_patch(target, patch))
+    (done,) = report_progress(session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None)
+    return done
+
+
+def reported_items(session: Session, gone: Gone) -> Gone:
+    """Those of the items that a report speaks of."""
+    found: Gone = {}
+    for part in PROGRESS_PARTS:
+        if part.reports_on is None or part.reports_on not in gone:
+            continue
+        items = gone[part.reports_on]
+        columns = part.table.c.action_id, part.table.c[part.key]
+        of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
+        found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
+    return found
+
+
+IN_USE.append(reported_items)
+
+
 def delete_progress(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, check: CheckVersion
 ) -> None:
     """Take a report back. NotFound: none was made."""
+    actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     line = _lines(session, plan, [action]).get(action)
     stored = stored_progress(session, [line.id], period).get(line.id) if line else None

@@ -10,22 +10,21 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
-from app.kit.inputs import validated
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
-from app.kit.patches import Patch, merge_patch
+from app.kit.patches import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
-from app.plans.batches import BatchQuery, BatchResult, batch_result, read_items
+from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.commands import plan_chain
 from app.plans.queries import action_id_of, plan_of
 from app.tracking.commands import Report, check_period, delete_progress, findings_on, report_progress
+from app.tracking.commands import patch_progress as change_progress
 from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
 from app.tracking.queries import (
-    ProgressQuery, QuartersQuery, StoredProgress, list_progress, list_quarters, progress_json, stored_progress,
+    ProgressQuery, QuartersQuery, StoredProgress, list_progress, list_quarters, progress_json,
 )
-from app.tracking.rules import shown
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
@@ -87,7 +86,7 @@ def put_quarter(
     """
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("report_progress", row.region_code)
-    items, refused = read_items(ProgressItem, batch.items, key="action", each=query.each)
+    items, refused = read_items(ProgressItem, batch.items, key="action")
     reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
 
     def check(stored: dict[str, StoredProgress]) -> None:
@@ -95,7 +94,7 @@ def put_quarter(
 
     done = report_progress(
         call.session, call.author, call.actor, row, period, reports, check=check,
-        is_period_only=query.basis == "period", each=query.each,
+        is_period_only=query.basis == "period", each=query.each, errors_before=errors_of(refused),
     )
     language = language_of(call.request)
     result = batch_result(done, refused, language=language)
@@ -136,13 +135,11 @@ def put_progress(
 def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    check_period(row, period)
-    stored = _stored(call, row, action, period)
-    check_conditions(call.request, stored.version)
-    content = dict(stored.content)
-    if "spent" not in patch and ({"spending", "components"} & patch.keys()):
-        content["spent"] = None  # It follows from the lists that are sent.
-    return _put(call, row, action, period, validated(ProgressIn, merge_patch(content, patch)), is_period_only=False)
+    change_progress(
+        call.session, call.author, call.actor, row, action, period, patch,
+        lambda version: check_conditions(call.request, version),
+    )
+    return _reply(call, row, action, period)
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
@@ -155,14 +152,6 @@ def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Respo
         lambda version: check_conditions(call.request, version),
     )
     return no_content()
-
-
-def _stored(call: Call, plan: sa.Row[Any], action: str, period: str) -> StoredProgress:
-    id = action_id_of(call.session, plan, action)
-    stored = stored_progress(call.session, [id], period).get(id)
-    if stored is None:
-        raise NotFound()
-    return stored
 
 
 def _put(
@@ -186,7 +175,7 @@ def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: i
     findings, agency = findings_on(call.session, plan, action, stored)
     may = call.actor.may("report_progress", plan.region_code, agency)
     body = with_fields(
-        text, findings=[shown(finding, language) for finding in findings], allowed=["edit", "delete"] if may else []
+        text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
     )
     location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
     return answer(call.request, body, status=status, version=stored.version, location=location if status == 201 else None)
