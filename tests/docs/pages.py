@@ -18,7 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-_FENCE = re.compile(r"^(?:<!-- (?P<marker>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+_FENCE = re.compile(
+    r"^(?:<!-- (?P<marker>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def mentions(pattern: str, *pages: Path, in_code: bool = False) -> list[Mention]
         text = page.read_text()
         if in_code:
             text = "".join(_code_of(text))
-        for match in re.finditer(pattern, text, re.M):
+        for match in re.finditer(pattern, text, re.MULTILINE):
             found.append(Mention(page, text.count("\n", 0, match.start()) + 1, match[1]))
     return found
 
@@ -87,7 +89,7 @@ def _code_of(text: str) -> list[str]:
         elif fenced:
             kept.append(line)
         else:
-            kept.append("  ".join(f" {span} " for span in re.findall(r"`([^`]+)`", line)) + "\n")
+            kept.append("|".join(f" {span} " for span in re.findall(r"`([^`]+)`", line)) + "\n")
     return kept
 
 

@@ -31,8 +31,14 @@ class Demo:
 
     def shell(self, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["/bin/sh", "-eu", "-c", text], cwd=folder, env=dict(self.environment), text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+            ["/bin/sh", "-eu", "-c", text],
+            cwd=folder,
+            env=dict(self.environment),
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=120,
         )
 
 
@@ -41,9 +47,16 @@ def running_demo(folder: Path) -> Iterator[Demo]:
     port = _free_port()
     environment = _environment(folder) | {"RATA_PORT": str(port)}
     output = folder / "demo.out"
-    with output.open("w") as out, subprocess.Popen(
-        [folder / "bin" / "rata", "demo"], cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
-    ) as server:
+    with (
+        output.open("w") as out,
+        subprocess.Popen(
+            [folder / "bin" / "rata", "demo"],
+            cwd=folder,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(server, address, output)
@@ -64,10 +77,11 @@ def _environment(folder: Path) -> dict[str, str]:
     python = shlex.quote(sys.executable)
     command.write_text(f"#!/bin/sh\nexec {python} -c 'from app.cli import main; main()' \"$@\"\n")
     command.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "COV_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
     return kept | {
         "PATH": f"{binaries}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
+        "PYTHONPYCACHEPREFIX": str(folder / "compiled"),  # each command would compile everything anew
         "HOME": str(home),
         "CURL_HOME": str(home),
         "COLUMNS": "120",
@@ -95,7 +109,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, output: Path) -> None:
 
 
 def printed_curls(greeting: str) -> list[str]:
-    return re.findall(r"^ *(curl .+)$", greeting, re.M)
+    return re.findall(r"^ *(curl .+)$", greeting, re.MULTILINE)
 
 
 def has_curl() -> bool:

@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import click
 import jsonschema
 import pytest
 import typer
@@ -42,7 +41,10 @@ def all_blocks() -> list[Block]:
 @cache
 def _templates() -> dict[str, re.Pattern[str]]:
     """Path of the document → pattern of it with each parameter filled, left as it is, or written `…`."""
-    return {path: re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path)) + "$") for path in document()["paths"]}
+    return {
+        path: re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(path)) + "$")
+        for path in document()["paths"]
+    }
 
 
 def _operations(path: str) -> set[str]:
@@ -52,14 +54,16 @@ def _operations(path: str) -> set[str]:
 
 
 def test_every_address_is_in_the_openapi_document() -> None:
-    named = mentions(r"(/v1/[\w/{}.$…-]*)|(?:^|[`\s])(/(?:health|ready|problems/\S+?))[`\s]")
+    named = mentions(r"(/v1/[\w/{}.$…-]+)") + mentions(r"[`\s](/(?:health|ready|problems/[^`\s]+))[`\s]")
     wrong = [one for one in named if not _operations(_plain(one.text))]
     assert not wrong, f"no such address:\n{listed(wrong)}"
 
 
 def test_every_address_answers_the_method_named_with_it() -> None:
     named = mentions(r"((?:GET|PUT|PATCH|POST|DELETE) /[\w/{}.$…-]+)")
-    wrong = [one for one in named if one.text.split()[0].lower() not in _operations(_plain(one.text.split()[1]))]
+    wrong = [
+        one for one in named if one.text.split()[0].lower() not in _operations(_plain(one.text.split()[1]))
+    ]
     assert not wrong, f"no such method:\n{listed(wrong)}"
 
 
@@ -69,20 +73,27 @@ def test_every_query_parameter_is_known_at_its_address() -> None:
         path, _, query = one.text.rpartition(" ")[2].partition("?")
         template = min((t for t, pattern in _templates().items() if pattern.match(_plain(path))), key=len)
         operations = document()["paths"][template].values()
-        known = {p["name"] for operation in operations for p in operation.get("parameters", []) if p["in"] == "query"}
+        known = {
+            p["name"]
+            for operation in operations
+            for p in operation.get("parameters", [])
+            if p["in"] == "query"
+        }
         unknown = {pair.partition("=")[0] for pair in query.split("&")} - known - {""}
         wrong += [Mention(one.page, one.line, f"{template}?{name}") for name in sorted(unknown)]
     assert not wrong, f"no such parameter:\n{listed(wrong)}"
 
 
 def _plain(path: str) -> str:
-    return path.rstrip(".").replace("…", "x") if path not in ("/v1/", "/v1") else "/v1/me"
+    return path.rstrip(".").replace("…", "x")
 
 
 # Bodies
 
 
-@pytest.mark.parametrize("block", [b for b in all_blocks() if b.marker == "shape"], ids=lambda block: block.place)
+@pytest.mark.parametrize(
+    "block", [b for b in all_blocks() if b.marker == "shape"], ids=lambda block: block.place
+)
 def test_body_fits_the_schema_it_claims(block: Block) -> None:
     schema = {"$ref": f"#/components/schemas/{block.argument}", "components": document()["components"]}
     jsonschema.validate(json.loads(block.text), schema)
@@ -95,7 +106,7 @@ def test_every_block_says_how_it_is_held_true() -> None:
         if block.marker not in MARKERS
         or not block.language
         or (block.language == "json" and block.marker not in ("answer", "shape", "save"))
-        or (block.language == "sh" and re.search(r"\bcurl\b", block.text) and not block.marker)
+        or (block.language == "sh" and re.search(r"^\s*curl ", block.text, re.MULTILINE) and not block.marker)
     ]
     assert not wrong, f"mark with one of tests/docs/pages.py:\n{listed(wrong)}"
 
@@ -104,7 +115,7 @@ def test_every_block_says_how_it_is_held_true() -> None:
 
 
 def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     wrong = [one for one in mentions(r"\bmake ([a-z][a-z-]*)", in_code=True) if one.text not in targets]
     assert not wrong, f"no such target:\n{listed(wrong)}"
     assert targets <= {one.text for one in mentions(r"\bmake ([a-z][a-z-]*)", in_code=True)}
@@ -119,12 +130,14 @@ def test_every_rata_command_and_its_options_exist() -> None:
 
 
 def _wrong_command(words: list[str]) -> str | None:
-    command: click.Command = typer.main.get_command(cli)
+    command: Any = typer.main.get_command(cli)
     for word in words:
-        if isinstance(command, click.Group) and not word.startswith("-"):
-            if word not in command.commands:
-                return f"rata … {word}"
-            command = command.commands[word]
+        commands = getattr(command, "commands", None)
+        if commands is None or word.startswith("-"):
+            continue
+        if word not in commands:
+            return f"rata … {word}"
+        command = commands[word]
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     return f"rata {command.name} {unknown[0]}" if unknown else None
@@ -141,16 +154,20 @@ def test_readme_begins_with_the_two_commands() -> None:
 
 def test_every_variable_exists() -> None:
     settings = {f"RATA_{name.upper()}" for name in Settings.model_fields}
-    elsewhere = "".join(path.read_text() for path in (ROOT / "compose.yaml", *sorted((ROOT / "tests").glob("*.py"))))
+    elsewhere = "".join(
+        path.read_text() for path in (ROOT / "compose.yaml", *sorted((ROOT / "tests").glob("*.py")))
+    )
     wrong = [
-        one for one in mentions(r"\b(RATA_[A-Z_]+[A-Z])\b") if one.text not in settings and one.text not in elsewhere
+        one
+        for one in mentions(r"\b(RATA_[A-Z_]+[A-Z])\b")
+        if one.text not in settings and one.text not in elsewhere
     ]
     assert not wrong, f"no such variable:\n{listed(wrong)}"
 
 
 def test_table_of_settings_is_complete_and_says_the_defaults() -> None:
     page = (DOCS / "operating.md").read_text()
-    shown = dict(re.findall(r"^\| `(RATA_\w+)` \| `([^`]*)` \|", page, re.M))
+    shown = dict(re.findall(r"^\| `(RATA_\w+)` \| `([^`]*)` \|", page, re.MULTILINE))
     real = {f"RATA_{name.upper()}": str(field.default) for name, field in Settings.model_fields.items()}
     assert shown == real
 
@@ -162,7 +179,7 @@ def test_every_problem_stands_with_its_status_in_the_table() -> None:
     page = (DOCS / "integrating.md").read_text()
     shown = {
         (code, int(status))
-        for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", page, re.M)
+        for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", page, re.MULTILINE)
         for code in re.findall(r"`(\w+)`", codes)
     }
     assert shown == {(code, problem.status) for code, problem in Problem.known.items()}
@@ -170,8 +187,9 @@ def test_every_problem_stands_with_its_status_in_the_table() -> None:
 
 def test_every_finding_stands_in_the_table() -> None:
     page = (DOCS / "frontend.md").read_text()
-    shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.M)
-    assert sorted(shown) == sorted({*LINE_FINDINGS, *PROGRESS_FINDINGS})
+    shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.MULTILINE)
+    # some codes have two texts: `E02 retired`
+    assert sorted(shown) == sorted({name.split()[0] for name in (*LINE_FINDINGS, *PROGRESS_FINDINGS)})
 
 
 def test_every_code_of_an_answer_exists() -> None:
@@ -188,14 +206,16 @@ def test_every_dependency_has_its_reason() -> None:
     asked = {
         name
         for file in sorted((ROOT / "requirements").glob("*.in"))
-        for name in re.findall(r"^([a-z0-9][a-z0-9-]*)", file.read_text(), re.M)
+        for name in re.findall(r"^([a-z0-9][a-z0-9-]*)", file.read_text(), re.MULTILINE)
     }
-    shown = set(re.findall(r"^\| `([a-z0-9-]+)(?:\[\w+\])?`", (DOCS / "decisions.md").read_text(), re.M))
+    shown = set(
+        re.findall(r"^\| `([a-z0-9-]+)(?:\[\w+\])?`", (DOCS / "decisions.md").read_text(), re.MULTILINE)
+    )
     assert shown == asked
 
 
 def test_every_decision_says_when_it_is_violated() -> None:
-    sections = re.split(r"^### ", (DOCS / "decisions.md").read_text(), flags=re.M)[1:]
+    sections = re.split(r"^### ", (DOCS / "decisions.md").read_text(), flags=re.MULTILINE)[1:]
     assert sections
     wrong = [text.splitlines()[0] for text in sections if "**A change violates this when it**" not in text]
     assert not wrong
@@ -218,7 +238,7 @@ def test_every_link_resolves(page: Path) -> None:
 
 
 def _anchors(page: Path) -> set[str]:
-    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    heads = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
@@ -234,7 +254,7 @@ def test_page_stays_short(page: Path) -> None:
 
 
 def test_changelog_begins_with_this_version() -> None:
-    (latest, *_) = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    (latest, *_) = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest == VERSION
 
 
