@@ -106,18 +106,27 @@ def hold(session: Session, name: str) -> Chain:
     return Chain(name, row.position, row.hash)
 
 
+# Built once: the same statements run in every write.
+_heads = table_of(JournalHead)
+_MOVE = (
+    sa.update(_heads)
+    .where(_heads.c.chain == sa.bindparam("name"))
+    .values(position=_heads.c.position + sa.bindparam("by"))
+    .returning(_heads.c.position, _heads.c.hash)
+)
+_END = (
+    sa.update(_heads)
+    .where(_heads.c.chain == sa.bindparam("name"))
+    .values(position=sa.bindparam("position"), hash=sa.bindparam("hash"))
+)
+
+
 def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
-    table = table_of(JournalHead)
-    move = (
-        sa.update(table)
-        .where(table.c.chain == name)
-        .values(position=table.c.position + by)
-        .returning(table.c.position, table.c.hash)
-    )
-    row = session.execute(move).one_or_none()
+    connection, moved = session.connection(), {"name": name, "by": by}
+    row = connection.execute(_MOVE, moved).one_or_none()
     if row is None:
-        upsert(session, table, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
-        row = session.execute(move).one()
+        upsert(session, _heads, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
+        row = connection.execute(_MOVE, moved).one()
     return row
 
 
@@ -143,10 +152,7 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
         rows.append({**row, "hash": link})
     if rows:
         session.info.setdefault(_UNNUMBERED, []).extend(rows)
-        table = table_of(JournalHead)
-        session.execute(
-            sa.update(table).where(table.c.chain == chain.name).values(position=position, hash=link)
-        )
+        session.connection().execute(_END, {"name": chain.name, "position": position, "hash": link})
     return Chain(chain.name, position, link)
 
 

@@ -18,7 +18,7 @@ from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Pre
 from app.plans.models import PARTS, ActionFields, ActionIn, ActionRow, Part, PlanIn, PlanRow, PriorityLocationRow
 from app.plans.queries import StoredAction, actions, plan_of, plans, stored_actions
 from app.plans.references import check_locations, check_references, check_region, edition_in_force
-from app.plans.rules import FIRST_YEAR, Finding, findings_of, plan_key
+from app.plans.rules import PLAN_CHAIN, FIRST_YEAR, Finding, findings_of, plan_key
 from app.reference.rules import folded
 
 CheckVersion = Callable[[int | None], None]
@@ -73,7 +73,7 @@ class PlanInUse(Problem):
 
 def plan_chain(code: str) -> str:
     """Chain of the journal in which a plan and all that hangs on it is written."""
-    return f"plan:{code}"
+    return f"{PLAN_CHAIN}{code}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Reading plans and actions; every SELECT starts from what the actor may see."""
 
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -13,18 +13,20 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
-from app.kit.json_sql import fields_of, json_rows, json_texts, json_values
+from app.kit.journal import JournalHead
+from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.models import (
     PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
     PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
 )
+from app.plans.rules import PLAN_CHAIN
 from app.reference.models import RegionRow, Words
 from app.reference.queries import has_words
 
 plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
-_priorities = table_of(PriorityLocationRow)
+_priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
 
 
 class PlanQuery(PageQuery):
@@ -64,11 +66,22 @@ def visible_plans(actor: Actor) -> Select[Any]:
 
 
 def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
-    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible."""
-    row = session.execute(visible_plans(actor).where(plans.c.code == code)).one_or_none()
+    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible.
+
+    `stamp` changes with any write in the plan, as `journal.stamp` of its chain does.
+    """
+    row = session.connection().execute(_one_plan(actor), {"code": code}).one_or_none()
     if row is None:
         raise NotFound()
     return row
+
+
+@lru_cache(maxsize=1000)
+def _one_plan(actor: Actor) -> Select[Any]:
+    chain = sa.literal(PLAN_CHAIN) + plans.c.code
+    stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
+    found = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
+    return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
 @cache
@@ -162,11 +175,16 @@ def _part_json(part: Part) -> ColumnElement[Any]:
 
 def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
     """Actions of a plan that the actor was found to see."""
-    found = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
     for condition in _conditions(plan, query):
         found = found.where(condition)
     sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
-    return Listing(found, sorts, {"code": actions.c.code})
+    return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
+
+
+@cache
+def _action_item() -> ColumnElement[Any]:
+    return fixed_object("action", action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")

@@ -88,7 +88,7 @@ def read_actions(call: Caller, plan: str, query: Annotated[ActionQuery, Query()]
     304. Its part before the dash can be sent as `If-Match` of a call that writes many.
     """
     row = plan_of(call.session, call.actor, plan)
-    state = _state(call, plan)
+    state = row.stamp[:12]
     tag = tag_of(call.request.url.query, call.actor.fingerprint, version=state)
     if is_unchanged(call.request, tag):
         return unchanged(tag)

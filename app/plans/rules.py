@@ -10,6 +10,9 @@ from app.access.rules import is_within
 from app.kit.fields import REGION_PATTERN
 from app.kit.problems import Language, Text
 
+PLAN_CHAIN = "plan:"
+"""With a plan's key behind it: the journal's chain of the plan and all that hangs on it."""
+
 _PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})\Z")
 _REGION = re.compile(REGION_PATTERN)
 FIRST_YEAR = 2015

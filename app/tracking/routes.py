@@ -20,11 +20,11 @@ from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, 
 from app.plans.commands import plan_chain
 from app.plans.queries import action_id_of, plan_of
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
-from app.tracking.commands import Report, check_period, delete_progress, findings_on, report_progress
+from app.tracking.commands import Report, Reported, check_period, delete_progress, findings_on, report_progress
 from app.tracking.commands import patch_progress as change_progress
 from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
 from app.tracking.queries import (
-    ProgressQuery, QuartersQuery, StoredProgress, list_progress, list_quarters, progress_json,
+    ProgressQuery, QuartersQuery, StoredProgress, lines_by_code, list_progress, list_quarters, progress_json,
 )
 from app.tracking.summaries import region_summary, summary_of
 
@@ -65,7 +65,7 @@ def read_quarter(call: Caller, plan: str, period: str, query: Annotated[Progress
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
@@ -136,11 +136,11 @@ def put_progress(
 def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    change_progress(
+    done = change_progress(
         call.session, call.author, call.actor, row, action, period, patch,
         lambda version: check_conditions(call.request, version),
     )
-    return _reply(call, row, action, period)
+    return _reply(call, row, action, period, done=done)
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
@@ -165,16 +165,22 @@ def _put(
         call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
         is_period_only=is_period_only,
     )
-    return _reply(call, plan, action, period, status=201 if done.status == "created" else 200)
+    return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
 
 
-def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: int = 200) -> Response:
+def _reply(
+    call: Call, plan: sa.Row[Any], action: str, period: str, *, done: Reported | None = None, status: int = 200
+) -> Response:
+    """A report; `done` is what was found when it was written just now."""
     check_period(plan, period)
-    text = progress_json(call.session, action_id_of(call.session, plan, action), period)
+    line = (done.line if done else None) or lines_by_code(call.session, plan, [action]).get(action)
+    if line is None:
+        raise NotFound()
+    text = progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings, agency = findings_on(call.session, plan, action, stored)
-    may = call.actor.may("report_progress", plan.region_code, agency)
+    findings = done.findings if done else findings_on(call.session, line, stored)
+    may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
         text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
     )
@@ -191,7 +197,7 @@ def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()
     period = period_in(query.period)
     check_period(row, period.last_quarter)
     names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
-    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
