@@ -113,6 +113,10 @@ def report_progress(
     return [_reported(report.action, wanted, stored, versions, errors, before, lines) for report in reports]
 
 
+def _steps(pointer: str) -> list[str]:
+    return pointer.split("/")[1:]
+
+
 def _errors(
     plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Line]
 ) -> dict[str, list[FieldError]]:
