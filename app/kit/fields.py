@@ -54,9 +54,9 @@ Rupiah = Annotated[_Int, Field(ge=0, le=9_007_199_254_740_991, description="Whol
 Count = Annotated[_Int, Field(ge=0, le=1_000_000_000)]
 
 Quantity = Annotated[
-    _Float, Field(ge=0, le=1e12, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4))
+    _Float, Field(ge=0, le=1e11, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4))
 ]
-"""A measured amount in the unit of its output, at most four decimals."""
+"""A measured amount in the unit of its output, at most four decimals: 15 digits, which SQLite shows in full."""
 
 Percent = Annotated[
     _Float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2))

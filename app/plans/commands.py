@@ -215,11 +215,11 @@ def put_actions(
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [draft.code for draft in drafts])
-    check(stored)
     forbidden = _forbidden(actor, plan, drafts, stored)
     if forbidden and not each:
         found = [error for of_draft in forbidden.values() for error in of_draft]
         raise Forbidden(errors=found, **found[0].values)
+    check(stored)
     wanted, errors = check_references(session, plan, drafts)
     if not each and (errors or errors_before):
         raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
@@ -293,6 +293,7 @@ def patch_action(
     stored = stored_actions(session, plan, [code]).get(code)
     if stored is None:
         raise NotFound()
+    actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
     target = dict(stored.content)
     if patch.get("subactivity_code") not in (None, target["subactivity_code"]):

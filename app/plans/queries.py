@@ -22,8 +22,8 @@ from app.plans.models import (
     PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
 )
 from app.plans.rules import PLAN_CHAIN
-from app.reference.models import RegionRow
-from app.reference.rules import folded
+from app.reference.models import RegionRow, Words
+from app.reference.queries import has_words
 
 plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
 _priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
@@ -50,7 +50,7 @@ class ActionQuery(PageQuery):
         default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
     )
     tag: Tag | None = None
-    q: str | None = Field(default=None, max_length=200, description="Words, all of which occur in title or names.")
+    q: Words | None = Field(default=None, description="Words, all of which occur in title or names.")
     reported: Annotated[
         str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
     ] = None
@@ -212,8 +212,7 @@ def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[boo
         found.append(_has(table, table.c.tag == query.tag))
     if query.reported is not None:
         found.append(actions.c.progress_period == query.reported)
-    for word in folded(query.q or "").split():
-        found.append(actions.c.search.contains(word, autoescape=True))
+    found.append(has_words(actions.c.search, query.q))
     return found
 
 

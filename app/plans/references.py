@@ -16,6 +16,7 @@ from app.reference.nomenclature.queries import (
     editions, latest_edition, subactivities_by_code, subactivities_like, successors_of,
 )
 from app.reference.queries import funding_source_labels, funding_sources_by_code, region_labels, regions_by_code
+from app.reference.rules import nearest_ancestor
 
 if TYPE_CHECKING:
     from app.plans.commands import Draft
@@ -63,10 +64,16 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
-        else _unknown(pointer, code, labels, "regions")
+        else _unknown(pointer, code, _beside(code, labels), "regions")
         for pointer, code in pairs
         if code not in known
     ]
+
+
+def _beside(code: str, labels: dict[str, str]) -> dict[str, str]:
+    """The regions that lie where one of this code would; letters alone would take it elsewhere."""
+    above = nearest_ancestor(code, labels) or ""
+    return {one: name for one, name in labels.items() if one.startswith(f"{above}.")}
 
 
 def check_references(

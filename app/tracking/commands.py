@@ -80,11 +80,11 @@ def report_progress(
     code_of = {line.id: code for code, line in lines.items()}
     stored = {code_of[id]: found for id, found in stored_progress(session, ids, period).items()}
     before = {code_of[id]: found for id, found in progress_before(session, ids, period).items()}
-    check(stored)
-    errors = _errors(plan, reports, lines)
     forbidden = _forbidden(actor, plan, reports, lines)
     if forbidden and not each:
         raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
+    check(stored)
+    errors = _errors(plan, reports, lines)
     wanted: dict[str, dict[str, Any]] = {}
     for report in reports:
         if report.action in errors:
@@ -334,6 +334,7 @@ def patch_progress(
     stored = stored_progress(session, [line.id], period).get(line.id) if line else None
     if line is None or stored is None:
         raise NotFound()
+    actor.require("report_progress", plan.region_code, line.lead_agency)
     check(stored.version)
     target = dict(stored.content)
     if {"spent", "spending", "components"} & patch.keys():

@@ -27,13 +27,16 @@ def _of(table: sa.Table) -> ColumnElement[bool]:
 
 
 def _by_milestones() -> ColumnElement[Any]:
-    """Weight of the milestones done; null where the action has no weighted ones."""
+    """Weight of the milestones done of the weight of all, × 100; null where the action has no weighted ones."""
     done = sa.exists().where(
         _of(_milestones_done), _milestones_done.c.code == _milestones.c.code,
         _milestones_done.c.state == MilestoneState.done,
     ).correlate(_progress, _milestones)
     return (
-        sa.select(sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0)))
+        sa.select(
+            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0)) * 100.0
+            / sa.func.nullif(sa.func.sum(_milestones.c.weight), 0.0)
+        )
         .where(_milestones.c.action_id == _progress.c.action_id, _milestones.c.weight.is_not(None))
         .correlate(_progress)
         .scalar_subquery()
