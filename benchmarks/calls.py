@@ -48,7 +48,7 @@ class World:
     @classmethod
     def look(cls, database: Database, size: Size, secret: str) -> "World":
         plans = plan_codes(database)
-        wanted = [*plans[:4], BIG_PLAN]
+        wanted = [*plans[:8], BIG_PLAN]
         return cls(size, secret, plans, {plan: _lines(database, plan) for plan in wanted})
 
 
