@@ -1,7 +1,45 @@
-"""The small reference data that tests share: Kotabaru, its province, and two neighbours."""
+"""The small reference data that tests share: Kotabaru, its province, and two neighbours.
+
+It is cut out of the real files and loaded by the real command, so its SHA-256 is not that of the whole
+files, and loading those on top of it is a test of an edition that changed.
+"""
+
+import gzip
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 from sqlmodel import Session
 
+from app.reference.commands import DATA, load_reference
+
+_WHOLE = ("63", "73", "18", "63.02", "63.03", "73.22", "18.02", "18.06")
+_VILLAGES_OF = ("63.02.01.", "63.02.02.", "63.02.05.")
+
+
+def _is_kept(code: str) -> bool:
+    """The provinces, the regencies, every district of Kotabaru, the villages of three of them."""
+    is_district = code.startswith("63.02.") and code.count(".") == 2
+    return code in _WHOLE or is_district or code.startswith(_VILLAGES_OF)
+
+
+def small_files(folder: Path) -> Path:
+    """A copy of the reference files with few regions and the nomenclature of regencies."""
+    shutil.copytree(DATA, folder, dirs_exist_ok=True)
+    _cut(folder / "regions.csv.gz", lambda line: _is_kept(line.split(",", 1)[0]))
+    _cut(folder / "nomenclature_2027.csv.gz", lambda line: line.startswith("KABKOT") or ",3.29." in line)
+    return folder
+
 
 def load_small_reference(session: Session) -> None:
-    """Filled by the reference area."""
+    """Nation, three provinces, five regencies, Kotabaru's districts, some villages; the codes of regencies
+    and of one field of provinces; all funding sources, groups and strategies."""
+    with tempfile.TemporaryDirectory() as folder:
+        load_reference(session, folder=small_files(Path(folder)))
+
+
+def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:
+    head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    kept = [head, *(line for line in lines if is_kept(line)), ""]
+    path.write_bytes(gzip.compress("\n".join(kept).encode(), compresslevel=1))

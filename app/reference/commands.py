@@ -85,13 +85,13 @@ def _region_rows(*files: _File) -> list[Row]:
     bps = {row["code"]: row["bps_code"] for row in crosswalk}
     figure = {row["code"]: row for row in figures}
     zone = {row["code"]: row["timezone"] for row in zones}
-    rows = [_region("0", "Indonesia", bps, figure, zone)]
-    rows += [_region(row["code"], row["name"], bps, figure, zone) for row in register]
-    codes = {row["code"] for row in rows}
-    orphans = [row["code"] for row in rows[1:] if row["parent_code"] not in codes]
+    codes = {row["code"] for row in register} | {"0"}
+    above = codes | {None}
+    orphans = [code for code in codes if parent_of(code) not in above or code.partition(".")[0] not in zone]
     if orphans:
-        raise BrokenReference(f"regions without the region above them: {orphans[:5]}")
-    return rows
+        raise BrokenReference(f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}")
+    nation = _region("0", "Indonesia", bps, figure, zone)
+    return [nation, *(_region(row["code"], row["name"], bps, figure, zone) for row in register)]
 
 
 def _region(

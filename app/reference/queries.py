@@ -50,9 +50,13 @@ def one_json(session: Session, query: Select[Any]) -> str | None:
 
 
 def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Predicate: the column is one of `values`, sent as one JSON parameter: no number of them is too many."""
+    """Predicate: the column is one of `values`, sent as one JSON parameter, so no number of them is too many.
+
+    Once in a statement: the parameter has one name.
+    """
     given = records(session, {"value": sa.String()})
-    return column.in_(sa.select(given.c.value)).params(records=to_json([{"value": one} for one in set(values)]))
+    rows = to_json([{"value": one} for one in set(values)])
+    return column.in_(sa.select(given.c.value).params(records=rows))
 
 
 # Regions
