@@ -41,10 +41,12 @@ class OneTransaction(Database):
         self.connection = connection
         self.statements: list[str] = []
 
-    def _session(self) -> Session:
-        return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+    def read_session(self) -> Session:
+        # Without a savepoint of its own: closed after the write of its request, it would take that back.
+        return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
-    read_session = write_session = _session
+    def write_session(self) -> Session:
+        return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 
 
 @contextmanager

@@ -19,10 +19,18 @@ from app.reference.commands import DATA, BrokenReference, load_reference
 from app.reference.models import FundingSourceRow, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
 from app.reference.nomenclature.queries import (
-    latest_edition, subactivities_by_code, subactivities_like, subactivities_named, successors_of,
+    latest_edition,
+    subactivities_by_code,
+    subactivities_like,
+    subactivities_named,
+    successors_of,
 )
 from app.reference.queries import (
-    funding_sources_by_code, funding_sources_named, regions_by_code, regions_named, strategies_named,
+    funding_sources_by_code,
+    funding_sources_named,
+    regions_by_code,
+    regions_named,
+    strategies_named,
 )
 from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
@@ -78,9 +86,18 @@ def test_a_location_is_read_literally_before_its_first_word_is_taken_as_a_level(
 # Regions over HTTP
 
 
-def test_any_valid_token_reads_reference_data_and_nobody_without(stranger: TestClient, anonymous: TestClient) -> None:
-    for path in ("/v1/regions", "/v1/regions/63.02", "/v1/nomenclatures", EDITION, "/v1/funding-sources",
-                 "/v1/strategies", "/v1/strategies/raise_income"):
+def test_any_valid_token_reads_reference_data_and_nobody_without(
+    stranger: TestClient, anonymous: TestClient
+) -> None:
+    for path in (
+        "/v1/regions",
+        "/v1/regions/63.02",
+        "/v1/nomenclatures",
+        EDITION,
+        "/v1/funding-sources",
+        "/v1/strategies",
+        "/v1/strategies/raise_income",
+    ):
         assert stranger.get(path).status_code == 200, path
         assert anonymous.get(path).status_code == 401, path
 
@@ -88,9 +105,16 @@ def test_any_valid_token_reads_reference_data_and_nobody_without(stranger: TestC
 def test_a_region_tells_where_it_lies(stranger: TestClient) -> None:
     region = stranger.get("/v1/regions/63.02").json()
     assert region == {
-        "code": "63.02", "name": "Kabupaten Kotabaru", "level": "regency", "parent_code": "63",
-        "parent_name": "Kalimantan Selatan", "bps_code": "6302", "population": 332787, "area_km2": 9345.91,
-        "timezone": "WITA", "retired": False,
+        "code": "63.02",
+        "name": "Kabupaten Kotabaru",
+        "level": "regency",
+        "parent_code": "63",
+        "parent_name": "Kalimantan Selatan",
+        "bps_code": "6302",
+        "population": 332787,
+        "area_km2": 9345.91,
+        "timezone": "WITA",
+        "retired": False,
         "ancestors": [
             {"code": "0", "name": "Indonesia", "level": "nation"},
             {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
@@ -162,8 +186,12 @@ def test_a_cursor_holds_for_its_own_list_only(stranger: TestClient) -> None:
     first = stranger.get("/v1/regions", params={"limit": 3})
     cursor = first.json()["next"]
     assert f"after={cursor}" in first.headers["link"]
-    for params in ({"after": cursor[:-2] + "AA"}, {"after": cursor, "level": "village"}, {"after": "x"},
-                   {"after": cursor, "sort": "name"}):
+    for params in (
+        {"after": cursor[:-2] + "AA"},
+        {"after": cursor, "level": "village"},
+        {"after": "x"},
+        {"after": cursor, "sort": "name"},
+    ):
         refused = stranger.get("/v1/regions", params=params)
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "foreign_cursor")
     assert stranger.get("/v1/regions/63.02/children", params={"after": cursor}).status_code == 400
@@ -190,7 +218,9 @@ def test_what_did_not_change_is_not_sent_again(stranger: TestClient, secretariat
 def test_the_nomenclature_is_searched_by_words_and_place(stranger: TestClient) -> None:
     (edition,) = stranger.get("/v1/nomenclatures").json()["items"]
     assert (edition["edition"], "Permendagri 90/2019" in edition["legal_basis"]) == ("2027", True)
-    found = stranger.get(EDITION, params={"q": "tanggap bencana keluarga", "activity": "7.01.03.2.06"}).json()["items"]
+    found = stranger.get(
+        EDITION, params={"q": "tanggap bencana keluarga", "activity": "7.01.03.2.06"}
+    ).json()["items"]
     assert [item["code"] for item in found] == ["7.01.03.2.06.0010", "7.01.03.2.06.0011"]
     assert all(i["field_code"] == "1.06" for i in walk(stranger, f"{EDITION}?field=1.06&limit=200"))
     of_provinces = {i["government_level"] for i in walk(stranger, f"{EDITION}?government_level=province")}
@@ -222,7 +252,9 @@ def test_funding_sources_are_official_codes_and_the_words_in_use(stranger: TestC
     assert stranger.get("/v1/funding-sources/1.02.02.02").json()["parent_code"] == "1.02"
     assert stranger.get("/v1/funding-sources/EMAS").status_code == 404
     assert [s["key"] for s in stranger.get("/v1/strategies").json()["items"]] == [
-        "reduce_spending_burden", "raise_income", "reduce_poverty_pockets"
+        "reduce_spending_burden",
+        "raise_income",
+        "reduce_poverty_pockets",
     ]
     assert stranger.get("/v1/strategies/S9").status_code == 404
 
@@ -247,13 +279,26 @@ def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, s
 
 
 def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session) -> None:
-    names = ["Kec. Pulau Sebuku", "KECAMATAN pulau sebuku", "Desa Semaras", "Semaras", "Kab. Kotabaru",
-             "Kabupaten Kotabaru", "Sebuku", "Desa Pulau Sebuku", "Kabupaten Tanah Laut", ""]
+    names = [
+        "Kec. Pulau Sebuku",
+        "KECAMATAN pulau sebuku",
+        "Desa Semaras",
+        "Semaras",
+        "Kab. Kotabaru",
+        "Kabupaten Kotabaru",
+        "Sebuku",
+        "Desa Pulau Sebuku",
+        "Kabupaten Tanah Laut",
+        "",
+    ]
     found = regions_named(session, "63.02", names)
     assert {name: [r.code for r in regions] for name, regions in found.items()} == {
-        "Kec. Pulau Sebuku": ["63.02.05"], "KECAMATAN pulau sebuku": ["63.02.05"],
-        "Desa Semaras": ["63.02.02.2009"], "Semaras": ["63.02.02.2009"],
-        "Kab. Kotabaru": ["63.02"], "Kabupaten Kotabaru": ["63.02"],
+        "Kec. Pulau Sebuku": ["63.02.05"],
+        "KECAMATAN pulau sebuku": ["63.02.05"],
+        "Desa Semaras": ["63.02.02.2009"],
+        "Semaras": ["63.02.02.2009"],
+        "Kab. Kotabaru": ["63.02"],
+        "Kabupaten Kotabaru": ["63.02"],
     }
     assert regions_named(session, "63.03", ["Semaras"]) == {}
 
@@ -265,21 +310,32 @@ def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: 
     assert found["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
     assert subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
     assert list(successors_of(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
-    everywhere, there = ("", "pelatihan keluarga tanggap bencana alam"), (
-        "Pelayanan Pencegahan dan Kesiapsiagaan terhadap Bencana", "Pelatihan  Keluarga Tanggap Bencana Alam"
+    everywhere, there = (
+        ("", "pelatihan keluarga tanggap bencana alam"),
+        (
+            "Pelayanan Pencegahan dan Kesiapsiagaan terhadap Bencana",
+            "Pelatihan  Keluarga Tanggap Bencana Alam",
+        ),
     )
     nowhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
     database.statements.clear()
-    named = subactivities_named(session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")])
+    named = subactivities_named(
+        session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")]
+    )
     assert len(database.statements) == 1
     assert {pair: [f.code for f in found] for pair, found in named.items()} == {
-        everywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"], there: ["1.05.03.2.02.0019"]
+        everywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"],
+        there: ["1.05.03.2.02.0019"],
     }
 
 
 def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
     first = subactivities_like(
-        session, "2027", "regency", subactivity="Fasilitasi Pengelolaan Aset Desa", activity="Fasilitasi Kerja Sama antar Desa"
+        session,
+        "2027",
+        "regency",
+        subactivity="Fasilitasi Pengelolaan Aset Desa",
+        activity="Fasilitasi Kerja Sama antar Desa",
     )
     assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
     misspelt = subactivities_like(session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa")
@@ -288,15 +344,30 @@ def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -
 
 
 def test_words_for_money_and_strategies(session: Session) -> None:
-    names = ["APBD", "dana desa", "Dana Desa (DD)", "DAK  fisik", "1.01.01", "Pajak Daerah", "Emas", "APBD II"]
+    names = [
+        "APBD",
+        "dana desa",
+        "Dana Desa (DD)",
+        "DAK  fisik",
+        "1.01.01",
+        "Pajak Daerah",
+        "Emas",
+        "APBD II",
+    ]
     found = funding_sources_named(session, names)
     assert {name: [f.code for f in sources] for name, sources in found.items()} == {
-        "APBD": ["APBD"], "dana desa": ["DANA-DESA"], "Dana Desa (DD)": ["DANA-DESA"], "DAK  fisik": ["DAK-FISIK"],
-        "1.01.01": ["1.01.01"], "Pajak Daerah": ["1.01.01", "2.01.01"], "APBD II": ["APBD"],
+        "APBD": ["APBD"],
+        "dana desa": ["DANA-DESA"],
+        "Dana Desa (DD)": ["DANA-DESA"],
+        "DAK  fisik": ["DAK-FISIK"],
+        "1.01.01": ["1.01.01"],
+        "Pajak Daerah": ["1.01.01", "2.01.01"],
+        "APBD II": ["APBD"],
     }
     assert list(funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
     assert strategies_named(session, ["S2", "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT", "lain"]) == {
-        "S2": "raise_income", "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT": "reduce_spending_burden",
+        "S2": "raise_income",
+        "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT": "reduce_spending_burden",
     }
 
 
@@ -304,7 +375,9 @@ def test_words_for_money_and_strategies(session: Session) -> None:
 
 
 def test_every_word_for_money_means_one_thing(session: Session) -> None:
-    groups = session.execute(sa.select(table_of(FundingSourceRow)).where(table_of(FundingSourceRow).c.kind == "group"))
+    groups = session.execute(
+        sa.select(table_of(FundingSourceRow)).where(table_of(FundingSourceRow).c.kind == "group")
+    )
     meant: dict[str, str] = {}
     codes = set()
     for group in groups:
@@ -327,7 +400,9 @@ def test_the_readme_names_every_file() -> None:
 
 def journal(session: Session) -> list[Any]:
     table = table_of(JournalRow)
-    return list(session.execute(sa.select(table).where(table.c.chain == "reference").order_by(table.c.position)))
+    return list(
+        session.execute(sa.select(table).where(table.c.chain == "reference").order_by(table.c.position))
+    )
 
 
 def test_loading_twice_changes_nothing(database: OneTransaction, tmp_path: Path) -> None:
@@ -361,10 +436,15 @@ def test_a_changed_file_updates_and_retires(
     assert done == ["regions"]
     assert seen[-1][0] == "regions"
     assert seen[-1][1] == seen[-1][2] == len(text.splitlines())
-    assert (last.subject, last.changes["sha256"][1]) == ("regions", hashlib.sha256(path.read_bytes()).hexdigest())
+    assert (last.subject, last.changes["sha256"][1]) == (
+        "regions",
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
     assert stranger.get("/v1/regions/73.22").json()["name"] == "Kabupaten Luwu Lor"
     assert stranger.get("/v1/regions/63.03").json()["retired"] is True
-    assert [r["code"] for r in stranger.get("/v1/regions", params={"retired": "true"}).json()["items"]] == ["63.03"]
+    assert [r["code"] for r in stranger.get("/v1/regions", params={"retired": "true"}).json()["items"]] == [
+        "63.03"
+    ]
     assert "63.03" not in [r["code"] for r in walk(stranger, "/v1/regions/63/children")]
 
 

@@ -35,15 +35,18 @@ _table, _memberships = table_of(AgencyRow), table_of(Membership)
 _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
 
 malformed_code = Kind(
-    "malformed_agency_code", id="{value} bukan kode perangkat daerah; gunakan huruf besar, angka, titik, tanda hubung",
+    "malformed_agency_code",
+    id="{value} bukan kode perangkat daerah; gunakan huruf besar, angka, titik, tanda hubung",
     en="{value} is not an agency's code; use capital letters, digits, dots and dashes",
 )
 into_itself = Kind(
-    "merged_into_itself", id="{value} tidak dapat digabung ke dirinya sendiri",
+    "merged_into_itself",
+    id="{value} tidak dapat digabung ke dirinya sendiri",
     en="{value} cannot be merged into itself",
 )
 not_active = Kind(
-    "agency_not_active", id="{value} tidak aktif; yang aktif dan terdekat: {nearest}",
+    "agency_not_active",
+    id="{value} tidak aktif; yang aktif dan terdekat: {nearest}",
     en="{value} is not active; the nearest that is: {nearest}",
 )
 
@@ -69,7 +72,13 @@ class WrongState(Problem):
 
 
 def put_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, content: AgencyIn, check: Condition
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    code: str,
+    content: AgencyIn,
+    check: Condition,
 ) -> bool:
     """Create an agency (True) or replace what is said of it (False); the same content changes nothing."""
     chain = _held(session, actor, region)
@@ -78,7 +87,13 @@ def put_agency(
     values = {**content.model_dump(mode="json"), "folded": folded(content.name)}
     if stored is None:
         _check_code(code)
-        new = {"region_code": region, "code": code, "state": AgencyState.active, "merged_into": None, "version": 1}
+        new = {
+            "region_code": region,
+            "code": code,
+            "state": AgencyState.active,
+            "merged_into": None,
+            "version": 1,
+        }
         session.execute(sa.insert(_table).values(**new, **values))
         record(session, chain, author, [_entry("created", None, {**new, **values})])
         return True
@@ -96,7 +111,8 @@ def set_state(
     stored = _existing(session, region, code, check)
     _check_state(stored, verb)
     to_state, what = {
-        "retire": (AgencyState.retired, "retired"), "restore": (AgencyState.active, "restored")
+        "retire": (AgencyState.retired, "retired"),
+        "restore": (AgencyState.active, "restored"),
     }[verb]
     _change(session, chain, author, stored, {"state": to_state}, what)
 
@@ -109,9 +125,13 @@ def merge_agency(
     stored = _existing(session, region, code, check)
     _check_state(stored, "merge")
     _check_target(session, region, code, into)
-    chain = _change(session, chain, author, stored, {"state": AgencyState.merged, "merged_into": into}, "merged")
+    chain = _change(
+        session, chain, author, stored, {"state": AgencyState.merged, "merged_into": into}, "merged"
+    )
     earlier = session.execute(
-        sa.select(_table).where(_table.c.region_code == region, _table.c.merged_into == code).order_by(_table.c.code)
+        sa.select(_table)
+        .where(_table.c.region_code == region, _table.c.merged_into == code)
+        .order_by(_table.c.code)
     )
     for one in [dict(row._mapping) for row in earlier]:
         chain = _change(session, chain, author, one, {"merged_into": into}, "merged")
@@ -120,7 +140,9 @@ def merge_agency(
         move(session, author, region, code, into)
 
 
-def delete_agency(session: Session, author: Author, actor: Actor, region: str, code: str, check: Condition) -> None:
+def delete_agency(
+    session: Session, author: Author, actor: Actor, region: str, code: str, check: Condition
+) -> None:
     """Delete an agency that nothing refers to. AgencyInUse (409) names what does."""
     chain = _held(session, actor, region)
     stored = _existing(session, region, code, check)
@@ -184,7 +206,10 @@ def _check_target(session: Session, region: str, code: str, into: str) -> None:
     raise Invalid(
         errors=[
             FieldError(
-                kind, pointer="/into", value=into, nearest=nearest(into, others),
+                kind,
+                pointer="/into",
+                value=into,
+                nearest=nearest(into, others),
                 values={"source": f"regions/{region}/agencies"},
             )
         ]
@@ -226,7 +251,9 @@ def _move_memberships(session: Session, author: Author, region: str, code: str, 
     chain = hold(session, "access")
     twin = _memberships.alias("twin")
     has_both = sa.exists().where(
-        twin.c.principal_id == c.principal_id, twin.c.role == c.role, twin.c.region_code == region,
+        twin.c.principal_id == c.principal_id,
+        twin.c.role == c.role,
+        twin.c.region_code == region,
         twin.c.agency_code == into,
     )
     session.execute(sa.delete(_memberships).where(here, has_both))

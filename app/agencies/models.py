@@ -33,8 +33,13 @@ class AgencyKind(StrEnum):
 
 
 PARTNER_KINDS = (
-    AgencyKind.business, AgencyKind.bank, AgencyKind.ngo, AgencyKind.university, AgencyKind.baznas,
-    AgencyKind.village, AgencyKind.other,
+    AgencyKind.business,
+    AgencyKind.bank,
+    AgencyKind.ngo,
+    AgencyKind.university,
+    AgencyKind.baznas,
+    AgencyKind.village,
+    AgencyKind.other,
 )
 
 
@@ -68,7 +73,9 @@ class AgencyOut(AgencyFields):
 
     region_code: str
     code: AgencyCode
-    is_partner: bool = ShapeField(description="Not of the government: it supports, it does not lead by decree.")
+    is_partner: bool = ShapeField(
+        description="Not of the government: it supports, it does not lead by decree."
+    )
     state: AgencyState
     merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
     version: Version
@@ -77,8 +84,13 @@ class AgencyOut(AgencyFields):
         json_schema_extra={
             "examples": [
                 {
-                    **_DINSOS, "region_code": "63.02", "code": "1.06.0.00.0.00.08.0000", "is_partner": False,
-                    "state": "active", "merged_into": None, "version": 1,
+                    **_DINSOS,
+                    "region_code": "63.02",
+                    "code": "1.06.0.00.0.00.08.0000",
+                    "is_partner": False,
+                    "state": "active",
+                    "merged_into": None,
+                    "version": 1,
                 }
             ]
         }
@@ -88,16 +100,20 @@ class AgencyOut(AgencyFields):
 class AgencyReply(AgencyOut):
     """An agency with what the caller may do next."""
 
-    allowed: list[Verb] = ShapeField(
-        description="`delete` is there only while nothing refers to the agency."
-    )
+    allowed: list[Verb] = ShapeField(description="`delete` is there only while nothing refers to the agency.")
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {
-                    **_DINSOS, "region_code": "63.02", "code": "1.06.0.00.0.00.08.0000", "is_partner": False,
-                    "state": "active", "merged_into": None, "version": 1, "allowed": ["edit", "retire", "merge"],
+                    **_DINSOS,
+                    "region_code": "63.02",
+                    "code": "1.06.0.00.0.00.08.0000",
+                    "is_partner": False,
+                    "state": "active",
+                    "merged_into": None,
+                    "version": 1,
+                    "allowed": ["edit", "retire", "merge"],
                 }
             ]
         }

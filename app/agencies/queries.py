@@ -30,7 +30,9 @@ def home_of(session: Session, actor: Actor, region: str) -> str:
 
 def _agencies(region: str) -> Select[Any]:
     is_partner = _agency.c.kind.in_(PARTNER_KINDS)
-    return sa.select(*fields_of(AgencyOut, _agency, is_partner=is_partner)).where(_agency.c.region_code == region)
+    return sa.select(*fields_of(AgencyOut, _agency, is_partner=is_partner)).where(
+        _agency.c.region_code == region
+    )
 
 
 def agencies(region: str, query: AgencyQuery) -> Listing:
@@ -54,7 +56,9 @@ class AgencyText(NamedTuple):
 
 def agency_text(session: Session, region: str, code: str) -> AgencyText:
     """One agency. NotFound: the region has none of that code."""
-    row = session.execute(json_texts(_agencies(region).where(_agency.c.code == code), "state", "version")).one_or_none()
+    row = session.execute(
+        json_texts(_agencies(region).where(_agency.c.code == code), "state", "version")
+    ).one_or_none()
     if row is None:
         raise NotFound()
     return AgencyText(*row)
@@ -135,13 +139,19 @@ that a line names cannot be deleted."""
 
 def _count_merged(session: Session, region: str, code: str) -> int:
     c = _agency.c
-    found = sa.select(sa.func.count()).select_from(_agency).where(c.region_code == region, c.merged_into == code)
+    found = (
+        sa.select(sa.func.count()).select_from(_agency).where(c.region_code == region, c.merged_into == code)
+    )
     return session.scalar(found) or 0
 
 
 def _count_memberships(session: Session, region: str, code: str) -> int:
     c = _membership.c
-    found = sa.select(sa.func.count()).select_from(_membership).where(c.region_code == region, c.agency_code == code)
+    found = (
+        sa.select(sa.func.count())
+        .select_from(_membership)
+        .where(c.region_code == region, c.agency_code == code)
+    )
     return session.scalar(found) or 0
 
 

@@ -46,7 +46,13 @@ def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Res
     Sending what is there already changes nothing, not even the version. 409 for one that was merged.
     """
     is_new = commands.put_agency(
-        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        content,
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency, status=201 if is_new else 200)
 
@@ -61,7 +67,13 @@ def patch_agency(call: Caller, region: str, agency: str, patch: Patch) -> Respon
         raise NotFound()
     content = validated(AgencyIn, merge_patch(stored, patch))
     commands.put_agency(
-        call.session, call.author, call.actor, region, agency, content, partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        content,
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -83,7 +95,13 @@ def delete_agency(call: Caller, region: str, agency: str) -> Response:
 def retire_agency(call: Caller, region: str, agency: str) -> Response:
     """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
     commands.set_state(
-        call.session, call.author, call.actor, region, agency, "retire", partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        "retire",
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -92,7 +110,13 @@ def retire_agency(call: Caller, region: str, agency: str) -> Response:
 def restore_agency(call: Caller, region: str, agency: str) -> Response:
     """Make a retired agency active again. 409 unless it is retired."""
     commands.set_state(
-        call.session, call.author, call.actor, region, agency, "restore", partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        "restore",
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -106,7 +130,13 @@ def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Resp
     not exist or is not active (with the nearest that are), 409 where it was merged already.
     """
     commands.merge_agency(
-        call.session, call.author, call.actor, region, agency, merge.into, partial(check_conditions, call.request)
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        agency,
+        merge.into,
+        partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
 
@@ -115,6 +145,9 @@ def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response
     text, state, version = queries.agency_text(call.session, region, code)
     allowed = queries.allowed(call.session, call.actor, region, code, state)
     return answer(
-        call.request, with_fields(text, allowed=allowed), status=status, version=version,
+        call.request,
+        with_fields(text, allowed=allowed),
+        status=status,
+        version=version,
         location=f"/v1/regions/{region}/agencies/{code}" if status == 201 else None,
     )

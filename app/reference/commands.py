@@ -89,7 +89,9 @@ def _region_rows(*files: _File) -> list[Row]:
     above = codes | {None}
     orphans = [code for code in codes if parent_of(code) not in above or code.partition(".")[0] not in zone]
     if orphans:
-        raise BrokenReference(f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}")
+        raise BrokenReference(
+            f"regions without the region above them or without a time zone: {sorted(orphans)[:5]}"
+        )
     nation = _region("0", "Indonesia", bps, figure, zone)
     return [nation, *(_region(row["code"], row["name"], bps, figure, zone) for row in register)]
 
@@ -157,7 +159,9 @@ def _funding_rows(official: _File, groups: _File) -> list[Row]:
     lines = official.rows()
     codes = {line["code"] for line in lines}
     rows = [
-        _funding(line["code"], line["name"], FundingSourceKind.official, nearest_ancestor(line["code"], codes))
+        _funding(
+            line["code"], line["name"], FundingSourceKind.official, nearest_ancestor(line["code"], codes)
+        )
         for line in lines
     ]
     for line in groups.rows():
@@ -171,18 +175,33 @@ def _funding_rows(official: _File, groups: _File) -> list[Row]:
 
 
 def _funding(
-    code: str, name: str, kind: FundingSourceKind, parent: str | None, aliases: list[str] | None = None,
+    code: str,
+    name: str,
+    kind: FundingSourceKind,
+    parent: str | None,
+    aliases: list[str] | None = None,
     collects: list[str] | None = None,
 ) -> Row:
     return {
-        "code": code, "name": name, "kind": kind, "parent_code": parent, "aliases": aliases or [],
-        "collects": collects or [], "folded": folded(" ".join([code, name, *(aliases or [])])), "retired": False,
+        "code": code,
+        "name": name,
+        "kind": kind,
+        "parent_code": parent,
+        "aliases": aliases or [],
+        "collects": collects or [],
+        "folded": folded(" ".join([code, name, *(aliases or [])])),
+        "retired": False,
     }
 
 
 def _strategy_rows(file: _File) -> list[Row]:
     return [
-        {**line, "aliases": _listed(line["aliases"]), "legal_basis": _listed(line["legal_basis"]), "retired": False}
+        {
+            **line,
+            "aliases": _listed(line["aliases"]),
+            "legal_basis": _listed(line["legal_basis"]),
+            "retired": False,
+        }
         for line in file.rows()
     ]
 
@@ -215,19 +234,36 @@ def _loads(folder: Path) -> Iterator[_Load]:
         return tuple(file for name in names for file in files[name])
 
     yield _Load(
-        "regions", "regions", table_of(RegionRow), ("code",),
-        named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"), _region_rows, {},
+        "regions",
+        "regions",
+        table_of(RegionRow),
+        ("code",),
+        named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
+        _region_rows,
+        {},
     )
     for file in files["nomenclature"]:
         yield _Load(
-            f"nomenclature {file.edition}", f"nomenclatures/{file.edition}", table_of(SubactivityRow),
-            ("edition", "government_level", "code"), (file,), _subactivity_rows, {"edition": file.edition},
+            f"nomenclature {file.edition}",
+            f"nomenclatures/{file.edition}",
+            table_of(SubactivityRow),
+            ("edition", "government_level", "code"),
+            (file,),
+            _subactivity_rows,
+            {"edition": file.edition},
         )
     yield _Load(
-        "funding sources", "funding-sources", table_of(FundingSourceRow), ("code",),
-        named("funding_sources", "funding_groups"), _funding_rows, {},
+        "funding sources",
+        "funding-sources",
+        table_of(FundingSourceRow),
+        ("code",),
+        named("funding_sources", "funding_groups"),
+        _funding_rows,
+        {},
     )
-    yield _Load("strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows, {})
+    yield _Load(
+        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows, {}
+    )
 
 
 def load_reference(
@@ -248,7 +284,8 @@ def load_reference(
             continue
         _store(session, load, progress)
         entries = [
-            _note(session, file, loaded.get((file.name, file.edition)), load.address, author) for file in changed
+            _note(session, file, loaded.get((file.name, file.edition)), load.address, author)
+            for file in changed
         ]
         chain = record(session, chain, author, entries)
         done.append(load.what)
@@ -260,8 +297,10 @@ def _note(session: Session, file: _File, before: sa.Row[Any] | None, address: st
     version = before.version + 1 if before else 1
     after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
     upsert(
-        session, table_of(ReferenceEditionRow),
-        [{**after, **file.about, "loaded_at": author.at.isoformat(), "version": version}], key=["name", "edition"],
+        session,
+        table_of(ReferenceEditionRow),
+        [{**after, **file.about, "loaded_at": author.at.isoformat(), "version": version}],
+        key=["name", "edition"],
     )
     old = {name: getattr(before, name) for name in after} if before else None
     return Entry("reference.loaded", "0", address, version, old, after)
@@ -281,7 +320,9 @@ def _retire(session: Session, load: _Load, rows: list[Row]) -> None:
     table = load.table
     columns = [table.c[name] for name in load.key]
     inside = [table.c[name] == value for name, value in load.scope.items()]
-    there = {tuple(row) for row in session.execute(sa.select(*columns).where(*inside, table.c.retired.is_(False)))}
+    there = {
+        tuple(row) for row in session.execute(sa.select(*columns).where(*inside, table.c.retired.is_(False)))
+    }
     gone = there - {tuple(row[name] for name in load.key) for row in rows}
     if gone:
         given = records(session, {name: sa.String() for name in load.key})

@@ -17,7 +17,8 @@ from app.kit.problems import Kind
 from app.reference.rules import words_of
 
 no_words = Kind(
-    "no_words", id="{value} tidak memuat huruf atau angka yang dapat dicari",
+    "no_words",
+    id="{value} tidak memuat huruf atau angka yang dapat dicari",
     en="{value} holds no letter or digit to search for",
 )
 
@@ -79,11 +80,13 @@ class RegionFields(BaseModel):
     level: RegionLevel
     parent_code: str | None = ShapeField(default=None, max_length=13, description="Null for the nation.")
     bps_code: str | None = ShapeField(
-        default=None, max_length=10,
+        default=None,
+        max_length=10,
         description="Code of BPS (regencies and cities only). Often another region's valid Kemendagri code!",
     )
     population: int | None = ShapeField(
-        default=None, description="Persons, second half of 2024; nation, provinces, regencies and cities only."
+        default=None,
+        description="Persons, second half of 2024; nation, provinces, regencies and cities only.",
     )
     area_km2: float | None = ShapeField(default=None, description="Square kilometres, where published.")
     timezone: Timezone = ShapeField(description="Zone in which the region's deadlines are judged.")
@@ -102,8 +105,15 @@ class RegionRow(RegionFields, Table, table=True):
 
 
 _KOTABARU: dict[str, Any] = {
-    "code": "63.02", "name": "Kabupaten Kotabaru", "level": "regency", "parent_code": "63", "bps_code": "6302",
-    "population": 332787, "area_km2": 9345.91, "timezone": "WITA", "retired": False,
+    "code": "63.02",
+    "name": "Kabupaten Kotabaru",
+    "level": "regency",
+    "parent_code": "63",
+    "bps_code": "6302",
+    "population": 332787,
+    "area_km2": 9345.91,
+    "timezone": "WITA",
+    "retired": False,
     "parent_name": "Kalimantan Selatan",
 }
 
@@ -164,7 +174,9 @@ class FundingSourceFields(BaseModel):
     kind: FundingSourceKind
     parent_code: str | None = ShapeField(default=None, max_length=40)
     aliases: list[str] = ShapeField(description="Other spellings that an import takes for it.")
-    collects: list[str] = ShapeField(description="Official codes that a group stands for, with all below them.")
+    collects: list[str] = ShapeField(
+        description="Official codes that a group stands for, with all below them."
+    )
     retired: bool = ShapeField(default=False, description="No longer in the newest edition.")
 
 
@@ -186,9 +198,13 @@ class FundingSourceOut(FundingSourceFields):
         json_schema_extra={
             "examples": [
                 {
-                    "code": "DAK-FISIK", "name": "Dana Alokasi Khusus Fisik", "kind": "group", "parent_code": "DAK",
+                    "code": "DAK-FISIK",
+                    "name": "Dana Alokasi Khusus Fisik",
+                    "kind": "group",
+                    "parent_code": "DAK",
                     "aliases": ["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
-                    "collects": ["2.02.01.01.03"], "retired": False,
+                    "collects": ["2.02.01.01.03"],
+                    "retired": False,
                 }
             ]
         }
@@ -222,9 +238,13 @@ class StrategyOut(StrategyFields):
         json_schema_extra={
             "examples": [
                 {
-                    "key": "raise_income", "number": "S2", "name": "Peningkatan pendapatan masyarakat",
-                    "name_english": "Raising the income of households", "aliases": ["Peningkatan pendapatan"],
-                    "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"], "retired": False,
+                    "key": "raise_income",
+                    "number": "S2",
+                    "name": "Peningkatan pendapatan masyarakat",
+                    "name_english": "Raising the income of households",
+                    "aliases": ["Peningkatan pendapatan"],
+                    "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"],
+                    "retired": False,
                 }
             ]
         }
@@ -258,7 +278,8 @@ class RegionQuery(PageQuery):
         default=None, pattern=REGION_PATTERN, description="Only this region and everything below it."
     )
     bps_code: str | None = ShapeField(
-        default=None, pattern="^[0-9]{4}$",
+        default=None,
+        pattern="^[0-9]{4}$",
         description="Exactly this BPS code of a regency or city: `1802` is Tanggamus (18.06), **not** 18.02.",
     )
     retired: bool = ShapeField(default=False, description=RETIRED)
@@ -270,6 +291,8 @@ class FundingSourceQuery(PageQuery):
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")
     kind: FundingSourceKind | None = None
-    parent: str | None = ShapeField(default=None, max_length=40, description="Only the children of this code.")
+    parent: str | None = ShapeField(
+        default=None, max_length=40, description="Only the children of this code."
+    )
     retired: bool = ShapeField(default=False, description=RETIRED)
     sort: Literal["code", "-code", "name", "-name"] = "code"

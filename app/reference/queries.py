@@ -74,7 +74,11 @@ def regions(query: RegionQuery) -> Listing:
     statement = _region_items().where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal(level=(c.level, query.level), parent=(c.parent_code, query.parent), bps=(c.bps_code, query.bps_code)),
+        *equal(
+            level=(c.level, query.level),
+            parent=(c.parent_code, query.parent),
+            bps=(c.bps_code, query.bps_code),
+        ),
         within(c.code, query.within) if query.within else sa.true(),
     )
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
@@ -89,19 +93,24 @@ def region_json(session: Session, region: str) -> str | None:
     """One region as `RegionReply`; None where there is none."""
     c, below = _region.c, _region.alias("below")
     by_level: list[ColumnElement[Any]] = [
-        sa.func.count().filter(below.c.level == RegionLevel(name)).label(name) for name in RegionCounts.model_fields
+        sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
+        for name in RegionCounts.model_fields
     ]
     counts = sa.select(*by_level).where(
         within(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
     )
     above = _region.alias("above")
     ancestors = (
-        sa.select(*fields_of(RegionName, above)).where(above.c.code.in_(ancestors_of(region))).order_by(above.c.code)
+        sa.select(*fields_of(RegionName, above))
+        .where(above.c.code.in_(ancestors_of(region)))
+        .order_by(above.c.code)
     )
     return one_json(
         session,
         _region_items(
-            RegionReply, ancestors=json_rows(ancestors, name="ancestors_of"), below=json_row(counts, name="counts")
+            RegionReply,
+            ancestors=json_rows(ancestors, name="ancestors_of"),
+            below=json_row(counts, name="counts"),
         ).where(c.code == region),
     )
 
@@ -132,7 +141,9 @@ def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, Found
     return {row.code: FoundRegion(*row) for row in found}
 
 
-def regions_named(session: Session, within_region: str, names: Collection[str]) -> dict[str, list[FoundRegion]]:
+def regions_named(
+    session: Session, within_region: str, names: Collection[str]
+) -> dict[str, list[FoundRegion]]:
     """Name as written → the regions of exactly that name in `within_region`, itself included; one SELECT.
 
     `Kec. Pulau Sebuku`, `Desa Semaras`, `Kabupaten Kotabaru` are read by their first word where no
@@ -198,12 +209,9 @@ def _funding_sources(session: Session) -> list[FoundFundingSource]:
 def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundFundingSource]:
     """Code → funding source, in one SELECT; unknown codes are missing, retired ones are there."""
     wanted = set(codes)
-    return {found.code: found for found in _funding_sources(session) if found.code in wanted} if wanted else {}
-
-
-def funding_source_labels(session: Session) -> dict[str, str]:
-    """Code → name of every funding source, retired ones too."""
-    return {found.code: found.name for found in _funding_sources(session)}
+    return (
+        {found.code: found for found in _funding_sources(session) if found.code in wanted} if wanted else {}
+    )
 
 
 def funding_source_labels(session: Session) -> dict[str, str]:

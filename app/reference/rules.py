@@ -66,7 +66,8 @@ _LEVEL_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "prov": (("province",), ""),
     **dict.fromkeys(("kec", "kecamatan", "distrik"), (("district",), "")),
     **dict.fromkeys(
-        ("desa", "ds", "kelurahan", "kel", "kampung", "gampong", "nagari", "pekon", "negeri"), (("village",), "")
+        ("desa", "ds", "kelurahan", "kel", "kampung", "gampong", "nagari", "pekon", "negeri"),
+        (("village",), ""),
     ),
 }
 

@@ -58,7 +58,9 @@ class SubactivityFields(BaseModel):
     program_name: str = ShapeField(max_length=300)
     activity_code: str = ShapeField(max_length=16)
     activity_name: str = ShapeField(max_length=500)
-    performance: str | None = ShapeField(default=None, max_length=1000, description="What is achieved (kinerja).")
+    performance: str | None = ShapeField(
+        default=None, max_length=1000, description="What is achieved (kinerja)."
+    )
     indicator: str | None = ShapeField(default=None, max_length=1000, description="What the output counts.")
     unit: str | None = ShapeField(default=None, max_length=100, description="Unit of the indicator.")
     spm: bool = ShapeField(description="Serves a minimum service standard (SPM).")
@@ -88,15 +90,25 @@ class SubactivityRow(SubactivityFields, Table, table=True):
 
 
 _SUBACTIVITY: dict[str, Any] = {
-    "edition": "2027", "government_level": "regency", "code": "1.01.02.2.01.0029",
+    "edition": "2027",
+    "government_level": "regency",
+    "code": "1.01.02.2.01.0029",
     "name": "Pengelolaan Dana BOS Sekolah Dasar",
-    "field_code": "1.01", "field_name": "URUSAN PEMERINTAHAN BIDANG PENDIDIKAN",
-    "program_code": "1.01.02", "program_name": "PROGRAM PENGELOLAAN PENDIDIKAN",
-    "activity_code": "1.01.02.2.01", "activity_name": "Pengelolaan Pendidikan Sekolah Dasar",
+    "field_code": "1.01",
+    "field_name": "URUSAN PEMERINTAHAN BIDANG PENDIDIKAN",
+    "program_code": "1.01.02",
+    "program_name": "PROGRAM PENGELOLAAN PENDIDIKAN",
+    "activity_code": "1.01.02.2.01",
+    "activity_name": "Pengelolaan Pendidikan Sekolah Dasar",
     "performance": "Terlaksananya Pengelolaan Dana BOS Sekolah Dasar",
-    "indicator": "Jumlah Sekolah Dasar yang Mengelola Dana BOS", "unit": "Satuan Pendidikan",
-    "spm": True, "kind": "Aktifitas", "tags": ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"],
-    "predecessor_code": None, "predecessor_name": None, "retired": False,
+    "indicator": "Jumlah Sekolah Dasar yang Mengelola Dana BOS",
+    "unit": "Satuan Pendidikan",
+    "spm": True,
+    "kind": "Aktifitas",
+    "tags": ["ANGGARAN RESPONSIF GENDER (ASTACITA)", "KESPRO"],
+    "predecessor_code": None,
+    "predecessor_name": None,
+    "retired": False,
 }
 
 
@@ -124,12 +136,15 @@ class SubactivityQuery(PageQuery):
     )
     government_level: GovernmentLevel | None = None
     field: str | None = ShapeField(default=None, max_length=10, description="Code of the field (`1.06`).")
-    program: str | None = ShapeField(default=None, max_length=12, description="Code of the programme (`1.06.05`).")
+    program: str | None = ShapeField(
+        default=None, max_length=12, description="Code of the programme (`1.06.05`)."
+    )
     activity: str | None = ShapeField(
         default=None, max_length=16, description="Code of the activity (`1.06.05.2.02`)."
     )
     predecessor: str | None = ShapeField(
-        default=None, max_length=20,
+        default=None,
+        max_length=20,
         description="Only what replaces this code, which may be one that this edition no longer has.",
     )
     retired: bool = ShapeField(default=False, description=RETIRED)

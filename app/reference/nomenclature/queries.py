@@ -33,8 +33,8 @@ class NotLoaded(Problem):
     code = "reference_not_loaded"
     title = Text("Data rujukan belum dimuat", "Reference data not loaded")
     detail = Text(
-        "Nomenklatur belum dimuat; pengelola menjalankan: rata load-reference",
-        "No nomenclature is loaded; the operator runs: rata load-reference",
+        "Nomenklatur belum dimuat; pengelola menjalankan: rata reference load",
+        "No nomenclature is loaded; the operator runs: rata reference load",
     )
 
 
@@ -86,7 +86,9 @@ def subactivity_json(session: Session, edition: str, level: GovernmentLevel, cod
     c, after = _subactivity.c, _subactivity.alias("after")
     successors = (
         sa.select(*fields_of(SubactivityName, after))
-        .where(after.c.edition == edition, after.c.government_level == level, after.c.predecessor_code == code)
+        .where(
+            after.c.edition == edition, after.c.government_level == level, after.c.predecessor_code == code
+        )
         .order_by(after.c.code)
     )
     return one_json(
@@ -110,7 +112,6 @@ class FoundSubactivity(NamedTuple):
     unit: str | None
     retired: bool
 
-
     @property
     def label(self) -> str:
         """As it is shown to a person who has to choose."""
@@ -118,8 +119,10 @@ class FoundSubactivity(NamedTuple):
 
 
 _FOUND_SUBACTIVITY = [
-    _subactivity.c.activity_name if name == "activity"
-    else _subactivity.c.program_name if name == "program"
+    _subactivity.c.activity_name
+    if name == "activity"
+    else _subactivity.c.program_name
+    if name == "program"
     else _subactivity.c[name]
     for name in FoundSubactivity._fields
 ]
@@ -129,7 +132,9 @@ Pair = tuple[str, str]
 
 
 def _of_level(edition: str, level: str) -> ColumnElement[bool]:
-    return sa.and_(_subactivity.c.edition == edition, _subactivity.c.government_level == GovernmentLevel(level))
+    return sa.and_(
+        _subactivity.c.edition == edition, _subactivity.c.government_level == GovernmentLevel(level)
+    )
 
 
 def subactivities_by_code(
@@ -178,7 +183,8 @@ def subactivities_named(
     rows = session.execute(
         sa.select(c.folded_activity, c.folded_name, *_FOUND_SUBACTIVITY)
         .where(
-            _of_level(edition, level), among(session, c.folded_name, [name for _, name in keys.values()]),
+            _of_level(edition, level),
+            among(session, c.folded_name, [name for _, name in keys.values()]),
             c.retired.is_(False),
         )
         .order_by(c.code)
@@ -218,7 +224,13 @@ def _whole_level(session: Session, edition: str, level: str) -> list[_Folded]:
 
 
 def subactivities_like(
-    session: Session, edition: str, level: str, *, subactivity: str, activity: str | None = None, limit: int = 3
+    session: Session,
+    edition: str,
+    level: str,
+    *,
+    subactivity: str,
+    activity: str | None = None,
+    limit: int = 3,
 ) -> list[FoundSubactivity]:
     """Candidates for a name that fits none, to show to a person, best first; never to be taken without asking.
 
