@@ -3,7 +3,16 @@
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from fastapi import Path
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -34,7 +43,11 @@ def _number(value: Any) -> Any:
 
 
 # The checks before come last in each type: what stands outside of them would be missing in the JSON Schema.
-_strip, _composed, _numeric = StringConstraints(strip_whitespace=True), BeforeValidator(_clean), BeforeValidator(_number)
+_strip, _composed, _numeric = (
+    StringConstraints(strip_whitespace=True),
+    BeforeValidator(_clean),
+    BeforeValidator(_number),
+)
 
 Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
 """One line of text, 1 to 500 characters."""
@@ -42,7 +55,9 @@ Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
 Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
 """Text of several sentences, at most 10,000 characters."""
 
-Key = Annotated[str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed]
+Key = Annotated[
+    str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed
+]
 """Key that a list's items are matched by: letters, digits, dot, dash, underscore; at most 40."""
 
 Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
@@ -69,7 +84,9 @@ Decile = Annotated[
     int, Field(ge=1, le=10, description="DTSEN decile: 1 the poorest, 10 the best off."), _numeric
 ]
 Year = Annotated[int, Field(ge=2015, le=2100), _numeric]
-Version = Annotated[int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')]
+Version = Annotated[
+    int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')
+]
 Instant = AwareDatetime
 
 REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
@@ -93,5 +110,17 @@ AgencyCode = Annotated[
 
 FundingSourceCode = Annotated[
     str,
-    Field(pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$", max_length=40, description="Code of a funding source (`APBD`, `2.02.01.05`)."),
+    Field(
+        pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$",
+        max_length=40,
+        description="Code of a funding source (`APBD`, `2.02.01.05`).",
+    ),
 ]
+
+
+def address(description: str, example: str) -> Any:
+    """A key as a part of an address, with words and an example for the document.
+
+    It has no pattern: what cannot be a key is not found, like what is none.
+    """
+    return Path(description=description, examples=[example])

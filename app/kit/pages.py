@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from app.kit.json_sql import json_texts, to_json
 from app.kit.problems import BadRequest, FieldError, Kind
+from app.kit.schemas import SOMETIMES
 
 Item = TypeVar("Item")
 
@@ -44,8 +45,14 @@ class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
     items: list[Item]
-    next: str | None = Field(description="Cursor of the next page (send it as `after`); null on the last page.")
-    count: int | None = Field(default=None, description="Number of all items that match, where asked for.")
+    next: str | None = Field(
+        description="Cursor of the next page (send it as `after`); null on the last page."
+    )
+    count: int | None = Field(
+        default=None,
+        description="Number of all items that match, where asked for.",
+        json_schema_extra=SOMETIMES,
+    )
 
 
 @dataclass(frozen=True)
@@ -68,17 +75,23 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
-        last = [sa.literal(value, column.type) for value, column in
-                zip(_opened(query.after, seal, len(columns)), columns, strict=True)]
+        last = [
+            sa.literal(value, column.type)
+            for value, column in zip(_opened(query.after, seal, len(columns)), columns, strict=True)
+        ]
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
         statement = statement.where(left < right if descending else left > right)
-    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(query.limit + 1)
+    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(
+        query.limit + 1
+    )
     rows = session.execute(json_texts(statement, *ordered)).all()
     shown = rows[: query.limit]
     following = _sealed(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
     tail = f'],"next":{to_json(following)}'
     if query.count == "exact":
-        total = session.scalar(sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery()))
+        total = session.scalar(
+            sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery())
+        )
         tail += f',"count":{total}'
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
 

@@ -24,22 +24,38 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.db import Database, finish, problem_of
-from app.kit.etags import is_unchanged, tag_of, unchanged
+from app.kit.bodies import HouseRequest, check_media_type, check_plain
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
-from app.kit.inputs import nearest, problem_from, repeated_parameter, unknown_parameter, unknown_value
+from app.kit.inputs import (
+    nearest,
+    problem_from,
+    repeated_parameter,
+    unknown_parameter,
+    unknown_value,
+    unreadable_body,
+)
 from app.kit.json_sql import to_json
 from app.kit.pages import next_link
 from app.kit.problems import (
-    BadRequest, FieldError, Language, MethodNotAllowed, NotFound, Problem, ServerError, TooLarge, UnknownParameter,
+    BadRequest,
+    FieldError,
+    Language,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ServerError,
+    TooLarge,
+    UnknownParameter,
 )
 
 log = structlog.get_logger("rata")
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_VARY = "Authorization, Accept-Language"
 
 
 class Unit:
@@ -105,7 +121,10 @@ class HouseRoute(APIRoute):
         async def handle(request: Request) -> Response:
             if not known:
                 known.update(_parameters(self))
+            check_plain(request)
             _refuse_unknown(request, known)
+            check_media_type(request, self)
+            request = HouseRequest(request.scope, request.receive)
             unit = request.state.unit = Unit(request)
             if unit.is_write and "idempotency-key" in request.headers:
                 await request.body()  # kept by Starlette; the key covers it, forms included
@@ -151,7 +170,10 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
             names=", ".join(unknown),
             errors=[
                 FieldError(
-                    unknown_parameter, parameter=name, allowed=sorted(known), nearest=nearest(name, known),
+                    unknown_parameter,
+                    parameter=name,
+                    allowed=sorted(known),
+                    nearest=nearest(name, known),
                     values={"parameter": name},
                 )
                 for name in unknown
@@ -160,7 +182,10 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
     repeated = sorted({name for name in sent if sent.count(name) > 1 and not known[name]})
     if repeated:
         raise BadRequest(
-            errors=[FieldError(repeated_parameter, parameter=name, values={"parameter": name}) for name in repeated]
+            errors=[
+                FieldError(repeated_parameter, parameter=name, values={"parameter": name})
+                for name in repeated
+            ]
         )
 
 
@@ -184,7 +209,7 @@ def answer(
     tag = tag or tag_of(body, version=version)
     if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
         return unchanged(tag)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": _VARY}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
     if location:
         headers["Location"] = location
     return Response(body, status, headers, media_type="application/json")
@@ -203,7 +228,13 @@ def no_content() -> Response:
 
 def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """Declares that a PUT may also create: 201 with the address of what it made."""
-    return {201: {"model": shape, "description": "Created.", "headers": {"Location": {"schema": {"type": "string"}}}}}
+    return {
+        201: {
+            "model": shape,
+            "description": "Created.",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+        }
+    }
 
 
 def with_fields(body: str, **fields: Any) -> bytes:
@@ -241,7 +272,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     return Response(
         shape.model_dump_json(exclude_none=True),
         problem.status,
-        {"Content-Language": language, "Cache-Control": "no-store", "Vary": _VARY, **problem.headers},
+        {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
         media_type="application/problem+json",
     )
 
@@ -263,12 +294,14 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == 404:
             return problem_response(request, NotFound())
         if error.status_code == 405:
-            return problem_response(
-                request, MethodNotAllowed(headers=headers, allowed=headers.get("Allow") or headers.get("allow"))
-            )
+            methods = ", ".join(_methods_of(request))
+            return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
         if error.status_code == 413:
-            return problem_response(request, TooLarge(allowed=_size(request.app.state.settings.max_body_bytes)))
-        return problem_response(request, BadRequest(headers=headers))
+            return problem_response(
+                request, TooLarge(allowed=_size(request.app.state.settings.max_body_bytes))
+            )
+        unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
+        return problem_response(request, BadRequest(headers=headers, errors=[unread]))
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
@@ -280,7 +313,21 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
-        return problem_response(request, ServerError())
+        # Sent from outside of every layer, so the layer that adds the id does not see it; logged there.
+        response = problem_response(request, ServerError())
+        response.headers["X-Request-Id"] = request.scope.get("request_id", "")
+        return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What an address answers to; each of its methods is a route of its own."""
+    routes = request.app.router.routes
+    found = [
+        method
+        for method in ("GET", *sorted(WRITES))
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
 
 
 def _size(count: int) -> str:
@@ -300,7 +347,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
+            "latin-1"
+        )
         request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
         scope["request_id"] = request_id
         started, status = time.perf_counter(), 500
@@ -321,7 +370,28 @@ class RequestLog:
         finally:
             # The path alone: query strings carry free text that does not belong into logs.
             log.info(
-                "request", method=scope["method"], path=scope["path"], status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1), request_id=request_id,
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                request_id=request_id,
                 **({"exc_info": failure} if failure else {}),
             )
+
+
+class AnswersHead:
+    """HEAD is GET without the body: the same status and headers, by the same route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)

@@ -19,12 +19,14 @@ from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
 from app.plans.batches import BatchQuery, BatchResult, batch_result, read_items
 from app.plans.commands import plan_chain
+from app.plans.models import ActionKey, PlanKey
 from app.plans.queries import action_id_of, plan_of
-from app.tracking.commands import Report, check_period, delete_progress, findings_on, report_progress
-from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
-from app.tracking.queries import (
-    ProgressQuery, QuartersQuery, StoredProgress, list_progress, list_quarters, progress_json, stored_progress,
+from app.tracking import commands, queries
+from app.tracking.commands import Report, check_period
+from app.tracking.models import (
+    PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, QuarterKey, RegionSummary, Summary,
 )
+from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.rules import shown
 from app.tracking.summaries import region_summary, summary_of
 
@@ -61,14 +63,14 @@ class RegionSummaryQuery(SummaryQuery):
 
 
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
-def read_quarter(call: Caller, plan: str, period: str, query: Annotated[ProgressQuery, Query()]) -> Response:
+def list_quarter_progress(call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
     tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
     if is_unchanged(call.request, tag):
         return unchanged(tag)
-    body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
     return answer_page(call.request, body, tag=tag)
 
 
@@ -77,8 +79,8 @@ def _state(call: Call, plan: str) -> str:
 
 
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
-def put_quarter(
-    call: Caller, plan: str, period: str, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
+def put_quarter_progress(
+    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
 
@@ -93,7 +95,7 @@ def put_quarter(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
-    done = report_progress(
+    done = commands.report_progress(
         call.session, call.author, call.actor, row, period, reports, check=check,
         is_period_only=query.basis == "period", each=query.each,
     )
@@ -107,14 +109,14 @@ def _content(item: ProgressItem) -> ProgressIn:
 
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
-def read_quarters(call: Caller, plan: str, action: str, query: Annotated[QuartersQuery, Query()]) -> Response:
+def list_action_progress(call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return answer_page(call.request, read_page(call.session, call.request, list_quarters(id), query, sort=query.sort))
+    return answer_page(call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort))
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def read_progress(call: Caller, plan: str, action: str, period: str) -> Response:
+def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """One report, with what is to be said of its figures."""
     return _reply(call, plan_of(call.session, call.actor, plan), action, period)
 
@@ -123,7 +125,7 @@ def read_progress(call: Caller, plan: str, action: str, period: str) -> Response
     "/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply, responses=created(ProgressReply)
 )
 def put_progress(
-    call: Caller, plan: str, action: str, period: str, query: Annotated[Basis, Query()], content: ProgressIn
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, query: Annotated[Basis, Query()], content: ProgressIn
 ) -> Response:
     """Report a quarter on an action: spending per funding source and component class, outputs,
     recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
@@ -133,7 +135,7 @@ def put_progress(
 
 
 @router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
+def patch_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
@@ -146,11 +148,11 @@ def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Pat
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
-def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Response:
+def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """Take a report back."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    delete_progress(
+    commands.delete_progress(
         call.session, call.author, call.actor, row, action, period,
         lambda version: check_conditions(call.request, version),
     )
@@ -159,7 +161,7 @@ def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Respo
 
 def _stored(call: Call, plan: sa.Row[Any], action: str, period: str) -> StoredProgress:
     id = action_id_of(call.session, plan, action)
-    stored = stored_progress(call.session, [id], period).get(id)
+    stored = queries.stored_progress(call.session, [id], period).get(id)
     if stored is None:
         raise NotFound()
     return stored
@@ -171,7 +173,7 @@ def _put(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_conditions(call.request, stored[action].version if action in stored else None)
 
-    (done,) = report_progress(
+    (done,) = commands.report_progress(
         call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
         is_period_only=is_period_only,
     )
@@ -180,10 +182,10 @@ def _put(
 
 def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: int = 200) -> Response:
     check_period(plan, period)
-    text = progress_json(call.session, action_id_of(call.session, plan, action), period)
+    text = queries.progress_json(call.session, action_id_of(call.session, plan, action), period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings, agency = findings_on(call.session, plan, action, stored)
+    findings, agency = commands.findings_on(call.session, plan, action, stored)
     may = call.actor.may("report_progress", plan.region_code, agency)
     body = with_fields(
         text, findings=[shown(finding, language) for finding in findings], allowed=["edit", "delete"] if may else []
@@ -193,20 +195,22 @@ def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: i
 
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
-def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()]) -> Response:
+def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Query()]) -> Response:
     """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
     met; in all, by strategy, agency, funding source and component class. Semester and year derive from
     the quarter they end with."""
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
     check_period(row, period.last_quarter)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    # It names agencies too: a new name of one is a change of this.
+    named = stamp(call.session, f"region:{row.region_code}")
+    tag = tag_of(call.request.url, call.actor.fingerprint, named, version=_state(call, plan))
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
 
 
-@router.get("/summaries", response_model=RegionSummary)
+@router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
 def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
     """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
     period = period_in(query.period)
