@@ -1,24 +1,27 @@
 """`rata`: what an operator does on the server itself."""
 
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from alembic import command
 from rich.console import Console
 from rich.table import Table as Grid
 
 from app.access.commands import create_token, revoke_token
 from app.access.models import Role, TokenScope
 from app.access.queries import list_tokens
-from app.access.rules import CONSOLE, Grant
-from app.kit.db import Database, alembic_config
-from app.kit.journal import Author
+from app.access.rules import Grant
+from app.exchange.models import ImportReport
+from app.demo import run_demo
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Problem
+from app.main import create_app
+from app.serving import run
 from app.settings import Settings
+from app.setup import console_author, import_file, load_shipped_reference, open_database, upgrade_schema
 
 cli = typer.Typer(
     name="rata",
@@ -34,36 +37,20 @@ cli.add_typer(tokens, name="token")
 cli.add_typer(reference, name="reference")
 
 out, err = Console(), Console(stderr=True)
-
-
-def open_database(settings: Settings) -> Database:
-    """The database of the settings; a folder of a SQLite file is made where it is missing."""
-    database = Database(settings.database_url, pool_size=settings.database_pool)
-    if database.is_sqlite and database.url.database:
-        Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
-    return database
-
-
-def console_author() -> Author:
-    return Author(CONSOLE.token, datetime.now(UTC))
+SHOWN_ERRORS = 20
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    settings = Settings()
-    open_database(settings).close()
-    command.upgrade(alembic_config(settings.database_url), "head")
-    database = Database(settings.database_url)
+    database = open_database(Settings())
+    upgrade_schema(database)
     out.print(f"The database is at revision {database.schema_state()[0]}.")
-    database.close()
 
 
 @cli.command()
 def serve() -> None:
     """Serve on RATA_HOST:RATA_PORT with RATA_WORKERS processes; stops gracefully on SIGTERM."""
-    from app.serving import run
-
     run(Settings())
 
 
@@ -72,8 +59,6 @@ def openapi(
     write: Annotated[bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
-    from app.main import create_app
-
     document = document_bytes(create_app(Settings(database_url="sqlite://")))
     if write:
         COMMITTED.parent.mkdir(exist_ok=True)
@@ -86,9 +71,45 @@ def openapi(
 @reference.command("load")
 def load() -> None:
     """Load the reference data that this version ships; what is there already stays as it is."""
-    from app.setup import load_shipped_reference
-
     load_shipped_reference(open_database(Settings()), out)
+
+
+@cli.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The matrix: .xlsx or .csv.")],
+    plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
+    basis: Annotated[str | None, typer.Option(help="What Sem.1 and Sem.2 hold: cumulative or period.")] = None,
+    accept: Annotated[list[str] | None, typer.Option(help="free_text, totals; repeatable.")] = None,
+    new_agencies: Annotated[bool, typer.Option(help="Create agencies that the region does not have.")] = False,
+    sheet: Annotated[str | None, typer.Option(help="Sheet; the first with the header if not given.")] = None,
+    resolutions: Annotated[Path | None, typer.Option(exists=True, help="JSON file with a list of resolutions.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Do all of it, say what would be, keep nothing.")] = False,
+) -> None:
+    """Import the matrix into a plan that exists: all of it or nothing."""
+    report = import_file(
+        open_database(Settings()), file, plan, basis=basis, accept=accept or [], new_agencies=new_agencies, sheet=sheet,
+        resolutions=resolutions.read_text() if resolutions else "[]", dry_run=dry_run,
+    )
+    show_report(report, dry_run=dry_run)
+
+
+def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
+    out.print(
+        f"{'Would import' if dry_run else 'Imported'} {report.lines} lines into {report.plan}: {report.created} created, "
+        f"{report.updated} updated, {report.unchanged} unchanged; allocation Rp {report.allocation:,}."
+    )
+    for one in report.progress:
+        out.print(f"  {one.period}: {one.created} reports created, {one.updated} updated, {one.unchanged} unchanged.")
+    for code, count in sorted(Counter(finding.code for finding in report.findings).items()):
+        out.print(f"  finding {code}: {count}")
+    for code, count in sorted(Counter(warning.code for warning in report.warnings).items()):
+        out.print(f"  warning {code}: {count}")
+
+
+@cli.command()
+def demo() -> None:
+    """Set up a database with a real regency's plan and serve it, ready to try."""
+    run_demo(Settings(), out)
 
 
 @tokens.command("create")
@@ -112,7 +133,7 @@ def create(
             session, author, name=name, principal=principal or name, grants=[_grant(text) for text in role],
             scopes=scope, expires_at=author.at + timedelta(days=days), networks=network or [],
         )
-    print(secret)
+    typer.echo(secret)
 
 
 def _grant(text: str) -> Grant:
@@ -150,7 +171,10 @@ def main() -> None:
     except Problem as problem:
         shown = problem.shown("en", base="", instance="", request_id=None)
         err.print(f"[bold red]{shown.title}[/]: {shown.detail}")
-        for error in shown.errors or []:
+        errors = shown.errors or []
+        for error in errors[:SHOWN_ERRORS]:
             place = error.cell and f"{error.cell.sheet}!{error.cell.column}{error.cell.row}"
             err.print(f"  {place or error.pointer or error.parameter or ''}: {error.message}", highlight=False)
+        if len(errors) > SHOWN_ERRORS:
+            err.print(f"  … and {len(errors) - SHOWN_ERRORS} more.")
         sys.exit(1)

@@ -10,6 +10,7 @@ import app.plans.moves
 import app.schema
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
+from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.db import Database
 from app.kit.compression import Compressed
@@ -98,7 +99,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies, plans, tracking):
+    for router in (access, reference, nomenclature, agencies, plans, tracking, exchange):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(service_router(VERSION))

@@ -15,7 +15,6 @@ from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.db import table_of
 from app.kit.journal import Author, JournalRow
-from app.kit.patches import merge_patch
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 
@@ -144,24 +143,6 @@ def test_a_patch_is_held_to_the_shape_of_a_put(secretariat: TestClient, dinsos: 
         assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, code)
     assert secretariat.patch(dinsos, json=["x"], headers=ANY).status_code == 422
     assert secretariat.patch(f"{BASE}/NONE", json={}, headers=ANY).status_code == 404
-
-
-def test_merge_patch_is_that_of_the_rfc() -> None:
-    """The cases of RFC 7396, appendix A."""
-    for target, patch, result in (
-        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
-        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
-        ({"a": "b"}, {"a": None}, {}),
-        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
-        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
-        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
-        (["a", "b"], ["c", "d"], ["c", "d"]),
-        ({"a": "foo"}, None, None),
-        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
-        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
-        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
-    ):
-        assert merge_patch(target, patch) == result
 
 
 def test_a_write_to_what_exists_needs_its_version(secretariat: TestClient, dinsos: str) -> None:

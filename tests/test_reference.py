@@ -1,86 +1,16 @@
-"""Looking up reference data, and loading it."""
-
-import csv
-import gzip
-import hashlib
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+"""Looking up reference data over HTTP."""
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
-from sqlmodel import Session
 
 from app.kit.db import table_of
-from app.kit.journal import Author, JournalRow
-from app.reference.commands import DATA, BrokenReference, load_reference
-from app.reference.models import FundingSourceRow, RegionRow
-from app.reference.nomenclature.models import SubactivityRow
-from app.reference.nomenclature.queries import (
-    latest_edition,
-    subactivities_by_code,
-    subactivities_like,
-    subactivities_named,
-    successors_of,
-)
-from app.reference.queries import (
-    funding_sources_by_code,
-    funding_sources_named,
-    regions_by_code,
-    regions_named,
-    strategies_named,
-)
-from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
+from app.reference.models import RegionRow
+from app.reference.rules import folded
 from tests.database import OneTransaction
-from tests.reference import small_files
+from tests.pages import walk
 
 EDITION = "/v1/nomenclatures/2027/subactivities"
-
-
-def walk(client: TestClient, path: str) -> Iterator[dict[str, Any]]:
-    """Every item of a list, page by page."""
-    url: str | None = path
-    while url is not None:
-        reply = client.get(url)
-        assert reply.status_code == 200, reply.text
-        yield from reply.json()["items"]
-        url = reply.links.get("next", {}).get("url")
-        assert (url is None) == (reply.json()["next"] is None)
-
-
-# Rules
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Jum’at  Berkah (I/II)", "jumat berkah i ii"),
-        ("KABUPATEN  KOTABARU", "kabupaten kotabaru"),
-        ("Ｋｏｔａ　Ａ", "kota a"),
-        ("  -- ", ""),
-        ("100% a_b", "100 a b"),
-    ],
-)
-def test_names_are_compared_without_case_and_punctuation(text: str, expected: str) -> None:
-    assert folded(text) == expected
-    assert folded(folded(text)) == folded(text)
-
-
-def test_levels_and_parents_are_read_from_codes() -> None:
-    codes = ["0", "63", "63.02", "63.02.05", "63.02.05.2001"]
-    assert [level_of(code) for code in codes] == ["nation", "province", "regency", "district", "village"]
-    assert [parent_of(code) for code in codes] == [None, "0", "63", "63.02", "63.02.05"]
-    assert ancestors_of("63.02.05") == ["0", "63", "63.02"]
-    assert nearest_ancestor("1.02.02.02", {"1", "1.02", "1.03"}) == "1.02"
-    assert nearest_ancestor("9", {"1"}) is None
-
-
-def test_a_location_is_read_literally_before_its_first_word_is_taken_as_a_level() -> None:
-    assert [form.folded for form in forms_of("Kec. Pulau Sebuku")] == ["kec pulau sebuku", "pulau sebuku"]
-    assert [form.folded for form in forms_of("Kab. Kotabaru")] == ["kab kotabaru", "kabupaten kotabaru"]
-    assert forms_of("...") == []
 
 
 # Regions over HTTP
@@ -259,211 +189,17 @@ def test_funding_sources_are_official_codes_and_the_words_in_use(stranger: TestC
     assert stranger.get("/v1/strategies/S9").status_code == 404
 
 
-# Look-ups
-
-
-@pytest.fixture
-def session(database: OneTransaction) -> Iterator[Session]:
-    with database.read_session() as session:
-        yield session
-
-
-def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, session: Session) -> None:
-    database.statements.clear()
-    found = regions_by_code(session, ["63.02", "0", "99", *[f"63.02.01.{n}" for n in range(2000, 9999)] * 5])
-    assert {"63.02", "0"} <= set(found)
-    assert "99" not in found
-    assert (found["63.02"].name, found["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
-    assert len(database.statements) == 1
-    assert regions_by_code(session, []) == {}
-
-
-def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session) -> None:
-    names = [
-        "Kec. Pulau Sebuku",
-        "KECAMATAN pulau sebuku",
-        "Desa Semaras",
-        "Semaras",
-        "Kab. Kotabaru",
-        "Kabupaten Kotabaru",
-        "Sebuku",
-        "Desa Pulau Sebuku",
-        "Kabupaten Tanah Laut",
-        "",
-    ]
-    found = regions_named(session, "63.02", names)
-    assert {name: [r.code for r in regions] for name, regions in found.items()} == {
-        "Kec. Pulau Sebuku": ["63.02.05"],
-        "KECAMATAN pulau sebuku": ["63.02.05"],
-        "Desa Semaras": ["63.02.02.2009"],
-        "Semaras": ["63.02.02.2009"],
-        "Kab. Kotabaru": ["63.02"],
-        "Kabupaten Kotabaru": ["63.02"],
-    }
-    assert regions_named(session, "63.03", ["Semaras"]) == {}
-
-
-def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: Session) -> None:
-    assert latest_edition(session) == "2027"
-    found = subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
-    assert list(found) == ["1.01.02.2.01.0029"]
-    assert found["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
-    assert subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
-    assert list(successors_of(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
-    everywhere, there = (
-        ("", "pelatihan keluarga tanggap bencana alam"),
-        (
-            "Pelayanan Pencegahan dan Kesiapsiagaan terhadap Bencana",
-            "Pelatihan  Keluarga Tanggap Bencana Alam",
-        ),
-    )
-    nowhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
-    database.statements.clear()
-    named = subactivities_named(
-        session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")]
-    )
-    assert len(database.statements) == 1
-    assert {pair: [f.code for f in found] for pair, found in named.items()} == {
-        everywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"],
-        there: ["1.05.03.2.02.0019"],
-    }
-
-
-def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
-    first = subactivities_like(
-        session,
-        "2027",
-        "regency",
-        subactivity="Fasilitasi Pengelolaan Aset Desa",
-        activity="Fasilitasi Kerja Sama antar Desa",
-    )
-    assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
-    misspelt = subactivities_like(session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa")
-    assert misspelt[0].label.startswith("2.13.04.2.01.0013 Fasilitasi Pengelolaan Aset Desa (")
-    assert subactivities_like(session, "1999", "regency", subactivity="Fasilitasi") == []
-
-
-def test_words_for_money_and_strategies(session: Session) -> None:
-    names = [
-        "APBD",
-        "dana desa",
-        "Dana Desa (DD)",
-        "DAK  fisik",
-        "1.01.01",
-        "Pajak Daerah",
-        "Emas",
-        "APBD II",
-    ]
-    found = funding_sources_named(session, names)
-    assert {name: [f.code for f in sources] for name, sources in found.items()} == {
-        "APBD": ["APBD"],
-        "dana desa": ["DANA-DESA"],
-        "Dana Desa (DD)": ["DANA-DESA"],
-        "DAK  fisik": ["DAK-FISIK"],
-        "1.01.01": ["1.01.01"],
-        "Pajak Daerah": ["1.01.01", "2.01.01"],
-        "APBD II": ["APBD"],
-    }
-    assert list(funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
-    assert strategies_named(session, ["S2", "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT", "lain"]) == {
-        "S2": "raise_income",
-        "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT": "reduce_spending_burden",
-    }
-
-
-# The data
-
-
-def test_every_word_for_money_means_one_thing(session: Session) -> None:
-    groups = session.execute(
-        sa.select(table_of(FundingSourceRow)).where(table_of(FundingSourceRow).c.kind == "group")
-    )
-    meant: dict[str, str] = {}
-    codes = set()
-    for group in groups:
-        codes.add(group.code)
-        for spelling in {folded(s) for s in (group.code, group.name, *group.aliases)}:
-            assert meant.setdefault(spelling, group.code) == group.code
-        assert group.parent_code is None or group.parent_code in codes
-
-
-def test_the_readme_names_every_file() -> None:
-    told = (DATA / "README.md").read_text()
-    with (DATA / "editions.csv").open() as lines:
-        listed = {line["file"] for line in csv.DictReader(lines)}
-    assert listed == {path.name for path in DATA.iterdir()} - {"README.md", "editions.csv"}
-    assert all(name in told for name in listed)
-
-
-# Loading
-
-
-def journal(session: Session) -> list[Any]:
-    table = table_of(JournalRow)
-    return list(
-        session.execute(sa.select(table).where(table.c.chain == "reference").order_by(table.c.position))
-    )
-
-
-def test_loading_twice_changes_nothing(database: OneTransaction, tmp_path: Path) -> None:
-    folder = small_files(tmp_path)
-    with database.writing() as session:
-        before = journal(session)
-        load_reference(session, folder=folder)
-        once = journal(session)
-        assert load_reference(session, folder=folder) == []
-        assert journal(session) == once
-        assert len(before) == 8
-        assert {row.kind for row in once} == {"reference.loaded"}
-
-
-def test_a_changed_file_updates_and_retires(
-    database: OneTransaction, stranger: TestClient, tmp_path: Path
-) -> None:
-    folder = small_files(tmp_path)
-    with database.writing() as session:
-        load_reference(session, folder=folder)
-    path = folder / "regions.csv.gz"
-    text = gzip.decompress(path.read_bytes()).decode()
-    text = text.replace("Kabupaten Luwu Utara", "Kabupaten Luwu Lor")
-    text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("63.03,"))
-    path.write_bytes(gzip.compress(text.encode()))
-    seen: list[tuple[str, int, int]] = []
-    with database.writing() as session:
-        author = Author("console", datetime.now(UTC))
-        done = load_reference(session, lambda *told: seen.append(told), author=author, folder=folder)
-        last = journal(session)[-1]
-    assert done == ["regions"]
-    assert seen[-1][0] == "regions"
-    assert seen[-1][1] == seen[-1][2] == len(text.splitlines())
-    assert (last.subject, last.changes["sha256"][1]) == (
-        "regions",
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
-    assert stranger.get("/v1/regions/73.22").json()["name"] == "Kabupaten Luwu Lor"
-    assert stranger.get("/v1/regions/63.03").json()["retired"] is True
-    assert [r["code"] for r in stranger.get("/v1/regions", params={"retired": "true"}).json()["items"]] == [
-        "63.03"
-    ]
-    assert "63.03" not in [r["code"] for r in walk(stranger, "/v1/regions/63/children")]
-
-
-def test_a_file_that_contradicts_itself_is_refused(database: OneTransaction, tmp_path: Path) -> None:
-    folder = small_files(tmp_path)
-    path = folder / "regions.csv.gz"
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"99.01,Kabupaten Tanpa Provinsi\n"))
-    with database.writing() as session, pytest.raises(BrokenReference, match=r"99\.01"):
-        load_reference(session, folder=folder)
-    with database.read_session() as session:
-        assert regions_by_code(session, ["99.01"]) == {}
-
-
-def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
-    with database.writing() as session:
-        assert load_reference(session) == ["regions", "nomenclature 2027"]
-        rows = session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow)))
-        assert rows == 7581
-    below = stranger.get("/v1/regions/0").json()["below"]
-    assert below == {"province": 38, "regency": 514, "district": 7285, "village": 83762}
-    codes = [item["code"] for item in walk(stranger, "/v1/regions?limit=500&within=63")]
-    assert len(codes) == len(set(codes)) == 1 + sum(stranger.get("/v1/regions/63").json()["below"].values())
+def test_characters_that_no_database_keeps_are_no_fault_of_ours(stranger: TestClient) -> None:
+    for path in (
+        "/v1/regions/%00",
+        "/v1/regions/%00/children",
+        "/v1/funding-sources/%00",
+        "/v1/strategies/%ff",
+        f"{EDITION}/regency/%00",
+        "/v1/nomenclatures/%00/subactivities",
+        f"{EDITION}?field=%00",
+        f"{EDITION}?q=a%00",
+        "/v1/funding-sources?parent=%00",
+        "/v1/regions/63.02/agencies/%00",
+    ):
+        assert stranger.get(path).status_code in (200, 400, 404), path

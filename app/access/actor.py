@@ -53,6 +53,9 @@ def authenticated(request: Request) -> Call:
             actor.principal, key, method=request.method, path=request.url.path, query=request.url.query, body=body
         )
         unit.attempt.begin(unit.reading, unit.now)
+    # Between here and the endpoint a request may wait for a thread; it must not hold a connection
+    # meanwhile, or those that have a thread find the pool empty.
+    unit.reading.close()
     return Call(request, unit, actor, expires_at)
 
 

@@ -14,8 +14,9 @@ from app.agencies.queries import agency_labels, home_of, references_to
 from app.agencies.rules import Verb, verbs_from
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.inputs import nearest, unknown_reference, validated
 from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.rules import folded
 
@@ -84,23 +85,31 @@ def put_agency(
     chain = _held(session, actor, region)
     stored = _stored(session, region, code)
     check(stored["version"] if stored else None)
-    values = {**content.model_dump(mode="json"), "folded": folded(content.name)}
-    if stored is None:
-        _check_code(code)
-        new = {
-            "region_code": region,
-            "code": code,
-            "state": AgencyState.active,
-            "merged_into": None,
-            "version": 1,
-        }
-        session.execute(sa.insert(_table).values(**new, **values))
-        record(session, chain, author, [_entry("created", None, {**new, **values})])
-        return True
-    _check_state(stored, "edit")
-    if any(stored[name] != value for name, value in values.items()):
-        chain = _change(session, chain, author, stored, values, "changed")
-    return False
+    if stored is not None:
+        _replace(session, chain, author, stored, content)
+        return False
+    _check_code(code)
+    new = {
+        "region_code": region,
+        "code": code,
+        "state": AgencyState.active,
+        "merged_into": None,
+        "version": 1,
+        **_values(content),
+    }
+    session.execute(sa.insert(_table).values(**new))
+    record(session, chain, author, [_entry("created", None, new)])
+    return True
+
+
+def patch_agency(
+    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: Condition
+) -> None:
+    """Merge a patch into what is said of an agency, as it stands once the chain is held."""
+    chain = _held(session, actor, region)
+    stored = _existing(session, region, code, check)
+    said = {name: stored[name] for name in AgencyIn.model_fields}
+    _replace(session, chain, author, stored, validated(AgencyIn, merge_patch(said, patch)))
 
 
 def set_state(
@@ -154,12 +163,6 @@ def delete_agency(
     record(session, chain, author, [_entry("deleted", stored, None)])
 
 
-def stored_content(session: Session, region: str, code: str) -> dict[str, Any] | None:
-    """An agency as a PUT would have sent it; None where there is none."""
-    stored = _stored(session, region, code)
-    return {name: stored[name] for name in AgencyIn.model_fields} if stored else None
-
-
 def _held(session: Session, actor: Actor, region: str) -> Chain:
     """The region's chain, for whoever may write its agencies."""
     home_of(session, actor, region)
@@ -180,6 +183,19 @@ def _existing(session: Session, region: str, code: str, check: Condition) -> dic
         raise NotFound()
     check(stored["version"])
     return stored
+
+
+def _values(content: AgencyIn) -> dict[str, Any]:
+    return {**content.model_dump(mode="json"), "folded": folded(content.name)}
+
+
+def _replace(
+    session: Session, chain: Chain, author: Author, stored: dict[str, Any], content: AgencyIn
+) -> None:
+    _check_state(stored, "edit")
+    values = _values(content)
+    if any(stored[name] != value for name, value in values.items()):
+        _change(session, chain, author, stored, values, "changed")
 
 
 def _check_code(code: str) -> None:

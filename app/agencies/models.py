@@ -128,7 +128,7 @@ class MergeIn(Shape):
 
     into: AgencyCode = ShapeField(description="Code of the active agency that takes over.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "1.06.0.00.0.00.08.0000"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "2.08.0.00.0.00.05.0000"}]})
 
 
 class AgencyQuery(PageQuery):

@@ -9,10 +9,8 @@ from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
 from app.kit.etags import check_conditions
-from app.kit.inputs import validated
 from app.kit.pages import Page, read_page
-from app.kit.patches import Patch, merge_patch
-from app.kit.problems import NotFound
+from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 from app.reference.models import RegionKey
 
@@ -61,20 +59,8 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
 @router.patch("/{agency}", response_model=AgencyReply)
 def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
-    queries.home_of(call.session, call.actor, region)
-    call.actor.require("write_agencies", region)
-    stored = commands.stored_content(call.session, region, agency)
-    if stored is None:
-        raise NotFound()
-    content = validated(AgencyIn, merge_patch(stored, patch))
-    commands.put_agency(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        agency,
-        content,
-        partial(check_conditions, call.request),
+    commands.patch_agency(
+        call.session, call.author, call.actor, region, agency, patch, partial(check_conditions, call.request)
     )
     return _reply(call, region, agency)
 

@@ -101,6 +101,15 @@ def plan_json(session: Session, actor: Actor, code: str) -> tuple[str, sa.Row[An
     return str(session.execute(json_texts(query)).scalar_one()), row
 
 
+def is_plan(session: Session, code: str) -> bool:
+    """Whether a plan of that key exists, for whoever sees everything."""
+    return session.scalar(sa.select(plans.c.id).where(plans.c.code == code)) is not None
+
+
+def region_name(session: Session, code: str) -> str:
+    return str(session.scalar(sa.select(regions.c.name).where(regions.c.code == code)))
+
+
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:
     found = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code))
     if query.region is not None:

@@ -71,6 +71,8 @@ def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
         "edit": "write_plan", "delete": "write_plan", "write_actions": "write_actions",
         "report_progress": "report_progress", "import_matrix": "import_matrix",
     }
+    if json.loads(text)["action_count"]:
+        del may["delete"]
     allowed = [verb for verb, right in may.items() if call.actor.may(right, row.region_code)]
     return answer(
         call.request, with_fields(text, allowed=allowed), status=status, version=row.version,
@@ -170,6 +172,8 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     text = action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
+    if content["progress_period"]:
+        del may["delete"]
     allowed = [v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])]
     language = language_of(call.request)
     body = with_fields(

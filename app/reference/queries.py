@@ -219,6 +219,17 @@ def funding_source_labels(session: Session) -> dict[str, str]:
     return {found.code: found.name for found in _funding_sources(session)}
 
 
+def funding_source_words(session: Session) -> dict[str, str]:
+    """Code → the words by which a matrix names the source, which `funding_sources_named` or the code in
+    front reads back: `APBD`, `Dana Desa`, `1.01.01 Pajak Daerah`."""
+    return {
+        found.code: f"{found.code} {found.name}"
+        if found.kind == FundingSourceKind.official
+        else found.code if "-" not in found.code else found.name
+        for found in _funding_sources(session)
+    }
+
+
 def funding_sources_named(session: Session, names: Collection[str]) -> dict[str, list[FoundFundingSource]]:
     """Name as written → the funding sources whose code, name or alias it is, in one SELECT.
 

@@ -118,6 +118,17 @@ def progress_before(session: Session, action_ids: Sequence[int], period: str) ->
     return _stored(session, sa.and_(progress.c.action_id.in_(action_ids), progress.c.period == latest))
 
 
+def latest_spent(session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None) -> dict[int, int]:
+    """Action id → whole rupiah spent by the end of `period`, as its latest report of the year says; an
+    action without a report (with `after`: one later than that quarter) is missing."""
+    rows = session.execute(
+        sa.select(progress.c.action_id, progress.c.spent)
+        .where(progress.c.action_id.in_(action_ids), progress.c.period <= period, progress.c.period > (after or period[:4]))
+        .order_by(progress.c.period)
+    )
+    return {row.action_id: row.spent for row in rows}
+
+
 def _stored(session: Session, chosen: ColumnElement[bool]) -> dict[int, StoredProgress]:
     query = sa.select(*progress_columns(), progress.c.action_id.label("_id")).where(chosen)
     return {id: StoredProgress.parse(text) for text, id in session.execute(json_texts(query, "_id"))}

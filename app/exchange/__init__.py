@@ -1,0 +1,1 @@
+"""The matrix in and out, pulls, snapshots, jobs."""

@@ -1,0 +1,84 @@
+"""An opened file: its sheets by name, their cells as typed values, and how large one may be."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
+
+from app.exchange.matrix.unreadable import UNKNOWN_SHEET, unreadable
+from app.kit.problems import Cell
+
+# A matrix has some hundred rows; a region with every village's lines stays far below.
+LARGEST_ROW = 20_000
+LARGEST_COLUMN = 100
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A cell that holds a formula. It is never evaluated, and its cached value is never used."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class ErrorValue:
+    """A cell that shows an error of the spreadsheet, such as `#REF!`."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+# What a cell can hold. A `datetime` is a `date` too.
+Value = None | str | int | float | bool | date | time | timedelta | Formula | ErrorValue
+
+
+def column_letter(c: int) -> str:
+    """The letters of a column counted from 0: 0 → A, 26 → AA."""
+    letters = ""
+    c += 1
+    while c:
+        c, rest = divmod(c - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet's cells from A1 on, row by row.
+
+    Every cell of a merged range shows the range's value; `merged` tells, for each of them but the
+    first, the (row, column) of the first, from 0. Blank cells are None. Numbers without a fraction
+    are int. A cell with a formula holds a `Formula`, never its cached value.
+    """
+
+    name: str
+    rows: Sequence[Sequence[Value]]
+    merged: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return max((len(row) for row in self.rows), default=0)
+
+    def cell(self, r: int, c: int) -> Cell:
+        """The address of a cell that is counted from 0."""
+        return Cell(self.name, r + 1, column_letter(c))
+
+
+@dataclass(frozen=True)
+class Book:
+    """The sheets of a file, each read when asked for. `visible` leaves out hidden ones."""
+
+    filename: str
+    names: tuple[str, ...]
+    visible: tuple[str, ...]
+    read: Callable[[str], Sheet]
+
+    def sheet(self, name: str) -> Sheet:
+        """A sheet by its name; raises `UnreadableFile` (`unknown_sheet`) if there is none."""
+        if name not in self.names:
+            raise unreadable(UNKNOWN_SHEET, self.filename, name, allowed=list(self.names))
+        return self.read(name)

@@ -1,0 +1,176 @@
+"""Codes of agencies and of the nomenclature, alone or with a name behind them.
+
+The number of groups tells what a code is (Permendagri 90/2019): eight groups are an agency
+(`1.06.0.00.0.00.08.0000`), three a programme (`1.06.05`), five an activity, six a sub-activity; two
+are only a field of government. Each group has a fixed width, so zeros that a spreadsheet dropped
+from the front of a group come back without guessing. A number of two groups loses zeros from its
+*end* (1.10 becomes 1.1), and those nobody can put back.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import Code, CodeKind, Named, Reading, Remark
+from app.exchange.matrix.numbers import as_text, unusable
+from app.kit.problems import Kind
+
+CODE_UNREADABLE = Kind(
+    "code_unreadable",
+    "{value} bukan kode perangkat daerah (1.06.0.00.0.00.08.0000) atau kode program, kegiatan, sub kegiatan "
+    "(1.06.05.2.02.0006).",
+    "{value} is neither an agency's code (1.06.0.00.0.00.08.0000) nor one of a programme, activity or "
+    "sub-activity (1.06.05.2.02.0006).",
+)
+CODE_LOST_ZEROS = Kind(
+    "code_lost_zeros",
+    "Kode {value} tersimpan sebagai angka sehingga nolnya mungkin hilang. Format sel sebagai teks, "
+    "isi ulang.",
+    "The code {value} is stored as a number and may have lost a zero. Format the cell as text and "
+    "enter it again.",
+)
+CODE_PADDED = Kind(
+    "code_padded",
+    "Kode {value} dibaca sebagai {code}.",
+    "The code {value} was read as {code}.",
+)
+CODE_WRONG_LEVEL = Kind(
+    "code_wrong_level",
+    "Kode di depan {value} bukan kode {level}.",
+    "The code in front of {value} is not that of this level: {level}.",
+)
+CODE_CONFLICT = Kind(
+    "code_conflict",
+    "Kode {value} bertentangan dengan kode {other} pada baris yang sama.",
+    "The code {value} contradicts the code {other} in the same row.",
+)
+
+_NOMENCLATURE = (1, 2, 2, 1, 2, 4)
+_AGENCY = (1, 2, 1, 2, 1, 2, 2, 4)
+_BY_GROUPS: Mapping[int, tuple[CodeKind, tuple[int, ...]]] = {
+    2: (CodeKind.FIELD, _NOMENCLATURE[:2]),
+    3: (CodeKind.PROGRAM, _NOMENCLATURE[:3]),
+    5: (CodeKind.ACTIVITY, _NOMENCLATURE[:5]),
+    6: (CodeKind.SUBACTIVITY, _NOMENCLATURE),
+    8: (CodeKind.AGENCY, _AGENCY),
+}
+_CODE = r"(?:\d|X)(?:\.(?:\d{1,4}|XX))+"
+_ALONE = re.compile(rf"\[?({_CODE})\.?\]?", re.IGNORECASE)
+_IN_FRONT = re.compile(rf"[\[(]?({_CODE})(?:\.?[\])]?\s*[-–—:|]\s+|\.?[\])]?\s+)(?=\S)", re.IGNORECASE)
+_SIGN_IN_FRONT = re.compile(r"[-–—:|]\s")
+
+
+def normalise(text: str) -> Code | None:
+    """A code in full width, or None when its shape is not one of the five."""
+    groups = text.upper().split(".")
+    known = _BY_GROUPS.get(len(groups))
+    if known is None:
+        return None
+    kind, widths = known
+    if kind is CodeKind.AGENCY and "X" in text.upper():
+        return None
+    padded = []
+    for position, (group, width) in enumerate(zip(groups, widths, strict=True)):
+        if not group or len(group) > width:
+            return None
+        if "X" in group and (position > 1 or group != "X" * width):
+            return None
+        padded.append(group.zfill(width))
+    return Code(".".join(padded), kind)
+
+
+def split_code(text: str) -> tuple[Code | None, str, str]:
+    """(code, the code as written, the name behind it); no code: (None, "", text).
+
+    Fewer than three groups in front of a name are an enumeration (`1.1 Bantuan …`), not a code.
+    """
+    alone = _ALONE.fullmatch(text)
+    found = alone or _IN_FRONT.match(text)
+    if found is None:
+        return None, "", text
+    code = normalise(found[1])
+    if code is None or (code.kind is CodeKind.FIELD and not alone):
+        return None, "", text
+    return code, found[1], "" if alone else text[found.end() :].strip()
+
+
+def read_code(value: Value) -> Reading[Named | None]:
+    """The code column: a code with perhaps a name. `Named.code` is in full width.
+
+    What is no code is kept as the cell's text with a blocking remark.
+    """
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = as_text(value)
+    if not text:
+        return Reading(None)
+    if isinstance(value, (int, float)) and not re.fullmatch(r"\d\.\d\d", text):
+        return Reading(None, text, (Remark(CODE_LOST_ZEROS, blocking=True),))
+    code, seen, name = split_code(text)
+    if code is None:
+        return Reading(None, text, (Remark(CODE_UNREADABLE, blocking=True),))
+    return Reading(Named(code.text, name or None), "", _padded(code, seen))
+
+
+def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:
+    """A name column: a name, at times with its code in front, at times the code alone."""
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = as_text(value)
+    if not text:
+        return Reading(None)
+    code, seen, name = split_code(text)
+    if code is None:
+        return Reading(Named(None, text))
+    if code.kind is not level:
+        remark = Remark(CODE_WRONG_LEVEL, blocking=True, values={"level": level.value})
+        return Reading(Named(None, text), "", (remark,))
+    return Reading(Named(code.text, name or None), "", _padded(code, seen))
+
+
+def _padded(code: Code, seen: str) -> tuple[Remark, ...]:
+    return () if code.text == seen.upper() else (Remark(CODE_PADDED, values={"code": code.text}),)
+
+
+def write_named(named: Named | None) -> str | None:
+    """The inverse of `read_named`."""
+    if named is None:
+        return None
+    if named.code and named.name and _SIGN_IN_FRONT.match(named.name):
+        return f"{named.code} - {named.name}"  # or its own dash would be taken for the one between
+    return " ".join(part for part in (named.code, named.name) if part)
+
+
+def place_code(values: dict[str, Any], given: Named) -> str | None:
+    """Give the code of the fourth column to the agency or the level it belongs to.
+
+    Changes `values`. A field's code names nothing and stays in `values["code"]`. Returns the other
+    code when the row already carries a different one for the same level; nothing is changed then.
+    """
+    code = normalise(given.code or "")
+    if code is None or code.kind is CodeKind.FIELD:
+        values["code"] = code
+        return None
+    key = code.kind.value
+    there: Named | None = values.get(key)
+    if there is not None and there.code is not None and there.code != code.text:
+        return there.code
+    name = there.name if there is not None else None
+    values[key] = Named(code.text, name or given.name)
+    return None
+
+
+def broken_chain(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """(column key, its code, the code it contradicts) where a level's code lies outside the one above."""
+    above: str | None = None
+    for key in ("program", "activity", "subactivity"):
+        named: Named | None = values.get(key)
+        if named is None or named.code is None:
+            continue
+        if above is not None and not named.code.startswith(above + "."):
+            return key, named.code, above
+        above = named.code
+    return None

@@ -1,0 +1,197 @@
+"""Finding the table in a sheet: its header by labels, by the row that numbers the columns, or both.
+
+Labels are what people read, so where there are labels they decide and columns may be moved or left
+out. The numbering row (1, 2, 3, …) settles the columns whose label is not known, and a table that
+has no readable label at all, if it numbers exactly 18 or 21 columns.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rapidfuzz import fuzz, process
+
+from app.exchange.matrix.books import Sheet
+from app.exchange.matrix.cells import read_ordinal
+from app.exchange.matrix.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
+from app.exchange.matrix.numbers import as_text
+from app.kit.problems import FieldError, Kind
+
+MISSING_COLUMN = Kind(
+    "missing_column",
+    "Kolom {allowed} tidak ditemukan pada baris judul.",
+    "The column {allowed} was not found in the header.",
+)
+DUPLICATE_COLUMN = Kind(
+    "duplicate_column",
+    "Kolom {value} muncul lebih dari satu kali pada baris judul.",
+    "The column {value} occurs more than once in the header.",
+)
+UNKNOWN_COLUMN = Kind(
+    "unknown_column",
+    "Kolom berjudul {value} tidak dikenal; isinya tidak dibaca.",
+    "The column headed {value} is not known; its content was not read.",
+)
+
+# A header lies near the top; below this only data is expected.
+DEEPEST_HEADER = 60
+# No label is longer; names of sub-activities, which are looked at for every row, often are.
+LONGEST_LABEL = 60
+# Fewer known labels than this are a coincidence, not a header.
+FEWEST_LABELS = 5
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where the table is: column index by key, first data row (both from 0), titles above it."""
+
+    first_row: int
+    data_row: int
+    columns: Mapping[str, int]
+    titles: tuple[str, ...]
+    errors: tuple[FieldError, ...]
+    warnings: tuple[FieldError, ...]
+
+
+def _plain(label: str) -> str:
+    if len(label) > LONGEST_LABEL:
+        return ""
+    text = re.sub(r"\(.*?\)", " ", label.casefold())
+    return " ".join(re.findall(r"[a-z0-9]+", text))
+
+
+def _known_labels() -> dict[str, str]:
+    known: dict[str, str] = {}
+    for column in COLUMNS:
+        labels = {_plain(label) for label in column.labels}
+        # "Total" and "Jumlah" alone are too common a word to find a header by; see `_labelled`.
+        known |= dict.fromkeys(labels, column.key)
+        if column.group:
+            groups = (_plain(column.group), *GROUP_VARIANTS[column.group])
+            known |= {f"{group} {label}": column.key for group in groups for label in labels}
+    return known
+
+
+LABELS = _known_labels()
+_GROUPS = {_plain(group) for group in GROUP_VARIANTS} | {
+    v for variants in GROUP_VARIANTS.values() for v in variants
+}
+
+
+def find_header(sheet: Sheet) -> Header | None:
+    """The header of the matrix in a sheet, or None when it has none."""
+    for r in range(min(len(sheet.rows), DEEPEST_HEADER)):
+        labelled = _labelled(sheet, r)
+        if len(labelled) >= FEWEST_LABELS:
+            return _by_labels(sheet, r)
+    for r in range(min(len(sheet.rows), DEEPEST_HEADER)):
+        numbered = numbering(sheet, r)
+        if len(numbered) in (len(PLANNING), len(COLUMNS)):
+            columns = {COLUMNS[n - 1].key: c for c, n in numbered.items()}
+            return Header(r, r + 1, columns, _titles(sheet, r), (), ())
+    return None
+
+
+def numbering(sheet: Sheet, r: int) -> dict[int, int]:
+    """Column index → its number, if the row does nothing but number its columns 1, 2, 3, …; else {}."""
+    cells = [(c, value) for c, value in enumerate(sheet.rows[r]) if value is not None]
+    if len(cells) < FEWEST_LABELS:
+        return {}
+    numbers = [read_ordinal(value).value for _, value in cells]
+    if numbers != list(range(1, len(cells) + 1)) or len(cells) > len(COLUMNS):
+        return {}
+    return {c: number for (c, _), number in zip(cells, numbers, strict=True) if number is not None}
+
+
+def is_header_again(sheet: Sheet, r: int) -> bool:
+    """Whether a row repeats the header, as offices do on every printed page."""
+    return bool(numbering(sheet, r)) or len(_labelled(sheet, r)) >= FEWEST_LABELS or _is_second_row(sheet, r)
+
+
+def _label(sheet: Sheet, r: int, c: int) -> str:
+    if r >= len(sheet.rows) or c >= len(sheet.rows[r]):
+        return ""
+    value = sheet.rows[r][c]
+    return as_text(value) if isinstance(value, str) else ""
+
+
+def _labelled(sheet: Sheet, r: int) -> dict[int, str]:
+    found = {
+        c: LABELS[plain]
+        for c in range(len(sheet.rows[r]))
+        if (plain := _plain(_label(sheet, r, c))) in LABELS
+    }
+    return found if len(set(found.values())) >= FEWEST_LABELS else {}
+
+
+def _is_second_row(sheet: Sheet, r: int) -> bool:
+    """The lower row of a two-row header: only labels of grouped columns, or a label from above."""
+    texts = [plain for c in range(len(sheet.rows[r])) if (plain := _plain(_label(sheet, r, c)))]
+    grouped = [text for text in texts if text in LABELS and BY_KEY[LABELS[text]].group]
+    return len(grouped) >= 2 and all(text in LABELS for text in texts)
+
+
+def _by_labels(sheet: Sheet, r: int) -> Header:
+    top = r
+    # The labels may stand in the lower of two rows, with only the group words above them.
+    if r > 0 and any(_plain(_label(sheet, r - 1, c)) in _GROUPS for c in range(sheet.width)):
+        top = r - 1
+    bottom = r
+    if r + 1 < len(sheet.rows) and _is_second_row(sheet, r + 1):
+        bottom = r + 1
+    numbered: dict[int, int] = {}
+    data_row = bottom + 1
+    if data_row < len(sheet.rows) and (numbered := numbering(sheet, data_row)):
+        data_row += 1
+    columns: dict[str, int] = {}
+    errors: list[FieldError] = []
+    unknown: list[tuple[int, int, str]] = []
+    for c in range(sheet.width):
+        words = [(row, text) for row in range(top, bottom + 1) if (text := _label(sheet, row, c))]
+        # The lower label is the narrower one: "Langsung" below "Aktifitas Real".
+        keys = [LABELS[plain] for _, text in reversed(words) if (plain := _plain(text)) in LABELS]
+        if not keys:
+            if words and not all(_plain(text) in _GROUPS for _, text in words):
+                unknown.append((c, *words[-1]))
+            continue
+        if keys[0] in columns:
+            errors.append(FieldError(DUPLICATE_COLUMN, cell=sheet.cell(words[-1][0], c), value=words[-1][1]))
+            continue
+        columns[keys[0]] = c
+    for c, number in numbered.items():
+        key = COLUMNS[number - 1].key
+        if (
+            key not in columns
+            and c not in columns.values()
+            and len(numbered) in (len(PLANNING), len(COLUMNS))
+        ):
+            columns[key] = c
+    warnings = [
+        FieldError(
+            UNKNOWN_COLUMN,
+            cell=sheet.cell(row, c),
+            value=text,
+            nearest=[
+                label for label, _, _ in process.extract(text, _written_labels(), scorer=fuzz.WRatio, limit=2)
+            ],
+        )
+        for c, row, text in unknown
+        if c not in columns.values()
+    ]
+    for column in COLUMNS:
+        if column.required and column.key not in columns:
+            errors.append(FieldError(MISSING_COLUMN, cell=sheet.cell(bottom, 0), allowed=column.labels[0]))
+    return Header(top, data_row, columns, _titles(sheet, top), tuple(errors), tuple(warnings))
+
+
+def _written_labels() -> list[str]:
+    return [column.labels[0] for column in COLUMNS]
+
+
+def _titles(sheet: Sheet, before: int) -> tuple[str, ...]:
+    titles = []
+    for r in range(before):
+        texts = dict.fromkeys(text for c in range(len(sheet.rows[r])) if (text := _label(sheet, r, c)))
+        if texts:
+            titles.append(" ".join(texts))
+    return tuple(titles)

@@ -1,0 +1,363 @@
+"""The matrix as the offices know it, declared once for reading and for writing.
+
+`COLUMNS` is the whole layout: position, header words, what a cell holds, how a blank one is
+understood, how wide it is written. What comes out of a file is a `Matrix` of `MatrixRow`s whose
+values know the cell they came from, so that whoever resolves names later can still say sheet, row
+and column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+from app.kit.problems import Cell, FieldError, Kind
+
+T = TypeVar("T")
+
+
+class Holds(StrEnum):
+    """What the cells of a column mean, hence how they are read and written."""
+
+    ORDINAL = "ordinal"
+    STRATEGY = "strategy"
+    AGENCY = "agency"
+    CODE = "code"
+    PROGRAM = "program"
+    ACTIVITY = "activity"
+    SUBACTIVITY = "subactivity"
+    COMPONENTS = "components"
+    RUPIAH = "rupiah"
+    SOURCES = "sources"
+    REGULARITY = "regularity"
+    PLACES = "places"
+    RECIPIENTS = "recipients"
+    BENEFIT_AMOUNT = "benefit_amount"
+    BENEFIT_FORM = "benefit_form"
+    MONTHS = "months"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the matrix.
+
+    `labels` are the header words, the first being the one that is written; with a `group`, the
+    group's words may stand above or before them. `inherits`: a blank cell means "as above".
+    `counts_once`: a cell merged over several rows counts in the first of them only, because its
+    value adds up. `required`: without the column a file is not a matrix.
+    """
+
+    number: int
+    key: str
+    holds: Holds
+    labels: tuple[str, ...]
+    width: float
+    group: str | None = None
+    inherits: bool = False
+    counts_once: bool = False
+    required: bool = False
+
+
+REAL_ACTIVITY = "Aktifitas Real"
+REALISATION = "Realisasi"
+
+# Other spellings of the two group headers, in small letters without punctuation.
+GROUP_VARIANTS: Mapping[str, tuple[str, ...]] = {
+    REAL_ACTIVITY: ("aktivitas real", "aktivitas riil", "aktifitas riil", "aktivitas", "aktifitas"),
+    REALISATION: ("realisasi anggaran", "realisasi keuangan", "realisasi rp"),
+}
+
+COLUMNS: tuple[Column, ...] = (
+    Column(1, "number", Holds.ORDINAL, ("No", "Nomor", "No Urut"), 5),
+    Column(
+        2,
+        "strategy",
+        Holds.STRATEGY,
+        ("Strategi OPPKPKE", "Strategi", "Strategi PPKE", "Strategi Penanggulangan Kemiskinan"),
+        24,
+        inherits=True,
+    ),
+    Column(
+        3,
+        "agency",
+        Holds.AGENCY,
+        (
+            "Perangkat Daerah",
+            "OPD",
+            "SKPD",
+            "Perangkat Daerah (OPD)",
+            "Nama OPD",
+            "Perangkat Daerah/Mitra",
+            "Perangkat Daerah Pelaksana",
+            "OPD Pelaksana",
+            "Instansi",
+            "Pelaksana",
+        ),
+        28,
+        inherits=True,
+        required=True,
+    ),
+    Column(4, "code", Holds.CODE, ("Kode", "Kode Rekening", "Kode Program", "Kode OPD"), 24, inherits=True),
+    Column(5, "program", Holds.PROGRAM, ("Program", "Nama Program"), 30, inherits=True),
+    Column(6, "activity", Holds.ACTIVITY, ("Kegiatan", "Nama Kegiatan"), 30, inherits=True),
+    Column(
+        7,
+        "subactivity",
+        Holds.SUBACTIVITY,
+        ("Sub Kegiatan", "Subkegiatan", "Sub-Kegiatan", "Nama Sub Kegiatan"),
+        34,
+        inherits=True,
+        required=True,
+    ),
+    Column(8, "direct", Holds.COMPONENTS, ("Langsung",), 24, group=REAL_ACTIVITY),
+    Column(9, "indirect", Holds.COMPONENTS, ("Tidak Langsung", "Tak Langsung"), 24, group=REAL_ACTIVITY),
+    Column(10, "supporting", Holds.COMPONENTS, ("Penunjang", "Pendukung"), 24, group=REAL_ACTIVITY),
+    Column(
+        11,
+        "allocation",
+        Holds.RUPIAH,
+        ("Alokasi Anggaran (Rp)", "Alokasi Anggaran", "Anggaran", "Pagu Anggaran", "Pagu", "Alokasi"),
+        20,
+        counts_once=True,
+        required=True,
+    ),
+    Column(
+        12,
+        "funding_sources",
+        Holds.SOURCES,
+        ("Sumber Pembiayaan", "Sumber Dana", "Sumber Pendanaan", "Sumber Anggaran"),
+        18,
+    ),
+    Column(13, "regularity", Holds.REGULARITY, ("Sifat Bantuan", "Sifat"), 14),
+    Column(14, "location", Holds.PLACES, ("Lokasi", "Lokasi Kegiatan", "Lokasi Sasaran"), 26),
+    Column(
+        15,
+        "recipients",
+        Holds.RECIPIENTS,
+        (
+            "Jumlah Sasaran Penerima Manfaat",
+            "Jumlah Sasaran",
+            "Sasaran Penerima Manfaat",
+            "Jumlah Penerima Manfaat",
+            "Penerima Manfaat",
+            "Sasaran",
+        ),
+        20,
+        counts_once=True,
+    ),
+    Column(
+        16,
+        "benefit_amount",
+        Holds.BENEFIT_AMOUNT,
+        ("Besaran Manfaat", "Besaran Bantuan", "Nilai Manfaat"),
+        18,
+    ),
+    Column(17, "benefit_form", Holds.BENEFIT_FORM, ("Jenis Bantuan", "Bentuk Bantuan"), 16),
+    Column(
+        18,
+        "duration",
+        Holds.MONTHS,
+        ("Durasi Pemberian Bantuan", "Durasi", "Durasi Bantuan", "Jangka Waktu"),
+        16,
+    ),
+    Column(
+        19,
+        "spent_s1",
+        Holds.RUPIAH,
+        ("Sem.1", "Sem 1", "Semester 1", "Smt 1", "Sem I", "Semester I", "Smt I", "s.d. Semester 1"),
+        20,
+        group=REALISATION,
+        counts_once=True,
+    ),
+    Column(
+        20,
+        "spent_s2",
+        Holds.RUPIAH,
+        ("Sem.2", "Sem 2", "Semester 2", "Smt 2", "Sem II", "Semester II", "Smt II", "s.d. Semester 2"),
+        20,
+        group=REALISATION,
+        counts_once=True,
+    ),
+    Column(
+        21,
+        "spent_total",
+        Holds.RUPIAH,
+        ("Total", "Total Realisasi", "Jumlah", "Jumlah Realisasi"),
+        20,
+        group=REALISATION,
+        counts_once=True,
+    ),
+)
+
+BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
+PLANNING = tuple(column for column in COLUMNS if column.group != REALISATION)
+SPENT = tuple(column for column in COLUMNS if column.group == REALISATION)
+
+Strategy = Literal["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]
+Regularity = Literal["routine", "incidental"]
+BenefitForm = Literal["cash", "goods", "service", "subsidy", "access"]
+RecipientKind = Literal["families", "persons", "groups", "villages", "units"]
+PlaceLevel = Literal["village", "district", "regency", "province"]
+Basis = Literal["cumulative", "period"]
+
+
+class CodeKind(StrEnum):
+    """What a code of the fourth column is, told by the number and the widths of its groups."""
+
+    FIELD = "field"
+    PROGRAM = "program"
+    ACTIVITY = "activity"
+    SUBACTIVITY = "subactivity"
+    AGENCY = "agency"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A code in its full width: `1.06.05.2.02.0006`, an agency's `1.06.0.00.0.00.08.0000`."""
+
+    text: str
+    kind: CodeKind
+
+
+@dataclass(frozen=True)
+class Named:
+    """A name with the code that stood with it; at least one of the two."""
+
+    code: str | None
+    name: str | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """A named part, with its whole rupiah where the cell gives them.
+
+    A funding source of a line (`DAK`), or a component (`Pelatihan 20 kelompok`). The amounts are in
+    the cell so that a line with several sources survives the way out and in again.
+    """
+
+    name: str
+    amount: int | None = None
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """`count` of `unit` as the cell words it; `kind` is None where the word is not known."""
+
+    count: int
+    unit: str
+    kind: RecipientKind | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place as the cell words it (`text`), and what the words say about it.
+
+    `name` has lost the word for its level and is the candidate to look up; `every` is "all of that
+    level"; `within` is the district named with a village; `code` a Kemendagri code in front.
+    """
+
+    text: str
+    name: str
+    level: PlaceLevel | None = None
+    code: str | None = None
+    within: str | None = None
+    every: bool = False
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something to say about a cell; `blocking` when the cell cannot be used as it is."""
+
+    kind: Kind
+    blocking: bool = False
+    allowed: Any = None
+    nearest: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, cell: Cell, value: Any) -> FieldError:
+        shown = None if value is None else str(value)
+        return FieldError(
+            self.kind,
+            cell=cell,
+            value=shown,
+            allowed=self.allowed,
+            nearest=tuple(self.nearest),
+            values=dict(self.values),
+        )
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What a cell says: its value, its own words where the value does not carry them, and remarks."""
+
+    value: T
+    text: str = ""
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """The values of one line by column key, as they are read and as they are written.
+
+    | key | value |
+    |---|---|
+    | number | int or None |
+    | strategy | Strategy or None |
+    | agency, program, activity, subactivity | Named or None |
+    | code | Code or None: only what is neither an agency's nor a level's code, which go to `Named.code` |
+    | direct, indirect, supporting, funding_sources | tuple of Share |
+    | allocation, spent_s1, spent_s2, spent_total | whole rupiah or None |
+    | regularity | Regularity or None |
+    | location | tuple of Place |
+    | recipients | tuple of Recipient |
+    | benefit_amount | whole rupiah per recipient, or None |
+    | benefit_form | tuple of BenefitForm |
+    | duration | months or None |
+
+    `texts` keeps, by key, the cell's own words where the value does not carry all of them; where
+    there are such words they are what is written, so that nothing is lost on the way.
+    """
+
+    values: Mapping[str, Any]
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.values.get(key)
+
+
+@dataclass(frozen=True)
+class MatrixRow(Line):
+    """A line of a file, with the place of each of its cells.
+
+    `row` counts from 1 as the spreadsheet shows it. `inherited` are the keys taken from above,
+    `rounded` those whose amount lost a fraction of a rupiah. `continues` is the row whose line this
+    row goes on with: it has no number and no sub-activity of its own (a second funding source, more
+    activities), so it is not a line by itself.
+    """
+
+    sheet: str = ""
+    row: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
+    inherited: frozenset[str] = frozenset()
+    rounded: frozenset[str] = frozenset()
+    continues: int | None = None
+
+    def cell(self, key: str) -> Cell:
+        """The cell of a column; the sub-activity's where the file has no such column."""
+        return Cell(self.sheet, self.row, self.columns.get(key) or self.columns.get("subactivity") or "A")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix as read: nothing in it is resolved yet, everything wrong with it is listed.
+
+    `errors` are what must be settled before the rows may be used; `warnings` are what was
+    understood with a doubt or left out.
+    """
+
+    sheet: str
+    titles: tuple[str, ...]
+    rows: tuple[MatrixRow, ...]
+    has_realisation: bool
+    errors: tuple[FieldError, ...] = ()
+    warnings: tuple[FieldError, ...] = ()

@@ -1,0 +1,206 @@
+"""Amounts as offices type them, read into whole rupiah.
+
+The rule for separators, because `1.250` is a thousand in Jakarta and one and a quarter in London:
+
+1. Both `.` and `,` occur: the last one is the decimal mark, the other parts thousands.
+2. One of them occurs several times: it parts thousands.
+3. One of them occurs once, with exactly three digits behind and one to three in front (not a lone
+   `0`): it parts thousands, since rupiah have no thousandths (`1.250` = `1,250` = 1250).
+4. One of them occurs once, with another number of digits behind: it is the decimal mark.
+5. Thousands that are not groups of three (`1250.000`, `1.25.000`) are not guessed at.
+
+A dash or "nihil" is zero, as accountants write it; a blank cell is "not stated", which is not zero.
+A fraction of a rupiah is rounded half up, and said so.
+"""
+
+import math
+import re
+from datetime import date, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+from app.exchange.matrix.books import ErrorValue, Formula, Value
+from app.exchange.matrix.models import Reading, Remark
+from app.kit.problems import Kind
+
+FORMULA = Kind(
+    "formula",
+    "Sel berisi rumus ({value}). Salin lalu tempel sebagai nilai (Paste Special › Values), kirim lagi.",
+    "The cell holds a formula ({value}). Copy it, paste it as values, and send again.",
+)
+CELL_ERROR = Kind(
+    "cell_error",
+    "Sel menampilkan galat lembar kerja {value}. Isi nilainya.",
+    "The cell shows the spreadsheet error {value}. Give its value.",
+)
+BECAME_DATE = Kind(
+    "became_date",
+    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai "
+    "teks, isi ulang.",
+    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
+    "enter it again.",
+)
+NOT_A_NUMBER = Kind(
+    "not_an_amount",
+    "{value} bukan jumlah rupiah. Tulis angkanya saja, misalnya 1250000 atau Rp 1.250.000.",
+    "{value} is not an amount of rupiah. Write the digits, for example 1250000 or Rp 1.250.000.",
+)
+AMBIGUOUS_NUMBER = Kind(
+    "ambiguous_number",
+    "{value} dapat dibaca lebih dari satu cara. Tulis tanpa pemisah, misalnya 1250000.",
+    "{value} can be read in more than one way. Write it without separators, for example 1250000.",
+)
+NEGATIVE_NUMBER = Kind(
+    "negative_number",
+    "{value} bernilai negatif; jumlah rupiah tidak boleh di bawah nol.",
+    "{value} is negative; an amount of rupiah is never below zero.",
+)
+LOST_DIGITS = Kind(
+    "lost_digits",
+    "{value} telah kehilangan angka (notasi ilmiah atau terlalu besar). Isi ulang sebagai angka penuh.",
+    "{value} has lost digits (scientific notation or too large). Enter the full number again.",
+)
+ROUNDED = Kind(
+    "rounded",
+    "{value} dibulatkan menjadi {rounded} rupiah.",
+    "{value} was rounded to {rounded} rupiah.",
+)
+
+# Above this a spreadsheet's numbers no longer hold every digit.
+LARGEST = 2**53 - 1
+
+# Control signs other than tab and line feed, zero-width space, byte order mark.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
+
+_NIL = {"-", "–", "—", "nihil"}
+_CURRENCY = re.compile(r"^(?:rp|idr)\.?\s*|(?<=\d)\s*(?:rupiah|idr)\s*$", re.IGNORECASE)
+_NO_CENTS = re.compile(r"[.,]\s*[-–—]{1,2}$")  # "Rp 1.250.000,-"
+_SCIENTIFIC = re.compile(r"^[+-]?\d+(?:[.,]\d+)?e[+-]?\d+$", re.IGNORECASE)
+_SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
+
+
+def clean(value: str) -> str:
+    """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
+    if value.isprintable() and "  " not in value:
+        return value.strip()  # nearly every cell; no sign here but the plain space can be unseen
+    text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def unusable(value: Value) -> Remark | None:
+    """Why a cell cannot be used whatever its column: a formula, an error, a date."""
+    if isinstance(value, Formula):
+        return Remark(FORMULA, blocking=True)
+    if isinstance(value, ErrorValue):
+        return Remark(CELL_ERROR, blocking=True)
+    if isinstance(value, (date, time, timedelta)):
+        return Remark(BECAME_DATE, blocking=True)
+    return None
+
+
+def as_text(value: Value) -> str:
+    """A usable cell as the text a person would see; blank is the empty string."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return repr(value)
+    return clean(str(value))
+
+
+def read_rupiah(value: Value) -> Reading[int | None]:
+    """Whole rupiah of a cell: None when blank, 0 for a dash; what cannot be read is a blocking remark."""
+    if value is None:
+        return Reading(None)
+    if isinstance(value, bool):
+        return _unread(NOT_A_NUMBER, str(value).upper())
+    if isinstance(value, int):
+        return _whole(Decimal(value), str(value))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return _unread(NOT_A_NUMBER, str(value))
+        return _whole(Decimal(repr(value)), repr(value))
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = clean(str(value))
+    if not text:
+        return Reading(None)
+    return _read_text(text)
+
+
+def _read_text(text: str) -> Reading[int | None]:
+    plain = _CURRENCY.sub("", text).strip()
+    plain = _NO_CENTS.sub("", plain).strip()
+    if plain.lower() in _NIL:
+        return Reading(0)
+    if _SCIENTIFIC.match(plain):
+        return _unread(LOST_DIGITS, text)
+    bare, negative = _sign(plain)
+    bare = _CURRENCY.sub("", bare).strip()
+    if spaced := _SPACED.match(bare):
+        bare = spaced[0].replace(" ", "") + bare[spaced.end() :]
+    if not re.fullmatch(r"[0-9][0-9.,]*", bare):
+        return _unread(NOT_A_NUMBER, text)
+    number = _decimal(bare)
+    if number is None:
+        return _unread(AMBIGUOUS_NUMBER, text)
+    return _whole(-number if negative else number, text)
+
+
+def _sign(text: str) -> tuple[str, bool]:
+    if len(text) > 2 and text[0] == "(" and text[-1] == ")":
+        return text[1:-1].strip(), True
+    if text[:1] in {"-", "–", "−"}:
+        return text[1:].strip(), True
+    if text[-1:] == "-":
+        return text[:-1].strip(), True
+    return text.removeprefix("+").strip(), False
+
+
+def _decimal(text: str) -> Decimal | None:
+    """The number that digits with `.` and `,` stand for, by the rule of this module; None if unclear."""
+    marks = [c for c in text if c in ".,"]
+    if not marks:
+        return Decimal(text)
+    if len(set(marks)) == 2:
+        whole, _, fraction = text.rpartition(marks[-1])
+        if marks.count(marks[-1]) > 1:
+            return None
+        grouped = _ungrouped(whole, marks[0])
+        return None if grouped is None else Decimal(f"{grouped}.{fraction or 0}")
+    if len(marks) > 1:
+        grouped = _ungrouped(text, marks[0])
+        return None if grouped is None else Decimal(grouped)
+    whole, _, fraction = text.partition(marks[0])
+    if len(fraction) != 3 or not whole.strip("0"):
+        return Decimal(f"{whole}.{fraction or 0}")
+    return Decimal(whole + fraction) if len(whole) <= 3 and whole[0] != "0" else None
+
+
+def _ungrouped(text: str, mark: str) -> str | None:
+    first, *rest = text.split(mark)
+    if not 1 <= len(first) <= 3 or not first.strip("0") or any(len(group) != 3 for group in rest):
+        return None
+    return first + "".join(rest)
+
+
+def _whole(number: Decimal, text: str) -> Reading[int | None]:
+    if number < 0:
+        return _unread(NEGATIVE_NUMBER, text)
+    if number > LARGEST:
+        return _unread(LOST_DIGITS, text)
+    rupiah = int(number.to_integral_value(ROUND_HALF_UP))
+    if rupiah == number:
+        return Reading(rupiah)
+    return Reading(rupiah, "", (Remark(ROUNDED, values={"rounded": rupiah}),))
+
+
+def _unread(kind: Kind, text: str) -> Reading[int | None]:
+    return Reading(None, text, (Remark(kind, blocking=True),))
+
+
+def thousands(number: int) -> str:
+    """An amount as Indonesian text: 1250000 → `1.250.000`."""
+    return f"{number:,}".replace(",", ".")

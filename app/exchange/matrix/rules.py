@@ -1,0 +1,334 @@
+"""From a sheet to the rows of a matrix, with everything that is wrong or doubtful named by its cell.
+
+What a blank cell means. Strategy, agency, code, programme, activity and sub-activity are levels, in
+this order. A blank cell takes the value above within the same strategy block, down from the first
+level that the row gives itself: once a row names another agency, its blank programme is blank, not
+the other agency's. A new block (a section row, or another strategy in its own column) forgets
+everything. `-` says "none" where blank would say "as above". The sub-activity is taken from above
+only by a row that has content of its own; without a running number such a row continues the line
+above instead of being a new one. Amounts and recipients are never taken from above, and a cell
+merged over several rows gives its amount to the first of them only.
+
+Rows that are no lines: the header again on a new page, blank rows, rows that only name levels
+(headings), totals (checked against the lines above them, formulas allowed), and all that follows
+"Keterangan", or follows a gap below the last number.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from app.exchange.matrix.books import Sheet, column_letter
+from app.exchange.matrix.cells import NONE, read, remarks_at
+from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
+from app.exchange.matrix.headers import Header, find_header
+from app.exchange.matrix.levels import Block, inherit, row_errors
+from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named
+from app.exchange.matrix.numbers import read_rupiah, thousands, unusable
+from app.exchange.matrix.rows import LEVELS, RowKind, Table
+from app.exchange.matrix.sheets import open_book
+from app.exchange.matrix.unreadable import UnreadableFile, unreadable
+from app.exchange.matrix.words import STRATEGY_NAMES, strategy_of
+from app.kit.problems import FieldError, Kind
+
+NO_HEADER = Kind(
+    "no_header",
+    "Tidak ada lembar dengan judul kolom matriks (No, Strategi, Perangkat Daerah, Kode, Program, …) atau "
+    "baris nomor kolom 1–18 atau 1–21.",
+    "No sheet has the header of the matrix (No, Strategi, Perangkat Daerah, Kode, Program, …) or a row that "
+    "numbers the columns 1–18 or 1–21.",
+)
+NO_LINES = Kind("no_lines", "Matriks tidak berisi satu baris pun.", "The matrix holds not a single line.")
+OTHER_SHEETS = Kind(
+    "other_sheets",
+    "Lembar {value} juga berisi matriks dan tidak dibaca; kirim terpisah dengan menyebut nama lembarnya.",
+    "The sheet {value} holds a matrix too and was not read; send it separately, naming the sheet.",
+)
+NO_STRATEGY = Kind(
+    "no_strategy",
+    "Baris tanpa strategi: isi kolomnya atau baris bagian di atasnya. Yang dikenal: {allowed}.",
+    "A line without a strategy: fill its column, or the section row above it. Known: {allowed}.",
+)
+UNKNOWN_SECTION = Kind(
+    "unknown_section",
+    "Baris bagian {value} bukan nama strategi. Yang dikenal: {allowed}.",
+    "The section row {value} does not name a strategy. Known: {allowed}.",
+)
+STRATEGY_CONFLICT = Kind(
+    "strategy_conflict",
+    "Strategi {value} bertentangan dengan baris bagian di atasnya ({section}).",
+    "The strategy {value} contradicts the section row above it ({section}).",
+)
+MERGED_AMOUNT = Kind(
+    "merged_amount",
+    "Sel digabung dengan baris {first}; nilainya dihitung satu kali, di baris itu.",
+    "The cell is merged with row {first}; its value counts once, in that row.",
+)
+TOTAL_DIFFERS = Kind(
+    "total_differs",
+    "Baris jumlah menyebut {value}, padahal baris di atasnya berjumlah {sum}.",
+    "The total row says {value}, while the lines above it sum to {sum}.",
+)
+TEXT_AFTER_TABLE = Kind(
+    "text_after_table",
+    "Mulai baris ini tabel dianggap berakhir ({value}); isinya tidak dibaca.",
+    "The table is taken to end at this row ({value}); what follows was not read.",
+)
+LINES_AFTER_END = Kind(
+    "lines_after_end",
+    "Setelah akhir tabel masih ada baris dengan jumlah ({value}). Pindahkan ke dalam tabel atau hapus.",
+    "After the end of the table there is a row with an amount ({value}). Move it into the table or "
+    "remove it.",
+)
+
+
+def read_matrix(
+    data: bytes, filename: str, *, sheet: str | None = None, known_sources: Collection[str] = ()
+) -> Matrix:
+    """The matrix of a file: of the sheet named, else of the first visible one that has its header.
+
+    `known_sources` are names of funding sources that are never taken apart at "dan" or a comma.
+    Raises `UnreadableFile` (unreadable in any way, `unknown_sheet`, `no_header`) and `TooLarge`;
+    everything inside the table is in the matrix's `errors` and `warnings`.
+    """
+    book = open_book(data, filename)
+    if sheet is not None:
+        chosen = book.sheet(sheet)
+        header = find_header(chosen)
+        if header is None:
+            raise unreadable(NO_HEADER, book.filename, sheet)
+        return read_table(chosen, header, known_sources)
+    found: list[tuple[Sheet, Header]] = []
+    failures: list[UnreadableFile] = []
+    for name in book.visible:
+        try:
+            one = book.sheet(name)
+        except UnreadableFile as failure:
+            failures.append(failure)  # another sheet may be the one that is meant
+            continue
+        if (header := find_header(one)) is not None:
+            found.append((one, header))
+    if not found:
+        raise failures[0] if failures else unreadable(NO_HEADER, book.filename)
+    others = [FieldError(OTHER_SHEETS, cell=s.cell(h.first_row, 0), value=s.name) for s, h in found[1:]]
+    return read_table(*found[0], known_sources, others)
+
+
+def read_table(
+    sheet: Sheet, header: Header, known_sources: Collection[str] = (), also: Sequence[FieldError] = ()
+) -> Matrix:
+    """The rows below a header. `also` are warnings to carry along."""
+    reader = _TableReader(sheet, header, known_sources)
+    reader.warnings += also
+    if not header.errors:
+        reader.read(Table(sheet, header))
+    return Matrix(
+        sheet=sheet.name,
+        titles=header.titles,
+        rows=tuple(reader.rows),
+        has_realisation=any(column.key in header.columns for column in SPENT),
+        errors=tuple(reader.errors),
+        warnings=tuple(reader.warnings),
+    )
+
+
+class _TableReader:
+    """One pass over the rows below a header."""
+
+    def __init__(self, sheet: Sheet, header: Header, known_sources: Collection[str]) -> None:
+        self.sheet, self.at, self.known_sources = sheet, header.columns, known_sources
+        self.letters = {key: column_letter(c) for key, c in header.columns.items()}
+        self.rows: list[MatrixRow] = []
+        self.errors: list[FieldError] = list(header.errors)
+        self.warnings: list[FieldError] = list(header.warnings)
+        self.block = Block()
+        self.total_from = self.block_from = 0
+
+    def read(self, table: Table) -> None:
+        self.table = table
+        for r in range(table.first, table.end):
+            kind = table.kind(r)
+            if kind is RowKind.SECTION:
+                self._section(r)
+            elif kind is RowKind.TOTAL:
+                self._total(r)
+            elif kind is RowKind.HEADING:
+                self._levels(r, {}, {}, heading=True)
+            elif kind is RowKind.LINE:
+                self._line(r)
+        self._close_block()
+        self._after(table.end)
+        if not self.rows:
+            self.errors.append(FieldError(NO_LINES, cell=self.sheet.cell(table.first, 0)))
+
+    def _after(self, end: int) -> None:
+        """Say what stands below the table, unless it is only a footer without amounts."""
+        rest = [r for r in range(end, len(self.sheet.rows)) if self.table.filled(r)]
+        if rest and not self.table.is_footer(rest[0]):
+            cell = self.sheet.cell(rest[0], self.table.filled(rest[0])[0])
+            self.warnings.append(
+                FieldError(TEXT_AFTER_TABLE, cell=cell, value=self.table.first_text(rest[0]))
+            )
+        for r in rest:
+            if self.table.is_lost_line(r):
+                cell = self.sheet.cell(r, self.at["subactivity"])
+                self.errors.append(
+                    FieldError(LINES_AFTER_END, cell=cell, value=self.table.text(r, "subactivity"))
+                )
+
+    def _section(self, r: int) -> None:
+        first, text = self.table.filled(r)[0], self.table.first_text(r)
+        if self.sheet.merged.get((r, first), (r, first))[0] < r:
+            return  # a lower row of a merged section
+        self._close_block()
+        self._open_block(Block(strategy_of(text), section=True))
+        if self.block.strategy is None:
+            cell = self.sheet.cell(r, first)
+            self.block.unknown = FieldError(UNKNOWN_SECTION, cell=cell, value=text, allowed=_strategy_names())
+
+    def _open_block(self, block: Block) -> None:
+        self.block, self.block_from = block, len(self.rows)
+
+    def _close_block(self) -> None:
+        """A section without meaning is harmless if all its rows name their strategy themselves."""
+        if self.block.unknown is not None:
+            self.warnings.append(self.block.unknown)
+            self.block.unknown = None
+
+    def _total(self, r: int) -> None:
+        """A total sums up what came since the last total, its block, or the whole table."""
+        value = self.table.value(r, "allocation")
+        stated = None if unusable(value) else read_rupiah(value).value
+        if stated is not None:
+            runs = (self.rows[self.total_from :], self.rows[self.block_from :], self.rows)
+            sums = [sum(row["allocation"] or 0 for row in run) for run in runs]
+            if stated not in sums:
+                values = {"sum": thousands(sums[1])}
+                cell = self.sheet.cell(r, self.at["allocation"])
+                self.warnings.append(FieldError(TOTAL_DIFFERS, cell=cell, value=stated, values=values))
+        self.total_from = len(self.rows)
+
+    def _line(self, r: int) -> None:
+        values: dict[str, Any] = {}
+        texts: dict[str, str] = {}
+        rounded: set[str] = set()
+        for column in COLUMNS:
+            if column.key not in ("strategy", "code", *LEVELS):
+                self._cell(r, column.key, values, texts, rounded)
+        own_number = values["number"] is not None and not self.table.is_from_above(r, "number")
+        inherited = self._levels(r, values, texts)
+        continues = self.block.last_line if "subactivity" in inherited and not own_number else None
+        if continues is None:
+            self.block.last_line = r + 1
+        row = MatrixRow(
+            values,
+            texts,
+            self.sheet.name,
+            r + 1,
+            self.letters,
+            frozenset(inherited),
+            frozenset(rounded),
+            continues,
+        )
+        self.errors += row_errors(row)
+        self.rows.append(row)
+
+    def _cell(
+        self, r: int, key: str, values: dict[str, Any], texts: dict[str, str], rounded: set[str]
+    ) -> None:
+        column, value = BY_KEY[key], self.table.value(r, key)
+        cell = self.sheet.cell(r, self.at.get(key, 0))
+        if column.counts_once and self.table.is_from_above(r, key):
+            if value is not None:
+                first = self.sheet.merged[r, self.at[key]][0] + 1
+                self.warnings.append(
+                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first})
+                )
+            value = None
+        reading = read(column, value, self.known_sources)
+        errors, warnings = remarks_at(reading, cell, value)
+        self.errors += errors
+        self.warnings += warnings
+        values[key] = reading.value
+        if reading.text:
+            texts[key] = reading.text
+        if column.holds is Holds.RUPIAH and reading.remarks and reading.value is not None:
+            rounded.add(key)
+
+    def _levels(
+        self, r: int, values: dict[str, Any], texts: dict[str, str], *, heading: bool = False
+    ) -> set[str]:
+        """Strategy, agency and nomenclature of a row, its own or from above; returns the inherited keys.
+
+        A heading only sets what the rows below it inherit.
+        """
+        inherited = self._strategy(r, values, texts, heading)
+        own: dict[str, Any] = {}
+        for key in (*LEVELS, "code"):
+            value = self.table.value(r, key)
+            if self.table.text(r, key) == NONE:
+                own[key] = None
+            elif unusable(value) or self.table.text(r, key):
+                reading = read(BY_KEY[key], value)
+                errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at[key]), value)
+                self.errors += errors
+                self.warnings += warnings
+                own[key] = reading.value
+                if reading.text:
+                    texts[key] = reading.text
+                if self.table.is_from_above(r, key):
+                    inherited.add(key)
+        has_code_cell = "code" in own
+        given: Named | None = own.pop("code", None)
+        by_code = None
+        if given is not None:
+            by_code = self._give_code(r, own, given)
+        values["code"] = own.pop("code", None)
+        return inherited | inherit(self.block, values, own, by_code, has_code_cell)
+
+    def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
+        """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
+        code = normalise(given.code or "")
+        by_code = code.kind.value if code is not None and code.kind.value not in own else None
+        if (other := place_code(own, given)) is not None:
+            cell = self.sheet.cell(r, self.at["code"])
+            self.errors.append(
+                FieldError(CODE_CONFLICT, cell=cell, value=given.code, values={"other": other})
+            )
+        return by_code
+
+    def _strategy(self, r: int, values: dict[str, Any], texts: dict[str, str], heading: bool) -> set[str]:
+        value, block = self.table.value(r, "strategy"), self.block
+        if value is None or self.table.text(r, "strategy") == NONE:
+            values["strategy"] = block.strategy
+            if block.strategy is None and not heading:
+                self._without_strategy(r)
+            return {"strategy"} if block.strategy is not None else set()
+        reading = read(BY_KEY["strategy"], value)
+        cell = self.sheet.cell(r, self.at["strategy"])
+        self.errors += remarks_at(reading, cell, value)[0]
+        if reading.text:
+            texts["strategy"] = reading.text
+        values["strategy"] = mine = reading.value
+        if mine is None or mine == block.strategy:
+            return set()
+        if block.strategy is None:
+            block.strategy, block.section = mine, False  # keeps what headings above it have set
+        elif block.section:
+            said = {"section": STRATEGY_NAMES[block.strategy]}
+            self.errors.append(FieldError(STRATEGY_CONFLICT, cell=cell, value=str(value), values=said))
+        else:
+            self._open_block(Block(mine, block.unknown))
+        return set()
+
+    def _without_strategy(self, r: int) -> None:
+        """One error for a section that names no strategy, else one for each line."""
+        if self.block.unknown is not None:
+            self.errors.append(self.block.unknown)
+            self.block.unknown = None
+        elif not self.block.section:
+            cell = self.sheet.cell(r, self.at.get("strategy", self.at["subactivity"]))
+            self.errors.append(FieldError(NO_STRATEGY, cell=cell, allowed=_strategy_names()))
+
+
+def _strategy_names() -> list[str]:
+    return list(STRATEGY_NAMES.values())

@@ -1,0 +1,55 @@
+"""A file's bytes become sheets of typed cells, whatever the file is and whoever made it.
+
+What a file is, is told by its first bytes and never by its name alone. An .xlsx goes through
+`workbooks.py`, which trusts nothing in it; everything that is text goes through `delimited.py`. A
+file that cannot be read raises `UnreadableFile` with the one cause, in words that say what to do.
+"""
+
+from pathlib import PurePath
+
+from app.exchange.matrix.books import Book
+from app.exchange.matrix.delimited import read_delimited
+from app.exchange.matrix.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
+from app.exchange.matrix.workbooks import open_workbook
+from app.kit.problems import TooLarge
+
+LARGEST_FILE = 20 * 1024 * 1024
+
+
+def open_book(data: bytes, filename: str) -> Book:
+    """The sheets of an .xlsx (or .xlsm, its macros unread) or CSV file.
+
+    Raises `TooLarge` above 20 MB and `UnreadableFile` for everything that is no such file.
+    """
+    filename = PurePath(filename.replace("\\", "/")).name or "-"
+    if len(data) > LARGEST_FILE:
+        raise TooLarge(allowed="20 MB")
+    if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
+        raise unreadable(EMPTY_FILE, filename)
+    if data.startswith(b"PK"):
+        return open_workbook(data, filename)
+    if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        # An encrypted workbook is an OLE container with this stream; names in it are UTF-16.
+        if "EncryptedPackage".encode("utf-16-le") in data:
+            raise unreadable(PASSWORD_PROTECTED, filename)
+        raise unreadable(OLD_WORKBOOK, filename, ".xls")
+    if PurePath(filename).suffix.lower() in {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}:
+        raise unreadable(NOT_A_WORKBOOK, filename, _what(data))
+    sheet = read_delimited(data, filename)
+    return Book(filename, (sheet.name,), (sheet.name,), lambda _: sheet)
+
+
+_SIGNATURES = (
+    (b"\x89PNG", "gambar PNG"),
+    (b"\xff\xd8\xff", "gambar JPEG"),
+    (b"GIF8", "gambar GIF"),
+    (b"%PDF", "PDF"),
+    (b"Rar!", "arsip RAR"),
+    (b"7z\xbc\xaf", "arsip 7z"),
+    (b"<", "HTML/XML"),
+)
+
+
+def _what(data: bytes) -> str:
+    start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((name for signature, name in _SIGNATURES if start.startswith(signature)), "data lain")

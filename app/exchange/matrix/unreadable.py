@@ -1,0 +1,76 @@
+"""Why a file cannot be read at all, each cause in words that say what to do about it."""
+
+from app.kit.problems import FieldError, Kind, Problem, Text
+
+
+class UnreadableFile(Problem):
+    status = 422
+    code = "unreadable_file"
+    title = Text("Berkas tidak dapat dibaca", "The file cannot be read")
+    detail = Text(
+        "Berkas {filename} tidak dapat dibaca; lihat errors. Tidak ada yang disimpan.",
+        "The file {filename} cannot be read; see errors. Nothing was stored.",
+    )
+
+
+EMPTY_FILE = Kind(
+    "empty_file",
+    "Berkas kosong. Kirim berkas yang berisi matriks.",
+    "The file is empty. Send one with a matrix.",
+)
+PASSWORD_PROTECTED = Kind(
+    "password_protected",
+    "Buku kerja dilindungi kata sandi. Hapus kata sandinya (Berkas › Info › Proteksi), simpan, kirim lagi.",
+    "The workbook is protected by a password. Remove it (File › Info › Protect), save, and send again.",
+)
+OLD_WORKBOOK = Kind(
+    "old_workbook",
+    "Berkas berformat lama atau lain ({value}). Buka lalu simpan sebagai Excel Workbook (.xlsx).",
+    "The file has an old or another format ({value}). Open it and save it as an Excel Workbook (.xlsx).",
+)
+NOT_A_WORKBOOK = Kind(
+    "not_a_workbook",
+    "Isi berkas bukan buku kerja Excel, melainkan {value}. Mengganti akhiran nama tidak mengubah isinya.",
+    "The content is not an Excel workbook but {value}. Renaming a file does not change what it is.",
+)
+NOT_A_TABLE = Kind(
+    "not_a_table",
+    "Isi berkas bukan teks, jadi bukan CSV. Kirim .xlsx atau CSV.",
+    "The content is not text, so it is no CSV. Send .xlsx or CSV.",
+)
+UNKNOWN_SHEET = Kind(
+    "unknown_sheet",
+    "Lembar {value} tidak ada. Yang ada: {allowed}.",
+    "There is no sheet {value}. There are: {allowed}.",
+)
+DAMAGED_WORKBOOK = Kind(
+    "damaged_workbook",
+    "Buku kerja rusak atau terpotong. Buka di Excel, simpan ulang, kirim lagi.",
+    "The workbook is damaged or cut short. Open it in Excel, save it again, and send it again.",
+)
+ARCHIVE_BOMB = Kind(
+    "archive_bomb",
+    "Isi berkas jauh lebih besar daripada berkasnya ({value}). Salin matriksnya saja ke buku kerja baru.",
+    "The file unpacks to far more than it is ({value}). Copy only the matrix to a new workbook.",
+)
+XML_ENTITIES = Kind(
+    "xml_entities",
+    "Buku kerja memuat deklarasi XML yang tidak diizinkan. Salin matriksnya ke buku kerja baru.",
+    "The workbook holds XML declarations that are not allowed. Copy the matrix to a new workbook.",
+)
+TOO_MANY_CELLS = Kind(
+    "too_many_cells",
+    "Lembar melampaui {rows} baris atau {columns} kolom yang terisi. Kirim matriksnya saja.",
+    "The sheet has more than {rows} rows or {columns} columns in use. Send only the matrix.",
+)
+DAMAGED_CSV = Kind(
+    "damaged_csv",
+    "CSV rusak pada baris {value}: tanda kutip tidak ditutup atau sel terlalu panjang.",
+    "The CSV is damaged in row {value}: a quote is not closed, or a cell is too long.",
+)
+
+
+def unreadable(kind: Kind, filename: str, value: object = None, **values: object) -> UnreadableFile:
+    """The problem for one cause, with the file as its place."""
+    error = FieldError(kind, pointer="/file", value=value, allowed=values.pop("allowed", None), values=values)
+    return UnreadableFile(errors=[error], filename=filename)

@@ -1,0 +1,190 @@
+"""Words with a fixed meaning: strategies, routine or incidental, the form of a benefit, months.
+
+Each reads a number, an English key or Indonesian words in the spellings offices use, and nothing
+else: a word that is not known is kept as it stands and reported with what is allowed.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from rapidfuzz import fuzz, process
+
+from app.exchange.matrix.books import Value
+from app.exchange.matrix.models import BenefitForm, Reading, Regularity, Remark, Strategy
+from app.exchange.matrix.numbers import as_text, unusable
+from app.kit.problems import Kind
+
+UNKNOWN_STRATEGY = Kind(
+    "unknown_strategy",
+    "Strategi {value} tidak dikenal. Yang dikenal: {allowed}.",
+    "The strategy {value} is not known. Known: {allowed}.",
+)
+UNKNOWN_REGULARITY = Kind(
+    "unknown_regularity",
+    "Sifat bantuan {value} tidak dikenal; tulis Rutin atau Insidentil. Teksnya dipertahankan.",
+    "The regularity {value} is not known; write Rutin or Insidentil. Its text is kept.",
+)
+UNKNOWN_BENEFIT_FORM = Kind(
+    "unknown_benefit_form",
+    "Jenis bantuan {value} tidak dikenal; yang dikenal: {allowed}. Teksnya dipertahankan.",
+    "The form of benefit {value} is not known; known: {allowed}. Its text is kept.",
+)
+UNREAD_DURATION = Kind(
+    "unread_duration",
+    "Durasi {value} tidak dapat dibaca sebagai bulan, misalnya 12 bulan. Teksnya dipertahankan.",
+    "The duration {value} cannot be read as months, for example 12 bulan. Its text is kept.",
+)
+
+STRATEGY_NAMES: Mapping[Strategy, str] = {
+    "reduce_spending_burden": "Pengurangan Beban Pengeluaran Masyarakat",
+    "raise_income": "Peningkatan Pendapatan Masyarakat",
+    "reduce_poverty_pockets": "Penurunan Jumlah Kantong-Kantong Kemiskinan",
+}
+REGULARITY_NAMES: Mapping[Regularity, str] = {"routine": "Rutin", "incidental": "Insidentil"}
+BENEFIT_FORM_NAMES: Mapping[BenefitForm, str] = {
+    "cash": "Tunai",
+    "goods": "Barang",
+    "service": "Jasa",
+    "subsidy": "Subsidi",
+    "access": "Akses",
+}
+
+_NUMERALS: Mapping[str, Strategy] = {
+    numeral: strategy
+    for strategy, numerals in zip(STRATEGY_NAMES, (("1", "i"), ("2", "ii"), ("3", "iii")), strict=True)
+    for numeral in numerals
+}
+_STRATEGY_WORDS: Mapping[Strategy, re.Pattern[str]] = {
+    "reduce_spending_burden": re.compile(
+        r"(?=.*\b(pengurangan|mengurangi|penurunan|menurunkan)\b)(?=.*\bbeban\b)"
+    ),
+    "raise_income": re.compile(r"(?=.*\b(pe|me)ningkat\w*)(?=.*\bpendapatan\b)"),
+    "reduce_poverty_pockets": re.compile(
+        r"(?=.*\b(penurunan|pengurangan|menurunkan|mengurangi|minimalisasi|meminimalkan)\b)(?=.*\bkantong)"
+    ),
+}
+_ENUMERATED = re.compile(
+    r"^(?:strategi\s*(?:ke\s*)?|s)?([1-3]|i{1,3})(?:\s*[.):\-–]\s*|\s+|$)(.*)$", re.IGNORECASE
+)
+_LETTERED = re.compile(r"^[a-c]\s*[.)]\s*", re.IGNORECASE)
+
+_REGULARITY_WORDS: Mapping[str, Regularity] = {
+    "rutin": "routine", "routine": "routine", "berkala": "routine",
+    "insidentil": "incidental", "insidental": "incidental", "incidental": "incidental",
+    "insidentiil": "incidental",
+}  # fmt: skip
+_FORM_WORDS: Mapping[str, BenefitForm] = {
+    "tunai": "cash", "uang": "cash", "uang tunai": "cash", "bantuan tunai": "cash", "cash": "cash",
+    "barang": "goods", "bantuan barang": "goods", "goods": "goods",
+    "jasa": "service", "layanan": "service", "pelayanan": "service", "bantuan jasa": "service",
+    "service": "service",
+    "subsidi": "subsidy", "subsidy": "subsidy",
+    "akses": "access", "access": "access",
+}  # fmt: skip
+_DURATION = re.compile(
+    r"(?:(\d{1,2})(?:[.,](5|0))?\s*(?:tahun|thn|th|years?)\.?)?[\s,]*(?:dan\s+)?(?:(\d{1,3})\s*(?:bulan|bln|bl|months?)\.?)?",
+    re.IGNORECASE,
+)
+
+
+def strategy_of(text: str) -> Strategy | None:
+    """The strategy that a text names by number, key or words; None if none or more than one."""
+    plain = " ".join(text.split()).casefold()
+    if plain in STRATEGY_NAMES:
+        return cast(Strategy, plain)
+    by_number: Strategy | None = None
+    if found := _ENUMERATED.match(plain):
+        by_number, plain = _NUMERALS[found[1]], found[2].strip()
+        if not plain:
+            return by_number
+    plain = _LETTERED.sub("", plain)
+    by_words = [strategy for strategy, words in _STRATEGY_WORDS.items() if words.match(plain)]
+    if len(by_words) != 1:
+        return None
+    # "2. Pengurangan Beban …" is how a list of blocks is numbered in some offices: words win.
+    return by_words[0]
+
+
+def read_strategy(value: Value) -> Reading[Strategy | None]:
+    """A strategy by number, English key or Indonesian words; anything else is a blocking remark."""
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = as_text(value)
+    if not text:
+        return Reading(None)
+    strategy = strategy_of(text)
+    if strategy is not None:
+        return Reading(strategy)
+    names = list(STRATEGY_NAMES.values())
+    close = process.extract(text, names, scorer=fuzz.WRatio, limit=3, score_cutoff=60)
+    remark = Remark(UNKNOWN_STRATEGY, blocking=True, allowed=names, nearest=[name for name, _, _ in close])
+    return Reading(None, text, (remark,))
+
+
+def read_regularity(value: Value) -> Reading[Regularity | None]:
+    """Routine or incidental; other words are kept as text with a remark."""
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = as_text(value)
+    if not text or text == "-":
+        return Reading(None)
+    found = _REGULARITY_WORDS.get(text.casefold().rstrip("."))
+    if found is not None:
+        return Reading(found)
+    return Reading(None, text, (Remark(UNKNOWN_REGULARITY, allowed=list(REGULARITY_NAMES.values())),))
+
+
+def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
+    """One or several forms of benefit; if one word is not known, all stay text with a remark."""
+    why = unusable(value)
+    if why is not None:
+        return Reading((), str(value), (why,))
+    text = as_text(value)
+    if not text or text == "-":
+        return Reading(())
+    parts = [part for part in re.split(r"\s*(?:[,;/&+\n]|\bdan\b|\bserta\b)\s*", text.casefold()) if part]
+    forms = [_FORM_WORDS.get(part.rstrip(".")) for part in parts]
+    known = tuple(dict.fromkeys(form for form in forms if form is not None))
+    if None not in forms and known:
+        return Reading(known)
+    return Reading((), text, (Remark(UNKNOWN_BENEFIT_FORM, allowed=list(BENEFIT_FORM_NAMES.values())),))
+
+
+def read_months(value: Value) -> Reading[int | None]:
+    """A duration in months (`12 bulan`, `1 tahun 6 bln`); a bare number has no unit and stays text."""
+    why = unusable(value)
+    if why is not None:
+        return Reading(None, str(value), (why,))
+    text = as_text(value)
+    if not text or text == "-":
+        return Reading(None)
+    found = _DURATION.fullmatch(text.strip())
+    if found is not None:
+        years, half, months = found.groups()
+        total = int(years or 0) * 12 + (6 if half == "5" else 0) + int(months or 0)
+        if total > 0 and not (half == "5" and months):
+            return Reading(total)
+    return Reading(None, text, (Remark(UNREAD_DURATION),))
+
+
+def write_strategy(strategy: Strategy | None) -> str | None:
+    """The official words of a strategy."""
+    return None if strategy is None else STRATEGY_NAMES[strategy]
+
+
+def write_regularity(regularity: Regularity | None) -> str | None:
+    """Rutin or Insidentil."""
+    return None if regularity is None else REGULARITY_NAMES[regularity]
+
+
+def write_benefit_form(forms: tuple[BenefitForm, ...]) -> str | None:
+    """The Indonesian words, parted by commas."""
+    return ", ".join(BENEFIT_FORM_NAMES[form] for form in forms) or None
+
+
+def write_months(months: int | None) -> str | None:
+    """`12 bulan`."""
+    return None if months is None else f"{months} bulan"

@@ -1,0 +1,175 @@
+"""The matrix laid out as the offices know it, in .xlsx and in CSV.
+
+Two title rows, a blank one, a header of two rows with its merged cells, the row that numbers the
+columns, and for each strategy a full-width section row with its lines numbered from 1. What is
+written reads back as it was (`rules.read_matrix`). The same lines give the same bytes, so that an
+export can carry an ETag.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import xlsxwriter  # type: ignore[import-untyped]
+
+from app.exchange.matrix.books import column_letter
+from app.exchange.matrix.cells import written
+from app.exchange.matrix.delimited import write_delimited
+from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
+from app.exchange.matrix.words import STRATEGY_NAMES
+from app.kit.problems import Cell, FieldError, Kind, Problem, Text
+
+CELL_TOO_LONG = Kind(
+    "cell_too_long",
+    "Teks {length} karakter melebihi batas 32.767 karakter per sel Excel. Ekspor sebagai CSV.",
+    "A text of {length} characters is beyond Excel's 32,767 a cell. Export as CSV.",
+)
+
+LONGEST_CELL = 32_767
+SHEET_NAME = "Matriks OPPKPKE"
+HEADER_ROW = 3  # from 0: two titles and a blank row above
+FIRST_DATA_ROW = HEADER_ROW + 3
+# A workbook records when it was made; a moment of its own would change its bytes at every export.
+_MADE = datetime(2025, 1, 1)
+
+
+class Unwritable(Problem):
+    status = 422
+    code = "unwritable_matrix"
+    title = Text("Matriks tidak dapat ditulis", "The matrix cannot be written")
+    detail = Text(
+        "Ada isi yang tidak muat dalam format ini; lihat errors.",
+        "Some content does not fit this format; see errors.",
+    )
+
+
+def matrix_columns(realisation: bool) -> tuple[Column, ...]:
+    """The 18 columns of a plan, or the 21 of a report."""
+    return COLUMNS if realisation else PLANNING
+
+
+def in_blocks(lines: Iterable[Line]) -> list[tuple[str | None, list[Line]]]:
+    """(strategy, its lines in their order), in the order of the strategies; lines without one first."""
+    blocks: dict[str | None, list[Line]] = {key: [] for key in (None, *STRATEGY_NAMES)}
+    for line in lines:
+        blocks[line["strategy"]].append(line)
+    return [(strategy, found) for strategy, found in blocks.items() if found]
+
+
+def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
+    """A workbook of one sheet. `titles` are at most two; amounts are numbers, all else is text.
+
+    Raises `Unwritable` for a text that is longer than a cell of Excel can hold.
+    """
+    columns = matrix_columns(realisation)
+    out = io.BytesIO()
+    # Texts are written with write_string alone, so none becomes a formula, a link or a number.
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": _MADE})
+        sheet = book.add_worksheet(SHEET_NAME)
+        _Layout(book, sheet, columns).write(lines, titles)
+    return out.getvalue()
+
+
+def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
+    """The same rows as `matrix_xlsx` in CSV, a merged cell's text in its first cell."""
+    columns = matrix_columns(realisation)
+    blank: list[str | int | None] = [None] * len(columns)
+    rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _two(titles)]
+    rows.append(blank)
+    rows.append([_upper_label(columns, i) for i in range(len(columns))])
+    rows.append([column.labels[0] if column.group else None for column in columns])
+    rows.append([column.number for column in columns])
+    for strategy, block in in_blocks(lines):
+        if strategy is not None:
+            rows.append([_section(strategy), *blank[1:]])
+        rows += [_cells(columns, line, number) for number, line in enumerate(block, 1)]
+    return write_delimited(rows)
+
+
+def _two(titles: Sequence[str]) -> list[str]:
+    return [*titles, "", ""][: HEADER_ROW - 1]
+
+
+def _section(strategy: str) -> str:
+    return next(name for key, name in STRATEGY_NAMES.items() if key == strategy).upper()
+
+
+def _upper_label(columns: Sequence[Column], i: int) -> str | None:
+    group = columns[i].group
+    if group is None:
+        return columns[i].labels[0]
+    return group if columns[i - 1].group != group else None
+
+
+def _cells(columns: Sequence[Column], line: Line, number: int) -> list[str | int | None]:
+    return [number if column.holds is Holds.ORDINAL else written(column, line) for column in columns]
+
+
+class _Layout:
+    """Formats and places of one sheet."""
+
+    def __init__(self, book: Any, sheet: Any, columns: tuple[Column, ...]) -> None:
+        self.sheet, self.columns, self.last = sheet, columns, len(columns) - 1
+        box = {"border": 1, "valign": "top", "text_wrap": True}
+        self.title = book.add_format({"bold": True, "align": "center", "font_size": 12})
+        self.head = book.add_format(
+            box | {"bold": True, "align": "center", "valign": "vcenter", "bg_color": "#D9E1F2"}
+        )
+        self.count = book.add_format(box | {"italic": True, "align": "center"})
+        self.section = book.add_format(box | {"bold": True, "bg_color": "#F2F2F2", "text_wrap": False})
+        self.words = book.add_format(box)
+        self.amount = book.add_format(box | {"num_format": "#,##0"})
+
+    def write(self, lines: Iterable[Line], titles: Sequence[str]) -> None:
+        for i, column in enumerate(self.columns):
+            self.sheet.set_column(i, i, column.width)
+        for r, title in enumerate(_two(titles)):
+            if title:
+                self._merged(r, 0, r, self.last, title, self.title)
+        self._header()
+        r = FIRST_DATA_ROW
+        for strategy, block in in_blocks(lines):
+            if strategy is not None:
+                self._merged(r, 0, r, self.last, _section(strategy), self.section)
+                r += 1
+            for number, line in enumerate(block, 1):
+                self._row(r, _cells(self.columns, line, number))
+                r += 1
+        self.sheet.freeze_panes(FIRST_DATA_ROW, 0)
+        self.sheet.set_landscape()
+        self.sheet.set_paper(8)  # A3
+        self.sheet.fit_to_pages(1, 0)
+        self.sheet.repeat_rows(HEADER_ROW, FIRST_DATA_ROW - 1)
+
+    def _header(self) -> None:
+        groups: dict[str, list[int]] = {}
+        for i, column in enumerate(self.columns):
+            if column.group is None:
+                self._merged(HEADER_ROW, i, HEADER_ROW + 1, i, column.labels[0], self.head)
+            else:
+                groups.setdefault(column.group, []).append(i)
+                self.sheet.write_string(HEADER_ROW + 1, i, column.labels[0], self.head)
+            self.sheet.write_number(HEADER_ROW + 2, i, column.number, self.count)
+        for group, members in groups.items():
+            self._merged(HEADER_ROW, members[0], HEADER_ROW, members[-1], group, self.head)
+
+    def _merged(self, top: int, left: int, bottom: int, right: int, text: str, how: Any) -> None:
+        self.sheet.merge_range(top, left, bottom, right, "", how)
+        self._text(top, left, text, how)
+
+    def _row(self, r: int, cells: Sequence[str | int | None]) -> None:
+        for c, cell in enumerate(cells):
+            if cell is None:
+                self.sheet.write_blank(r, c, None, self.words)
+            elif isinstance(cell, int):
+                self.sheet.write_number(r, c, cell, self.amount)
+            else:
+                self._text(r, c, cell, self.words)
+
+    def _text(self, r: int, c: int, text: str, how: Any) -> None:
+        if len(text) > LONGEST_CELL:
+            where = Cell(SHEET_NAME, r + 1, column_letter(c))
+            raise Unwritable(errors=[FieldError(CELL_TOO_LONG, cell=where, values={"length": len(text)})])
+        self.sheet.write_string(r, c, text, how)

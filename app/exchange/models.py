@@ -1,0 +1,117 @@
+"""What an import is told, and what it reports."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+
+from app.kit.fields import Line, Shape
+from app.kit.periods import PeriodText
+from app.kit.problems import CellShape, ErrorShape
+
+Basis = Literal["cumulative", "period"]
+Acceptance = Literal["free_text", "totals"]
+
+
+class Resolution(Shape):
+    """How one name of the file is to be understood, wherever it occurs or in one row."""
+
+    column: Literal["agency", "subactivity", "funding_sources"]
+    value: Line = ShapeField(description="The name as the file has it.")
+    row: int | None = ShapeField(default=None, ge=1, description="Only in this row; everywhere where null.")
+    code: str | None = ShapeField(
+        default=None, max_length=40, description="The code that is meant; null accepts a sub-activity as free text."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"column": "subactivity", "value": "Penyediaan Makanan", "row": None, "code": "1.06.06.2.01.0001"}]
+        }
+    )
+
+
+class ImportQuery(BaseModel):
+    """How a file is to be read."""
+
+    basis: Basis | None = ShapeField(
+        default=None,
+        description="What the columns Sem.1 and Sem.2 hold: `cumulative` from January, or `period`, each half-year "
+        "alone. Required for a file with 21 columns; stored is always the cumulative figure.",
+    )
+    accept: list[Acceptance] = ShapeField(
+        default_factory=list,
+        description="`free_text`: keep sub-activities that no code was found for by their name, with a finding on the "
+        "line. `totals`: import although totals contradict the stated basis.",
+    )
+    new_agencies: Literal["refuse", "create"] = ShapeField(
+        default="refuse", description="`create` makes agencies that the region does not have, from code and name."
+    )
+    sheet: str | None = ShapeField(default=None, max_length=100, description="Sheet; the first with the header if not given.")
+
+
+class ImportedProgress(BaseModel):
+    """What the realisation columns did to a quarter."""
+
+    period: str
+    created: int
+    updated: int
+    unchanged: int
+
+
+class ImportFinding(BaseModel):
+    """What is to be said of an imported line or its figures."""
+
+    line: str
+    cell: CellShape
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+
+
+class ImportReport(BaseModel):
+    """What an import did, or in a trial run would do."""
+
+    plan: str
+    sheet: str
+    lines: int
+    created: int
+    updated: int
+    unchanged: int
+    absent: list[str] = ShapeField(description="Lines of the plan that the file does not have; they stay.")
+    agencies_created: list[str]
+    free_text: int = ShapeField(description="Lines whose sub-activity is known by its name alone.")
+    allocation: int = ShapeField(description="Whole rupiah of the file's lines.")
+    by_strategy: dict[str, int] = ShapeField(description="Lines by strategy.")
+    progress: list[ImportedProgress]
+    findings: list[ImportFinding]
+    warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "plan": "63.02-2025", "sheet": "Matriks OPPKPKE", "lines": 156, "created": 156, "updated": 0,
+                    "unchanged": 0, "absent": [], "agencies_created": [], "free_text": 87,
+                    "allocation": 632470087081,
+                    "by_strategy": {"reduce_spending_burden": 58, "raise_income": 42, "reduce_poverty_pockets": 56},
+                    "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
+                    "findings": [], "warnings": [],
+                }
+            ]
+        }
+    )
+
+
+class MatrixQuery(BaseModel):
+    """Which layout."""
+
+    period: PeriodText | None = ShapeField(
+        default=None, description="A semester (`2026-S1`) or the year: adds the three columns of realisation."
+    )
+    basis: Basis = ShapeField(
+        default="period", description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January."
+    )
+
+
+Content = dict[str, Any]
+"""An action as `ActionIn` has it, in JSON's types."""

@@ -1,0 +1,115 @@
+"""The matrix in and out over HTTP."""
+
+from typing import Annotated
+
+from fastapi import File, Form, Query, Response, UploadFile
+from pydantic import TypeAdapter, ValidationError
+
+from app.access.actor import Call, Caller
+from app.exchange.commands import Wish, import_matrix
+from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, Resolution
+from app.exchange.queries import matrix_lines
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.inputs import body_errors
+from app.kit.journal import stamp
+from app.kit.periods import Period, period_in
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind
+from app.kit.requests import answer, house_router, language_of
+from app.plans.commands import plan_chain
+from app.plans.models import PlanKey
+from app.plans.queries import plan_of, region_name
+from app.tracking.commands import check_period
+
+router = house_router(tags=["exchange"])
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+half_year_only = Kind(
+    "half_year_only", id="matriks hanya mengenal semester dan tahun: {allowed}",
+    en="the matrix knows only semesters and the year: {allowed}",
+)
+_RESOLUTIONS = TypeAdapter(list[Resolution])
+
+
+@router.post("/plans/{plan}/imports", response_model=ImportReport)
+def import_plan_matrix(
+    call: Caller,
+    plan: PlanKey,
+    query: Annotated[ImportQuery, Query()],
+    file: Annotated[UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")],
+    resolutions: Annotated[
+        str, Form(description="JSON list of resolutions: how names are to be understood that fit nothing or several.")
+    ] = "[]",
+) -> Response:
+    """Import the matrix that offices keep: lines are matched with those of the plan, the rest is made.
+
+    Everything is looked up by code, then by name, and never guessed. Each cell that is unknown, ambiguous
+    or unreadable is reported with the value seen, what is allowed and the nearest candidates (422, nothing
+    is written); settle it with `resolutions`, or accept sub-activities as free text. With 21 columns the
+    realisation is stored for Q2 and Q4, cumulative whatever the file's `basis`. The same file twice
+    changes nothing. Lines that the file does not have stay; columns change only what they show.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    wish = Wish(query.basis, frozenset(query.accept), query.new_agencies == "create", query.sheet, _read(resolutions))
+    report = import_matrix(
+        call.session, call.author, call.actor, row, file.file.read(), file.filename or "", wish, language_of(call.request)
+    )
+    return answer(call.request, report.model_dump_json(exclude_none=True).encode())
+
+
+def _read(resolutions: str) -> tuple[Resolution, ...]:
+    try:
+        return tuple(_RESOLUTIONS.validate_json(resolutions))
+    except ValidationError as error:
+        raise Invalid(errors=body_errors(error, prefix=("resolutions",))) from None
+
+
+@router.get("/plans/{plan}/matrix.xlsx", response_class=Response, responses={200: {"content": {XLSX: {"schema": {}}}}})
+def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
+    """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
+    return _matrix(call, plan, query, XLSX)
+
+
+@router.get("/plans/{plan}/matrix.csv", response_class=Response, responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
+def read_matrix_csv(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
+    """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
+    return _matrix(call, plan, query, "text/csv")
+
+
+def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Response:
+    plan = plan_of(call.session, call.actor, code)
+    period = _half_years(query.period)
+    if period is not None:
+        check_period(plan, period.last_quarter)
+    tag = tag_of(call.request.url, stamp(call.session, plan_chain(code), f"region:{plan.region_code}", "reference"))
+    if is_unchanged(call.request, tag):
+        return unchanged(tag)
+    lines = matrix_lines(call.session, plan, period, query.basis)
+    make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
+    body = make(lines, _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis), realisation=period is not None)
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "Vary": VARY,
+        "Content-Disposition": f'attachment; filename="RAT-{code}{f"-{period}" if period else ""}.{ending}"',
+    }
+    return Response(body, 200, headers, media_type=media_type)
+
+
+def _half_years(text: str | None) -> Period | None:
+    if text is None:
+        return None
+    period = period_in(text)
+    if period.part in ("", "S1", "S2"):
+        return period
+    allowed = [f"{period.year}-S1", f"{period.year}-S2", str(period.year)]
+    raise BadRequest(errors=[FieldError(half_year_only, parameter="period", value=text, allowed=allowed)])
+
+
+def _titles(region: str, year: int, period: Period | None, basis: str) -> list[str]:
+    """The two title rows: what it is, and whose; a report says what its half-years hold."""
+    if period is None:
+        return ["RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN", f"{region} TAHUN {year}".upper()]
+    span = {"S1": "SEMESTER I", "S2": "SEMESTER I DAN II", "": "SEMESTER I DAN II"}[period.part]
+    held = "PER SEMESTER" if basis == "period" else "KUMULATIF"
+    return ["LAPORAN REALISASI RENCANA AKSI TAHUNAN (RAT)", f"{region} {span} TAHUN {year} ({held})".upper()]

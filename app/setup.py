@@ -1,0 +1,64 @@
+"""Preparing a database outside a request: schema, reference data, files. The command line calls this."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic import command
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from app.access.rules import CONSOLE
+from app.exchange.commands import Wish, import_matrix
+from app.exchange.models import ImportQuery, ImportReport, Resolution
+from app.kit.db import Database, alembic_config
+from app.kit.journal import Author
+from app.plans.queries import plan_of
+from app.reference.commands import load_reference
+from app.settings import Settings
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; a folder of a SQLite file is made where it is missing."""
+    database = Database(settings.database_url, pool_size=settings.database_pool)
+    if database.is_sqlite and database.url.database:
+        Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
+    return database
+
+
+def console_author() -> Author:
+    return Author(CONSOLE.token, datetime.now(UTC))
+
+
+def upgrade_schema(database: Database) -> None:
+    """Bring the schema to the newest revision; nothing where it is there already."""
+    command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")
+
+
+def load_shipped_reference(database: Database, out: Console) -> None:
+    """Load what this version ships, with a bar for what takes its time."""
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
+    with bar, database.writing() as session:
+        tasks: dict[str, object] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID
+
+        loaded = load_reference(session, show, author=console_author())
+    if not loaded:
+        out.print("The reference data is up to date.")
+
+
+def import_file(
+    database: Database, file: Path, plan: str, *, basis: str | None, accept: list[str], new_agencies: bool,
+    sheet: str | None = None, resolutions: str = "[]", dry_run: bool = False,
+) -> ImportReport:
+    """Import a matrix as the console. Problem where it cannot be done; nothing is written then."""
+    query = ImportQuery.model_validate({"basis": basis, "accept": accept, "sheet": sheet})
+    settled = tuple(TypeAdapter(list[Resolution]).validate_json(resolutions))
+    wish = Wish(query.basis, frozenset(query.accept), new_agencies, query.sheet, settled)
+    with database.writing(dry_run=dry_run) as session:
+        row = plan_of(session, CONSOLE, plan)
+        return import_matrix(session, console_author(), CONSOLE, row, file.read_bytes(), file.name, wish, "en")

@@ -1,0 +1,98 @@
+"""The cumulative trap: totals against the stated basis."""
+
+import pytest
+
+from app.exchange.matrix.basis import (
+    BasisEvidence,
+    Spent,
+    basis_contradictions,
+    basis_evidence,
+    cumulative_spent,
+    spending_flags,
+)
+from tests.matrix.build import codes, line, matrix
+
+
+def spent(*halves, **cells):
+    s1, s2, total = halves
+    return line(spent_s1=s1, spent_s2=s2, spent_total=total, **cells)
+
+
+@pytest.mark.parametrize(
+    ("halves", "period", "cumulative"),
+    [
+        ((300, 400, 700), True, False),
+        ((300, 700, 700), False, True),
+        ((0, 400, 400), True, True),
+        ((None, 400, 400), True, True),
+        ((300, None, 300), True, True),
+        ((300, 400, 500), False, False),
+        ((300, 400, None), True, True),
+        ((None, None, None), True, True),
+        ((None, None, 0), True, True),
+    ],
+)
+def test_a_total_fits_a_basis_or_not(halves, period, cumulative):
+    rows = matrix(spent(*halves)).rows
+    assert basis_contradictions(rows, "period") == [] or not period
+    assert basis_contradictions(rows, "cumulative") == [] or not cumulative
+    for basis, fits in (("period", period), ("cumulative", cumulative)):
+        found = basis_contradictions(rows, basis)
+        assert codes(found) == ([] if fits else [("total_contradicts_basis", 2, "U")])
+
+
+def test_a_contradiction_says_what_it_would_be():
+    (error,) = basis_contradictions(matrix(spent(300_000, 400_000, 700_000)).rows, "cumulative")
+    assert (
+        error.shown("en").message
+        == "The total 700000 contradicts the statement cumulative: it would be 400.000."
+    )
+
+
+def test_a_total_alone_is_not_guessed():
+    assert codes(basis_contradictions(matrix(spent(None, None, 700)).rows, "period")) == [
+        ("total_alone", 2, "U")
+    ]
+
+
+def test_a_lost_fraction_is_no_contradiction():
+    rows = matrix(spent(28218345.2, 138269891.48, 166488236.68)).rows
+    assert rows[0]["spent_s1"] + rows[0]["spent_s2"] != rows[0]["spent_total"]
+    assert basis_contradictions(rows, "period") == []
+    rows = matrix(spent(28218345, 138269891, 166488237)).rows
+    assert codes(basis_contradictions(rows, "period")) == [("total_contradicts_basis", 2, "U")]
+
+
+@pytest.mark.parametrize(
+    ("halves", "basis", "expected"),
+    [
+        ((300, 400, 700), "period", Spent(300, 700)),
+        ((300, 700, 700), "cumulative", Spent(300, 700)),
+        ((300, None, 300), "period", Spent(300, None)),
+        ((None, 400, 400), "period", Spent(None, 400)),
+        ((0, 0, 0), "period", Spent(0, 0)),
+        ((None, None, None), "cumulative", Spent(None, None)),
+    ],
+)
+def test_cumulative_values(halves, basis, expected):
+    assert cumulative_spent(matrix(spent(*halves)).rows[0], basis) == expected
+
+
+def test_spending_that_falls_or_passes_the_allocation():
+    rows = matrix(
+        spent(300, 400, 700), spent(700, 600, 600), spent(300, 800, 800), spent(1500, None, 1500)
+    ).rows
+    assert codes(spending_flags(rows, "cumulative")) == [
+        ("spent_falls", 3, "T"),
+        ("spent_beyond_allocation", 5, "S"),
+    ]
+    assert codes(spending_flags(rows, "period")) == [
+        ("spent_beyond_allocation", 3, "T"),
+        ("spent_beyond_allocation", 4, "T"),
+        ("spent_beyond_allocation", 5, "S"),
+    ]
+
+
+def test_evidence_of_a_report():
+    rows = matrix(spent(1, 2, 3), spent(1, 2, 2), spent(0, 2, 2), spent(1, 2, 9), spent(1, 2, None)).rows
+    assert basis_evidence(rows) == BasisEvidence(period=1, cumulative=1, both=1, neither=1)

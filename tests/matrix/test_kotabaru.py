@@ -1,0 +1,94 @@
+"""The real matrix of Kabupaten Kotabaru, in and out and in again."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import app.exchange
+from app.exchange.matrix.basis import basis_contradictions, basis_evidence, cumulative_spent, spending_flags
+from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.sheets import open_book
+from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from tests.matrix.build import codes
+
+SAMPLES = Path(app.exchange.__file__).parent / "samples"
+
+
+def bytes_of(name: str) -> bytes:
+    return (SAMPLES / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return read_matrix(bytes_of("kotabaru_2025_rat.xlsx"), "kotabaru_2025_rat.xlsx")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return read_matrix(bytes_of("kotabaru_2025_semester_2.xlsx"), "kotabaru_2025_semester_2.xlsx")
+
+
+def test_the_plan(plan):
+    assert (len(plan.rows), plan.errors, plan.warnings, plan.has_realisation) == (156, (), (), False)
+    assert len({row["agency"] for row in plan.rows}) == 33
+    assert all(row["agency"].code and row["agency"].name for row in plan.rows)
+    assert sum(row["allocation"] for row in plan.rows) == 632_470_087_081
+    assert Counter(row["strategy"] for row in plan.rows) == {
+        "reduce_spending_burden": 58,
+        "raise_income": 42,
+        "reduce_poverty_pockets": 56,
+    }
+    assert plan.titles == (
+        "RENCANA AKSI TAHUNAN (RAT) PENANGGULANGAN KEMISKINAN",
+        "KABUPATEN KOTABARU TAHUN 2025",
+    )
+    assert all(not row.inherited and not row.texts and row.continues is None for row in plan.rows)
+
+
+def test_the_report_has_the_same_lines(plan, report):
+    assert (len(report.rows), report.errors, report.has_realisation) == (156, (), True)
+    for planned, reported in zip(plan.rows, report.rows, strict=True):
+        assert {k: v for k, v in reported.values.items() if not k.startswith("spent_")} == {
+            k: v for k, v in planned.values.items() if not k.startswith("spent_")
+        }
+
+
+def test_the_report_loses_fractions_in_two_rows_only(report):
+    assert {error.kind.code for error in report.warnings} == {"rounded"}
+    assert {error.cell.row for error in report.warnings} == {152, 155}
+
+
+def test_the_cumulative_trap(report):
+    assert basis_contradictions(report.rows, "period") == []
+    contradicted = basis_contradictions(report.rows, "cumulative")
+    assert len(contradicted) == sum(1 for row in report.rows if row["spent_s1"])
+    assert basis_evidence(report.rows).cumulative == basis_evidence(report.rows).neither == 0
+    beyond = [e for e in spending_flags(report.rows, "period") if e.kind.code == "spent_beyond_allocation"]
+    assert len(beyond) == 28
+    assert ("spent_beyond_allocation", 8, "T") in codes(beyond)
+    spent = sum(cumulative_spent(row, "period").q4 for row in report.rows)
+    assert round(spent / 632_470_087_081 * 100, 1) == 45.4
+
+
+@pytest.mark.parametrize("realisation", [False, True])
+@pytest.mark.parametrize("write", [matrix_xlsx, matrix_csv])
+def test_out_and_in_again_changes_nothing(plan, report, realisation, write):
+    read = report if realisation else plan
+    data = write(read.rows, read.titles, realisation=realisation)
+    again = read_matrix(data, "x.csv" if write is matrix_csv else "x.xlsx")
+    assert [(row.values, row.texts, row.row) for row in again.rows] == [
+        (row.values, row.texts, row.row) for row in read.rows
+    ]
+    assert (again.titles, again.errors, again.warnings) == (read.titles, (), ())
+    assert again.has_realisation == realisation
+    assert write(again.rows, again.titles, realisation=realisation) == data
+
+
+def test_what_is_written_is_the_office_file_cell_by_cell(plan):
+    theirs = open_book(bytes_of("kotabaru_2025_rat.xlsx"), "a.xlsx").sheet("Matriks OPPKPKE")
+    ours = open_book(matrix_xlsx(plan.rows, plan.titles, realisation=False), "a.xlsx").sheet(
+        "Matriks OPPKPKE"
+    )
+    assert ours.rows == theirs.rows
+    assert ours.merged == theirs.merged

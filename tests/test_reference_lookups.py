@@ -1,0 +1,196 @@
+"""How names and codes are compared, and the look-ups of many at once that other areas use."""
+
+import csv
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.kit.db import table_of
+from app.reference.commands import DATA
+from app.reference.models import FundingSourceRow
+from app.reference.nomenclature.queries import (
+    latest_edition,
+    subactivities_by_code,
+    subactivities_like,
+    subactivities_named,
+    successors_of,
+)
+from app.reference.queries import (
+    funding_sources_by_code,
+    funding_sources_named,
+    regions_by_code,
+    regions_named,
+    strategies_named,
+)
+from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
+from tests.database import OneTransaction
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Jum’at  Berkah (I/II)", "jumat berkah i ii"),
+        ("KABUPATEN  KOTABARU", "kabupaten kotabaru"),
+        ("Ｋｏｔａ　Ａ", "kota a"),
+        ("  -- ", ""),
+        ("100% a_b", "100 a b"),
+    ],
+)
+def test_names_are_compared_without_case_and_punctuation(text: str, expected: str) -> None:
+    assert folded(text) == expected
+    assert folded(folded(text)) == folded(text)
+
+
+def test_levels_and_parents_are_read_from_codes() -> None:
+    codes = ["0", "63", "63.02", "63.02.05", "63.02.05.2001"]
+    assert [level_of(code) for code in codes] == ["nation", "province", "regency", "district", "village"]
+    assert [parent_of(code) for code in codes] == [None, "0", "63", "63.02", "63.02.05"]
+    assert ancestors_of("63.02.05") == ["0", "63", "63.02"]
+    assert nearest_ancestor("1.02.02.02", {"1", "1.02", "1.03"}) == "1.02"
+    assert nearest_ancestor("9", {"1"}) is None
+
+
+def test_a_location_is_read_literally_before_its_first_word_is_taken_as_a_level() -> None:
+    assert [form.folded for form in forms_of("Kec. Pulau Sebuku")] == ["kec pulau sebuku", "pulau sebuku"]
+    assert [form.folded for form in forms_of("Kab. Kotabaru")] == ["kab kotabaru", "kabupaten kotabaru"]
+    assert forms_of("...") == []
+
+
+# Look-ups
+
+
+@pytest.fixture
+def session(database: OneTransaction) -> Iterator[Session]:
+    with database.read_session() as session:
+        yield session
+
+
+def test_many_regions_are_looked_up_in_one_statement(database: OneTransaction, session: Session) -> None:
+    database.statements.clear()
+    found = regions_by_code(session, ["63.02", "0", "99", *[f"63.02.01.{n}" for n in range(2000, 9999)] * 5])
+    assert {"63.02", "0"} <= set(found)
+    assert "99" not in found
+    assert (found["63.02"].name, found["63.02"].timezone) == ("Kabupaten Kotabaru", "WITA")
+    assert len(database.statements) == 1
+    assert regions_by_code(session, []) == {}
+
+
+def test_locations_are_resolved_by_exact_name_inside_the_region(session: Session) -> None:
+    names = [
+        "Kec. Pulau Sebuku",
+        "KECAMATAN pulau sebuku",
+        "Desa Semaras",
+        "Semaras",
+        "Kab. Kotabaru",
+        "Kabupaten Kotabaru",
+        "Sebuku",
+        "Desa Pulau Sebuku",
+        "Kabupaten Tanah Laut",
+        "",
+    ]
+    found = regions_named(session, "63.02", names)
+    assert {name: [r.code for r in regions] for name, regions in found.items()} == {
+        "Kec. Pulau Sebuku": ["63.02.05"],
+        "KECAMATAN pulau sebuku": ["63.02.05"],
+        "Desa Semaras": ["63.02.02.2009"],
+        "Semaras": ["63.02.02.2009"],
+        "Kab. Kotabaru": ["63.02"],
+        "Kabupaten Kotabaru": ["63.02"],
+    }
+    assert regions_named(session, "63.03", ["Semaras"]) == {}
+
+
+def test_codes_and_names_of_the_nomenclature(database: OneTransaction, session: Session) -> None:
+    assert latest_edition(session) == "2027"
+    found = subactivities_by_code(session, "2027", "regency", ["1.01.02.2.01.0029", "0"])
+    assert list(found) == ["1.01.02.2.01.0029"]
+    assert found["1.01.02.2.01.0029"].activity == "Pengelolaan Pendidikan Sekolah Dasar"
+    assert subactivities_by_code(session, "2027", "province", ["1.01.02.2.01.0029"]) == {}
+    assert list(successors_of(session, "2027", "province", ["3.29.03.1.04.0004"])) == ["3.29.03.1.04.0004"]
+    everywhere, there = (
+        ("", "pelatihan keluarga tanggap bencana alam"),
+        (
+            "Pelayanan Pencegahan dan Kesiapsiagaan terhadap Bencana",
+            "Pelatihan  Keluarga Tanggap Bencana Alam",
+        ),
+    )
+    nowhere = ("Pelayanan Sosial", "Pelatihan Keluarga Tanggap Bencana Alam")
+    database.statements.clear()
+    named = subactivities_named(
+        session, "2027", "regency", [everywhere, there, nowhere, ("x", ""), ("", "nothing")]
+    )
+    assert len(database.statements) == 1
+    assert {pair: [f.code for f in found] for pair, found in named.items()} == {
+        everywhere: ["1.05.03.2.02.0019", "7.01.03.2.06.0010"],
+        there: ["1.05.03.2.02.0019"],
+    }
+
+
+def test_candidates_come_by_name_then_activity_then_likeness(session: Session) -> None:
+    first = subactivities_like(
+        session,
+        "2027",
+        "regency",
+        subactivity="Fasilitasi Pengelolaan Aset Desa",
+        activity="Fasilitasi Kerja Sama antar Desa",
+    )
+    assert [f.code for f in first][:2] == ["2.13.04.2.01.0013", "2.13.03.2.01.0001"]
+    misspelt = subactivities_like(session, "2027", "regency", subactivity="Fasilitasi Pengelolan Asset Desa")
+    assert misspelt[0].label.startswith("2.13.04.2.01.0013 Fasilitasi Pengelolaan Aset Desa (")
+    assert subactivities_like(session, "1999", "regency", subactivity="Fasilitasi") == []
+
+
+def test_words_for_money_and_strategies(session: Session) -> None:
+    names = [
+        "APBD",
+        "dana desa",
+        "Dana Desa (DD)",
+        "DAK  fisik",
+        "1.01.01",
+        "Pajak Daerah",
+        "Emas",
+        "APBD II",
+    ]
+    found = funding_sources_named(session, names)
+    assert {name: [f.code for f in sources] for name, sources in found.items()} == {
+        "APBD": ["APBD"],
+        "dana desa": ["DANA-DESA"],
+        "Dana Desa (DD)": ["DANA-DESA"],
+        "DAK  fisik": ["DAK-FISIK"],
+        "1.01.01": ["1.01.01"],
+        "Pajak Daerah": ["1.01.01", "2.01.01"],
+        "APBD II": ["APBD"],
+    }
+    assert list(funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
+    assert strategies_named(session, ["S2", "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT", "lain"]) == {
+        "S2": "raise_income",
+        "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT": "reduce_spending_burden",
+    }
+
+
+# The data
+
+
+def test_every_word_for_money_means_one_thing(session: Session) -> None:
+    groups = session.execute(
+        sa.select(table_of(FundingSourceRow)).where(table_of(FundingSourceRow).c.kind == "group")
+    )
+    meant: dict[str, str] = {}
+    codes = set()
+    for group in groups:
+        codes.add(group.code)
+        for spelling in {folded(s) for s in (group.code, group.name, *group.aliases)}:
+            assert meant.setdefault(spelling, group.code) == group.code
+        assert group.parent_code is None or group.parent_code in codes
+
+
+def test_the_readme_names_every_file() -> None:
+    told = (DATA / "README.md").read_text()
+    with (DATA / "editions.csv").open() as lines:
+        listed = {line["file"] for line in csv.DictReader(lines)}
+    assert listed == {path.name for path in DATA.iterdir()} - {"README.md", "editions.csv"}
+    assert all(name in told for name in listed)
