@@ -14,7 +14,8 @@ from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.db import Database
 from app.kit.compression import Compressed
-from app.kit.requests import AnswersHead, RequestLog, install_problem_handlers
+from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -42,6 +43,7 @@ TAGS = [
         "name": "agencies",
         "description": "Bodies of a region that lead or support its actions: keep, retire, merge.",
     },
+    {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
         "name": "plans",
         "description": "Plans of a region and year, and their actions with everything that hangs on them.",
@@ -91,7 +93,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
-        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
         openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
@@ -107,6 +109,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     install_docs(app)
     install_problem_handlers(app)
     app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
     return app

@@ -42,8 +42,11 @@ def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> lis
     """The headers with the tag of what is really sent: compressed, or (304) what the caller has."""
     found = dict(headers)
     tag = found.get(b"etag", b"")
-    marked = tag.removesuffix(b'"') + _MARK
-    is_marked = found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent)
-    if not tag or not is_marked:
+    if not tag:
         return headers
-    return [(name, marked if name == b"etag" else value) for name, value in headers]
+    marked = tag.removesuffix(b'"') + _MARK
+    if found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent):
+        found[b"etag"] = marked
+    if b"accept-encoding" not in found.get(b"vary", b"").lower():
+        found[b"vary"] = b", ".join(filter(None, (found.get(b"vary"), b"Accept-Encoding")))
+    return [*found.items()]

@@ -18,7 +18,7 @@ malformed_tag = Kind(
     "malformed_etag", id="{value} bukan ETag; gunakan {allowed}", en="{value} is not an ETag; use {allowed}"
 )
 
-VARY = "Authorization, Accept-Language, Accept-Encoding"
+VARY = "Authorization, Accept-Language"
 """What the answer to the same address depends on beside it."""
 
 _TAG = re.compile(r'^(?:W/)?"([^"]*)"$')

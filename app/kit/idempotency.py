@@ -1,6 +1,7 @@
 """`Idempotency-Key` on POST: the same key and body get the stored reply, kept with the write itself."""
 
 import hashlib
+import re
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -65,6 +66,12 @@ class Replay(Exception):
 
 _running: set[tuple[str, str]] = set()
 _guard = threading.Lock()
+
+
+def body_hashed(content_type: str, body: bytes) -> bytes:
+    """A body as retries have it in common: clients choose the boundary of a form anew each time."""
+    boundary = re.search(r'boundary="?([^";,]+)', content_type)
+    return body.replace(boundary[1].encode("latin-1"), b"") if boundary else body
 
 
 class Attempt:

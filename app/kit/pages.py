@@ -10,6 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -75,10 +77,7 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
-        last = [
-            sa.literal(value, column.type)
-            for value, column in zip(_opened(query.after, seal, len(columns)), columns, strict=True)
-        ]
+        last = _opened(query.after, seal, columns)
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
         statement = statement.where(left < right if descending else left > right)
     statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(
@@ -119,16 +118,29 @@ def _digest(values: Sequence[Any], seal: str) -> str:
     return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
 
 
+def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
+    """TypeError, ValueError: the digest is no secret, and somebody made a cursor of something else."""
+    wanted = getattr(kind, "impl", kind).python_type
+    if wanted is datetime:
+        return sa.literal(datetime.fromisoformat(value), kind)
+    if issubclass(wanted, Enum):
+        return sa.literal(wanted(value), kind)
+    if type(value) is not wanted or (wanted is int and abs(value) >= 2**63) or "\0" in str(value):
+        raise TypeError(value)
+    return sa.literal(value, kind)
+
+
 def _sealed(values: Sequence[Any], seal: str) -> str:
     return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str, seal: str, width: int) -> list[Any]:
+def _opened(cursor: str, seal: str, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The key of the last row seen, each value as its column has it."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
-        if len(values) == width and digest == _digest(values, seal):
-            return list(values)
-    except (binascii.Error, ValueError, TypeError):
+        if len(values) == len(columns) and digest == _digest(values, seal):
+            return [_last(value, column.type) for value, column in zip(values, columns, strict=True)]
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         pass  # said below, in one way for every kind of broken cursor
     raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])

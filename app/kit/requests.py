@@ -2,12 +2,10 @@
 
 `HouseRoute` is where the rules that hold for every operation live, so that none can be forgotten:
 unknown parameters, trial runs, the one transaction that is committed before the response leaves, and
-stored replies. What happens outside a route (request id, log line) is pure ASGI middleware.
+stored replies. What happens outside of a route (request id, log line, limits) stands in `layers`.
 """
 
 import re
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +23,6 @@ from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.db import Database, finish, problem_of
 from app.kit.bodies import HouseRequest, check_media_type, check_plain
@@ -298,7 +295,7 @@ def install_problem_handlers(app: FastAPI) -> None:
             return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
         if error.status_code == 413:
             return problem_response(
-                request, TooLarge(allowed=_size(request.app.state.settings.max_body_bytes))
+                request, TooLarge(allowed=shown_size(request.app.state.settings.max_body_bytes))
             )
         unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
         return problem_response(request, BadRequest(headers=headers, errors=[unread]))
@@ -330,68 +327,5 @@ def _methods_of(request: Request) -> list[str]:
     return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
 
 
-def _size(count: int) -> str:
+def shown_size(count: int) -> str:
     return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"
-
-
-# Around every request
-
-
-class RequestLog:
-    """Gives each request an id, answers with it, and writes one log line when it ends."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
-            "latin-1"
-        )
-        request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
-        scope["request_id"] = request_id
-        started, status = time.perf_counter(), 500
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        failure: BaseException | None = None
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception as error:
-            failure = error
-            raise
-        finally:
-            # The path alone: query strings carry free text that does not belong into logs.
-            log.info(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1),
-                request_id=request_id,
-                **({"exc_info": failure} if failure else {}),
-            )
-
-
-class AnswersHead:
-    """HEAD is GET without the body: the same status and headers, by the same route."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
-
-        await self.app({**scope, "method": "GET"}, receive, send_head)

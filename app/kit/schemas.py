@@ -19,9 +19,9 @@ _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 
 
 def named_pages(document: Schema) -> None:
-    """`Page_AgencyOut_` becomes `AgencyPage`."""
+    """`Page_AgencyOut_` becomes `AgencyPage`, `Body_import_plan_matrix` `ImportPlanMatrixForm`."""
     schemas = document["components"]["schemas"]
-    names = {name: re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name) for name in schemas}
+    names = {name: _named(name) for name in schemas}
     for old, new in names.items():
         schemas[new] = schemas.pop(old)
 
@@ -32,6 +32,12 @@ def named_pages(document: Schema) -> None:
         return schema
 
     _everywhere(document, rename)
+
+
+def _named(name: str) -> str:
+    if name.startswith("Body_"):
+        return "".join(word.capitalize() for word in name.split("_")[1:]) + "Form"
+    return re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name)
 
 
 def tidy(document: Schema, *, nullable: bool = True) -> None:

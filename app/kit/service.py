@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit.fields import address
 from app.kit.problems import Kind, NotFound, Problem
-from app.kit.requests import HouseRoute, language_of
+from app.kit.requests import HouseRoute
 from app.kit.schemas import SOMETIMES
 
 STATIC = "/docs/static"
@@ -101,11 +101,11 @@ def service_router(version: str) -> APIRouter:
 
     @router.get("/problems/{code}", response_model=Meaning)
     def read_problem(
-        request: Request, code: str = address("Code of a problem or of one of its errors.", "not_found")
+        code: str = address("Code of a problem or of one of its errors.", "not_found"),
     ) -> Response:
         """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
         body = meaning_of(code).model_dump(exclude_none=True)
-        return JSONResponse(body, headers={"Content-Language": language_of(request)})
+        return JSONResponse(body)
 
     return router
 

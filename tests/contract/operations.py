@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
 _ALTERABLE = ("title", "name", "obstacle")
@@ -129,7 +129,8 @@ class Schemas:
         key = repr(schema)
         if key not in self._made:
             whole = {**schema, "components": self.components}
-            self._made[key] = jsonschema.Draft202012Validator(
-                whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
-            )
-        return [f"{e.json_path}: {e.message[:300]}" for e in self._made[key].iter_errors(value)]
+            self._made[key] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        return [
+            f"{'/'.join(map(str, e.instance_path))}: {e.message[:300]}"
+            for e in self._made[key].iter_errors(value)
+        ]

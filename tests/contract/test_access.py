@@ -35,7 +35,10 @@ def test_what_is_hidden_and_what_is_not_there_look_the_same(world: World) -> Non
         if is_everybodys(operation) or not absent.keys() & operation.keys.keys():
             continue
         keys = {name: key for name, key in absent.items() if name in operation.keys}
-        hidden, missing = world.call(operation, stranger).json(), world.call(operation, stranger, keys=keys).json()
+        hidden, missing = (
+            world.call(operation, stranger).json(),
+            world.call(operation, stranger, keys=keys).json(),
+        )
         for reply in (hidden, missing):
             del reply["instance"], reply["request_id"]
         assert hidden == missing, operation
