@@ -54,13 +54,13 @@ def test_without_a_valid_token_nothing_answers(world: World) -> None:
     )
     valid = world.client.headers["Authorization"]
     callers = {
-        "none": TestClient(world.app),
+        "none": world.connect(),
         "expired": world.caller(secretariat, days=-1),
         "revoked": revoked,
         "from elsewhere": world.caller(secretariat, networks=("203.0.113.0/24",)),
-        "unknown": TestClient(world.app, headers={"Authorization": "Bearer rata_unknown"}),
-        "other scheme": TestClient(world.app, headers={"Authorization": valid.replace("Bearer", "Basic")}),
-        "cut": TestClient(world.app, headers={"Authorization": valid[:-1]}),
+        "unknown": world.connect(Authorization="Bearer rata_unknown"),
+        "other scheme": world.connect(Authorization=valid.replace("Bearer", "Basic")),
+        "cut": world.connect(Authorization=valid[:-1]),
     }
     before = world.rows()
     for name, caller in callers.items():
@@ -88,7 +88,7 @@ def test_reading_token_reads_all_and_writes_nothing(world: World) -> None:
 
 
 def test_service_answers_without_token(world: World) -> None:
-    caller = TestClient(world.app)
+    caller = world.connect()
     for operation in world:
         if not operation.is_v1:
             assert world.call(operation, caller).status_code == 200, operation

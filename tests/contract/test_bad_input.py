@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from app.kit.pages import _digest, _seal
 from app.main import create_app
@@ -129,7 +128,9 @@ def test_body_of_another_kind(world: World) -> None:
 
 def test_body_over_the_limit(world: World) -> None:
     settings = Settings(_env_file=None, database_url="sqlite://", max_body_bytes=1024)
-    small = TestClient(create_app(settings, world.database), headers=world.client.headers)
+    small = world.connect(
+        create_app(settings, world.database), Authorization=world.client.headers["Authorization"]
+    )
     before = world.rows()
     for operation in world:
         if operation.body is None:

@@ -13,21 +13,22 @@ def reads(world: World) -> list[Operation]:
 
 def test_same_rights_same_tag_and_304(world: World) -> None:
     twin = world.caller(("secretariat", "63.02"))
-    for client in (twin, world.client):
-        client.headers["Accept-Encoding"] = "identity"
+    plain = {"Accept-Encoding": "identity"}
     for operation in reads(world):
-        first = world.call(operation)
-        again = world.call(operation)
+        first = world.call(operation, headers=plain)
+        again = world.call(operation, headers=plain)
         assert first.status_code == 200
         assert (first.content, first.headers["ETag"]) == (again.content, again.headers["ETag"]), operation
         tag = first.headers["ETag"]
         if operation.path != "/v1/me":
-            assert world.call(operation, twin).headers["ETag"] == tag, operation
+            assert world.call(operation, twin, headers=plain).headers["ETag"] == tag, operation
         for sent in (tag, f'"other", {tag}', f"W/{tag}", "*"):
-            reply = world.call(operation, headers={"If-None-Match": sent})
+            reply = world.call(operation, headers={**plain, "If-None-Match": sent})
             assert (reply.status_code, reply.headers["ETag"]) == (304, tag), f"{operation}: {sent}"
             assert reply.headers["Vary"] == first.headers["Vary"]
-        assert world.call(operation, headers={"If-None-Match": '"other"'}).status_code == 200, operation
+        assert world.call(operation, headers={**plain, "If-None-Match": '"other"'}).status_code == 200, (
+            operation
+        )
 
 
 def test_tag_changes_with_what_is_shown(world: World) -> None:

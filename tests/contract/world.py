@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from fastapi import FastAPI
@@ -57,14 +57,25 @@ class World:
         self.document, self.schemas = declared()
         app.openapi_schema = self.document
         self.operations = {operation.id: operation for operation in operations(self.document)}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
         self.client = self.caller(("secretariat", "63.02"))
         self._make()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def caller(
         self, *roles: Any, scopes: tuple[TokenScope, ...] = tuple(TokenScope), **options: Any
     ) -> TestClient:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
-        return TestClient(self.app, headers={"Authorization": f"Bearer {secret}"})
+        return self.connect(Authorization=f"Bearer {secret}")
+
+    def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
+        """A client that is closed with the world; opened once, it answers faster than one for each request."""
+        return self._open.enter_context(TestClient(app or self.app, headers=headers))
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())
@@ -158,6 +169,7 @@ class World:
     def check(self, operation: Operation, reply: Any) -> None:
         """Status, headers and body are those that the document declares."""
         said = f"{operation} → {reply.status_code}"
+        assert reply.status_code < 500, f"{said}: {reply.text}"
         declared = operation.response(reply.status_code)
         for name in OUR_HEADERS:
             if name in reply.headers:
