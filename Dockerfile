@@ -9,7 +9,7 @@ COPY requirements/base.in requirements/base.txt requirements/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements/base.txt
 COPY pyproject.toml ./
 COPY app app
-# editable: the service finds alembic.ini and migrations/ beside its package, as in a checkout
+# editable: the service finds migrations/ and openapi/ beside its package, as in a checkout
 RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index --editable . \
     && /opt/venv/bin/python -m compileall -q app
 
@@ -18,12 +18,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     RATA_HOST=0.0.0.0 \
-    RATA_PORT=8000
+    RATA_PORT=8000 \
+    RATA_DATABASE_URL=sqlite:////var/lib/rata/rata.db \
+    RATA_DEMO_TOKEN_FILE=/var/lib/rata/demo.token
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/rata rata
 WORKDIR /srv/rata
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/rata /srv/rata
-COPY alembic.ini ./
 COPY migrations migrations
 COPY openapi openapi
 USER rata

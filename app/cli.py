@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table as Grid
+from sqlalchemy.exc import OperationalError
 
 from app.access.commands import create_token, revoke_token
 from app.access.models import Role, TokenScope
@@ -18,7 +20,7 @@ from app.exchange.models import ImportReport
 from app.demo import run_demo
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Problem
-from app.main import create_app
+from app.main import check_schema, create_app
 from app.serving import run
 from app.settings import Settings
 from app.setup import console_author, import_file, load_shipped_reference, open_database, upgrade_schema
@@ -51,7 +53,12 @@ def migrate() -> None:
 @cli.command()
 def serve() -> None:
     """Serve on RATA_HOST:RATA_PORT with RATA_WORKERS processes; stops gracefully on SIGTERM."""
-    run(Settings())
+    settings = Settings()
+    # Each worker checks it too, but says it in the middle of a traceback.
+    database = open_database(settings)
+    check_schema(database)
+    database.close()
+    run(settings)
 
 
 @cli.command()
@@ -168,6 +175,15 @@ def main() -> None:
     """Entry point: a problem is one readable message and exit code 1, never a traceback."""
     try:
         cli()
+    except ValidationError as invalid:
+        prefix = "RATA_" if invalid.title == Settings.__name__ else ""
+        for wrong in invalid.errors(include_url=False, include_input=False):  # the value may hold a password
+            name = "/".join(str(part) for part in wrong["loc"])
+            err.print(f"[bold red]{prefix + name.upper() if prefix else name}[/]: {wrong['msg']}", highlight=False)
+        sys.exit(1)
+    except OperationalError as refused:
+        err.print("[bold red]The database cannot be used[/]:", str(refused.orig).strip(), highlight=False)
+        sys.exit(1)
     except Problem as problem:
         shown = problem.shown("en", base="", instance="", request_id=None)
         err.print(f"[bold red]{shown.title}[/]: {shown.detail}")

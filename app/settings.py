@@ -11,6 +11,7 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         default="sqlite:///var/rata.db",
+        pattern=r"^(sqlite|postgresql\+psycopg)://",
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
     )
     database_pool: int = Field(default=10, ge=1, le=200, description="Connections per worker, doubled under load.")

@@ -57,6 +57,7 @@ def test_a_changed_file_updates_and_retires(
     with database.writing() as session:
         author = Author("console", datetime.now(UTC))
         done = load_reference(session, lambda *told: seen.append(told), author=author, folder=folder)
+    with database.read_session() as session:
         last = journal(session)[-1]
     assert done == ["regions"]
     assert seen[-1][0] == "regions"

@@ -32,7 +32,6 @@ from app.reference.queries import funding_source_labels
 from app.tracking.commands import Report, Reported, report_progress
 from app.tracking.models import ProgressIn
 from app.tracking.queries import latest_spent, stored_progress
-from app.tracking.rules import shown as shown_progress
 
 basis_required = Kind(
     "basis_required", id="nyatakan basis: cumulative atau period; berkas ini memuat kolom realisasi",
@@ -225,7 +224,7 @@ def _progress_findings(
     return [
         ImportFinding(
             line=one.code, cell=CellShape(**line_of[one.code].line.cell(column)._asdict()), code=finding.code,
-            severity=finding.severity, message=shown_progress(finding, language)["message"],
+            severity=finding.severity, message=finding.shown(language)["message"],
         )
         for one in done
         for finding in one.findings

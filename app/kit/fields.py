@@ -70,9 +70,9 @@ Rupiah = Annotated[int, Field(ge=0, le=9_007_199_254_740_991, description="Whole
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), _numeric]
 
 Quantity = Annotated[
-    float, Field(ge=0, le=1e12, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4)), _numeric
+    float, Field(ge=0, le=1e11, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4)), _numeric
 ]
-"""A measured amount in the unit of its output, at most four decimals."""
+"""A measured amount in the unit of its output, at most four decimals: 15 digits, which SQLite shows in full."""
 
 Percent = Annotated[
     float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2)), _numeric

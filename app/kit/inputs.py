@@ -138,6 +138,15 @@ class RuleBroken(ValueError):
         self.kind, self.at, self.values = kind, at, values
 
 
+def refuse_repeated(keys: Iterable[Any], *, at: str) -> None:
+    """RuleBroken at the first of `keys` (a list's items at `at`, a pointer) that was there before."""
+    seen = set()
+    for place, key in enumerate(keys):
+        if key in seen:
+            raise RuleBroken(duplicate_key, at=f"{at}/{place}", value=key)
+        seen.add(key)
+
+
 def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> list[str]:
     """The candidates most like `value`, best first."""
     found = process.extract(
@@ -191,6 +200,7 @@ def checked_key(key: str) -> str:
 
 def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
     place, path = (error["loc"][0], error["loc"][1:]) if error["loc"] else ("body", ())
+    path = [part for part in path if part != "[key]"]  # an object's key that is wrong has no place of its own
     context = dict(error.get("ctx") or {})
     value = None if error["type"] in ("missing", "json_invalid") else error.get("input")
     if isinstance(value, (dict, list)):

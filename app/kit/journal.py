@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlmodel import Field, Session
 
 from app.kit.db import Table, table_of
@@ -24,7 +25,11 @@ class JournalRow(Table, table=True):
     __tablename__ = "journal"
     __table_args__ = (sa.UniqueConstraint("chain", "position"), sa.Index(None, "subject", "sequence"))
 
-    sequence: int | None = Field(default=None, primary_key=True)
+    sequence: int = Field(
+        primary_key=True,
+        sa_column_kwargs={"autoincrement": False},
+        description="Place in the feed of all chains, in commit order, from 1.",
+    )
     at: datetime
     actor: str = Field(max_length=200, description="Name of the token or the position; never of a person.")
     kind: str = Field(max_length=60, description="Noun and verb, such as `action.changed`.")
@@ -47,6 +52,12 @@ class JournalHead(Table, table=True):
     chain: str = Field(primary_key=True, max_length=60)
     position: int
     hash: str = Field(max_length=64)
+
+
+FEED = "feed"
+"""Name of the head that counts the rows of all chains."""
+
+_UNNUMBERED = "journal rows without their sequence"
 
 
 @dataclass(frozen=True)
@@ -91,13 +102,32 @@ class Chain:
 
 def hold(session: Session, name: str) -> Chain:
     """Lock a chain until the transaction ends; writers of the same chain wait here, in line."""
-    table = table_of(JournalHead)
-    upsert(session, table, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
-    row = session.execute(
-        sa.update(table).where(table.c.chain == name).values(position=table.c.position)
-        .returning(table.c.position, table.c.hash)
-    ).one()
+    row = _move_head(session, name, by=0)
     return Chain(name, row.position, row.hash)
+
+
+# Built once: the same statements run in every write.
+_heads = table_of(JournalHead)
+_MOVE = (
+    sa.update(_heads)
+    .where(_heads.c.chain == sa.bindparam("name"))
+    .values(position=_heads.c.position + sa.bindparam("by"))
+    .returning(_heads.c.position, _heads.c.hash)
+)
+_END = (
+    sa.update(_heads)
+    .where(_heads.c.chain == sa.bindparam("name"))
+    .values(position=sa.bindparam("position"), hash=sa.bindparam("hash"))
+)
+
+
+def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
+    connection, moved = session.connection(), {"name": name, "by": by}
+    row = connection.execute(_MOVE, moved).one_or_none()
+    if row is None:
+        upsert(session, _heads, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
+        row = connection.execute(_MOVE, moved).one()
+    return row
 
 
 def record(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
@@ -121,12 +151,28 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
         link = link_hash(link, row)
         rows.append({**row, "hash": link})
     if rows:
-        upsert(session, table_of(JournalRow), rows)
-        table = table_of(JournalHead)
-        session.execute(
-            sa.update(table).where(table.c.chain == chain.name).values(position=position, hash=link)
-        )
+        session.info.setdefault(_UNNUMBERED, []).extend(rows)
+        session.connection().execute(_END, {"name": chain.name, "position": position, "hash": link})
     return Chain(chain.name, position, link)
+
+
+@event.listens_for(Session, "before_commit")
+def _number(session: Session) -> None:
+    """Give the rows their places in the feed, as the last thing before the commit.
+
+    The feed's head is locked from here to the commit alone, always after every other lock. So sequence
+    numbers follow one another in the order of commits, without a gap: a reader that has seen number n
+    can never meet a smaller one later.
+    """
+    rows = session.info.pop(_UNNUMBERED, None)
+    if rows:
+        first = _move_head(session, FEED, by=len(rows)).position - len(rows) + 1
+        upsert(session, table_of(JournalRow), [{**row, "sequence": first + n} for n, row in enumerate(rows)])
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop(_UNNUMBERED, None)
 
 
 def link_hash(previous: str, row: dict[str, Any]) -> str:

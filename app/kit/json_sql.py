@@ -7,9 +7,9 @@ array of objects that was validated once, so a thousand rows are written by one 
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, wraps
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -19,6 +19,9 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
+
+
+Built = TypeVar("Built")
 
 
 class Json(sa.types.UserDefinedType[Any]):
@@ -53,6 +56,43 @@ class _JsonArray(ColumnElement[Any]):
 
     def __init__(self, item: ColumnElement[Any]) -> None:
         self.item = item
+
+
+class _FixedObject(ColumnElement[Any]):
+    """A JSON object of columns that are always the same under this name.
+
+    SQLAlchemy walks a statement at each execution to see whether it knows it; here it is told the name
+    and need not look at hundreds of elements behind it.
+    """
+
+    inherit_cache = True
+    type = Json()
+    _traverse_internals = [("name", sa.sql.visitors.InternalTraversal.dp_string)]
+
+    def __init__(self, name: str, columns: Sequence[ColumnElement[Any]]) -> None:
+        self.name, self.fields = name, columns
+
+
+@compiles(_FixedObject, "postgresql")
+def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+    fields = ", ".join(
+        f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
+        for field in element.fields
+    )
+    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"
+
+
+@compiles(_FixedObject, "sqlite")
+def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+    pairs = (
+        f"'{field.name}', {_sqlite_value(compiler.process(_unlabelled(field), **kw), field.type)}"
+        for field in element.fields
+    )
+    return f"json_object({', '.join(pairs)})"
+
+
+def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return column.element if isinstance(column, sa.Label) else column
 
 
 @compiles(_RowJson, "postgresql")
@@ -110,6 +150,11 @@ def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[
     return [
         (given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields
     ]
+
+
+def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    """JSON object of a row's `columns` as text, fields in their order; the name stands for exactly these."""
+    return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
 def json_row(query: Select[Any], *, name: str = "r") -> ColumnElement[Any]:
@@ -213,8 +258,29 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
 def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
     """An instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
     if isinstance(kind, (UTCDateTime, sa.DateTime)):
-        return sa.func.replace(sa.func.substr(value, 1, 26), "T", " ")
+        # Python leaves out a fraction of zero.
+        whole = sa.func.substr(value, 1, 19).concat(".000000")
+        told = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
+        return sa.func.replace(told, "T", " ")
     return value
+
+
+def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
+    """`make(session, …)`, called once for each engine and arguments.
+
+    What it builds is a statement without values, only names for them: building a large one, and telling
+    that it is the same as the last time, costs more than running it.
+    """
+    made: dict[tuple[Any, ...], Built] = {}
+
+    @wraps(make)
+    def built(session: Session, *arguments: Any) -> Built:
+        key = (session.get_bind().dialect.name, *arguments)
+        if key not in made:
+            made[key] = make(session, *arguments)
+        return made[key]
+
+    return built
 
 
 def to_json(value: Any) -> str:

@@ -101,7 +101,7 @@ def _bounded(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
-    text = str(value)
+    text = str(value).encode(errors="backslashreplace").decode()
     return text if len(text) <= 200 else text[:197] + "…"
 
 

@@ -9,9 +9,10 @@ from pydantic import Field as ShapeField
 
 from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
-from app.kit.problems import ErrorShape, FieldError, Invalid, Language
+from app.kit.problems import ErrorShape, FieldError, Language
 from app.kit.schemas import SOMETIMES
-from app.plans.models import ACTION_EXAMPLE, ActionItem
+from app.plans.models import ACTION_EXAMPLE, ActionItem, FindingShape
+from app.plans.rules import Finding
 
 Item = TypeVar("Item", bound=BaseModel)
 Status = Literal["created", "updated", "unchanged", "refused"]
@@ -28,6 +29,8 @@ class Done(Protocol):
     def version(self) -> int | None: ...
     @property
     def errors(self) -> tuple[FieldError, ...]: ...
+    @property
+    def findings(self) -> tuple[Finding, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Refused:
     errors: tuple[FieldError, ...]
     status: Status = "refused"
     version: int | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class BatchQuery(BaseModel):
@@ -64,6 +68,10 @@ class ItemResult(BaseModel):
     status: Status
     version: int | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     errors: list[ErrorShape] | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
+    findings: list[FindingShape] | None = ShapeField(
+        default=None, description="What is to be mended or known of an item that was written.",
+        json_schema_extra=SOMETIMES,
+    )
 
 
 class BatchResult(BaseModel):
@@ -86,11 +94,11 @@ class BatchResult(BaseModel):
 
 
 def read_items(
-    shape: type[Item], raw_items: Sequence[Any], *, key: str, each: bool
+    shape: type[Item], raw_items: Sequence[Any], *, key: str
 ) -> tuple[list[tuple[int, Item]], dict[int, Refused]]:
-    """The items of a batch with their places and, with `each`, the refused ones by place.
+    """The items of a batch that are right in themselves, with their places, and the others by place.
 
-    Otherwise Invalid names every error. A key that occurs twice is refused the second time.
+    A key that occurs twice is refused the second time.
     """
     adapter = TypeAdapter(shape)
     items: list[tuple[int, Item]] = []
@@ -109,9 +117,12 @@ def read_items(
             continue
         seen.add(code)
         items.append((n, item))
-    if refused and not each:
-        raise Invalid(errors=[error for found in refused.values() for error in found.errors])
     return items, refused
+
+
+def errors_of(refused: Mapping[int, Refused]) -> list[FieldError]:
+    """Everything that is wrong with refused items."""
+    return [error for of_item in refused.values() for error in of_item.errors]
 
 
 def batch_result(written: Sequence[Done], refused: Mapping[int, Refused], *, language: Language) -> BatchResult:
@@ -125,6 +136,7 @@ def batch_result(written: Sequence[Done], refused: Mapping[int, Refused], *, lan
         ItemResult(
             code=o.code or None, status=o.status, version=o.version,
             errors=[error.shown(language) for error in o.errors] or None,
+            findings=[FindingShape(**finding.shown(language)) for finding in o.findings] or None,
         )
         for o in outcomes
     ]

@@ -10,13 +10,15 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
+from app.kit.inputs import validated
 from app.kit.journal import Author, Chain, Entry, hold, record
 from app.kit.json_sql import records, to_json, upsert
+from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.models import PARTS, ActionFields, ActionIn, ActionRow, Part, PlanIn, PlanRow, PriorityLocationRow
 from app.plans.queries import StoredAction, actions, plan_of, plans, stored_actions
 from app.plans.references import check_locations, check_references, check_region, edition_in_force
-from app.plans.rules import plan_key
+from app.plans.rules import PLAN_CHAIN, FIRST_YEAR, Finding, findings_of, plan_key
 from app.reference.rules import folded
 
 CheckVersion = Callable[[int | None], None]
@@ -29,6 +31,24 @@ not_your_agency = Kind(
 )
 
 
+reported_part = Kind(
+    "reported_part", id="{value} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu",
+    en="{value} has progress reported on it; correct the reports first",
+)
+malformed_plan_key = Kind(
+    "malformed_plan_key",
+    id="{value} bukan kunci rencana; hanya provinsi dan kabupaten/kota yang menyusun rencana, mulai tahun {first}: {allowed}",
+    en="{value} is no key of a plan; only provinces and regencies make plans, from {first} on: {allowed}",
+)
+
+
+Gone = dict[str, set[tuple[int, str]]]
+"""Items of parts, by the part's name: (action id, item's key)."""
+
+IN_USE: list[Callable[[Session, Gone], Gone]] = []
+"""Called with the items that are about to leave their actions; gives those that something hangs on.
+Areas above this one add theirs: plans must not know progress."""
+
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
 """Called with the ids of actions that were there before and were rewritten: areas above keep figures
 that follow from an action's targets and milestones, and the import direction forbids naming them here."""
@@ -39,8 +59,8 @@ class PartInUse(Problem):
     code = "part_in_use"
     title = Text("Masih dipakai laporan", "Still reported on")
     detail = Text(
-        "{part} {keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
-        "{part} {keys} has progress reported on it; correct the reports first.",
+        "{keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
+        "{keys} has progress reported on it; correct the reports first.",
     )
 
 
@@ -53,7 +73,7 @@ class PlanInUse(Problem):
 
 def plan_chain(code: str) -> str:
     """Chain of the journal in which a plan and all that hangs on it is written."""
-    return f"plan:{code}"
+    return f"{PLAN_CHAIN}{code}"
 
 
 @dataclass(frozen=True)
@@ -73,15 +93,22 @@ class Outcome:
     status: Literal["created", "updated", "unchanged", "refused"]
     version: int | None = None
     errors: tuple[FieldError, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 # Plans
 
 
 def put_plan(session: Session, author: Author, actor: Actor, code: str, content: PlanIn, check: CheckVersion) -> bool:
-    """Create or replace a plan; True when it was created. NotFound where its key or region is none."""
+    """Create or replace a plan; True when it was created. NotFound where its region is none that is seen."""
     key = plan_key(code)
-    if key is None or not actor.sees(key[0]):
+    if key is None:
+        error = FieldError(
+            malformed_plan_key, parameter="plan", value=code, allowed=["73-2026", "73.22-2026"],
+            values={"first": FIRST_YEAR},
+        )
+        raise Invalid(errors=[error])
+    if not actor.sees(key[0]):
         raise NotFound()
     region, year = key
     check_region(session, region)
@@ -117,6 +144,19 @@ def put_plan(session: Session, author: Author, actor: Actor, code: str, content:
     entry = Entry("plan.created" if row is None else "plan.changed", region, f"plans/{code}", version, before, after)
     record(session, chain, author, [entry])
     return row is None
+
+
+def patch_plan(
+    session: Session, author: Author, actor: Actor, code: str, patch: dict[str, Any], check: CheckVersion
+) -> None:
+    """Merge a patch into a plan, as it stands when it is this writer's turn."""
+    plan = plan_of(session, actor, code)
+    actor.require("write_plan", plan.region_code)
+    hold(session, plan_chain(code))
+    plan = plan_of(session, actor, code)
+    check(plan.version)
+    content = validated(PlanIn, merge_patch(stored_plan(session, plan), patch))
+    put_plan(session, author, actor, code, content, check)
 
 
 def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
@@ -164,48 +204,116 @@ def put_actions(
     check: Callable[[dict[str, StoredAction]], None],
     each: bool = False,
     reason: str | None = None,
+    errors_before: Sequence[FieldError] = (),
 ) -> list[Outcome]:
     """Create or replace the actions of `drafts`; what is as it was stays untouched.
 
-    All or nothing: any error refuses all (Invalid, Forbidden). With `each`, a draft with errors is
-    refused and the others are written. `check` sees what exists of them before anything is written.
+    All or nothing: any error refuses all (Invalid, Forbidden, PartInUse), those found before by the
+    caller among them. With `each`, a draft with errors is refused and the others are written. `check`
+    sees what exists of them before anything is written.
     """
+    actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [draft.code for draft in drafts])
+    forbidden = _forbidden(actor, plan, drafts, stored)
+    if forbidden and not each:
+        found = [error for of_draft in forbidden.values() for error in of_draft]
+        raise Forbidden(errors=found, **found[0].values)
     check(stored)
     wanted, errors = check_references(session, plan, drafts)
-    for draft in drafts:
-        agencies = {draft.content.lead_agency} | (
-            {stored[draft.code].content["lead_agency"]} if draft.code in stored else set()
-        )
-        for agency in sorted(agencies):
-            try:
-                actor.require("write_actions", plan.region_code, agency)
-            except Forbidden as refused:
-                if not each:
-                    raise
-                errors.setdefault(draft.code, []).append(
-                    FieldError(not_your_agency, pointer=f"{draft.pointer}/lead_agency", value=agency, values=refused.values)
-                )
-    if errors and not each:
-        raise Invalid(errors=[error for found in errors.values() for error in found])
+    if not each and (errors or errors_before):
+        raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
+    in_use = _in_use(session, drafts, wanted, stored)
+    if in_use and not each:
+        found = [error for of_draft in in_use.values() for error in of_draft]
+        raise PartInUse(errors=found, keys=", ".join(str(error.value) for error in found))
+    for more in (forbidden, in_use):
+        for code, of_draft in more.items():
+            errors.setdefault(code, []).extend(of_draft)
     changed = [
         code for code, content in wanted.items()
         if code not in errors and (code not in stored or stored[code].content != content)
     ]
     versions = _write(session, author, plan, {code: wanted[code] for code in changed}, stored)
     record(session, chain, author, [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed])
-    return [_outcome(draft.code, stored, versions, errors) for draft in drafts]
+    return [_outcome(draft.code, plan.year, wanted, stored, versions, errors) for draft in drafts]
+
+
+def _forbidden(
+    actor: Actor, plan: sa.Row[Any], drafts: Sequence[Draft], stored: dict[str, StoredAction]
+) -> dict[str, list[FieldError]]:
+    """What an operator may not write: lines that other agencies lead, now or by this draft."""
+    found: dict[str, list[FieldError]] = {}
+    for draft in drafts:
+        agencies = {draft.content.lead_agency}
+        if draft.code in stored:
+            agencies.add(stored[draft.code].content["lead_agency"])
+        for agency in sorted(agencies):
+            try:
+                actor.require("write_actions", plan.region_code, agency)
+            except Forbidden as refused:
+                error = FieldError(
+                    not_your_agency, pointer=f"{draft.pointer}/lead_agency", value=agency, values=refused.values
+                )
+                found.setdefault(draft.code, []).append(error)
+    return found
+
+
+def _in_use(
+    session: Session, drafts: Sequence[Draft], wanted: dict[str, dict[str, Any]], stored: dict[str, StoredAction]
+) -> dict[str, list[FieldError]]:
+    """Items that drafts leave out although something hangs on them."""
+    gone: Gone = {}
+    for code, content in wanted.items():
+        for part in PARTS if code in stored else ():
+            kept = {_key(part, item) for item in content[part.name]}
+            left = {_key(part, item) for item in stored[code].content[part.name]} - kept
+            if left:
+                gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
+    if not gone:
+        return {}
+    drafts_of = {stored[draft.code].id: draft for draft in drafts if draft.code in stored}
+    found: dict[str, list[FieldError]] = {}
+    for ask in IN_USE:
+        for name, items in ask(session, gone).items():
+            for id, key in sorted(items):
+                draft = drafts_of[id]
+                error = FieldError(reported_part, pointer=f"{draft.pointer}/{name}", value=key)
+                found.setdefault(draft.code, []).append(error)
+    return found
+
+
+def patch_action(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, patch: dict[str, Any],
+    check: CheckVersion,
+) -> Outcome:
+    """Merge a patch into an action, as it stands when it is this writer's turn."""
+    actor.require("write_actions", plan.region_code)
+    hold(session, plan_chain(plan.code))
+    stored = stored_actions(session, plan, [code]).get(code)
+    if stored is None:
+        raise NotFound()
+    actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
+    check(stored.version)
+    target = dict(stored.content)
+    if patch.get("subactivity_code") not in (None, target["subactivity_code"]):
+        # The names are those of the old code; the new one brings its own.
+        target |= dict.fromkeys(("subactivity", "activity", "program"))
+    content = validated(ActionIn, merge_patch(target, patch))
+    (outcome,) = put_actions(session, author, actor, plan, [Draft(code, content)], check=lambda stored: None)
+    return outcome
 
 
 def _outcome(
-    code: str, stored: dict[str, StoredAction], versions: dict[str, int], errors: dict[str, list[FieldError]]
+    code: str, year: int, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredAction], versions: dict[str, int],
+    errors: dict[str, list[FieldError]],
 ) -> Outcome:
     if code in errors:
         return Outcome(code, "refused", errors=tuple(errors[code]))
+    findings = tuple(findings_of(wanted[code], year))
     if code not in versions:
-        return Outcome(code, "unchanged", stored[code].version)
-    return Outcome(code, "updated" if code in stored else "created", versions[code])
+        return Outcome(code, "unchanged", stored[code].version, findings=findings)
+    return Outcome(code, "updated" if code in stored else "created", versions[code], findings=findings)
 
 
 def _entry(
@@ -276,21 +384,19 @@ def _key(part: Part, item: Any) -> str:
 
 
 def delete_parts(session: Session, part: Part, gone: Sequence[dict[str, Any]]) -> None:
-    """Delete items by (action, key); PartInUse where progress was reported on one of them."""
+    """Delete items by (action, key)."""
     source = records(session, {name: part.table.c[name].type for name in ("action_id", part.key)})
     statement = sa.delete(part.table).where(
         sa.tuple_(part.table.c.action_id, part.table.c[part.key]).in_(sa.select(source.c.action_id, source.c[part.key]))
     )
-    try:
-        session.connection().execute(statement, {"records": to_json(list(gone))})
-    except IntegrityError as error:
-        raise PartInUse(part=part.name, keys=", ".join(str(item[part.key]) for item in gone)) from error
+    session.connection().execute(statement, {"records": to_json(list(gone))})
 
 
 def delete_action(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, check: CheckVersion
 ) -> None:
     """Delete an action. NotFound: there is none; Conflict: progress was reported on it."""
+    actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [code]).get(code)
     if stored is None:
@@ -300,5 +406,5 @@ def delete_action(
     try:
         session.execute(sa.delete(actions).where(actions.c.id == stored.id))
     except IntegrityError as error:
-        raise PartInUse(part="actions", keys=code) from error
+        raise PartInUse(keys=code) from error
     record(session, chain, author, [_entry(plan, code, stored.version + 1, stored, None, None)])

@@ -18,7 +18,7 @@ from app.kit.fields import (
     AgencyCode, Count, Decile, FundingSourceCode, Key, Line, Month, Percent, Prose, Quantity, RegionCode, Rupiah,
     Shape, Tag, Version, address,
 )
-from app.kit.inputs import RuleBroken, duplicate_key
+from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 
@@ -39,6 +39,9 @@ milestone_weights = Kind(
     "milestone_weights", id="bobot tonggak berjumlah {sum}, seharusnya 100 (isi semua atau kosongkan semua)",
     en="milestone weights sum to {sum} instead of 100 (give all of them or none)",
 )
+
+
+EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
 
 class Strategy(StrEnum):
@@ -207,7 +210,8 @@ class ActionFields(BaseModel):
     strategy: Strategy
     lead_agency: AgencyCode
     nomenclature_edition: str | None = ShapeField(
-        default=None, max_length=20, description="Edition of the code; the plan's where null is sent."
+        default=None, min_length=1, max_length=20, pattern=EDITION_PATTERN,
+        description="Edition of the code; the plan's where null is sent."
     )
     subactivity_code: str | None = ShapeField(
         default=None, max_length=20, pattern=r"^[0-9X]\.[0-9X]{2}\.[0-9]{2}\.[0-9]\.[0-9]{2}\.[0-9]{4}$",
@@ -222,7 +226,7 @@ class ActionFields(BaseModel):
     benefit_amount: Rupiah | None = ShapeField(default=None, description="Whole rupiah for one recipient at a time.")
     benefit_description: Prose = ""
     benefit_months: Annotated[int, ShapeField(ge=1, le=12)] | None = None
-    matrix_texts: dict[str, Prose] = ShapeField(
+    matrix_texts: dict[Key, Prose] = ShapeField(
         default_factory=dict, max_length=21,
         description="The matrix's own words where the fields do not carry them, by column (`location`, `recipients`).",
     )
@@ -303,13 +307,12 @@ class ActionIn(ActionFields, Shape):
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "ActionIn":
         for part in PARTS:
-            keys = [getattr(item, part.key, item) for item in getattr(self, part.name)]
-            for place, key in enumerate(keys):
-                if key in keys[:place]:
-                    raise RuleBroken(duplicate_key, at=f"/{part.name}/{place}", value=key)
+            items = getattr(self, part.name)
+            refuse_repeated((getattr(item, part.key, item) for item in items), at=f"/{part.name}")
         weights = [m.weight for m in self.milestones]
         given = [w for w in weights if w is not None]
-        if given and (len(given) < len(weights) or abs(sum(given) - 100) > 0.01):
+        # Three thirds are 99.99: each weight may be off by what rounding to two decimals leaves.
+        if given and (len(given) < len(weights) or abs(sum(given) - 100) > 0.005 * len(given) + 1e-9):
             raise RuleBroken(milestone_weights, at="/milestones", sum=round(sum(given), 2))
         return self
 
@@ -376,7 +379,7 @@ class PlanFields(BaseModel):
     title: Line
     medium_term_plan: Line | None = ShapeField(default=None, description="The five-year plan (RPKD) it breaks down.")
     nomenclature_edition: str = ShapeField(
-        default="", max_length=20, description="Edition of the codes; the newest where empty."
+        default="", max_length=20, pattern=EDITION_PATTERN, description="Edition of the codes; the newest where empty."
     )
     note: Prose = ""
 
@@ -413,10 +416,7 @@ class PlanIn(PlanFields, Shape):
 
     @model_validator(mode="after")
     def _each_location_once(self) -> "PlanIn":
-        codes = [location.region_code for location in self.priority_locations]
-        for place, code in enumerate(codes):
-            if code in codes[:place]:
-                raise RuleBroken(duplicate_key, at=f"/priority_locations/{place}", value=code)
+        refuse_repeated((location.region_code for location in self.priority_locations), at="/priority_locations")
         return self
 
 
@@ -490,7 +490,7 @@ class ActionRow(ActionFields, Table, table=True):
     region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
     year: int = Field(description="The plan's; by it the table can be partitioned.")
     code: str = Field(max_length=40)
-    benefit_forms: list[str] = Field(sa_type=sa.JSON)
+    benefit_forms: list[BenefitForm] = Field(sa_type=sa.JSON)
     matrix_texts: dict[str, str] = Field(sa_type=sa.JSON)
     search: str = Field(description="Title and nomenclature names, folded for search.")
     version: int = 1

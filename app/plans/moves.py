@@ -37,6 +37,8 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
         chain = hold(session, plan_chain(plan.code))
         before = _lines_of(session, plan.id, region, old)
         ids = [id for id, _, _ in before]
+        if not ids:
+            continue
         session.execute(sa.update(actions).where(actions.c.id.in_(ids), actions.c.lead_agency == old).values(lead_agency=new))
         _move_support(session, ids, old, new)
         session.execute(
@@ -71,7 +73,7 @@ def _lines(session: Session, ids: list[int]) -> list[tuple[int, dict[str, Any], 
 
 
 def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
-    """A line that both supported keeps the one that stays."""
+    """A line that both supported keeps the one that stays; nobody supports what it leads."""
     both = sa.select(_supporting.c.action_id).where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == new)
     doubled = sa.and_(_supporting.c.agency_code == old, _supporting.c.action_id.in_(both))
     session.execute(sa.delete(_supporting).where(doubled))
@@ -79,6 +81,8 @@ def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
         sa.update(_supporting).where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == old)
         .values(agency_code=new)
     )
+    leads = sa.select(actions.c.id).where(actions.c.id.in_(ids), actions.c.lead_agency == new)
+    session.execute(sa.delete(_supporting).where(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads)))
 
 
 MOVERS.append(move_lines)

@@ -1,8 +1,8 @@
 """Reading plans and actions; every SELECT starts from what the actor may see."""
 
 import json
-from functools import cache
-from typing import Annotated, Any, Literal
+from functools import cache, lru_cache
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -13,18 +13,20 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
-from app.kit.json_sql import fields_of, json_rows, json_texts, json_values
+from app.kit.journal import JournalHead
+from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.models import (
     PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
     PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
 )
-from app.reference.models import RegionRow
-from app.reference.rules import folded
+from app.plans.rules import PLAN_CHAIN
+from app.reference.models import RegionRow, Words
+from app.reference.queries import has_words
 
 plans, actions, regions = table_of(PlanRow), table_of(ActionRow), table_of(RegionRow)
-_priorities = table_of(PriorityLocationRow)
+_priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
 
 
 class PlanQuery(PageQuery):
@@ -48,7 +50,7 @@ class ActionQuery(PageQuery):
         default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
     )
     tag: Tag | None = Field(default=None, description="Bears this tag.")
-    q: str | None = Field(default=None, max_length=200, description="Words, all of which occur in title or names.")
+    q: Words | None = Field(default=None, description="Words, all of which occur in title or names.")
     reported: Annotated[
         str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
     ] = None
@@ -64,11 +66,22 @@ def visible_plans(actor: Actor) -> Select[Any]:
 
 
 def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
-    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible."""
-    row = session.execute(visible_plans(actor).where(plans.c.code == code)).one_or_none()
+    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible.
+
+    `stamp` changes with any write in the plan, as `journal.stamp` of its chain does.
+    """
+    row = session.connection().execute(_one_plan(actor), {"code": code}).one_or_none()
     if row is None:
         raise NotFound()
     return row
+
+
+@lru_cache(maxsize=1000)
+def _one_plan(actor: Actor) -> Select[Any]:
+    chain = sa.literal(PLAN_CHAIN) + plans.c.code
+    stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
+    found = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
+    return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
 @cache
@@ -94,11 +107,22 @@ def _plan_columns() -> list[ColumnElement[Any]]:
     )
 
 
-def plan_json(session: Session, actor: Actor, code: str) -> tuple[str, sa.Row[Any]]:
-    """A plan as JSON text, and its row; NotFound when not visible."""
-    row = plan_of(session, actor, code)
-    query = sa.select(*_plan_columns()).where(plans.c.id == row.id)
-    return str(session.execute(json_texts(query)).scalar_one()), row
+class PlanText(NamedTuple):
+    """A plan as JSON (`PlanOut`), and what its reply depends on."""
+
+    json: str
+    region_code: str
+    version: int
+    action_count: int
+
+
+def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
+    """A plan; NotFound when not visible."""
+    query = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code), plans.c.code == code)
+    row = session.execute(json_texts(query, *PlanText._fields[1:])).one_or_none()
+    if row is None:
+        raise NotFound()
+    return PlanText(*row)
 
 
 def is_plan(session: Session, code: str) -> bool:
@@ -125,7 +149,9 @@ def list_plans(actor: Actor, query: PlanQuery) -> Listing:
 @cache
 def action_columns() -> list[ColumnElement[Any]]:
     """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
-    percent = sa.case((actions.c.allocation > 0, sa.func.round(actions.c.spent * 100.0 / actions.c.allocation, 2)))
+    # PostgreSQL rounds numerics to decimals, not floats.
+    share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
+    percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
     return fields_of(
         ActionOut,
         actions,
@@ -149,11 +175,16 @@ def _part_json(part: Part) -> ColumnElement[Any]:
 
 def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
     """Actions of a plan that the actor was found to see."""
-    found = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
     for condition in _conditions(plan, query):
         found = found.where(condition)
     sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
-    return Listing(found, sorts, {"code": actions.c.code})
+    return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
+
+
+@cache
+def _action_item() -> ColumnElement[Any]:
+    return fixed_object("action", action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
@@ -175,16 +206,19 @@ def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[boo
         table = table_of(BudgetLineRow)
         found.append(_has(table, table.c.funding_source == query.funding_source))
     if query.subactivity_code is not None:
-        code = query.subactivity_code.rstrip(".")
-        found.append(within(actions.c.subactivity_code, code))
+        found.append(_begins(actions.c.subactivity_code, query.subactivity_code.rstrip(".")))
     if query.tag is not None:
         table = table_of(TagRow)
         found.append(_has(table, table.c.tag == query.tag))
     if query.reported is not None:
         found.append(actions.c.progress_period == query.reported)
-    for word in folded(query.q or "").split():
-        found.append(actions.c.search.contains(word, autoescape=True))
+    found.append(has_words(actions.c.search, query.q))
     return found
+
+
+def _begins(column: ColumnElement[Any], code: str) -> ColumnElement[bool]:
+    """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` is not the whole."""
+    return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
 
 
 def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.agencies.models import AgencyState
 from app.agencies.queries import agencies_by_code, agency_labels
 from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
-    editions, latest_edition, subactivities_by_code, subactivities_like,
+    editions, latest_edition, subactivities_by_code, subactivities_like, successors_of,
 )
-from app.reference.queries import funding_source_labels, funding_sources_by_code, regions_by_code
+from app.reference.queries import funding_source_labels, funding_sources_by_code, region_labels, regions_by_code
+from app.reference.rules import nearest_ancestor
 
 if TYPE_CHECKING:
     from app.plans.commands import Draft
@@ -42,12 +44,15 @@ def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> 
     """The edition named, or the newest. Invalid names the editions there are."""
     chosen = edition or latest_edition(session)
     if chosen not in (known := editions(session)):
-        error = FieldError(
-            unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(chosen, known),
-            values={"source": "nomenclatures"},
-        )
-        raise Invalid(errors=[error])
+        raise Invalid(errors=[_unknown_edition(chosen, known, pointer)])
     return chosen
+
+
+def _unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
+    return FieldError(
+        unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(edition, known),
+        values={"source": "nomenclatures"},
+    )
 
 
 def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
@@ -55,13 +60,20 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     pairs = list(places)
     inside = [code for _, code in pairs if is_inside(code, region)]
     known = regions_by_code(session, inside) if inside else {}
+    labels = region_labels(session, region) if len(known) < len(set(inside)) else {}
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
-        else FieldError(unknown_reference, pointer=pointer, value=code, values={"source": "regions"})
+        else _unknown(pointer, code, _beside(code, labels), "regions")
         for pointer, code in pairs
         if code not in known
     ]
+
+
+def _beside(code: str, labels: dict[str, str]) -> dict[str, str]:
+    """The regions that lie where one of this code would; letters alone would take it elsewhere."""
+    above = nearest_ancestor(code, labels) or ""
+    return {one: name for one, name in labels.items() if one.startswith(f"{above}.")}
 
 
 def check_references(
@@ -101,7 +113,7 @@ def _check_agencies(session: Session, region: str, wanted: Any, pointers: dict[s
         for place, agency in named:
             found = known.get(agency)
             if found is None:
-                labels = agency_labels(session, region) if labels is None else labels
+                labels = agency_labels(session, region, state=AgencyState.active) if labels is None else labels
                 wrong(code, _unknown(f"{pointers[code]}{place}", agency, labels, f"regions/{region}/agencies"))
             elif found.state != "active":
                 successor = (found.merged_into,) if found.merged_into else ()
@@ -136,10 +148,17 @@ def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, poi
         if content["subactivity_code"] is None:
             if content["subactivity"] is None:
                 wrong(code, FieldError(unnamed_subactivity, pointer=f"{pointers[code]}/subactivity_code"))
-            continue
-        content["nomenclature_edition"] = content["nomenclature_edition"] or plan.nomenclature_edition
-        by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
+        elif content["nomenclature_edition"] is None:
+            content["nomenclature_edition"] = plan.nomenclature_edition
+        if content["nomenclature_edition"] is not None:
+            by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
+    loaded = editions(session) if by_edition else []
     for edition, contents in by_edition.items():
+        if edition not in loaded:
+            for code in contents:
+                wrong(code, _unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition"))
+            continue
+        contents = {code: c for code, c in contents.items() if c["subactivity_code"] is not None}
         known = subactivities_by_code(session, edition, level, {c["subactivity_code"] for c in contents.values()})
         missing = {code: c for code, c in contents.items() if c["subactivity_code"] not in known}
         for code, error in _unknown_codes(session, edition, level, missing, pointers):
@@ -164,3 +183,14 @@ def _unknown_codes(
             nearest=[f"{found.code} {found.name}" for found in near],
             values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
         )
+
+
+def successors_of_retired(session: Session, plan: sa.Row[Any], content: dict[str, Any]) -> list[str] | None:
+    """The codes that follow an action's code, as a person reads them, where it was retired; else None."""
+    edition, code, level = content["nomenclature_edition"], content["subactivity_code"], government_level(plan.region_code)
+    if code is None:
+        return None
+    found = subactivities_by_code(session, edition, level, [code]).get(code)
+    if found is not None and not found.retired:
+        return None
+    return [f"{one.code} {one.name}" for one in successors_of(session, edition, level, [code]).get(code, ())]

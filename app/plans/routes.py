@@ -8,19 +8,19 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
-from app.kit.inputs import checked_key, validated
+from app.kit.inputs import checked_key
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
-from app.kit.patches import Patch, merge_patch
-from app.kit.problems import NotFound
+from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
 from app.plans import commands, queries
-from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, read_items
+from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.commands import Draft, plan_chain
 from app.plans.models import (
     ActionIn, ActionItem, ActionKey, ActionOut, ActionReply, PlanIn, PlanKey, PlanOut, PlanReply,
 )
-from app.plans.queries import ActionQuery, PlanQuery, StoredAction, action_json, plan_json, plan_of, stored_actions
+from app.plans.queries import ActionQuery, PlanQuery, StoredAction, action_json, plan_json, plan_of
+from app.plans.references import successors_of_retired
 from app.plans.rules import findings_of
 
 router = house_router(tags=["plans"])
@@ -51,10 +51,9 @@ def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
 @router.patch("/plans/{plan}", response_model=PlanReply)
 def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some fields of a plan (JSON Merge Patch); a list in the patch replaces that list whole."""
-    row = plan_of(call.session, call.actor, plan)
-    check_conditions(call.request, row.version)
-    content = validated(PlanIn, merge_patch(commands.stored_plan(call.session, row), patch))
-    commands.put_plan(call.session, call.author, call.actor, plan, content, lambda version: check_conditions(call.request, version))
+    commands.patch_plan(
+        call.session, call.author, call.actor, plan, patch, lambda version: check_conditions(call.request, version)
+    )
     return _plan_reply(call, plan)
 
 
@@ -66,16 +65,16 @@ def delete_plan(call: Caller, plan: PlanKey) -> Response:
 
 
 def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
-    text, row = plan_json(call.session, call.actor, code)
+    found = plan_json(call.session, call.actor, code)
     may = {
         "edit": "write_plan", "delete": "write_plan", "write_actions": "write_actions",
         "report_progress": "report_progress", "import_matrix": "import_matrix",
     }
-    if json.loads(text)["action_count"]:
+    if found.action_count:
         del may["delete"]
-    allowed = [verb for verb, right in may.items() if call.actor.may(right, row.region_code)]
+    allowed = [verb for verb, right in may.items() if call.actor.may(right, found.region_code)]
     return answer(
-        call.request, with_fields(text, allowed=allowed), status=status, version=row.version,
+        call.request, with_fields(found.json, allowed=allowed), status=status, version=found.version,
         location=f"/v1/plans/{code}" if status == 201 else None,
     )
 
@@ -88,7 +87,7 @@ def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Quer
     304. Its part before the dash can be sent as `If-Match` of a call that writes many.
     """
     row = plan_of(call.session, call.actor, plan)
-    state = _state(call, plan)
+    state = row.stamp[:12]
     tag = tag_of(call.request.url.query, call.actor.fingerprint, version=state)
     if is_unchanged(call.request, tag):
         return unchanged(tag)
@@ -109,13 +108,16 @@ def put_actions(call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query(
     """
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("write_actions", row.region_code)
-    items, refused = read_items(ActionItem, batch.items, key="code", each=query.each)
+    items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
 
     def check(stored: dict[str, StoredAction]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
-    outcomes = commands.put_actions(call.session, call.author, call.actor, row, drafts, check=check, each=query.each)
+    outcomes = commands.put_actions(
+        call.session, call.author, call.actor, row, drafts, check=check, each=query.each,
+        errors_before=errors_of(refused),
+    )
     result = batch_result(outcomes, refused, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
@@ -142,11 +144,11 @@ def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn
 def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
     row = plan_of(call.session, call.actor, plan)
-    stored = stored_actions(call.session, row, [action]).get(action)
-    if stored is None:
-        raise NotFound()
-    check_conditions(call.request, stored.version)
-    return _put_action(call, row, action, validated(ActionIn, merge_patch(stored.content, patch)))
+    commands.patch_action(
+        call.session, call.author, call.actor, row, action, patch,
+        lambda version: check_conditions(call.request, version),
+    )
+    return _action_reply(call, row, action)
 
 
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
@@ -172,13 +174,12 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     text = action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
-    if content["progress_period"]:
+    if content["progress_period"] is not None:
         del may["delete"]
     allowed = [v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])]
     language = language_of(call.request)
-    body = with_fields(
-        text, findings=[finding.shown(language) for finding in findings_of(content, plan.year)], allowed=allowed
-    )
+    findings = findings_of(content, plan.year, successors_of_retired(call.session, plan, content))
+    body = with_fields(text, findings=[finding.shown(language) for finding in findings], allowed=allowed)
     return answer(
         call.request, body, status=status, version=content["version"],
         location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,

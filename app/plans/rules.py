@@ -1,7 +1,7 @@
 """Rules of plans and actions: pure, over plain values; no session, no HTTP."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
@@ -10,14 +10,18 @@ from app.access.rules import is_within
 from app.kit.fields import REGION_PATTERN
 from app.kit.problems import Language, Text
 
-_PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})$")
+PLAN_CHAIN = "plan:"
+"""With a plan's key behind it: the journal's chain of the plan and all that hangs on it."""
+
+_PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})\Z")
 _REGION = re.compile(REGION_PATTERN)
+FIRST_YEAR = 2015
 
 
 def plan_key(code: str) -> tuple[str, int] | None:
     """(region, year) of `73.22-2026`; None when it is no plan key. Only provinces and regencies plan."""
     found = _PLAN_KEY.match(code)
-    return (found["region"], int(found["year"])) if found else None
+    return (found["region"], int(found["year"])) if found and int(found["year"]) >= FIRST_YEAR else None
 
 
 def government_level(region: str) -> Literal["province", "regency"]:
@@ -40,6 +44,8 @@ class Finding:
     code: str
     pointer: str
     values: dict[str, Any] = field(default_factory=dict)
+    about: str = ""
+    """Which of a code's sentences, where it has several."""
 
     @property
     def severity(self) -> Literal["error", "warning"]:
@@ -50,19 +56,42 @@ class Finding:
             "code": self.code,
             "severity": self.severity,
             "pointer": self.pointer,
-            "message": FINDING_TEXTS[self.code].render(language, self.values),
+            "message": FINDING_TEXTS[self.about or self.code].render(language, spoken(self.values, language)),
             "values": self.values,
         }
 
 
+_WORDS = {
+    "components": Text("Komponen", "Components"),
+    "budget_lines": Text("Baris anggaran", "Budget lines"),
+    "spent": Text("Realisasi", "Spending"),
+}
+
+
+def spoken(values: dict[str, Any], language: Language) -> dict[str, Any]:
+    """Values as a sentence shows them: figures grouped, `1.250.000,5` or `1,250,000.5`; fields in words."""
+    return {name: value if name == "year" else _spoken(value, language) for name, value in values.items()}
+
+
+def _spoken(value: Any, language: Language) -> Any:
+    if isinstance(value, (int, float)):
+        grouped = f"{int(value) if value == int(value) else value:,}"
+        return grouped.translate(str.maketrans(",.", ".,")) if language == "id" else grouped
+    return _WORDS[value].render(language, {}) if value in _WORDS else value
+
+
 FINDING_TEXTS: dict[str, Text] = {
     "E01": Text(
-        "Jumlah {part} Rp {sum} tidak sama dengan alokasi Rp {allocation}; samakan keduanya",
+        "{part} berjumlah Rp {sum}, sedangkan alokasinya Rp {allocation}; samakan keduanya",
         "{part} sum to Rp {sum} but the allocation is Rp {allocation}; make them equal",
     ),
     "E02": Text(
         "Sub kegiatan “{subactivity}” belum berkode; pilih kodenya dari nomenklatur",
         "Sub-activity “{subactivity}” has no code yet; choose it from the nomenclature",
+    ),
+    "E02 retired": Text(
+        "Kode {code} sudah dicabut dari nomenklatur {edition}; penggantinya: {successors}",
+        "Code {code} was retired from nomenclature {edition}; its successors: {successors}",
     ),
     "E09": Text(
         "Baris tanpa anggaran; isi alokasi dan sumber pembiayaannya",
@@ -80,8 +109,8 @@ FINDING_TEXTS: dict[str, Text] = {
         "Travel is counted as direct spending; change its class",
     ),
     "W10": Text(
-        "Tonggak {milestone} tanpa tenggat, atau tenggatnya di luar tahun {year}",
-        "Milestone {milestone} has no due date, or one outside {year}",
+        "Tonggak {milestone} tanpa tenggat, atau tenggatnya setelah tahun {year}",
+        "Milestone {milestone} has no due date, or one after {year}",
     ),
 }
 
@@ -128,7 +157,7 @@ def _direct_travel(action: dict[str, Any], year: int) -> Iterator[Finding]:
 def _milestone_dates(action: dict[str, Any], year: int) -> Iterator[Finding]:
     for place, milestone in enumerate(action["milestones"]):
         due = milestone["due"] and date.fromisoformat(milestone["due"])
-        if due is None or due.year != year:
+        if due is None or due.year > year:
             yield Finding("W10", f"/milestones/{place}/due", {"milestone": milestone["code"], "year": year})
 
 
@@ -137,6 +166,16 @@ LINE_RULES: tuple[LineRule, ...] = (
 )
 
 
-def findings_of(action: dict[str, Any], year: int) -> list[Finding]:
-    """What is to be said of one line, as its JSON stands, in the order of the rules."""
-    return [finding for rule in LINE_RULES for finding in rule(action, year)]
+def findings_of(action: dict[str, Any], year: int, successors: Sequence[str] | None = None) -> list[Finding]:
+    """What is to be said of one line, as its JSON stands, in the order of the rules.
+
+    `successors` of a code that was retired, as a person reads them; None: it is in force.
+    """
+    found = [finding for rule in LINE_RULES for finding in rule(action, year)]
+    if successors is not None:
+        values = {
+            "code": action["subactivity_code"], "edition": action["nomenclature_edition"],
+            "successors": ", ".join(successors) or "–",
+        }
+        found.append(Finding("E02", "/subactivity_code", values, about="E02 retired"))
+    return sorted(found, key=lambda finding: finding.code)

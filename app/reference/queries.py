@@ -141,6 +141,13 @@ def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, Found
     return {row.code: FoundRegion(*row) for row in found}
 
 
+def region_labels(session: Session, within_region: str) -> dict[str, str]:
+    """Code → name of the regions in force in `within_region`, itself included."""
+    c = _region.c
+    found = sa.select(c.code, c.name).where(within(c.code, within_region), c.retired.is_(False)).order_by(c.code)
+    return {row.code: row.name for row in session.execute(found)}
+
+
 def regions_named(
     session: Session, within_region: str, names: Collection[str]
 ) -> dict[str, list[FoundRegion]]:

@@ -5,25 +5,25 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.sql import Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.inputs import body_errors, nearest, unknown_reference, validated
 from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import records, to_json, upsert
+from app.kit.json_sql import built_once, records, to_json, upsert
+from app.kit.patches import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound, PreconditionFailed
-from app.plans.commands import AFTER_ACTIONS, CheckVersion, not_your_agency, plan_chain
-from app.plans.models import PARTS
+from app.plans.commands import AFTER_ACTIONS, IN_USE, CheckVersion, Gone, not_your_agency, plan_chain
 from app.plans.queries import actions
 from app.plans.rules import Finding
 from app.tracking.figures import physical_basis, physical_percent
-from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressRow
-from app.tracking.queries import StoredProgress, progress, progress_before, stored_progress
-from app.tracking.rules import cumulated, findings_of, split_single_source
-
-_ACTION_PARTS = {part.name: part for part in PARTS}
+from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressPart, ProgressRow
+from app.tracking.queries import Line, StoredProgress, lines_by_code, progress, progress_before, stored_progress
+from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Reported:
     version: int | None = None
     findings: tuple[Finding, ...] = ()
     errors: tuple[FieldError, ...] = field(default_factory=tuple)
+    line: Line | None = None
 
 
 def check_period(plan: sa.Row[Any], period: str) -> None:
@@ -64,104 +65,100 @@ def report_progress(
     is_period_only: bool = False,
     each: bool = False,
     reason: str | None = None,
+    errors_before: Sequence[FieldError] = (),
 ) -> list[Reported]:
     """Create or replace reports of a quarter; what is as it was stays untouched.
 
-    All or nothing, or with `each` report by report. With `is_period_only` the figures are those of the
+    All or nothing (those errors among them that the caller found before), or with `each` report by report. With `is_period_only` the figures are those of the
     quarter alone and are stored added to the latest earlier report of the year.
     """
     check_period(plan, period)
+    actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
-    lines = _lines(session, plan, [report.action for report in reports])
+    lines = lines_by_code(session, plan, [report.action for report in reports])
     ids = [line.id for line in lines.values()]
     code_of = {line.id: code for code, line in lines.items()}
     stored = {code_of[id]: found for id, found in stored_progress(session, ids, period).items()}
     before = {code_of[id]: found for id, found in progress_before(session, ids, period).items()}
+    forbidden = _forbidden(actor, plan, reports, lines)
+    if forbidden and not each:
+        raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
     check(stored)
-    used = {part.reports_on for part in PROGRESS_PARTS if any(getattr(r.content, part.name) for r in reports)}
-    known = _known_keys(session, ids, {"budget_lines", *filter(None, used)})
-    errors = _errors(actor, plan, reports, lines, known)
-    if errors and not each:
-        raise Invalid(errors=[error for found in errors.values() for error in found])
+    errors = _errors(plan, reports, lines)
     wanted: dict[str, dict[str, Any]] = {}
     for report in reports:
         if report.action in errors:
             continue
         content = report.content.model_dump(mode="json")
-        earlier = before.get(report.action)
-        content = split_single_source(content, known["budget_lines"].get(lines[report.action].id, []))
-        if is_period_only:
-            content = cumulated(content, earlier.content if earlier else None)
+        content = split_single_source(content, list(lines[report.action].known["budget_lines"]))
+        if is_period_only and report.action in before:
+            try:
+                cumulative = ProgressIn.model_validate(cumulated(content, before[report.action].content))
+            except ValidationError as error:
+                errors[report.action] = body_errors(error, prefix=_steps(report.pointer))
+                continue
+            content = cumulative.model_dump(mode="json")
         wanted[report.action] = content
+    if not each and (errors or errors_before):
+        raise Invalid(errors=[*errors_before, *(error for found in errors.values() for error in found)])
+    for code, refusal in forbidden.items():
+        errors.setdefault(code, []).append(refusal)
+        wanted.pop(code, None)
     changed = {
         code: content for code, content in wanted.items() if code not in stored or stored[code].content != content
     }
     versions = _write(session, author, actor, plan, period, changed, lines, stored)
     entries = [_entry(plan, period, code, versions[code], stored.get(code), changed[code], reason) for code in changed]
     record(session, chain, author, entries)
-    return [_reported(report.action, wanted, stored, versions, errors, before, lines, known) for report in reports]
+    return [_reported(report.action, wanted, stored, versions, errors, before, lines) for report in reports]
 
 
-def _lines(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> dict[str, Any]:
-    """The actions reported on, by code: id, lead agency, allocation."""
-    rows = session.execute(
-        sa.select(actions.c.code, actions.c.id, actions.c.lead_agency, actions.c.allocation).where(
-            actions.c.plan_id == plan.id, actions.c.code.in_(codes)
-        )
-    )
-    return {row.code: row for row in rows}
-
-
-def _known_keys(session: Session, ids: Sequence[int], names: set[str]) -> dict[str, dict[int, Any]]:
-    """Keys of each part of the actions, by part and action id; recipients with the number planned."""
-    known: dict[str, dict[int, Any]] = {}
-    for name in sorted(names):
-        part = _ACTION_PARTS[name]
-        columns = [part.table.c.action_id, part.table.c[part.key]]
-        if name == "recipients":
-            columns.append(part.table.c["count"])
-        of_actions: dict[int, Any] = {}
-        for row in session.execute(sa.select(*columns).where(part.table.c.action_id.in_(ids))):
-            if name == "recipients":
-                of_actions.setdefault(row[0], {})[row[1]] = row[2]
-            else:
-                of_actions.setdefault(row[0], []).append(row[1])
-        known[name] = of_actions
-    return known
+def _steps(pointer: str) -> list[str]:
+    return pointer.split("/")[1:]
 
 
 def _errors(
-    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Any], known: dict[str, dict[int, Any]]
+    plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Line]
 ) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for report in reports:
         line = lines.get(report.action)
-        found: list[FieldError] = []
-        if line is None:
-            if not report.pointer:
-                raise NotFound()
-            source = f"plans/{plan.code}/actions"
-            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values={"source": source})]
+        if line is not None:
+            found = _foreign_keys(report, line)
+        elif report.pointer:
+            values = {"source": f"plans/{plan.code}/actions"}
+            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values)]
         else:
-            found = _foreign_keys(report, line, known)
-            if not actor.may("report_progress", plan.region_code, line.lead_agency):
-                if not report.pointer:
-                    actor.require("report_progress", plan.region_code, line.lead_agency)
-                values = {"roles": "operator / secretariat / administrator"}
-                found.append(FieldError(not_your_agency, pointer=f"{report.pointer}/action", value=line.lead_agency, values=values))
+            raise NotFound()
         if found:
             errors[report.action] = found
     return errors
 
 
-def _foreign_keys(report: Report, line: Any, known: dict[str, dict[int, Any]]) -> list[FieldError]:
+def _forbidden(
+    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Line]
+) -> dict[str, FieldError]:
+    """What an operator may not report on: lines that other agencies lead."""
+    found: dict[str, FieldError] = {}
+    for report in reports:
+        agency = lines[report.action].lead_agency if report.action in lines else None
+        try:
+            actor.require("report_progress", plan.region_code, agency)
+        except Forbidden as refused:
+            found[report.action] = FieldError(
+                not_your_agency, pointer=f"{report.pointer}/action", value=agency, values=refused.values
+            )
+    return found
+
+
+def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
     """A report may only speak of what the action has."""
     found = []
     for part in PROGRESS_PARTS:
         if part.reports_on is None:
             continue
         for n, item in enumerate(getattr(report.content, part.name)):
-            key, allowed = getattr(item, part.key), list(known[part.reports_on].get(line.id, ()))
+            key, allowed = getattr(item, part.key), list(line.known[part.reports_on])
             if key not in allowed:
                 found.append(
                     FieldError(
@@ -175,7 +172,7 @@ def _foreign_keys(report: Report, line: Any, known: dict[str, dict[int, Any]]) -
 
 def _write(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, contents: dict[str, dict[str, Any]],
-    lines: dict[str, Any], stored: dict[str, StoredProgress],
+    lines: dict[str, Line], stored: dict[str, StoredProgress],
 ) -> dict[str, int]:
     """Write whole reports and give their new versions, by action."""
     if not contents:
@@ -199,42 +196,77 @@ def _write(
     written = upsert(session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"])
     if len(written) != len(rows):
         raise PreconditionFailed(sent="–", current="–")
-    old = [{"action_id": lines[code].id} for code in contents if code in stored]
     for part in PROGRESS_PARTS:
-        if old:
-            _clear(session, part.table, period, old)
-        items = [
-            {**item, "action_id": lines[code].id, "period": period, "position": n}
-            for code, content in contents.items()
-            for n, item in enumerate(content[part.name])
-        ]
-        upsert(session, part.table, items)
-    refresh_figures(session, [lines[code].id for code in contents])
+        gone, rows = [], []
+        for code, content in contents.items():
+            items, old = content[part.name], stored[code].content[part.name] if code in stored else []
+            if items == old:
+                continue
+            of_report = {"action_id": lines[code].id, "period": period}
+            keys = {item[part.key] for item in items}
+            gone += [{**of_report, part.key: item[part.key]} for item in old if item[part.key] not in keys]
+            rows += [{**item, **of_report, "position": n} for n, item in enumerate(items)]
+        _clear(session, part, gone)
+        upsert(session, part.table, rows, key=["action_id", "period", part.key])
+    _refresh(session, [lines[code].id for code in contents], period)
     code_of = {line.id: code for code, line in lines.items()}
     return {code_of[row.action_id]: row.version for row in written}
 
 
-def _clear(session: Session, table: sa.Table, period: str, old: list[dict[str, Any]]) -> None:
-    source = records(session, {"action_id": table.c.action_id.type})
-    statement = sa.delete(table).where(table.c.period == period, table.c.action_id.in_(sa.select(source.c.action_id)))
-    session.connection().execute(statement, {"records": to_json(old)})
+def _clear(session: Session, part: ProgressPart, gone: Sequence[dict[str, Any]]) -> None:
+    """Delete items by (action, period, key)."""
+    if gone:
+        session.connection().execute(_clearing(session, part), {"records": to_json(gone)})
+
+
+@built_once
+def _clearing(session: Session, part: ProgressPart) -> sa.Delete:
+    names = ("action_id", "period", part.key)
+    source = records(session, {name: part.table.c[name].type for name in names})
+    key = sa.tuple_(*[part.table.c[name] for name in names])
+    return sa.delete(part.table).where(key.in_(sa.select(*[source.c[name] for name in names])))
 
 
 def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
     """Recompute the physical progress of those actions' reports and put their latest on the actions.
 
-    Called after reports are written, and after actions are: milestones and targets decide it too.
+    Called after reports are taken back, and after actions are written: milestones and targets decide it too.
     """
-    source = records(session, {"action_id": progress.c.action_id.type})
-    ids = sa.select(source.c.action_id)
+    _refresh(session, action_ids, None)
+
+
+def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
+    """The same where only the reports of that quarter have changed."""
     bound = {"records": to_json([{"action_id": id} for id in action_ids])}
     connection = session.connection()
-    connection.execute(
+    if period is None:
+        connection.execute(_physical(session), bound)
+    else:
+        connection.execute(_physical_of_quarter(session), {**bound, "quarter": period})
+    connection.execute(_latest(session), bound)
+
+
+def _listed(session: Session) -> Select[Any]:
+    source = records(session, {"action_id": progress.c.action_id.type})
+    return sa.select(source.c.action_id)
+
+
+@built_once
+def _physical(session: Session) -> sa.Update:
+    return (
         sa.update(progress)
-        .where(progress.c.action_id.in_(ids))
-        .values(physical_percent=physical_percent(), physical_basis=physical_basis()),
-        bound,
+        .where(progress.c.action_id.in_(_listed(session)))
+        .values(physical_percent=physical_percent(), physical_basis=physical_basis())
     )
+
+
+@built_once
+def _physical_of_quarter(session: Session) -> sa.Update:
+    return _physical(session).where(progress.c.period == sa.bindparam("quarter"))
+
+
+@built_once
+def _latest(session: Session) -> sa.Update:
     latest = progress.alias("latest")
 
     def of_latest(column: sa.Column[Any]) -> Any:
@@ -243,15 +275,14 @@ def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
             .correlate(actions).scalar_subquery()
         )
 
-    connection.execute(
+    return (
         sa.update(actions)
-        .where(actions.c.id.in_(ids))
+        .where(actions.c.id.in_(_listed(session)))
         .values(
             progress_period=of_latest(latest.c.period),
             spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
             physical_percent=of_latest(latest.c.physical_percent),
-        ),
-        bound,
+        )
     )
 
 
@@ -269,47 +300,81 @@ def _entry(
 
 def _reported(
     code: str, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredProgress], versions: dict[str, int],
-    errors: dict[str, list[FieldError]], before: dict[str, StoredProgress], lines: dict[str, Any],
-    known: dict[str, dict[int, Any]],
+    errors: dict[str, list[FieldError]], before: dict[str, StoredProgress], lines: dict[str, Line],
 ) -> Reported:
     if code in errors:
         return Reported(code, "refused", errors=tuple(errors[code]))
-    earlier = before.get(code)
-    findings = findings_of(
-        wanted[code], before=earlier.figures if earlier else None, allocation=lines[code].allocation,
-        planned=known.get("recipients", {}).get(lines[code].id, {}),
-    )
+    line = lines[code]
+    findings = tuple(_findings(line, wanted[code], before.get(code)))
     if code not in versions:
-        return Reported(code, "unchanged", stored[code].version, tuple(findings))
-    return Reported(code, "updated" if code in stored else "created", versions[code], tuple(findings))
+        return Reported(code, "unchanged", stored[code].version, findings, line=line)
+    return Reported(code, "updated" if code in stored else "created", versions[code], findings, line=line)
 
 
-def findings_on(
-    session: Session, plan: sa.Row[Any], code: str, found: StoredProgress
-) -> tuple[list[Finding], str]:
-    """What is to be said of one stored report, and the agency that leads its action."""
-    line = _lines(session, plan, [code])[code]
-    earlier = progress_before(session, [line.id], found.period).get(line.id)
-    planned = _known_keys(session, [line.id], {"recipients"})["recipients"].get(line.id, {})
-    findings = findings_of(
-        found.content, before=earlier.figures if earlier else None, allocation=line.allocation, planned=planned
+def _findings(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
+    return findings_of(
+        content, before=before.figures if before else None, allocation=line.allocation, planned=line.known["recipients"]
     )
-    return findings, line.lead_agency
+
+
+def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Finding]:
+    """What is to be said of one stored report."""
+    return _findings(line, found.content, progress_before(session, [line.id], found.period).get(line.id))
+
+
+def patch_progress(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, patch: dict[str, Any],
+    check: CheckVersion,
+) -> Reported:
+    """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
+    check_period(plan, period)
+    actor.require("report_progress", plan.region_code)
+    hold(session, plan_chain(plan.code))
+    line = lines_by_code(session, plan, [action]).get(action)
+    stored = stored_progress(session, [line.id], period).get(line.id) if line else None
+    if line is None or stored is None:
+        raise NotFound()
+    actor.require("report_progress", plan.region_code, line.lead_agency)
+    check(stored.version)
+    target = dict(stored.content)
+    if {"spent", "spending", "components"} & patch.keys():
+        target = without_what_follows(target, patch, list(line.known["budget_lines"]))
+    content = validated(ProgressIn, merge_patch(target, patch))
+    (done,) = report_progress(session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None)
+    return done
+
+
+def reported_items(session: Session, gone: Gone) -> Gone:
+    """Those of the items that a report speaks of."""
+    found: Gone = {}
+    for part in PROGRESS_PARTS:
+        if part.reports_on is None or part.reports_on not in gone:
+            continue
+        items = gone[part.reports_on]
+        columns = part.table.c.action_id, part.table.c[part.key]
+        of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
+        found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
+    return found
+
+
+IN_USE.append(reported_items)
 
 
 def delete_progress(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, check: CheckVersion
 ) -> None:
     """Take a report back. NotFound: none was made."""
+    actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
-    line = _lines(session, plan, [action]).get(action)
+    line = lines_by_code(session, plan, [action]).get(action)
     stored = stored_progress(session, [line.id], period).get(line.id) if line else None
     if line is None or stored is None:
         raise NotFound()
     actor.require("report_progress", plan.region_code, line.lead_agency)
     check(stored.version)
     for part in PROGRESS_PARTS:
-        _clear(session, part.table, period, [{"action_id": line.id}])
+        items = stored.content[part.name]
+        _clear(session, part, [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items])
     session.execute(sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == period))
     refresh_figures(session, [line.id])
     record(session, chain, author, [_entry(plan, period, action, stored.version + 1, stored, None, None)])

@@ -1,5 +1,6 @@
 """The figures of a set of actions, in SQL: physical progress, and the parts of a summary."""
 
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,13 +27,16 @@ def _of(table: sa.Table) -> ColumnElement[bool]:
 
 
 def _by_milestones() -> ColumnElement[Any]:
-    """Weight of the milestones done; null where the action has no weighted ones."""
+    """Weight of the milestones done of the weight of all, × 100; null where the action has no weighted ones."""
     done = sa.exists().where(
         _of(_milestones_done), _milestones_done.c.code == _milestones.c.code,
         _milestones_done.c.state == MilestoneState.done,
     ).correlate(_progress, _milestones)
     return (
-        sa.select(sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0)))
+        sa.select(
+            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0)) * 100.0
+            / sa.func.nullif(sa.func.sum(_milestones.c.weight), 0.0)
+        )
         .where(_milestones.c.action_id == _progress.c.action_id, _milestones.c.weight.is_not(None))
         .correlate(_progress)
         .scalar_subquery()
@@ -69,11 +73,11 @@ def physical_basis() -> ColumnElement[Any]:
     )
 
 
-# Sums over a set of actions. `chosen` is a predicate on `action`, `quarter` the last one that counts.
+# Sums over a set of actions.
 
 
-def _lines(chosen: ColumnElement[bool], quarter: str) -> Any:
-    """The chosen actions, each with its latest quarter of the year that was reported, up to `quarter`."""
+def lines_of(chosen: ColumnElement[bool], quarter: str) -> sa.CTE:
+    """The actions that fulfil the predicate, each with its latest quarter of the year that was reported, up to `quarter`."""
     newest = (
         sa.select(sa.func.max(_progress.c.period))
         .where(
@@ -91,9 +95,8 @@ def _lines(chosen: ColumnElement[bool], quarter: str) -> Any:
     )
 
 
-def money_by_group(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+def money_by_group(lines: sa.CTE) -> Select[Any]:
     """(plan, strategy, lead_agency) → actions, reported, allocated, spent, weighted physical progress."""
-    lines = _lines(chosen, quarter)
     physical = _progress.c.physical_percent
     reported = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == lines.c.period)
     weight = sa.case((physical.is_not(None), lines.c.allocation), else_=0)
@@ -112,9 +115,8 @@ def money_by_group(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
     )
 
 
-def recipients_by_group(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+def recipients_by_group(lines: sa.CTE) -> Select[Any]:
     """(plan, strategy, lead_agency, kind) → planned, reached."""
-    lines = _lines(chosen, quarter)
     reached = sa.and_(
         _reached.c.action_id == lines.c.id, _reached.c.period == lines.c.period, _reached.c.code == _recipients.c.code
     )
@@ -128,9 +130,8 @@ def recipients_by_group(chosen: ColumnElement[bool], quarter: str) -> Select[Any
     )
 
 
-def milestones_by_group(chosen: ColumnElement[bool], quarter: str, last_day: Any) -> Select[Any]:
+def milestones_by_group(lines: sa.CTE, last_day: date) -> Select[Any]:
     """(plan, strategy, lead_agency) → milestones due by `last_day`, and those of them that are done."""
-    lines = _lines(chosen, quarter)
     done = sa.and_(
         _milestones_done.c.action_id == lines.c.id, _milestones_done.c.period == lines.c.period,
         _milestones_done.c.code == _milestones.c.code, _milestones_done.c.state == MilestoneState.done,
@@ -145,9 +146,8 @@ def milestones_by_group(chosen: ColumnElement[bool], quarter: str, last_day: Any
     )
 
 
-def money_by_source(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+def money_by_source(lines: sa.CTE) -> Select[Any]:
     """funding source → allocated, spent."""
-    lines = _lines(chosen, quarter)
     spent = sa.and_(
         _spending.c.action_id == lines.c.id, _spending.c.period == lines.c.period,
         _spending.c.funding_source == _budget_lines.c.funding_source,
@@ -162,9 +162,8 @@ def money_by_source(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
     )
 
 
-def money_by_class(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+def money_by_class(lines: sa.CTE) -> Select[Any]:
     """component class → allocated, spent; a class may be spent on that the plan gives no amount for."""
-    lines = _lines(chosen, quarter)
     planned = (
         sa.select(_components.c.component_class.label("key"), _components.c.amount.label("allocated"),
                   sa.literal(0, sa.BigInteger).label("spent"))
@@ -181,7 +180,7 @@ def money_by_class(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
     return sa.select(both.c.key, _sum(both.c.allocated).label("allocated"), _sum(both.c.spent).label("spent")).group_by(both.c.key)
 
 
-def _group(lines: Any) -> list[ColumnElement[Any]]:
+def _group(lines: sa.CTE) -> list[ColumnElement[Any]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
 
 

@@ -11,7 +11,7 @@ from sqlmodel import Field
 
 from app.kit.db import Table, table_of
 from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version, address
-from app.kit.inputs import RuleBroken, duplicate_key
+from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.models import ComponentClass, RecipientKind
 
@@ -126,10 +126,7 @@ class ProgressIn(ProgressFields, Shape):
     @model_validator(mode="after")
     def _parts_agree(self) -> "ProgressIn":
         for part in PROGRESS_PARTS:
-            keys = [getattr(item, part.key) for item in getattr(self, part.name)]
-            for place, key in enumerate(keys):
-                if key in keys[:place]:
-                    raise RuleBroken(duplicate_key, at=f"/{part.name}/{place}", value=key)
+            refuse_repeated((getattr(item, part.key) for item in getattr(self, part.name)), at=f"/{part.name}")
         sums = {
             name: sum(item.amount for item in items)
             for name, items in (("spending", self.spending), ("components", self.components))
@@ -347,10 +344,10 @@ _FIGURES_EXAMPLE: dict[str, Any] = {
     "physical_percent": None, "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
     "milestones_due": 12, "milestones_met": 9,
 }
-_MONEY_EXAMPLE = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
-_BY_STRATEGY = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
-_PERIOD_EXAMPLE = {"period": "2026-S1", "to_quarter": "2026-Q2"}
-_MONEY_PARTS = {
+_MONEY_EXAMPLE: dict[str, Any] = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
+_BY_STRATEGY: dict[str, Any] = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
+_PERIOD_EXAMPLE: dict[str, Any] = {"period": "2026-S1", "to_quarter": "2026-Q2"}
+_MONEY_PARTS: dict[str, Any] = {
     "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
     "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
 }

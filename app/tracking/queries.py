@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, json_texts
+from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
+from app.plans.models import PARTS, Part
 from app.plans.queries import actions, plans
 from app.tracking.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
 
@@ -73,11 +75,17 @@ def list_quarters(action_id: int) -> Listing:
 
 def progress_json(session: Session, action_id: int, period: str) -> str:
     """A report as JSON text; NotFound where none was made."""
-    query = sa.select(*progress_columns()).where(progress.c.action_id == action_id, progress.c.period == period)
-    text = session.execute(json_texts(query)).scalar_one_or_none()
+    bound = {"action_id": action_id, "period": period}
+    text = session.connection().execute(_one_report(session), bound).scalar_one_or_none()
     if text is None:
         raise NotFound()
     return str(text)
+
+
+@built_once
+def _one_report(session: Session) -> Select[Any]:
+    chosen = (progress.c.action_id == sa.bindparam("action_id"), progress.c.period == sa.bindparam("period"))
+    return json_texts(sa.select(*progress_columns()).where(*chosen))
 
 
 class StoredProgress:
@@ -99,23 +107,96 @@ class StoredProgress:
         return {**self.content, "period": self.period}
 
 
+@dataclass(frozen=True)
+class Line:
+    """An action that is reported on: what its reports are held to."""
+
+    id: int
+    lead_agency: str
+    allocation: int
+    known: dict[str, dict[str, int | None]]
+    """Part → keys that a report may speak of; with a recipient's, the number planned."""
+
+
+def lines_by_code(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> dict[str, Line]:
+    """The actions of those codes, by code; those that there are."""
+    bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
+    return {
+        code: Line(id, agency, allocation, {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)})
+        for code, id, agency, allocation, *parts in session.connection().execute(_lines(session), bound)
+    }
+
+
+def _keys(text: str) -> dict[str, int | None]:
+    return {item["key"]: item["planned"] for item in json.loads(text)}
+
+
+_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.reports_on)
+
+
+@built_once
+def _lines(session: Session) -> Select[Any]:
+    codes = records(session, {"code": actions.c.code.type})
+    keys = {part.name: _keys_json(part) for part in PARTS if part.name in _REPORTED_ON}
+    return sa.select(
+        actions.c.code, actions.c.id, actions.c.lead_agency, actions.c.allocation, *[keys[name] for name in _REPORTED_ON]
+    ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
+
+
+def _keys_json(part: Part) -> ColumnElement[Any]:
+    planned = part.table.c["count"] if part.name == "recipients" else sa.null()
+    query = (
+        sa.select(part.table.c[part.key].label("key"), planned.label("planned"))
+        .where(part.table.c.action_id == actions.c.id)
+        .order_by(part.table.c.position)
+        .correlate(actions)
+    )
+    return sa.cast(json_rows(query, name=part.name), sa.Text)
+
+
 def stored_progress(session: Session, action_ids: Sequence[int], period: str) -> dict[int, StoredProgress]:
     """The reports of a quarter on those actions, by action id."""
-    return _stored(session, sa.and_(progress.c.action_id.in_(action_ids), progress.c.period == period))
+    return _stored(session, _of_quarter(session), action_ids, period=period)
 
 
 def progress_before(session: Session, action_ids: Sequence[int], period: str) -> dict[int, StoredProgress]:
     """The latest earlier reports of the same year on those actions, by action id."""
+    return _stored(session, _before_quarter(session), action_ids, period=period, year=period[:4])
+
+
+@built_once
+def _of_quarter(session: Session) -> Select[Any]:
+    return _reports(session, progress.c.period == sa.bindparam("period"))
+
+
+@built_once
+def _before_quarter(session: Session) -> Select[Any]:
     earlier = progress.alias("earlier")
     latest = (
         sa.select(sa.func.max(earlier.c.period))
         .where(
-            earlier.c.action_id == progress.c.action_id, earlier.c.period < period, earlier.c.period > period[:4]
+            earlier.c.action_id == progress.c.action_id, earlier.c.period < sa.bindparam("period"),
+            earlier.c.period > sa.bindparam("year"),
         )
         .correlate(progress)
         .scalar_subquery()
     )
-    return _stored(session, sa.and_(progress.c.action_id.in_(action_ids), progress.c.period == latest))
+    return _reports(session, progress.c.period == latest)
+
+
+def _reports(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+    ids = records(session, {"action_id": progress.c.action_id.type})
+    columns = [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
+    query = sa.select(*columns, progress.c.action_id.label("_id"))
+    return json_texts(query.where(progress.c.action_id.in_(sa.select(ids.c.action_id)), chosen), "_id")
+
+
+def _stored(
+    session: Session, statement: Select[Any], action_ids: Sequence[int], **bound: str
+) -> dict[int, StoredProgress]:
+    ids = to_json([{"action_id": id} for id in action_ids])
+    rows = session.connection().execute(statement, {"records": ids, **bound})
+    return {id: StoredProgress.parse(text) for text, id in rows}
 
 
 def latest_spent(session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None) -> dict[int, int]:
@@ -127,8 +208,3 @@ def latest_spent(session: Session, action_ids: Sequence[int], period: str, *, af
         .order_by(progress.c.period)
     )
     return {row.action_id: row.spent for row in rows}
-
-
-def _stored(session: Session, chosen: ColumnElement[bool]) -> dict[int, StoredProgress]:
-    query = sa.select(*progress_columns(), progress.c.action_id.label("_id")).where(chosen)
-    return {id: StoredProgress.parse(text) for text, id in session.execute(json_texts(query, "_id"))}

@@ -10,24 +10,22 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
-from app.kit.inputs import validated
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
-from app.kit.patches import Patch, merge_patch
+from app.kit.patches import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
-from app.plans.batches import BatchQuery, BatchResult, batch_result, read_items
+from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.commands import plan_chain
 from app.plans.models import ActionKey, PlanKey
 from app.plans.queries import action_id_of, plan_of
 from app.tracking import commands, queries
-from app.tracking.commands import Report, check_period
+from app.tracking.commands import Report, Reported, check_period
 from app.tracking.models import (
     PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, QuarterKey, RegionSummary, Summary,
 )
 from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
-from app.tracking.rules import shown
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
@@ -67,7 +65,7 @@ def list_quarter_progress(call: Caller, plan: PlanKey, period: QuarterKey, query
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
@@ -89,7 +87,7 @@ def put_quarter_progress(
     """
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("report_progress", row.region_code)
-    items, refused = read_items(ProgressItem, batch.items, key="action", each=query.each)
+    items, refused = read_items(ProgressItem, batch.items, key="action")
     reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
 
     def check(stored: dict[str, StoredProgress]) -> None:
@@ -97,7 +95,7 @@ def put_quarter_progress(
 
     done = commands.report_progress(
         call.session, call.author, call.actor, row, period, reports, check=check,
-        is_period_only=query.basis == "period", each=query.each,
+        is_period_only=query.basis == "period", each=query.each, errors_before=errors_of(refused),
     )
     language = language_of(call.request)
     result = batch_result(done, refused, language=language)
@@ -138,13 +136,11 @@ def put_progress(
 def patch_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    check_period(row, period)
-    stored = _stored(call, row, action, period)
-    check_conditions(call.request, stored.version)
-    content = dict(stored.content)
-    if "spent" not in patch and ({"spending", "components"} & patch.keys()):
-        content["spent"] = None  # It follows from the lists that are sent.
-    return _put(call, row, action, period, validated(ProgressIn, merge_patch(content, patch)), is_period_only=False)
+    done = commands.patch_progress(
+        call.session, call.author, call.actor, row, action, period, patch,
+        lambda version: check_conditions(call.request, version),
+    )
+    return _reply(call, row, action, period, done=done)
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
@@ -159,14 +155,6 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
     return no_content()
 
 
-def _stored(call: Call, plan: sa.Row[Any], action: str, period: str) -> StoredProgress:
-    id = action_id_of(call.session, plan, action)
-    stored = queries.stored_progress(call.session, [id], period).get(id)
-    if stored is None:
-        raise NotFound()
-    return stored
-
-
 def _put(
     call: Call, plan: sa.Row[Any], action: str, period: str, content: ProgressIn, *, is_period_only: bool
 ) -> Response:
@@ -177,18 +165,24 @@ def _put(
         call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
         is_period_only=is_period_only,
     )
-    return _reply(call, plan, action, period, status=201 if done.status == "created" else 200)
+    return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
 
 
-def _reply(call: Call, plan: sa.Row[Any], action: str, period: str, *, status: int = 200) -> Response:
+def _reply(
+    call: Call, plan: sa.Row[Any], action: str, period: str, *, done: Reported | None = None, status: int = 200
+) -> Response:
+    """A report; `done` is what was found when it was written just now."""
     check_period(plan, period)
-    text = queries.progress_json(call.session, action_id_of(call.session, plan, action), period)
+    line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
+    if line is None:
+        raise NotFound()
+    text = queries.progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings, agency = commands.findings_on(call.session, plan, action, stored)
-    may = call.actor.may("report_progress", plan.region_code, agency)
+    findings = done.findings if done else commands.findings_on(call.session, line, stored)
+    may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
-        text, findings=[shown(finding, language) for finding in findings], allowed=["edit", "delete"] if may else []
+        text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
     )
     location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
     return answer(call.request, body, status=status, version=stored.version, location=location if status == 201 else None)
@@ -202,9 +196,7 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
     check_period(row, period.last_quarter)
-    # It names agencies too: a new name of one is a change of this.
-    named = stamp(call.session, f"region:{row.region_code}")
-    tag = tag_of(call.request.url, call.actor.fingerprint, named, version=_state(call, plan))
+    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)

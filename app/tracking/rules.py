@@ -2,42 +2,33 @@
 
 from typing import Any
 
-from app.kit.problems import Language, Text
-from app.plans.rules import Finding
+from app.kit.problems import Text
+from app.plans.rules import FINDING_TEXTS, Finding
 from app.tracking.models import PROGRESS_PARTS
 
-FINDING_TEXTS: dict[str, Text] = {
-    "E06": Text(
-        "{what} {value} lebih kecil daripada {before} pada {period}; angka kumulatif tidak boleh turun",
-        "{what} {value} is less than {before} of {period}; cumulative figures never fall",
-    ),
-    "E07": Text(
-        "Realisasi Rp {value} melebihi alokasi Rp {allocation}", "Spent Rp {value} exceeds the allocation of Rp {allocation}"
-    ),
-    "E08": Text(
-        "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
-    ),
-}
-
-
-def shown(finding: Finding, language: Language) -> dict[str, Any]:
-    return {
-        "code": finding.code,
-        "severity": finding.severity,
-        "pointer": finding.pointer,
-        "message": FINDING_TEXTS[finding.code].render(language, finding.values),
-        "values": finding.values,
+FINDING_TEXTS.update(
+    {
+        "E06": Text(
+            "{what} {value} lebih kecil daripada {before} pada {period}; angka kumulatif tidak boleh turun",
+            "{what} {value} is less than {before} of {period}; cumulative figures never fall",
+        ),
+        "E07": Text(
+            "Realisasi Rp {value} melebihi alokasi Rp {allocation}",
+            "Spending of Rp {value} exceeds the allocation of Rp {allocation}",
+        ),
+        "E08": Text(
+            "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
+        ),
     }
+)
 
 
-def cumulated(content: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
-    """Figures of one quarter alone, added to the cumulative ones of the quarter before.
+def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Figures of one quarter alone, added to the cumulative ones of the latest earlier report.
 
     Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
-    that only the quarter before has stays as it was then.
+    that only the earlier report has stays as it was then.
     """
-    if before is None:
-        return content
     result = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
         figure, items = part.figure, content[part.name]
@@ -54,6 +45,17 @@ def split_single_source(content: dict[str, Any], sources: list[str]) -> dict[str
     if content["spending"] or not content["spent"] or len(sources) != 1:
         return content
     return {**content, "spending": [{"funding_source": sources[0], "amount": content["spent"]}]}
+
+
+def without_what_follows(content: dict[str, Any], patch: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+    """A report without the money that follows from what a patch sends: the total from its split, the
+    split from the total where there is one source only."""
+    dropped: set[str] = set()
+    if "spent" not in patch and patch.keys() & {"spending", "components"}:
+        dropped.add("spent")
+    if "spending" not in patch and len(sources) == 1:
+        dropped.add("spending")
+    return {name: value for name, value in content.items() if name not in dropped}
 
 
 def findings_of(

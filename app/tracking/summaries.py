@@ -1,14 +1,18 @@
-"""A plan's or a region's summary at a period, rolled up from five grouped statements."""
+"""A plan's or a region's summary at a period, rolled up from grouped rows."""
 
+import json
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
+from app.kit.json_sql import json_rows
 from app.kit.periods import Period
 from app.plans.models import RecipientKind
 from app.plans.queries import actions, plans, regions
@@ -48,19 +52,32 @@ def percent(part: int, whole: int) -> float | None:
 
 
 class _Groups:
-    """The grouped rows of a set of actions, to be rolled up by any of their keys."""
+    """The grouped rows of a set of actions, to be rolled up by any of their keys.
 
-    def __init__(self, session: Session, chosen: Any, period: Period) -> None:
-        quarter = period.last_quarter
-        self.money = session.execute(figures.money_by_group(chosen, quarter)).all()
-        self.recipients = session.execute(figures.recipients_by_group(chosen, quarter)).all()
-        self.milestones = session.execute(figures.milestones_by_group(chosen, quarter, period.last_day)).all()
-        self.sources = session.execute(figures.money_by_source(chosen, quarter)).all()
-        self.classes = session.execute(figures.money_by_class(chosen, quarter)).all()
+    One statement reads them all: whoever writes meanwhile, the parts add up to the total.
+    """
+
+    def __init__(self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: Select[Any]) -> None:
+        lines = figures.lines_of(chosen, period.last_quarter)
+        queries = {
+            "money": figures.money_by_group(lines),
+            "recipients": figures.recipients_by_group(lines),
+            "milestones": figures.milestones_by_group(lines, period.last_day),
+            "sources": figures.money_by_source(lines),
+            "classes": figures.money_by_class(lines),
+            **beside,
+        }
+        row = session.execute(
+            sa.select(*[sa.cast(json_rows(query, name=f"{name}_row"), sa.Text) for name, query in queries.items()])
+        ).one()
+        self.rows = {
+            name: json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
+            for name, text in zip(queries, row, strict=True)
+        }
 
     def by(self, key: Callable[[Any], str]) -> dict[str, _Roll]:
         rolls: dict[str, _Roll] = {}
-        for row in self.money:
+        for row in self.rows["money"]:
             roll = rolls.setdefault(key(row), _Roll())
             roll.actions += row.actions
             roll.reported += row.reported
@@ -68,11 +85,11 @@ class _Groups:
             roll.spent += row.spent
             roll.physical_weight += row.physical_weight
             roll.physical_sum += row.physical_sum
-        for row in self.recipients:
+        for row in self.rows["recipients"]:
             counts = rolls[key(row)].recipients.setdefault(str(row.kind), [0, 0])
             counts[0] += row.planned
             counts[1] += row.reached
-        for row in self.milestones:
+        for row in self.rows["milestones"]:
             rolls[key(row)].due += row.due
             rolls[key(row)].met += row.met
         return rolls
@@ -84,12 +101,11 @@ class _Groups:
         rolls = sorted(self.by(key).items())
         return [KeyFigures.model_construct(**roll.figures(), key=code, name=names.get(code)) for code, roll in rolls]
 
-    def money_parts(self, session: Session) -> dict[str, list[MoneyFigures]]:
-        total = self.total()
-        return {
-            "by_funding_source": _money(self.sources, funding_source_labels(session), total),
-            "by_component_class": _money(self.classes, {}, total),
-        }
+    def by_source(self, session: Session) -> list[MoneyFigures]:
+        return _money(self.rows["sources"], funding_source_labels(session), self.total())
+
+    def by_class(self) -> list[MoneyFigures]:
+        return _money(self.rows["classes"], {}, self.total())
 
 
 def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[MoneyFigures]:
@@ -114,7 +130,8 @@ def summary_of(session: Session, plan: sa.Row[Any], period: Period) -> Summary:
     groups = _Groups(session, actions.c.plan_id == plan.id, period)
     return Summary.model_construct(
         **groups.total().figures(),
-        **groups.money_parts(session),
+        by_funding_source=groups.by_source(session),
+        by_component_class=groups.by_class(),
         plan=plan.code,
         period=str(period),
         to_quarter=period.last_quarter,
@@ -125,22 +142,24 @@ def summary_of(session: Session, plan: sa.Row[Any], period: Period) -> Summary:
 
 def region_summary(session: Session, actor: Actor, region: str, period: Period) -> RegionSummary:
     """Every visible plan of the period's year in the region and below it."""
-    found = session.execute(
+    found = (
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
         .where(visible(actor, plans.c.region_code), within(plans.c.region_code, region), plans.c.year == period.year)
-    ).all()
-    code_of = {row.id: row.code for row in found}
+    )
     # The plans' regions say the same as their ids and let the planner see a range.
     chosen = sa.and_(
         visible(actor, actions.c.region_code), within(actions.c.region_code, region), actions.c.year == period.year
     )
-    groups = _Groups(session, chosen, period)
-    by_plan = {row.code: KeyFigures.model_construct(**_Roll().figures(), key=row.code, name=row.name) for row in found}
-    by_plan |= {f.key: f for f in groups.keyed(lambda row: code_of[row.plan_id], {r.code: r.name for r in found})}
+    groups = _Groups(session, chosen, period, plans=found)
+    plan_of = {row.id: row for row in groups.rows["plans"]}
+    names = {row.code: row.name for row in plan_of.values()}
+    by_plan = {code: KeyFigures.model_construct(**_Roll().figures(), key=code, name=names[code]) for code in names}
+    by_plan |= {figure.key: figure for figure in groups.keyed(lambda row: str(plan_of[row.plan_id].code), names)}
     return RegionSummary.model_construct(
         **groups.total().figures(),
-        **groups.money_parts(session),
+        by_funding_source=groups.by_source(session),
+        by_component_class=groups.by_class(),
         region_code=region,
         period=str(period),
         to_quarter=period.last_quarter,

@@ -32,7 +32,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "journal",
-        sa.Column("sequence", BigInt, nullable=False),
+        sa.Column("sequence", BigInt, autoincrement=False, nullable=False),
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("actor", text_type(200), nullable=False),
         sa.Column("kind", text_type(60), nullable=False),

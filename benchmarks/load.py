@@ -1,0 +1,135 @@
+"""A load generator: raw sockets, connections kept alive, every answer read to its end and checked.
+
+It is the same for all variants and takes little from the machine: requests are made beforehand, an
+answer's head is looked at for its status and length only.
+"""
+
+import re
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.kit.json_sql import to_json
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+class UnexpectedAnswerError(RuntimeError):
+    """A variant answered something else than was asked of it: its speed would mean nothing."""
+
+
+@dataclass
+class Answer:
+    status: int
+    head: bytes
+    body: bytes
+
+    def header(self, name: str) -> str:
+        found = re.search(rb"^" + name.encode() + rb": (.*?)\r?$", self.head, re.IGNORECASE | re.MULTILINE)
+        return found[1].decode() if found else ""
+
+
+@dataclass
+class Round:
+    """What one round measured: answers per second, and each answer's time in seconds."""
+
+    rate: float
+    times: list[float] = field(repr=False)
+
+    @property
+    def median(self) -> float:
+        return sorted(self.times)[len(self.times) // 2]
+
+
+def request(method: str, path: str, secret: str, body: Any = None, **headers: str) -> bytes:
+    """The bytes of a request."""
+    content = b"" if body is None else to_json(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {secret}"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + _HEAD_END + content
+
+
+def ask(port: int, sent: bytes) -> Answer:
+    """One request and its answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
+        connection.sendall(sent)
+        reader = _Reader()
+        while not reader.feed(connection.recv(1 << 18)):
+            pass
+        return reader.answer()
+
+
+def drive(port: int, requests: Iterator[bytes], *, status: int, connections: int, seconds: float) -> Round:
+    """Keep `connections` requests under way for that long, at least three of each, and let them end."""
+    selector = selectors.DefaultSelector()
+    times: list[float] = []
+    started = time.perf_counter()
+    ends = started + seconds
+    sent_at: dict[int, float] = {}
+
+    def send(connection: socket.socket) -> None:
+        sent_at[connection.fileno()] = time.perf_counter()
+        connection.sendall(next(requests))
+
+    opened = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(connections)]
+    for connection in opened:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection, selectors.EVENT_READ, _Reader())
+        send(connection)
+    under_way, last = connections, started
+    while under_way:
+        for key, _ in selector.select():
+            connection: Any = key.fileobj
+            reader: _Reader = key.data
+            if not reader.feed(connection.recv(1 << 18)):
+                continue
+            last = time.perf_counter()
+            times.append(last - sent_at[connection.fileno()])
+            answer = reader.answer()
+            if answer.status != status:
+                raise UnexpectedAnswerError(f"{answer.status} instead of {status}: {answer.body[:800]!r}")
+            if last < ends or len(times) < 3 * connections:
+                send(connection)
+            else:
+                under_way -= 1
+    for connection in opened:
+        connection.close()
+    return Round(len(times) / (last - started), times)
+
+
+class _Reader:
+    """Puts the pieces of one answer together."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._missing = -1
+        self._body_at = 0
+
+    def feed(self, piece: bytes) -> bool:
+        """Whether the answer is now whole."""
+        if not piece:
+            raise UnexpectedAnswerError("the server closed the connection")
+        self._pieces.append(piece)
+        if self._missing < 0:
+            head = b"".join(self._pieces)
+            end = head.find(_HEAD_END)
+            if end < 0:
+                return False
+            length = _LENGTH.search(head, 0, end)
+            self._body_at = end + len(_HEAD_END)
+            self._missing = self._body_at + (int(length[1]) if length else 0) - len(head)
+        else:
+            self._missing -= len(piece)
+        return self._missing <= 0
+
+    def answer(self) -> Answer:
+        whole = b"".join(self._pieces)
+        at = self._body_at
+        self._pieces, self._missing = [], -1
+        return Answer(int(whole[9:12]), whole[:at], whole[at:])

@@ -1,0 +1,77 @@
+"""The variants, each in one uvicorn worker of its own with the settings that the service itself has."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from app import serving
+from app.settings import Settings
+
+APPLICATIONS = {"raw": "benchmarks.raw:application", "naive": "benchmarks.naive:application"}
+VARIANTS = ("service", *APPLICATIONS)
+
+
+@contextlib.contextmanager
+def serve(variant: str, url: str, secret: str) -> Iterator[int]:
+    """A variant over the database at `url`; yields its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    environment = {
+        **os.environ,
+        "RATA_DATABASE_URL": url,
+        "RATA_PORT": str(port),
+        "RATA_BENCH_SECRET": secret,
+    }
+    with tempfile.TemporaryFile() as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.servers", variant],
+            env=environment,
+            cwd=Path(__file__).parents[1],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_for(worker, port)
+            yield port
+        except Exception as error:
+            time.sleep(0.2)
+            log.seek(0)
+            lines = log.read().decode(errors="replace").splitlines()
+            error.add_note(f"The last lines of {variant}:\n" + "\n".join(lines[-30:]))
+            raise
+        finally:
+            worker.terminate()
+            worker.wait()
+
+
+def _wait_for(worker: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and worker.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("the server did not start")
+
+
+def _run(variant: str) -> None:
+    settings = Settings(_env_file=None)
+    if variant == "service":
+        serving.run(settings)
+        return
+    uvicorn.run(
+        APPLICATIONS[variant], factory=True, host=settings.host, port=settings.port, access_log=False,
+        log_level="error", server_header=False, timeout_keep_alive=30,
+    )
+
+
+if __name__ == "__main__":
+    _run(sys.argv[1])

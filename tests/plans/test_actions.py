@@ -1,0 +1,280 @@
+"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without losing a thing."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from tests.database import OneTransaction
+from tests.plans.world import ACTION, ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, WORKS, put, refused, report, rows
+
+A1 = f"{AT}/actions/A-1"
+WHOLE: dict[str, Any] = {
+    "title": "Permakanan “lansia” \\ 100% a_b 'x' 🍚\nbaris dua",
+    "strategy": "reduce_poverty_pockets",
+    "lead_agency": SOCIAL,
+    "supporting_agencies": [PARTNER, HEALTH, WORKS],
+    "nomenclature_edition": "2027",
+    "subactivity_code": "1.06.04.2.01.0001",
+    "subactivity": "Nama sendiri",
+    "activity": "Kegiatan sendiri",
+    "program": "Program sendiri",
+    "allocation": 9_007_199_254_740_991,
+    "components": [
+        {"code": "C.2", "component_class": "indirect", "description": "", "amount": 0, "is_travel": True},
+        {"code": "C-1", "component_class": "direct", "description": "Paket\t\"isi\"", "amount": None, "is_travel": False},
+    ],
+    "budget_lines": [
+        {"funding_source": "DAU", "amount": 9_007_199_254_740_990, "stage": "kua_ppas"},
+        {"funding_source": "APBD", "amount": 1, "stage": None},
+    ],
+    "outputs": [
+        {"code": "O2", "indicator": "i", "unit": "%", "baseline": 0.1, "target": 0.3, "quarterly_targets": [0, 0.1, 0.2, 0.3]},
+        {"code": "O1", "indicator": "j", "unit": "km", "baseline": None, "target": 33333.3333, "quarterly_targets": []},
+    ],
+    "recipients": [
+        {"code": "R1", "kind": "families", "unit": "KK", "count": 1_000_000_000, "decile_from": 1, "decile_to": 10,
+         "vulnerable_groups": ["nelayan", "petani"], "source": "DTSEN", "source_period": "2025-S2"},
+        {"code": "R2", "kind": "units", "unit": None, "count": None, "decile_from": None, "decile_to": None,
+         "vulnerable_groups": [], "source": None, "source_period": None},
+    ],
+    "benefit_regularity": "incidental", "benefit_forms": ["goods", "cash"], "benefit_amount": 500_000,
+    "benefit_description": "Paket", "benefit_months": 12,
+    "matrix_texts": {"location": "Seluruh kecamatan", "recipients": ""},
+    "locations": [
+        {"region_code": "63.02.05.2001", "recipients": 5, "amount": 7}, {"region_code": "63.02", "recipients": None, "amount": None},
+    ],
+    "first_month": 12, "last_month": 12,
+    "milestones": [
+        {"code": "M2", "title": "x", "due": "2026-12-31", "weight": 66.67, "evidence_required": True},
+        {"code": "M1", "title": "y", "due": None, "weight": 33.33, "evidence_required": False},
+    ],
+    "tags": ["lansia", "Ümlaut & 'petik'"],
+    "source_stage": "apbd", "source_key": "RKA-7", "note": "Catatan",
+}
+BARE = {"title": "t", "strategy": "raise_income", "lead_agency": SOCIAL, "subactivity": "s", "allocation": 0}
+BARE_AS_READ: dict[str, Any] = {
+    **BARE, "supporting_agencies": [], "nomenclature_edition": None, "subactivity_code": None, "activity": None,
+    "program": None, "components": [], "budget_lines": [], "outputs": [], "recipients": [], "benefit_regularity": None,
+    "benefit_forms": [], "benefit_amount": None, "benefit_description": "", "benefit_months": None, "matrix_texts": {},
+    "locations": [], "first_month": None, "last_month": None, "milestones": [], "tags": [], "source_stage": None,
+    "source_key": None, "note": "",
+}
+
+
+def content(reply: Any) -> dict[str, Any]:
+    return {name: reply[name] for name in BARE_AS_READ}
+
+
+def journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
+    table = table_of(JournalRow)
+    query = sa.select(table.c.kind, table.c.version, table.c.changes).where(table.c.subject == A1[4:])
+    return [tuple(row) for row in rows(database, query.order_by(table.c.sequence))]
+
+
+@pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), (BARE, BARE_AS_READ)], ids=["whole", "bare"])
+def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
+    done = client.put(A1, json=sent)
+    assert (done.status_code, done.headers["Location"]) == (201, A1)
+    assert content(done.json()) == read
+    assert client.get(A1).json() == done.json()
+    (listed,) = client.get(f"{AT}/actions").json()["items"]
+    assert {name: done.json()[name] for name in listed} == listed
+    # What was read may be sent back as it is.
+    again = client.put(A1, json=content(done.json()), headers={"If-Match": done.headers["ETag"]})
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+
+
+def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> None:
+    from app.plans.models import ActionIn
+
+    assert set(WHOLE) == set(BARE_AS_READ) == set(ActionIn.model_fields)
+
+
+def test_what_is_as_it_was_bumps_no_version_and_leaves_no_journal_row(
+    client: TestClient, database: OneTransaction
+) -> None:
+    first = put(client, "A-1", base=WHOLE)
+    assert put(client, "A-1", base=WHOLE)["updated_at"] == first["updated_at"]
+    assert client.patch(A1, json={"note": "Catatan", "tags": WHOLE["tags"]}, headers=ANY).json()["version"] == 1
+    changed = put(client, "A-1", base=WHOLE, note="anders")
+    assert (changed["version"], changed["updated_at"] > first["updated_at"]) == (2, True)
+    kinds = journal(database)
+    assert [(kind, version) for kind, version, _ in kinds] == [("action.created", 1), ("action.changed", 2)]
+    assert kinds[1][2] == {"note": ["Catatan", "anders"]}
+
+
+def test_every_field_can_be_taken_back(client: TestClient) -> None:
+    put(client, "A-1", base=WHOLE)
+    assert content(put(client, "A-1", base=BARE)) == BARE_AS_READ
+    assert content(put(client, "A-1", base=WHOLE)) == WHOLE
+
+
+def test_a_patch_loses_nothing_that_it_does_not_name(client: TestClient) -> None:
+    put(client, "A-1", base=WHOLE)
+    for patch in (
+        {"title": "baru"}, {"matrix_texts": {"duration": "12 bulan"}}, {"benefit_amount": None}, {"tags": []},
+        {"outputs": WHOLE["outputs"][:1]}, {"supporting_agencies": [HEALTH]},
+    ):
+        before = content(client.get(A1).json())
+        after = client.patch(A1, json=patch, headers=ANY)
+        assert after.status_code == 200, after.text
+        expected = {**before, **patch}
+        if "matrix_texts" in patch:  # an object is merged, not replaced
+            expected["matrix_texts"] = {**before["matrix_texts"], "duration": "12 bulan"}
+        assert content(after.json()) == expected
+
+
+def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(client: TestClient) -> None:
+    put(client, "A-1")
+    lines = [{"funding_source": "APBD", "amount": 240_000_000}]
+    done = client.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
+    assert done["allocation"] == ACTION["allocation"]
+    assert [(f["code"], f["pointer"]) for f in done["findings"]] == [("E01", "/budget_lines"), ("E02", "/subactivity_code")]
+
+
+def test_names_are_filled_from_the_code_and_follow_it(client: TestClient) -> None:
+    code = {"subactivity_code": "1.06.04.2.01.0001", "subactivity": None}
+    done = put(client, "A-1", **code)
+    assert (done["subactivity"], done["nomenclature_edition"]) == ("Penyediaan Permakanan", "2027")
+    assert done["activity"].startswith("Rehabilitasi Sosial Dasar")
+    assert done["program"] == "PROGRAM REHABILITASI SOSIAL"
+    assert not [f for f in done["findings"] if f["code"] == "E02"]
+    assert put(client, "A-1", **{**code, "subactivity": "Nama kami"})["subactivity"] == "Nama kami"
+    other = client.patch(A1, json={"subactivity_code": "1.06.04.2.01.0002"}, headers=ANY).json()
+    assert other["subactivity_code"] == "1.06.04.2.01.0002"
+    assert other["subactivity"] not in ("Nama kami", "Penyediaan Permakanan")
+    named = client.patch(A1, json={"subactivity_code": "1.06.04.2.01.0001", "subactivity": "Milik kami"}, headers=ANY)
+    assert named.json()["subactivity"] == "Milik kami"
+    # Without its code a line is known by the name it had.
+    free = client.patch(A1, json={"subactivity_code": None}, headers=ANY).json()
+    assert (free["subactivity_code"], free["subactivity"]) == (None, "Milik kami")
+
+
+def test_conditions_are_those_of_the_version(client: TestClient) -> None:
+    first = client.put(A1, json=ACTION)
+    changed = {**ACTION, "note": "x"}
+    assert client.put(A1, json=changed).status_code == 428
+    assert client.put(A1, json=changed, headers={"If-None-Match": "*"}).status_code == 412
+    assert client.put(A1, json=changed, headers={"If-Match": first.headers["ETag"]}).status_code == 200
+    assert client.put(A1, json=ACTION, headers={"If-Match": first.headers["ETag"]}).status_code == 412
+    assert client.patch(A1, json={"note": "y"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert client.put(f"{AT}/actions/A-2", json=ACTION, headers={"If-Match": '"1"'}).status_code == 412
+    # A report that arrives meanwhile makes no edit stale, but the reply is another.
+    tag = client.get(A1).headers["ETag"]
+    report(client, "A-1", 1, spent=1)
+    assert client.get(A1, headers={"If-None-Match": tag}).status_code == 200
+    assert client.patch(A1, json={"note": "y"}, headers={"If-Match": tag}).json()["version"] == 3
+
+
+def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestClient) -> None:
+    put(client, "A-1")
+    items = {
+        "spending": [{"funding_source": "APBD", "amount": 5}], "outputs": [{"code": "O1", "achieved": 2}],
+        "recipients": [{"code": "R1", "reached": 3}], "milestones": [{"code": "M1", "state": "done", "done_on": None}],
+    }
+    report(client, "A-1", 1, **items)
+    rewritten = {
+        **ACTION,
+        "budget_lines": [{"funding_source": "DAU", "amount": 1}, {**ACTION["budget_lines"][0], "amount": 7}],
+        "outputs": [{"code": "O0", "indicator": "a", "unit": "b", "target": 1}, {**ACTION["outputs"][0], "indicator": "lain"}],
+        "recipients": [{**ACTION["recipients"][0], "count": 1}],
+        "milestones": [{**m, "title": "lain"} for m in reversed(ACTION["milestones"])],
+    }
+    assert client.put(A1, json=rewritten, headers=ANY).status_code == 200
+    found = client.get(f"{A1}/progress/2026-Q1").json()
+    assert {name: found[name] for name in items} == items
+
+
+@pytest.mark.parametrize(
+    ("part", "items", "key"),
+    [
+        ("budget_lines", [{"funding_source": "DAU", "amount": 1}], "APBD"), ("outputs", [], "O1"), ("recipients", [], "R1"),
+        ("milestones", [{"code": "M2", "title": "x", "weight": 100}], "M1"),
+    ],
+)
+def test_a_part_that_was_reported_on_stays(client: TestClient, part: str, items: list[Any], key: str) -> None:
+    put(client, "A-1")
+    report(
+        client, "A-1", 1, spent=5, outputs=[{"code": "O1", "achieved": 2}], recipients=[{"code": "R1", "reached": 3}],
+        milestones=[{"code": "M1", "state": "pending"}],
+    )
+    for done in (
+        client.put(A1, json={**ACTION, part: items}, headers=ANY), client.patch(A1, json={part: items}, headers=ANY)
+    ):
+        assert done.json()["code"] == "part_in_use"
+        assert refused(done, 409) == [(f"/{part}", "reported_part")]
+        assert done.json()["errors"][0]["value"] == key
+    assert client.get(A1).json()["version"] == 1
+    assert client.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
+    assert client.put(A1, json={**ACTION, part: items}, headers=ANY).status_code == 200
+
+
+def test_an_action_is_deleted_while_nothing_was_reported_on_it(client: TestClient) -> None:
+    put(client, "A-1", base=WHOLE)
+    report(client, "A-1", 1, spent=1)
+    done = client.delete(A1, headers=ANY)
+    assert (done.status_code, done.json()["code"]) == (409, "part_in_use")
+    assert client.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
+    assert client.delete(A1, headers={"If-Match": '"9"'}).status_code == 412
+    assert client.delete(A1, headers=ANY).status_code == 204
+    assert client.get(A1).status_code == client.delete(A1, headers=ANY).status_code == 404
+    assert client.patch(A1, json={}, headers=ANY).status_code == 404
+    assert put(client, "A-1", base=WHOLE)["version"] == 1
+
+
+def test_long_lists_and_long_texts_up_to_the_bound(client: TestClient, database: OneTransaction) -> None:
+    regions = table_of_regions()
+    villages = [f"63.02.05.{n}" for n in range(5000, 5500)]
+    with database.writing() as session:
+        session.execute(sa.insert(regions), [village(code) for code in villages])
+    largest = {
+        **LEAN, "title": "ü" * 500, "subactivity": "x" * 500, "activity": "y" * 500, "program": "z" * 500,
+        "note": "é" * 10_000, "benefit_description": "b" * 10_000, "source_stage": "s" * 500, "source_key": "k" * 500,
+        "tags": [f"{n}".rjust(60, "t") for n in range(30)],
+        "locations": [{"region_code": code} for code in villages],
+        "components": [
+            {"code": str(n).rjust(40, "c"), "component_class": "direct", "description": "d" * 10_000} for n in range(3)
+        ],
+        "outputs": [{"code": "o" * 40, "indicator": "i" * 500, "unit": "u" * 500, "target": 1}],
+        "recipients": [
+            {"code": "r" * 40, "kind": "groups", "unit": "u" * 500, "source": "s" * 500, "vulnerable_groups": ["v" * 60] * 20}
+        ],
+        "milestones": [{"code": "m" * 40, "title": "t" * 500}],
+        "matrix_texts": {"k" * 40: "v" * 10_000},
+    }
+    key = "A" * 40
+    done = put(client, key, base=largest)
+    assert {name: done[name] for name in ("title", "tags", "note", "matrix_texts")} == {
+        name: largest[name] for name in ("title", "tags", "note", "matrix_texts")
+    }
+    assert [location["region_code"] for location in done["locations"]] == villages
+    assert client.put(f"{AT}/actions/{key}A", json=LEAN).status_code == 422
+    assert refused(client.put(A1, json={**LEAN, "title": "ü" * 501})) == [("/title", "wrong_length")]
+    # One character that is two when it is composed: the bound is that of what is stored.
+    assert refused(client.put(A1, json={**LEAN, "title": "\u0958" * 300})) == [("/title", "wrong_length")]
+    too_many = {**LEAN, "locations": [*largest["locations"], {"region_code": "63.02"}]}
+    assert refused(client.put(A1, json=too_many)) == [("/locations", "wrong_length")]
+
+
+def table_of_regions() -> sa.Table:
+    from app.reference.models import RegionRow
+
+    return table_of(RegionRow)
+
+
+def village(code: str) -> dict[str, Any]:
+    return {
+        "code": code, "name": code, "level": "village", "parent_code": "63.02.05", "timezone": "WITA", "retired": False,
+        "folded": code,
+    }
+
+
+def test_plans_do_not_mix(client: TestClient) -> None:
+    client.put("/v1/plans/63.02-2027", json={"title": "x"})
+    put(client, "A-1")
+    other = put(client, "A-1", plan="63.02-2027", note="lain")
+    assert (other["plan"], client.get(A1).json()["plan"], client.get(A1).json()["note"]) == ("63.02-2027", PLAN, "")

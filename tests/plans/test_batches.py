@@ -1,0 +1,117 @@
+"""Many actions in one call: all or nothing, or each by itself; by as many statements as one."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from tests.database import OneTransaction
+from tests.plans.world import ACTION, ANY, AT, LEAN, put, put_many, refused, report, walk
+
+MANY = f"{AT}/actions"
+
+
+def items(number: int, **change: Any) -> list[dict[str, Any]]:
+    return [{"code": f"A-{n:04}", **LEAN, "title": f"Baris {n}", **change} for n in range(number)]
+
+
+def codes(client: TestClient) -> list[str]:
+    return [item["code"] for item in walk(client, f"{MANY}?limit=500")]
+
+
+def test_a_thousand_at_once(client: TestClient) -> None:
+    done = put_many(client, items(1000))
+    assert (done["created"], done["updated"], done["unchanged"], done["refused"]) == (1000, 0, 0, 0)
+    assert [item["code"] for item in done["items"]] == codes(client) == [f"A-{n:04}" for n in range(1000)]
+    again = items(1000)
+    again[500]["note"] = "lain"
+    done = put_many(client, again)
+    assert (done["created"], done["updated"], done["unchanged"]) == (0, 1, 999)
+    assert (done["items"][500]["version"], done["items"][499]["version"]) == (2, 1)
+    assert client.put(MANY, json={"items": items(1001)}, headers=ANY).status_code == 422
+    assert client.put(MANY, json={"items": []}, headers=ANY).status_code == 422
+
+
+WRONG: list[Any] = [
+    {"code": "A-1", **LEAN},
+    {"code": "A-2", **LEAN, "lead_agency": "X-1", "locations": [{"region_code": "63.03"}]},
+    {"code": "A-3", **LEAN, "first_month": 5, "last_month": 2},
+    {"code": "A-1", **LEAN},
+    {"code": "A 5", **LEAN, "titel": "x"},
+    "no object",
+    {**LEAN},
+    {"code": "A-8", **LEAN},
+]
+WRONG_PLACES = {
+    ("/items/1/lead_agency", "unknown_reference"), ("/items/1/locations/0/region_code", "outside_region"),
+    ("/items/2/first_month", "month_order"), ("/items/3/code", "duplicate_key"), ("/items/4/code", "wrong_pattern"),
+    ("/items/4/titel", "unknown_field"), ("/items/5", "wrong_type"), ("/items/6/code", "missing"),
+}
+
+
+def test_all_that_is_wrong_is_said_in_one_answer_and_nothing_is_written(client: TestClient) -> None:
+    done = client.put(MANY, json={"items": WRONG})
+    assert set(refused(done)) == WRONG_PLACES
+    assert codes(client) == []
+
+
+def test_each_by_itself(client: TestClient) -> None:
+    put(client, "A-8")
+    report(client, "A-8", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
+    done = client.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
+    assert [item["status"] for item in done["items"]] == ["created"] + ["refused"] * 7
+    assert (done["created"], done["refused"]) == (1, 7)
+    said = {(error["pointer"], error["code"]) for item in done["items"] for error in item.get("errors", ())}
+    assert said == WRONG_PLACES | {("/items/7/outputs", "reported_part")}
+    assert codes(client) == ["A-1", "A-8"]
+    assert client.get(f"{MANY}/A-8").json()["title"] == ACTION["title"]
+
+
+def test_parts_in_use_refuse_all(client: TestClient) -> None:
+    put(client, "A-2")
+    report(client, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
+    done = client.put(MANY, json={"items": [{"code": "A-1", **LEAN}, {"code": "A-2", **ACTION, "recipients": []}]}, headers=ANY)
+    assert refused(done, 409) == [("/items/1/recipients", "reported_part")]
+    assert codes(client) == ["A-2"]
+
+
+def test_the_lists_tag_guards_what_exists(client: TestClient) -> None:
+    assert client.put(MANY, json={"items": items(2)}).status_code == 200  # nothing of it exists
+    tag = client.get(f"{MANY}?limit=1").headers["ETag"]
+    assert client.put(MANY, json={"items": items(3)}).status_code == 428
+    put(client, "A-9")
+    assert client.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).status_code == 412
+    tag = client.get(MANY).headers["ETag"]
+    assert client.get(MANY, headers={"If-None-Match": tag}).status_code == 304
+    done = client.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).json()
+    assert (done["created"], done["unchanged"]) == (1, 2)
+
+
+def test_findings_of_what_was_written_are_told(client: TestClient) -> None:
+    done = put_many(client, [{"code": "A-1", **LEAN, "allocation": 7}])
+    assert [(f["code"], f["pointer"]) for f in done["items"][0]["findings"]] == [
+        ("E01", "/budget_lines"), ("E02", "/subactivity_code"), ("W01", "/locations"),
+    ]
+
+
+def test_a_trial_says_what_would_be_and_keeps_nothing(client: TestClient) -> None:
+    done = client.put(f"{MANY}?dry_run=true", json={"items": items(3)}).json()
+    assert done["created"] == 3
+    assert codes(client) == []
+
+
+def test_a_hundred_cost_as_many_statements_as_one(client: TestClient, database: OneTransaction) -> None:
+    def statements(number: int, **change: Any) -> int:
+        database.statements.clear()
+        put_many(client, [{**item, **change} for item in items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})])
+        return len(database.statements)
+
+    written = statements(1), statements(100)
+    assert written[0] == written[1]
+    changed = statements(1, outputs=[]), statements(100, outputs=[], note="x")
+    assert changed[0] == changed[1]
+    database.statements.clear()
+    client.get(f"{MANY}?limit=1")
+    one = len(database.statements)
+    database.statements.clear()
+    assert len(client.get(f"{MANY}?limit=100").json()["items"]) == 100
+    assert len(database.statements) == one <= 4

@@ -1,0 +1,105 @@
+"""Who may write which lines (design, section 3): nobody whom no row of the table of rights allows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.access.models import TokenScope
+from tests.plans.world import ACTION, ANY, AT, HEALTH, LEAN, SOCIAL, put, refused
+
+Connect = Callable[..., TestClient]
+OPERATOR = ("operator", "63.02", SOCIAL)
+ITEM = {"action": "A-1", "spent": 1}
+
+
+@pytest.fixture
+def client(client: TestClient) -> TestClient:
+    """With a line that another agency leads: A-9."""
+    put(client, "A-9", base=LEAN)
+    return client
+
+
+def attempts(who: TestClient) -> list[int]:
+    """Every way to write an action and a report, on a line of Dinas Sosial."""
+    of_action, of_report = f"{AT}/actions/A-1", f"{AT}/actions/A-1/progress/2026-Q1"
+    item = {"code": "A-1", **ACTION}
+    return [
+        who.put(of_action, json=ACTION, headers={}).status_code,
+        who.patch(of_action, json={"note": "x"}, headers=ANY).status_code,
+        who.put(f"{AT}/actions", json={"items": [item]}, headers=ANY).status_code,
+        who.put(of_report, json={"spent": 1}).status_code,
+        who.patch(of_report, json={"obstacle": "x"}, headers=ANY).status_code,
+        who.put(f"{AT}/progress/2026-Q1", json={"items": [ITEM]}, headers=ANY).status_code,
+        who.delete(of_report, headers=ANY).status_code,
+        who.delete(of_action, headers=ANY).status_code,
+    ]
+
+
+ALLOWED = [201, 200, 200, 201, 200, 200, 204, 204]
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (OPERATOR, ALLOWED), (("operator", "63.02"), ALLOWED), (("secretariat", "63.02"), ALLOWED),
+        (("administrator", "63"), ALLOWED), (("administrator", "0"), ALLOWED),
+        (("reader", "63.02"), [403] * 8), (("reader", "63"), [403] * 8), (("reviewer", "63"), [403] * 8),
+        (("chair", "63.02"), [403] * 8), (("operator", "63.02", HEALTH), [403] * 8),
+        (("secretariat", "63"), [404] * 8), (("secretariat", "63.03"), [404] * 8), (("operator", "63", SOCIAL), [404] * 8),
+        (("administrator", "73"), [404] * 8),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_each_role_may_what_the_table_says(client: TestClient, connect: Connect, role: Any, expected: list[int]) -> None:
+    who = connect(role)
+    if expected[0] == 403:
+        put(client, "A-1")  # so that every refusal is one of rights
+        client.put(f"{AT}/actions/A-1/progress/2026-Q1", json={"spent": 1})
+    assert attempts(who) == expected
+
+
+def test_a_token_writes_only_with_the_scope_for_it(client: TestClient, connect: Connect) -> None:
+    assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.read,)))[0] == 403
+    assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.write,)))[0] == 404
+
+
+def test_an_operator_takes_no_line_over_and_gives_none_away(client: TestClient, connect: Connect) -> None:
+    operator = connect(OPERATOR)
+    stolen = operator.put(f"{AT}/actions/A-9", json=ACTION, headers=ANY)
+    assert refused(stolen, 403) == [("/lead_agency", "not_your_agency")]
+    assert stolen.json()["errors"][0]["value"] == HEALTH
+    assert operator.patch(f"{AT}/actions/A-9", json={"note": "x"}, headers=ANY).status_code == 403
+    put(operator, "A-1")
+    given = operator.patch(f"{AT}/actions/A-1", json={"lead_agency": HEALTH}, headers=ANY)
+    assert refused(given, 403) == [("/lead_agency", "not_your_agency")]
+    assert [item["lead_agency"] for item in client.get(f"{AT}/actions").json()["items"]] == [SOCIAL, HEALTH]
+    assert operator.get(f"{AT}/actions/A-9").json()["allowed"] == []
+    assert operator.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "delete", "report_progress"]
+
+
+def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient, connect: Connect) -> None:
+    operator = connect(OPERATOR)
+    batch = {"items": [{"code": "A-1", **ACTION}, {"code": "A-9", **LEAN, "title": "x"}, {"code": "A-8", **LEAN}]}
+    done = operator.put(f"{AT}/actions", json=batch, headers=ANY)
+    assert refused(done, 403) == [
+        ("/items/1/lead_agency", "not_your_agency"), ("/items/2/lead_agency", "not_your_agency")
+    ]
+    assert client.get(f"{AT}/actions/A-1").status_code == 404
+    each = operator.put(f"{AT}/actions?each=true", json=batch, headers=ANY).json()
+    assert [item["status"] for item in each["items"]] == ["created", "refused", "refused"]
+    reports = {"items": [{"action": "A-9", "spent": 1}, {"action": "A-1", "spent": 1}]}
+    done = operator.put(f"{AT}/progress/2026-Q1", json=reports)
+    assert refused(done, 403) == [("/items/0/action", "not_your_agency")]
+    each = operator.put(f"{AT}/progress/2026-Q1?each=true", json=reports).json()
+    assert [item["status"] for item in each["items"]] == ["refused", "created"]
+    assert [r["action"] for r in client.get(f"{AT}/progress/2026-Q1").json()["items"]] == ["A-1"]
+
+
+def test_who_may_not_write_hears_that_before_anything_else(client: TestClient, connect: Connect) -> None:
+    reader = connect(("reader", "63"))
+    assert reader.put(f"{AT}/actions/A-9", json=ACTION).status_code == 403  # not 428
+    assert reader.put(f"{AT}/actions/A-9", json=ACTION, headers={"If-Match": '"7"'}).status_code == 403  # not 412
+    assert reader.put(f"{AT}/actions/A-1", json={**ACTION, "lead_agency": "X"}).status_code == 403  # not 422
+    assert reader.delete(f"{AT}/actions/A-9").status_code == 403

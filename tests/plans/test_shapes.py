@@ -1,0 +1,95 @@
+"""What the database builds is what the shapes declare: the same fields, in their order, for both engines."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
+from app.kit.db import table_of
+from app.plans.models import PARTS, ActionOut, ActionReply, ActionRow, PlanOut, PlanReply, PlanRow, PriorityLocationRow
+from app.tracking.models import PROGRESS_PARTS, ProgressOut, ProgressReply, ProgressRow, RegionSummary, Summary
+from tests.plans.test_actions import BARE, WHOLE
+from tests.plans.test_plans import WHOLE as WHOLE_PLAN
+from tests.plans.world import AT, put, put_plan, report
+
+
+def fields_in_order(shape: Any, found: Any) -> None:
+    """Every object of `found` has exactly the fields of its model, in order; so do those inside it."""
+    told = shape.model_validate(found)
+    _compare(told, found)
+
+
+def _compare(model: Any, found: Any) -> None:
+    if isinstance(model, BaseModel):
+        assert list(found) == list(type(model).model_fields), type(model).__name__
+        for name in found:
+            _compare(getattr(model, name), found[name])
+    elif isinstance(model, list):
+        for one, of in zip(model, found, strict=True):
+            _compare(one, of)
+
+
+@pytest.fixture
+def full(client: TestClient) -> TestClient:
+    put_plan(client, "63.02-2027", **{k: v for k, v in WHOLE_PLAN.items() if k != "title"})
+    put(client, "A-1", base=WHOLE)
+    put(client, "A-2", base=BARE)
+    put(client, "A-3")
+    report(
+        client, "A-3", 2, spent=1, spending=[{"funding_source": "APBD", "amount": 1}],
+        components=[{"component_class": "direct", "amount": 1}], outputs=[{"code": "O1", "achieved": 0.5}],
+        recipients=[{"code": "R1", "reached": 2}], milestones=[{"code": "M1", "state": "done", "done_on": "2026-03-01"}],
+        evidence=["https://example.org/a"], obstacle="o", follow_up="f", physical_reported_percent=12.34,
+    )
+    report(client, "A-2", 2)
+    return client
+
+
+def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: TestClient) -> None:
+    lists: dict[str, type[BaseModel]] = {
+        "/v1/plans": PlanOut, f"{AT}/actions": ActionOut, f"{AT}/progress/2026-Q2": ProgressOut,
+        f"{AT}/actions/A-3/progress": ProgressOut,
+    }
+    for path, shape in lists.items():
+        items = full.get(path).json()["items"]
+        assert items
+        for item in items:
+            fields_in_order(shape, item)
+    single: dict[str, type[BaseModel]] = {
+        "/v1/plans/63.02-2027": PlanReply, f"{AT}/actions/A-1": ActionReply, f"{AT}/actions/A-2": ActionReply,
+        f"{AT}/actions/A-3/progress/2026-Q2": ProgressReply, f"{AT}/actions/A-2/progress/2026-Q2": ProgressReply,
+        f"{AT}/summary?period=2026-S1": Summary, "/v1/summaries?region=63&period=2026": RegionSummary,
+    }
+    for path, shape in single.items():
+        fields_in_order(shape, full.get(path).json())
+
+
+def test_empty_lists_and_objects_come_back_empty(full: TestClient) -> None:
+    bare = full.get(f"{AT}/actions/A-2").json()
+    assert [bare[name] for name in ("benefit_forms", "matrix_texts", "tags", "outputs")] == [[], {}, [], []]
+    assert full.get(f"{AT}/actions/A-2/progress/2026-Q2").json()["evidence"] == []
+
+
+def test_instants_carry_their_offset_once(full: TestClient) -> None:
+    for path in (AT, f"{AT}/actions/A-1"):
+        assert full.get(path).json()["updated_at"].count("+00:00") == 1
+
+
+@pytest.mark.parametrize(
+    "table", [table_of(row) for row in (PlanRow, PriorityLocationRow, ActionRow, ProgressRow)] + [p.table for p in PARTS]
+    + [p.table for p in PROGRESS_PARTS], ids=lambda table: table.name,
+)
+def test_what_a_shape_lets_in_fits_its_column(table: Any) -> None:
+    """PostgreSQL refuses a text that is longer than its column, SQLite does not notice."""
+    shapes = {part.table.name: part.shape for part in (*PARTS, *PROGRESS_PARTS) if part.shape}
+    shape = shapes.get(table.name) or {"plan": PlanReply, "action": ActionReply, "progress": ProgressReply}.get(table.name)
+    if shape is None:
+        return
+    schema = shape.model_json_schema()["properties"]
+    for column in table.c:
+        if column.name in schema and getattr(column.type, "length", None):
+            told = schema[column.name]
+            lengths = [one["maxLength"] for one in (told, *told.get("anyOf", ())) if "maxLength" in one]
+            assert all(length <= column.type.length for length in lengths), column.name
+

@@ -1,0 +1,115 @@
+"""What the tests of plans and progress share: agencies, a plan, actions with everything, and how to send them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.access.rules import CONSOLE
+from app.agencies.commands import put_agency
+from app.agencies.models import AgencyIn, AgencyKind
+from app.kit.db import Database
+from app.kit.journal import Author
+
+PLAN = "63.02-2026"
+AT = f"/v1/plans/{PLAN}"
+ANY = {"If-Match": "*"}
+SOCIAL = "1.06.0.00.0.00.08.0000"
+HEALTH = "1.02.0.00.0.00.02.0000"
+WORKS = "1.03.0.00.0.00.03.0000"
+PARTNER = "BAZNAS"
+AGENCIES = {SOCIAL: "Dinas Sosial", HEALTH: "Dinas Kesehatan", WORKS: "Dinas Pekerjaan Umum", PARTNER: "Baznas"}
+
+ACTION: dict[str, Any] = {
+    "title": "Permakanan lanjut usia",
+    "strategy": "reduce_spending_burden",
+    "lead_agency": SOCIAL,
+    "subactivity": "Penyediaan Permakanan",
+    "allocation": 250_000_000,
+    "components": [
+        {"code": "C1", "component_class": "direct", "description": "Paket", "amount": 240_000_000},
+        {"code": "C2", "component_class": "supporting", "description": "Verifikasi", "amount": 10_000_000},
+    ],
+    "budget_lines": [{"funding_source": "APBD", "amount": 250_000_000, "stage": "apbd"}],
+    "outputs": [
+        {"code": "O1", "indicator": "Lansia terlayani", "unit": "Orang", "target": 40,
+         "quarterly_targets": [10, 20, 30, 40]},
+    ],
+    "recipients": [{"code": "R1", "kind": "persons", "count": 40, "decile_from": 1, "decile_to": 2}],
+    "locations": [{"region_code": "63.02.01.2001"}],
+    "milestones": [
+        {"code": "M1", "title": "Penetapan", "due": "2026-03-31", "weight": 30},
+        {"code": "M2", "title": "Penyaluran", "due": "2026-12-15", "weight": 70},
+    ],
+}
+"""An action of which nothing is to be said but that it has no code (E02)."""
+
+LEAN: dict[str, Any] = {
+    "title": "Baris", "strategy": "raise_income", "lead_agency": HEALTH, "subactivity": "Sub kegiatan",
+    "allocation": 100, "budget_lines": [{"funding_source": "APBD", "amount": 100}],
+}
+"""The least that makes sense."""
+
+
+def furnish(database: Database, region: str = "63.02") -> None:
+    """The agencies of a region."""
+    with database.writing() as session:
+        for code, name in AGENCIES.items():
+            kind = AgencyKind.baznas if code == PARTNER else AgencyKind.dinas
+            author = Author("test", datetime.now(UTC))
+            put_agency(session, author, CONSOLE, region, code, AgencyIn(name=name, kind=kind), lambda version: None)
+
+
+def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:
+    done = client.put(f"/v1/plans/{plan}", json={"title": "RAT Kotabaru", **changes})
+    assert done.status_code == 201, done.text
+
+
+def put(client: TestClient, code: str, *, plan: str = PLAN, base: dict[str, Any] = ACTION, **changes: Any) -> Any:
+    """An action created or overwritten, as the reply shows it."""
+    done = client.put(f"/v1/plans/{plan}/actions/{code}", json={**base, **changes}, headers=_any(client, plan, code))
+    assert done.status_code in (200, 201), done.text
+    return done.json()
+
+
+def _any(client: TestClient, plan: str, code: str) -> dict[str, str]:
+    return ANY if client.get(f"/v1/plans/{plan}/actions/{code}").status_code == 200 else {}
+
+
+def put_many(client: TestClient, items: Sequence[dict[str, Any]], *, plan: str = PLAN) -> Any:
+    done = client.put(f"/v1/plans/{plan}/actions", json={"items": list(items)}, headers=ANY)
+    assert done.status_code == 200, done.text
+    return done.json()
+
+
+def report(client: TestClient, code: str, quarter: int, *, plan: str = PLAN, basis: str = "", **content: Any) -> Any:
+    """A report sent, overwriting an earlier one of the quarter, as the reply shows it."""
+    at = f"/v1/plans/{plan}/actions/{code}/progress/{plan[-4:]}-Q{quarter}"
+    exists = client.get(at).status_code == 200
+    done = client.put(at + (f"?basis={basis}" if basis else ""), json=content, headers=ANY if exists else {})
+    assert done.status_code in (200, 201), done.text
+    return done.json()
+
+
+def walk(client: TestClient, path: str) -> Iterator[dict[str, Any]]:
+    """Every item of a list, page by page."""
+    url: str | None = path
+    while url is not None:
+        reply = client.get(url)
+        assert reply.status_code == 200, reply.text
+        yield from reply.json()["items"]
+        url = reply.links.get("next", {}).get("url")
+
+
+def refused(reply: httpx.Response, status: int = 422) -> list[tuple[str, str]]:
+    """(pointer, code) of everything that a reply says is wrong."""
+    assert reply.status_code == status, reply.text
+    return [(error["pointer"], error["code"]) for error in reply.json()["errors"]]
+
+
+def rows(database: Database, statement: sa.Select[Any]) -> list[Any]:
+    with database.read_session() as session:
+        return list(session.execute(statement).all())

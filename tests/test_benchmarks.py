@@ -1,0 +1,130 @@
+"""The benchmark is honest: its variants give and write the same, on the data that it generates."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.db import Database, table_of
+from app.kit.journal import JournalRow
+from app.main import create_app
+from app.plans.models import ActionOut
+from app.settings import Settings
+from app.tracking.models import ProgressOut
+from benchmarks import calls, data, naive, raw
+from tests.database import ENGINES, sqlite_url
+
+SIZE = data.Size(plans=2, actions=6, quarters=2, big_plan=8)
+
+
+class Variants:
+    """The three of them, over the same database."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        secret = data.new_token(self.database)
+        os.environ.update(RATA_DATABASE_URL=url, RATA_BENCH_SECRET=secret)
+        headers = {"Authorization": f"Bearer {secret}", "If-Match": "*"}
+        settings = Settings(_env_file=None, database_url=url)
+        self.service = TestClient(create_app(settings, self.database), headers=headers)
+        self.naive = TestClient(naive.create_app(url), headers=headers)
+        self.raw = TestClient(raw.application(), headers=headers)
+        self.world = calls.World.look(self.database, SIZE, secret)
+
+    def journal_rows(self) -> int:
+        with self.database.read_session() as session:
+            return session.scalar(sa.select(sa.func.count()).select_from(table_of(JournalRow))) or 0
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def variants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Variants]:
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path_factory.mktemp("benchmarks"), "bench")
+    else:
+        from tests.postgres import worker_database
+
+        context = worker_database()
+        url = context.__enter__()
+        request.addfinalizer(lambda: context.__exit__(None, None, None))
+    data.build(url, SIZE)
+    before = dict(os.environ)
+    made = Variants(url)
+    with made.raw:
+        yield made
+    made.naive.app.state.engine.dispose()
+    made.database.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _got(client: TestClient, path: str) -> Any:
+    reply = client.get(path)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def test_the_page_is_the_same(variants: Variants) -> None:
+    path = calls.page_path(variants.world)
+    items = _got(variants.service, path)["items"]
+    assert len(items) == SIZE.actions
+    assert all(items[0][part] for part in ("components", "budget_lines", "outputs", "recipients", "locations", "tags"))
+    assert _got(variants.raw, path)["items"] == items
+    shown = [ActionOut.model_validate(item) for item in _got(variants.naive, path)["items"]]
+    assert shown == [ActionOut.model_validate(item) for item in items]
+
+
+def test_one_report_is_written_alike(variants: Variants) -> None:
+    world = variants.world
+    plan = world.plans[0]
+    line = world.lines[plan][0]
+    path, content = calls.progress_path(world, plan, line), calls.new_report(world, line)
+    rows = variants.journal_rows()
+    theirs = variants.naive.put(path, json=content)
+    assert theirs.status_code == 200, theirs.text
+    assert variants.journal_rows() == rows + 1
+    ours = _got(variants.service, path)
+    same = {name: ours[name] for name in ProgressOut.model_fields}
+    assert ProgressOut.model_validate(same) == ProgressOut.model_validate(theirs.json())
+    again = variants.service.put(path, json=content)
+    assert again.json()["version"] == ours["version"], "the service finds nothing to change in what the other wrote"
+    assert variants.service.put(path, json=calls.new_report(world, line)).json()["version"] == ours["version"] + 1
+    assert variants.journal_rows() == rows + 2
+
+
+def test_many_reports_are_written_alike(variants: Variants) -> None:
+    world = variants.world
+    path, body = calls.batch_path(world), calls.batch(world)
+    rows = variants.journal_rows()
+    count = len(body["items"])
+    theirs = variants.naive.put(path, json=body)
+    assert theirs.status_code == 200, theirs.text
+    assert theirs.json()["updated"] == count
+    assert variants.service.put(path, json=body).json()["unchanged"] == count
+    assert variants.service.put(path, json=calls.batch(world)).json()["updated"] == count
+    assert variants.journal_rows() == rows + 2 * count
+
+
+def test_the_summary_is_of_all_plans(variants: Variants) -> None:
+    path = calls.summary_path(variants.world)
+    summary = _got(variants.service, path)
+    assert summary["actions"] == SIZE.plans * SIZE.actions + SIZE.big_plan
+    assert summary["reported"] == summary["actions"]
+    assert summary["spent"] > 0
+    assert _got(variants.raw, path) > 0
+
+
+def test_the_generated_figures_are_those_of_the_service(variants: Variants) -> None:
+    """Rewriting a report does not move what follows from it: the generator computed it as the service does."""
+    world = variants.world
+    line = world.lines[world.plans[1]][0]
+    path = calls.progress_path(world, world.plans[1], line)
+    before = _got(variants.service, path)
+    content = {name: before[name] for name in calls.new_report(world, line)}
+    after = variants.service.put(path, json={**content, "obstacle": "lain"}).json()
+    assert after["physical_percent"] == before["physical_percent"]
+    assert after["physical_basis"] == before["physical_basis"]
+    assert Path(path).name == SIZE.quarter
