@@ -11,7 +11,8 @@ from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Language
 from app.kit.schemas import SOMETIMES
-from app.plans.models import ACTION_EXAMPLE, ActionItem, FindingShape
+from app.plans.examples import ACTION_EXAMPLE
+from app.plans.models import ActionItem, FindingShape
 from app.plans.rules import Finding
 
 Item = TypeVar("Item", bound=BaseModel)

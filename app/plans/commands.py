@@ -11,16 +11,13 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.inputs import validated
-from app.kit.journal import Author, Chain, Entry, hold, record
-from app.kit.json_sql import records, to_json, upsert
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.models import (
     PARTS,
-    ActionFields,
     ActionIn,
-    ActionRow,
-    Part,
     PlanIn,
     PlanRow,
     PriorityLocationRow,
@@ -28,7 +25,7 @@ from app.plans.models import (
 from app.plans.queries import StoredAction, actions, plan_of, plans, stored_actions
 from app.plans.references import check_locations, check_references, check_region, edition_in_force
 from app.plans.rules import FIRST_YEAR, PLAN_CHAIN, Finding, findings_of, plan_key
-from app.reference.rules import folded
+from app.plans.storing import key_of, write_actions
 
 CheckVersion = Callable[[int | None], None]
 """Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
@@ -48,7 +45,7 @@ reported_part = Kind(
 )
 malformed_plan_key = Kind(
     "malformed_plan_key",
-    id="{value} bukan kunci rencana; hanya provinsi dan kabupaten/kota yang menyusun rencana, mulai tahun {first}: {allowed}",
+    id="{value} bukan kunci rencana; yang menyusun rencana hanya provinsi dan kabupaten/kota, sejak {first}: {allowed}",
     en="{value} is no key of a plan; only provinces and regencies make plans, from {first} on: {allowed}",
 )
 
@@ -59,10 +56,6 @@ Gone = dict[str, set[tuple[int, str]]]
 IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
 Areas above this one add theirs: plans must not know progress."""
-
-AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Called with the ids of actions that were there before and were rewritten: areas above keep figures
-that follow from an action's targets and milestones, and the import direction forbids naming them here."""
 
 
 class PartInUse(Problem):
@@ -281,7 +274,7 @@ def put_actions(
         for code, content in wanted.items()
         if code not in errors and (code not in stored or stored[code].content != content)
     ]
-    versions = _write(session, author, plan, {code: wanted[code] for code in changed}, stored)
+    versions = write_actions(session, author, plan, {code: wanted[code] for code in changed}, stored)
     record(
         session,
         chain,
@@ -324,8 +317,8 @@ def _in_use(
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
-            kept = {_key(part, item) for item in content[part.name]}
-            left = {_key(part, item) for item in stored[code].content[part.name]} - kept
+            kept = {key_of(part, item) for item in content[part.name]}
+            left = {key_of(part, item) for item in stored[code].content[part.name]} - kept
             if left:
                 gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
     if not gone:
@@ -402,100 +395,6 @@ def _entry(
         after,
         reason,
     )
-
-
-def _write(
-    session: Session,
-    author: Author,
-    plan: sa.Row[Any],
-    contents: dict[str, dict[str, Any]],
-    stored: dict[str, StoredAction],
-) -> dict[str, int]:
-    """Write whole actions and give their new versions, by code."""
-    if not contents:
-        return {}
-    fixed = {
-        "plan_id": plan.id,
-        "region_code": plan.region_code,
-        "year": plan.year,
-        "updated_at": author.at.isoformat(),
-    }
-    rows = [
-        {
-            **{name: content[name] for name in ActionFields.model_fields},
-            **fixed,
-            "code": code,
-            "search": folded(
-                " ".join(filter(None, (content[n] for n in ("title", "subactivity", "activity", "program"))))
-            ),
-            "version": stored[code].version + 1 if code in stored else 1,
-        }
-        for code, content in contents.items()
-    ]
-    written = upsert(
-        session,
-        table_of(ActionRow),
-        rows,
-        key=["plan_id", "code"],
-        versioned=True,
-        returning=["id", "code", "version"],
-    )
-    if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
-    ids = {row.code: row.id for row in written}
-    for part in PARTS:
-        _write_part(session, plan, part, ids, contents, stored)
-    if rewritten := [ids[code] for code in contents if code in stored]:
-        for follow in AFTER_ACTIONS:
-            follow(session, rewritten)
-    return {row.code: row.version for row in written}
-
-
-def _write_part(
-    session: Session,
-    plan: sa.Row[Any],
-    part: Part,
-    ids: dict[str, int],
-    contents: dict[str, dict[str, Any]],
-    stored: dict[str, StoredAction],
-) -> None:
-    """Make one list of many actions what it shall be; items are matched by key, so that what was
-    reported on an item that stays survives."""
-    gone, rows = [], []
-    extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
-    for code, content in contents.items():
-        items = content[part.name]
-        old = stored[code].content[part.name] if code in stored else []
-        if items == old:
-            continue
-        keys = {_key(part, item) for item in items}
-        gone += [
-            {"action_id": ids[code], part.key: _key(part, item)}
-            for item in old
-            if _key(part, item) not in keys
-        ]
-        rows += [
-            {**(item if part.shape else {part.key: item}), **extra, "action_id": ids[code], "position": n}
-            for n, item in enumerate(items)
-        ]
-    if gone:
-        delete_parts(session, part, gone)
-    upsert(session, part.table, rows, key=["action_id", part.key])
-
-
-def _key(part: Part, item: Any) -> str:
-    return str(item[part.key] if part.shape else item)
-
-
-def delete_parts(session: Session, part: Part, gone: Sequence[dict[str, Any]]) -> None:
-    """Delete items by (action, key)."""
-    source = records(session, {name: part.table.c[name].type for name in ("action_id", part.key)})
-    statement = sa.delete(part.table).where(
-        sa.tuple_(part.table.c.action_id, part.table.c[part.key]).in_(
-            sa.select(source.c.action_id, source.c[part.key])
-        )
-    )
-    session.connection().execute(statement, {"records": to_json(list(gone))})
 
 
 def delete_action(

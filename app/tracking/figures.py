@@ -89,7 +89,7 @@ def physical_basis() -> ColumnElement[Any]:
 
 
 def lines_of(chosen: ColumnElement[bool], quarter: str) -> sa.CTE:
-    """The actions that fulfil the predicate, each with its latest quarter of the year that was reported, up to `quarter`."""
+    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`."""
     newest = (
         sa.select(sa.func.max(_progress.c.period))
         .where(

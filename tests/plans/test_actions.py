@@ -1,4 +1,4 @@
-"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without losing a thing."""
+"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without a loss."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Physical progress: as reported, else the weight of milestones done, else the mean of the outputs (worked examples)."""
+"""Physical progress: as reported, else the weight of milestones done, else the mean of the outputs."""
 
 from typing import Any
 
