@@ -10,13 +10,14 @@ from app.exchange.commands import Wish, import_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, Resolution
 from app.exchange.queries import matrix_lines
-from app.kit.etags import is_unchanged, tag_of, unchanged
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.inputs import body_errors
 from app.kit.journal import stamp
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 from app.kit.requests import answer, house_router, language_of
 from app.plans.commands import plan_chain
+from app.plans.models import PlanKey
 from app.plans.queries import plan_of, region_name
 from app.tracking.commands import check_period
 
@@ -33,7 +34,7 @@ _RESOLUTIONS = TypeAdapter(list[Resolution])
 @router.post("/plans/{plan}/imports", response_model=ImportReport)
 def import_plan_matrix(
     call: Caller,
-    plan: str,
+    plan: PlanKey,
     query: Annotated[ImportQuery, Query()],
     file: Annotated[UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")],
     resolutions: Annotated[
@@ -63,14 +64,14 @@ def _read(resolutions: str) -> tuple[Resolution, ...]:
         raise Invalid(errors=body_errors(error, prefix=("resolutions",))) from None
 
 
-@router.get("/plans/{plan}/matrix.xlsx", response_class=Response, responses={200: {"content": {XLSX: {}}}})
-def read_matrix_xlsx(call: Caller, plan: str, query: Annotated[MatrixQuery, Query()]) -> Response:
+@router.get("/plans/{plan}/matrix.xlsx", response_class=Response, responses={200: {"content": {XLSX: {"schema": {}}}}})
+def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
     """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
     return _matrix(call, plan, query, XLSX)
 
 
-@router.get("/plans/{plan}/matrix.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-def read_matrix_csv(call: Caller, plan: str, query: Annotated[MatrixQuery, Query()]) -> Response:
+@router.get("/plans/{plan}/matrix.csv", response_class=Response, responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}})
+def read_matrix_csv(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
     """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
     return _matrix(call, plan, query, "text/csv")
 
@@ -89,7 +90,7 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
     headers = {
         "ETag": tag,
         "Cache-Control": "private, no-cache",
-        "Vary": "Authorization",
+        "Vary": VARY,
         "Content-Disposition": f'attachment; filename="RAT-{code}{f"-{period}" if period else ""}.{ending}"',
     }
     return Response(body, 200, headers, media_type=media_type)

@@ -159,6 +159,7 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
     return sa.create_engine(
         url,
         echo=echo,
+        hide_parameters=True,  # an error's text is logged, and what people wrote is none of a log's business
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,
@@ -168,7 +169,9 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
 
 
 def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
-    engine = sa.create_engine(url, echo=echo, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = sa.create_engine(
+        url, echo=echo, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+    )
     turn = threading.Lock()
 
     @event.listens_for(engine, "connect")

@@ -20,6 +20,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.kit.db import text_type
+
 
 Built = TypeVar("Built")
 
@@ -244,7 +246,7 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
     if dialect == "postgresql":
         source = (
             sa.func.json_to_recordset(sa.cast(bound, Json()))
-            .table_valued(*[sa.column(name, kind) for name, kind in columns.items()], name="t")
+            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns.items()], name="t")
             .render_derived(with_types=True)
         )
         return sa.select(*source.c).subquery("records")
@@ -255,6 +257,11 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
             for name, kind in columns.items()
         ]
     ).subquery("records")
+
+
+def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Text of any length: a key that is too long for its column is one that is not there, not an error."""
+    return text_type() if type(kind) is sa.String else kind
 
 
 def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:

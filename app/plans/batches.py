@@ -10,6 +10,7 @@ from pydantic import Field as ShapeField
 from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Language
+from app.kit.schemas import SOMETIMES
 from app.plans.models import ACTION_EXAMPLE, ActionItem, FindingShape
 from app.plans.rules import Finding
 
@@ -61,12 +62,15 @@ class ActionBatch(Shape):
 class ItemResult(BaseModel):
     """What became of one item."""
 
-    code: str | None
+    code: str | None = ShapeField(
+        default=None, description="Key of the item, where it could be read.", json_schema_extra=SOMETIMES
+    )
     status: Status
-    version: int | None = None
-    errors: list[ErrorShape] | None = None
+    version: int | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
+    errors: list[ErrorShape] | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     findings: list[FindingShape] | None = ShapeField(
-        default=None, description="What is to be mended or known of an item that was written."
+        default=None, description="What is to be mended or known of an item that was written.",
+        json_schema_extra=SOMETIMES,
     )
 
 

@@ -16,7 +16,7 @@ from sqlmodel import Field
 from app.kit.db import Table, table_of
 from app.kit.fields import (
     AgencyCode, Count, Decile, FundingSourceCode, Key, Line, Month, Percent, Prose, Quantity, RegionCode, Rupiah,
-    Shape, Tag, Version,
+    Shape, Tag, Version, address,
 )
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
@@ -94,6 +94,10 @@ class PlanState(StrEnum):
     """Where a plan stands; changed by transitions only."""
 
     draft = "draft"
+
+
+PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
+ActionKey = Annotated[str, address("Key of the action in its plan.", "A-001")]
 
 
 # Parts of an action. `key` names the field by which a part is matched when a list is replaced.

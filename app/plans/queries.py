@@ -33,23 +33,23 @@ class PlanQuery(PageQuery):
     """Which plans."""
 
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
-    year: int | None = Field(default=None, ge=2015, le=2100)
-    state: PlanState | None = None
+    year: int | None = Field(default=None, ge=2015, le=2100, description="Year of the plan.")
+    state: PlanState | None = Field(default=None, description="Where the plan stands.")
     sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
 class ActionQuery(PageQuery):
     """Which actions of a plan, in which order."""
 
-    strategy: Strategy | None = None
-    lead_agency: AgencyCode | None = None
-    supporting_agency: AgencyCode | None = None
+    strategy: Strategy | None = Field(default=None, description="Serves this strategy.")
+    lead_agency: AgencyCode | None = Field(default=None, description="Is led by this agency.")
+    supporting_agency: AgencyCode | None = Field(default=None, description="Is supported by this agency.")
     location: RegionCode | None = Field(default=None, description="Works in this region or anywhere below it.")
-    funding_source: FundingSourceCode | None = None
+    funding_source: FundingSourceCode | None = Field(default=None, description="Has a budget line of this source.")
     subactivity_code: str | None = Field(
         default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
     )
-    tag: Tag | None = None
+    tag: Tag | None = Field(default=None, description="Bears this tag.")
     q: Words | None = Field(default=None, description="Words, all of which occur in title or names.")
     reported: Annotated[
         str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")

@@ -13,14 +13,13 @@ from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
+from app.plans import commands, queries
 from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, errors_of, read_items
-from app.plans.commands import Draft, delete_action, delete_plan, plan_chain, put_actions, put_plan
-from app.plans.commands import patch_action as change_action
-from app.plans.commands import patch_plan as change_plan
-from app.plans.models import ActionIn, ActionItem, ActionOut, ActionReply, PlanIn, PlanOut, PlanReply
-from app.plans.queries import (
-    ActionQuery, PlanQuery, StoredAction, action_json, list_actions, list_plans, plan_json, plan_of,
+from app.plans.commands import Draft, plan_chain
+from app.plans.models import (
+    ActionIn, ActionItem, ActionKey, ActionOut, ActionReply, PlanIn, PlanKey, PlanOut, PlanReply,
 )
+from app.plans.queries import ActionQuery, PlanQuery, StoredAction, action_json, plan_json, plan_of
 from app.plans.references import successors_of_retired
 from app.plans.rules import findings_of
 
@@ -28,40 +27,40 @@ router = house_router(tags=["plans"])
 
 
 @router.get("/plans", response_model=Page[PlanOut])
-def read_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
+def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
     """Plans that the caller sees, of a region and everything below it, of a year."""
-    body = read_page(call.session, call.request, list_plans(call.actor, query), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.list_plans(call.actor, query), query, sort=query.sort)
     return answer_page(call.request, body)
 
 
 @router.get("/plans/{plan}", response_model=PlanReply)
-def read_plan(call: Caller, plan: str) -> Response:
+def read_plan(call: Caller, plan: PlanKey) -> Response:
     """One plan with its priority locations; `allowed` says what the caller may do with it."""
     return _plan_reply(call, plan)
 
 
 @router.put("/plans/{plan}", response_model=PlanReply, responses=created(PlanReply))
-def put_plan_(call: Caller, plan: str, content: PlanIn) -> Response:
+def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
     """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
-    is_new = put_plan(
+    is_new = commands.put_plan(
         call.session, call.author, call.actor, plan, content, lambda version: check_conditions(call.request, version)
     )
     return _plan_reply(call, plan, status=201 if is_new else 200)
 
 
 @router.patch("/plans/{plan}", response_model=PlanReply)
-def patch_plan(call: Caller, plan: str, patch: Patch) -> Response:
+def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some fields of a plan (JSON Merge Patch); a list in the patch replaces that list whole."""
-    change_plan(
+    commands.patch_plan(
         call.session, call.author, call.actor, plan, patch, lambda version: check_conditions(call.request, version)
     )
     return _plan_reply(call, plan)
 
 
 @router.delete("/plans/{plan}", status_code=204)
-def delete_plan_(call: Caller, plan: str) -> Response:
+def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    delete_plan(call.session, call.author, call.actor, plan, lambda version: check_conditions(call.request, version))
+    commands.delete_plan(call.session, call.author, call.actor, plan, lambda version: check_conditions(call.request, version))
     return no_content()
 
 
@@ -81,7 +80,7 @@ def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
-def read_actions(call: Caller, plan: str, query: Annotated[ActionQuery, Query()]) -> Response:
+def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Query()]) -> Response:
     """Actions of a plan with all their parts and the latest figures reported on each.
 
     The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
@@ -92,7 +91,7 @@ def read_actions(call: Caller, plan: str, query: Annotated[ActionQuery, Query()]
     tag = tag_of(call.request.url.query, call.actor.fingerprint, version=state)
     if is_unchanged(call.request, tag):
         return unchanged(tag)
-    body = read_page(call.session, call.request, list_actions(row, query), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.list_actions(row, query), query, sort=query.sort)
     return answer_page(call.request, body, tag=tag)
 
 
@@ -101,7 +100,7 @@ def _state(call: Call, plan: str) -> str:
 
 
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
-def put_many_actions(call: Caller, plan: str, query: Annotated[BatchQuery, Query()], batch: ActionBatch) -> Response:
+def put_actions(call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch) -> Response:
     """Create or replace up to 1,000 actions in one call: all of them or none.
 
     With `each=true` an item with errors is refused with them and the others are written. Actions that
@@ -115,7 +114,7 @@ def put_many_actions(call: Caller, plan: str, query: Annotated[BatchQuery, Query
     def check(stored: dict[str, StoredAction]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
-    outcomes = put_actions(
+    outcomes = commands.put_actions(
         call.session, call.author, call.actor, row, drafts, check=check, each=query.each,
         errors_before=errors_of(refused),
     )
@@ -128,13 +127,13 @@ def _content(item: ActionItem) -> ActionIn:
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
-def read_action(call: Caller, plan: str, action: str) -> Response:
+def read_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """One action with its findings (what to mend or know) and what the caller may do with it."""
     return _action_reply(call, plan_of(call.session, call.actor, plan), action)
 
 
 @router.put("/plans/{plan}/actions/{action}", response_model=ActionReply, responses=created(ActionReply))
-def put_action(call: Caller, plan: str, action: str, content: ActionIn) -> Response:
+def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn) -> Response:
     """Create or replace an action. Each list is replaced whole, its items matched by their own key
     (code, funding source, region), so that what was reported on an item that stays survives."""
     row = plan_of(call.session, call.actor, plan)
@@ -142,10 +141,10 @@ def put_action(call: Caller, plan: str, action: str, content: ActionIn) -> Respo
 
 
 @router.patch("/plans/{plan}/actions/{action}", response_model=ActionReply)
-def patch_action(call: Caller, plan: str, action: str, patch: Patch) -> Response:
+def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
     row = plan_of(call.session, call.actor, plan)
-    change_action(
+    commands.patch_action(
         call.session, call.author, call.actor, row, action, patch,
         lambda version: check_conditions(call.request, version),
     )
@@ -153,10 +152,10 @@ def patch_action(call: Caller, plan: str, action: str, patch: Patch) -> Response
 
 
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
-def delete_action_(call: Caller, plan: str, action: str) -> Response:
+def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """Delete an action; 409 where progress was reported on it."""
     row = plan_of(call.session, call.actor, plan)
-    delete_action(
+    commands.delete_action(
         call.session, call.author, call.actor, row, action, lambda version: check_conditions(call.request, version)
     )
     return no_content()
@@ -167,7 +166,7 @@ def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> 
         check_conditions(call.request, stored[code].version if code in stored else None)
 
     draft = Draft(checked_key(code), content)
-    (outcome,) = put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
+    (outcome,) = commands.put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
     return _action_reply(call, plan, code, status=201 if outcome.status == "created" else 200)
 
 

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -10,7 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table, table_of
-from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version
+from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version, address
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.models import ComponentClass, RecipientKind
@@ -19,6 +19,9 @@ sums_differ = Kind(
     "sums_differ", id="{part} berjumlah {sum}, sedangkan spent {spent}; keduanya harus sama",
     en="{part} sum to {sum} but spent is {spent}; they must be equal",
 )
+
+
+QuarterKey = Annotated[str, address("Quarter of the plan's year; 404 for any other.", "2026-Q2")]
 
 
 class MilestoneState(StrEnum):

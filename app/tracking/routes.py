@@ -18,14 +18,15 @@ from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
 from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.commands import plan_chain
+from app.plans.models import ActionKey, PlanKey
 from app.plans.queries import action_id_of, plan_of
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
-from app.tracking.commands import Report, Reported, check_period, delete_progress, findings_on, report_progress
-from app.tracking.commands import patch_progress as change_progress
-from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
-from app.tracking.queries import (
-    ProgressQuery, QuartersQuery, StoredProgress, lines_by_code, list_progress, list_quarters, progress_json,
+from app.tracking import commands, queries
+from app.tracking.commands import Report, Reported, check_period
+from app.tracking.models import (
+    PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, QuarterKey, RegionSummary, Summary,
 )
+from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
@@ -61,14 +62,14 @@ class RegionSummaryQuery(SummaryQuery):
 
 
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
-def read_quarter(call: Caller, plan: str, period: str, query: Annotated[ProgressQuery, Query()]) -> Response:
+def list_quarter_progress(call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
     tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
-    body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
     return answer_page(call.request, body, tag=tag)
 
 
@@ -77,8 +78,8 @@ def _state(call: Call, plan: str) -> str:
 
 
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
-def put_quarter(
-    call: Caller, plan: str, period: str, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
+def put_quarter_progress(
+    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
 
@@ -93,7 +94,7 @@ def put_quarter(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
-    done = report_progress(
+    done = commands.report_progress(
         call.session, call.author, call.actor, row, period, reports, check=check,
         is_period_only=query.basis == "period", each=query.each, errors_before=errors_of(refused),
     )
@@ -107,14 +108,14 @@ def _content(item: ProgressItem) -> ProgressIn:
 
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
-def read_quarters(call: Caller, plan: str, action: str, query: Annotated[QuartersQuery, Query()]) -> Response:
+def list_action_progress(call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return answer_page(call.request, read_page(call.session, call.request, list_quarters(id), query, sort=query.sort))
+    return answer_page(call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort))
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def read_progress(call: Caller, plan: str, action: str, period: str) -> Response:
+def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """One report, with what is to be said of its figures."""
     return _reply(call, plan_of(call.session, call.actor, plan), action, period)
 
@@ -123,7 +124,7 @@ def read_progress(call: Caller, plan: str, action: str, period: str) -> Response
     "/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply, responses=created(ProgressReply)
 )
 def put_progress(
-    call: Caller, plan: str, action: str, period: str, query: Annotated[Basis, Query()], content: ProgressIn
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, query: Annotated[Basis, Query()], content: ProgressIn
 ) -> Response:
     """Report a quarter on an action: spending per funding source and component class, outputs,
     recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
@@ -133,10 +134,10 @@ def put_progress(
 
 
 @router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
+def patch_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    done = change_progress(
+    done = commands.patch_progress(
         call.session, call.author, call.actor, row, action, period, patch,
         lambda version: check_conditions(call.request, version),
     )
@@ -144,11 +145,11 @@ def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Pat
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
-def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Response:
+def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """Take a report back."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    delete_progress(
+    commands.delete_progress(
         call.session, call.author, call.actor, row, action, period,
         lambda version: check_conditions(call.request, version),
     )
@@ -161,7 +162,7 @@ def _put(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_conditions(call.request, stored[action].version if action in stored else None)
 
-    (done,) = report_progress(
+    (done,) = commands.report_progress(
         call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
         is_period_only=is_period_only,
     )
@@ -173,13 +174,13 @@ def _reply(
 ) -> Response:
     """A report; `done` is what was found when it was written just now."""
     check_period(plan, period)
-    line = (done.line if done else None) or lines_by_code(call.session, plan, [action]).get(action)
+    line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
     if line is None:
         raise NotFound()
-    text = progress_json(call.session, line.id, period)
+    text = queries.progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings = done.findings if done else findings_on(call.session, line, stored)
+    findings = done.findings if done else commands.findings_on(call.session, line, stored)
     may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
         text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
@@ -189,7 +190,7 @@ def _reply(
 
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
-def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()]) -> Response:
+def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Query()]) -> Response:
     """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
     met; in all, by strategy, agency, funding source and component class. Semester and year derive from
     the quarter they end with."""
@@ -203,7 +204,7 @@ def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
 
 
-@router.get("/summaries", response_model=RegionSummary)
+@router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
 def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
     """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
     period = period_in(query.period)
