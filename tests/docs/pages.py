@@ -74,8 +74,8 @@ def mentions(pattern: str, *pages: Path, in_code: bool = False) -> list[Mention]
         text = page.read_text()
         if in_code:
             text = "".join(_code_of(text))
-        for match in re.finditer(pattern, text, re.MULTILINE):
-            found.append(Mention(page, text.count("\n", 0, match.start()) + 1, match[1]))
+        hits = re.finditer(pattern, text, re.MULTILINE)
+        found += [Mention(page, text.count("\n", 0, hit.start(1)) + 1, hit[1]) for hit in hits]
     return found
 
 

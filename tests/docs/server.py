@@ -36,8 +36,7 @@ class Demo:
             env=dict(self.environment),
             text=True,
             check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             timeout=120,
         )
 
@@ -100,7 +99,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, output: Path) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{address}/ready", timeout=5) as reply:
+            with urllib.request.urlopen(f"{address}/ready", timeout=5) as reply:  # noqa: S310
                 json.load(reply)
                 return
         except OSError:

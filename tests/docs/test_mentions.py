@@ -16,9 +16,8 @@ from app.cli import cli
 from app.kit.openapi import describe
 from app.kit.problems import Kind, Problem
 from app.main import VERSION, create_app
-from app.plans.rules import FINDING_TEXTS as LINE_FINDINGS
+from app.plans.rules import FINDING_TEXTS
 from app.settings import Settings
-from app.tracking.rules import FINDING_TEXTS as PROGRESS_FINDINGS
 from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
@@ -47,10 +46,11 @@ def _templates() -> dict[str, re.Pattern[str]]:
     }
 
 
-def _operations(path: str) -> set[str]:
-    """The methods under which the document has an address; the most literal template wins."""
-    found = [t for t, pattern in _templates().items() if pattern.match(path)]
-    return set(document()["paths"][min(found, key=lambda t: t.count("{"))]) if found else set()
+def _operations(path: str) -> dict[str, Any]:
+    """Method → operation of an address, none where there is no such; the most literal template wins."""
+    found = [template for template, pattern in _templates().items() if pattern.match(path)]
+    operations: dict[str, Any] = document()["paths"][min(found, key=lambda t: t.count("{"))] if found else {}
+    return operations
 
 
 def test_every_address_is_in_the_openapi_document() -> None:
@@ -71,16 +71,13 @@ def test_every_query_parameter_is_known_at_its_address() -> None:
     wrong = []
     for one in mentions(r"((?:(?:GET|PUT|PATCH|POST|DELETE) )?/v1/[\w/{}.$…-]+\?[\w=&.,$%{}…-]+)"):
         path, _, query = one.text.rpartition(" ")[2].partition("?")
-        template = min((t for t, pattern in _templates().items() if pattern.match(_plain(path))), key=len)
-        operations = document()["paths"][template].values()
-        known = {
-            p["name"]
-            for operation in operations
-            for p in operation.get("parameters", [])
-            if p["in"] == "query"
-        }
+        operations = _operations(_plain(path)).values()
+        parameters = [p for operation in operations for p in operation.get("parameters", [])]
+        known = {parameter["name"] for parameter in parameters if parameter["in"] == "query"}
+        if not operations:
+            continue  # said by the test above
         unknown = {pair.partition("=")[0] for pair in query.split("&")} - known - {""}
-        wrong += [Mention(one.page, one.line, f"{template}?{name}") for name in sorted(unknown)]
+        wrong += [Mention(one.page, one.line, f"{path}?{name}") for name in sorted(unknown)]
     assert not wrong, f"no such parameter:\n{listed(wrong)}"
 
 
@@ -122,10 +119,9 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_rata_command_and_its_options_exist() -> None:
-    wrong = []
-    for one in mentions(r"(?:^|[\s/(])(rata(?: [^\n`#|>;&)]+)?)", in_code=True):
-        if error := _wrong_command(shlex.split(one.text.replace("\\", " "))[1:]):
-            wrong.append(Mention(one.page, one.line, error))
+    named = mentions(r"(?:^|[\s/(])(rata(?: [^\n`#|>;&)]+)?)", in_code=True)
+    checked = [(one, _wrong_command(shlex.split(one.text.replace("\\", " "))[1:])) for one in named]
+    wrong = [Mention(one.page, one.line, error) for one, error in checked if error]
     assert not wrong, f"no such command:\n{listed(wrong)}"
 
 
@@ -169,7 +165,7 @@ def test_table_of_settings_is_complete_and_says_the_defaults() -> None:
     page = (DOCS / "operating.md").read_text()
     shown = dict(re.findall(r"^\| `(RATA_\w+)` \| `([^`]*)` \|", page, re.MULTILINE))
     real = {f"RATA_{name.upper()}": str(field.default) for name, field in Settings.model_fields.items()}
-    assert shown == real
+    assert shown == real, "docs/operating.md, table of settings"
 
 
 # Codes
@@ -182,14 +178,15 @@ def test_every_problem_stands_with_its_status_in_the_table() -> None:
         for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", page, re.MULTILINE)
         for code in re.findall(r"`(\w+)`", codes)
     }
-    assert shown == {(code, problem.status) for code, problem in Problem.known.items()}
+    known = {(code, problem.status) for code, problem in Problem.known.items()}
+    assert shown == known, "docs/integrating.md, table of errors"
 
 
 def test_every_finding_stands_in_the_table() -> None:
     page = (DOCS / "frontend.md").read_text()
     shown = re.findall(r"^\| `([EW]\d\d)` \|", page, re.MULTILINE)
     # some codes have two texts: `E02 retired`
-    assert sorted(shown) == sorted({name.split()[0] for name in (*LINE_FINDINGS, *PROGRESS_FINDINGS)})
+    assert sorted(shown) == sorted({name.split()[0] for name in FINDING_TEXTS})
 
 
 def test_every_code_of_an_answer_exists() -> None:
@@ -211,7 +208,7 @@ def test_every_dependency_has_its_reason() -> None:
     shown = set(
         re.findall(r"^\| `([a-z0-9-]+)(?:\[\w+\])?`", (DOCS / "decisions.md").read_text(), re.MULTILINE)
     )
-    assert shown == asked
+    assert shown == asked, "docs/decisions.md, tables of dependencies"
 
 
 def test_every_decision_says_when_it_is_violated() -> None:
