@@ -22,7 +22,14 @@ from app.plans.queries import actions
 from app.plans.rules import Finding
 from app.tracking.figures import physical_basis, physical_percent
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressPart, ProgressRow
-from app.tracking.queries import Line, StoredProgress, lines_by_code, progress, progress_before, stored_progress
+from app.tracking.queries import (
+    Line,
+    StoredProgress,
+    lines_by_code,
+    progress,
+    progress_before,
+    stored_progress,
+)
 from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
 
 
@@ -105,10 +112,15 @@ def report_progress(
         errors.setdefault(code, []).append(refusal)
         wanted.pop(code, None)
     changed = {
-        code: content for code, content in wanted.items() if code not in stored or stored[code].content != content
+        code: content
+        for code, content in wanted.items()
+        if code not in stored or stored[code].content != content
     }
     versions = _write(session, author, actor, plan, period, changed, lines, stored)
-    entries = [_entry(plan, period, code, versions[code], stored.get(code), changed[code], reason) for code in changed]
+    entries = [
+        _entry(plan, period, code, versions[code], stored.get(code), changed[code], reason)
+        for code in changed
+    ]
     record(session, chain, author, entries)
     return [_reported(report.action, wanted, stored, versions, errors, before, lines) for report in reports]
 
@@ -127,7 +139,11 @@ def _errors(
             found = _foreign_keys(report, line)
         elif report.pointer:
             values = {"source": f"plans/{plan.code}/actions"}
-            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values)]
+            found = [
+                FieldError(
+                    unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values
+                )
+            ]
         else:
             raise NotFound()
         if found:
@@ -162,8 +178,11 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
             if key not in allowed:
                 found.append(
                     FieldError(
-                        unknown_reference, pointer=f"{report.pointer}/{part.name}/{n}/{part.key}", value=key,
-                        allowed=allowed, nearest=nearest(key, allowed),
+                        unknown_reference,
+                        pointer=f"{report.pointer}/{part.name}/{n}/{part.key}",
+                        value=key,
+                        allowed=allowed,
+                        nearest=nearest(key, allowed),
                         values={"source": f"{report.action}/{part.reports_on}"},
                     )
                 )
@@ -171,8 +190,14 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
 
 
 def _write(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, contents: dict[str, dict[str, Any]],
-    lines: dict[str, Line], stored: dict[str, StoredProgress],
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    period: str,
+    contents: dict[str, dict[str, Any]],
+    lines: dict[str, Line],
+    stored: dict[str, StoredProgress],
 ) -> dict[str, int]:
     """Write whole reports and give their new versions, by action."""
     if not contents:
@@ -193,7 +218,9 @@ def _write(
         for code, content in contents.items()
     ]
     table = table_of(ProgressRow)
-    written = upsert(session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"])
+    written = upsert(
+        session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"]
+    )
     if len(written) != len(rows):
         raise PreconditionFailed(sent="–", current="–")
     for part in PROGRESS_PARTS:
@@ -271,8 +298,12 @@ def _latest(session: Session) -> sa.Update:
 
     def of_latest(column: sa.Column[Any]) -> Any:
         return (
-            sa.select(column).where(latest.c.action_id == actions.c.id).order_by(latest.c.period.desc()).limit(1)
-            .correlate(actions).scalar_subquery()
+            sa.select(column)
+            .where(latest.c.action_id == actions.c.id)
+            .order_by(latest.c.period.desc())
+            .limit(1)
+            .correlate(actions)
+            .scalar_subquery()
         )
 
     return (
@@ -290,17 +321,35 @@ AFTER_ACTIONS.append(refresh_figures)
 
 
 def _entry(
-    plan: sa.Row[Any], period: str, code: str, version: int, stored: StoredProgress | None,
-    after: dict[str, Any] | None, reason: str | None,
+    plan: sa.Row[Any],
+    period: str,
+    code: str,
+    version: int,
+    stored: StoredProgress | None,
+    after: dict[str, Any] | None,
+    reason: str | None,
 ) -> Entry:
     verb = "created" if stored is None else "deleted" if after is None else "changed"
     subject = f"plans/{plan.code}/actions/{code}/progress/{period}"
-    return Entry(f"progress.{verb}", plan.region_code, subject, version, stored.content if stored else None, after, reason)
+    return Entry(
+        f"progress.{verb}",
+        plan.region_code,
+        subject,
+        version,
+        stored.content if stored else None,
+        after,
+        reason,
+    )
 
 
 def _reported(
-    code: str, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredProgress], versions: dict[str, int],
-    errors: dict[str, list[FieldError]], before: dict[str, StoredProgress], lines: dict[str, Line],
+    code: str,
+    wanted: dict[str, dict[str, Any]],
+    stored: dict[str, StoredProgress],
+    versions: dict[str, int],
+    errors: dict[str, list[FieldError]],
+    before: dict[str, StoredProgress],
+    lines: dict[str, Line],
 ) -> Reported:
     if code in errors:
         return Reported(code, "refused", errors=tuple(errors[code]))
@@ -313,7 +362,10 @@ def _reported(
 
 def _findings(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
     return findings_of(
-        content, before=before.figures if before else None, allocation=line.allocation, planned=line.known["recipients"]
+        content,
+        before=before.figures if before else None,
+        allocation=line.allocation,
+        planned=line.known["recipients"],
     )
 
 
@@ -323,7 +375,13 @@ def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Fin
 
 
 def patch_progress(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, patch: dict[str, Any],
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    patch: dict[str, Any],
     check: CheckVersion,
 ) -> Reported:
     """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
@@ -340,7 +398,9 @@ def patch_progress(
     if {"spent", "spending", "components"} & patch.keys():
         target = without_what_follows(target, patch, list(line.known["budget_lines"]))
     content = validated(ProgressIn, merge_patch(target, patch))
-    (done,) = report_progress(session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None)
+    (done,) = report_progress(
+        session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None
+    )
     return done
 
 
@@ -361,7 +421,13 @@ IN_USE.append(reported_items)
 
 
 def delete_progress(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, check: CheckVersion
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    check: CheckVersion,
 ) -> None:
     """Take a report back. NotFound: none was made."""
     actor.require("report_progress", plan.region_code)
@@ -374,7 +440,11 @@ def delete_progress(
     check(stored.version)
     for part in PROGRESS_PARTS:
         items = stored.content[part.name]
-        _clear(session, part, [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items])
+        _clear(
+            session,
+            part,
+            [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items],
+        )
     session.execute(sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == period))
     refresh_figures(session, [line.id])
     record(session, chain, author, [_entry(plan, period, action, stored.version + 1, stored, None, None)])
