@@ -61,7 +61,9 @@ class Asked:
 def _answers(text: str) -> bool:
     """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
     other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
-    return text.startswith(("SELECT", "WITH")) and ("progress" in text or not any(words in text for words in other))
+    return text.startswith(("SELECT", "WITH")) and (
+        "progress" in text or not any(words in text for words in other)
+    )
 
 
 def joined(rows: list[Any], limit: int) -> bytes:

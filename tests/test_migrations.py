@@ -1,4 +1,4 @@
-"""One migration tree for both engines: up, nothing left to migrate, down and up again with data."""
+"""One migration tree for both engines: up, nothing left to migrate, down and up again with data in every table."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
+from fastapi.testclient import TestClient
 
 from app.kit.db import Database, alembic_config
-from app.main import OldSchema, check_schema
+from app.main import OldSchema, check_schema, create_app
 from app.schema import Table
-from tests.database import ENGINES, sqlite_url
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.test_actions import WHOLE
+from tests.plans.test_plans import WHOLE as WHOLE_PLAN
+from tests.plans.world import ACTION, ANY, AT, PARTNER, WORKS, furnish, put, put_plan, report
 
 
 @pytest.fixture(params=ENGINES)
@@ -30,10 +37,9 @@ def test_up_check_down_and_up(empty_url: str) -> None:
     command.check(config)
     command.downgrade(config, "base")
     database = Database(empty_url)
-    left = set(sa.inspect(database.engine).get_table_names()) - {"alembic_version"}
-    assert left == set()
+    assert tables_of(database) == set()
     command.upgrade(config, "head")
-    assert set(sa.inspect(database.engine).get_table_names()) - {"alembic_version"} == set(Table.metadata.tables)
+    assert tables_of(database) == set(Table.metadata.tables)
     database.close()
 
 
@@ -44,3 +50,79 @@ def test_service_refuses_an_old_schema_and_says_the_command(empty_url: str) -> N
     command.upgrade(alembic_config(empty_url), "head")
     check_schema(database)
     database.close()
+
+
+def test_each_step_down_and_up_again_with_data_in_every_table(empty_url: str) -> None:
+    config = alembic_config(empty_url)
+    fill(prepare(empty_url))
+    database = Database(empty_url)
+    before = counts(database)
+    assert [table for table, number in before.items() if number == 0] == []
+    assert set(before) == set(Table.metadata.tables)
+    for _ in ScriptDirectory.from_config(config).walk_revisions():
+        database.engine.dispose()
+        command.downgrade(config, "-1")
+        kept = counts(database)
+        # A step may take tables away; in those it leaves it loses no row and orphans none.
+        assert kept == {table: before[table] for table in kept}
+        assert_no_orphans(database)
+    assert tables_of(database) == set()
+    command.upgrade(config, "head")
+    command.check(config)
+    assert set(counts(database).values()) == {0}
+    database.close()
+    # What came up again is as good as new.
+    again = prepare(empty_url)
+    fill(again)
+    assert_no_orphans(again)
+    again.close()
+
+
+def fill(database: Database) -> None:
+    """At least one row in every table, through the front door."""
+    furnish(database)
+    app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
+    secret = token_for(database, ("secretariat", "63.02"))
+    with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        put_plan(client, **{name: value for name, value in WHOLE_PLAN.items() if name != "title"})
+        put(client, "A-1", base=WHOLE)
+        put(client, "A-2")
+        report(
+            client, "A-2", 1, spent=1, components=[{"component_class": "direct", "amount": 1}],
+            outputs=[{"code": "O1", "achieved": 1}], recipients=[{"code": "R1", "reached": 1}],
+            milestones=[{"code": "M1", "state": "done"}],
+        )
+        merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
+        done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
+        assert done.status_code == 200
+        assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
+    database.close()
+
+
+def tables_of(database: Database) -> set[str]:
+    return set(sa.inspect(database.engine).get_table_names()) - {"alembic_version"}
+
+
+def counts(database: Database) -> dict[str, int]:
+    with database.engine.connect() as connection:
+        return {
+            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0
+            for name in sorted(tables_of(database))
+        }
+
+
+def assert_no_orphans(database: Database) -> None:
+    """Every foreign key of the tables there are finds its row."""
+    inspector = sa.inspect(database.engine)
+    with database.engine.connect() as connection:
+        for name in sorted(tables_of(database)):
+            for key in inspector.get_foreign_keys(name):
+                child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
+                parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias("parent")
+                pairs = list(zip(child.c, parent.c, strict=True))
+                orphans = (
+                    sa.select(sa.func.count()).select_from(child)
+                    .where(*[own.is_not(None) for own, _ in pairs])
+                    .where(~sa.exists().select_from(parent).where(*[own == other for own, other in pairs]))
+                )
+                assert connection.scalar(orphans) == 0, (name, key)

@@ -206,7 +206,9 @@ def _upsert(
         upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=where)
     elif key:
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
-    return upsert.returning(*[table.c[name] for name in returning]) if returning else upsert
+    # The cast: SQLite may return a replaced row's whole number as 2.0, before it stores it as 2.
+    told = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
+    return upsert.returning(*told) if returning else upsert
 
 
 def upsert(

@@ -20,6 +20,7 @@ from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, 
 from app.plans.commands import plan_chain
 from app.plans.models import ActionKey, PlanKey
 from app.plans.queries import action_id_of, plan_of
+from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period
 from app.tracking.models import (
@@ -196,7 +197,8 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
     check_period(row, period.last_quarter)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
+    names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
+    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)

@@ -8,7 +8,7 @@ from datetime import datetime
 import openpyxl
 import pytest
 
-from app.exchange import sheets, workbooks
+from app.exchange.matrix import sheets, workbooks
 from app.exchange.matrix.books import ErrorValue, Formula
 from app.exchange.matrix.delimited import escaped, unescaped
 from app.exchange.matrix.sheets import open_book

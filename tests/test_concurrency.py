@@ -1,0 +1,180 @@
+"""Many writers at once, with real commits on a database of their own: nothing is lost, nobody meets a 500."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.kit.db import Database, table_of
+from app.kit.journal import JournalRow, link_hash
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.world import ACTION, ANY, AT, LEAN, PLAN, furnish, put, put_many, put_plan
+from tests.postgres import worker_database
+
+THREADS = 8
+A1 = f"{AT}/actions/A-1"
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database that keeps what is written to it, with Kotabaru's agencies."""
+    if request.param == "sqlite":
+        database = prepare(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
+        furnish(database)
+        yield database
+        database.close()
+        return
+    with worker_database() as url:
+        database = prepare(url)
+        furnish(database)
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def clients(committed: Database) -> Iterator[list[TestClient]]:
+    """One client for each thread, all of one application, and an empty plan."""
+    app: FastAPI = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
+    secret = token_for(committed, ("secretariat", "63.02"))
+    headers = {"Authorization": f"Bearer {secret}"}
+    made = [TestClient(app, headers=headers, raise_server_exceptions=False) for _ in range(THREADS)]
+    put_plan(made[0])
+    yield made
+    for line in made[0].get(f"{AT}/actions?limit=500").json()["items"]:
+        for quarter in (1, 2, 3, 4):
+            made[0].delete(f"{AT}/actions/{line['code']}/progress/2026-Q{quarter}", headers=ANY)
+        made[0].delete(f"{AT}/actions/{line['code']}", headers=ANY)
+    assert made[0].delete(AT, headers=ANY).status_code == 204
+    for client in made:
+        client.close()
+
+
+def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -> list[Any]:
+    """`work(client, number)` of every thread, begun together."""
+    gate = threading.Barrier(len(clients))
+
+    def begin(number: int) -> Any:
+        gate.wait()
+        return work(clients[number], number)
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        return list(pool.map(begin, range(len(clients))))
+
+
+def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(clients: list[TestClient]) -> None:
+    put(clients[0], "A-1")
+    for _ in range(3):
+        tag = clients[0].get(A1).headers["ETag"]
+        bodies = [{**ACTION, "note": f"{tag} {number}"} for number in range(THREADS)]
+        done = at_once(clients, lambda c, n: c.put(A1, json=bodies[n], headers={"If-Match": tag}))  # noqa: B023
+        assert Counter(one.status_code for one in done) == {200: 1, 412: THREADS - 1}
+        (winner,) = [body for body, one in zip(bodies, done, strict=True) if one.status_code == 200]
+        assert clients[0].get(A1).json()["note"] == winner["note"]
+    assert clients[0].get(A1).json()["version"] == 4
+
+
+def test_read_modify_write_loses_no_update(clients: list[TestClient]) -> None:
+    put(clients[0], "A-1", allocation=0)
+
+    def add(client: TestClient, number: int) -> set[int]:
+        seen = set()
+        for _ in range(2):
+            while True:
+                found = client.get(A1)
+                change = {"allocation": found.json()["allocation"] + 1}
+                done = client.patch(A1, json=change, headers={"If-Match": found.headers["ETag"]})
+                seen.add(done.status_code)
+                if done.status_code != 412:
+                    break
+        return seen
+
+    assert set().union(*at_once(clients, add)) <= {200, 412}
+    assert clients[0].get(A1).json()["allocation"] == 2 * THREADS
+
+
+def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clients: list[TestClient]) -> None:
+    put(clients[0], "A-1")
+    clients[0].put(f"{A1}/progress/2026-Q1", json={})
+
+    def patch(client: TestClient, number: int) -> list[int]:
+        texts = {"matrix_texts": {f"k{number}": "x"}}
+        fields = ("obstacle", "follow_up", "evidence", "milestones", "outputs", "recipients", "physical_reported_percent", "spent")
+        values = ("o", "f", ["https://example.org"], [{"code": "M1", "state": "done"}], [{"code": "O1", "achieved": 1}],
+                  [{"code": "R1", "reached": 1}], 5, 7)
+        report = {fields[number]: values[number]}
+        return [
+            client.patch(A1, json=texts, headers=ANY).status_code,
+            client.patch(f"{A1}/progress/2026-Q1", json=report, headers=ANY).status_code,
+        ]
+
+    assert at_once(clients, patch) == [[200, 200]] * THREADS
+    assert set(clients[0].get(A1).json()["matrix_texts"]) == {f"k{n}" for n in range(THREADS)}
+    found = clients[0].get(f"{A1}/progress/2026-Q1").json()
+    assert (found["version"], found["obstacle"], found["follow_up"], found["spent"]) == (1 + THREADS, "o", "f", 7)
+    assert all(found[name] for name in ("evidence", "milestones", "outputs", "recipients", "physical_reported_percent"))
+
+
+def test_of_many_who_create_the_same_one_does(clients: list[TestClient]) -> None:
+    done = at_once(clients, lambda client, n: client.put(A1, json={**ACTION, "note": str(n)}))
+    assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
+    create_only = {"If-None-Match": "*"}
+    done = at_once(clients, lambda client, n: client.put(f"{AT}/actions/A-2", json=ACTION, headers=create_only))
+    assert Counter(one.status_code for one in done) == {201: 1, 412: THREADS - 1}
+    done = at_once(clients, lambda client, n: client.put("/v1/plans/63.02-2031", json={"title": str(n)}))
+    assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
+    assert clients[0].delete("/v1/plans/63.02-2031", headers=ANY).status_code == 204
+
+
+def test_reports_on_different_actions_all_arrive_and_the_journal_holds(
+    clients: list[TestClient], committed: Database
+) -> None:
+    put_many(clients[0], [{"code": f"A-{n}", **LEAN} for n in range(THREADS)])
+
+    def report(client: TestClient, number: int) -> list[int]:
+        path = f"{AT}/actions/A-{number}/progress/2026-Q"
+        return [client.put(f"{path}{quarter}", json={"spent": quarter}).status_code for quarter in (1, 2, 3)]
+
+    assert at_once(clients, report) == [[201] * 3] * THREADS
+    assert {line["spent"] for line in clients[0].get(f"{AT}/actions").json()["items"]} == {3}
+    assert clients[0].get(f"{AT}/summary?period=2026").json()["spent"] == 3 * THREADS
+    check_chain(committed, f"plan:{PLAN}", at_least=1 + THREADS * 4)
+
+
+def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
+    """Each batch moves money from one line to another; whoever reads meanwhile finds none missing."""
+
+    def batch(first: int) -> list[dict[str, Any]]:
+        return [{"code": code, **LEAN, "strategy": strategy, "allocation": amount} for code, strategy, amount in (
+            ("A-1", "raise_income", first), ("A-2", "reduce_poverty_pockets", 100 - first))]
+
+    put_many(clients[0], batch(0))
+
+    def work(client: TestClient, number: int) -> set[int]:
+        if number < 2:
+            return {client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code for n in range(8)}
+        found = [client.get(f"{AT}/summary?period=2026").json() for _ in range(8)]
+        return {one["allocated"] for one in found} | {sum(part["allocated"] for part in one["by_strategy"]) for one in found}
+
+    assert at_once(clients, work) == [{200}] * 2 + [{100}] * (THREADS - 2)
+
+
+def check_chain(database: Database, chain: str, *, at_least: int) -> None:
+    """Every row of a chain in its place, hashed upon the one before."""
+    table = table_of(JournalRow)
+    with database.read_session() as session:
+        found = session.execute(sa.select(table).where(table.c.chain == chain).order_by(table.c.position)).mappings().all()
+    assert len(found) >= at_least
+    link = "0" * 64
+    for position, row in enumerate(found, 1):
+        told = {name: value for name, value in row.items() if name not in ("sequence", "hash")}
+        link = link_hash(link, {**told, "at": row["at"].isoformat()})
+        assert (row["position"], row["hash"]) == (position, link)
