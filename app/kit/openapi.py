@@ -152,6 +152,7 @@ def _restore_examples(schemas: dict[str, Any]) -> None:
 
 def _complete(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
     secured = path.startswith("/v1")
+    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
     is_conditional = operation.pop("x-conditional", False) or method in ("put", "patch", "delete")
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:

@@ -188,7 +188,7 @@ def patch_progress(
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
 def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
-    """Take a report back."""
+    """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
     commands.delete_progress(
