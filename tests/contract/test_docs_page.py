@@ -19,7 +19,9 @@ def client() -> TestClient:
 
 def addresses(page: str) -> list[str]:
     """What the page loads: by elements, and by the script in it."""
-    return re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(r"""["']?url["']?: ["']([^"']+)["']""", page)
+    return re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(
+        r"""["']?url["']?: ["']([^"']+)["']""", page
+    )
 
 
 def test_every_address_is_local_and_answers(client: TestClient) -> None:
@@ -27,7 +29,10 @@ def test_every_address_is_local_and_answers(client: TestClient) -> None:
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     found = addresses(page.text)
     assert {Path(address).name for address in found} == {
-        "swagger-ui-bundle.js", "swagger-ui.css", "favicon.png", "openapi.json",
+        "swagger-ui-bundle.js",
+        "swagger-ui.css",
+        "favicon.png",
+        "openapi.json",
     }
     for address in found:
         assert address.startswith("/")

@@ -22,7 +22,9 @@ SHAPES: dict[str, Any] = DOCUMENT["components"]["schemas"]
 def test_committed_file_is_current() -> None:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
     if not COMMITTED.exists() or COMMITTED.read_bytes() != document_bytes(application):
-        pytest.fail(f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False)
+        pytest.fail(
+            f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False
+        )
 
 
 def test_valid_openapi() -> None:
@@ -64,7 +66,11 @@ def test_nothing_that_generators_stumble_over() -> None:
 
 def test_every_shape_is_used() -> None:
     used = set(re.findall(r"#/components/(\w+/[\w-]+)", repr(DOCUMENT)))
-    there = {f"{kind}/{name}" for kind in ("schemas", "responses", "headers") for name in DOCUMENT["components"][kind]}
+    there = {
+        f"{kind}/{name}"
+        for kind in ("schemas", "responses", "headers")
+        for name in DOCUMENT["components"][kind]
+    }
     assert there <= used
 
 
@@ -86,7 +92,9 @@ def test_operation_says_everything(operation: Operation) -> None:
     assert spec["summary"]
     assert len(spec["description"]) > 20
     for parameter in spec["parameters"]:
-        assert parameter.get("description"), f"{parameter['name']} is not described: see app.kit.fields.address"
+        assert parameter.get("description"), (
+            f"{parameter['name']} is not described: see app.kit.fields.address"
+        )
         assert parameter["in"] != "path" or operation.keys[parameter["name"]]
     statuses = {int(status) for status in spec["responses"]}
     assert {400, 500} <= statuses

@@ -60,7 +60,12 @@ def test_nothing_unforeseen(world: World, role: str, mode: GenerationMode) -> No
         checks = [*CHECKS, negative_data_rejection] if refuses else CHECKS
 
         condition = {"If-Match": "*"} if known.is_conditional else {}
-        run = prober(world, operation.as_strategy(generation_mode=mode, path_parameters=keys_of(known, role)), headers | condition, checks)
+        run = prober(
+            world,
+            operation.as_strategy(generation_mode=mode, path_parameters=keys_of(known, role)),
+            headers | condition,
+            checks,
+        )
         try:
             run()
         except (Exception, BaseExceptionGroup) as error:
@@ -75,7 +80,11 @@ def keys_of(known: Operation, role: str) -> dict[str, str] | None:
 
 def prober(world: World, strategy: Any, headers: dict[str, str], checks: list[Any]) -> Callable[[], None]:
     @settings(
-        max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
     @given(case=strategy)
