@@ -74,7 +74,7 @@ def openapi(
     ] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
-    document = document_bytes(create_app(Settings(database_url="sqlite://")))
+    document = document_bytes(create_app(Settings()))
     if write:
         COMMITTED.parent.mkdir(exist_ok=True)
         COMMITTED.write_bytes(document)

@@ -99,8 +99,8 @@ def _options() -> argparse.Namespace:
     add(
         "--rounds",
         type=int,
-        default=7,
-        help="rounds, in each of which every variant has its turn (default 7)",
+        default=5,
+        help="rounds, in each of which every variant has its turn (default 5)",
     )
     add("--seconds", type=float, default=2.0, help="how long a turn is (default 2)")
     add("--json", metavar="FILE", help="write all figures there as well")

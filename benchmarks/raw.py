@@ -35,7 +35,7 @@ class Asked:
     def __init__(self, database: Database, secret: str) -> None:
         self._one_at_a_time = threading.Lock()
         self._noted: list[Statement] = []
-        event.listen(database.engine, "before_cursor_execute", self._note)
+        event.listen(database.reads, "before_cursor_execute", self._note)
         self._database = database
         self._client = TestClient(
             create_app(Settings(_env_file=None), database), headers={"Authorization": f"Bearer {secret}"}

@@ -87,8 +87,14 @@ def token_for(
     grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
     with database.writing() as session:
         return create_token(
-            session, Author("test", now), name=name[-80:], principal=name[-80:], grants=grants, scopes=scopes,
-            expires_at=now + timedelta(days=days), networks=networks,
+            session,
+            Author("test", now),
+            name=name[-80:],
+            principal=name[-80:],
+            grants=grants,
+            scopes=scopes,
+            expires_at=now + timedelta(days=days),
+            networks=networks,
         )
 
 

@@ -92,13 +92,14 @@ class Database:
             self.url, pool_size, echo
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
-        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip.
-        self._reads = (
-            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
+        # its own: to switch one over and back, and to reset it, takes as long as a small statement.
+        self.reads = self.engine if self.is_sqlite else _postgres_engine(
+            self.url, pool_size, echo, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
         )
 
     def read_session(self) -> Session:
-        return Session(self._reads, autoflush=False, expire_on_commit=False)
+        return Session(self.reads, autoflush=False, expire_on_commit=False)
 
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
@@ -128,6 +129,7 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self.reads.dispose()
 
 
 def finish(session: Session, *, dry_run: bool) -> None:
@@ -155,7 +157,7 @@ def problem_of(error: DBAPIError) -> Problem | None:
     return None
 
 
-def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
+def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) -> Engine:
     return sa.create_engine(
         url,
         echo=echo,
@@ -165,6 +167,7 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
         pool_pre_ping=False,
         pool_recycle=1800,
         connect_args={"options": "-c timezone=UTC", "prepare_threshold": 3},
+        **options,
     )
 
 

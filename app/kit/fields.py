@@ -95,7 +95,8 @@ RegionCode = Annotated[
     Field(
         pattern=REGION_PATTERN,
         max_length=13,
-        description="Kemendagri code: province `73`, regency `73.22`, district `73.22.01`, village `73.22.01.2001`; `0` is the nation.",
+        description="Kemendagri code: province `73`, regency `73.22`, district `73.22.01`, village `73.22.01.2001`; "
+        "`0` is the nation.",
     ),
 ]
 

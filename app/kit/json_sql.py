@@ -208,7 +208,8 @@ def _upsert(
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
     # The cast: SQLite may return a replaced row's whole number as 2.0, before it stores it as 2.
     told = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
-    return upsert.returning(*told) if returning else upsert
+    complete: sa.Executable = upsert.returning(*told) if returning else upsert
+    return complete
 
 
 def upsert(

@@ -24,7 +24,7 @@ COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
 WRITES = ("post", "put", "patch", "delete")
 
 _HEADERS = {
-    "ETag": "Strong entity tag; `If-Match` takes its part before the dash too. Compressed replies have one of their own.",
+    "ETag": "Strong entity tag, of a compressed reply another one. `If-Match` takes the part before the dash too.",
     "Location": "Address of what was created.",
     "Link": '`rel="next"`: address of the next page; missing on the last one.',
     "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
@@ -107,7 +107,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.pop(leftover, None)
     _restore_examples(schemas)
     named_pages(document)
-    for _, operations in document["paths"].items():
+    for operations in document["paths"].values():
         if "put" in operations and "patch" in operations:
             (whole,) = operations["put"]["requestBody"]["content"].values()
             (changes,) = operations["patch"]["requestBody"]["content"].values()
@@ -152,6 +152,7 @@ def _restore_examples(schemas: dict[str, Any]) -> None:
 
 def _complete(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
     secured = path.startswith("/v1")
+    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
     is_conditional = operation.pop("x-conditional", False) or method in ("put", "patch", "delete")
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
@@ -222,7 +223,11 @@ def _is_page(response: dict[str, Any]) -> bool:
 def _problem_response(status: int) -> dict[str, Any]:
     names = ["X-Request-Id", "Content-Language"]
     names += {401: ["WWW-Authenticate"], 409: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
-    known = [p for p in Problem.known.values() if p.status == status]
+    # The general one first; never in the order in which modules happen to be imported.
+    known = sorted(
+        (problem for problem in Problem.known.values() if problem.status == status),
+        key=lambda problem: (problem.__module__ != Problem.__module__, problem.code),
+    )
     return {
         "description": "; ".join(f"`{p.code}`: {p.title.en}" for p in known) + ".",
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},

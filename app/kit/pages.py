@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
-from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.requests import Request
 
 from app.kit.json_sql import json_texts, to_json

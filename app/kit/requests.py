@@ -24,8 +24,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.kit.db import Database, finish, problem_of
 from app.kit.bodies import HouseRequest, check_media_type, check_plain
+from app.kit.db import Database, finish, problem_of
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
 from app.kit.inputs import (
@@ -304,7 +304,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     def _database(request: Request, error: DBAPIError) -> Response:
         problem = problem_of(error)
         if problem is None:
-            log.exception("database_error", request_id=request.scope.get("request_id"), exc_info=error)
+            log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
             problem = ServerError()
         return problem_response(request, problem)
 

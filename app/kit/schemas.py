@@ -15,6 +15,9 @@ SOMETIMES: Any = {"x-sometimes": True}
 """`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
 
 _REF = "#/components/schemas/"
+_NAMED = {"properties", "$defs"}
+_INNER = {"items", "additionalProperties", "propertyNames"}
+_CHOICES = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
 
@@ -156,26 +159,27 @@ def _everywhere(document: Schema, change: Callable[[Schema], Schema]) -> None:
     def within(schema: Any) -> Any:
         if not isinstance(schema, dict):
             return schema
-        for name in ("properties", "$defs"):
-            if name in schema:
-                schema[name] = {field: within(of) for field, of in schema[name].items()}
-        for name in ("items", "additionalProperties", "propertyNames"):
-            if name in schema:
-                schema[name] = within(schema[name])
-        for name in ("anyOf", "oneOf", "allOf", "prefixItems"):
-            if name in schema:
-                schema[name] = [within(one) for one in schema[name]]
+        for name in _NAMED & schema.keys():
+            schema[name] = {field: within(of) for field, of in schema[name].items()}
+        for name in _INNER & schema.keys():
+            schema[name] = within(schema[name])
+        for name in _CHOICES & schema.keys():
+            schema[name] = [within(one) for one in schema[name]]
         return change(schema)
 
     schemas = document["components"]["schemas"]
     schemas.update({name: within(schema) for name, schema in schemas.items()})
+    for holder in _holders(document):
+        holder["schema"] = within(holder.get("schema", {}))
+
+
+def _holders(document: Schema) -> Iterator[Schema]:
+    """What has a schema in an operation: parameters and media types."""
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
-            for holder in operation.get("parameters", ()):
-                holder["schema"] = within(holder["schema"])
+            yield from operation.get("parameters", ())
             for body in (operation.get("requestBody", {}), *operation["responses"].values()):
-                for media in body.get("content", {}).values():
-                    media["schema"] = within(media.get("schema", {}))
+                yield from body.get("content", {}).values()
 
 
 def sorted_deeply(value: Any) -> Any:

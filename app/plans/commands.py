@@ -11,33 +11,41 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.inputs import validated
-from app.kit.journal import Author, Chain, Entry, hold, record
-from app.kit.json_sql import records, to_json, upsert
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
-from app.plans.models import PARTS, ActionFields, ActionIn, ActionRow, Part, PlanIn, PlanRow, PriorityLocationRow
+from app.plans.models import (
+    PARTS,
+    ActionIn,
+    PlanIn,
+    PlanRow,
+    PriorityLocationRow,
+)
 from app.plans.queries import StoredAction, actions, plan_of, plans, stored_actions
 from app.plans.references import check_locations, check_references, check_region, edition_in_force
-from app.plans.rules import PLAN_CHAIN, FIRST_YEAR, Finding, findings_of, plan_key
-from app.reference.rules import folded
+from app.plans.rules import FIRST_YEAR, PLAN_CHAIN, Finding, findings_of, plan_key
+from app.plans.storing import key_of, write_actions
 
 CheckVersion = Callable[[int | None], None]
 """Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
 
 
 not_your_agency = Kind(
-    "not_your_agency", id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
+    "not_your_agency",
+    id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
     en="you cannot write lines of {value}; the role {roles} is needed",
 )
 
 
 reported_part = Kind(
-    "reported_part", id="{value} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu",
+    "reported_part",
+    id="{value} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu",
     en="{value} has progress reported on it; correct the reports first",
 )
 malformed_plan_key = Kind(
     "malformed_plan_key",
-    id="{value} bukan kunci rencana; hanya provinsi dan kabupaten/kota yang menyusun rencana, mulai tahun {first}: {allowed}",
+    id="{value} bukan kunci rencana; yang menyusun rencana hanya provinsi dan kabupaten/kota, sejak {first}: {allowed}",
     en="{value} is no key of a plan; only provinces and regencies make plans, from {first} on: {allowed}",
 )
 
@@ -48,10 +56,6 @@ Gone = dict[str, set[tuple[int, str]]]
 IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
 Areas above this one add theirs: plans must not know progress."""
-
-AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Called with the ids of actions that were there before and were rewritten: areas above keep figures
-that follow from an action's targets and milestones, and the import direction forbids naming them here."""
 
 
 class PartInUse(Problem):
@@ -68,7 +72,10 @@ class PlanInUse(Problem):
     status = 409
     code = "plan_in_use"
     title = Text("Rencana masih berisi", "The plan is not empty")
-    detail = Text("Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.", "The plan still has {count} actions; delete them first.")
+    detail = Text(
+        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
+        "The plan still has {count} actions; delete them first.",
+    )
 
 
 def plan_chain(code: str) -> str:
@@ -99,12 +106,17 @@ class Outcome:
 # Plans
 
 
-def put_plan(session: Session, author: Author, actor: Actor, code: str, content: PlanIn, check: CheckVersion) -> bool:
+def put_plan(
+    session: Session, author: Author, actor: Actor, code: str, content: PlanIn, check: CheckVersion
+) -> bool:
     """Create or replace a plan; True when it was created. NotFound where its region is none that is seen."""
     key = plan_key(code)
     if key is None:
         error = FieldError(
-            malformed_plan_key, parameter="plan", value=code, allowed=["73-2026", "73.22-2026"],
+            malformed_plan_key,
+            parameter="plan",
+            value=code,
+            allowed=["73-2026", "73.22-2026"],
             values={"first": FIRST_YEAR},
         )
         raise Invalid(errors=[error])
@@ -132,8 +144,17 @@ def put_plan(session: Session, author: Author, actor: Actor, code: str, content:
     written = upsert(
         session,
         table_of(PlanRow),
-        [{"code": code, "region_code": region, "year": year, "state": "draft", "version": version,
-          "updated_at": author.at.isoformat(), **scalars}],
+        [
+            {
+                "code": code,
+                "region_code": region,
+                "year": year,
+                "state": "draft",
+                "version": version,
+                "updated_at": author.at.isoformat(),
+                **scalars,
+            }
+        ],
         key=["code"],
         versioned=True,
         returning=["id"],
@@ -141,7 +162,9 @@ def put_plan(session: Session, author: Author, actor: Actor, code: str, content:
     if not written:
         raise PreconditionFailed(sent=version - 1, current="–")
     _replace_priority_locations(session, written[0].id, after["priority_locations"])
-    entry = Entry("plan.created" if row is None else "plan.changed", region, f"plans/{code}", version, before, after)
+    entry = Entry(
+        "plan.created" if row is None else "plan.changed", region, f"plans/{code}", version, before, after
+    )
     record(session, chain, author, [entry])
     return row is None
 
@@ -162,17 +185,26 @@ def patch_plan(
 def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
     """A plan's content as `PlanIn` has it."""
     table = table_of(PriorityLocationRow)
-    found = session.execute(sa.select(table).where(table.c.plan_id == row.id).order_by(table.c.position)).mappings()
-    locations = [{k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found]
+    found = session.execute(
+        sa.select(table).where(table.c.plan_id == row.id).order_by(table.c.position)
+    ).mappings()
+    locations = [
+        {k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found
+    ]
     return {
-        name: locations if name == "priority_locations" else row._mapping[name] for name in PlanIn.model_fields
+        name: locations if name == "priority_locations" else row._mapping[name]
+        for name in PlanIn.model_fields
     }
 
 
 def _replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
-    upsert(session, table, [{**location, "plan_id": plan_id, "position": n} for n, location in enumerate(locations)])
+    upsert(
+        session,
+        table,
+        [{**location, "plan_id": plan_id, "position": n} for n, location in enumerate(locations)],
+    )
 
 
 def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
@@ -186,9 +218,16 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
     if count:
         raise PlanInUse(count=count)
     before = stored_plan(session, plan)
-    session.execute(sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id))
+    session.execute(
+        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
+    )
     session.execute(sa.delete(plans).where(plans.c.id == plan.id))
-    record(session, chain, author, [Entry("plan.deleted", plan.region_code, f"plans/{code}", plan.version + 1, before, None)])
+    record(
+        session,
+        chain,
+        author,
+        [Entry("plan.deleted", plan.region_code, f"plans/{code}", plan.version + 1, before, None)],
+    )
 
 
 # Actions
@@ -231,11 +270,17 @@ def put_actions(
         for code, of_draft in more.items():
             errors.setdefault(code, []).extend(of_draft)
     changed = [
-        code for code, content in wanted.items()
+        code
+        for code, content in wanted.items()
         if code not in errors and (code not in stored or stored[code].content != content)
     ]
-    versions = _write(session, author, plan, {code: wanted[code] for code in changed}, stored)
-    record(session, chain, author, [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed])
+    versions = write_actions(session, author, plan, {code: wanted[code] for code in changed}, stored)
+    record(
+        session,
+        chain,
+        author,
+        [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed],
+    )
     return [_outcome(draft.code, plan.year, wanted, stored, versions, errors) for draft in drafts]
 
 
@@ -253,21 +298,27 @@ def _forbidden(
                 actor.require("write_actions", plan.region_code, agency)
             except Forbidden as refused:
                 error = FieldError(
-                    not_your_agency, pointer=f"{draft.pointer}/lead_agency", value=agency, values=refused.values
+                    not_your_agency,
+                    pointer=f"{draft.pointer}/lead_agency",
+                    value=agency,
+                    values=refused.values,
                 )
                 found.setdefault(draft.code, []).append(error)
     return found
 
 
 def _in_use(
-    session: Session, drafts: Sequence[Draft], wanted: dict[str, dict[str, Any]], stored: dict[str, StoredAction]
+    session: Session,
+    drafts: Sequence[Draft],
+    wanted: dict[str, dict[str, Any]],
+    stored: dict[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
     """Items that drafts leave out although something hangs on them."""
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
-            kept = {_key(part, item) for item in content[part.name]}
-            left = {_key(part, item) for item in stored[code].content[part.name]} - kept
+            kept = {key_of(part, item) for item in content[part.name]}
+            left = {key_of(part, item) for item in stored[code].content[part.name]} - kept
             if left:
                 gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
     if not gone:
@@ -284,7 +335,12 @@ def _in_use(
 
 
 def patch_action(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, patch: dict[str, Any],
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    code: str,
+    patch: dict[str, Any],
     check: CheckVersion,
 ) -> Outcome:
     """Merge a patch into an action, as it stands when it is this writer's turn."""
@@ -305,7 +361,11 @@ def patch_action(
 
 
 def _outcome(
-    code: str, year: int, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredAction], versions: dict[str, int],
+    code: str,
+    year: int,
+    wanted: dict[str, dict[str, Any]],
+    stored: dict[str, StoredAction],
+    versions: dict[str, int],
     errors: dict[str, list[FieldError]],
 ) -> Outcome:
     if code in errors:
@@ -317,79 +377,24 @@ def _outcome(
 
 
 def _entry(
-    plan: sa.Row[Any], code: str, version: int, stored: StoredAction | None, after: dict[str, Any] | None, reason: str | None
+    plan: sa.Row[Any],
+    code: str,
+    version: int,
+    stored: StoredAction | None,
+    after: dict[str, Any] | None,
+    reason: str | None,
 ) -> Entry:
     verb = "created" if stored is None else "deleted" if after is None else "changed"
     before = stored.content if stored else None
-    return Entry(f"action.{verb}", plan.region_code, f"plans/{plan.code}/actions/{code}", version, before, after, reason)
-
-
-def _write(
-    session: Session, author: Author, plan: sa.Row[Any], contents: dict[str, dict[str, Any]], stored: dict[str, StoredAction]
-) -> dict[str, int]:
-    """Write whole actions and give their new versions, by code."""
-    if not contents:
-        return {}
-    fixed = {"plan_id": plan.id, "region_code": plan.region_code, "year": plan.year, "updated_at": author.at.isoformat()}
-    rows = [
-        {
-            **{name: content[name] for name in ActionFields.model_fields},
-            **fixed,
-            "code": code,
-            "search": folded(" ".join(filter(None, (content[n] for n in ("title", "subactivity", "activity", "program"))))),
-            "version": stored[code].version + 1 if code in stored else 1,
-        }
-        for code, content in contents.items()
-    ]
-    written = upsert(
-        session, table_of(ActionRow), rows, key=["plan_id", "code"], versioned=True, returning=["id", "code", "version"]
+    return Entry(
+        f"action.{verb}",
+        plan.region_code,
+        f"plans/{plan.code}/actions/{code}",
+        version,
+        before,
+        after,
+        reason,
     )
-    if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
-    ids = {row.code: row.id for row in written}
-    for part in PARTS:
-        _write_part(session, plan, part, ids, contents, stored)
-    if rewritten := [ids[code] for code in contents if code in stored]:
-        for follow in AFTER_ACTIONS:
-            follow(session, rewritten)
-    return {row.code: row.version for row in written}
-
-
-def _write_part(
-    session: Session, plan: sa.Row[Any], part: Part, ids: dict[str, int], contents: dict[str, dict[str, Any]],
-    stored: dict[str, StoredAction],
-) -> None:
-    """Make one list of many actions what it shall be; items are matched by key, so that what was
-    reported on an item that stays survives."""
-    gone, rows = [], []
-    extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
-    for code, content in contents.items():
-        items = content[part.name]
-        old = stored[code].content[part.name] if code in stored else []
-        if items == old:
-            continue
-        keys = {_key(part, item) for item in items}
-        gone += [{"action_id": ids[code], part.key: _key(part, item)} for item in old if _key(part, item) not in keys]
-        rows += [
-            {**(item if part.shape else {part.key: item}), **extra, "action_id": ids[code], "position": n}
-            for n, item in enumerate(items)
-        ]
-    if gone:
-        delete_parts(session, part, gone)
-    upsert(session, part.table, rows, key=["action_id", part.key])
-
-
-def _key(part: Part, item: Any) -> str:
-    return str(item[part.key] if part.shape else item)
-
-
-def delete_parts(session: Session, part: Part, gone: Sequence[dict[str, Any]]) -> None:
-    """Delete items by (action, key)."""
-    source = records(session, {name: part.table.c[name].type for name in ("action_id", part.key)})
-    statement = sa.delete(part.table).where(
-        sa.tuple_(part.table.c.action_id, part.table.c[part.key]).in_(sa.select(source.c.action_id, source.c[part.key]))
-    )
-    session.connection().execute(statement, {"records": to_json(list(gone))})
 
 
 def delete_action(

@@ -15,19 +15,36 @@ from sqlmodel import Field
 
 from app.kit.db import Table, table_of
 from app.kit.fields import (
-    AgencyCode, Count, Decile, FundingSourceCode, Key, Line, Month, Percent, Prose, Quantity, RegionCode, Rupiah,
-    Shape, Tag, Version, address,
+    AgencyCode,
+    Count,
+    Decile,
+    FundingSourceCode,
+    Key,
+    Line,
+    Month,
+    Percent,
+    Prose,
+    Quantity,
+    RegionCode,
+    Rupiah,
+    Shape,
+    Tag,
+    Version,
+    address,
 )
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
+from app.plans.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE, PLAN_EXAMPLE, PLAN_OUT_EXAMPLE
 
 decile_order = Kind(
-    "decile_order", id="desil dari ({first}) melebihi desil sampai ({last})",
+    "decile_order",
+    id="desil dari ({first}) melebihi desil sampai ({last})",
     en="decile from ({first}) exceeds decile to ({last})",
 )
 month_order = Kind(
-    "month_order", id="bulan mulai ({first}) setelah bulan selesai ({last})",
+    "month_order",
+    id="bulan mulai ({first}) setelah bulan selesai ({last})",
     en="first month ({first}) is after last month ({last})",
 )
 falling_targets = Kind(
@@ -36,7 +53,8 @@ falling_targets = Kind(
     en="quarterly targets are cumulative: they never fall and end at the target {target}",
 )
 milestone_weights = Kind(
-    "milestone_weights", id="bobot tonggak berjumlah {sum}, seharusnya 100 (isi semua atau kosongkan semua)",
+    "milestone_weights",
+    id="bobot tonggak berjumlah {sum}, seharusnya 100 (isi semua atau kosongkan semua)",
     en="milestone weights sum to {sum} instead of 100 (give all of them or none)",
 )
 
@@ -109,7 +127,9 @@ class ComponentFields(BaseModel):
     code: Key
     component_class: ComponentClass
     description: Prose = ""
-    amount: Rupiah | None = ShapeField(default=None, description="Whole rupiah; null where the plan gives none.")
+    amount: Rupiah | None = ShapeField(
+        default=None, description="Whole rupiah; null where the plan gives none."
+    )
     is_travel: bool = ShapeField(default=False, description="Official travel; left out of direct spending.")
 
 
@@ -118,7 +138,8 @@ class BudgetLineFields(BaseModel):
 
     funding_source: FundingSourceCode
     amount: Rupiah | None = ShapeField(
-        default=None, description="Whole rupiah; null where several sources share an allocation that is not split yet."
+        default=None,
+        description="Whole rupiah; null where several sources share an allocation that is not split yet.",
     )
     stage: BudgetStage | None = None
 
@@ -148,7 +169,9 @@ class RecipientFields(BaseModel):
 
     code: Key
     kind: RecipientKind
-    unit: Line | None = ShapeField(default=None, description="The plan's own word, such as `KK` or `Sekolah`.")
+    unit: Line | None = ShapeField(
+        default=None, description="The plan's own word, such as `KK` or `Sekolah`."
+    )
     count: Count | None = None
     decile_from: Decile | None = None
     decile_to: Decile | None = None
@@ -178,7 +201,9 @@ class MilestoneFields(BaseModel):
     code: Key
     title: Line
     due: date | None = None
-    weight: Percent | None = ShapeField(default=None, description="Share of the line's work; all together 100.")
+    weight: Percent | None = ShapeField(
+        default=None, description="Share of the line's work; all together 100."
+    )
     evidence_required: bool = False
 
 
@@ -210,29 +235,43 @@ class ActionFields(BaseModel):
     strategy: Strategy
     lead_agency: AgencyCode
     nomenclature_edition: str | None = ShapeField(
-        default=None, min_length=1, max_length=20, pattern=EDITION_PATTERN,
-        description="Edition of the code; the plan's where null is sent."
+        default=None,
+        min_length=1,
+        max_length=20,
+        pattern=EDITION_PATTERN,
+        description="Edition of the code; the plan's where null is sent.",
     )
     subactivity_code: str | None = ShapeField(
-        default=None, max_length=20, pattern=r"^[0-9X]\.[0-9X]{2}\.[0-9]{2}\.[0-9]\.[0-9]{2}\.[0-9]{4}$",
+        default=None,
+        max_length=20,
+        pattern=r"^[0-9X]\.[0-9X]{2}\.[0-9]{2}\.[0-9]\.[0-9]{2}\.[0-9]{4}$",
         description="Official sub-activity code, such as `1.06.05.2.02.0006`; null: known by its name alone.",
     )
-    subactivity: Line | None = ShapeField(default=None, description="Name; filled from the code where null is sent.")
+    subactivity: Line | None = ShapeField(
+        default=None, description="Name; filled from the code where null is sent."
+    )
     activity: Line | None = None
     program: Line | None = None
-    allocation: Rupiah = ShapeField(description="Whole rupiah for the year; components and budget lines sum to it.")
+    allocation: Rupiah = ShapeField(
+        description="Whole rupiah for the year; components and budget lines sum to it."
+    )
     benefit_regularity: Regularity | None = None
     benefit_forms: list[BenefitForm] = ShapeField(default_factory=list, max_length=5)
-    benefit_amount: Rupiah | None = ShapeField(default=None, description="Whole rupiah for one recipient at a time.")
+    benefit_amount: Rupiah | None = ShapeField(
+        default=None, description="Whole rupiah for one recipient at a time."
+    )
     benefit_description: Prose = ""
     benefit_months: Annotated[int, ShapeField(ge=1, le=12)] | None = None
     matrix_texts: dict[Key, Prose] = ShapeField(
-        default_factory=dict, max_length=21,
+        default_factory=dict,
+        max_length=21,
         description="The matrix's own words where the fields do not carry them, by column (`location`, `recipients`).",
     )
     first_month: Month | None = None
     last_month: Month | None = None
-    source_stage: Line | None = ShapeField(default=None, description="Document or system that the line came from.")
+    source_stage: Line | None = ShapeField(
+        default=None, description="Document or system that the line came from."
+    )
     source_key: Line | None = ShapeField(default=None, description="Key of the line there.")
     note: Prose = ""
 
@@ -242,52 +281,6 @@ class ActionFields(BaseModel):
         if first is not None and last is not None and first > last:
             raise RuleBroken(month_order, at="/first_month", first=first, last=last, value=first)
         return self
-
-
-ACTION_EXAMPLE: dict[str, Any] = {
-    "title": "Bantuan permakanan lanjut usia terlantar",
-    "strategy": "reduce_spending_burden",
-    "lead_agency": "1.06.0.00.0.00.08.0000",
-    "nomenclature_edition": "2027",
-    "subactivity_code": "1.06.04.2.01.0001",
-    "subactivity": "Penyediaan Permakanan",
-    "activity": "Rehabilitasi Sosial Dasar Penyandang Disabilitas Terlantar, Anak Terlantar, Lanjut Usia Terlantar",
-    "program": "PROGRAM REHABILITASI SOSIAL",
-    "allocation": 250000000,
-    "benefit_regularity": "routine",
-    "benefit_forms": ["goods"],
-    "benefit_amount": 500000,
-    "benefit_description": "Paket permakanan",
-    "benefit_months": 12,
-    "matrix_texts": {"location": "Seluruh kecamatan pesisir"},
-    "first_month": 1,
-    "last_month": 12,
-    "source_stage": "apbd",
-    "source_key": "RKA-1.06-0007",
-    "note": "",
-    "supporting_agencies": [],
-    "components": [
-        {"code": "C1", "component_class": "direct", "description": "Paket permakanan", "amount": 240000000,
-         "is_travel": False},
-        {"code": "C2", "component_class": "supporting", "description": "Verifikasi data", "amount": 10000000,
-         "is_travel": False},
-    ],
-    "budget_lines": [{"funding_source": "APBD", "amount": 250000000, "stage": "apbd"}],
-    "outputs": [
-        {"code": "O1", "indicator": "Lansia yang menerima permakanan", "unit": "Orang", "baseline": None,
-         "target": 40, "quarterly_targets": [10, 20, 30, 40]}
-    ],
-    "recipients": [
-        {"code": "R1", "kind": "persons", "unit": "Orang", "count": 40, "decile_from": 1, "decile_to": 2,
-         "vulnerable_groups": ["lansia"], "source": "DTSEN", "source_period": "2025-Q4"}
-    ],
-    "locations": [{"region_code": "63.02.05", "recipients": 40, "amount": None}],
-    "milestones": [
-        {"code": "M1", "title": "Penetapan penerima", "due": "2026-03-31", "weight": 30, "evidence_required": True},
-        {"code": "M2", "title": "Penyaluran selesai", "due": "2026-12-15", "weight": 70, "evidence_required": False},
-    ],
-    "tags": ["lansia"],
-}
 
 
 class ActionIn(ActionFields, Shape):
@@ -325,13 +318,6 @@ class ActionItem(ActionIn):
     model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **ACTION_EXAMPLE}]})
 
 
-_ACTION_OUT_EXAMPLE = {
-    **ACTION_EXAMPLE, "code": "A-001", "plan": "63.02-2026", "version": 3,
-    "updated_at": "2026-02-11T03:20:00+00:00", "progress_period": "2026-Q2", "spent": 120000000,
-    "absorption_percent": 48.0, "physical_percent": 50.0,
-}
-
-
 class ActionOut(ActionIn):
     """An action as it is read, with the latest figures that were reported on it."""
 
@@ -341,10 +327,12 @@ class ActionOut(ActionIn):
     updated_at: datetime
     progress_period: str | None = ShapeField(description="Latest quarter reported on; null where none was.")
     spent: int = ShapeField(description="Whole rupiah spent, cumulative to the end of that quarter.")
-    absorption_percent: float | None = ShapeField(description="Spent of the allocation; null where nothing is allocated.")
+    absorption_percent: float | None = ShapeField(
+        description="Spent of the allocation; null where nothing is allocated."
+    )
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ACTION_OUT_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [ACTION_OUT_EXAMPLE]})
 
 
 class FindingShape(BaseModel):
@@ -365,7 +353,9 @@ class ActionReply(ActionOut):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**_ACTION_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete", "report_progress"]}]
+            "examples": [
+                {**ACTION_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete", "report_progress"]}
+            ]
         }
     )
 
@@ -377,9 +367,14 @@ class PlanFields(BaseModel):
     """One region, one year."""
 
     title: Line
-    medium_term_plan: Line | None = ShapeField(default=None, description="The five-year plan (RPKD) it breaks down.")
+    medium_term_plan: Line | None = ShapeField(
+        default=None, description="The five-year plan (RPKD) it breaks down."
+    )
     nomenclature_edition: str = ShapeField(
-        default="", max_length=20, pattern=EDITION_PATTERN, description="Edition of the codes; the newest where empty."
+        default="",
+        max_length=20,
+        pattern=EDITION_PATTERN,
+        description="Edition of the codes; the newest where empty.",
     )
     note: Prose = ""
 
@@ -396,17 +391,6 @@ class PriorityLocationFields(BaseModel):
 class PriorityLocation(PriorityLocationFields, Shape): ...
 
 
-PLAN_EXAMPLE: dict[str, Any] = {
-    "title": "RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2026",
-    "medium_term_plan": "RPKD Kabupaten Kotabaru 2025–2029",
-    "nomenclature_edition": "2027",
-    "note": "",
-    "priority_locations": [
-        {"region_code": "63.02.05.2001", "target_families": 140, "source": "DTSEN", "source_period": "2025-Q4"}
-    ],
-}
-
-
 class PlanIn(PlanFields, Shape):
     """A plan as it is written."""
 
@@ -416,15 +400,10 @@ class PlanIn(PlanFields, Shape):
 
     @model_validator(mode="after")
     def _each_location_once(self) -> "PlanIn":
-        refuse_repeated((location.region_code for location in self.priority_locations), at="/priority_locations")
+        refuse_repeated(
+            (location.region_code for location in self.priority_locations), at="/priority_locations"
+        )
         return self
-
-
-_PLAN_OUT_EXAMPLE = {
-    **PLAN_EXAMPLE, "plan": "63.02-2026", "region_code": "63.02", "region_name": "Kabupaten Kotabaru",
-    "year": 2026, "state": "draft", "version": 1, "updated_at": "2026-01-20T02:00:00+00:00",
-    "action_count": 156, "allocation": 632470087081,
-}
 
 
 class PlanOut(PlanIn):
@@ -440,7 +419,7 @@ class PlanOut(PlanIn):
     action_count: int
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PLAN_OUT_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [PLAN_OUT_EXAMPLE]})
 
 
 class PlanReply(PlanOut):
@@ -449,7 +428,7 @@ class PlanReply(PlanOut):
     allowed: list[Literal["edit", "delete", "write_actions", "report_progress", "import_matrix"]]
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_PLAN_OUT_EXAMPLE, "allowed": ["edit", "delete", "write_actions"]}]}
+        json_schema_extra={"examples": [{**PLAN_OUT_EXAMPLE, "allowed": ["edit", "delete", "write_actions"]}]}
     )
 
 
@@ -512,7 +491,9 @@ class BudgetLineRow(BudgetLineFields, Table, table=True):
     __tablename__ = "action_budget_line"
 
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
-    funding_source: str = Field(foreign_key="funding_source.code", primary_key=True, max_length=40, index=True)
+    funding_source: str = Field(
+        foreign_key="funding_source.code", primary_key=True, max_length=40, index=True
+    )
     position: int
 
 

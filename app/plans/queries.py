@@ -18,8 +18,21 @@ from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, jso
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.models import (
-    PARTS, ActionIn, ActionOut, ActionRow, BudgetLineRow, LocationRow, Part, PlanOut, PlanRow, PlanState,
-    PriorityLocation, PriorityLocationRow, Strategy, SupportingAgencyRow, TagRow,
+    PARTS,
+    ActionIn,
+    ActionOut,
+    ActionRow,
+    BudgetLineRow,
+    LocationRow,
+    Part,
+    PlanOut,
+    PlanRow,
+    PlanState,
+    PriorityLocation,
+    PriorityLocationRow,
+    Strategy,
+    SupportingAgencyRow,
+    TagRow,
 )
 from app.plans.rules import PLAN_CHAIN
 from app.reference.models import RegionRow, Words
@@ -44,8 +57,12 @@ class ActionQuery(PageQuery):
     strategy: Strategy | None = Field(default=None, description="Serves this strategy.")
     lead_agency: AgencyCode | None = Field(default=None, description="Is led by this agency.")
     supporting_agency: AgencyCode | None = Field(default=None, description="Is supported by this agency.")
-    location: RegionCode | None = Field(default=None, description="Works in this region or anywhere below it.")
-    funding_source: FundingSourceCode | None = Field(default=None, description="Has a budget line of this source.")
+    location: RegionCode | None = Field(
+        default=None, description="Works in this region or anywhere below it."
+    )
+    funding_source: FundingSourceCode | None = Field(
+        default=None, description="Has a budget line of this source."
+    )
     subactivity_code: str | None = Field(
         default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
     )
@@ -55,8 +72,18 @@ class ActionQuery(PageQuery):
         str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
     ] = None
     sort: Literal[
-        "code", "-code", "title", "-title", "strategy", "-strategy", "lead_agency", "-lead_agency", "allocation",
-        "-allocation", "spent", "-spent",
+        "code",
+        "-code",
+        "title",
+        "-title",
+        "strategy",
+        "-strategy",
+        "lead_agency",
+        "-lead_agency",
+        "allocation",
+        "-allocation",
+        "spent",
+        "-spent",
     ] = "code"
 
 
@@ -102,7 +129,8 @@ def _plan_columns() -> list[ColumnElement[Any]]:
         priority_locations=json_rows(priorities, name="priorities"),
         action_count=of_plan.scalar_subquery(),
         allocation=sa.cast(
-            sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(), sa.BigInteger
+            sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
+            sa.BigInteger,
         ),
     )
 
@@ -236,7 +264,9 @@ def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
 
 def action_id_of(session: Session, plan: sa.Row[Any], code: str) -> int:
     """Id of an action of a visible plan; NotFound when there is none of that key."""
-    found = session.scalar(sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code))
+    found = session.scalar(
+        sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code)
+    )
     if found is None:
         raise NotFound()
     return int(found)
@@ -253,7 +283,9 @@ class StoredAction:
         self.content = {name: content[name] for name in ActionIn.model_fields}
 
 
-def stored_actions(session: Session, plan: sa.Row[Any], codes: list[str] | None = None) -> dict[str, StoredAction]:
+def stored_actions(
+    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
+) -> dict[str, StoredAction]:
     """The actions of those codes (all: None), by code, in one statement whatever their number."""
     query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
     if codes is not None:

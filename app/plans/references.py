@@ -13,24 +13,37 @@ from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
-    editions, latest_edition, subactivities_by_code, subactivities_like, successors_of,
+    editions,
+    latest_edition,
+    subactivities_by_code,
+    subactivities_like,
+    successors_of,
 )
-from app.reference.queries import funding_source_labels, funding_sources_by_code, region_labels, regions_by_code
+from app.reference.queries import (
+    funding_source_labels,
+    funding_sources_by_code,
+    region_labels,
+    regions_by_code,
+)
 from app.reference.rules import nearest_ancestor
 
 if TYPE_CHECKING:
     from app.plans.commands import Draft
 
 outside_region = Kind(
-    "outside_region", id="{value} di luar wilayah rencana; harus di dalam {allowed}",
+    "outside_region",
+    id="{value} di luar wilayah rencana; harus di dalam {allowed}",
     en="{value} is outside the plan's region; it must lie in {allowed}",
 )
 retired_agency = Kind(
-    "retired_agency", id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
+    "retired_agency",
+    id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
     en="agency {value} is no longer active; its successor: {nearest}",
 )
 unnamed_subactivity = Kind(
-    "unnamed_subactivity", id="isi kode atau nama sub kegiatan", en="give the code or the name of the sub-activity"
+    "unnamed_subactivity",
+    id="isi kode atau nama sub kegiatan",
+    en="give the code or the name of the sub-activity",
 )
 
 
@@ -50,7 +63,11 @@ def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> 
 
 def _unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
     return FieldError(
-        unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(edition, known),
+        unknown_reference,
+        pointer=pointer,
+        value=edition,
+        allowed=known,
+        nearest=nearest(edition, known),
         values={"source": "nomenclatures"},
     )
 
@@ -104,20 +121,33 @@ def check_references(
 
 
 def _check_agencies(session: Session, region: str, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
-    codes = {c["lead_agency"] for c in wanted.values()} | {a for c in wanted.values() for a in c["supporting_agencies"]}
+    codes = {c["lead_agency"] for c in wanted.values()} | {
+        a for c in wanted.values() for a in c["supporting_agencies"]
+    }
     known = agencies_by_code(session, region, codes)
     labels: dict[str, str] | None = None
     for code, content in wanted.items():
         named = [("/lead_agency", content["lead_agency"])]
-        named += [(f"/supporting_agencies/{n}", agency) for n, agency in enumerate(content["supporting_agencies"])]
+        named += [
+            (f"/supporting_agencies/{n}", agency) for n, agency in enumerate(content["supporting_agencies"])
+        ]
         for place, agency in named:
             found = known.get(agency)
             if found is None:
-                labels = agency_labels(session, region, state=AgencyState.active) if labels is None else labels
-                wrong(code, _unknown(f"{pointers[code]}{place}", agency, labels, f"regions/{region}/agencies"))
+                labels = (
+                    agency_labels(session, region, state=AgencyState.active) if labels is None else labels
+                )
+                wrong(
+                    code, _unknown(f"{pointers[code]}{place}", agency, labels, f"regions/{region}/agencies")
+                )
             elif found.state != "active":
                 successor = (found.merged_into,) if found.merged_into else ()
-                wrong(code, FieldError(retired_agency, pointer=f"{pointers[code]}{place}", value=agency, nearest=successor))
+                wrong(
+                    code,
+                    FieldError(
+                        retired_agency, pointer=f"{pointers[code]}{place}", value=agency, nearest=successor
+                    ),
+                )
 
 
 def _check_funding(session: Session, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
@@ -136,11 +166,17 @@ def _unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> F
     """Nearest by code and by name; each candidate is shown as `code name`."""
     shown = [f"{code} {name}" for code, name in labels.items()]
     return FieldError(
-        unknown_reference, pointer=pointer, value=value, nearest=nearest(value, shown), values={"source": source}
+        unknown_reference,
+        pointer=pointer,
+        value=value,
+        nearest=nearest(value, shown),
+        values={"source": source},
     )
 
 
-def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
+def _complete_nomenclature(
+    session: Session, plan: sa.Row[Any], wanted: Any, pointers: dict[str, str], wrong: Any
+) -> None:
     """Look codes up in their editions and fill the official names where none were sent."""
     level = government_level(plan.region_code)
     by_edition: dict[str, dict[str, dict[str, Any]]] = {}
@@ -159,13 +195,19 @@ def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, poi
                 wrong(code, _unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition"))
             continue
         contents = {code: c for code, c in contents.items() if c["subactivity_code"] is not None}
-        known = subactivities_by_code(session, edition, level, {c["subactivity_code"] for c in contents.values()})
+        known = subactivities_by_code(
+            session, edition, level, {c["subactivity_code"] for c in contents.values()}
+        )
         missing = {code: c for code, c in contents.items() if c["subactivity_code"] not in known}
         for code, error in _unknown_codes(session, edition, level, missing, pointers):
             wrong(code, error)
         for code in contents.keys() - missing.keys():
             found = known[contents[code]["subactivity_code"]]
-            for name, official in (("subactivity", found.name), ("activity", found.activity), ("program", found.program)):
+            for name, official in (
+                ("subactivity", found.name),
+                ("activity", found.activity),
+                ("program", found.program),
+            ):
                 contents[code][name] = contents[code][name] or official
 
 
@@ -174,20 +216,31 @@ def _unknown_codes(
 ) -> Iterator[tuple[str, FieldError]]:
     for code, content in missing.items():
         near = subactivities_like(
-            session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
+            session,
+            edition,
+            level,
+            subactivity=content["subactivity"] or content["title"],
+            activity=content["activity"],
         )
-        yield code, FieldError(
-            unknown_reference,
-            pointer=f"{pointers[code]}/subactivity_code",
-            value=content["subactivity_code"],
-            nearest=[f"{found.code} {found.name}" for found in near],
-            values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+        yield (
+            code,
+            FieldError(
+                unknown_reference,
+                pointer=f"{pointers[code]}/subactivity_code",
+                value=content["subactivity_code"],
+                nearest=[f"{found.code} {found.name}" for found in near],
+                values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+            ),
         )
 
 
 def successors_of_retired(session: Session, plan: sa.Row[Any], content: dict[str, Any]) -> list[str] | None:
     """The codes that follow an action's code, as a person reads them, where it was retired; else None."""
-    edition, code, level = content["nomenclature_edition"], content["subactivity_code"], government_level(plan.region_code)
+    edition, code, level = (
+        content["nomenclature_edition"],
+        content["subactivity_code"],
+        government_level(plan.region_code),
+    )
     if code is None:
         return None
     found = subactivities_by_code(session, edition, level, [code]).get(code)

@@ -17,7 +17,15 @@ from app.plans import commands, queries
 from app.plans.batches import ActionBatch, BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.commands import Draft, plan_chain
 from app.plans.models import (
-    ActionIn, ActionItem, ActionKey, ActionOut, ActionReply, PlanIn, PlanKey, PlanOut, PlanReply,
+    ActionIn,
+    ActionItem,
+    ActionKey,
+    ActionOut,
+    ActionReply,
+    PlanIn,
+    PlanKey,
+    PlanOut,
+    PlanReply,
 )
 from app.plans.queries import ActionQuery, PlanQuery, StoredAction, action_json, plan_json, plan_of
 from app.plans.references import successors_of_retired
@@ -29,7 +37,9 @@ router = house_router(tags=["plans"])
 @router.get("/plans", response_model=Page[PlanOut])
 def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
     """Plans that the caller sees, of a region and everything below it, of a year."""
-    body = read_page(call.session, call.request, queries.list_plans(call.actor, query), query, sort=query.sort)
+    body = read_page(
+        call.session, call.request, queries.list_plans(call.actor, query), query, sort=query.sort
+    )
     return answer_page(call.request, body)
 
 
@@ -43,7 +53,12 @@ def read_plan(call: Caller, plan: PlanKey) -> Response:
 def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
     """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
     is_new = commands.put_plan(
-        call.session, call.author, call.actor, plan, content, lambda version: check_conditions(call.request, version)
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        content,
+        lambda version: check_conditions(call.request, version),
     )
     return _plan_reply(call, plan, status=201 if is_new else 200)
 
@@ -52,7 +67,12 @@ def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
 def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some fields of a plan (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_plan(
-        call.session, call.author, call.actor, plan, patch, lambda version: check_conditions(call.request, version)
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        patch,
+        lambda version: check_conditions(call.request, version),
     )
     return _plan_reply(call, plan)
 
@@ -60,21 +80,29 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    commands.delete_plan(call.session, call.author, call.actor, plan, lambda version: check_conditions(call.request, version))
+    commands.delete_plan(
+        call.session, call.author, call.actor, plan, lambda version: check_conditions(call.request, version)
+    )
     return no_content()
 
 
 def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
     found = plan_json(call.session, call.actor, code)
     may = {
-        "edit": "write_plan", "delete": "write_plan", "write_actions": "write_actions",
-        "report_progress": "report_progress", "import_matrix": "import_matrix",
+        "edit": "write_plan",
+        "delete": "write_plan",
+        "write_actions": "write_actions",
+        "report_progress": "report_progress",
+        "import_matrix": "import_matrix",
     }
     if found.action_count:
         del may["delete"]
     allowed = [verb for verb, right in may.items() if call.actor.may(right, found.region_code)]
     return answer(
-        call.request, with_fields(found.json, allowed=allowed), status=status, version=found.version,
+        call.request,
+        with_fields(found.json, allowed=allowed),
+        status=status,
+        version=found.version,
         location=f"/v1/plans/{code}" if status == 201 else None,
     )
 
@@ -100,7 +128,9 @@ def _state(call: Call, plan: str) -> str:
 
 
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
-def put_actions(call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch) -> Response:
+def put_actions(
+    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch
+) -> Response:
     """Create or replace up to 1,000 actions in one call: all of them or none.
 
     With `each=true` an item with errors is refused with them and the others are written. Actions that
@@ -115,7 +145,13 @@ def put_actions(call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query(
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
     outcomes = commands.put_actions(
-        call.session, call.author, call.actor, row, drafts, check=check, each=query.each,
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        drafts,
+        check=check,
+        each=query.each,
         errors_before=errors_of(refused),
     )
     result = batch_result(outcomes, refused, language=language_of(call.request))
@@ -145,7 +181,12 @@ def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -
     """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
     row = plan_of(call.session, call.actor, plan)
     commands.patch_action(
-        call.session, call.author, call.actor, row, action, patch,
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        patch,
         lambda version: check_conditions(call.request, version),
     )
     return _action_reply(call, row, action)
@@ -156,7 +197,12 @@ def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """Delete an action; 409 where progress was reported on it."""
     row = plan_of(call.session, call.actor, plan)
     commands.delete_action(
-        call.session, call.author, call.actor, row, action, lambda version: check_conditions(call.request, version)
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        lambda version: check_conditions(call.request, version),
     )
     return no_content()
 
@@ -176,11 +222,16 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
     if content["progress_period"] is not None:
         del may["delete"]
-    allowed = [v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])]
+    allowed = [
+        v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
+    ]
     language = language_of(call.request)
     findings = findings_of(content, plan.year, successors_of_retired(call.session, plan, content))
     body = with_fields(text, findings=[finding.shown(language) for finding in findings], allowed=allowed)
     return answer(
-        call.request, body, status=status, version=content["version"],
+        call.request,
+        body,
+        status=status,
+        version=content["version"],
         location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,
     )

@@ -98,7 +98,8 @@ FINDING_TEXTS: dict[str, Text] = {
         "The line has no budget; give its allocation and funding source",
     ),
     "W01": Text(
-        "Tidak ada lokasi tingkat desa; sebutkan desa atau kelurahannya", "No location at village level; name the villages"
+        "Tidak ada lokasi tingkat desa; sebutkan desa atau kelurahannya",
+        "No location at village level; name the villages",
     ),
     "W02": Text(
         "Tidak ada aktivitas langsung, hanya tidak langsung atau penunjang",
@@ -162,7 +163,13 @@ def _milestone_dates(action: dict[str, Any], year: int) -> Iterator[Finding]:
 
 
 LINE_RULES: tuple[LineRule, ...] = (
-    _sums, _without_code, _without_budget, _without_village, _nothing_direct, _direct_travel, _milestone_dates,
+    _sums,
+    _without_code,
+    _without_budget,
+    _without_village,
+    _nothing_direct,
+    _direct_travel,
+    _milestone_dates,
 )
 
 
@@ -174,7 +181,8 @@ def findings_of(action: dict[str, Any], year: int, successors: Sequence[str] | N
     found = [finding for rule in LINE_RULES for finding in rule(action, year)]
     if successors is not None:
         values = {
-            "code": action["subactivity_code"], "edition": action["nomenclature_edition"],
+            "code": action["subactivity_code"],
+            "edition": action["nomenclature_edition"],
             "successors": ", ".join(successors) or "–",
         }
         found.append(Finding("E02", "/subactivity_code", values, about="E02 retired"))

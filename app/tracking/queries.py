@@ -122,7 +122,12 @@ def lines_by_code(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> 
     """The actions of those codes, by code; those that there are."""
     bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
     return {
-        code: Line(id, agency, allocation, {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)})
+        code: Line(
+            id,
+            agency,
+            allocation,
+            {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)},
+        )
         for code, id, agency, allocation, *parts in session.connection().execute(_lines(session), bound)
     }
 
@@ -139,7 +144,11 @@ def _lines(session: Session) -> Select[Any]:
     codes = records(session, {"code": actions.c.code.type})
     keys = {part.name: _keys_json(part) for part in PARTS if part.name in _REPORTED_ON}
     return sa.select(
-        actions.c.code, actions.c.id, actions.c.lead_agency, actions.c.allocation, *[keys[name] for name in _REPORTED_ON]
+        actions.c.code,
+        actions.c.id,
+        actions.c.lead_agency,
+        actions.c.allocation,
+        *[keys[name] for name in _REPORTED_ON],
     ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
 
 
@@ -175,7 +184,8 @@ def _before_quarter(session: Session) -> Select[Any]:
     latest = (
         sa.select(sa.func.max(earlier.c.period))
         .where(
-            earlier.c.action_id == progress.c.action_id, earlier.c.period < sa.bindparam("period"),
+            earlier.c.action_id == progress.c.action_id,
+            earlier.c.period < sa.bindparam("period"),
             earlier.c.period > sa.bindparam("year"),
         )
         .correlate(progress)
@@ -199,12 +209,18 @@ def _stored(
     return {id: StoredProgress.parse(text) for text, id in rows}
 
 
-def latest_spent(session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None) -> dict[int, int]:
+def latest_spent(
+    session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None
+) -> dict[int, int]:
     """Action id → whole rupiah spent by the end of `period`, as its latest report of the year says; an
     action without a report (with `after`: one later than that quarter) is missing."""
     rows = session.execute(
         sa.select(progress.c.action_id, progress.c.spent)
-        .where(progress.c.action_id.in_(action_ids), progress.c.period <= period, progress.c.period > (after or period[:4]))
+        .where(
+            progress.c.action_id.in_(action_ids),
+            progress.c.period <= period,
+            progress.c.period > (after or period[:4]),
+        )
         .order_by(progress.c.period)
     )
     return {row.action_id: row.spent for row in rows}

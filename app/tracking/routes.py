@@ -24,7 +24,14 @@ from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period
 from app.tracking.models import (
-    PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, QuarterKey, RegionSummary, Summary,
+    PROGRESS_EXAMPLE,
+    ProgressIn,
+    ProgressItem,
+    ProgressOut,
+    ProgressReply,
+    QuarterKey,
+    RegionSummary,
+    Summary,
 )
 from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
@@ -50,7 +57,9 @@ class ProgressBatch(Shape):
 
     items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]}
+    )
 
 
 class SummaryQuery(BaseModel):
@@ -62,7 +71,9 @@ class RegionSummaryQuery(SummaryQuery):
 
 
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
-def list_quarter_progress(call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]) -> Response:
+def list_quarter_progress(
+    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]
+) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
@@ -79,7 +90,11 @@ def _state(call: Call, plan: str) -> str:
 
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
 def put_quarter_progress(
-    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
+    call: Caller,
+    plan: PlanKey,
+    period: QuarterKey,
+    query: Annotated[ProgressBatchQuery, Query()],
+    batch: ProgressBatch,
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
 
@@ -95,8 +110,16 @@ def put_quarter_progress(
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
     done = commands.report_progress(
-        call.session, call.author, call.actor, row, period, reports, check=check,
-        is_period_only=query.basis == "period", each=query.each, errors_before=errors_of(refused),
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        period,
+        reports,
+        check=check,
+        is_period_only=query.basis == "period",
+        each=query.each,
+        errors_before=errors_of(refused),
     )
     language = language_of(call.request)
     result = batch_result(done, refused, language=language)
@@ -108,10 +131,14 @@ def _content(item: ProgressItem) -> ProgressIn:
 
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
-def list_action_progress(call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]) -> Response:
+def list_action_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]
+) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return answer_page(call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort))
+    return answer_page(
+        call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort)
+    )
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
@@ -121,10 +148,17 @@ def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quarte
 
 
 @router.put(
-    "/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply, responses=created(ProgressReply)
+    "/plans/{plan}/actions/{action}/progress/{period}",
+    response_model=ProgressReply,
+    responses=created(ProgressReply),
 )
 def put_progress(
-    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, query: Annotated[Basis, Query()], content: ProgressIn
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[Basis, Query()],
+    content: ProgressIn,
 ) -> Response:
     """Report a quarter on an action: spending per funding source and component class, outputs,
     recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
@@ -134,11 +168,19 @@ def put_progress(
 
 
 @router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def patch_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch) -> Response:
+def patch_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch
+) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
     done = commands.patch_progress(
-        call.session, call.author, call.actor, row, action, period, patch,
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
+        patch,
         lambda version: check_conditions(call.request, version),
     )
     return _reply(call, row, action, period, done=done)
@@ -146,11 +188,16 @@ def patch_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quart
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
 def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
-    """Take a report back."""
+    """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
     commands.delete_progress(
-        call.session, call.author, call.actor, row, action, period,
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
         lambda version: check_conditions(call.request, version),
     )
     return no_content()
@@ -163,14 +210,26 @@ def _put(
         check_conditions(call.request, stored[action].version if action in stored else None)
 
     (done,) = commands.report_progress(
-        call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        period,
+        [Report(action, content)],
+        check=check,
         is_period_only=is_period_only,
     )
     return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
 
 
 def _reply(
-    call: Call, plan: sa.Row[Any], action: str, period: str, *, done: Reported | None = None, status: int = 200
+    call: Call,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    *,
+    done: Reported | None = None,
+    status: int = 200,
 ) -> Response:
     """A report; `done` is what was found when it was written just now."""
     check_period(plan, period)
@@ -183,10 +242,18 @@ def _reply(
     findings = done.findings if done else commands.findings_on(call.session, line, stored)
     may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
-        text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        allowed=["edit", "delete"] if may else [],
     )
     location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
-    return answer(call.request, body, status=status, version=stored.version, location=location if status == 201 else None)
+    return answer(
+        call.request,
+        body,
+        status=status,
+        version=stored.version,
+        location=location if status == 201 else None,
+    )
 
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
