@@ -30,6 +30,10 @@ NAMED_BY_NOUN = {
     "plans/references",
     "tracking/figures",
     "tracking/summaries",
+    "exchange/doubts",
+    "exchange/lines",
+    "exchange/lookups",
+    "exchange/matching",
     "exchange/resolving",
 }
 PERSONAL = re.compile(
