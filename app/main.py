@@ -6,20 +6,21 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
 
-import app.plans.moves
-import app.schema
+import app.plans.actions.moves
+import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.exchange.routes import router as exchange
 from app.kit import openapi
-from app.kit.db import Database
 from app.kit.compression import Compressed
+from app.kit.db import Database
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
+from app.plans.actions.routes import router as actions
+from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
-from app.plans.routes import router as plans
 from app.settings import Settings
 from app.tracking.routes import router as tracking
 
@@ -101,7 +102,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies, plans, tracking, exchange):
+    for router in (access, reference, nomenclature, agencies, plans, actions, tracking, exchange):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(service_router(VERSION))

@@ -8,7 +8,8 @@ from typing import Any
 
 from app.access.rules import CONSOLE
 from app.kit.db import Database
-from app.plans.queries import plan_of, stored_actions
+from app.plans.actions.queries import stored_actions
+from app.plans.queries import plan_of
 from benchmarks.data import BIG_PLAN, PROVINCE, Size, plan_codes, report
 from benchmarks.load import ask, request
 

@@ -22,8 +22,9 @@ from app.agencies.models import AgencyRow
 from app.kit.db import Database, alembic_config, table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import records, to_json
+from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.commands import plan_chain
-from app.plans.models import PARTS, ActionFields, ActionRow, LocationRow, PlanRow
+from app.plans.models import PlanRow
 from app.reference.commands import load_reference
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow

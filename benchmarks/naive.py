@@ -20,18 +20,18 @@ from app.access.queries import actor_of
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.journal import FEED, JournalHead, JournalRow, link_hash
-from app.plans.models import (
+from app.plans.actions.models import (
     ActionRow,
     BudgetLineRow,
     ComponentRow,
     LocationRow,
     MilestoneRow,
     OutputRow,
-    PlanRow,
     RecipientRow,
     SupportingAgencyRow,
     TagRow,
 )
+from app.plans.models import PlanRow
 from app.settings import Settings
 from app.tracking.models import (
     ComponentSpendingRow,

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.kit.db import Database, table_of
 from app.kit.journal import JournalRow
 from app.main import create_app
-from app.plans.models import ActionOut
+from app.plans.actions.models import ActionOut
 from app.settings import Settings
 from app.tracking.models import ProgressOut
 from benchmarks import calls, data, naive, raw

@@ -25,16 +25,21 @@ PROMISED = {"__init__", "models", "rules", "queries", "commands", "routes"}
 #: Files with another name, each a noun of its own beside the promised five.
 NAMED_BY_NOUN = {
     "access/actor",
-    "plans/batches",
-    "plans/moves",
+    "plans/actions/batches",
+    "plans/actions/moves",
+    "plans/actions/references",
     "plans/references",
     "tracking/figures",
     "tracking/summaries",
+    "tracking/storing",
     "exchange/doubts",
     "exchange/lines",
     "exchange/lookups",
     "exchange/matching",
     "exchange/resolving",
+    "plans/actions/examples",
+    "plans/actions/storing",
+    "plans/examples",
 }
 PERSONAL = re.compile(
     r"(^|_)(nik|no_kk|ktp|npwp|nama_penerima|beneficiary_name|recipient_name|birth|birthday|tanggal_lahir|"

@@ -14,7 +14,6 @@ from app.kit.fields import AgencyCode, Line, Shape, Version, address
 from app.kit.pages import PageQuery
 from app.reference.models import Words
 
-
 AgencyKey = Annotated[str, address("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
 
 

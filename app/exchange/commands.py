@@ -33,10 +33,12 @@ from app.exchange.rules import Resolved, column_of, content_of, new_codes
 from app.kit.inputs import body_errors
 from app.kit.journal import Author, hold
 from app.kit.problems import Cell, CellShape, FieldError, Invalid, Language, Problem
-from app.plans.commands import Draft, plan_chain, put_actions
-from app.plans.models import ActionIn
-from app.plans.queries import plan_of, stored_actions
-from app.plans.rules import Finding, findings_of
+from app.plans.actions.commands import put_actions
+from app.plans.actions.models import ActionIn
+from app.plans.actions.queries import stored_actions
+from app.plans.actions.rules import Draft, Finding, findings_of
+from app.plans.commands import plan_chain
+from app.plans.queries import plan_of
 from app.tracking.commands import Report, Reported, report_progress
 from app.tracking.models import ProgressIn
 from app.tracking.queries import latest_spent, stored_progress

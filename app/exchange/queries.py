@@ -15,7 +15,7 @@ from app.exchange.matrix.models import Line, Matrix
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.models import Basis, Content
 from app.kit.periods import Period
-from app.plans.queries import actions, stored_actions
+from app.plans.actions.queries import actions, stored_actions
 from app.reference.queries import funding_source_labels, funding_source_words, regions_by_code
 from app.tracking.queries import latest_spent
 

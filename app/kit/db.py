@@ -88,14 +88,18 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, echo: bool = False) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(
-            self.url, pool_size, echo
+        self.engine = (
+            _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(self.url, pool_size, echo)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
         # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
         # its own: to switch one over and back, and to reset it, takes as long as a small statement.
-        self.reads = self.engine if self.is_sqlite else _postgres_engine(
-            self.url, pool_size, echo, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+        self.reads = (
+            self.engine
+            if self.is_sqlite
+            else _postgres_engine(
+                self.url, pool_size, echo, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+            )
         )
 
     def read_session(self) -> Session:
@@ -173,7 +177,10 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) ->
 
 def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
     engine = sa.create_engine(
-        url, echo=echo, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}
+        url,
+        echo=echo,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
     )
     turn = threading.Lock()
 

@@ -22,7 +22,6 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db import text_type
 
-
 Built = TypeVar("Built")
 
 
@@ -81,7 +80,7 @@ def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) ->
         f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
         for field in element.fields
     )
-    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"
+    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"  # noqa: S608 - names quoted by the compiler, no values
 
 
 @compiles(_FixedObject, "sqlite")
@@ -99,7 +98,7 @@ def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 @compiles(_RowJson, "postgresql")
 def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
-    hidden = any(name.startswith("_") for name in element.row.c.keys())
+    hidden = any(name.startswith("_") for name in element.row.c.keys())  # noqa: SIM118 - a collection of columns, not a dict
     if not hidden:
         return f"row_to_json({compiler.preparer.format_alias(element.row)})"
     shown = ", ".join(
@@ -107,7 +106,7 @@ def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
         for name, column in element.row.c.items()
         if not name.startswith("_")
     )
-    return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"
+    return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"  # noqa: S608 - names quoted by the compiler, no values
 
 
 @compiles(_RowJson, "sqlite")
@@ -149,9 +148,7 @@ def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[
     """
     unused = set(given) - set(shape.model_fields)
     assert not unused, f"{shape.__name__} has no field {sorted(unused)}"
-    return [
-        (given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields
-    ]
+    return [(given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields]
 
 
 def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
@@ -254,7 +251,9 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
     each = sa.func.json_each(bound).table_valued("value", name="t")
     return sa.select(
         *[
-            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(name)
+            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(
+                name
+            )
             for name, kind in columns.items()
         ]
     ).subquery("records")

@@ -75,7 +75,11 @@ class FieldError:
     values: dict[str, Any] = field(default_factory=dict)
 
     def shown(self, language: Language) -> "ErrorShape":
-        values = {"value": self.value, "allowed": _listed(self.allowed), "nearest": _listed(self.nearest) or "–"}
+        values = {
+            "value": self.value,
+            "allowed": _listed(self.allowed),
+            "nearest": _listed(self.nearest) or "–",
+        }
         return ErrorShape(
             pointer=self.pointer,
             parameter=self.parameter,

@@ -14,8 +14,9 @@ from app.kit.journal import Author, Entry, hold, record
 from app.kit.patches import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
-from app.plans.commands import IN_USE, CheckVersion, Gone, not_your_agency, plan_chain
-from app.plans.rules import Finding
+from app.plans.actions.commands import IN_USE, Gone, not_your_agency
+from app.plans.actions.rules import Finding
+from app.plans.commands import CheckVersion, plan_chain
 from app.tracking.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.queries import (
     Line,

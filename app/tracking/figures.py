@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
 from app.kit.db import table_of
-from app.plans.models import BudgetLineRow, ComponentRow, MilestoneRow, OutputRow, RecipientRow
-from app.plans.queries import actions
+from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, OutputRow, RecipientRow
+from app.plans.actions.queries import actions
 from app.tracking.models import (
     ComponentSpendingRow,
     MilestoneProgressRow,

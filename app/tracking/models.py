@@ -25,7 +25,7 @@ from app.kit.fields import (
 )
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
-from app.plans.models import ComponentClass, RecipientKind
+from app.plans.actions.models import ComponentClass, RecipientKind
 
 sums_differ = Kind(
     "sums_differ",

@@ -14,8 +14,9 @@ from app.kit.db import table_of
 from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
-from app.plans.models import PARTS, Part
-from app.plans.queries import actions, plans
+from app.plans.actions.models import PARTS, Part
+from app.plans.actions.queries import actions
+from app.plans.queries import plans
 from app.tracking.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
 
 progress = table_of(ProgressRow)

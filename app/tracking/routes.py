@@ -16,10 +16,12 @@ from app.kit.patches import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
-from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.actions.models import ActionKey
+from app.plans.actions.queries import action_id_of
 from app.plans.commands import plan_chain
-from app.plans.models import ActionKey, PlanKey
-from app.plans.queries import action_id_of, plan_of
+from app.plans.models import PlanKey
+from app.plans.queries import plan_of
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period

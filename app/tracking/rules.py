@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.kit.problems import Text
-from app.plans.rules import FINDING_TEXTS, Finding
+from app.plans.actions.rules import FINDING_TEXTS, Finding
 from app.tracking.models import PROGRESS_PARTS
 
 FINDING_TEXTS.update(

@@ -12,8 +12,8 @@ from app.kit.db import table_of
 from app.kit.journal import Author
 from app.kit.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import PreconditionFailed
-from app.plans.queries import actions
-from app.plans.storing import AFTER_ACTIONS
+from app.plans.actions.queries import actions
+from app.plans.actions.storing import AFTER_ACTIONS
 from app.tracking.figures import physical_basis, physical_percent
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
 from app.tracking.queries import Line, StoredProgress, progress

@@ -14,8 +14,9 @@ from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.json_sql import json_rows
 from app.kit.periods import Period
-from app.plans.models import RecipientKind
-from app.plans.queries import actions, plans, regions
+from app.plans.actions.models import RecipientKind
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions
 from app.reference.queries import funding_source_labels, strategy_labels
 from app.tracking import figures
 from app.tracking.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary

@@ -10,7 +10,7 @@ from app.exchange.lines import Names, line_of
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.exchange.rules import Resolved, Subactivity, content_of, joined_lines
-from app.plans.models import ActionIn
+from app.plans.actions.models import ActionIn
 from tests.exchange.test_amending import FULL
 
 # Signs that mean something to a reader, and some that do not.

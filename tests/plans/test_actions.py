@@ -167,7 +167,7 @@ def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: di
 
 
 def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> None:
-    from app.plans.models import ActionIn
+    from app.plans.actions.models import ActionIn
 
     assert set(WHOLE) == set(BARE_AS_READ) == set(ActionIn.model_fields)
 

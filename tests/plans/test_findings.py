@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.db import table_of
-from app.plans.models import ActionIn
-from app.plans.rules import findings_of
+from app.plans.actions.models import ActionIn
+from app.plans.actions.rules import findings_of
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
 from tests.plans.world import ACTION, AT, put

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.queries import within
-from app.plans.queries import ACTION_SORTS
+from app.plans.actions.queries import ACTION_SORTS
 from tests.database import OneTransaction
 from tests.plans.world import AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, put_many, report, walk
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.kit.inputs import validated
 from app.kit.problems import Invalid
-from app.plans.models import ActionIn
+from app.plans.actions.models import ActionIn
 from tests.plans.world import ACTION, ANY, AT, HEALTH, PARTNER, SOCIAL, put, refused
 
 A1 = f"{AT}/actions/A-1"

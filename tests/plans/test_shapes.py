@@ -7,16 +7,8 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from app.kit.db import table_of
-from app.plans.models import (
-    PARTS,
-    ActionOut,
-    ActionReply,
-    ActionRow,
-    PlanOut,
-    PlanReply,
-    PlanRow,
-    PriorityLocationRow,
-)
+from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
+from app.plans.models import PlanOut, PlanReply, PlanRow, PriorityLocationRow
 from app.tracking.models import (
     PROGRESS_PARTS,
     ProgressOut,

@@ -140,7 +140,9 @@ class SubactivityQuery(PageQuery):
     q: Words | None = ShapeField(
         default=None, description="Words that all occur in the names of sub-activity, activity or programme."
     )
-    government_level: GovernmentLevel | None = ShapeField(default=None, description="Programmes of this level.")
+    government_level: GovernmentLevel | None = ShapeField(
+        default=None, description="Programmes of this level."
+    )
     field: str | None = ShapeField(default=None, max_length=10, description="Code of the field (`1.06`).")
     program: str | None = ShapeField(
         default=None, max_length=12, description="Code of the programme (`1.06.05`)."

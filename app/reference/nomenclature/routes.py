@@ -33,7 +33,9 @@ def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
 
 
 @router.get("/{edition}/subactivities", response_model=Page[SubactivityOut])
-def list_subactivities(call: Caller, edition: EditionKey, query: Annotated[SubactivityQuery, Query()]) -> Response:
+def list_subactivities(
+    call: Caller, edition: EditionKey, query: Annotated[SubactivityQuery, Query()]
+) -> Response:
     """Search the sub-activities of an edition by words, level of government, field, programme or activity.
 
     `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what
@@ -45,7 +47,9 @@ def list_subactivities(call: Caller, edition: EditionKey, query: Annotated[Subac
 
 
 @router.get("/{edition}/subactivities/{government_level}/{code}", response_model=SubactivityReply)
-def read_subactivity(call: Caller, edition: EditionKey, government_level: LevelKey, code: SubactivityKey) -> Response:
+def read_subactivity(
+    call: Caller, edition: EditionKey, government_level: LevelKey, code: SubactivityKey
+) -> Response:
     """One sub-activity with its predecessor and those that replace it.
 
     The same code can mean different things to a `province` and a `regency`, so both are part of the address.

@@ -10,8 +10,8 @@ from app.kit.db import table_of
 from app.kit.journal import Author
 from app.kit.json_sql import records, to_json, upsert
 from app.kit.problems import PreconditionFailed
-from app.plans.models import PARTS, ActionFields, ActionRow, Part
-from app.plans.queries import StoredAction
+from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
+from app.plans.actions.queries import StoredAction
 from app.reference.rules import folded
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []

@@ -11,9 +11,9 @@ from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Language
 from app.kit.schemas import SOMETIMES
-from app.plans.examples import ACTION_EXAMPLE
-from app.plans.models import ActionItem, FindingShape
-from app.plans.rules import Finding
+from app.plans.actions.examples import ACTION_EXAMPLE
+from app.plans.actions.models import ActionItem, FindingShape
+from app.plans.actions.rules import Finding
 
 Item = TypeVar("Item", bound=BaseModel)
 Status = Literal["created", "updated", "unchanged", "refused"]

@@ -11,9 +11,10 @@ from app.agencies.queries import REFERRERS, Referrer
 from app.kit.db import table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import json_texts
+from app.plans.actions.models import ActionIn, SupportingAgencyRow
+from app.plans.actions.queries import action_columns, actions
 from app.plans.commands import plan_chain
-from app.plans.models import ActionIn, SupportingAgencyRow
-from app.plans.queries import action_columns, actions, plans
+from app.plans.queries import plans
 
 _supporting = table_of(SupportingAgencyRow)
 
