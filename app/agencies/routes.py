@@ -1,6 +1,5 @@
 """The agencies of a region over HTTP."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -8,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
-from app.kit.etags import check_conditions
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -51,7 +49,7 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
         region,
         agency,
         content,
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency, status=201 if is_new else 200)
 
@@ -59,9 +57,7 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
 @router.patch("/{agency}", response_model=AgencyReply)
 def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
-    commands.patch_agency(
-        call.session, call.author, call.actor, region, agency, patch, partial(check_conditions, call.request)
-    )
+    commands.patch_agency(call.session, call.author, call.actor, region, agency, patch, call.check_version)
     return _reply(call, region, agency)
 
 
@@ -72,9 +68,7 @@ def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
     409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
     `merge` is the way.
     """
-    commands.delete_agency(
-        call.session, call.author, call.actor, region, agency, partial(check_conditions, call.request)
-    )
+    commands.delete_agency(call.session, call.author, call.actor, region, agency, call.check_version)
     return no_content()
 
 
@@ -88,7 +82,7 @@ def retire_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
         region,
         agency,
         "retire",
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 
@@ -103,7 +97,7 @@ def restore_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respon
         region,
         agency,
         "restore",
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 
@@ -123,7 +117,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
         region,
         agency,
         merge.into,
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 
