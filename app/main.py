@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 import app.plans.actions.moves
 import app.schema  # noqa: F401 - declares every table
@@ -101,10 +101,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
-    v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies, plans, actions, tracking, exchange):
-        v1.include_router(router)
-    app.include_router(v1)
+    # Addresses are tried in this order: what is asked most stands first.
+    for router in (actions, tracking, plans, exchange, agencies, reference, nomenclature, access):
+        app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)
     install_docs(app)

@@ -1,18 +1,31 @@
 """Plans over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query, Response
+import sqlalchemy as sa
+from fastapi import Query, Request, Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Call, Caller, authenticated
+from app.kit.etags import tag_of
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 from app.plans import commands, queries
 from app.plans.models import PlanIn, PlanKey, PlanOut, PlanReply
-from app.plans.queries import PlanQuery, plan_json
+from app.plans.queries import PlanQuery, plan_json, plan_of
 
 router = house_router(tags=["plans"])
+
+
+def tag_in(call: Call, plan: sa.Row[Any]) -> str:
+    """Tag of an answer that only writes in its plan can change."""
+    return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:12])
+
+
+def plan_tag(request: Request) -> str:
+    """The same for a request whose parameters nobody has read yet."""
+    call = authenticated(request)
+    return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
 
 
 @router.get("/plans", response_model=Page[PlanOut])

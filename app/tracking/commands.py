@@ -25,6 +25,7 @@ from app.tracking.queries import (
     lines_by_code,
     progress,
     progress_before,
+    stored_and_before,
     stored_progress,
 )
 from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
@@ -84,8 +85,10 @@ def report_progress(
     lines = lines_by_code(session, plan, [report.action for report in reports])
     ids = [line.id for line in lines.values()]
     code_of = {line.id: code for code, line in lines.items()}
-    stored = {code_of[id]: found for id, found in stored_progress(session, ids, period).items()}
-    before = {code_of[id]: found for id, found in progress_before(session, ids, period).items()}
+    stored, before = (
+        {code_of[id]: found for id, found in reports_of.items()}
+        for reports_of in stored_and_before(session, ids, period)
+    )
     forbidden = _forbidden(actor, plan, reports, lines)
     if forbidden and not each:
         raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)

@@ -164,6 +164,19 @@ def _keys_json(part: Part) -> ColumnElement[Any]:
     return sa.cast(json_rows(query, name=part.name), sa.Text)
 
 
+def stored_and_before(
+    session: Session, action_ids: Sequence[int], period: str
+) -> tuple[dict[int, StoredProgress], dict[int, StoredProgress]]:
+    """(the reports of a quarter, the latest earlier ones of its year) on those actions, by action id."""
+    stored: dict[int, StoredProgress] = {}
+    before: dict[int, StoredProgress] = {}
+    bound = {"records": _ids(action_ids), "period": period, "year": period[:4]}
+    for text, id in session.connection().execute(_both(session), bound):
+        found = StoredProgress.parse(text)
+        (stored if found.period == period else before)[id] = found
+    return stored, before
+
+
 def stored_progress(session: Session, action_ids: Sequence[int], period: str) -> dict[int, StoredProgress]:
     """The reports of a quarter on those actions, by action id."""
     return _stored(session, _of_quarter(session), action_ids, period=period)
@@ -181,8 +194,18 @@ def _of_quarter(session: Session) -> Select[Any]:
 
 @built_once
 def _before_quarter(session: Session) -> Select[Any]:
+    return _reports(session, progress.c.period == _latest_before())
+
+
+@built_once
+def _both(session: Session) -> Select[Any]:
+    quarter = progress.c.period == sa.bindparam("period")
+    return _reports(session, sa.or_(quarter, progress.c.period == _latest_before()))
+
+
+def _latest_before() -> ColumnElement[Any]:
     earlier = progress.alias("earlier")
-    latest = (
+    return (
         sa.select(sa.func.max(earlier.c.period))
         .where(
             earlier.c.action_id == progress.c.action_id,
@@ -192,7 +215,6 @@ def _before_quarter(session: Session) -> Select[Any]:
         .correlate(progress)
         .scalar_subquery()
     )
-    return _reports(session, progress.c.period == latest)
 
 
 def _reports(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
@@ -205,9 +227,12 @@ def _reports(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
 def _stored(
     session: Session, statement: Select[Any], action_ids: Sequence[int], **bound: str
 ) -> dict[int, StoredProgress]:
-    ids = to_json([{"action_id": id} for id in action_ids])
-    rows = session.connection().execute(statement, {"records": ids, **bound})
+    rows = session.connection().execute(statement, {"records": _ids(action_ids), **bound})
     return {id: StoredProgress.parse(text) for text, id in rows}
+
+
+def _ids(action_ids: Sequence[int]) -> str:
+    return to_json([{"action_id": id} for id in action_ids])
 
 
 def latest_spent(

@@ -15,13 +15,23 @@ from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
-from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
+from app.kit.requests import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    language_of,
+    no_content,
+    revalidated,
+    with_fields,
+)
 from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.actions.models import ActionKey
 from app.plans.actions.queries import action_id_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
+from app.plans.routes import plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period
@@ -73,17 +83,15 @@ class RegionSummaryQuery(SummaryQuery):
 
 
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
+@revalidated(plan_tag)
 def list_quarter_progress(
     call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]
 ) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
-    if is_unchanged(call.request, tag):
-        return unchanged(tag)
     body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
-    return answer_page(call.request, body, tag=tag)
+    return answer_page(call.request, body, tag=tag_in(call, row))
 
 
 def _state(call: Call, plan: str) -> str:

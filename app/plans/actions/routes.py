@@ -7,12 +7,21 @@ import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.kit.etags import check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.etags import check_list_condition
 from app.kit.inputs import checked_key
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
-from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
+from app.kit.requests import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    language_of,
+    no_content,
+    revalidated,
+    with_fields,
+)
 from app.plans.actions import commands, queries
 from app.plans.actions.batches import (
     ActionBatch,
@@ -29,11 +38,13 @@ from app.plans.actions.rules import Draft, findings_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
+from app.plans.routes import plan_tag, tag_in
 
 router = house_router(tags=["plans"])
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
+@revalidated(plan_tag)
 def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Query()]) -> Response:
     """Actions of a plan with all their parts and the latest figures reported on each.
 
@@ -41,12 +52,8 @@ def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Quer
     304. Its part before the dash can be sent as `If-Match` of a call that writes many.
     """
     row = plan_of(call.session, call.actor, plan)
-    state = row.stamp[:12]
-    tag = tag_of(call.request.url.query, call.actor.fingerprint, version=state)
-    if is_unchanged(call.request, tag):
-        return unchanged(tag)
     body = read_page(call.session, call.request, queries.list_actions(row, query), query, sort=query.sort)
-    return answer_page(call.request, body, tag=tag)
+    return answer_page(call.request, body, tag=tag_in(call, row))
 
 
 def _state(call: Call, plan: str) -> str:
