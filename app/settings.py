@@ -15,7 +15,10 @@ class Settings(BaseSettings):
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
     )
     database_pool: int = Field(
-        default=10, ge=1, le=200, description="Connections per worker, doubled under load."
+        default=10,
+        ge=1,
+        le=200,
+        description="Connections to PostgreSQL that a worker keeps, for reading and for writing each.",
     )
     host: str = Field(default="127.0.0.1", description="Address to serve on.")
     port: int = Field(default=8000, ge=1, le=65535)

@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
-from app.kit.schemas import named_pages, refer, require_all, sorted_deeply, tidy
+from app.kit.schemas import SOMETIMES, named_pages, refer, require_all, sorted_deeply, tidy
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
 WRITES = ("post", "put", "patch", "delete")
@@ -147,7 +148,19 @@ def _restore_examples(schemas: dict[str, Any]) -> None:
         found += model.__subclasses__()
         extra = model.model_config.get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in schemas.get(model.__name__, {}):
-            schemas[model.__name__]["examples"] = extra["examples"]
+            schemas[model.__name__]["examples"] = [_whole(model, example) for example in extra["examples"]]
+
+
+def _whole(model: type[BaseModel], example: Any) -> Any:
+    """An example with the defaults of fields it leaves out: a new field needs no new example."""
+    if not isinstance(example, dict):
+        return example
+    defaults = {
+        name: to_jsonable_python(field.get_default(call_default_factory=True, validated_data=example))
+        for name, field in model.model_fields.items()
+        if not field.is_required() and name not in example and field.json_schema_extra is not SOMETIMES
+    }
+    return {**example, **defaults}
 
 
 def _complete(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
