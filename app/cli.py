@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 from sqlalchemy.exc import OperationalError
 
@@ -16,11 +17,13 @@ from app.access.commands import create_token, revoke_token
 from app.access.models import Role, TokenScope
 from app.access.queries import list_tokens
 from app.access.rules import Grant
+from app.changes.queries import verify_journal
 from app.exchange.models import ImportReport
 from app.demo import run_demo
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Problem
 from app.main import check_schema, create_app
+from app.plans.commands import plan_chain
 from app.serving import run
 from app.settings import Settings
 from app.setup import console_author, import_file, load_shipped_reference, open_database, upgrade_schema
@@ -73,6 +76,20 @@ def openapi(
         out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
     else:
         sys.stdout.buffer.write(document)
+
+
+@cli.command()
+def verify(
+    plan: Annotated[str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")] = None,
+) -> None:
+    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link where it does not hold."""
+    with open_database(Settings()).read_session() as session:
+        verdict = verify_journal(session, plan_chain(plan) if plan else None)
+    for broken in verdict.breaks:
+        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
+    if verdict.breaks:
+        raise typer.Exit(1)
+    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
 
 
 @reference.command("load")

@@ -12,6 +12,7 @@ import app.plans.moves
 import app.schema
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
+from app.changes.routes import router as changes
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.db import Database
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies, plans, tracking, exchange):
+    for router in (access, reference, nomenclature, agencies, plans, tracking, changes, exchange):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(_service_router())

@@ -167,7 +167,12 @@ def _held(session: Session, actor: Actor, region: str) -> Chain:
     """The region's chain, for whoever may write its agencies."""
     home_of(session, actor, region)
     actor.require("write_agencies", region)
-    return hold(session, f"region:{region}")
+    return hold(session, region_chain(region))
+
+
+def region_chain(region: str) -> str:
+    """Chain of the journal in which the agencies of a region are written."""
+    return f"region:{region}"
 
 
 def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:

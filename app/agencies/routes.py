@@ -8,6 +8,9 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyOut, AgencyQuery, AgencyReply, MergeIn
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.etags import check_conditions
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
@@ -16,6 +19,7 @@ from app.kit.requests import answer, answer_page, created, house_router, no_cont
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
 _CONDITIONAL = {"x-conditional": True}
+SOURCES.append("/v1/regions/{region}/agencies")
 
 
 @router.get("", response_model=Page[AgencyOut])
@@ -125,6 +129,15 @@ def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Resp
         partial(check_conditions, call.request),
     )
     return _reply(call, region, agency)
+
+
+@router.get("/{agency}/history", response_model=Page[HistoryEntry])
+def list_agency_history(
+    call: Caller, region: str, agency: str, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an agency, mergers and retirement among them: who, when, from what to what. Stays after
+    it was deleted."""
+    return history_page(call, commands.region_chain(region), f"regions/{region}/agencies/{agency}", query)
 
 
 def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:

@@ -7,6 +7,9 @@ import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.inputs import checked_key
 from app.kit.journal import stamp
@@ -25,6 +28,7 @@ from app.plans.references import successors_of_retired
 from app.plans.rules import findings_of
 
 router = house_router(tags=["plans"])
+SOURCES += ["/v1/plans?region={region}", "/v1/plans/{plan}/actions"]
 
 
 @router.get("/plans", response_model=Page[PlanOut])
@@ -78,6 +82,13 @@ def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
         call.request, with_fields(found.json, allowed=allowed), status=status, version=found.version,
         location=f"/v1/plans/{code}" if status == 201 else None,
     )
+
+
+@router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
+def list_plan_history(call: Caller, plan: str, query: Annotated[HistoryQuery, Query()]) -> Response:
+    """Every write to a plan, its actions and their reports: who, when, from what to what, why. `kind=plan` leaves
+    out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the plan was deleted."""
+    return history_page(call, plan_chain(plan), f"plans/{plan}", query)
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
@@ -160,6 +171,13 @@ def delete_action_(call: Caller, plan: str, action: str) -> Response:
         call.session, call.author, call.actor, row, action, lambda version: check_conditions(call.request, version)
     )
     return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
+def list_action_history(call: Caller, plan: str, action: str, query: Annotated[HistoryQuery, Query()]) -> Response:
+    """Every write to an action and to the reports on it; `kind=action` leaves the reports out. Stays after the
+    action was deleted."""
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
 
 
 def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
 from app.kit.journal import stamp
@@ -29,6 +32,7 @@ from app.tracking.queries import (
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
+SOURCES.append("/v1/plans/{plan}/progress/{period}")
 
 
 class Basis(BaseModel):
@@ -153,6 +157,14 @@ def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Respo
         lambda version: check_conditions(call.request, version),
     )
     return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/progress/{period}/history", response_model=Page[HistoryEntry])
+def list_progress_history(
+    call: Caller, plan: str, action: str, period: str, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a report: what was first reported and each correction. Stays after it was taken back."""
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
 
 
 def _put(
