@@ -1,5 +1,6 @@
 """`rata`: what an operator does on the server itself."""
 
+import ipaddress
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -12,18 +13,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
 
 from app.access.commands import create_token, revoke_token
 from app.access.models import Role, TokenScope
 from app.access.queries import list_tokens
 from app.access.rules import Grant
+from app.agencies.queries import agencies_by_code
 from app.changes.queries import verify_journal
-from app.exchange.models import ImportReport
 from app.demo import run_demo
+from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
-from app.kit.problems import Problem
+from app.kit.problems import Conflict, NotFound, Problem
 from app.main import check_schema, create_app
 from app.plans.commands import plan_chain
+from app.reference.queries import is_region
 from app.serving import run
 from app.settings import Settings
 from app.setup import console_author, import_file, load_shipped_reference, open_database, upgrade_schema
@@ -48,9 +53,9 @@ SHOWN_ERRORS = 20
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    database = open_database(Settings())
-    upgrade_schema(database)
-    out.print(f"The database is at revision {database.schema_state()[0]}.")
+    found = open_database(Settings())
+    upgrade_schema(found)
+    out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
 
 
 @cli.command()
@@ -58,18 +63,20 @@ def serve() -> None:
     """Serve on RATA_HOST:RATA_PORT with RATA_WORKERS processes; stops gracefully on SIGTERM."""
     settings = Settings()
     # Each worker checks it too, but says it in the middle of a traceback.
-    database = open_database(settings)
-    check_schema(database)
-    database.close()
+    found = open_database(settings)
+    check_schema(found)
+    found.close()
     run(settings)
 
 
 @cli.command()
 def openapi(
-    write: Annotated[bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")
+    ] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
-    document = document_bytes(create_app(Settings(database_url="sqlite://")))
+    document = document_bytes(create_app(Settings()))
     if write:
         COMMITTED.parent.mkdir(exist_ok=True)
         COMMITTED.write_bytes(document)
@@ -80,11 +87,16 @@ def openapi(
 
 @cli.command()
 def verify(
-    plan: Annotated[str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")] = None,
+    plan: Annotated[
+        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
+    ] = None,
 ) -> None:
-    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link where it does not hold."""
-    with open_database(Settings()).read_session() as session:
-        verdict = verify_journal(session, plan_chain(plan) if plan else None)
+    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
+    with database().read_session() as session:
+        try:
+            verdict = verify_journal(session, plan_chain(plan) if plan else None)
+        except NotFound:
+            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
     for broken in verdict.breaks:
         err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
     if verdict.breaks:
@@ -95,35 +107,67 @@ def verify(
 @reference.command("load")
 def load() -> None:
     """Load the reference data that this version ships; what is there already stays as it is."""
-    load_shipped_reference(open_database(Settings()), out)
+    load_shipped_reference(database(), out)
 
 
 @cli.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The matrix: .xlsx or .csv.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The matrix: .xlsx or .csv.")
+    ],
     plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
-    basis: Annotated[str | None, typer.Option(help="What Sem.1 and Sem.2 hold: cumulative or period.")] = None,
-    accept: Annotated[list[str] | None, typer.Option(help="free_text, totals; repeatable.")] = None,
-    new_agencies: Annotated[bool, typer.Option(help="Create agencies that the region does not have.")] = False,
+    basis: Annotated[Basis | None, typer.Option(help="What Sem.1 and Sem.2 hold.")] = None,
+    accept: Annotated[
+        list[Acceptance] | None,
+        typer.Option(
+            help="free_text: sub-activities without a code; totals: that contradict the basis. Repeatable."
+        ),
+    ] = None,
+    new_agencies: Annotated[
+        bool, typer.Option("--new-agencies", help="Create agencies that the region does not have.")
+    ] = False,
     sheet: Annotated[str | None, typer.Option(help="Sheet; the first with the header if not given.")] = None,
-    resolutions: Annotated[Path | None, typer.Option(exists=True, help="JSON file with a list of resolutions.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Do all of it, say what would be, keep nothing.")] = False,
+    resolutions: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
+    ] = False,
+    all_errors: Annotated[
+        bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
+    ] = False,
 ) -> None:
     """Import the matrix into a plan that exists: all of it or nothing."""
-    report = import_file(
-        open_database(Settings()), file, plan, basis=basis, accept=accept or [], new_agencies=new_agencies, sheet=sheet,
-        resolutions=resolutions.read_text() if resolutions else "[]", dry_run=dry_run,
+    query = ImportQuery(
+        basis=basis, accept=accept or [], new_agencies="create" if new_agencies else "refuse", sheet=sheet
     )
+    known = settled(resolutions.read_bytes()) if resolutions else []
+    try:
+        report = import_file(database(), file, plan, query, known, dry_run=dry_run)
+    except NotFound:
+        raise Refused(f"There is no plan {plan}.") from None
+    except Problem as problem:
+        show_problem(problem, most=None if all_errors else SHOWN_ERRORS)
+        raise typer.Exit(1) from None
     show_report(report, dry_run=dry_run)
 
 
 def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
     out.print(
-        f"{'Would import' if dry_run else 'Imported'} {report.lines} lines into {report.plan}: {report.created} created, "
-        f"{report.updated} updated, {report.unchanged} unchanged; allocation Rp {report.allocation:,}."
+        f"{'Would import' if dry_run else 'Imported'} {report.lines} lines into {report.plan}: "
+        f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged; "
+        f"allocation Rp {report.allocation:,}.",
+        soft_wrap=True,
     )
+    if report.agencies_created:
+        out.print(f"  {len(report.agencies_created)} agencies created")
+    if report.absent:
+        out.print(f"  not in the file, left as they are: {', '.join(report.absent)}", soft_wrap=True)
     for one in report.progress:
-        out.print(f"  {one.period}: {one.created} reports created, {one.updated} updated, {one.unchanged} unchanged.")
+        out.print(
+            f"  {one.period}: {one.created} reports created, {one.updated} updated, {one.unchanged} unchanged."
+        )
     for code, count in sorted(Counter(finding.code for finding in report.findings).items()):
         out.print(f"  finding {code}: {count}")
     for code, count in sorted(Counter(warning.code for warning in report.warnings).items()):
@@ -140,23 +184,40 @@ def demo() -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Name of the token: a service or a position, never a person.")],
     role: Annotated[
-        list[str], typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable.")
+        list[str],
+        typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
     ],
     scope: Annotated[list[TokenScope], typer.Option(help="What the token is limited to; repeatable.")] = [  # noqa: B006
         TokenScope.read
     ],
-    principal: Annotated[str | None, typer.Option(help="Whose token it is; the token's name if not given.")] = None,
+    principal: Annotated[
+        str | None, typer.Option(help="Whose token it is; the token's name if not given.")
+    ] = None,
     days: Annotated[int, typer.Option(min=1, max=730, help="Days until it expires.")] = 365,
-    network: Annotated[list[str] | None, typer.Option(help="Network it may come from (CIDR); repeatable.")] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Network it may come from (CIDR); repeatable.")
+    ] = None,
 ) -> None:
     """Create a token and print its secret, which is shown only now."""
-    database = open_database(Settings())
+    grants = [_grant(text) for text in role]
+    networks = [_network(text) for text in network or []]
     author = console_author()
-    with database.writing() as session:
-        secret = create_token(
-            session, author, name=name, principal=principal or name, grants=[_grant(text) for text in role],
-            scopes=scope, expires_at=author.at + timedelta(days=days), networks=network or [],
-        )
+    with database().writing() as session:
+        for grant in grants:
+            _check_place(session, grant)
+        try:
+            secret = create_token(
+                session,
+                author,
+                name=name,
+                principal=principal or name,
+                grants=grants,
+                scopes=scope,
+                expires_at=author.at + timedelta(days=days),
+                networks=networks,
+            )
+        except Conflict:
+            raise Refused(f"There is a token named {name} already; names are not used again.") from None
     typer.echo(secret)
 
 
@@ -164,8 +225,31 @@ def _grant(text: str) -> Grant:
     role, _, place = text.partition("@")
     region, _, agency = place.partition("/")
     if role not in set(Role) or not region:
-        raise typer.BadParameter(f"{text}: use ROLE@REGION with ROLE one of {', '.join(Role)}")
+        raise typer.BadParameter(
+            f"{text}: use ROLE@REGION with ROLE one of {', '.join(Role)}", param_hint="--role"
+        )
+    if agency and role != Role.operator:
+        raise typer.BadParameter(f"{text}: only an operator is of one agency", param_hint="--role")
     return Grant(Role(role), region, agency or None)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; use 10.0.0.0/8 or 192.0.2.7", param_hint="--network") from None
+
+
+def _check_place(session: Session, grant: Grant) -> None:
+    """A region that does not exist is a slip; an agency may follow later, with the first import."""
+    if not is_region(session, "0"):
+        raise Refused("The reference data is not loaded. Run: rata reference load")
+    if not is_region(session, grant.region):
+        raise Refused(
+            f"There is no region {grant.region}. Kemendagri codes: 0 the nation, 63 a province, 63.02 a regency."
+        )
+    if grant.agency and not agencies_by_code(session, grant.region, [grant.agency]):
+        err.print(f"Note: {grant.region} has no agency {grant.agency} yet.", highlight=False, soft_wrap=True)
 
 
 @tokens.command("list")
@@ -173,41 +257,69 @@ def list_() -> None:
     """Tokens, whose they are, what they may do, until when."""
     grid = Grid("token", "principal", "scopes", "expires", "state")
     now = datetime.now(UTC)
-    with open_database(Settings()).read_session() as session:
+    with database().read_session() as session:
         for token in list_tokens(session):
             state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "valid"
-            grid.add_row(token.name, token.principal, " ".join(token.scopes), f"{token.expires_at:%Y-%m-%d}", state)
+            grid.add_row(
+                token.name, token.principal, " ".join(token.scopes), f"{token.expires_at:%Y-%m-%d}", state
+            )
     out.print(grid)
 
 
 @tokens.command("revoke")
-def revoke(name: str) -> None:
+def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> None:
     """End a token at once."""
-    with open_database(Settings()).writing() as session:
-        revoke_token(session, console_author(), name=name)
+    with database().writing() as session:
+        try:
+            revoke_token(session, console_author(), name=name)
+        except NotFound:
+            raise Refused(f"There is no token named {name} that could be revoked.") from None
     out.print(f"{name} is revoked.")
 
 
+class Refused(Exception):
+    """What the operator asked for cannot be done; the text says why."""
+
+
+def database() -> Database:
+    """The database of the settings, at the schema of this version."""
+    found = open_database(Settings())
+    check_schema(found)
+    return found
+
+
+def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
+    """A problem as lines for a person: what, and where."""
+    shown = problem.shown("en", base="", instance="", request_id=None)
+    err.print(f"[bold red]{escape(shown.title)}[/]: {escape(shown.detail)}", highlight=False, soft_wrap=True)
+    errors = shown.errors or []
+    for error in errors[:most]:
+        place = error.cell and f"{error.cell.sheet}!{error.cell.column}{error.cell.row}"
+        where = place or error.pointer or error.parameter or error.header or ""
+        err.print(f"  {where}: {error.message}", highlight=False, markup=False, soft_wrap=True)
+    if most is not None and len(errors) > most:
+        err.print(f"  … and {len(errors) - most} more (--all-errors).", highlight=False)
+
+
+def say_wrong(text: str) -> None:
+    err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
 def main() -> None:
-    """Entry point: a problem is one readable message and exit code 1, never a traceback."""
+    """Entry point: what went wrong is a readable message and exit code 1, never a traceback."""
     try:
         cli()
+    except Problem as problem:
+        show_problem(problem)
+    except Refused as refused:
+        say_wrong(str(refused))
     except ValidationError as invalid:
         prefix = "RATA_" if invalid.title == Settings.__name__ else ""
         for wrong in invalid.errors(include_url=False, include_input=False):  # the value may hold a password
-            name = "/".join(str(part) for part in wrong["loc"])
-            err.print(f"[bold red]{prefix + name.upper() if prefix else name}[/]: {wrong['msg']}", highlight=False)
-        sys.exit(1)
-    except OperationalError as refused:
-        err.print("[bold red]The database cannot be used[/]:", str(refused.orig).strip(), highlight=False)
-        sys.exit(1)
-    except Problem as problem:
-        shown = problem.shown("en", base="", instance="", request_id=None)
-        err.print(f"[bold red]{shown.title}[/]: {shown.detail}")
-        errors = shown.errors or []
-        for error in errors[:SHOWN_ERRORS]:
-            place = error.cell and f"{error.cell.sheet}!{error.cell.column}{error.cell.row}"
-            err.print(f"  {place or error.pointer or error.parameter or ''}: {error.message}", highlight=False)
-        if len(errors) > SHOWN_ERRORS:
-            err.print(f"  … and {len(errors) - SHOWN_ERRORS} more.")
-        sys.exit(1)
+            name = prefix + "_".join(map(str, wrong["loc"]))
+            say_wrong(f"{name.upper() if prefix else name}: {wrong['msg']}")
+    except OperationalError as unusable:
+        say_wrong(f"The database cannot be used: {str(unusable.orig).strip()}")
+    else:
+        return
+    sys.exit(1)

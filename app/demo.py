@@ -11,12 +11,13 @@ from app.access.commands import create_token
 from app.access.models import Role, TokenScope
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE, Grant
-from app.exchange.commands import Wish, import_matrix
-from app.exchange.models import Basis
+from app.exchange.commands import import_matrix
+from app.exchange.models import Acceptance, Basis, ImportQuery
+from app.exchange.queries import read_file
 from app.kit.db import Database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
-from app.plans.queries import is_plan, plan_of
+from app.plans.queries import is_plan
 from app.serving import run
 from app.settings import Settings
 from app.setup import console_author, load_shipped_reference, open_database, upgrade_schema
@@ -32,7 +33,9 @@ FILES: tuple[tuple[str, Basis | None], ...] = (
 def run_demo(settings: Settings, out: Console) -> None:
     """Prepare the database (again: nothing to do), print how to try it, and serve until stopped."""
     if _is_taken(settings):
-        out.print(f"[red]{settings.host}:{settings.port} is taken.[/] Choose another: RATA_PORT=8001 make demo")
+        out.print(
+            f"[red]{settings.host}:{settings.port} is taken.[/] Choose another: RATA_PORT=8001 make demo"
+        )
         sys.exit(1)
     database = open_database(settings)
     upgrade_schema(database)
@@ -55,10 +58,10 @@ def load_sample(database: Database) -> None:
             return
         content = PlanIn(title="RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2025")
         put_plan(session, console_author(), CONSOLE, PLAN, content, lambda version: None)
-        plan = plan_of(session, CONSOLE, PLAN)
         for name, basis in FILES:
-            wish = Wish(basis=basis, accept=frozenset({"free_text"}), new_agencies=True)
-            import_matrix(session, console_author(), CONSOLE, plan, (SAMPLES / name).read_bytes(), name, wish)
+            query = ImportQuery(basis=basis, accept=[Acceptance.free_text], new_agencies="create")
+            read = read_file(session, (SAMPLES / name).read_bytes(), name)
+            import_matrix(session, console_author(), CONSOLE, PLAN, read, query)
 
 
 def demo_token(database: Database, file: Path) -> str:
@@ -71,8 +74,13 @@ def demo_token(database: Database, file: Path) -> str:
                 return secret
     with database.writing() as session:
         secret = create_token(
-            session, console_author(), name=f"demo-{now:%Y%m%d%H%M%S}", principal="demo",
-            grants=[Grant(Role.administrator, "0", None)], scopes=list(TokenScope), expires_at=now + timedelta(days=30),
+            session,
+            console_author(),
+            name=f"demo-{now:%Y%m%d%H%M%S}",
+            principal="demo",
+            grants=[Grant(Role.administrator, "0", None)],
+            scopes=list(TokenScope),
+            expires_at=now + timedelta(days=30),
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
@@ -81,14 +89,19 @@ def demo_token(database: Database, file: Path) -> str:
 
 
 def _is_taken(settings: Settings) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((settings.host, settings.port)) == 0
+    try:
+        socket.create_connection((settings.host, settings.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _greet(settings: Settings, token: str, out: Console) -> None:
     base = f"http://{settings.host}:{settings.port}"
     curl = f"curl -s -H 'Authorization: Bearer {token}'"
-    out.print(f"\n[bold]Rata[/]  {base}   documentation: {base}/docs\nToken  {token}\n\nTry:", highlight=False)
+    out.print(
+        f"\n[bold]Rata[/]  {base}   documentation: {base}/docs\nToken  {token}\n\nTry:", highlight=False
+    )
     for line in (
         f"{curl} '{base}/v1/plans/{PLAN}/summary?period=2025-S1'",
         f"{curl} '{base}/v1/plans/{PLAN}/actions?strategy=raise_income&sort=-allocation&limit=3'",

@@ -4,23 +4,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
-from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
-from starlette.middleware.gzip import GZipMiddleware
+from fastapi import APIRouter, FastAPI
 
-import app.plans.moves
-import app.schema
+import app.plans.actions.moves
+import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.exchange.routes import router as exchange
 from app.kit import openapi
+from app.kit.compression import Compressed
 from app.kit.db import Database
-from app.kit.problems import Kind, NotFound, Problem
-from app.kit.requests import HouseRoute, RequestLog, install_problem_handlers, language_of
+from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.requests import install_problem_handlers
+from app.kit.service import install_docs, service_router
+from app.plans.actions.routes import router as actions
+from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
-from app.plans.routes import router as plans
 from app.settings import Settings
 from app.tracking.routes import router as tracking
 
@@ -33,7 +34,37 @@ triwulan, dan ditarik oleh sistem lain.
 Annual poverty-reduction action plans as data: written, checked, reported every quarter, pulled by other
 systems. Keys are natural (`73.22-2026`, `A-014`, `2026-Q2`), money is whole rupiah, spending is always
 cumulative to the end of the period, messages come in Indonesian or English by `Accept-Language`.
+
+Every address that answers GET answers HEAD as well. A reply that is sent compressed has an entity tag of its
+own; all conditions take either.
 """
+
+TAGS = [
+    {"name": "access", "description": "Who the caller is and what it may do."},
+    {
+        "name": "agencies",
+        "description": "Bodies of a region that lead or support its actions: keep, retire, merge.",
+    },
+    {
+        "name": "changes",
+        "description": "What changed, in the order in which it was committed: how other systems keep a true copy.",
+    },
+    {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
+    {
+        "name": "plans",
+        "description": "Plans of a region and year, and their actions with everything that hangs on them.",
+    },
+    {
+        "name": "reference",
+        "description": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
+    },
+    {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
+    {
+        "name": "tracking",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+    },
+]
+"""What the document says of each area."""
 
 
 class OldSchema(SystemExit):
@@ -68,49 +99,23 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=openapi.operation_id,
-        max_body_size=settings.max_body_bytes,
+        redirect_slashes=False,
+        openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     v1 = APIRouter(prefix="/v1")
-    for router in (access, reference, nomenclature, agencies, plans, tracking, changes, exchange):
+    for router in (access, reference, nomenclature, agencies, plans, actions, tracking, changes, exchange):
         v1.include_router(router)
     app.include_router(v1)
-    app.include_router(_service_router())
+    app.include_router(service_router(VERSION))
     openapi.install(app)
+    install_docs(app)
     install_problem_handlers(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
     return app
-
-
-def _service_router() -> APIRouter:
-    router = APIRouter(route_class=HouseRoute, tags=["service"])
-
-    @router.get("/health", response_class=JSONResponse)
-    def read_health() -> dict[str, str]:
-        """The process answers."""
-        return {"status": "ok", "version": VERSION}
-
-    @router.get("/ready", response_class=JSONResponse)
-    def read_ready(request: Request) -> dict[str, str]:
-        """The database answers too; 503 while it does not."""
-        request.app.state.database.ping()
-        return {"status": "ok"}
-
-    @router.get("/problems/{code}", response_class=JSONResponse)
-    def read_problem(request: Request, code: str) -> Response:
-        """What a problem's or a field error's code means, in both languages."""
-        problem, kind = Problem.known.get(code), Kind.known.get(code)
-        if problem is not None:
-            body = {"code": code, "status": problem.status, "title": problem.title._asdict(),
-                    "detail": problem.detail._asdict()}
-        elif kind is not None:
-            body = {"code": code, "message": kind.text._asdict()}
-        else:
-            raise NotFound()
-        return JSONResponse(body, headers={"Content-Language": language_of(request)})
-
-    return router

@@ -1,5 +1,8 @@
 """Running the server: one place for uvicorn's settings."""
 
+import signal
+import sys
+
 import uvicorn
 
 from app.logs import configure_logs
@@ -8,6 +11,8 @@ from app.settings import Settings
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    # uvicorn stops gracefully and then raises the signal again: asked to stop and stopped is no failure.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
     uvicorn.run(
         "app.serving:application",

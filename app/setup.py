@@ -1,16 +1,17 @@
 """Preparing a database outside a request: schema, reference data, files. The command line calls this."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
-from app.exchange.commands import Wish, import_matrix
+from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
+from app.exchange.queries import read_file
 from app.kit.db import Database, alembic_config
 from app.kit.journal import Author
 from app.plans.queries import plan_of
@@ -37,7 +38,9 @@ def upgrade_schema(database: Database) -> None:
 
 def load_shipped_reference(database: Database, out: Console) -> None:
     """Load what this version ships, with a bar for what takes its time."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out
+    )
     with bar, database.writing() as session:
         tasks: dict[str, object] = {}
 
@@ -52,13 +55,17 @@ def load_shipped_reference(database: Database, out: Console) -> None:
 
 
 def import_file(
-    database: Database, file: Path, plan: str, *, basis: str | None, accept: list[str], new_agencies: bool,
-    sheet: str | None = None, resolutions: str = "[]", dry_run: bool = False,
+    database: Database,
+    file: Path,
+    plan: str,
+    query: ImportQuery,
+    resolutions: Sequence[Resolution] = (),
+    *,
+    dry_run: bool = False,
 ) -> ImportReport:
     """Import a matrix as the console. Problem where it cannot be done; nothing is written then."""
-    query = ImportQuery.model_validate({"basis": basis, "accept": accept, "sheet": sheet})
-    settled = tuple(TypeAdapter(list[Resolution]).validate_json(resolutions))
-    wish = Wish(query.basis, frozenset(query.accept), new_agencies, query.sheet, settled)
+    with database.read_session() as session:
+        plan_of(session, CONSOLE, plan)
+        read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
-        row = plan_of(session, CONSOLE, plan)
-        return import_matrix(session, console_author(), CONSOLE, row, file.read_bytes(), file.name, wish, "en")
+        return import_matrix(session, console_author(), CONSOLE, plan, read, query, resolutions, "en")

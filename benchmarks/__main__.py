@@ -81,11 +81,27 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--plans", type=int, default=48, help="plans of regencies (default 48; 514 is the nation)")
     add("--actions", type=int, default=300, help="lines of each plan (default 300)")
-    add("--quarters", type=int, choices=range(1, 5), default=4, help="quarters reported on each line (default 4)")
+    add(
+        "--quarters",
+        type=int,
+        choices=range(1, 5),
+        default=4,
+        help="quarters reported on each line (default 4)",
+    )
     add("--engine", choices=("postgres", "sqlite"), default="postgres")
-    add("--only", nargs="+", choices=[call.name for call in CALLS], metavar="NAME",
-        help=f"these calls: {', '.join(call.name for call in CALLS)}")
-    add("--rounds", type=int, default=7, help="rounds, in each of which every variant has its turn (default 7)")
+    add(
+        "--only",
+        nargs="+",
+        choices=[call.name for call in CALLS],
+        metavar="NAME",
+        help=f"these calls: {', '.join(call.name for call in CALLS)}",
+    )
+    add(
+        "--rounds",
+        type=int,
+        default=5,
+        help="rounds, in each of which every variant has its turn (default 5)",
+    )
     add("--seconds", type=float, default=2.0, help="how long a turn is (default 2)")
     add("--json", metavar="FILE", help="write all figures there as well")
     return parser.parse_args()
@@ -138,7 +154,7 @@ def _measure(
         ports = {v: stack.enter_context(serve(v, url, secret)) for v in VARIANTS if v in wanted}
         note = stack.enter_context(_bar())
         turns = [(call, variant) for call in calls for variant in call.variants]
-        for call, variant in turns:  # warm: pools, caches, prepared statements, JIT of nothing
+        for call, variant in turns:  # warm: pools, caches, prepared statements
             _turn(call, variant, ports[variant], world, min(seconds, 1.0))
         for number in range(rounds):
             for done, (call, variant) in enumerate(turns, start=1):
@@ -186,7 +202,9 @@ def _about(database: Database, size: Size) -> dict[str, Any]:
         "size": asdict(size),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, shared with the load and the database",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("fastapi", "uvicorn", "sqlalchemy", "psycopg", "pydantic")},
+        "versions": {
+            name: version(name) for name in ("fastapi", "uvicorn", "sqlalchemy", "psycopg", "pydantic")
+        },
         "date": time.strftime("%Y-%m-%d"),
     }
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from app.access.rules import CONSOLE
 from app.kit.db import Database
-from app.plans.queries import plan_of, stored_actions
+from app.plans.actions.queries import stored_actions
+from app.plans.queries import plan_of
 from benchmarks.data import BIG_PLAN, PROVINCE, Size, plan_codes, report
 from benchmarks.load import ask, request
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -67,7 +69,9 @@ def summary_path(world: World) -> str:
 
 
 def _page(world: World, variant: str, port: int) -> Iterator[bytes]:
-    return itertools.cycle([request("GET", page_path(world, plan), world.secret) for plan in world.plans[:20]])
+    return itertools.cycle(
+        [request("GET", page_path(world, plan), world.secret) for plan in world.plans[:20]]
+    )
 
 
 def _unchanged(world: World, variant: str, port: int) -> Iterator[bytes]:
@@ -100,7 +104,9 @@ def _one_report(world: World, variant: str, port: int) -> Iterator[bytes]:
     plans = [plan for plan in world.lines if plan != BIG_PLAN]
     for plan in itertools.cycle(plans):
         line = _share.choice(world.lines[plan])
-        yield request("PUT", progress_path(world, plan, line), world.secret, new_report(world, line), If_Match="*")
+        yield request(
+            "PUT", progress_path(world, plan, line), world.secret, new_report(world, line), If_Match="*"
+        )
 
 
 def batch(world: World) -> dict[str, Any]:
@@ -122,15 +128,28 @@ def _thousand_reports(world: World, variant: str, port: int) -> Iterator[bytes]:
 
 CALLS = (
     HotCall(
-        "page", "page of 100 actions, all parts, latest progress", ("service", "raw", "naive"),
-        (Bar(8, "naive"), Bar(0.5, "raw")), _page,
+        "page",
+        "page of 100 actions, all parts, latest progress",
+        ("service", "raw", "naive"),
+        (Bar(8, "naive"), Bar(0.5, "raw")),
+        _page,
     ),
     HotCall("unchanged", "304 of that page", ("service",), (Bar(4, call="page"),), _unchanged, status=304),
-    HotCall("batch", "1,000 progress reports in one call", ("service", "naive"), (Bar(5, "naive"),),
-            _thousand_reports, connections=1),
+    HotCall(
+        "batch",
+        "1,000 progress reports in one call",
+        ("service", "naive"),
+        (Bar(5, "naive"),),
+        _thousand_reports,
+        connections=1,
+    ),
     HotCall("report", "one progress report", ("service", "naive"), (Bar(2.5, "naive"),), _one_report),
     HotCall(
-        "summary", "a province's summary, 24 regencies", ("service", "raw"), (Bar(1.5, "raw", by_time=True),), _summary,
+        "summary",
+        "a province's summary, 24 regencies",
+        ("service", "raw"),
+        (Bar(1.5, "raw", by_time=True),),
+        _summary,
         connections=1,
     ),
 )

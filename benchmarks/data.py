@@ -22,8 +22,9 @@ from app.agencies.models import AgencyRow
 from app.kit.db import Database, alembic_config, table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import records, to_json
+from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.commands import plan_chain
-from app.plans.models import PARTS, ActionFields, ActionRow, LocationRow, PlanRow
+from app.plans.models import PlanRow
 from app.reference.commands import load_reference
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
@@ -146,7 +147,9 @@ def _chunks(ids: list[int]) -> Iterator[tuple[int, tuple[int, int]]]:
 def _regions(session: Session, size: Size) -> list[tuple[str, str]]:
     """(code, name): the province with the big plan, its regencies, then those of the others."""
     table = table_of(RegionRow)
-    query = sa.select(table.c.code, table.c.name).where(table.c.level == RegionLevel.regency, ~table.c.retired)
+    query = sa.select(table.c.code, table.c.name).where(
+        table.c.level == RegionLevel.regency, ~table.c.retired
+    )
     regencies = sorted(session.execute(query), key=lambda r: (not r.code.startswith(f"{PROVINCE}."), r.code))
     return [(PROVINCE, "Provinsi"), *((r.code, r.name) for r in regencies[: size.plans])]
 
@@ -164,8 +167,13 @@ def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> li
     table = table_of(PlanRow)
     rows = [
         {
-            "code": f"{region}-{YEAR}", "region_code": region, "year": YEAR, "updated_at": at,
-            "title": f"RAT Penanggulangan Kemiskinan {name} {YEAR}", "nomenclature_edition": "2027", "note": "",
+            "code": f"{region}-{YEAR}",
+            "region_code": region,
+            "year": YEAR,
+            "updated_at": at,
+            "title": f"RAT Penanggulangan Kemiskinan {name} {YEAR}",
+            "nomenclature_edition": "2027",
+            "note": "",
         }
         for region, name in regions
     ]
@@ -173,7 +181,9 @@ def _plans(session: Session, regions: list[tuple[str, str]], at: datetime) -> li
     author = Author("bench", at)
     for row in rows:
         code = str(row["code"])
-        entry = Entry("plan.created", str(row["region_code"]), f"plans/{code}", 1, None, {"title": row["title"]})
+        entry = Entry(
+            "plan.created", str(row["region_code"]), f"plans/{code}", 1, None, {"title": row["title"]}
+        )
         record(session, hold(session, plan_chain(code)), author, [entry])
     return list(session.scalars(sa.select(table.c.id).order_by(table.c.id)))
 
@@ -199,8 +209,12 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
         recipients = choose.randrange(20, 1500)
         outputs = [
             {
-                "code": f"O{k}", "indicator": (one.indicator or one.name)[:200], "unit": "Orang", "baseline": None,
-                "target": target, "quarterly_targets": [target * q / 4 for q in range(1, 5)],
+                "code": f"O{k}",
+                "indicator": (one.indicator or one.name)[:200],
+                "unit": "Orang",
+                "baseline": None,
+                "target": target,
+                "quarterly_targets": [target * q / 4 for q in range(1, 5)],
             }
             for k in range(1, choose.randint(1, 2) + 1)
         ]
@@ -234,8 +248,11 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
             "supporting_agencies": [support],
             "components": [
                 {
-                    "code": f"C{k}", "component_class": kind, "description": f"Kegiatan {kind}",
-                    "amount": amount // 10 * share, "is_travel": kind == "supporting",
+                    "code": f"C{k}",
+                    "component_class": kind,
+                    "description": f"Kegiatan {kind}",
+                    "amount": amount // 10 * share,
+                    "is_travel": kind == "supporting",
                 }
                 for k, (kind, share) in enumerate(zip(classes, shares, strict=True), start=1)
             ],
@@ -246,13 +263,25 @@ def _lines(session: Session, count: int, at: datetime) -> Iterator[dict[str, Any
             "outputs": outputs,
             "recipients": [
                 {
-                    "code": "R1", "kind": ("families", "persons")[n % 2], "unit": "KK", "count": recipients,
-                    "decile_from": 1, "decile_to": choose.randint(2, 4), "vulnerable_groups": [_GROUPS[n % 5]],
-                    "source": "DTSEN", "source_period": "2025-Q4",
+                    "code": "R1",
+                    "kind": ("families", "persons")[n % 2],
+                    "unit": "KK",
+                    "count": recipients,
+                    "decile_from": 1,
+                    "decile_to": choose.randint(2, 4),
+                    "vulnerable_groups": [_GROUPS[n % 5]],
+                    "source": "DTSEN",
+                    "source_period": "2025-Q4",
                 }
             ],
             "milestones": [
-                {"code": f"M{k}", "title": title, "due": f"{YEAR}-{due}", "weight": weight, "evidence_required": k == 3}
+                {
+                    "code": f"M{k}",
+                    "title": title,
+                    "due": f"{YEAR}-{due}",
+                    "weight": weight,
+                    "evidence_required": k == 3,
+                }
                 for k, (title, due, weight) in enumerate(
                     [
                         ("Penetapan penerima", "03-31", 30.0),
@@ -298,8 +327,13 @@ def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
             {"component_class": one["component_class"], "amount": one["amount"] // 100 * share}
             for one in line["components"]
         ],
-        "outputs": [{"code": one["code"], "achieved": one["quarterly_targets"][quarter - 1]} for one in line["outputs"]],
-        "recipients": [{"code": one["code"], "reached": one["count"] * quarter // 4} for one in line["recipients"]],
+        "outputs": [
+            {"code": one["code"], "achieved": one["quarterly_targets"][quarter - 1]}
+            for one in line["outputs"]
+        ],
+        "recipients": [
+            {"code": one["code"], "reached": one["count"] * quarter // 4} for one in line["recipients"]
+        ],
         "milestones": [
             {"code": f"M{k}", "state": "done" if quarter >= due else "pending", "done_on": None}
             for k, due in ((1, 1), (2, 2), (3, 4))
@@ -310,7 +344,9 @@ def report(line: dict[str, Any], quarter: int, *, share: int) -> dict[str, Any]:
 # Spreading them over the plans
 
 
-def _spread_actions(session: Session, lines: list[dict[str, Any]], chunk: tuple[int, int], size: Size) -> None:
+def _spread_actions(
+    session: Session, lines: list[dict[str, Any]], chunk: tuple[int, int], size: Size
+) -> None:
     plans, actions = table_of(PlanRow), table_of(ActionRow)
     names = [*ActionFields.model_fields, "code", "search", "year", "updated_at", "version"]
     rows = [{"line": line["line"], **{name: line[name] for name in names}} for line in lines]
@@ -324,8 +360,12 @@ def _spread_actions(session: Session, lines: list[dict[str, Any]], chunk: tuple[
     share = size.quarters * 20 + source.c.line % 20 if size.quarters else sa.literal(0)
     query = (
         sa.select(
-            plans.c.id, plans.c.region_code, *columns, sa.literal(size.quarter if size.quarters else None, sa.String),
-            source.c.allocation // 100 * share * factor, sa.literal(latest, sa.Float),
+            plans.c.id,
+            plans.c.region_code,
+            *columns,
+            sa.literal(size.quarter if size.quarters else None, sa.String),
+            source.c.allocation // 100 * share * factor,
+            sa.literal(latest, sa.Float),
         )
         .select_from(plans.join(source, wanted))
         .where(plans.c.id.between(*chunk))
@@ -349,8 +389,15 @@ def _spread_reports(session: Session, reports: list[dict[str, Any]], chunk: tupl
     if not reports:
         return
     names = [
-        *ProgressFields.model_fields, "period", "year", "spent", "version", "reported_at", "reported_by",
-        "physical_percent", "physical_basis",
+        *ProgressFields.model_fields,
+        "period",
+        "year",
+        "spent",
+        "version",
+        "reported_at",
+        "reported_by",
+        "physical_percent",
+        "physical_basis",
     ]
     rows = [{"key": one["action"], **{name: one[name] for name in names}} for one in reports]
     _spread(session, table_of(ProgressRow), rows, chunk)
@@ -369,8 +416,14 @@ def _spread(session: Session, table: sa.Table, items: list[dict[str, Any]], chun
     names = [name for name in items[0] if name != "key"]
     source = records(session, {"key": actions.c.code.type, **{name: table.c[name].type for name in names}})
     factor = actions.c.plan_id % 7 + 1
-    columns = {name: source.c[name] * factor if name in ("amount", "spent") else source.c[name] for name in names}
-    of_action = {"action_id": actions.c.id, "plan_id": actions.c.plan_id, "region_code": actions.c.region_code}
+    columns = {
+        name: source.c[name] * factor if name in ("amount", "spent") else source.c[name] for name in names
+    }
+    of_action = {
+        "action_id": actions.c.id,
+        "plan_id": actions.c.plan_id,
+        "region_code": actions.c.region_code,
+    }
     given = {name: column for name, column in of_action.items() if name in table.c and name not in columns}
     query = (
         sa.select(*given.values(), *columns.values())
@@ -391,7 +444,11 @@ def _spread_locations(session: Session, chunk: tuple[int, int]) -> None:
         .where(regions.c.level == RegionLevel.village)
         .cte("villages")
     )
-    counts = sa.select(villages.c.regency, sa.func.count().label("count")).group_by(villages.c.regency).cte("counts")
+    counts = (
+        sa.select(villages.c.regency, sa.func.count().label("count"))
+        .group_by(villages.c.regency)
+        .cte("counts")
+    )
     nth = sa.union_all(*[sa.select(sa.literal(k).label("k")) for k in range(3)]).cte("nth")
     chosen = (actions.c.id * 3 + nth.c.k) % counts.c.count
     query = (

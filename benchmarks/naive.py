@@ -15,19 +15,33 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, relationship, selectinload
 
+import app.schema  # noqa: F401  # foreign keys name tables of every area
 from app.access.queries import actor_of
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.journal import FEED, JournalHead, JournalRow, link_hash
-import app.schema  # noqa: F401  # foreign keys name tables of every area
-from app.plans.models import (
-    BudgetLineRow, ComponentRow, LocationRow, MilestoneRow, OutputRow, PlanRow, RecipientRow, SupportingAgencyRow,
-    TagRow, ActionRow,
+from app.plans.actions.models import (
+    ActionRow,
+    BudgetLineRow,
+    ComponentRow,
+    LocationRow,
+    MilestoneRow,
+    OutputRow,
+    RecipientRow,
+    SupportingAgencyRow,
+    TagRow,
 )
+from app.plans.models import PlanRow
 from app.settings import Settings
 from app.tracking.models import (
-    ComponentSpendingRow, MilestoneProgressRow, OutputProgressRow, ProgressIn, ProgressItem, ProgressRow,
-    RecipientProgressRow, SpendingRow,
+    ComponentSpendingRow,
+    MilestoneProgressRow,
+    OutputProgressRow,
+    ProgressIn,
+    ProgressItem,
+    ProgressRow,
+    RecipientProgressRow,
+    SpendingRow,
 )
 
 
@@ -126,7 +140,9 @@ class Action(Base):
     locations: Mapped[list[Location]] = _parts("Location", Location)
     milestones: Mapped[list[Milestone]] = _parts("Milestone", Milestone)
     tag_rows: Mapped[list[ActionTag]] = _parts("ActionTag", ActionTag)
-    reports: Mapped[list[Progress]] = relationship("Progress", back_populates="line", order_by=Progress.__table__.c.period)
+    reports: Mapped[list[Progress]] = relationship(
+        "Progress", back_populates="line", order_by=Progress.__table__.c.period
+    )
 
     @property
     def plan(self) -> str:
@@ -154,11 +170,21 @@ class Head(Base):
 
 
 ACTION_PARTS = (
-    Action.of_plan, Action.supporting, Action.components, Action.budget_lines, Action.outputs, Action.recipients,
-    Action.locations, Action.milestones, Action.tag_rows,
+    Action.of_plan,
+    Action.supporting,
+    Action.components,
+    Action.budget_lines,
+    Action.outputs,
+    Action.recipients,
+    Action.locations,
+    Action.milestones,
+    Action.tag_rows,
 )
 PROGRESS_PARTS = {
-    "spending": Spending, "components": ComponentSpending, "outputs": OutputProgress, "recipients": RecipientProgress,
+    "spending": Spending,
+    "components": ComponentSpending,
+    "outputs": OutputProgress,
+    "recipients": RecipientProgress,
     "milestones": MilestoneProgress,
 }
 
@@ -366,11 +392,20 @@ def read_actions(session: OneSession, actor: Caller, plan: str, limit: int = 100
 # Writing progress
 
 
-def _report(session: Session, actor: Actor, action: Action, period: str, content: ProgressIn, plan: Plan) -> Progress:
+def _report(
+    session: Session, actor: Actor, action: Action, period: str, content: ProgressIn, plan: Plan
+) -> Progress:
     """Make the report what the content says, and what follows from it; the caller flushes and journals."""
     report = next((one for one in action.reports if one.period == period), None)
     if report is None:
-        report = Progress(action_id=action.id, period=period, plan_id=plan.id, region_code=plan.region_code, year=plan.year, version=0)
+        report = Progress(
+            action_id=action.id,
+            period=period,
+            plan_id=plan.id,
+            region_code=plan.region_code,
+            year=plan.year,
+            version=0,
+        )
         action.reports.append(report)
     for name in ("physical_reported_percent", "obstacle", "follow_up", "evidence", "spent"):
         setattr(report, name, getattr(content, name))
@@ -381,13 +416,17 @@ def _report(session: Session, actor: Actor, action: Action, period: str, content
     report.reported_by = actor.token
     report.physical_percent, report.physical_basis = _physical(action, report)
     latest = max(action.reports, key=lambda one: one.period)
-    action.progress_period, action.spent, action.physical_percent = latest.period, latest.spent, latest.physical_percent
+    action.progress_period, action.spent, action.physical_percent = (
+        latest.period,
+        latest.spent,
+        latest.physical_percent,
+    )
     return report
 
 
 def _replace(rows: list[Any], table: type[Any], items: list[BaseModel], period: str) -> None:
     """The rows of the items: those with the same key are changed, others come and go."""
-    key = list(items[0].model_dump())[0] if items else "code"
+    key = next(iter(type(items[0]).model_fields)) if items else "code"
     old = {getattr(row, key): row for row in rows}
     wanted = []
     for position, item in enumerate(items):
@@ -419,9 +458,7 @@ def _content(report: Progress | None) -> dict[str, Any]:
     return {name: shown[name] for name in ProgressIn.model_fields}
 
 
-def _journal(
-    head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]
-) -> Journal:
+def _journal(head: Head, actor: Actor, plan: Plan, report: Progress, before: dict[str, Any]) -> Journal:
     """The journal's row of one report; its place in the feed comes last."""
     after = _content(report)
     row = {
@@ -431,7 +468,9 @@ def _journal(
         "region_code": plan.region_code,
         "subject": f"plans/{plan.code}/actions/{report.action}/progress/{report.period}",
         "version": report.version,
-        "changes": {name: [before.get(name), after[name]] for name in sorted(after) if before.get(name) != after[name]},
+        "changes": {
+            name: [before.get(name), after[name]] for name in sorted(after) if before.get(name) != after[name]
+        },
         "reason": None,
         "request_id": None,
         "chain": head.chain,
@@ -448,8 +487,11 @@ def _actions(session: Session, plan: Plan, codes: list[str]) -> dict[str, Action
         sa.select(Action)
         .where(Action.plan_id == plan.id, Action.code.in_(codes))
         .options(
-            selectinload(Action.of_plan), selectinload(Action.milestones), selectinload(Action.outputs),
-            selectinload(Action.budget_lines), selectinload(Action.recipients),
+            selectinload(Action.of_plan),
+            selectinload(Action.milestones),
+            selectinload(Action.outputs),
+            selectinload(Action.budget_lines),
+            selectinload(Action.recipients),
             *[reports.selectinload(getattr(Progress, name)) for name in PROGRESS_PARTS],
         )
     )
@@ -497,7 +539,9 @@ def _check_keys(action: Action, content: ProgressIn) -> None:
 
 
 @router.put("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressOut)
-def put_progress(session: OneSession, actor: Caller, plan: str, action: str, period: str, content: ProgressIn) -> Any:
+def put_progress(
+    session: OneSession, actor: Caller, plan: str, action: str, period: str, content: ProgressIn
+) -> Any:
     (report,) = _write(session, actor, plan, period, {action: content})
     return report
 

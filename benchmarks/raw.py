@@ -35,7 +35,7 @@ class Asked:
     def __init__(self, database: Database, secret: str) -> None:
         self._one_at_a_time = threading.Lock()
         self._noted: list[Statement] = []
-        event.listen(database.engine, "before_cursor_execute", self._note)
+        event.listen(database.reads, "before_cursor_execute", self._note)
         self._database = database
         self._client = TestClient(
             create_app(Settings(_env_file=None), database), headers={"Authorization": f"Bearer {secret}"}
@@ -61,7 +61,9 @@ class Asked:
 def _answers(text: str) -> bool:
     """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
     other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")
-    return text.startswith(("SELECT", "WITH")) and ("progress" in text or not any(words in text for words in other))
+    return text.startswith(("SELECT", "WITH")) and (
+        "progress" in text or not any(words in text for words in other)
+    )
 
 
 def joined(rows: list[Any], limit: int) -> bytes:

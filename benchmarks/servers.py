@@ -68,8 +68,14 @@ def _run(variant: str) -> None:
         serving.run(settings)
         return
     uvicorn.run(
-        APPLICATIONS[variant], factory=True, host=settings.host, port=settings.port, access_log=False,
-        log_level="error", server_header=False, timeout_keep_alive=30,
+        APPLICATIONS[variant],
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        timeout_keep_alive=30,
     )
 
 

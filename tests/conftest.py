@@ -60,9 +60,18 @@ def database(template: Database) -> Iterator[OneTransaction]:
         yield database
 
 
+@pytest.fixture(scope="session")
+def built_app() -> FastAPI:
+    """The application, built once: that takes as long as a test."""
+    settings = Settings(_env_file=None, database_url="sqlite://")
+    return create_app(settings, Database(settings.database_url))
+
+
 @pytest.fixture
-def app(database: OneTransaction) -> FastAPI:
-    return create_app(Settings(_env_file=None, database_url="sqlite://"), database)
+def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
+    """The application over the test's own database."""
+    built_app.state.database = database
+    return built_app
 
 
 def token_for(
@@ -78,8 +87,14 @@ def token_for(
     grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
     with database.writing() as session:
         return create_token(
-            session, Author("test", now), name=name[-80:], principal=name[-80:], grants=grants, scopes=scopes,
-            expires_at=now + timedelta(days=days), networks=networks,
+            session,
+            Author("test", now),
+            name=name[-80:],
+            principal=name[-80:],
+            grants=grants,
+            scopes=scopes,
+            expires_at=now + timedelta(days=days),
+            networks=networks,
         )
 
 

@@ -1,6 +1,6 @@
 """The benchmark is honest: its variants give and write the same, on the data that it generates."""
 
-import os
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from fastapi.testclient import TestClient
 from app.kit.db import Database, table_of
 from app.kit.journal import JournalRow
 from app.main import create_app
-from app.plans.models import ActionOut
+from app.plans.actions.models import ActionOut
 from app.settings import Settings
 from app.tracking.models import ProgressOut
 from benchmarks import calls, data, naive, raw
 from tests.database import ENGINES, sqlite_url
+from tests.postgres import worker_database
 
 SIZE = data.Size(plans=2, actions=6, quarters=2, big_plan=8)
 
@@ -24,10 +25,10 @@ SIZE = data.Size(plans=2, actions=6, quarters=2, big_plan=8)
 class Variants:
     """The three of them, over the same database."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patch: pytest.MonkeyPatch) -> None:
         self.database = Database(url)
         secret = data.new_token(self.database)
-        os.environ.update(RATA_DATABASE_URL=url, RATA_BENCH_SECRET=secret)
+        patch.setenv("RATA_BENCH_SECRET", secret)
         headers = {"Authorization": f"Bearer {secret}", "If-Match": "*"}
         settings = Settings(_env_file=None, database_url=url)
         self.service = TestClient(create_app(settings, self.database), headers=headers)
@@ -42,23 +43,18 @@ class Variants:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def variants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Variants]:
-    if request.param == "sqlite":
-        url = sqlite_url(tmp_path_factory.mktemp("benchmarks"), "bench")
-    else:
-        from tests.postgres import worker_database
-
-        context = worker_database()
-        url = context.__enter__()
-        request.addfinalizer(lambda: context.__exit__(None, None, None))
-    data.build(url, SIZE)
-    before = dict(os.environ)
-    made = Variants(url)
-    with made.raw:
-        yield made
-    made.naive.app.state.engine.dispose()
-    made.database.close()
-    os.environ.clear()
-    os.environ.update(before)
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            url = sqlite_url(tmp_path_factory.mktemp("benchmarks"), "bench")
+        else:
+            url = stack.enter_context(worker_database())
+        data.build(url, SIZE)
+        patch.setenv("RATA_DATABASE_URL", url)
+        made = Variants(url, patch)
+        with made.raw:
+            yield made
+        made.naive.app.state.engine.dispose()
+        made.database.close()
 
 
 def _got(client: TestClient, path: str) -> Any:
@@ -71,7 +67,10 @@ def test_the_page_is_the_same(variants: Variants) -> None:
     path = calls.page_path(variants.world)
     items = _got(variants.service, path)["items"]
     assert len(items) == SIZE.actions
-    assert all(items[0][part] for part in ("components", "budget_lines", "outputs", "recipients", "locations", "tags"))
+    assert all(
+        items[0][part]
+        for part in ("components", "budget_lines", "outputs", "recipients", "locations", "tags")
+    )
     assert _got(variants.raw, path)["items"] == items
     shown = [ActionOut.model_validate(item) for item in _got(variants.naive, path)["items"]]
     assert shown == [ActionOut.model_validate(item) for item in items]
@@ -90,8 +89,13 @@ def test_one_report_is_written_alike(variants: Variants) -> None:
     same = {name: ours[name] for name in ProgressOut.model_fields}
     assert ProgressOut.model_validate(same) == ProgressOut.model_validate(theirs.json())
     again = variants.service.put(path, json=content)
-    assert again.json()["version"] == ours["version"], "the service finds nothing to change in what the other wrote"
-    assert variants.service.put(path, json=calls.new_report(world, line)).json()["version"] == ours["version"] + 1
+    assert again.json()["version"] == ours["version"], (
+        "the service finds nothing to change in what the other wrote"
+    )
+    assert (
+        variants.service.put(path, json=calls.new_report(world, line)).json()["version"]
+        == ours["version"] + 1
+    )
     assert variants.journal_rows() == rows + 2
 
 

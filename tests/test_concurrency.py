@@ -70,7 +70,9 @@ def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -
         return list(pool.map(begin, range(len(clients))))
 
 
-def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(clients: list[TestClient]) -> None:
+def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
+    clients: list[TestClient],
+) -> None:
     put(clients[0], "A-1")
     for _ in range(3):
         tag = clients[0].get(A1).headers["ETag"]
@@ -107,9 +109,26 @@ def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clien
 
     def patch(client: TestClient, number: int) -> list[int]:
         texts = {"matrix_texts": {f"k{number}": "x"}}
-        fields = ("obstacle", "follow_up", "evidence", "milestones", "outputs", "recipients", "physical_reported_percent", "spent")
-        values = ("o", "f", ["https://example.org"], [{"code": "M1", "state": "done"}], [{"code": "O1", "achieved": 1}],
-                  [{"code": "R1", "reached": 1}], 5, 7)
+        fields = (
+            "obstacle",
+            "follow_up",
+            "evidence",
+            "milestones",
+            "outputs",
+            "recipients",
+            "physical_reported_percent",
+            "spent",
+        )
+        values = (
+            "o",
+            "f",
+            ["https://example.org"],
+            [{"code": "M1", "state": "done"}],
+            [{"code": "O1", "achieved": 1}],
+            [{"code": "R1", "reached": 1}],
+            5,
+            7,
+        )
         report = {fields[number]: values[number]}
         return [
             client.patch(A1, json=texts, headers=ANY).status_code,
@@ -119,15 +138,25 @@ def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clien
     assert at_once(clients, patch) == [[200, 200]] * THREADS
     assert set(clients[0].get(A1).json()["matrix_texts"]) == {f"k{n}" for n in range(THREADS)}
     found = clients[0].get(f"{A1}/progress/2026-Q1").json()
-    assert (found["version"], found["obstacle"], found["follow_up"], found["spent"]) == (1 + THREADS, "o", "f", 7)
-    assert all(found[name] for name in ("evidence", "milestones", "outputs", "recipients", "physical_reported_percent"))
+    assert (found["version"], found["obstacle"], found["follow_up"], found["spent"]) == (
+        1 + THREADS,
+        "o",
+        "f",
+        7,
+    )
+    assert all(
+        found[name]
+        for name in ("evidence", "milestones", "outputs", "recipients", "physical_reported_percent")
+    )
 
 
 def test_of_many_who_create_the_same_one_does(clients: list[TestClient]) -> None:
     done = at_once(clients, lambda client, n: client.put(A1, json={**ACTION, "note": str(n)}))
     assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
     create_only = {"If-None-Match": "*"}
-    done = at_once(clients, lambda client, n: client.put(f"{AT}/actions/A-2", json=ACTION, headers=create_only))
+    done = at_once(
+        clients, lambda client, n: client.put(f"{AT}/actions/A-2", json=ACTION, headers=create_only)
+    )
     assert Counter(one.status_code for one in done) == {201: 1, 412: THREADS - 1}
     done = at_once(clients, lambda client, n: client.put("/v1/plans/63.02-2031", json={"title": str(n)}))
     assert Counter(one.status_code for one in done) == {201: 1, 428: THREADS - 1}
@@ -153,16 +182,26 @@ def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
     """Each batch moves money from one line to another; whoever reads meanwhile finds none missing."""
 
     def batch(first: int) -> list[dict[str, Any]]:
-        return [{"code": code, **LEAN, "strategy": strategy, "allocation": amount} for code, strategy, amount in (
-            ("A-1", "raise_income", first), ("A-2", "reduce_poverty_pockets", 100 - first))]
+        return [
+            {"code": code, **LEAN, "strategy": strategy, "allocation": amount}
+            for code, strategy, amount in (
+                ("A-1", "raise_income", first),
+                ("A-2", "reduce_poverty_pockets", 100 - first),
+            )
+        ]
 
     put_many(clients[0], batch(0))
 
     def work(client: TestClient, number: int) -> set[int]:
         if number < 2:
-            return {client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code for n in range(8)}
+            return {
+                client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code
+                for n in range(8)
+            }
         found = [client.get(f"{AT}/summary?period=2026").json() for _ in range(8)]
-        return {one["allocated"] for one in found} | {sum(part["allocated"] for part in one["by_strategy"]) for one in found}
+        return {one["allocated"] for one in found} | {
+            sum(part["allocated"] for part in one["by_strategy"]) for one in found
+        }
 
     assert at_once(clients, work) == [{200}] * 2 + [{100}] * (THREADS - 2)
 
@@ -171,7 +210,11 @@ def check_chain(database: Database, chain: str, *, at_least: int) -> None:
     """Every row of a chain in its place, hashed upon the one before."""
     table = table_of(JournalRow)
     with database.read_session() as session:
-        found = session.execute(sa.select(table).where(table.c.chain == chain).order_by(table.c.position)).mappings().all()
+        found = (
+            session.execute(sa.select(table).where(table.c.chain == chain).order_by(table.c.position))
+            .mappings()
+            .all()
+        )
     assert len(found) >= at_least
     link = "0" * 64
     for position, row in enumerate(found, 1):

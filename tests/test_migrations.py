@@ -88,8 +88,13 @@ def fill(database: Database) -> None:
         put(client, "A-1", base=WHOLE)
         put(client, "A-2")
         report(
-            client, "A-2", 1, spent=1, components=[{"component_class": "direct", "amount": 1}],
-            outputs=[{"code": "O1", "achieved": 1}], recipients=[{"code": "R1", "reached": 1}],
+            client,
+            "A-2",
+            1,
+            spent=1,
+            components=[{"component_class": "direct", "amount": 1}],
+            outputs=[{"code": "O1", "achieved": 1}],
+            recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
@@ -118,10 +123,13 @@ def assert_no_orphans(database: Database) -> None:
         for name in sorted(tables_of(database)):
             for key in inspector.get_foreign_keys(name):
                 child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
-                parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias("parent")
+                parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias(
+                    "parent"
+                )
                 pairs = list(zip(child.c, parent.c, strict=True))
                 orphans = (
-                    sa.select(sa.func.count()).select_from(child)
+                    sa.select(sa.func.count())
+                    .select_from(child)
                     .where(*[own.is_not(None) for own, _ in pairs])
                     .where(~sa.exists().select_from(parent).where(*[own == other for own, other in pairs]))
                 )

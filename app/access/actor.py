@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from app.access.queries import actor_of
 from app.access.rules import Actor
-from app.kit.idempotency import Attempt
+from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
 from app.kit.problems import Unauthenticated
 from app.kit.requests import Unit
@@ -41,16 +41,23 @@ def authenticated(request: Request) -> Call:
     unit: Unit = request.state.unit
     client = request.client.host if request.client else None
     found = (
-        actor_of(unit.reading, secret.strip(), now=unit.now, client=client) if scheme.lower() == "bearer" else None
+        actor_of(unit.reading, secret.strip(), now=unit.now, client=client)
+        if scheme.lower() == "bearer"
+        else None
     )
     if found is None:
         raise Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
     actor, expires_at = found
     key = request.headers.get("idempotency-key")
     if key is not None and request.method == "POST" and not unit.dry_run:
-        body: bytes = getattr(request, "_body", b"")
+        body = body_hashed(request.headers.get("content-type", ""), getattr(request, "_body", b""))
         unit.attempt = Attempt(
-            actor.principal, key, method=request.method, path=request.url.path, query=request.url.query, body=body
+            actor.principal,
+            key,
+            method=request.method,
+            path=request.url.path,
+            query=request.url.query,
+            body=body,
         )
         unit.attempt.begin(unit.reading, unit.now)
     # Between here and the endpoint a request may wait for a thread; it must not hold a connection

@@ -51,14 +51,22 @@ def create_token(
     secret = f"rata_{secrets.token_urlsafe(32)}"
     session.add(
         Token(
-            principal_id=owner, name=name, hash=hash_of(secret), scopes=[str(s) for s in scopes],
-            networks=list(networks), created_at=author.at, expires_at=expires_at,
+            principal_id=owner,
+            name=name,
+            hash=hash_of(secret),
+            scopes=[str(s) for s in scopes],
+            networks=list(networks),
+            created_at=author.at,
+            expires_at=expires_at,
         )
     )
     session.flush()
     after = {
-        "principal": principal, "scopes": [str(s) for s in scopes], "expires_at": expires_at.isoformat(),
-        "networks": list(networks), "grants": [[g.role, g.region, g.agency] for g in grants],
+        "principal": principal,
+        "scopes": [str(s) for s in scopes],
+        "expires_at": expires_at.isoformat(),
+        "networks": list(networks),
+        "grants": [[g.role, g.region, g.agency] for g in grants],
     }
     record(session, chain, author, [Entry("token.created", "0", f"tokens/{name}", 1, None, after)])
     return secret
@@ -82,7 +90,12 @@ def _set_memberships(
         chain = hold(session, scope_chain(principal))
         entries = [
             Entry(
-                SCOPE_CHANGED, change.region, "me", chain.position + n, {"sees": change.before}, {"sees": change.after}
+                SCOPE_CHANGED,
+                change.region,
+                "me",
+                chain.position + n,
+                {"sees": change.before},
+                {"sees": change.after},
             )
             for n, change in enumerate(changes, 1)
         ]
@@ -94,9 +107,16 @@ def revoke_token(session: Session, author: Author, *, name: str) -> None:
     chain = hold(session, CHAIN)
     table = table_of(Token)
     ended = session.execute(
-        sa.update(table).where(table.c.name == name, table.c.revoked_at.is_(None)).values(revoked_at=author.at)
+        sa.update(table)
+        .where(table.c.name == name, table.c.revoked_at.is_(None))
+        .values(revoked_at=author.at)
     )
     if ended.rowcount == 0:  # type: ignore[attr-defined]  # a cursor result, typed as its base
         raise NotFound()
     change = {"revoked_at": author.at.isoformat()}
-    record(session, chain, author, [Entry("token.revoked", "0", f"tokens/{name}", 2, {"revoked_at": None}, change)])
+    record(
+        session,
+        chain,
+        author,
+        [Entry("token.revoked", "0", f"tokens/{name}", 2, {"revoked_at": None}, change)],
+    )

@@ -2,10 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 import sqlalchemy as sa
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -92,8 +91,8 @@ class Me(BaseModel):
     memberships: list[MembershipShape]
     expires_at: datetime
 
-    model_config: Any = {
-        "json_schema_extra": {
+    model_config = ConfigDict(
+        json_schema_extra={
             "examples": [
                 {
                     "principal": "sekretariat-kotabaru",
@@ -104,4 +103,4 @@ class Me(BaseModel):
                 }
             ]
         }
-    }
+    )

@@ -41,7 +41,9 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> tuple[Actor, datetime] | None:
+def actor_of(
+    session: Session, secret: str, *, now: datetime, client: str | None
+) -> tuple[Actor, datetime] | None:
     """The actor behind a token and when it expires; None when it is unknown, over, or from elsewhere."""
     rows: Any = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
     if not rows:
@@ -85,7 +87,10 @@ def list_tokens(session: Session) -> list[sa.Row[Any]]:
     return list(
         session.execute(
             sa.select(
-                _token.c.name, _principal.c.name.label("principal"), _token.c.scopes, _token.c.expires_at,
+                _token.c.name,
+                _principal.c.name.label("principal"),
+                _token.c.scopes,
+                _token.c.expires_at,
                 _token.c.revoked_at,
             )
             .select_from(_token.join(_principal, _principal.c.id == _token.c.principal_id))

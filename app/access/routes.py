@@ -17,7 +17,8 @@ def read_me(call: Caller) -> Response:
         token=call.actor.token,
         scopes=sorted(call.actor.scopes),
         memberships=[
-            MembershipShape(role=g.role, region_code=g.region, agency_code=g.agency) for g in call.actor.grants
+            MembershipShape(role=g.role, region_code=g.region, agency_code=g.agency)
+            for g in call.actor.grants
         ],
         expires_at=call.expires_at,
     )

@@ -11,7 +11,7 @@ from app.access.models import Membership
 from app.access.rules import Actor
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
-from app.agencies.rules import Verb, verbs_from
+from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.db import table_of
 from app.kit.fields import AgencyCode
 from app.kit.inputs import nearest, unknown_reference, validated
@@ -168,11 +168,6 @@ def _held(session: Session, actor: Actor, region: str) -> Chain:
     home_of(session, actor, region)
     actor.require("write_agencies", region)
     return hold(session, region_chain(region))
-
-
-def region_chain(region: str) -> str:
-    """Chain of the journal in which the agencies of a region are written."""
-    return f"region:{region}"
 
 
 def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:

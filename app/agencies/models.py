@@ -1,7 +1,7 @@
 """Agencies: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -10,9 +10,11 @@ from sqlmodel import Field
 
 from app.agencies.rules import Verb
 from app.kit.db import Table
-from app.kit.fields import AgencyCode, Line, Shape, Version
+from app.kit.fields import AgencyCode, Line, Shape, Version, address
 from app.kit.pages import PageQuery
 from app.reference.models import Words
+
+AgencyKey = Annotated[str, address("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
 
 
 class AgencyKind(StrEnum):
@@ -125,15 +127,15 @@ class MergeIn(Shape):
 
     into: AgencyCode = ShapeField(description="Code of the active agency that takes over.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "1.06.0.00.0.00.08.0000"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "2.08.0.00.0.00.05.0000"}]})
 
 
 class AgencyQuery(PageQuery):
     """Which agencies; all conditions hold together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
-    kind: AgencyKind | None = None
-    state: AgencyState | None = None
+    kind: AgencyKind | None = ShapeField(default=None, description="Only bodies of this kind.")
+    state: AgencyState | None = ShapeField(default=None, description="Only agencies in this state.")
     sort: Literal["code", "-code", "name", "-name"] = "code"
 
 

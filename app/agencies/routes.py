@@ -7,7 +7,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.agencies import commands, queries
-from app.agencies.models import AgencyIn, AgencyOut, AgencyQuery, AgencyReply, MergeIn
+from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
+from app.agencies.rules import region_chain
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
@@ -15,6 +16,7 @@ from app.kit.etags import check_conditions
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.reference.models import RegionKey
 
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
@@ -23,7 +25,7 @@ SOURCES.append("/v1/regions/{region}/agencies")
 
 
 @router.get("", response_model=Page[AgencyOut])
-def list_agencies(call: Caller, region: str, query: Annotated[AgencyQuery, Query()]) -> Response:
+def list_agencies(call: Caller, region: RegionKey, query: Annotated[AgencyQuery, Query()]) -> Response:
     """The bodies of a province, regency or city that lead or support its actions, partners included.
 
     For choosing who is responsible. Merged and retired ones are listed too; `state=active` leaves them out.
@@ -35,14 +37,14 @@ def list_agencies(call: Caller, region: str, query: Annotated[AgencyQuery, Query
 
 
 @router.get("/{agency}", response_model=AgencyReply)
-def read_agency(call: Caller, region: str, agency: str) -> Response:
+def read_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """One agency; `allowed` says what the caller may do with it, `merged_into` who took over its lines."""
     queries.home_of(call.session, call.actor, region)
     return _reply(call, region, agency)
 
 
 @router.put("/{agency}", response_model=AgencyReply, responses=created(AgencyReply))
-def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Response:
+def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: AgencyIn) -> Response:
     """Create an agency under its official code, or replace its name and kind.
 
     Sending what is there already changes nothing, not even the version. 409 for one that was merged.
@@ -60,7 +62,7 @@ def put_agency(call: Caller, region: str, agency: str, content: AgencyIn) -> Res
 
 
 @router.patch("/{agency}", response_model=AgencyReply)
-def patch_agency(call: Caller, region: str, agency: str, patch: Patch) -> Response:
+def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
     commands.patch_agency(
         call.session, call.author, call.actor, region, agency, patch, partial(check_conditions, call.request)
@@ -69,7 +71,7 @@ def patch_agency(call: Caller, region: str, agency: str, patch: Patch) -> Respon
 
 
 @router.delete("/{agency}", status_code=204)
-def delete_agency(call: Caller, region: str, agency: str) -> Response:
+def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """Delete an agency that was created by mistake.
 
     409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
@@ -82,7 +84,7 @@ def delete_agency(call: Caller, region: str, agency: str) -> Response:
 
 
 @router.post("/{agency}/retire", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
-def retire_agency(call: Caller, region: str, agency: str) -> Response:
+def retire_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
     commands.set_state(
         call.session,
@@ -97,7 +99,7 @@ def retire_agency(call: Caller, region: str, agency: str) -> Response:
 
 
 @router.post("/{agency}/restore", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
-def restore_agency(call: Caller, region: str, agency: str) -> Response:
+def restore_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """Make a retired agency active again. 409 unless it is retired."""
     commands.set_state(
         call.session,
@@ -112,7 +114,7 @@ def restore_agency(call: Caller, region: str, agency: str) -> Response:
 
 
 @router.post("/{agency}/merge", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
-def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Response:
+def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: MergeIn) -> Response:
     """Merge an agency into another one of the region, after a reorganisation.
 
     The lines of the region's plans that it leads or supports, its operators, and the agencies merged into it before
@@ -133,11 +135,13 @@ def merge_agency(call: Caller, region: str, agency: str, merge: MergeIn) -> Resp
 
 @router.get("/{agency}/history", response_model=Page[HistoryEntry])
 def list_agency_history(
-    call: Caller, region: str, agency: str, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, agency: AgencyKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
-    """Every write to an agency, mergers and retirement among them: who, when, from what to what. Stays after
-    it was deleted."""
-    return history_page(call, commands.region_chain(region), f"regions/{region}/agencies/{agency}", query)
+    """Every write to an agency, mergers and retirement among them: who, when, from what to what.
+
+    Stays after it was deleted.
+    """
+    return history_page(call, region_chain(region), f"regions/{region}/agencies/{agency}", query)
 
 
 def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:

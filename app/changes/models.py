@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit.fields import RegionCode
 from app.kit.pages import PageQuery
+from app.kit.schemas import SOMETIMES
 
 NOW = "now"
 """In the place of a cursor: where the feed ends."""
@@ -97,7 +98,9 @@ class Change(BaseModel):
         description="Row version that the write made; of a deletion, the one after the last."
     )
     actor: Actor
-    changes: Changes | None = Field(default=None, description="Only with `changes=true`.")
+    changes: Changes | None = Field(
+        default=None, description="Field → [from, to]; only with `changes=true`.", json_schema_extra=SOMETIMES
+    )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{**_CHANGE, "region_code": "63.02"}]})
 

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.access.commands import CHAIN as ACCESS
 from app.access.models import TokenScope
 from app.access.queries import visible, within
-from app.access.rules import SCOPE_CHANGED, SCOPE_CHAINS, Actor, scope_chain
+from app.access.rules import SCOPE_CHAINS, SCOPE_CHANGED, Actor, scope_chain
 from app.changes.models import NOW, Change, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.rules import (
     BEGINNING,
@@ -88,12 +88,12 @@ def feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, 
     filters = [query.region, sorted(set(query.kind))]
     chosen = [_known_to(actor, query.region), sa.or_(_of_kinds(query.kind), _c.kind == SCOPE_CHANGED)]
     if query.after == NOW:
-        last = sa.select(_c.chain, _c.position, _c.hash).where(*chosen).order_by(_c.sequence.desc()).limit(1)
-        row = session.execute(last).one_or_none()
-        return FeedPage([], cursor_of(Place(*row) if row else BEGINNING, filters), more=False)
+        place = _last_place(session, _span_behind(session, 0, actor, query.region), chosen)
+        return FeedPage([], cursor_of(place, filters), more=False)
     place = BEGINNING if query.after is None else place_of(query.after, filters)
     start = _number_of(session, place)
-    rows = [] if start is None else _rows_behind(session, start, chosen, query)
+    span = None if start is None else _span_behind(session, start, actor, query.region)
+    rows = [] if span is None else _rows_within(session, span, chosen, query)
     if start is None or (rows and rows[0][1] < now - timedelta(days=days)):
         error = FieldError(
             expired_cursor, parameter="after", value=query.after, allowed=way_back(query.region)
@@ -105,25 +105,81 @@ def feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, 
     return FeedPage([row[0] for row in shown], cursor_of(place, filters), more=len(rows) > len(shown))
 
 
-def _rows_behind(
-    session: Session, start: int, chosen: Sequence[ColumnElement[bool]], query: ChangesQuery
+class Span(NamedTuple):
+    """A part of the feed, from and to a number; to the end: None."""
+
+    first: int
+    last: int | None
+
+
+def _last_place(session: Session, span: Span | None, chosen: Sequence[ColumnElement[bool]]) -> Place:
+    """Where the feed of a reader ends."""
+    if span is None:
+        return BEGINNING
+    behind = sa.select(_c.chain, _c.position, _c.hash).where(_within(span), *chosen)
+    row = session.execute(behind.order_by(_c.sequence.desc()).limit(1)).one_or_none()
+    return Place(*row) if row else BEGINNING
+
+
+def _span_behind(session: Session, start: int, actor: Actor, region: str | None) -> Span | None:
+    """Where behind a number there may be something for this reader; None: nowhere.
+
+    Where little happens that a reader sees and much that it does not, the database would read all of the
+    feed to find a page. Two looks into the index for each region that the journal knows find the span.
+    """
+    if region in (None, "0") and any(grant.is_below and grant.region == "0" for grant in actor.grants):
+        return Span(start + 1, None)
+    known = _known_regions()
+    seen = visible(actor, known.c.code)
+    # The nation's own reference data is everybody's.
+    chosen = (
+        sa.or_(seen, known.c.code == "0") if region is None else sa.and_(seen, within(known.c.code, region))
+    )
+    here = _journal.alias("here")
+    key = (here.c.region_code, here.c.sequence)
+
+    def nearest(behind: ColumnElement[bool], *order: ColumnElement[Any]) -> ColumnElement[Any]:
+        # By both columns: an order by the number alone tempts PostgreSQL to read the feed along its key.
+        number = sa.case((here.c.region_code == known.c.code, here.c.sequence))
+        found = sa.select(number).where(behind).order_by(*order).limit(1)
+        return found.correlate(known).scalar_subquery()
+
+    at_start, at_end = (sa.tuple_(known.c.code, sa.literal(number)) for number in (start, _ENDLESS))
+    firsts = nearest(sa.tuple_(*key) > at_start, *key)
+    lasts = nearest(sa.tuple_(*key) <= at_end, *[column.desc() for column in key])
+    ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(chosen)
+    first, last = session.execute(ends).one()
+    own = sa.select(_c.sequence).where(_c.chain == scope_chain(actor.principal), _c.sequence > start)
+    numbers = [*session.scalars(own), *([first, last] if first is not None else [])]
+    return Span(min(numbers), max(numbers)) if numbers else None
+
+
+_ENDLESS = 2**63 - 1
+
+
+def _known_regions() -> sa.CTE:
+    """The regions of which the journal has anything (at the end one null), by one look into its index for each."""
+    known = sa.select(sa.func.min(_c.region_code).label("code")).cte("known", recursive=True)
+    further = _journal.alias("further")
+    following = sa.select(sa.func.min(further.c.region_code)).where(further.c.region_code > known.c.code)
+    return known.union_all(sa.select(following.scalar_subquery()).where(known.c.code.is_not(None)))
+
+
+def _rows_within(
+    session: Session, span: Span, chosen: Sequence[ColumnElement[bool]], query: ChangesQuery
 ) -> Sequence[Any]:
     """(JSON, instant, chain, position, hash) of one row more than the page shows."""
     columns = fields_of(Change, _journal, sequence=_c.position)
     shown = [column for column in columns if query.changes or column.name != "changes"]
-    beside = [
-        _c.at.label("_at"),
-        _c.chain.label("_chain"),
-        _c.position.label("_position"),
-        _c.hash.label("_hash"),
-    ]
-    statement = (
-        sa.select(*shown, *beside)
-        .where(_c.sequence > start, *chosen)
-        .order_by(_c.sequence)
-        .limit(query.limit + 1)
-    )
+    beside = [_c[name].label(f"_{name}") for name in ("at", "chain", "position", "hash")]
+    statement = sa.select(*shown, *beside).where(_within(span), *chosen)
+    statement = statement.order_by(_c.sequence).limit(query.limit + 1)
     return session.execute(json_texts(statement, *[column.name for column in beside])).all()
+
+
+def _within(span: Span) -> ColumnElement[bool]:
+    is_behind = _c.sequence >= span.first
+    return is_behind if span.last is None else sa.and_(is_behind, _c.sequence <= span.last)
 
 
 def _number_of(session: Session, place: Place) -> int | None:

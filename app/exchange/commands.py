@@ -1,231 +1,340 @@
 """Importing the matrix: agencies, lines and realisation of a file, all of it or nothing."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
+from app.exchange.doubts import basis_required
+from app.exchange.lines import Names
+from app.exchange.matching import in_order, matched
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
-from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.models import Matrix, MatrixRow
-from app.exchange.models import Basis, ImportedProgress, ImportFinding, ImportReport, Resolution
-from app.exchange.queries import names_for
-from app.exchange.resolving import Outcome as Looked
-from app.exchange.resolving import Resolver
-from app.exchange.rules import Resolved, content_of, matched, new_codes
+from app.exchange.matrix.models import Matrix
+from app.exchange.models import (
+    Acceptance,
+    Basis,
+    Content,
+    ImportedProgress,
+    ImportFinding,
+    ImportQuery,
+    ImportReport,
+    Resolution,
+)
+from app.exchange.queries import ReadFile, action_ids, names_for
+from app.exchange.resolving import Outcome, resolve
+from app.exchange.rules import Resolved, column_of, content_of, new_codes
 from app.kit.inputs import body_errors
 from app.kit.journal import Author, hold
-from app.kit.problems import CellShape, FieldError, Invalid, Kind, Language
-from app.plans.commands import Draft, plan_chain, put_actions
-from app.plans.models import ActionIn
-from app.plans.queries import StoredAction, stored_actions
-from app.plans.rules import findings_of
-from app.reference.queries import funding_source_labels
+from app.kit.problems import Cell, CellShape, FieldError, Invalid, Language, Problem
+from app.plans.actions.commands import put_actions
+from app.plans.actions.models import ActionIn
+from app.plans.actions.queries import stored_actions
+from app.plans.actions.rules import Draft, Finding, findings_of
+from app.plans.commands import plan_chain
+from app.plans.queries import plan_of
 from app.tracking.commands import Report, Reported, report_progress
 from app.tracking.models import ProgressIn
 from app.tracking.queries import latest_spent, stored_progress
 
-basis_required = Kind(
-    "basis_required", id="nyatakan basis: cumulative atau period; berkas ini memuat kolom realisasi",
-    en="state basis: cumulative or period; this file has realisation columns",
-)
-HALVES: tuple[tuple[Literal["q2", "q4"], str], ...] = (("q2", "Q2"), ("q4", "Q4"))
+Half = Literal["q2", "q4"]
+HALVES: tuple[tuple[Half, str, str], ...] = (("q2", "Q2", "spent_s1"), ("q4", "Q4", "spent_s2"))
+"""Half of the year, the quarter it ends with, its column."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How the caller wants a file to be read."""
+class Writing:
+    """One line of the file on its way into the plan."""
 
-    basis: Basis | None = None
-    accept: frozenset[str] = frozenset()
-    new_agencies: bool = False
-    sheet: str | None = None
-    resolutions: tuple[Resolution, ...] = ()
+    code: str
+    found: Resolved
+    content: Content
+    """What the action shall be."""
+    is_as_it_was: bool
+
+    def cell(self, pointer: str) -> Cell:
+        return self.found.line.cell(column_of(pointer, self.content))
+
+
+@dataclass
+class _Import:
+    """What the steps of one import share."""
+
+    session: Session
+    author: Author
+    actor: Actor
+    plan: Any
+    reason: str
+    language: Language
+    findings: list[ImportFinding] = field(default_factory=list)
 
 
 def import_matrix(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], data: bytes, filename: str, wish: Wish,
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: str,
+    file: ReadFile,
+    query: ImportQuery,
+    resolutions: Sequence[Resolution] = (),
     language: Language = "id",
 ) -> ImportReport:
-    """Bring a plan to what a matrix says: lines by what identifies them, realisation to Q2 and Q4.
+    """Bring a plan to what a file says: lines by what identifies them, realisation to Q2 and Q4.
 
     The same file twice changes nothing. Invalid lists every cell that has to be settled, and nothing is
-    written; UnreadableFile where it is no matrix at all.
+    written.
     """
-    actor.require("import_matrix", plan.region_code)
-    matrix = read_matrix(data, filename, sheet=wish.sheet, known_sources=list(funding_source_labels(session).values()))
-    errors = list(matrix.errors)
-    if matrix.has_realisation and wish.basis is None:
-        errors.append(FieldError(basis_required, parameter="basis", allowed=["cumulative", "period"]))
-    elif matrix.has_realisation and wish.basis is not None and "totals" not in wish.accept:
-        errors += basis_contradictions(matrix.rows, wish.basis)
-    looked, created = _resolved(session, author, actor, plan, matrix, wish)
-    if errors := [*errors, *looked.errors]:
+    matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
+    row = plan_of(session, actor, plan)
+    actor.require("import_matrix", row.region_code)
+    chain = plan_chain(plan)
+    if query.new_agencies == "create":
+        # Whoever merges agencies holds the region first and its plans after; so do we.
+        hold(session, f"region:{row.region_code}")
+    hold(session, chain)
+    run = _Import(session, author, actor, plan_of(session, actor, plan), reason, language)
+    stored = {code: action.content for code, action in stored_actions(session, run.plan).items()}
+    looked = resolve(
+        session,
+        run.plan,
+        matrix.rows,
+        stored.values(),
+        resolutions,
+        accept_free_text=Acceptance.free_text in query.accept,
+        new_agencies=query.new_agencies == "create",
+    )
+    errors = [*matrix.errors, *_basis_errors(matrix, query)]
+    told = {error.cell for error in errors}
+    errors += [error for error in looked.errors if error.cell is None or error.cell not in told]
+    agencies, wrong_agencies = _agencies(looked)
+    if errors := [*errors, *wrong_agencies]:
         raise Invalid(errors=errors)
-    hold(session, plan_chain(plan.code))
-    stored = stored_actions(session, plan)
-    before = {code: action.content for code, action in stored.items()}
-    codes = _codes(before, looked.lines)
-    names = names_for(session, plan, [*before.values()])
-    drafts = _drafts(looked.lines, codes, before, names)
-    reason = f"import sha256:{sha256(data).hexdigest()[:16]}"
-    outcomes = put_actions(session, author, actor, plan, drafts, check=_any_version, reason=reason)
-    counts = Counter(outcome.status for outcome in outcomes)
-    findings = [_line_finding(finding, draft.code, line, language)
-                for draft, line in zip(drafts, looked.lines, strict=True)
-                for finding in findings_of(draft.content.model_dump(mode="json"), plan.year)]
-    progress: list[ImportedProgress] = []
-    if matrix.has_realisation and wish.basis is not None:
-        for half, quarter in HALVES:
-            period = f"{plan.year}-{quarter}"
-            done = _report(session, author, actor, plan, period, half, wish.basis, codes, looked.lines, reason)
-            findings += _progress_findings(done, codes, looked.lines, half, language)
-            if done:
-                kinds = Counter(one.status for one in done)
-                progress.append(
-                    ImportedProgress(period=period, created=kinds["created"], updated=kinds["updated"], unchanged=kinds["unchanged"])
-                )
+    for code, content in agencies.items():
+        put_agency(session, author, actor, run.plan.region_code, code, content, lambda version: None)
+    writings = _writings(looked.lines, stored, names_for(session, run.plan, list(stored.values())))
+    counts = _write(run, writings)
+    progress = _progress(run, writings, query.basis) if matrix.has_realisation and query.basis else []
     return ImportReport(
-        plan=plan.code,
+        plan=plan,
         sheet=matrix.sheet,
-        lines=len(drafts),
+        lines=len(writings),
         created=counts["created"],
         updated=counts["updated"],
         unchanged=counts["unchanged"],
-        absent=sorted(set(before) - set(codes)),
-        agencies_created=created,
-        free_text=sum(line.subactivity.code is None for line in looked.lines),
-        allocation=sum(draft.content.allocation for draft in drafts),
-        by_strategy=dict(Counter(draft.content.strategy.value for draft in drafts)),
+        absent=in_order(stored.keys() - {writing.code for writing in writings}),
+        agencies_created=sorted(agencies),
+        free_text=sum(writing.content["subactivity_code"] is None for writing in writings),
+        allocation=sum(writing.content["allocation"] for writing in writings),
+        by_strategy=dict(Counter(writing.content["strategy"] for writing in writings)),
         progress=progress,
-        findings=findings,
+        findings=run.findings,
         warnings=[warning.shown(language) for warning in (*matrix.warnings, *looked.warnings)],
     )
 
 
-def _any_version(stored: dict[str, StoredAction]) -> None:
-    """An import says what the file says; it is held to its rows, not to a version."""
+def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
+    if not matrix.has_realisation:
+        return []
+    if query.basis is None:
+        return [FieldError(basis_required, parameter="basis", allowed=["cumulative", "period"])]
+    return [] if Acceptance.totals in query.accept else basis_contradictions(matrix.rows, query.basis)
 
 
-def _resolved(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], matrix: Matrix, wish: Wish
-) -> tuple[Looked, list[str]]:
-    """The file's lines looked up, after the agencies were made that it names and that may be made."""
-
-    def look() -> Looked:
-        free = "free_text" in wish.accept
-        return Resolver(session, plan, matrix.rows, wish.resolutions, accept_free_text=free).run()
-
-    looked = look()
-    if not (wish.new_agencies and looked.unknown_agencies):
-        return looked, []
-    for code, name in looked.unknown_agencies.items():
-        content = AgencyIn(name=name, kind=kind_of_agency(name))
-        put_agency(session, author, actor, plan.region_code, code, content, lambda version: None)
-    return look(), sorted(looked.unknown_agencies)
+# Agencies that the file names and the region does not have
 
 
-def kind_of_agency(name: str) -> AgencyKind:
-    """By the first word of its name; `other` where that says nothing."""
-    first = name.split()[0].casefold()
-    words = {"dinas": "dinas", "badan": "badan", "kecamatan": "kecamatan", "sekretariat": "sekretariat", "bagian": "sekretariat"}
-    return AgencyKind(words.get(first, "other"))
-
-
-def _codes(before: dict[str, dict[str, Any]], lines: Sequence[Resolved]) -> list[str]:
-    fresh = new_codes(list(before))
-    return [code or next(fresh) for code in matched(before, lines)]
-
-
-def _drafts(lines: Sequence[Resolved], codes: Sequence[str], before: dict[str, dict[str, Any]], names: Any) -> list[Draft]:
-    """The actions that the lines make. Invalid where a cell's content is not one an action can hold."""
-    drafts, errors = [], []
-    for code, line in zip(codes, lines, strict=True):
+def _agencies(looked: Outcome) -> tuple[dict[str, AgencyIn], list[FieldError]]:
+    made: dict[str, AgencyIn] = {}
+    errors: list[FieldError] = []
+    for code, (name, cell) in looked.new_agencies.items():
         try:
-            content = ActionIn.model_validate(content_of(line, before.get(code), names))
+            made[code] = AgencyIn(name=name, kind=kind_of_agency(name))
         except ValidationError as error:
-            errors += [_at_cell(found, line.line) for found in body_errors(error)]
-            continue
-        drafts.append(Draft(code, content))
-    if errors:
-        raise Invalid(errors=errors)
-    return drafts
+            errors += [_at(cell, found) for found in body_errors(error)]
+    return made, errors
 
 
-_COLUMN_OF = {
-    "title": "subactivity", "subactivity": "subactivity", "subactivity_code": "subactivity", "activity": "activity",
-    "program": "program", "lead_agency": "agency", "strategy": "strategy", "allocation": "allocation",
-    "budget_lines": "funding_sources", "components": "direct", "locations": "location", "recipients": "recipients",
-    "benefit_amount": "benefit_amount", "benefit_description": "benefit_amount", "benefit_forms": "benefit_form",
-    "benefit_months": "duration", "benefit_regularity": "regularity", "amount": "funding_sources",
+_KINDS = {
+    "dinas": AgencyKind.dinas,
+    "badan": AgencyKind.badan,
+    "kecamatan": AgencyKind.kecamatan,
+    "sekretariat": AgencyKind.sekretariat,
+    "bagian": AgencyKind.sekretariat,
 }
 
 
-def _column_of(pointer: str) -> str:
-    return _COLUMN_OF.get(pointer.split("/")[1] if "/" in pointer else pointer, "subactivity")
+def kind_of_agency(name: str) -> AgencyKind:
+    """By the first word of its name. What bears an official code is a body of the government: else a `unit`."""
+    return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
 
 
-def _at_cell(error: FieldError, row: MatrixRow) -> FieldError:
-    cell = row.cell(_column_of(error.pointer or ""))
-    return FieldError(error.kind, cell=cell, value=error.value, allowed=error.allowed, values=error.values)
+# Lines
 
 
-def _line_finding(finding: Any, code: str, line: Resolved, language: Language) -> ImportFinding:
-    said = finding.shown(language)
-    cell = line.line.cell(_column_of(finding.pointer))
-    return ImportFinding(
-        line=code, cell=CellShape(**cell._asdict()), code=finding.code, severity=finding.severity, message=said["message"]
+def _writings(lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names) -> list[Writing]:
+    def says_the_same(code: str, line: Resolved) -> bool:
+        return content_of(line, stored[code], names) == stored[code]
+
+    fresh = new_codes(list(stored))
+    writings = []
+    for line, known in zip(lines, matched(stored, lines, says_the_same), strict=True):
+        content = content_of(line, stored[known] if known else None, names)
+        writings.append(
+            Writing(known or next(fresh), line, content, known is not None and content == stored[known])
+        )
+    return writings
+
+
+def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
+    """Write what is not as it was. What an action cannot hold is named by its cell."""
+    changed = [writing for writing in writings if not writing.is_as_it_was]
+    errors: list[FieldError] = []
+    drafts: list[Draft] = []
+    for n, writing in enumerate(changed):
+        try:
+            drafts.append(Draft(writing.code, ActionIn.model_validate(writing.content), pointer=f"/{n}"))
+        except ValidationError as error:
+            errors += [_at(writing.cell(found.pointer or ""), found) for found in body_errors(error)]
+    with _by_cell(changed):
+        outcomes = put_actions(
+            run.session,
+            run.author,
+            run.actor,
+            run.plan,
+            drafts,
+            check=lambda _: None,
+            reason=run.reason,
+            errors_before=errors,
+        )
+    complete = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
+    for writing in writings:
+        content = complete.get(writing.code, writing.content)
+        for finding in findings_of(content, run.plan.year, writing.found.subactivity.successors):
+            _tell(run, writing.code, writing.cell(finding.pointer), finding)
+    counts = Counter(str(outcome.status) for outcome in outcomes)
+    counts["unchanged"] += len(writings) - len(changed)
+    return counts
+
+
+@contextmanager
+def _by_cell(writings: Sequence[Writing], column: str | None = None) -> Iterator[None]:
+    """Turns pointers into what is written into the cells that it came from, all in `column` or by field."""
+    try:
+        yield
+    except Problem as refused:
+        errors = []
+        for error in refused.errors:
+            place, slash, rest = (error.pointer or "").removeprefix("/").partition("/")
+            if place.isdecimal():
+                writing = writings[int(place)]
+                error = _at(writing.found.line.cell(column) if column else writing.cell(slash + rest), error)
+            errors.append(error)
+        refused.errors = tuple(_once(errors))
+        raise
+
+
+def _at(cell: Cell, error: FieldError) -> FieldError:
+    return FieldError(
+        error.kind,
+        cell=cell,
+        value=error.value,
+        allowed=error.allowed,
+        nearest=error.nearest,
+        values=error.values,
+    )
+
+
+def _once(errors: Sequence[FieldError]) -> list[FieldError]:
+    """Of errors of one kind in one cell the first: a name that is too long is so as title and as name."""
+    return list(
+        {(error.kind.code, error.cell or error.pointer): error for error in reversed(errors)}.values()
+    )[::-1]
+
+
+def _tell(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
+    said = finding.shown(run.language)
+    run.findings.append(
+        ImportFinding(
+            line=code,
+            cell=CellShape(**cell._asdict()),
+            code=finding.code,
+            severity=finding.severity,
+            message=said["message"],
+        )
     )
 
 
 # Realisation
 
 
+def _progress(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[ImportedProgress]:
+    """Report what the file says was spent by the end of each half-year."""
+    ids = action_ids(run.session, run.plan)
+    result = []
+    for half, quarter, column in HALVES:
+        period = f"{run.plan.year}-{quarter}"
+        done = _report(run, period, half, column, basis, writings, ids)
+        cells = {writing.code: writing.found.line.cell(column) for writing in writings}
+        for one in done:
+            for finding in one.findings:
+                _tell(run, one.code, cells[one.code], finding)
+        if done:
+            kinds = Counter(one.status for one in done)
+            result.append(
+                ImportedProgress(
+                    period=period,
+                    created=kinds["created"],
+                    updated=kinds["updated"],
+                    unchanged=kinds["unchanged"],
+                )
+            )
+    return result
+
+
 def _report(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, half: Literal["q2", "q4"], basis: Basis,
-    codes: Sequence[str], lines: Sequence[Resolved], reason: str,
+    run: _Import,
+    period: str,
+    half: Half,
+    column: str,
+    basis: Basis,
+    writings: Sequence[Writing],
+    ids: Mapping[str, int],
 ) -> list[Reported]:
-    """Report what the file says was spent by the end of a half-year; a figure that the half-year's latest
-    report already says adds none."""
-    spent = {
-        code: figure
-        for code, line in zip(codes, lines, strict=True)
-        if (figure := getattr(cumulative_spent(line.line, basis), half)) is not None
-    }
-    stored = stored_actions(session, plan, list(spent))
-    ids = {code: action.id for code, action in stored.items()}
-    known = latest_spent(session, list(ids.values()), period, after=f"{plan.year}-Q2" if half == "q4" else None)
+    """Only where the half-year's latest report does not say the same figure already."""
+    session = run.session
+    after = f"{run.plan.year}-Q2" if half == "q4" else None
+    known = latest_spent(session, list(ids.values()), period, after=after)
     there = stored_progress(session, list(ids.values()), period)
-    reports = []
-    for code, figure in spent.items():
-        if ids[code] not in there and known.get(ids[code]) == figure:
+    reports: list[Report] = []
+    told: list[Writing] = []
+    errors: list[FieldError] = []
+    for writing in writings:
+        id = ids[writing.code]
+        figure = getattr(cumulative_spent(writing.found.line, basis), half)
+        if figure is None or (id not in there and known.get(id) == figure):
             continue
-        content = dict(there[ids[code]].content) if ids[code] in there else {}
+        content = dict(there[id].content) if id in there else {}
         if content.get("spent") != figure:
             # A total of the file leaves the split open: what was split before no longer adds up.
             content |= {"spent": figure, "spending": [], "components": []}
-        reports.append(Report(code, ProgressIn.model_validate(content)))
-    return report_progress(session, author, actor, plan, period, reports, check=lambda _: None, reason=reason) if reports else []
-
-
-def _progress_findings(
-    done: Sequence[Reported], codes: Sequence[str], lines: Sequence[Resolved], half: Literal["q2", "q4"], language: Language
-) -> list[ImportFinding]:
-    line_of = dict(zip(codes, lines, strict=True))
-    column = "spent_s1" if half == "q2" else "spent_s2"
-    return [
-        ImportFinding(
-            line=one.code, cell=CellShape(**line_of[one.code].line.cell(column)._asdict()), code=finding.code,
-            severity=finding.severity, message=finding.shown(language)["message"],
+        try:
+            reports.append(
+                Report(writing.code, ProgressIn.model_validate(content), pointer=f"/{len(reports)}")
+            )
+        except ValidationError as error:
+            errors += [_at(writing.found.line.cell(column), found) for found in body_errors(error)]
+        told.append(writing)
+    if errors:
+        raise Invalid(errors=errors)
+    if not reports:
+        return []
+    with _by_cell(told, column):
+        return report_progress(
+            session, run.author, run.actor, run.plan, period, reports, check=lambda _: None, reason=run.reason
         )
-        for one in done
-        for finding in one.findings
-    ]

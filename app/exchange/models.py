@@ -1,33 +1,77 @@
 """What an import is told, and what it reports."""
 
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic import Field as ShapeField
 
-from app.kit.fields import Line, Shape
+from app.kit.fields import Prose, Shape
+from app.kit.inputs import RuleBroken, body_errors
 from app.kit.periods import PeriodText
-from app.kit.problems import CellShape, ErrorShape
+from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
+
+code_needed = Kind(
+    "resolution_code_needed",
+    id="sebutkan kodenya; hanya sub kegiatan yang boleh tanpa kode",
+    en="name the code; only a sub-activity may be without one",
+)
 
 Basis = Literal["cumulative", "period"]
-Acceptance = Literal["free_text", "totals"]
+
+
+class Acceptance(StrEnum):
+    """What an import may take although it is not right."""
+
+    free_text = "free_text"
+    totals = "totals"
 
 
 class Resolution(Shape):
     """How one name of the file is to be understood, wherever it occurs or in one row."""
 
     column: Literal["agency", "subactivity", "funding_sources"]
-    value: Line = ShapeField(description="The name as the file has it.")
-    row: int | None = ShapeField(default=None, ge=1, description="Only in this row; everywhere where null.")
+    value: Prose = ShapeField(
+        min_length=1, description="The name as the file has it, or the code in its place."
+    )
+    row: int | None = ShapeField(
+        default=None, ge=1, le=1_000_000, description="Only in this row; null: wherever the name occurs."
+    )
     code: str | None = ShapeField(
-        default=None, max_length=40, description="The code that is meant; null accepts a sub-activity as free text."
+        default=None,
+        max_length=40,
+        description="The code that is meant; null accepts a sub-activity as free text.",
     )
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"column": "subactivity", "value": "Penyediaan Makanan", "row": None, "code": "1.06.06.2.01.0001"}]
+            "examples": [
+                {
+                    "column": "subactivity",
+                    "value": "Penyediaan Makanan",
+                    "row": None,
+                    "code": "1.06.06.2.01.0001",
+                }
+            ]
         }
     )
+
+    @model_validator(mode="after")
+    def _is_settled(self) -> "Resolution":
+        if self.code is None and self.column != "subactivity":
+            raise RuleBroken(code_needed, at="/code")
+        return self
+
+
+_RESOLUTIONS = TypeAdapter(Annotated[list[Resolution], ShapeField(max_length=5_000)])
+
+
+def settled(text: str | bytes) -> list[Resolution]:
+    """The resolutions in a JSON list. Invalid names what is wrong with it."""
+    try:
+        return _RESOLUTIONS.validate_json(text)
+    except ValidationError as error:
+        raise Invalid(errors=body_errors(error, prefix=("resolutions",))) from None
 
 
 class ImportQuery(BaseModel):
@@ -40,13 +84,16 @@ class ImportQuery(BaseModel):
     )
     accept: list[Acceptance] = ShapeField(
         default_factory=list,
-        description="`free_text`: keep sub-activities that no code was found for by their name, with a finding on the "
-        "line. `totals`: import although totals contradict the stated basis.",
+        description="`free_text`: keep sub-activities that no code was found for by their name, with the finding E02 "
+        "on the line. `totals`: import although totals contradict the stated basis.",
     )
     new_agencies: Literal["refuse", "create"] = ShapeField(
-        default="refuse", description="`create` makes agencies that the region does not have, from code and name."
+        default="refuse",
+        description="`create` makes agencies that the region does not have, from code and name.",
     )
-    sheet: str | None = ShapeField(default=None, max_length=100, description="Sheet; the first with the header if not given.")
+    sheet: str | None = ShapeField(
+        default=None, max_length=100, description="Sheet; the first with the header if not given."
+    )
 
 
 class ImportedProgress(BaseModel):
@@ -90,12 +137,24 @@ class ImportReport(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "plan": "63.02-2025", "sheet": "Matriks OPPKPKE", "lines": 156, "created": 156, "updated": 0,
-                    "unchanged": 0, "absent": [], "agencies_created": [], "free_text": 87,
+                    "plan": "63.02-2025",
+                    "sheet": "Matriks OPPKPKE",
+                    "lines": 156,
+                    "created": 156,
+                    "updated": 0,
+                    "unchanged": 0,
+                    "absent": [],
+                    "agencies_created": [],
+                    "free_text": 87,
                     "allocation": 632470087081,
-                    "by_strategy": {"reduce_spending_burden": 58, "raise_income": 42, "reduce_poverty_pockets": 56},
+                    "by_strategy": {
+                        "reduce_spending_burden": 58,
+                        "raise_income": 42,
+                        "reduce_poverty_pockets": 56,
+                    },
                     "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
-                    "findings": [], "warnings": [],
+                    "findings": [],
+                    "warnings": [],
                 }
             ]
         }
@@ -109,7 +168,8 @@ class MatrixQuery(BaseModel):
         default=None, description="A semester (`2026-S1`) or the year: adds the three columns of realisation."
     )
     basis: Basis = ShapeField(
-        default="period", description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January."
+        default="period",
+        description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January.",
     )
 
 

@@ -1,42 +1,80 @@
 """Reading a plan as the matrix shows it."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
-from app.exchange.matrix.models import Line
+from app.exchange.lines import Names, line_of
+from app.exchange.matching import in_order
+from app.exchange.matrix.models import Line, Matrix
+from app.exchange.matrix.rules import read_matrix
 from app.exchange.models import Basis, Content
-from app.exchange.rules import Names, line_of
-from app.kit.json_sql import json_texts
 from app.kit.periods import Period
-from app.plans.queries import action_columns, actions
-from app.reference.queries import funding_source_words, regions_by_code
+from app.plans.actions.queries import actions, stored_actions
+from app.reference.queries import funding_source_labels, funding_source_words, regions_by_code
 from app.tracking.queries import latest_spent
 
 
 def names_for(session: Session, plan: sa.Row[Any], contents: Sequence[Content]) -> Names:
     """The names that lines of these contents show for their codes."""
     places = {item["region_code"] for content in contents for item in content["locations"]}
-    regions = {code: (found.name, found.level.value) for code, found in regions_by_code(session, places).items()}
+    regions = {
+        code: (found.name, found.level.value) for code, found in regions_by_code(session, places).items()
+    }
     return Names(agency_labels(session, plan.region_code), regions, funding_source_words(session))
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """A matrix as read from a file, nothing in it resolved yet, and the SHA-256 (hex) of that file."""
+
+    matrix: Matrix
+    sha256: str
+
+
+def read_file(session: Session, data: bytes, filename: str, sheet: str | None = None) -> ReadFile:
+    """The matrix in a file. UnreadableFile where it is none, TooLarge above 20 MB.
+
+    A large file takes its time: read it with a reading session, before anything is locked.
+    """
+    known_sources = list(funding_source_labels(session).values())
+    return ReadFile(
+        read_matrix(data, filename, sheet=sheet, known_sources=known_sources), sha256(data).hexdigest()
+    )
+
+
+def action_ids(session: Session, plan: sa.Row[Any]) -> dict[str, int]:
+    """Code → id of every line of a plan."""
+    return {
+        row.code: row.id
+        for row in session.execute(
+            sa.select(actions.c.code, actions.c.id).where(actions.c.plan_id == plan.id)
+        )
+    }
 
 
 def matrix_lines(session: Session, plan: sa.Row[Any], period: Period | None, basis: Basis) -> list[Line]:
     """Every line of a visible plan by code; with a period, what was spent by the end of each half-year."""
-    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id).order_by(actions.c.code)
-    rows = [(id, json.loads(text)) for text, id in session.execute(json_texts(query, "_id"))]
-    names = names_for(session, plan, [content for _, content in rows])
-    spent = _spent(session, [id for id, _ in rows], period, basis) if period else {}
-    return [line_of(content, names, spent.get(id)) for id, content in rows]
+    stored = stored_actions(session, plan)
+    names = names_for(session, plan, [action.content for action in stored.values()])
+    spent = _spent(session, [action.id for action in stored.values()], period, basis) if period else {}
+    return [line_of(stored[code].content, names, spent.get(stored[code].id)) for code in in_order(stored)]
 
 
-def _spent(session: Session, ids: list[int], period: Period, basis: Basis) -> dict[int, dict[str, int | None]]:
+def _spent(
+    session: Session, ids: list[int], period: Period, basis: Basis
+) -> dict[int, dict[str, int | None]]:
     first = latest_spent(session, ids, f"{period.year}-Q2")
-    second = latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2") if period.last_quarter.endswith("Q4") else {}
+    second = (
+        latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2")
+        if period.last_quarter.endswith("Q4")
+        else {}
+    )
     result: dict[int, dict[str, int | None]] = {}
     for id in ids:
         s1, s2 = first.get(id), second.get(id)

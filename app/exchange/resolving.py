@@ -1,53 +1,55 @@
 """Looking up everything that a file names, at once: by code, then by name, and never by guessing.
 
 What is unknown or ambiguous is reported by its cell with what is allowed and the nearest candidates;
-the caller settles it with a resolution, or accepts a sub-activity as free text.
+the caller settles it with a resolution, or accepts a sub-activity as free text. What a line of the plan
+already says by the same names stands: it was settled before.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import agencies_by_code, agencies_named, agency_labels
+from app.agencies.queries import FoundAgency, agency_labels
+from app.exchange.doubts import (
+    ambiguous_name,
+    cell_required,
+    merged_agency,
+    other_code,
+    other_name,
+    unknown_agency,
+    unresolved_place,
+    unresolved_subactivity,
+    unused_resolution,
+)
+from app.exchange.lookups import code_in, look_up, pairs_of
+from app.exchange.matching import Key, keys_of, words_key
+from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import MatrixRow, Named, Place
-from app.exchange.models import Resolution
-from app.exchange.rules import Resolved, Subactivity, joined
-from app.kit.inputs import nearest, unknown_reference
-from app.kit.problems import FieldError, Kind
+from app.exchange.models import Content, Resolution
+from app.exchange.rules import Resolved, Subactivity, joined_lines
+from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.problems import Cell, FieldError, Kind
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
-    FoundSubactivity, subactivities_by_code, subactivities_like, subactivities_named,
+    FoundSubactivity,
+    subactivities_like,
 )
 from app.reference.queries import (
-    funding_source_labels, funding_sources_by_code, funding_sources_named, regions_by_code, regions_named,
+    FoundFundingSource,
+    FoundRegion,
+    funding_source_labels,
 )
+from app.reference.rules import folded
 
-ambiguous_name = Kind(
-    "ambiguous_name", id="{value} cocok dengan beberapa: {allowed}; sebutkan kodenya lewat resolutions",
-    en="{value} fits several: {allowed}; name the code in resolutions",
-)
-unresolved_subactivity = Kind(
-    "unresolved_subactivity",
-    id="sub kegiatan {value} tidak ada pada kegiatannya dalam nomenklatur {edition}; terdekat: {nearest}",
-    en="sub-activity {value} is not in its activity in nomenclature {edition}; nearest: {nearest}",
-)
-unknown_agency = Kind(
-    "unknown_agency",
-    id="perangkat daerah {value} belum terdaftar; terdekat: {nearest}. Daftarkan, pakai resolutions, atau new_agencies=create",
-    en="agency {value} is not registered; nearest: {nearest}. Register it, use resolutions, or new_agencies=create",
-)
-cell_required = Kind("cell_required", id="sel ini wajib diisi", en="this cell must be filled")
-unresolved_place = Kind(
-    "unresolved_place", id="lokasi {value} tidak ditemukan di wilayah rencana; teksnya disimpan",
-    en="the place {value} was not found in the plan's region; its words are kept",
-)
-unused_resolution = Kind(
-    "unused_resolution", id="resolutions untuk {value} tidak cocok dengan sel mana pun",
-    en="the resolution for {value} fits no cell",
-)
+_SOURCES = {
+    "agency": "regions/{region}/agencies",
+    "subactivity": "nomenclatures/{edition}/subactivities",
+    "funding_sources": "funding-sources",
+}
 
 
 @dataclass
@@ -57,208 +59,316 @@ class Outcome:
     lines: list[Resolved] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
     warnings: list[FieldError] = field(default_factory=list)
-    unknown_agencies: dict[str, str] = field(default_factory=dict)
-    """Code → name of agencies that the region does not have but the file names fully."""
+    new_agencies: dict[str, tuple[str, Cell]] = field(default_factory=dict)
+    """Code → name, and the first cell that has it, of agencies to be made before the lines are written."""
 
 
-def spans(rows: Sequence[MatrixRow]) -> list[list[MatrixRow]]:
-    """Each line of the file with the rows that continue it."""
-    lines: dict[int, list[MatrixRow]] = {}
-    for row in rows:
-        if row.continues is None:
-            lines[row.row] = [row]
-        else:
-            lines[row.continues].append(row)
-    return list(lines.values())
+def resolve(
+    session: Session,
+    plan: sa.Row[Any],
+    rows: Sequence[MatrixRow],
+    stored: Iterable[Content],
+    resolutions: Sequence[Resolution],
+    *,
+    accept_free_text: bool,
+    new_agencies: bool,
+) -> Outcome:
+    """The lines of a file against one plan, whose lines are `stored`."""
+    run = _Run(session, plan, joined_lines(rows), stored, resolutions, accept_free_text, new_agencies)
+    run.resolve()
+    return run.out
 
 
-class Resolver:
-    """One file against one plan. Each kind of name is looked up in as many statements as one would take."""
+class _Run:
+    """Each kind of name is looked up in as many statements as one would take."""
 
     def __init__(
-        self, session: Session, plan: sa.Row[Any], rows: Sequence[MatrixRow], resolutions: Sequence[Resolution],
-        *, accept_free_text: bool,
+        self,
+        session: Session,
+        plan: sa.Row[Any],
+        lines: Sequence[MatrixRow],
+        stored: Iterable[Content],
+        resolutions: Sequence[Resolution],
+        accept_free_text: bool,
+        new_agencies: bool,
     ) -> None:
-        self.session, self.plan, self.accept_free_text = session, plan, accept_free_text
+        self.session, self.plan, self.lines = session, plan, lines
+        self.accept_free_text, self.new_agencies = accept_free_text, new_agencies
         self.level, self.edition = government_level(plan.region_code), plan.nomenclature_edition
-        self.lines = [(span, joined(span[0], span[1:])) for span in spans(rows)]
-        self.settled = {(r.column, r.value.casefold(), r.row): r for r in resolutions}
-        self.used: set[tuple[str, str, int | None]] = set()
         self.out = Outcome()
+        self.resolutions = resolutions
+        self.settled: dict[tuple[str, str, int | None], int] = {}
+        self.used: set[int] = set()
+        self.known = look_up(session, plan, lines, resolutions)
+        self._own_lines(stored)
+        self.like = cache(self._like)
+        self.agency_labels = cache(lambda: _shown(agency_labels(session, plan.region_code)))
+        self.source_labels = cache(lambda: _shown(funding_source_labels(session)))
 
-    def run(self) -> Outcome:
-        self._look_up()
-        for span, line in self.lines:
-            agency, subactivity = self._agency(line), self._subactivity(line)
-            sources, places = self._sources(span, line), self._places(line)
+    def resolve(self) -> None:
+        self._check_resolutions()
+        for line in self.lines:
             self._required(line)
-            if agency is not None and subactivity is not None and line["strategy"] and line["allocation"] is not None:
-                self.out.lines.append(Resolved(line, tuple(span), agency, subactivity, tuple(sources), tuple(places)))
-        self.out.errors += [
-            FieldError(unused_resolution, parameter="resolutions", value=r.value)
-            for key, r in self.settled.items()
-            if key not in self.used
-        ]
-        return self.out
+            agency = self._agency(line)
+            subactivity = self._subactivity(line, agency)
+            sources, places = self._funding(line), self._places(line)
+            if agency and subactivity and line["strategy"] and line["allocation"] is not None:
+                self.out.lines.append(Resolved(line, agency, subactivity, tuple(sources), tuple(places)))
+        self._wrong_resolutions(
+            unused_resolution, (n for n, _ in enumerate(self.resolutions) if n not in self.used), "value"
+        )
 
-    def _settled(self, column: str, value: str, row: MatrixRow) -> Resolution | None:
-        for key in ((column, value.casefold(), row.row), (column, value.casefold(), None)):
+    def _own_lines(self, stored: Iterable[Content]) -> None:
+        """What lines of the plan say, by code and by what identifies them; None where they disagree."""
+        self.own_codes: dict[str, Subactivity] = {}
+        self.own_names: dict[Key | None, Subactivity | None] = {}
+        for content in stored:
+            own = Subactivity(
+                content["subactivity_code"],
+                content["subactivity"] or content["title"],
+                content["activity"],
+                content["program"],
+                content["nomenclature_edition"],
+            )
+            if own.code:
+                self.own_codes.setdefault(own.code, own)
+            for key in set(keys_of(content)[1:3]):
+                other = self.own_names.setdefault(key, own)
+                if other is not None and other.code != own.code:
+                    self.own_names[key] = None
+
+    # Resolutions
+
+    def _check_resolutions(self) -> None:
+        for n, resolution in enumerate(self.resolutions):
+            key = (resolution.column, folded(resolution.value), resolution.row)
             if key in self.settled:
-                self.used.add(key)
-                return self.settled[key]
+                self._wrong_resolutions(duplicate_key, [n], "value")
+            self.settled.setdefault(key, n)
+        known: dict[str, Any] = {
+            "agency": self.known.agencies,
+            "subactivity": self.known.subs,
+            "funding_sources": self.known.sources,
+        }
+        for n, resolution in enumerate(self.resolutions):
+            if resolution.code is not None and resolution.code not in known[resolution.column]:
+                self._wrong_resolutions(unknown_reference, [n], "code", near=self._near(resolution))
+
+    def _near(self, resolution: Resolution) -> list[str]:
+        if resolution.column == "subactivity":
+            successors = self.known.successors.get(resolution.code or "", ())
+            return [one.label for one in successors] or self.like(resolution.value, None)
+        labels = self.agency_labels() if resolution.column == "agency" else self.source_labels()
+        return nearest(f"{resolution.code} {resolution.value}", labels)
+
+    def _wrong_resolutions(
+        self, kind: Kind, places: Iterable[int], name: Literal["value", "code"], near: Sequence[str] = ()
+    ) -> None:
+        for n in places:
+            resolution = self.resolutions[n]
+            source = _SOURCES[resolution.column].format(region=self.plan.region_code, edition=self.edition)
+            self.out.errors.append(
+                FieldError(
+                    kind,
+                    pointer=f"/resolutions/{n}/{name}",
+                    value=getattr(resolution, name),
+                    nearest=near,
+                    values={"source": source},
+                )
+            )
+
+    def _settled(self, column: str, line: MatrixRow, *words: str | None) -> Resolution | None:
+        """The resolution for a cell, by any of its `words`; that of its row before one for everywhere."""
+        for row in (line.row, None):
+            for word in words:
+                n = self.settled.get((column, folded(word), row)) if word else None
+                if n is not None:
+                    self.used.add(n)
+                    return self.resolutions[n]
         return None
 
-    def _look_up(self) -> None:
-        lines = [line for _, line in self.lines]
-        coded = {r.code for r in self.settled.values() if r.code}
-        region = self.plan.region_code
-        agencies = [line["agency"] for line in lines if line["agency"]]
-        self.agencies = agencies_by_code(self.session, region, {a.code for a in agencies if a.code} | coded)
-        self.agencies_named = agencies_named(self.session, region, {a.name for a in agencies if a.name})
-        subs = [line["subactivity"] for line in lines if line["subactivity"]]
-        self.subs = subactivities_by_code(
-            self.session, self.edition, self.level, {s.code for s in subs if s.code} | coded
-        )
-        self.subs_named = subactivities_named(
-            self.session, self.edition, self.level, {pair for line in lines if (pair := _pair(line))}
-        )
-        shares = {share.name for line in lines for share in line["funding_sources"] or ()}
-        self.sources = funding_sources_by_code(self.session, {_code_in(name) for name in shares} | coded)
-        self.sources_named = funding_sources_named(self.session, shares)
-        places: list[Place] = [place for line in lines for place in line["location"] or ()]
-        self.regions = regions_by_code(self.session, {p.code for p in places if p.code})
-        self.regions_named = regions_named(self.session, region, {p.text for p in places} | {p.name for p in places})
+    # Cells
 
     def _required(self, line: MatrixRow) -> None:
-        for key in ("strategy", "agency", "subactivity"):
-            if not line[key]:
+        for key in ("strategy", "agency", "subactivity", "allocation"):
+            if line[key] is None:
                 self.out.errors.append(FieldError(cell_required, cell=line.cell(key)))
-        if line["allocation"] is None:
-            self.out.errors.append(FieldError(cell_required, cell=line.cell("allocation")))
 
     def _agency(self, line: MatrixRow) -> str | None:
         named: Named | None = line["agency"]
         if named is None:
             return None
-        seen = named.name or named.code or ""
-        if settled := self._settled("agency", seen, line):
-            if settled.code in self.agencies:
-                return settled.code
-        elif named.code in self.agencies:
-            return named.code
-        elif found := self.agencies_named.get(named.name or ""):
-            if len(found) == 1:
-                return found[0].code
-            self._ambiguous(line, "agency", seen, [f"{one.code} {one.name}" for one in found])
+        cell, seen = line.cell("agency"), named.name or named.code or ""
+        if settled := self._settled("agency", line, named.name, named.code, write_named(named)):
+            return self._in_force(self.known.agencies.get(settled.code or ""), cell, seen)
+        found = self.known.agencies.get(named.code or "")
+        if found is not None:
+            if named.name and found.state == "active" and folded(named.name) != folded(found.name):
+                self._warn(other_name, cell, named.name, code=found.code, name=found.name)
+            return self._in_force(found, cell, seen)
+        several = self.known.agencies_named.get(named.name or "", [])
+        if len(several) > 1:
+            self._error(ambiguous_name, cell, seen, allowed=[f"{one.code} {one.name}" for one in several])
             return None
-        elif named.code and named.name:
-            self.out.unknown_agencies[named.code] = named.name
-        labels = agency_labels(self.session, self.plan.region_code)
-        near = nearest(seen, [f"{code} {name}" for code, name in labels.items()])
-        self.out.errors.append(FieldError(unknown_agency, cell=line.cell("agency"), value=seen, nearest=near))
+        if several:
+            if named.code:
+                self._warn(other_code, line.cell("code"), named.code, code=several[0].code)
+            return self._in_force(several[0], cell, seen)
+        if named.code and named.name and self.new_agencies:
+            self.out.new_agencies.setdefault(named.code, (named.name, cell))
+            return named.code
+        self._error(
+            unknown_agency, cell, seen, near=nearest(write_named(named) or seen, self.agency_labels())
+        )
         return None
 
-    def _subactivity(self, line: MatrixRow) -> Subactivity | None:
+    def _in_force(self, found: FoundAgency | None, cell: Cell, seen: str) -> str | None:
+        """An agency, or the one that it was merged into. One that is retired may keep its lines as they are."""
+        if found is not None and found.merged_into is not None:
+            heir = self.known.agencies.get(found.merged_into)
+            self._warn(merged_agency, cell, seen, code=found.merged_into, name=heir.name if heir else "")
+            return found.merged_into
+        return found.code if found else None
+
+    def _subactivity(self, line: MatrixRow, agency: str | None) -> Subactivity | None:
         named: Named | None = line["subactivity"]
         if named is None:
             return None
-        seen = named.name or named.code or ""
-        settled = self._settled("subactivity", seen, line)
-        if settled is not None:
-            if settled.code is None:
-                return self._free(line, seen)
-            if settled.code in self.subs:
-                return self._official(self.subs[settled.code])
-        elif named.code in self.subs:
-            return self._official(self.subs[named.code])
-        elif named.code is None and (pair := _pair(line)):
-            found = self.subs_named.get(pair, [])
-            if len(found) == 1:
-                return self._official(found[0])
-            if len(found) > 1 and not self.accept_free_text:
-                self._ambiguous(line, "subactivity", seen, [f"{one.code} {one.name}" for one in found])
-                return None
-        if settled is None and self.accept_free_text:
-            return self._free(line, seen)
-        activity: Named | None = line["activity"]
-        near = subactivities_like(
-            self.session, self.edition, self.level, subactivity=seen, activity=activity.name if activity else None
-        )
-        self.out.errors.append(
-            FieldError(
-                unresolved_subactivity, cell=line.cell("subactivity"), value=settled.code if settled else seen,
-                nearest=[f"{one.code} {one.name}" for one in near], values={"edition": self.edition},
-            )
-        )
+        cell, words = line.cell("subactivity"), write_named(named) or ""
+        free = Subactivity(None, words, _name(line["activity"]), _name(line["program"]), None)
+        if settled := self._settled("subactivity", line, words, named.name, named.code):
+            return free if settled.code is None else self._official(self.known.subs.get(settled.code))
+        if named.code and (found := self._of_code(line, named.code)):
+            return found
+        key = words_key(line["strategy"] or "", agency or "", write_named(line["activity"]), words)
+        if own := self.own_names.get(key):
+            return free if own.code is None else own
+        several = self._named(line)
+        if len(several) == 1:
+            if named.code:
+                self._warn(other_code, cell, named.code, code=several[0].label)
+            return self._official(several[0])
+        if self.accept_free_text:
+            return free
+        if several:
+            self._error(ambiguous_name, cell, words, allowed=[f"{one.code} {one.name}" for one in several])
+        else:
+            successors = [one.label for one in self.known.successors.get(named.code or "", ())]
+            near = successors or self.like(named.name or words, _name(line["activity"]))
+            self._error(unresolved_subactivity, cell, words, near=near, edition=self.edition)
         return None
 
-    def _free(self, line: MatrixRow, name: str) -> Subactivity:
-        return Subactivity(None, name, _name(line["activity"]), _name(line["program"]), None)
+    def _of_code(self, line: MatrixRow, code: str) -> Subactivity | None:
+        """What a code is in the plan's edition, else in a line of the plan; names that differ are warned of."""
+        official, own = self._official(self.known.subs.get(code)), self.own_codes.get(code)
+        found = official or own
+        if found is None:
+            return None
+        for key in ("program", "activity", "subactivity"):
+            said = _name(line[key])
+            names = [getattr(one, "name" if key == "subactivity" else key) for one in (official, own) if one]
+            if said and folded(said) not in {folded(name or "") for name in names}:
+                self._warn(other_name, line.cell(key), said, code=code, name=names[0])
+        return found
 
-    def _official(self, found: FoundSubactivity) -> Subactivity:
-        return Subactivity(found.code, found.name, found.activity, found.program, self.edition)
+    def _named(self, line: MatrixRow) -> list[FoundSubactivity]:
+        """Sub-activities of exactly this name in exactly this activity, known by its code or its name."""
+        activity: Named | None = line["activity"]
+        return [
+            found
+            for pair in pairs_of(line)
+            for found in self.known.subs_named.get(pair, [])
+            if pair[0] or (activity and found.activity_code == activity.code)
+        ]
 
-    def _ambiguous(self, line: MatrixRow, key: str, seen: str, allowed: list[str]) -> None:
-        self.out.errors.append(FieldError(ambiguous_name, cell=line.cell(key), value=seen, allowed=allowed))
+    def _official(self, found: FoundSubactivity | None) -> Subactivity | None:
+        if found is None:
+            return None
+        after = (
+            tuple(one.label for one in self.known.successors.get(found.code, ())) if found.retired else None
+        )
+        return Subactivity(found.code, found.name, found.activity, found.program, self.edition, after)
 
-    def _sources(self, span: Sequence[MatrixRow], line: MatrixRow) -> Iterable[tuple[str, int | None]]:
+    def _like(self, name: str, activity: str | None) -> list[str]:
+        near = subactivities_like(self.session, self.edition, self.level, subactivity=name, activity=activity)
+        return [one.label for one in near]
+
+    def _funding(self, line: MatrixRow) -> list[tuple[str, int | None]]:
         result = []
         for share in line["funding_sources"] or ():
-            settled = self._settled("funding_sources", share.name, line)
-            code = settled.code if settled else _code_in(share.name)
-            if code in self.sources:
-                result.append((code, share.amount))
-                continue
-            found = [] if settled else self.sources_named.get(share.name, [])
-            if len(found) == 1:
-                result.append((found[0].code, share.amount))
-                continue
-            labels = [f"{one.code} {one.name}" for one in found]
-            if found:
-                self._ambiguous(line, "funding_sources", share.name, labels)
-                continue
-            near = nearest(share.name, [f"{c} {name}" for c, name in funding_source_labels(self.session).items()])
-            cell = line.cell("funding_sources")
-            self.out.errors.append(
-                FieldError(unknown_reference, cell=cell, value=share.name, nearest=near, values={"source": "funding-sources"})
-            )
-        return [(str(code), amount) for code, amount in result]
+            found = self._source(line, share.name)
+            if found is not None:
+                result.append((found.code, share.amount))
+        return result
+
+    def _source(self, line: MatrixRow, name: str) -> FoundFundingSource | None:
+        cell = line.cell("funding_sources")
+        if settled := self._settled("funding_sources", line, name):
+            return self.known.sources.get(settled.code or "")
+        if by_code := self.known.sources.get(code_in(name)):
+            return by_code
+        several = self.known.sources_named.get(name, [])
+        if len(several) == 1:
+            return several[0]
+        if several:
+            self._error(ambiguous_name, cell, name, allowed=[f"{one.code} {one.name}" for one in several])
+        else:
+            near = nearest(name, self.source_labels())
+            self._error(unknown_reference, cell, name, near=near, source=_SOURCES["funding_sources"])
+        return None
 
     def _places(self, line: MatrixRow) -> list[str]:
         """Region codes of the cell; none of them where one was not found, so that its words are kept whole."""
-        codes = []
-        for place in line["location"] or ():
-            code = self._place(place)
-            if code is None:
-                self.out.warnings.append(FieldError(unresolved_place, cell=line.cell("location"), value=place.text))
-                return []
-            codes.append(code)
-        return codes
+        found = {place: self._place(place) for place in line["location"] or ()}
+        for place, regions in found.items():
+            if len(regions) != 1 and not place.every:
+                near = [f"{one.code} {one.name}" for one in regions]
+                self._warn(unresolved_place, line.cell("location"), place.text, near=near)
+        return (
+            [regions[0].code for regions in found.values()]
+            if all(len(r) == 1 for r in found.values())
+            else []
+        )
 
-    def _place(self, place: Place) -> str | None:
+    def _place(self, place: Place) -> Sequence[FoundRegion]:
+        """The regions that a place may be; exactly one where it is clear."""
         if place.every:
-            return None
+            return []
         if place.code is not None:
-            return place.code if place.code in self.regions and is_inside(place.code, self.plan.region_code) else None
-        found = self.regions_named.get(place.text) or self.regions_named.get(place.name) or []
+            known = self.known.regions.get(place.code)
+            return [known] if known and is_inside(known.code, self.plan.region_code) else []
+        named = self.known.regions_named
+        found: Sequence[FoundRegion] = named.get(place.text) or named.get(place.name) or []
         if place.level is not None:
             found = [one for one in found if one.level == place.level]
-        if place.within is not None and len(found) > 1:
-            inside = {one.code for one in self.regions_named.get(place.within, [])}
+        if place.within is not None:
+            inside = {
+                one.code for one in self.known.regions_named.get(place.within, []) if one.level == "district"
+            }
             found = [one for one in found if one.parent_code in inside]
-        return found[0].code if len(found) == 1 else None
+        return found
+
+    def _error(
+        self,
+        kind: Kind,
+        cell: Cell,
+        value: str,
+        *,
+        allowed: Any = None,
+        near: Sequence[str] = (),
+        **values: Any,
+    ) -> None:
+        self.out.errors.append(
+            FieldError(kind, cell=cell, value=value, allowed=allowed, nearest=near, values=values)
+        )
+
+    def _warn(self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: Any) -> None:
+        self.out.warnings.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
 
 
-def _pair(line: MatrixRow) -> tuple[str, str] | None:
-    """(activity, sub-activity) names; without an activity no name is looked up, for it would be a guess."""
-    activity, sub = _name(line["activity"]), _name(line["subactivity"])
-    return (activity, sub) if activity and sub else None
+def _shown(labels: dict[str, str]) -> list[str]:
+    return [f"{code} {name}" for code, name in labels.items()]
 
 
 def _name(named: Named | None) -> str | None:
     return named.name if named else None
-
-
-def _code_in(name: str) -> str:
-    """`1.01.01.15 Pajak Bumi dan Bangunan` → its code; a lone code is itself."""
-    return name.partition(" ")[0].rstrip(".")

@@ -2,21 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import File, Form, Query, Response, UploadFile
-from pydantic import TypeAdapter, ValidationError
+from fastapi import Depends, File, Form, Query, Request, Response, UploadFile
 
 from app.access.actor import Call, Caller
-from app.exchange.commands import Wish, import_matrix
+from app.exchange.commands import import_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
-from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, Resolution
-from app.exchange.queries import matrix_lines
-from app.kit.etags import is_unchanged, tag_of, unchanged
-from app.kit.inputs import body_errors
+from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, settled
+from app.exchange.queries import matrix_lines, read_file
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.inputs import nearest
 from app.kit.journal import stamp
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 from app.kit.requests import answer, house_router, language_of
 from app.plans.commands import plan_chain
+from app.plans.models import PlanKey
 from app.plans.queries import plan_of, region_name
 from app.tracking.commands import check_period
 
@@ -24,53 +24,104 @@ router = house_router(tags=["exchange"])
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 half_year_only = Kind(
-    "half_year_only", id="matriks hanya mengenal semester dan tahun: {allowed}",
+    "half_year_only",
+    id="matriks hanya mengenal semester dan tahun: {allowed}",
     en="the matrix knows only semesters and the year: {allowed}",
 )
-_RESOLUTIONS = TypeAdapter(list[Resolution])
+unknown_part = Kind(
+    "unknown_part",
+    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
+    en="unknown part {part} of the form; there are: {allowed}",
+)
+repeated_part = Kind(
+    "repeated_part",
+    id="bagian formulir {part} hanya boleh sekali",
+    en="the form may have only one part {part}",
+)
+
+
+async def _check_form(request: Request) -> None:
+    """What a form holds beyond the declared parts, or twice, is refused and never dropped."""
+    names = [name for name, _ in (await request.form()).multi_items()]
+    known = ("file", "resolutions")
+    errors = [
+        FieldError(
+            unknown_part,
+            pointer=f"/{name}",
+            allowed=known,
+            nearest=nearest(name, known),
+            values={"part": name},
+        )
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
+    errors += [
+        FieldError(repeated_part, pointer=f"/{name}", values={"part": name})
+        for name in known
+        if names.count(name) > 1
+    ]
+    if errors:
+        raise Invalid(errors=errors)
 
 
 @router.post("/plans/{plan}/imports", response_model=ImportReport)
 def import_plan_matrix(
     call: Caller,
-    plan: str,
+    plan: PlanKey,
     query: Annotated[ImportQuery, Query()],
-    file: Annotated[UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")],
+    form: Annotated[None, Depends(_check_form)],
+    file: Annotated[
+        UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")
+    ],
     resolutions: Annotated[
-        str, Form(description="JSON list of resolutions: how names are to be understood that fit nothing or several.")
+        str,
+        Form(
+            description="JSON list of resolutions: how names are to be understood that fit nothing or several."
+        ),
     ] = "[]",
 ) -> Response:
     """Import the matrix that offices keep: lines are matched with those of the plan, the rest is made.
 
     Everything is looked up by code, then by name, and never guessed. Each cell that is unknown, ambiguous
     or unreadable is reported with the value seen, what is allowed and the nearest candidates (422, nothing
-    is written); settle it with `resolutions`, or accept sub-activities as free text. With 21 columns the
-    realisation is stored for Q2 and Q4, cumulative whatever the file's `basis`. The same file twice
-    changes nothing. Lines that the file does not have stay; columns change only what they show.
+    is written); settle it with `resolutions`, or accept sub-activities as free text. What a line of the plan
+    already says by the same names stands. With 21 columns the realisation is stored for Q2 and Q4,
+    cumulative whatever the file's `basis`. The same file twice changes nothing. Lines that the file does not
+    have stay (`absent`); a column changes only what it shows, and only where its cell says something else.
     """
-    row = plan_of(call.session, call.actor, plan)
-    wish = Wish(query.basis, frozenset(query.accept), query.new_agencies == "create", query.sheet, _read(resolutions))
+    reading = call.unit.reading
+    row = plan_of(reading, call.actor, plan)
+    call.actor.require("import_matrix", row.region_code)
+    read = read_file(reading, file.file.read(), file.filename or "", query.sheet)
     report = import_matrix(
-        call.session, call.author, call.actor, row, file.file.read(), file.filename or "", wish, language_of(call.request)
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        read,
+        query,
+        settled(resolutions),
+        language_of(call.request),
     )
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 
 
-def _read(resolutions: str) -> tuple[Resolution, ...]:
-    try:
-        return tuple(_RESOLUTIONS.validate_json(resolutions))
-    except ValidationError as error:
-        raise Invalid(errors=body_errors(error, prefix=("resolutions",))) from None
-
-
-@router.get("/plans/{plan}/matrix.xlsx", response_class=Response, responses={200: {"content": {XLSX: {}}}})
-def read_matrix_xlsx(call: Caller, plan: str, query: Annotated[MatrixQuery, Query()]) -> Response:
+@router.get(
+    "/plans/{plan}/matrix.xlsx",
+    response_class=Response,
+    responses={200: {"content": {XLSX: {"schema": {}}}}},
+)
+def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
     """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
     return _matrix(call, plan, query, XLSX)
 
 
-@router.get("/plans/{plan}/matrix.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
-def read_matrix_csv(call: Caller, plan: str, query: Annotated[MatrixQuery, Query()]) -> Response:
+@router.get(
+    "/plans/{plan}/matrix.csv",
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+def read_matrix_csv(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
     """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
     return _matrix(call, plan, query, "text/csv")
 
@@ -80,16 +131,24 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
     period = _half_years(query.period)
     if period is not None:
         check_period(plan, period.last_quarter)
-    tag = tag_of(call.request.url, stamp(call.session, plan_chain(code), f"region:{plan.region_code}", "reference"))
+    tag = tag_of(
+        call.request.url.path,
+        call.request.url.query,
+        stamp(call.session, plan_chain(code), f"region:{plan.region_code}", "reference"),
+    )
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     lines = matrix_lines(call.session, plan, period, query.basis)
     make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
-    body = make(lines, _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis), realisation=period is not None)
+    body = make(
+        lines,
+        _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis),
+        realisation=period is not None,
+    )
     headers = {
         "ETag": tag,
         "Cache-Control": "private, no-cache",
-        "Vary": "Authorization",
+        "Vary": VARY,
         "Content-Disposition": f'attachment; filename="RAT-{code}{f"-{period}" if period else ""}.{ending}"',
     }
     return Response(body, 200, headers, media_type=media_type)

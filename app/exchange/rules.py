@@ -1,105 +1,20 @@
-"""Between an action and a line of the matrix, both ways. Pure.
+"""What a line of the file makes of an action. Pure.
 
-The matrix has fewer columns than an action has fields. So a column changes an action only where its
-cell says something else than the action would write there; what no column shows is never touched.
+A column changes an action only where its cell says something else than the action would write there,
+and then only what the column shows: a count that changes keeps its deciles, a place its amount. What no
+column shows, and what a file has no column for, is never touched.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.exchange.lines import CLASSES, OF_WORDS, Names, cells_of, line_of
 from app.exchange.matrix.cells import written
-from app.exchange.matrix.codes import normalise
-from app.exchange.matrix.models import BY_KEY, CodeKind, Line, MatrixRow, Named, Recipient, Share
-from app.exchange.matrix.places import place_of, place_text
+from app.exchange.matrix.codes import write_named
+from app.exchange.matrix.models import BY_KEY, MatrixRow, Named, Share
 from app.exchange.models import Content
 from app.reference.rules import folded
-
-_CLASSES = (("direct", "D"), ("indirect", "I"), ("supporting", "S"))
-
-
-@dataclass(frozen=True)
-class Names:
-    """Names that a matrix shows for codes."""
-
-    agencies: Mapping[str, str]
-    regions: Mapping[str, tuple[str, Any]]
-    """Code → (name, level)."""
-    sources: Mapping[str, str]
-
-
-def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | None = None) -> Line:
-    """An action as a line of the matrix; `spent` are its realisation columns."""
-    texts = {
-        key: text for key, text in content["matrix_texts"].items() if key in BY_KEY and key not in _shown_by(content)
-    }
-    if content["benefit_description"] and not content["benefit_amount"]:
-        texts["benefit_amount"] = content["benefit_description"]
-    agency = content["lead_agency"]
-    values: dict[str, Any] = {
-        "strategy": content["strategy"],
-        "agency": Named(agency if _is_official(agency) else None, names.agencies.get(agency, agency)),
-        "program": _named(None, content["program"]),
-        "activity": _named(None, content["activity"]),
-        "subactivity": _named(content["subactivity_code"], content["subactivity"] or content["title"]),
-        "allocation": content["allocation"],
-        "funding_sources": _source_shares(content, names),
-        "regularity": content["benefit_regularity"],
-        "location": tuple(_place(item["region_code"], names) for item in content["locations"]),
-        "recipients": tuple(
-            Recipient(item["count"], item["unit"] or "", item["kind"])
-            for item in content["recipients"]
-            if item["count"] is not None
-        ),
-        "benefit_amount": content["benefit_amount"],
-        "benefit_form": tuple(content["benefit_forms"]),
-        "duration": content["benefit_months"],
-        **{key: _component_shares(content, key) for key, _ in _CLASSES},
-        **(spent or {}),
-    }
-    return Line(values, texts)
-
-
-def _shown_by(content: Content) -> set[str]:
-    """Columns that the action's own fields fill, so that words kept from an earlier import are over."""
-    fields = {
-        "location": "locations", "recipients": "recipients", "regularity": "benefit_regularity",
-        "benefit_form": "benefit_forms", "duration": "benefit_months", "benefit_amount": "benefit_amount",
-    }
-    return {column for column, name in fields.items() if content[name]}
-
-
-def _is_official(code: str) -> bool:
-    found = normalise(code)
-    return found is not None and found.kind is CodeKind.AGENCY and found.text == code
-
-
-def _named(code: str | None, name: str | None) -> Named | None:
-    return Named(code, name) if code or name else None
-
-
-def _source_shares(content: Content, names: Names) -> tuple[Share, ...]:
-    """One source with the whole allocation is shown by its name alone, as offices write it."""
-    lines = content["budget_lines"]
-    if len(lines) == 1 and lines[0]["amount"] == content["allocation"]:
-        return (Share(names.sources.get(lines[0]["funding_source"], lines[0]["funding_source"])),)
-    return tuple(Share(names.sources.get(line["funding_source"], line["funding_source"]), line["amount"]) for line in lines)
-
-
-def _component_shares(content: Content, component_class: str) -> tuple[Share, ...]:
-    return tuple(
-        Share(item["description"], item["amount"])
-        for item in content["components"]
-        if item["component_class"] == component_class
-    )
-
-
-def _place(code: str, names: Names) -> Any:
-    name, level = names.regions.get(code, (code, None))
-    return place_of(place_text(name, level, code))
-
-
-# From the matrix
 
 
 @dataclass(frozen=True)
@@ -111,144 +26,268 @@ class Subactivity:
     activity: str | None
     program: str | None
     edition: str | None
+    successors: tuple[str, ...] | None = None
+    """Of a code that was retired; None: it is in force."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A line of the file with everything in it looked up. `rows` are the rows that it spans."""
+    """A line of the file with everything in it looked up."""
 
     line: MatrixRow
-    rows: tuple[MatrixRow, ...]
     agency: str
     subactivity: Subactivity
-    sources: tuple[tuple[str, int | None], ...]
+    sources: tuple[tuple[str, int | None], ...] = ()
     """(funding source, amount)."""
     places: tuple[str, ...] = field(default=())
     """Region codes; empty where not every place of the cell was found."""
 
 
-def joined(first: MatrixRow, more: Sequence[MatrixRow]) -> MatrixRow:
-    """A line with the rows that continue it: parts are put together, amounts added up.
+# Lines that span several rows
+
+
+def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
+    """The lines of a file, each with the rows that continue it."""
+    lines: dict[int, list[MatrixRow]] = {}
+    for row in rows:
+        if row.continues is None:
+            lines[row.row] = [row]
+        else:
+            lines[row.continues].append(row)
+    return [_joined(*span) for span in lines.values()]
+
+
+_PARTS = (*CLASSES, "location", "recipients", "funding_sources")
+_AMOUNTS = ("allocation", "spent_s1", "spent_s2", "spent_total")
+_SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
+
+
+def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
+    """Parts are put together, amounts added up; of what a line has once, different words are all kept.
 
     A row with an allocation of its own gives it to its only funding source.
     """
     if not more:
         return first
-    values = dict(first.values)
-    rows = [first, *more]
-    for key in ("direct", "indirect", "supporting", "location", "recipients"):
-        values[key] = tuple(part for row in rows for part in row[key] or ())
-    values["funding_sources"] = tuple(share for row in rows for share in _own_shares(row))
-    for key in ("allocation", "spent_s1", "spent_s2", "spent_total"):
+    rows = (first, *more)
+    values, texts = dict(first.values), dict(first.texts)
+    for key in _PARTS:
+        values[key] = tuple(part for row in rows for part in _parts(row, key))
+    for key in _AMOUNTS:
         amounts = [row[key] for row in rows if row[key] is not None]
         values[key] = sum(amounts) if amounts else None
-    return replace(first, values=values)
+    for key in ("location", "recipients", *_SINGLE):
+        said = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
+        if key in _SINGLE and len(said) == 1:
+            (only,) = said.values()
+            values[key], texts = only[key], texts | {k: t for k, t in only.texts.items() if k == key}
+        elif any(key in row.texts for row in rows) or (key in _SINGLE and said):
+            texts[key] = "; ".join(said)
+            values[key] = values[key] if key == "location" else None
+    return replace(first, values=values, texts=texts)
 
 
-def _own_shares(row: MatrixRow) -> tuple[Share, ...]:
-    shares: tuple[Share, ...] = row["funding_sources"] or ()
-    if len(shares) == 1 and shares[0].amount is None and row["allocation"] is not None:
-        return (replace(shares[0], amount=row["allocation"]),)
-    return shares
+def _parts(row: MatrixRow, key: str) -> tuple[Any, ...]:
+    parts: tuple[Any, ...] = row[key] or ()
+    if (
+        key == "funding_sources"
+        and len(parts) == 1
+        and parts[0].amount is None
+        and row["allocation"] is not None
+    ):
+        return (replace(parts[0], amount=row["allocation"]),)
+    return parts
+
+
+# The action that a line makes
 
 
 def content_of(found: Resolved, stored: Content | None, names: Names) -> Content:
     """The action that a line of the file makes of what is stored (None: a new one)."""
     line = found.line
-    content = dict(stored) if stored else _blank()
+    content = dict(stored) if stored else _blank(found)
+    before = cells_of(line_of(stored, names)) if stored else {}
+    says = {
+        key
+        for key in line.columns
+        if key in BY_KEY and written(BY_KEY[key], line) not in before.get(key, {None})
+    }
     content |= {
-        "title": content["title"] if stored and _is_same(stored, found) else found.subactivity.name,
         "strategy": line["strategy"],
         "lead_agency": found.agency,
-        "nomenclature_edition": found.subactivity.edition,
-        "subactivity_code": found.subactivity.code,
-        "subactivity": found.subactivity.name,
-        "activity": found.subactivity.activity,
-        "program": found.subactivity.program,
         "allocation": line["allocation"],
+        **_nomenclature(found, stored, says),
     }
-    before = line_of(stored, names) if stored else None
-    says = {key for key in _SETTERS if before is None or written(BY_KEY[key], line) != written(BY_KEY[key], before)}
-    if stored and stored["allocation"] != content["allocation"]:
-        says.add("funding_sources")
-    texts = dict(content["matrix_texts"])
+    if stored and "funding_sources" not in says:
+        content["budget_lines"] = _following(stored, line["allocation"])
+    texts = dict(content["matrix_texts"]) | _own_words(found)
     for key, setter in _SETTERS.items():
-        if key in says:
-            texts.pop(key, None)
-            content |= setter(found, content)
-            if key in line.texts and (not line[key] or (key == "location" and not found.places)):
-                texts[key] = line.texts[key]
+        if key not in says:
+            continue
+        content |= setter(found, content)
+        texts.pop(key, None)
+        if key in line.texts and _keeps_words(key, found):
+            texts[key] = line.texts[key]
     content["matrix_texts"] = texts
     return content
 
 
-def _is_same(stored: Content, found: Resolved) -> bool:
-    return stored["subactivity_code"] == found.subactivity.code and stored["subactivity"] == found.subactivity.name
-
-
-def _blank() -> Content:
-    empty: dict[str, Any] = {
-        name: []
-        for name in (
-            "supporting_agencies", "components", "budget_lines", "outputs", "recipients", "locations", "milestones",
-            "tags", "benefit_forms",
-        )
+def _blank(found: Resolved) -> Content:
+    lists = (
+        "supporting_agencies",
+        "components",
+        "budget_lines",
+        "outputs",
+        "recipients",
+        "locations",
+        "milestones",
+        "tags",
+        "benefit_forms",
+    )
+    return {
+        **{name: [] for name in lists},
+        "matrix_texts": {},
+        "title": found.subactivity.name,
+        "benefit_amount": None,
+        "benefit_description": "",
     }
-    return {**empty, "matrix_texts": {}, "title": "", "benefit_description": ""}
 
 
-def _set_components(component_class: str, prefix: str) -> Any:
+def _keeps_words(key: str, found: Resolved) -> bool:
+    """Whether a cell's words are kept because no field of the action carries them all."""
+    if key == "benefit_amount":
+        return found.line[key] is not None
+    return key in OF_WORDS and not (found.places if key == "location" else found.line[key])
+
+
+def _nomenclature(found: Resolved, stored: Content | None, says: set[str]) -> Content:
+    """Code and names; a line whose code stays keeps its edition and its names as they are."""
+    sub = found.subactivity
+    if stored and stored["subactivity_code"] == sub.code:
+        if sub.code is not None:
+            return {}
+        # Known by its names alone: each is a cell of its own.
+        named = {"subactivity": sub.name, "activity": sub.activity, "program": sub.program}
+        changes: Content = {key: name for key, name in named.items() if key in says}
+    else:
+        changes = {
+            "nomenclature_edition": sub.edition,
+            "subactivity_code": sub.code,
+            "subactivity": sub.name,
+            "activity": sub.activity,
+            "program": sub.program,
+        }
+    if stored and stored["title"] == stored["subactivity"] and "subactivity" in changes:
+        changes["title"] = sub.name
+    return changes
+
+
+def _own_words(found: Resolved) -> dict[str, str]:
+    """The file's names where a code was found that has others: by them it is known in the next file."""
+    sub, line = found.subactivity, found.line
+    named: Named | None = line["subactivity"]
+    if sub.code is None or named is None or named.code == sub.code:
+        return {}
+    pairs = {"subactivity": (named, sub.name), "activity": (line["activity"], sub.activity)}
+    return {
+        key: words
+        for key, (cell, official) in pairs.items()
+        if (words := write_named(cell)) and folded(words) != folded(official or "")
+    }
+
+
+def paired(old: Sequence[Content], new: Sequence[Content], *alike: Callable[[Content], Any]) -> list[Content]:
+    """Each new item on top of the old one that it is: the first that is alike in the first respect, else
+    in the second, …; an item that is like none stays as it is."""
+    left, result = list(old), list(new)
+    open_places = set(range(len(result)))
+    for respect in alike:
+        for place in sorted(open_places):
+            match = next((item for item in left if respect(item) == respect(result[place])), None)
+            if match is not None:
+                left.remove(match)
+                open_places.discard(place)
+                result[place] = match | result[place]
+    return result
+
+
+def _coded(items: Sequence[Content], prefix: str, taken: set[str]) -> list[Content]:
+    """Items with a code each: `D1`, `D2`, … for new ones, never that of one that went."""
+    fresh: Iterator[str] = (code for n in range(1, 10_000) if (code := f"{prefix}{n}") not in taken)
+    return [item if "code" in item else {"code": next(fresh), **item} for item in items]
+
+
+def _set_components(component_class: str, prefix: str) -> Callable[[Resolved, Content], Content]:
     def setter(found: Resolved, content: Content) -> Content:
-        others = [item for item in content["components"] if item["component_class"] != component_class]
-        taken = {item["code"] for item in others}
-        codes = (code for n in range(1, 200) if (code := f"{prefix}{n}") not in taken)
-        own = [
-            {"code": next(codes), "component_class": component_class, "description": share.name, "amount": share.amount}
-            for share in found.line[component_class] or ()
+        is_own = [item["component_class"] == component_class for item in content["components"]]
+        own = [item for item, mine in zip(content["components"], is_own, strict=True) if mine]
+        others = [item for item, mine in zip(content["components"], is_own, strict=True) if not mine]
+        shares: tuple[Share, ...] = found.line[component_class] or ()
+        said = [
+            {"component_class": component_class, "description": share.name, "amount": share.amount}
+            for share in shares
         ]
-        order = [name for name, _ in _CLASSES]
-        return {"components": sorted([*others, *own], key=lambda item: order.index(item["component_class"]))}
+        made = paired(own, said, lambda item: folded(item["description"]))
+        if len(own) == len(said):
+            made = paired(own, said, lambda item: folded(item["description"]), lambda item: None)
+        made = _coded(made, prefix, {item["code"] for item in content["components"]})
+        order = list(CLASSES)
+        return {"components": sorted([*others, *made], key=lambda item: order.index(item["component_class"]))}
 
     return setter
 
 
 def _set_sources(found: Resolved, content: Content) -> Content:
-    stages = {line["funding_source"]: line.get("stage") for line in content["budget_lines"]}
     amounts: dict[str, int | None] = {}
     for code, amount in found.sources:
         before = amounts.get(code)
         amounts[code] = amount if before is None else before + (amount or 0)
     if len(amounts) == 1 and None in amounts.values():
         amounts = dict.fromkeys(amounts, found.line["allocation"])
-    return {
-        "budget_lines": [
-            {"funding_source": code, "amount": amount, "stage": stages.get(code)} for code, amount in amounts.items()
-        ]
-    }
+    said = [{"funding_source": code, "amount": amount} for code, amount in amounts.items()]
+    return {"budget_lines": paired(content["budget_lines"], said, lambda item: item["funding_source"])}
+
+
+def _following(stored: Content, allocation: int) -> list[Content]:
+    """The budget lines of a cell that says what it said: a source that gives all of it still does."""
+    lines: list[Content] = stored["budget_lines"]
+    is_whole = len(lines) == 1 and lines[0]["amount"] == stored["allocation"]
+    return [{**lines[0], "amount": allocation}] if is_whole else lines
 
 
 def _set_places(found: Resolved, content: Content) -> Content:
-    return {"locations": [{"region_code": code} for code in dict.fromkeys(found.places)]}
+    said = [{"region_code": code} for code in dict.fromkeys(found.places)]
+    return {"locations": paired(content["locations"], said, lambda item: item["region_code"])}
 
 
 def _set_recipients(found: Resolved, content: Content) -> Content:
-    return {
-        "recipients": [
-            {"code": f"R{n}", "kind": item.kind or "units", "unit": item.unit or None, "count": item.count}
-            for n, item in enumerate(found.line["recipients"] or (), 1)
-        ]
-    }
+    """Recipients without a count are not shown, so they stay."""
+    unseen = [item for item in content["recipients"] if item["count"] is None]
+    shown = [item for item in content["recipients"] if item["count"] is not None]
+    said = [
+        {"kind": item.kind or "units", "unit": item.unit or None, "count": item.count}
+        for item in found.line["recipients"] or ()
+    ]
+    made = paired(
+        shown,
+        said,
+        lambda item: (item["kind"], item["unit"], item["count"]),
+        lambda item: (item["kind"], item["unit"]),
+        lambda item: item["kind"],
+    )
+    return {"recipients": [*_coded(made, "R", {item["code"] for item in content["recipients"]}), *unseen]}
 
 
 def _set_benefit(found: Resolved, content: Content) -> Content:
-    return {
-        "benefit_amount": found.line["benefit_amount"],
-        "benefit_description": found.line.texts.get("benefit_amount", ""),
-    }
+    """An amount, or words in its place; with an amount the description is not shown, so it stays."""
+    amount, words = found.line["benefit_amount"], found.line.texts.get("benefit_amount", "")
+    if amount is None or content["benefit_amount"] is None:
+        return {"benefit_amount": amount, "benefit_description": words if amount is None else ""}
+    return {"benefit_amount": amount}
 
 
-_SETTERS: dict[str, Any] = {
-    **{name: _set_components(name, prefix) for name, prefix in _CLASSES},
+_SETTERS: Mapping[str, Callable[[Resolved, Content], Content]] = {
+    **{name: _set_components(name, prefix) for name, prefix in CLASSES.items()},
     "funding_sources": _set_sources,
     "regularity": lambda found, _: {"benefit_regularity": found.line["regularity"]},
     "location": _set_places,
@@ -259,45 +298,41 @@ _SETTERS: dict[str, Any] = {
 }
 
 
-# Which line of the plan a line of the file is
-
-Key = tuple[str, ...]
+# Where in the file a field of an action came from
 
 
-def keys_of_content(content: Content) -> tuple[Key | None, Key]:
-    """(by code, by names): what identifies a line of the plan in a file."""
-    return _keys(content["strategy"], content["lead_agency"], content["subactivity_code"], content["activity"],
-                 content["subactivity"] or content["title"])
+_COLUMN_OF = {
+    "lead_agency": "agency",
+    "strategy": "strategy",
+    "allocation": "allocation",
+    "budget_lines": "funding_sources",
+    "activity": "activity",
+    "program": "program",
+    "locations": "location",
+    "recipients": "recipients",
+    "benefit_amount": "benefit_amount",
+    "benefit_description": "benefit_amount",
+    "benefit_forms": "benefit_form",
+    "benefit_months": "duration",
+    "benefit_regularity": "regularity",
+}
 
 
-def keys_of_resolved(found: Resolved) -> tuple[Key | None, Key]:
-    sub = found.subactivity
-    return _keys(found.line["strategy"], found.agency, sub.code, sub.activity, sub.name)
+def column_of(pointer: str, content: Content) -> str:
+    """The column that shows what a JSON Pointer into an action points at; else the sub-activity's."""
+    parts = [*pointer.split("/"), "", "", ""]
+    match parts[1], parts[2]:
+        case "matrix_texts", key if key in BY_KEY:
+            return key
+        case "components", place if place.isdecimal() and int(place) < len(content["components"]):
+            return str(content["components"][int(place)]["component_class"])
+        case "components", _:
+            return "direct"
+        case name, _:
+            return _COLUMN_OF.get(name, "subactivity")
 
 
-def _keys(strategy: str, agency: str, code: str | None, activity: str | None, name: str) -> tuple[Key | None, Key]:
-    return (strategy, agency, code) if code else None, (strategy, agency, folded(activity or ""), folded(name))
-
-
-def matched(stored: Mapping[str, Content], lines: Sequence[Resolved]) -> list[str | None]:
-    """For each line of the file the plan's line that it is, by code and then by names, in their order;
-    None: a new one. Lines that are alike are matched first with first, second with second."""
-    waiting: dict[Key, list[str]] = {}
-    for code, content in sorted(stored.items()):
-        for key in filter(None, keys_of_content(content)):
-            waiting.setdefault(key, []).append(code)
-    taken: set[str] = set()
-    result: list[str | None] = []
-    for line in lines:
-        candidates = (code for key in filter(None, keys_of_resolved(line)) for code in waiting.get(key, ()))
-        code = next((code for code in candidates if code not in taken), None)
-        if code is not None:
-            taken.add(code)
-        result.append(code)
-    return result
-
-
-def new_codes(taken: Sequence[str]) -> Any:
+def new_codes(taken: Sequence[str]) -> Iterator[str]:
     """Codes for new lines: A-001, A-002, … behind the highest there is."""
     numbers = [int(code[2:]) for code in taken if code.startswith("A-") and code[2:].isdecimal()]
     last = max(numbers, default=0)

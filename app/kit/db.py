@@ -88,17 +88,22 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, echo: bool = False) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(
-            self.url, pool_size, echo
+        self.engine = (
+            _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(self.url, pool_size, echo)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
-        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip.
-        self._reads = (
-            self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
+        # its own: to switch one over and back, and to reset it, takes as long as a small statement.
+        self.reads = (
+            self.engine
+            if self.is_sqlite
+            else _postgres_engine(
+                self.url, pool_size, echo, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+            )
         )
 
     def read_session(self) -> Session:
-        return Session(self._reads, autoflush=False, expire_on_commit=False)
+        return Session(self.reads, autoflush=False, expire_on_commit=False)
 
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
@@ -128,6 +133,7 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self.reads.dispose()
 
 
 def finish(session: Session, *, dry_run: bool) -> None:
@@ -155,20 +161,27 @@ def problem_of(error: DBAPIError) -> Problem | None:
     return None
 
 
-def _postgres_engine(url: sa.URL, pool_size: int, echo: bool) -> Engine:
+def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) -> Engine:
     return sa.create_engine(
         url,
         echo=echo,
+        hide_parameters=True,  # an error's text is logged, and what people wrote is none of a log's business
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
         connect_args={"options": "-c timezone=UTC", "prepare_threshold": 3},
+        **options,
     )
 
 
 def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
-    engine = sa.create_engine(url, echo=echo, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        echo=echo,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
     turn = threading.Lock()
 
     @event.listens_for(engine, "connect")

@@ -18,6 +18,9 @@ malformed_tag = Kind(
     "malformed_etag", id="{value} bukan ETag; gunakan {allowed}", en="{value} is not an ETag; use {allowed}"
 )
 
+VARY = "Authorization, Accept-Language"
+"""What the answer to the same address depends on beside it."""
+
 _TAG = re.compile(r'^(?:W/)?"([^"]*)"$')
 
 
@@ -41,7 +44,9 @@ def is_unchanged(request: Request, tag: str) -> bool:
 
 
 def unchanged(tag: str) -> Response:
-    return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
+    return Response(
+        status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
+    )
 
 
 def check_conditions(request: Request, current: int | None) -> None:
@@ -50,15 +55,11 @@ def check_conditions(request: Request, current: int | None) -> None:
     412 when the version sent is another, or `If-None-Match: *` meets something; 428 when something
     exists and no condition was sent.
     """
-    none_match = request.headers.get("if-none-match")
-    if none_match is not None:
-        if none_match.strip() != "*":
-            raise _malformed("If-None-Match", none_match, "*")
-        if current is not None:
-            raise PreconditionFailed(sent="–", current=current)
+    if _create_only(request) and current is not None:
+        raise PreconditionFailed(sent="–", current=current)
     match = request.headers.get("if-match")
     if match is None:
-        if current is not None and none_match is None:
+        if current is not None:
             raise PreconditionRequired()
         return
     versions = {_version(one) for one in match.split(",")} if match.strip() != "*" else None
@@ -67,7 +68,13 @@ def check_conditions(request: Request, current: int | None) -> None:
 
 
 def check_list_condition(request: Request, state: str, *, exists: bool) -> None:
-    """Hold a write of many to `If-Match`: a tag of the list in this state, or `*`; 428 when some exist."""
+    """Hold a write of many to `If-Match`: a tag of the list in this state, or `*`; 428 when some exist.
+
+    412 when `If-None-Match: *` (create only) meets one that exists.
+    """
+    none_match = _create_only(request)
+    if none_match and exists:
+        raise PreconditionFailed(sent="–", current=state)
     match = request.headers.get("if-match")
     if match is None:
         if exists:
@@ -75,6 +82,14 @@ def check_list_condition(request: Request, state: str, *, exists: bool) -> None:
         return
     if match.strip() != "*" and state not in [_head(one) for one in match.split(",")]:
         raise PreconditionFailed(sent=match, current=state)
+
+
+def _create_only(request: Request) -> bool:
+    """Whether a write was sent with `If-None-Match: *`; BadRequest for any other such condition."""
+    sent = request.headers.get("if-none-match")
+    if sent is not None and sent.strip() != "*":
+        raise _malformed("If-None-Match", sent, "*")
+    return sent is not None
 
 
 def _head(tag: str) -> str:

@@ -3,7 +3,16 @@
 import unicodedata
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from fastapi import Path
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -13,8 +22,10 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def _clean(text: str) -> str:
+def _clean(text: Any) -> Any:
     """Composed Unicode without control characters: what both databases store and give back unchanged."""
+    if not isinstance(text, str):
+        return text
     text = unicodedata.normalize("NFC", text)
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
@@ -31,42 +42,51 @@ def _number(value: Any) -> Any:
     return value
 
 
-_Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_clean)]
-_Int = Annotated[int, BeforeValidator(_number)]
-_Float = Annotated[float, BeforeValidator(_number)]
+# The checks before come last in each type: what stands outside of them would be missing in the JSON Schema.
+_strip, _composed, _numeric = (
+    StringConstraints(strip_whitespace=True),
+    BeforeValidator(_clean),
+    BeforeValidator(_number),
+)
 
-Line = Annotated[_Text, Field(min_length=1, max_length=500)]
+Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
 """One line of text, 1 to 500 characters."""
 
-Prose = Annotated[_Text, Field(max_length=10_000)]
+Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
 """Text of several sentences, at most 10,000 characters."""
 
-Key = Annotated[_Text, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Key = Annotated[
+    str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed
+]
 """Key that a list's items are matched by: letters, digits, dot, dash, underscore; at most 40."""
 
-Tag = Annotated[_Text, Field(min_length=1, max_length=60)]
+Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
 
-Link = Annotated[_Text, Field(max_length=2_000, pattern=r"^https?://[^\s]+$")]
+Link = Annotated[str, _strip, Field(max_length=2_000, pattern=r"^https?://[^\s]+$"), _composed]
 
-Rupiah = Annotated[_Int, Field(ge=0, le=9_007_199_254_740_991, description="Whole rupiah.")]
+Rupiah = Annotated[int, Field(ge=0, le=9_007_199_254_740_991, description="Whole rupiah."), _numeric]
 """Whole rupiah; at most 2**53 - 1, which every JSON reader keeps exactly."""
 
-Count = Annotated[_Int, Field(ge=0, le=1_000_000_000)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), _numeric]
 
 Quantity = Annotated[
-    _Float, Field(ge=0, le=1e11, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4))
+    float, Field(ge=0, le=1e11, allow_inf_nan=False), AfterValidator(lambda value: round(value, 4)), _numeric
 ]
 """A measured amount in the unit of its output, at most four decimals: 15 digits, which SQLite shows in full."""
 
 Percent = Annotated[
-    _Float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2))
+    float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2)), _numeric
 ]
 """0 to 100, at most two decimals."""
 
-Month = Annotated[_Int, Field(ge=1, le=12)]
-Decile = Annotated[_Int, Field(ge=1, le=10, description="DTSEN decile: 1 the poorest, 10 the best off.")]
-Year = Annotated[_Int, Field(ge=2015, le=2100)]
-Version = Annotated[int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')]
+Month = Annotated[int, Field(ge=1, le=12), _numeric]
+Decile = Annotated[
+    int, Field(ge=1, le=10, description="DTSEN decile: 1 the poorest, 10 the best off."), _numeric
+]
+Year = Annotated[int, Field(ge=2015, le=2100), _numeric]
+Version = Annotated[
+    int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')
+]
 Instant = AwareDatetime
 
 REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
@@ -75,7 +95,8 @@ RegionCode = Annotated[
     Field(
         pattern=REGION_PATTERN,
         max_length=13,
-        description="Kemendagri code: province `73`, regency `73.22`, district `73.22.01`, village `73.22.01.2001`; `0` is the nation.",
+        description="Kemendagri code: province `73`, regency `73.22`, district `73.22.01`, village `73.22.01.2001`; "
+        "`0` is the nation.",
     ),
 ]
 
@@ -90,5 +111,17 @@ AgencyCode = Annotated[
 
 FundingSourceCode = Annotated[
     str,
-    Field(pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$", max_length=40, description="Code of a funding source (`APBD`, `2.02.01.05`)."),
+    Field(
+        pattern=r"^[A-Z0-9][A-Z0-9.-]{0,39}$",
+        max_length=40,
+        description="Code of a funding source (`APBD`, `2.02.01.05`).",
+    ),
 ]
+
+
+def address(description: str, example: str) -> Any:
+    """A key as a part of an address, with words and an example for the document.
+
+    It has no pattern: what cannot be a key is not found, like what is none.
+    """
+    return Path(description=description, examples=[example])

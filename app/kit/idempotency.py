@@ -1,11 +1,13 @@
 """`Idempotency-Key` on POST: the same key and body get the stored reply, kept with the write itself."""
 
 import hashlib
+import re
 import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session
 from starlette.responses import Response
 
@@ -15,7 +17,9 @@ from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 KEPT = timedelta(hours=24)
 
 malformed_key = Kind(
-    "malformed_idempotency_key", id="1 sampai 200 karakter ASCII yang dapat dicetak", en="1 to 200 printable ASCII characters"
+    "malformed_idempotency_key",
+    id="1 sampai 200 karakter ASCII yang dapat dicetak",
+    en="1 to 200 printable ASCII characters",
 )
 
 
@@ -64,6 +68,12 @@ _running: set[tuple[str, str]] = set()
 _guard = threading.Lock()
 
 
+def body_hashed(content_type: str, body: bytes) -> bytes:
+    """A body as retries have it in common: clients choose the boundary of a form anew each time."""
+    boundary = re.search(r'boundary="?([^";,]+)', content_type)
+    return body.replace(boundary[1].encode("latin-1"), b"") if boundary else body
+
+
 class Attempt:
     """One POST with a key: looked up before it runs, stored with its write, released at its end."""
 
@@ -86,9 +96,7 @@ class Attempt:
             return
         if stored.request_hash != self.request_hash:
             raise KeyReused()
-        raise Replay(
-            Response(stored.body, stored.status, {**stored.headers, "Idempotency-Replayed": "true"})
-        )
+        raise Replay(Response(stored.body, stored.status, {**stored.headers, "Idempotency-Replayed": "true"}))
 
     def store(self, session: Session, response: Response, now: datetime) -> None:
         """Keep the reply in the write's own transaction; one that raced us to it makes ours fail whole."""
@@ -101,11 +109,19 @@ class Attempt:
         }
         session.add(
             StoredReply(
-                principal=self.principal, key=self.key, request_hash=self.request_hash,
-                status=response.status_code, headers=kept, body=bytes(response.body), at=now,
+                principal=self.principal,
+                key=self.key,
+                request_hash=self.request_hash,
+                status=response.status_code,
+                headers=kept,
+                body=bytes(response.body),
+                at=now,
             )
         )
-        session.flush()
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise StillRunning(headers={"Retry-After": "1"}) from error
 
     def end(self) -> None:
         if self._held:

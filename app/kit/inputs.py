@@ -11,17 +11,23 @@ from app.kit.fields import Key
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem
 
 unknown_parameter = Kind(
-    "unknown_parameter", id="parameter {parameter} tidak dikenal; yang ada: {allowed}",
+    "unknown_parameter",
+    id="parameter {parameter} tidak dikenal; yang ada: {allowed}",
     en="unknown parameter {parameter}; there are: {allowed}",
 )
 repeated_parameter = Kind(
-    "repeated_parameter", id="parameter {parameter} hanya boleh sekali", en="parameter {parameter} may be given only once"
+    "repeated_parameter",
+    id="parameter {parameter} hanya boleh sekali",
+    en="parameter {parameter} may be given only once",
 )
 unknown_value = Kind(
-    "unknown_value", id="{value} tidak dikenal; yang ada: {allowed}", en="{value} is not known; there are: {allowed}"
+    "unknown_value",
+    id="{value} tidak dikenal; yang ada: {allowed}",
+    en="{value} is not known; there are: {allowed}",
 )
 unknown_reference = Kind(
-    "unknown_reference", id="{value} tidak ada dalam {source}; terdekat: {nearest}",
+    "unknown_reference",
+    id="{value} tidak ada dalam {source}; terdekat: {nearest}",
     en="{value} is not in {source}; nearest: {nearest}",
 )
 duplicate_key = Kind(
@@ -41,40 +47,87 @@ def _kind(code: str, types: str, *, id: str, en: str) -> Kind:
 
 _kind("missing", "missing", id="wajib diisi", en="is required")
 _kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
-_kind("malformed_json", "json_invalid json_type", id="bukan JSON yang sah: {error}", en="is not valid JSON: {error}")
+_kind(
+    "malformed_json",
+    "json_invalid json_type",
+    id="bukan JSON yang sah: {error}",
+    en="is not valid JSON: {error}",
+)
 _kind(
     "wrong_type",
     "string_type dict_type list_type model_type model_attributes_type bool_type bool_parsing tuple_type "
     "none_required string_unicode bytes_type",
-    id="jenis nilai keliru: {message}", en="has the wrong type: {message}",
+    id="harus {type}, bukan jenis lain",
+    en="must be of type {type}",
 )
 _kind(
     "not_a_number",
     "not_a_number int_type int_parsing int_from_float float_type float_parsing finite_number int_parsing_size",
-    id="harus bilangan JSON: {message}", en="must be a JSON number: {message}",
+    id="harus bilangan JSON ({type})",
+    en="must be a JSON number ({type})",
 )
 _kind(
-    "out_of_range", "greater_than_equal less_than_equal greater_than less_than multiple_of",
-    id="di luar batas: {message}", en="is out of range: {message}",
+    "out_of_range",
+    "greater_than_equal less_than_equal greater_than less_than multiple_of",
+    id="di luar batas; harus {allowed}",
+    en="is out of range; must be {allowed}",
 )
 _kind(
-    "wrong_length", "string_too_short string_too_long too_short too_long",
-    id="panjangnya tidak sesuai: {message}", en="has the wrong length: {message}",
+    "wrong_length",
+    "string_too_short string_too_long too_short too_long",
+    id="panjangnya tidak sesuai; harus {allowed}",
+    en="has the wrong length; must be {allowed}",
 )
-_kind("wrong_pattern", "string_pattern_mismatch", id="tidak sesuai pola {allowed}", en="does not match the pattern {allowed}")
-_kind("not_allowed", "enum literal_error", id="harus salah satu dari {allowed}", en="must be one of {allowed}")
+_kind(
+    "wrong_pattern",
+    "string_pattern_mismatch",
+    id="tidak sesuai pola {allowed}",
+    en="does not match the pattern {allowed}",
+)
+_kind(
+    "not_allowed", "enum literal_error", id="harus salah satu dari {allowed}", en="must be one of {allowed}"
+)
 _kind(
     "malformed_date",
     "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact datetime_type "
     "datetime_parsing datetime_from_date_parsing timezone_aware datetime_object_invalid",
-    id="bukan tanggal yang sah (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
-    en="is not a valid date (2026-06-30, 2026-06-30T08:00:00+07:00): {message}",
+    id="bukan tanggal yang sah; gunakan 2026-06-30 atau 2026-06-30T08:00:00+07:00",
+    en="is not a valid date; use 2026-06-30 or 2026-06-30T08:00:00+07:00",
 )
 control_character = _kind(
-    "control_character", "control_character",
-    id="memuat karakter kendali {shown}", en="contains the control character {shown}",
+    "control_character",
+    "control_character",
+    id="memuat karakter kendali {shown}",
+    en="contains the control character {shown}",
+)
+unreadable_body = Kind(
+    "unreadable_body",
+    id="isi permintaan tidak dapat dibaca sebagai {allowed}",
+    en="the body cannot be read as {allowed}",
 )
 other = Kind("invalid_value", id="tidak sah: {message}", en="is not valid: {message}")
+
+
+_BOUNDS = {
+    "ge": "≥ {}",
+    "gt": "> {}",
+    "le": "≤ {}",
+    "lt": "< {}",
+    "multiple_of": "× {}",
+    "min_length": "≥ {}",
+    "max_length": "≤ {}",
+}
+_JSON_TYPES = {
+    "string": "string",
+    "dict": "object",
+    "model": "object",
+    "list": "array",
+    "tuple": "array",
+    "bool": "boolean",
+    "none": "null",
+    "int": "integer",
+    "float": "number",
+}
 
 
 class RuleBroken(ValueError):
@@ -97,7 +150,12 @@ def refuse_repeated(keys: Iterable[Any], *, at: str) -> None:
 def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> list[str]:
     """The candidates most like `value`, best first."""
     found = process.extract(
-        value, list(candidates), scorer=fuzz.WRatio, processor=utils.default_process, limit=limit, score_cutoff=cutoff
+        value,
+        list(candidates),
+        scorer=fuzz.WRatio,
+        processor=utils.default_process,
+        limit=limit,
+        score_cutoff=cutoff,
     )
     return [name for name, _, _ in found]
 
@@ -158,15 +216,28 @@ def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
         if "pointer" in where:
             where["pointer"] += raised.at
         return FieldError(
-            raised.kind, value=raised.values.get("value", value), allowed=raised.values.get("allowed"),
-            values=raised.values, **where,
+            raised.kind,
+            value=raised.values.get("value", value),
+            allowed=raised.values.get("allowed"),
+            values=raised.values,
+            **where,
         )
     kind = _BY_TYPE.get(error["type"], other)
-    allowed: Any = context.get("pattern")
+    bounds = " ".join(text.format(context[name]) for name, text in _BOUNDS.items() if name in context)
+    allowed: Any = context.get("pattern") or bounds or None
     if "expected" in context:
         allowed = re.findall(r"'([^']*)'", str(context["expected"])) or context["expected"]
     near = nearest(value, allowed) if isinstance(allowed, list) and isinstance(value, str) else ()
     return FieldError(
-        kind, value=value, allowed=allowed, nearest=near,
-        values={"message": error["msg"], "error": raised or "", **context}, **where,
+        kind,
+        value=value,
+        allowed=allowed,
+        nearest=near,
+        values={
+            "message": error["msg"],
+            "type": _JSON_TYPES.get(error["type"].partition("_")[0], "number"),
+            "error": raised or "",
+            **context,
+        },
+        **where,
     )

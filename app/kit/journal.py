@@ -129,7 +129,9 @@ def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
     connection, moved = session.connection(), {"name": name, "by": by}
     row = connection.execute(_MOVE, moved).one_or_none()
     if row is None:
-        upsert(session, _heads, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False)
+        upsert(
+            session, _heads, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False
+        )
         row = connection.execute(_MOVE, moved).one()
     return row
 

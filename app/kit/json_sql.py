@@ -20,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.kit.db import text_type
 
 Built = TypeVar("Built")
 
@@ -79,7 +80,7 @@ def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) ->
         f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
         for field in element.fields
     )
-    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"
+    return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"  # noqa: S608 - names quoted by the compiler, no values
 
 
 @compiles(_FixedObject, "sqlite")
@@ -97,7 +98,7 @@ def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 @compiles(_RowJson, "postgresql")
 def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
-    hidden = any(name.startswith("_") for name in element.row.c.keys())
+    hidden = any(name.startswith("_") for name in element.row.c.keys())  # noqa: SIM118 - a collection of columns, not a dict
     if not hidden:
         return f"row_to_json({compiler.preparer.format_alias(element.row)})"
     shown = ", ".join(
@@ -105,7 +106,7 @@ def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
         for name, column in element.row.c.items()
         if not name.startswith("_")
     )
-    return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"
+    return f"(SELECT row_to_json(shown) FROM (SELECT {shown}) AS shown)"  # noqa: S608 - names quoted by the compiler, no values
 
 
 @compiles(_RowJson, "sqlite")
@@ -147,9 +148,7 @@ def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[
     """
     unused = set(given) - set(shape.model_fields)
     assert not unused, f"{shape.__name__} has no field {sorted(unused)}"
-    return [
-        (given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields
-    ]
+    return [(given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields]
 
 
 def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
@@ -206,7 +205,8 @@ def _upsert(
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
     # The cast: SQLite may return a replaced row's whole number as 2.0, before it stores it as 2.
     told = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
-    return upsert.returning(*told) if returning else upsert
+    complete: sa.Executable = upsert.returning(*told) if returning else upsert
+    return complete
 
 
 def upsert(
@@ -244,17 +244,24 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
     if dialect == "postgresql":
         source = (
             sa.func.json_to_recordset(sa.cast(bound, Json()))
-            .table_valued(*[sa.column(name, kind) for name, kind in columns.items()], name="t")
+            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns.items()], name="t")
             .render_derived(with_types=True)
         )
         return sa.select(*source.c).subquery("records")
     each = sa.func.json_each(bound).table_valued("value", name="t")
     return sa.select(
         *[
-            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(name)
+            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(
+                name
+            )
             for name, kind in columns.items()
         ]
     ).subquery("records")
+
+
+def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Text of any length: a key that is too long for its column is one that is not there, not an error."""
+    return text_type() if type(kind) is sa.String else kind
 
 
 def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:

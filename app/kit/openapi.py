@@ -2,48 +2,86 @@
 
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
+What a route may say beside: `x-problems` (statuses that only it has) and `x-conditional` (a POST on
+something that has a version).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
+from app.kit.schemas import named_pages, refer, require_all, sorted_deeply, tidy
 
+COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
 WRITES = ("post", "put", "patch", "delete")
 
-_IF_NONE_MATCH = {
-    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "Entity tag that the caller has; where nothing changed the answer is 304.",
+_HEADERS = {
+    "ETag": "Strong entity tag, of a compressed reply another one. `If-Match` takes the part before the dash too.",
+    "Location": "Address of what was created.",
+    "Link": '`rel="next"`: address of the next page; missing on the last one.',
+    "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
+    "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
+    "Content-Language": "Language of the messages.",
+    "Retry-After": "Seconds after which to try again, where that helps.",
+    "WWW-Authenticate": "How to authenticate.",
 }
-_IF_NONE_MATCH_CREATE = {
-    "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string", "enum": ["*"]},
-    "description": "`*`: create only; 412 where it exists.",
-}
-_IF_MATCH = {
-    "name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"},
-    "description": "Entity tag or `\"<version>\"` of what is changed; required where it exists (428), 412 when "
+
+
+def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", **schema},
+        "description": description,
+    }
+
+
+_LANGUAGE = _header("Accept-Language", "Language of messages: `id` (default) or `en`.", default="id")
+_IF_NONE_MATCH = _header(
+    "If-None-Match", "Entity tag that the caller has; where nothing changed the answer is 304."
+)
+_CREATE_ONLY = _header("If-None-Match", "`*`: create only; 412 where it exists.", enum=["*"])
+_IF_MATCH = _header(
+    "If-Match",
+    'Entity tag or `"<version>"` of what is changed; required where it exists (428), 412 when '
     "stale. `*` accepts to overwrite.",
-}
+)
+_IDEMPOTENCY_KEY = _header(
+    "Idempotency-Key",
+    "The same key and body get the same reply for 24 hours; another body is 422.",
+    minLength=1,
+    maxLength=200,
+    pattern="^[ -~]+$",
+)
 _DRY_RUN = {
-    "name": "dry_run", "in": "query", "required": False, "schema": {"type": "boolean", "default": False},
+    "name": "dry_run",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "boolean", "default": False},
     "description": "Do all of it, rights included, answer what would be, and keep nothing.",
 }
-_IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key", "in": "header", "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "The same key and body get the same reply for 24 hours; another body is 422.",
+
+
+_DONE = {
+    "201": "Created.",
+    "202": "Accepted.",
+    "204": "Deleted.",
+    "304": "Not changed since the tag that was sent.",
+    "get": "What was asked for.",
+    "put": "As it is now.",
+    "patch": "As it is now.",
+    "post": "As it is now.",
 }
-_LANGUAGE = {
-    "name": "Accept-Language", "in": "header", "required": False,
-    "schema": {"type": "string", "default": "id"}, "description": "Language of messages: `id` (default) or `en`.",
-}
+"""What a status of success means, by itself or by the method."""
 
 
 def operation_id(route: APIRoute) -> str:
@@ -54,89 +92,160 @@ def operation_id(route: APIRoute) -> str:
 def describe(app: FastAPI) -> dict[str, Any]:
     """The document of an application, complete and sorted."""
     document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, description=app.description,
-        routes=app.routes, tags=app.openapi_tags, openapi_version="3.1.0",
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        servers=[{"url": "/"}],
+        openapi_version="3.1.0",
     )
-    schemas = document["components"]["schemas"]
+    components = document["components"]
+    schemas = components["schemas"]
     for leftover in ("HTTPValidationError", "ValidationError"):
         schemas.pop(leftover, None)
-    problem = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas.update(problem.pop("$defs"))
-    schemas["Problem"] = problem | {"title": "Problem", "examples": [_problem_example(404)]}
-    document["components"]["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "description": "Service token, `rata_…`."}
-    }
-    for path, operations in document["paths"].items():
+    _restore_examples(schemas)
+    named_pages(document)
+    for operations in document["paths"].values():
         if "put" in operations and "patch" in operations:
             (whole,) = operations["put"]["requestBody"]["content"].values()
             (changes,) = operations["patch"]["requestBody"]["content"].values()
             changes["schema"] = describe_patch(whole["schema"], schemas)
+    tidy(document)
+    refer(document)
+    require_all(document)
+    problem = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
+    errors = {**problem.pop("$defs"), "Problem": problem}
+    tidy({"components": {"schemas": errors}}, nullable=False)
+    schemas.update(errors)
+    components["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer", "description": "Service token, `rata_…`."}
+    }
+    components["headers"] = {
+        name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
+    }
+    components["responses"] = {}
+    for path, method, operation in operations_of(document):
+        _complete(path, method, operation, document)
+    described: dict[str, Any] = sorted_deeply(document)
+    return described
+
+
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(path, method, operation) of every operation."""
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _complete(path, method, operation, document)
-    return _sorted(document)
+            yield path, method, operation
+
+
+def _restore_examples(schemas: dict[str, Any]) -> None:
+    """FastAPI drops every null while it makes the document, also where an example shows one."""
+    found = [BaseModel]
+    while found:
+        model = found.pop()
+        found += model.__subclasses__()
+        extra = model.model_config.get("json_schema_extra")
+        if isinstance(extra, dict) and "examples" in schemas.get(model.__name__, {}):
+            schemas[model.__name__]["examples"] = extra["examples"]
 
 
 def _complete(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
-    writes, secured = method in WRITES, path.startswith("/v1")
+    secured = path.startswith("/v1")
+    operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+    is_conditional = operation.pop("x-conditional", False) or method in ("put", "patch", "delete")
     parameters = operation.setdefault("parameters", [])
-    responses = operation["responses"]
-    responses.pop("422", None)
-    statuses = {400, 500, 503}
-    if "{" in path or secured:
-        statuses.add(404)
+    for parameter in parameters:
+        parameter.setdefault("description", parameter["schema"].pop("description", None))
+        if parameter["name"] == "sort":
+            parameter["description"] = "What to sort by; a dash in front turns the order round."
     if secured:
         operation["security"] = [{"token": []}]
         parameters.append(_LANGUAGE)
-        statuses.add(401)
-    if writes:
+    if method in WRITES:
         parameters.append(_DRY_RUN)
-        statuses |= {403, 409, 412, 413, 422}
-        if method == "post":
-            parameters.append(_IDEMPOTENCY_KEY)
-        if method != "post" or operation.pop("x-conditional", False):
-            parameters.append(_IF_MATCH)
-            statuses.add(428)
-        if method == "put":
-            parameters.append(_IF_NONE_MATCH_CREATE)
+        parameters += [_IF_MATCH] if is_conditional else []
+        parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
     elif secured:
         parameters.append(_IF_NONE_MATCH)
-        responses["304"] = {"description": "Not changed since the tag that was sent."}
-    statuses |= set(operation.pop("x-problems", []))
-    for status in statuses:
-        responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
-        document["components"].setdefault("responses", {})[f"Problem{status}"] = _problem_response(status)
+    _complete_responses(method, operation, secured, is_conditional, _statuses(path, method, operation))
+    for status in operation["responses"]:
+        if status[0] in "45":
+            operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
+            document["components"]["responses"].setdefault(f"Problem{status}", _problem_response(int(status)))
+    for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+        _exemplify(holder, document)
+
+
+def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
+    """Statuses of failure, from what an operation is."""
+    statuses = {400, 500, *operation.pop("x-problems", [])}
+    if "{" in path:
+        statuses.add(404)
+    if path.startswith("/v1"):
+        statuses |= {401, 503}
+    if method in WRITES:
+        statuses |= {403, 409}
+    if method == "post":
+        statuses.add(422)
+    if "requestBody" in operation:
+        statuses |= {413, 415, 422}
+    return statuses
+
+
+def _complete_responses(
+    method: str, operation: dict[str, Any], secured: bool, is_conditional: bool, statuses: set[int]
+) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    if is_conditional:
+        statuses |= {412, 428}
+    if secured and method == "get":
+        responses["304"] = {}
     for status, response in responses.items():
-        if status.startswith("2") and secured:
-            headers = response.setdefault("headers", {})
-            if status != "204":
-                headers["ETag"] = {"description": "Strong entity tag.", "schema": {"type": "string"}}
-        _exemplify(response, document)
-    _exemplify(operation.get("requestBody", {}), document)
+        names = {"X-Request-Id"} | set(response.pop("headers", {}))
+        if secured and status != "204":
+            names.add("ETag")
+        if status.startswith("2") and method == "post":
+            names.add("Idempotency-Replayed")
+        if status == "200" and _is_page(response):
+            names.add("Link")
+        response["description"] = _DONE.get(status) or _DONE[method]
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    responses.update({str(status): {} for status in statuses})
+
+
+def _is_page(response: dict[str, Any]) -> bool:
+    content = response.get("content", {}).values()
+    return any(media.get("schema", {}).get("$ref", "").endswith("Page") for media in content)
 
 
 def _problem_response(status: int) -> dict[str, Any]:
+    names = ["X-Request-Id", "Content-Language"]
+    names += {401: ["WWW-Authenticate"], 409: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    # The general one first; never in the order in which modules happen to be imported.
+    known = sorted(
+        (problem for problem in Problem.known.values() if problem.status == status),
+        key=lambda problem: (problem.__module__ != Problem.__module__, problem.code),
+    )
     return {
-        "description": "; ".join(
-            f"`{p.code}`: {p.detail.en}" for p in Problem.known.values() if p.status == status
-        ) or "The request failed.",
+        "description": "; ".join(f"`{p.code}`: {p.title.en}" for p in known) + ".",
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
         "content": {
             "application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"}, "example": _problem_example(status)
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": _problem_example(known[0]),
             }
         },
     }
 
 
-def _problem_example(status: int) -> dict[str, Any]:
-    problem = next((p for p in Problem.known.values() if p.status == status), Problem.known["bad_request"])
-    return {
-        "type": f"https://rata.example/problems/{problem.code}",
-        "title": problem.title.id,
-        "status": status,
-        "detail": problem.detail.render("id", {}),
-        "code": problem.code,
-        "instance": "/v1/plans/63.02-2026",
-    }
+def _problem_example(problem: type[Problem]) -> dict[str, Any]:
+    values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent", "current"), "…")
+    shown = problem(**values).shown(
+        "id", base="https://rata.example", instance="/v1/plans/63.02-2026", request_id="5f0c6a7e"
+    )
+    return shown.model_dump(mode="json", exclude_none=True)
 
 
 def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
@@ -150,35 +259,23 @@ def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
 
 
 def example_of(schema: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The example that a schema declares, or one made of its properties' examples."""
+    """The example that a schema declares; of a page, a page with the item's."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     if schema.get("examples"):
         return schema["examples"][0]
-    if schema.get("type") == "array":
-        item = example_of(schema.get("items", {}), document)
-        return None if item is None else [item]
     properties = schema.get("properties", {})
     if "items" in properties and "next" in properties:
-        return {"items": example_of(properties["items"], document) or [], "next": None}
+        return {"items": [example_of(properties["items"]["items"], document)], "next": None}
     return None
 
 
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if isinstance(value, list):
-        if value and all(isinstance(v, dict) and "name" in v and "in" in v for v in value):
-            value = sorted(value, key=lambda v: (v["in"], v["name"]))
-        return [_sorted(v) for v in value]
-    return value
-
-
 def document_bytes(app: FastAPI) -> bytes:
+    """The document as it is committed."""
     return (json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def install(app: FastAPI, describe: Callable[[FastAPI], dict[str, Any]] = describe) -> None:
+def install(app: FastAPI) -> None:
     """Make the application answer `/openapi.json` with the completed document."""
 
     def openapi() -> dict[str, Any]:
@@ -187,6 +284,3 @@ def install(app: FastAPI, describe: Callable[[FastAPI], dict[str, Any]] = descri
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
-
-
-COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"

@@ -11,17 +11,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
-from sqlmodel.sql.sqltypes import UTCDateTime
 from starlette.requests import Request
 
 from app.kit.json_sql import json_texts, to_json
 from app.kit.problems import BadRequest, FieldError, Kind
+from app.kit.schemas import SOMETIMES
 
 Item = TypeVar("Item")
 
@@ -46,8 +47,14 @@ class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
     items: list[Item]
-    next: str | None = Field(description="Cursor of the next page (send it as `after`); null on the last page.")
-    count: int | None = Field(default=None, description="Number of all items that match, where asked for.")
+    next: str | None = Field(
+        description="Cursor of the next page (send it as `after`); null on the last page."
+    )
+    count: int | None = Field(
+        default=None,
+        description="Number of all items that match, where asked for.",
+        json_schema_extra=SOMETIMES,
+    )
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,12 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
-        last = [_literal(value, column) for value, column in
-                zip(_opened(query.after, seal, len(columns)), columns, strict=True)]
+        last = _opened(query.after, seal, columns)
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
         statement = statement.where(left < right if descending else left > right)
-    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(query.limit + 1)
+    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(
+        query.limit + 1
+    )
     if listing.item is None:
         texts = json_texts(statement, *ordered)
     else:
@@ -86,15 +94,11 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     following = _sealed(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
     tail = f'],"next":{to_json(following)}'
     if query.count == "exact":
-        total = session.scalar(sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery()))
+        total = session.scalar(
+            sa.select(sa.func.count()).select_from(listing.query.order_by(None).subquery())
+        )
         tail += f',"count":{total}'
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
-
-
-def _literal(value: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A cursor's value as its column has it: an instant travels as text."""
-    is_instant = isinstance(column.type, (UTCDateTime, sa.DateTime))
-    return sa.literal(datetime.fromisoformat(value) if is_instant else value, column.type)
 
 
 def next_link(request: Request, body: bytes) -> str | None:
@@ -120,16 +124,29 @@ def _digest(values: Sequence[Any], seal: str) -> str:
     return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
 
 
+def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
+    """TypeError, ValueError: the digest is no secret, and somebody made a cursor of something else."""
+    wanted = getattr(kind, "impl", kind).python_type
+    if wanted is datetime:
+        return sa.literal(datetime.fromisoformat(value), kind)
+    if issubclass(wanted, Enum):
+        return sa.literal(wanted(value), kind)
+    if type(value) is not wanted or (wanted is int and abs(value) >= 2**63) or "\0" in str(value):
+        raise TypeError(value)
+    return sa.literal(value, kind)
+
+
 def _sealed(values: Sequence[Any], seal: str) -> str:
     return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str, seal: str, width: int) -> list[Any]:
+def _opened(cursor: str, seal: str, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The key of the last row seen, each value as its column has it."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
-        if len(values) == width and digest == _digest(values, seal):
-            return list(values)
-    except (binascii.Error, ValueError, TypeError):
+        if len(values) == len(columns) and digest == _digest(values, seal):
+            return [_last(value, column.type) for value, column in zip(values, columns, strict=True)]
+    except (binascii.Error, ValueError, TypeError, RecursionError):
         pass  # said below, in one way for every kind of broken cursor
     raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])

@@ -54,8 +54,8 @@ def describe_patch(put: dict[str, Any], schemas: dict[str, Any]) -> dict[str, An
             "additionalProperties": False,
         }
         if whole.get("examples"):
-            field, value = next(iter(whole["examples"][0].items()))
-            schemas[patch]["examples"] = [{field: value}]
+            told = ((field, value) for field, value in whole["examples"][0].items() if value)
+            schemas[patch]["examples"] = [dict([next(told)])]
     return {"$ref": f"#/components/schemas/{patch}"}
 
 

@@ -12,10 +12,16 @@ from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 QUARTER_PATTERN = r"^20[0-9]{2}-Q[1-4]$"
 PERIOD_PATTERN = r"^20[0-9]{2}(-(Q[1-4]|S[1-2]))?$"
 
-Quarter = Annotated[str, Field(pattern=QUARTER_PATTERN, max_length=7, description="Quarter, such as `2026-Q2`.")]
+Quarter = Annotated[
+    str, Field(pattern=QUARTER_PATTERN, max_length=7, description="Quarter, such as `2026-Q2`.")
+]
 PeriodText = Annotated[
     str,
-    Field(pattern=PERIOD_PATTERN, max_length=7, description="Quarter `2026-Q2`, semester `2026-S1` or year `2026`."),
+    Field(
+        pattern=PERIOD_PATTERN,
+        max_length=7,
+        description="Quarter `2026-Q2`, semester `2026-S1` or year `2026`.",
+    ),
 ]
 
 _PERIOD = re.compile(PERIOD_PATTERN)
@@ -80,6 +86,8 @@ def period_in(text: str, *, parameter: str = "period") -> Period:
     except ValueError:
         raise BadRequest(
             errors=[
-                FieldError(malformed_period, parameter=parameter, value=text, allowed=["2026-Q2", "2026-S1", "2026"])
+                FieldError(
+                    malformed_period, parameter=parameter, value=text, allowed=["2026-Q2", "2026-S1", "2026"]
+                )
             ]
         ) from None

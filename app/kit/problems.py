@@ -75,7 +75,11 @@ class FieldError:
     values: dict[str, Any] = field(default_factory=dict)
 
     def shown(self, language: Language) -> "ErrorShape":
-        values = {"value": self.value, "allowed": _listed(self.allowed), "nearest": _listed(self.nearest)}
+        values = {
+            "value": self.value,
+            "allowed": _listed(self.allowed),
+            "nearest": _listed(self.nearest) or "–",
+        }
         return ErrorShape(
             pointer=self.pointer,
             parameter=self.parameter,
@@ -97,7 +101,7 @@ def _listed(value: Any) -> Any:
 
 def _bounded(value: Any) -> Any:
     """A value as the answer repeats it: never a whole document, never what JSON cannot carry."""
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or (isinstance(value, (bool, int)) and abs(value) < 2**63):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
@@ -189,9 +193,7 @@ class UnknownParameter(Problem):
     status = 400
     code = "unknown_parameter"
     title = Text("Parameter tidak dikenal", "Unknown parameter")
-    detail = Text(
-        "Alamat ini tidak mengenal parameter {names}.", "This address knows no parameter {names}."
-    )
+    detail = Text("Alamat ini tidak mengenal parameter {names}.", "This address knows no parameter {names}.")
 
 
 class Unauthenticated(Problem):
@@ -218,7 +220,9 @@ class NotFound(Problem):
     status = 404
     code = "not_found"
     title = Text("Tidak ditemukan", "Not found")
-    detail = Text("Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing you can see at this address.")
+    detail = Text(
+        "Tidak ada yang dapat Anda lihat di alamat ini.", "There is nothing you can see at this address."
+    )
 
 
 class MethodNotAllowed(Problem):

@@ -2,12 +2,10 @@
 
 `HouseRoute` is where the rules that hold for every operation live, so that none can be forgotten:
 unknown parameters, trial runs, the one transaction that is committed before the response leaves, and
-stored replies. What happens outside a route (request id, log line) is pure ASGI middleware.
+stored replies. What happens outside of a route (request id, log line, limits) stands in `layers`.
 """
 
 import re
-import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -24,24 +22,37 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match
 
+from app.kit.bodies import HouseRequest, check_media_type, check_plain
 from app.kit.db import Database, finish, problem_of
-from app.kit.etags import is_unchanged, tag_of, unchanged
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
 from app.kit.inputs import (
-    control_character, nearest, problem_from, repeated_parameter, unknown_parameter, unknown_value,
+    nearest,
+    problem_from,
+    repeated_parameter,
+    unknown_parameter,
+    unknown_value,
+    unreadable_body,
 )
 from app.kit.json_sql import to_json
 from app.kit.pages import next_link
 from app.kit.problems import (
-    BadRequest, FieldError, Language, MethodNotAllowed, NotFound, Problem, ServerError, TooLarge, UnknownParameter,
+    BadRequest,
+    FieldError,
+    Language,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ServerError,
+    TooLarge,
+    UnknownParameter,
 )
 
 log = structlog.get_logger("rata")
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_VARY = "Authorization, Accept-Language"
 
 
 class Unit:
@@ -107,8 +118,10 @@ class HouseRoute(APIRoute):
         async def handle(request: Request) -> Response:
             if not known:
                 known.update(_parameters(self))
-            _refuse_nul(request)
+            check_plain(request)
             _refuse_unknown(request, known)
+            check_media_type(request, self)
+            request = HouseRequest(request.scope, request.receive)
             unit = request.state.unit = Unit(request)
             if unit.is_write and "idempotency-key" in request.headers:
                 await request.body()  # kept by Starlette; the key covers it, forms included
@@ -146,19 +159,6 @@ def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
         yield from _query_fields(inner)
 
 
-def _refuse_nul(request: Request) -> None:
-    """The one character that PostgreSQL cannot take: nothing is at such an address, nothing matches it."""
-    if "\0" in request.scope["path"]:
-        raise NotFound()
-    errors = [
-        FieldError(control_character, parameter=name, value=value, values={"shown": repr("\0")})
-        for name, value in request.query_params.multi_items()
-        if "\0" in value
-    ]
-    if errors:
-        raise BadRequest(errors=errors)
-
-
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
     sent = [name for name, _ in request.query_params.multi_items()]
     unknown = [name for name in dict.fromkeys(sent) if name not in known]
@@ -167,7 +167,10 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
             names=", ".join(unknown),
             errors=[
                 FieldError(
-                    unknown_parameter, parameter=name, allowed=sorted(known), nearest=nearest(name, known),
+                    unknown_parameter,
+                    parameter=name,
+                    allowed=sorted(known),
+                    nearest=nearest(name, known),
                     values={"parameter": name},
                 )
                 for name in unknown
@@ -176,7 +179,10 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
     repeated = sorted({name for name in sent if sent.count(name) > 1 and not known[name]})
     if repeated:
         raise BadRequest(
-            errors=[FieldError(repeated_parameter, parameter=name, values={"parameter": name}) for name in repeated]
+            errors=[
+                FieldError(repeated_parameter, parameter=name, values={"parameter": name})
+                for name in repeated
+            ]
         )
 
 
@@ -200,7 +206,7 @@ def answer(
     tag = tag or tag_of(body, version=version)
     if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
         return unchanged(tag)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": _VARY}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
     if location:
         headers["Location"] = location
     return Response(body, status, headers, media_type="application/json")
@@ -219,7 +225,13 @@ def no_content() -> Response:
 
 def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """Declares that a PUT may also create: 201 with the address of what it made."""
-    return {201: {"model": shape, "description": "Created.", "headers": {"Location": {"schema": {"type": "string"}}}}}
+    return {
+        201: {
+            "model": shape,
+            "description": "Created.",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+        }
+    }
 
 
 def with_fields(body: str, **fields: Any) -> bytes:
@@ -257,7 +269,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
     return Response(
         shape.model_dump_json(exclude_none=True),
         problem.status,
-        {"Content-Language": language, "Cache-Control": "no-store", "Vary": _VARY, **problem.headers},
+        {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
         media_type="application/problem+json",
     )
 
@@ -279,65 +291,41 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == 404:
             return problem_response(request, NotFound())
         if error.status_code == 405:
-            return problem_response(
-                request, MethodNotAllowed(headers=headers, allowed=headers.get("Allow") or headers.get("allow"))
-            )
+            methods = ", ".join(_methods_of(request))
+            return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
         if error.status_code == 413:
-            return problem_response(request, TooLarge(allowed=_size(request.app.state.settings.max_body_bytes)))
-        return problem_response(request, BadRequest(headers=headers))
+            return problem_response(
+                request, TooLarge(allowed=shown_size(request.app.state.settings.max_body_bytes))
+            )
+        unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
+        return problem_response(request, BadRequest(headers=headers, errors=[unread]))
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
         problem = problem_of(error)
         if problem is None:
-            log.exception("database_error", request_id=request.scope.get("request_id"), exc_info=error)
+            log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
             problem = ServerError()
         return problem_response(request, problem)
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
-        return problem_response(request, ServerError())
+        # Sent from outside of every layer, so the layer that adds the id does not see it; logged there.
+        response = problem_response(request, ServerError())
+        response.headers["X-Request-Id"] = request.scope.get("request_id", "")
+        return response
 
 
-def _size(count: int) -> str:
+def _methods_of(request: Request) -> list[str]:
+    """What an address answers to; each of its methods is a route of its own."""
+    routes = request.app.router.routes
+    found = [
+        method
+        for method in ("GET", *sorted(WRITES))
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+
+
+def shown_size(count: int) -> str:
     return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"
-
-
-# Around every request
-
-
-class RequestLog:
-    """Gives each request an id, answers with it, and writes one log line when it ends."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode("latin-1")
-        request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
-        scope["request_id"] = request_id
-        started, status = time.perf_counter(), 500
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        failure: BaseException | None = None
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception as error:
-            failure = error
-            raise
-        finally:
-            # The path alone: query strings carry free text that does not belong into logs.
-            log.info(
-                "request", method=scope["method"], path=scope["path"], status=status,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1), request_id=request_id,
-                **({"exc_info": failure} if failure else {}),
-            )

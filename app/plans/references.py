@@ -1,36 +1,26 @@
-"""What a plan refers to must exist: agencies, codes, funding sources and regions, looked up for many
-lines at once, with the nearest candidates where one is unknown."""
+"""What a plan refers to must exist: its region, its edition, its locations."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.models import AgencyState
-from app.agencies.queries import agencies_by_code, agency_labels
 from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
-from app.plans.rules import government_level, is_inside
+from app.plans.rules import is_inside
 from app.reference.nomenclature.queries import (
-    editions, latest_edition, subactivities_by_code, subactivities_like, successors_of,
+    editions,
+    latest_edition,
 )
-from app.reference.queries import funding_source_labels, funding_sources_by_code, region_labels, regions_by_code
+from app.reference.queries import (
+    region_labels,
+    regions_by_code,
+)
 from app.reference.rules import nearest_ancestor
 
-if TYPE_CHECKING:
-    from app.plans.commands import Draft
-
 outside_region = Kind(
-    "outside_region", id="{value} di luar wilayah rencana; harus di dalam {allowed}",
+    "outside_region",
+    id="{value} di luar wilayah rencana; harus di dalam {allowed}",
     en="{value} is outside the plan's region; it must lie in {allowed}",
-)
-retired_agency = Kind(
-    "retired_agency", id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
-    en="agency {value} is no longer active; its successor: {nearest}",
-)
-unnamed_subactivity = Kind(
-    "unnamed_subactivity", id="isi kode atau nama sub kegiatan", en="give the code or the name of the sub-activity"
 )
 
 
@@ -44,13 +34,17 @@ def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> 
     """The edition named, or the newest. Invalid names the editions there are."""
     chosen = edition or latest_edition(session)
     if chosen not in (known := editions(session)):
-        raise Invalid(errors=[_unknown_edition(chosen, known, pointer)])
+        raise Invalid(errors=[unknown_edition(chosen, known, pointer)])
     return chosen
 
 
-def _unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
+def unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
     return FieldError(
-        unknown_reference, pointer=pointer, value=edition, allowed=known, nearest=nearest(edition, known),
+        unknown_reference,
+        pointer=pointer,
+        value=edition,
+        allowed=known,
+        nearest=nearest(edition, known),
         values={"source": "nomenclatures"},
     )
 
@@ -64,7 +58,7 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
-        else _unknown(pointer, code, _beside(code, labels), "regions")
+        else unknown(pointer, code, _beside(code, labels), "regions")
         for pointer, code in pairs
         if code not in known
     ]
@@ -76,121 +70,13 @@ def _beside(code: str, labels: dict[str, str]) -> dict[str, str]:
     return {one: name for one, name in labels.items() if one.startswith(f"{above}.")}
 
 
-def check_references(
-    session: Session, plan: sa.Row[Any], drafts: "Sequence[Draft]"
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[FieldError]]]:
-    """(content by code, completed with edition and official names; errors by code) of many drafts."""
-    errors: dict[str, list[FieldError]] = {}
-    wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
-    pointers = {draft.code: draft.pointer for draft in drafts}
-
-    def wrong(code: str, error: FieldError) -> None:
-        errors.setdefault(code, []).append(error)
-
-    _check_agencies(session, plan.region_code, wanted, pointers, wrong)
-    _check_funding(session, wanted, pointers, wrong)
-    places = [
-        (code, f"{pointers[code]}/locations/{n}/region_code", location["region_code"])
-        for code, content in wanted.items()
-        for n, location in enumerate(content["locations"])
-    ]
-    if places:
-        by_pointer = {pointer: code for code, pointer, _ in places}
-        for error in check_locations(session, plan.region_code, [(p, region) for _, p, region in places]):
-            assert error.pointer is not None
-            wrong(by_pointer[error.pointer], error)
-    _complete_nomenclature(session, plan, wanted, pointers, wrong)
-    return wanted, errors
-
-
-def _check_agencies(session: Session, region: str, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
-    codes = {c["lead_agency"] for c in wanted.values()} | {a for c in wanted.values() for a in c["supporting_agencies"]}
-    known = agencies_by_code(session, region, codes)
-    labels: dict[str, str] | None = None
-    for code, content in wanted.items():
-        named = [("/lead_agency", content["lead_agency"])]
-        named += [(f"/supporting_agencies/{n}", agency) for n, agency in enumerate(content["supporting_agencies"])]
-        for place, agency in named:
-            found = known.get(agency)
-            if found is None:
-                labels = agency_labels(session, region, state=AgencyState.active) if labels is None else labels
-                wrong(code, _unknown(f"{pointers[code]}{place}", agency, labels, f"regions/{region}/agencies"))
-            elif found.state != "active":
-                successor = (found.merged_into,) if found.merged_into else ()
-                wrong(code, FieldError(retired_agency, pointer=f"{pointers[code]}{place}", value=agency, nearest=successor))
-
-
-def _check_funding(session: Session, wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
-    codes = {line["funding_source"] for content in wanted.values() for line in content["budget_lines"]}
-    known = funding_sources_by_code(session, codes)
-    labels: dict[str, str] | None = None
-    for code, content in wanted.items():
-        for n, line in enumerate(content["budget_lines"]):
-            if line["funding_source"] not in known:
-                labels = funding_source_labels(session) if labels is None else labels
-                pointer = f"{pointers[code]}/budget_lines/{n}/funding_source"
-                wrong(code, _unknown(pointer, line["funding_source"], labels, "funding-sources"))
-
-
-def _unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> FieldError:
+def unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> FieldError:
     """Nearest by code and by name; each candidate is shown as `code name`."""
     shown = [f"{code} {name}" for code, name in labels.items()]
     return FieldError(
-        unknown_reference, pointer=pointer, value=value, nearest=nearest(value, shown), values={"source": source}
+        unknown_reference,
+        pointer=pointer,
+        value=value,
+        nearest=nearest(value, shown),
+        values={"source": source},
     )
-
-
-def _complete_nomenclature(session: Session, plan: sa.Row[Any], wanted: Any, pointers: dict[str, str], wrong: Any) -> None:
-    """Look codes up in their editions and fill the official names where none were sent."""
-    level = government_level(plan.region_code)
-    by_edition: dict[str, dict[str, dict[str, Any]]] = {}
-    for code, content in wanted.items():
-        if content["subactivity_code"] is None:
-            if content["subactivity"] is None:
-                wrong(code, FieldError(unnamed_subactivity, pointer=f"{pointers[code]}/subactivity_code"))
-        elif content["nomenclature_edition"] is None:
-            content["nomenclature_edition"] = plan.nomenclature_edition
-        if content["nomenclature_edition"] is not None:
-            by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
-    loaded = editions(session) if by_edition else []
-    for edition, contents in by_edition.items():
-        if edition not in loaded:
-            for code in contents:
-                wrong(code, _unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition"))
-            continue
-        contents = {code: c for code, c in contents.items() if c["subactivity_code"] is not None}
-        known = subactivities_by_code(session, edition, level, {c["subactivity_code"] for c in contents.values()})
-        missing = {code: c for code, c in contents.items() if c["subactivity_code"] not in known}
-        for code, error in _unknown_codes(session, edition, level, missing, pointers):
-            wrong(code, error)
-        for code in contents.keys() - missing.keys():
-            found = known[contents[code]["subactivity_code"]]
-            for name, official in (("subactivity", found.name), ("activity", found.activity), ("program", found.program)):
-                contents[code][name] = contents[code][name] or official
-
-
-def _unknown_codes(
-    session: Session, edition: str, level: str, missing: dict[str, dict[str, Any]], pointers: dict[str, str]
-) -> Iterator[tuple[str, FieldError]]:
-    for code, content in missing.items():
-        near = subactivities_like(
-            session, edition, level, subactivity=content["subactivity"] or content["title"], activity=content["activity"]
-        )
-        yield code, FieldError(
-            unknown_reference,
-            pointer=f"{pointers[code]}/subactivity_code",
-            value=content["subactivity_code"],
-            nearest=[f"{found.code} {found.name}" for found in near],
-            values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
-        )
-
-
-def successors_of_retired(session: Session, plan: sa.Row[Any], content: dict[str, Any]) -> list[str] | None:
-    """The codes that follow an action's code, as a person reads them, where it was retired; else None."""
-    edition, code, level = content["nomenclature_edition"], content["subactivity_code"], government_level(plan.region_code)
-    if code is None:
-        return None
-    found = subactivities_by_code(session, edition, level, [code]).get(code)
-    if found is not None and not found.retired:
-        return None
-    return [f"{one.code} {one.name}" for one in successors_of(session, edition, level, [code]).get(code, ())]

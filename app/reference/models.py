@@ -10,7 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode
+from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address
 from app.kit.inputs import RuleBroken
 from app.kit.pages import PageQuery
 from app.kit.problems import Kind
@@ -21,6 +21,11 @@ no_words = Kind(
     id="{value} tidak memuat huruf atau angka yang dapat dicari",
     en="{value} holds no letter or digit to search for",
 )
+
+
+RegionKey = Annotated[str, address("Kemendagri code of the region; `0` is the nation.", "63.02")]
+FundingSourceKey = Annotated[str, address("Code of the funding source.", "APBD")]
+StrategyKey = Annotated[str, address("Key of the strategy.", "raise_income")]
 
 
 class RegionLevel(StrEnum):
@@ -270,7 +275,7 @@ class RegionQuery(PageQuery):
     """Which regions; all conditions hold together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in the name.")
-    level: RegionLevel | None = None
+    level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
     parent: str | None = ShapeField(
         default=None, pattern=REGION_PATTERN, description="Only the children of this region."
     )
@@ -290,7 +295,7 @@ class FundingSourceQuery(PageQuery):
     """Which funding sources; all conditions hold together."""
 
     q: Words | None = ShapeField(default=None, description="Words that all occur in code, name or aliases.")
-    kind: FundingSourceKind | None = None
+    kind: FundingSourceKind | None = ShapeField(default=None, description="Official codes or groups only.")
     parent: str | None = ShapeField(
         default=None, max_length=40, description="Only the children of this code."
     )

@@ -144,7 +144,9 @@ def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, Found
 def region_labels(session: Session, within_region: str) -> dict[str, str]:
     """Code → name of the regions in force in `within_region`, itself included."""
     c = _region.c
-    found = sa.select(c.code, c.name).where(within(c.code, within_region), c.retired.is_(False)).order_by(c.code)
+    found = (
+        sa.select(c.code, c.name).where(within(c.code, within_region), c.retired.is_(False)).order_by(c.code)
+    )
     return {row.code: row.name for row in session.execute(found)}
 
 
@@ -232,7 +234,9 @@ def funding_source_words(session: Session) -> dict[str, str]:
     return {
         found.code: f"{found.code} {found.name}"
         if found.kind == FundingSourceKind.official
-        else found.code if "-" not in found.code else found.name
+        else found.code
+        if "-" not in found.code
+        else found.name
         for found in _funding_sources(session)
     }
 

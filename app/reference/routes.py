@@ -10,11 +10,14 @@ from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, house_router
 from app.reference import queries
 from app.reference.models import (
+    FundingSourceKey,
     FundingSourceOut,
     FundingSourceQuery,
+    RegionKey,
     RegionOut,
     RegionQuery,
     RegionReply,
+    StrategyKey,
     StrategyOut,
 )
 
@@ -47,7 +50,7 @@ def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Respon
 
 
 @router.get("/regions/{region}", response_model=RegionReply)
-def read_region(call: Caller, region: str) -> Response:
+def read_region(call: Caller, region: RegionKey) -> Response:
     """One region by its Kemendagri code: what is above it, how many regions lie below, and its time zone.
 
     `0` is the nation. A code that was withdrawn is still there, with `retired: true`; 404 for one that never was.
@@ -56,7 +59,7 @@ def read_region(call: Caller, region: str) -> Response:
 
 
 @router.get("/regions/{region}/children", response_model=Page[RegionOut])
-def list_region_children(call: Caller, region: str, query: Annotated[PageQuery, Query()]) -> Response:
+def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQuery, Query()]) -> Response:
     """The regions one level below, by code: provinces of the nation, regencies of a province, and so on.
 
     404 where there is no such region; an empty list below a village.
@@ -77,7 +80,7 @@ def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Quer
 
 
 @router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut)
-def read_funding_source(call: Caller, funding_source: str) -> Response:
+def read_funding_source(call: Caller, funding_source: FundingSourceKey) -> Response:
     """One funding source by its code; 404 where there is none."""
     return one_of(call, queries.funding_source_json(call.session, funding_source))
 
@@ -89,6 +92,6 @@ def list_strategies(call: Caller, query: Annotated[PageQuery, Query()]) -> Respo
 
 
 @router.get("/strategies/{strategy}", response_model=StrategyOut)
-def read_strategy(call: Caller, strategy: str) -> Response:
+def read_strategy(call: Caller, strategy: StrategyKey) -> Response:
     """One strategy by its key (`raise_income`); 404 where there is none."""
     return one_of(call, queries.strategy_json(call.session, strategy))

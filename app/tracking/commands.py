@@ -6,24 +6,28 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.sql import Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
 from app.kit.inputs import body_errors, nearest, unknown_reference, validated
 from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import built_once, records, to_json, upsert
 from app.kit.patches import merge_patch
 from app.kit.periods import UnknownPeriod
-from app.kit.problems import FieldError, Forbidden, Invalid, NotFound, PreconditionFailed
-from app.plans.commands import AFTER_ACTIONS, IN_USE, CheckVersion, Gone, not_your_agency, plan_chain
-from app.plans.queries import actions
-from app.plans.rules import Finding
-from app.tracking.figures import physical_basis, physical_percent
-from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressIn, ProgressPart, ProgressRow
-from app.tracking.queries import Line, StoredProgress, lines_by_code, progress, progress_before, stored_progress
+from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
+from app.plans.actions.commands import IN_USE, Gone, not_your_agency
+from app.plans.actions.rules import Finding
+from app.plans.commands import CheckVersion, plan_chain
+from app.tracking.models import PROGRESS_PARTS, ProgressIn
+from app.tracking.queries import (
+    Line,
+    StoredProgress,
+    lines_by_code,
+    progress,
+    progress_before,
+    stored_progress,
+)
 from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
+from app.tracking.storing import clear_items, refresh_figures, write_reports
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ def report_progress(
 ) -> list[Reported]:
     """Create or replace reports of a quarter; what is as it was stays untouched.
 
-    All or nothing (those errors among them that the caller found before), or with `each` report by report. With `is_period_only` the figures are those of the
-    quarter alone and are stored added to the latest earlier report of the year.
+    All or nothing (those errors among them that the caller found before), or with `each` report by
+    report. With `is_period_only` the figures are those of the quarter alone and are stored added to the
+    latest earlier report of the year.
     """
     check_period(plan, period)
     actor.require("report_progress", plan.region_code)
@@ -105,10 +110,15 @@ def report_progress(
         errors.setdefault(code, []).append(refusal)
         wanted.pop(code, None)
     changed = {
-        code: content for code, content in wanted.items() if code not in stored or stored[code].content != content
+        code: content
+        for code, content in wanted.items()
+        if code not in stored or stored[code].content != content
     }
-    versions = _write(session, author, actor, plan, period, changed, lines, stored)
-    entries = [_entry(plan, period, code, versions[code], stored.get(code), changed[code], reason) for code in changed]
+    versions = write_reports(session, author, actor, plan, period, changed, lines, stored)
+    entries = [
+        _entry(plan, period, code, versions[code], stored.get(code), changed[code], reason)
+        for code in changed
+    ]
     record(session, chain, author, entries)
     return [_reported(report.action, wanted, stored, versions, errors, before, lines) for report in reports]
 
@@ -127,7 +137,11 @@ def _errors(
             found = _foreign_keys(report, line)
         elif report.pointer:
             values = {"source": f"plans/{plan.code}/actions"}
-            found = [FieldError(unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values)]
+            found = [
+                FieldError(
+                    unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values
+                )
+            ]
         else:
             raise NotFound()
         if found:
@@ -162,145 +176,47 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
             if key not in allowed:
                 found.append(
                     FieldError(
-                        unknown_reference, pointer=f"{report.pointer}/{part.name}/{n}/{part.key}", value=key,
-                        allowed=allowed, nearest=nearest(key, allowed),
+                        unknown_reference,
+                        pointer=f"{report.pointer}/{part.name}/{n}/{part.key}",
+                        value=key,
+                        allowed=allowed,
+                        nearest=nearest(key, allowed),
                         values={"source": f"{report.action}/{part.reports_on}"},
                     )
                 )
     return found
 
 
-def _write(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, contents: dict[str, dict[str, Any]],
-    lines: dict[str, Line], stored: dict[str, StoredProgress],
-) -> dict[str, int]:
-    """Write whole reports and give their new versions, by action."""
-    if not contents:
-        return {}
-    rows = [
-        {
-            **{name: content[name] for name in ProgressFields.model_fields},
-            "action_id": lines[code].id,
-            "period": period,
-            "plan_id": plan.id,
-            "region_code": plan.region_code,
-            "year": plan.year,
-            "spent": content["spent"],
-            "version": stored[code].version + 1 if code in stored else 1,
-            "reported_at": author.at.isoformat(),
-            "reported_by": author.actor,
-        }
-        for code, content in contents.items()
-    ]
-    table = table_of(ProgressRow)
-    written = upsert(session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"])
-    if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
-    for part in PROGRESS_PARTS:
-        gone, rows = [], []
-        for code, content in contents.items():
-            items, old = content[part.name], stored[code].content[part.name] if code in stored else []
-            if items == old:
-                continue
-            of_report = {"action_id": lines[code].id, "period": period}
-            keys = {item[part.key] for item in items}
-            gone += [{**of_report, part.key: item[part.key]} for item in old if item[part.key] not in keys]
-            rows += [{**item, **of_report, "position": n} for n, item in enumerate(items)]
-        _clear(session, part, gone)
-        upsert(session, part.table, rows, key=["action_id", "period", part.key])
-    _refresh(session, [lines[code].id for code in contents], period)
-    code_of = {line.id: code for code, line in lines.items()}
-    return {code_of[row.action_id]: row.version for row in written}
-
-
-def _clear(session: Session, part: ProgressPart, gone: Sequence[dict[str, Any]]) -> None:
-    """Delete items by (action, period, key)."""
-    if gone:
-        session.connection().execute(_clearing(session, part), {"records": to_json(gone)})
-
-
-@built_once
-def _clearing(session: Session, part: ProgressPart) -> sa.Delete:
-    names = ("action_id", "period", part.key)
-    source = records(session, {name: part.table.c[name].type for name in names})
-    key = sa.tuple_(*[part.table.c[name] for name in names])
-    return sa.delete(part.table).where(key.in_(sa.select(*[source.c[name] for name in names])))
-
-
-def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
-    """Recompute the physical progress of those actions' reports and put their latest on the actions.
-
-    Called after reports are taken back, and after actions are written: milestones and targets decide it too.
-    """
-    _refresh(session, action_ids, None)
-
-
-def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
-    """The same where only the reports of that quarter have changed."""
-    bound = {"records": to_json([{"action_id": id} for id in action_ids])}
-    connection = session.connection()
-    if period is None:
-        connection.execute(_physical(session), bound)
-    else:
-        connection.execute(_physical_of_quarter(session), {**bound, "quarter": period})
-    connection.execute(_latest(session), bound)
-
-
-def _listed(session: Session) -> Select[Any]:
-    source = records(session, {"action_id": progress.c.action_id.type})
-    return sa.select(source.c.action_id)
-
-
-@built_once
-def _physical(session: Session) -> sa.Update:
-    return (
-        sa.update(progress)
-        .where(progress.c.action_id.in_(_listed(session)))
-        .values(physical_percent=physical_percent(), physical_basis=physical_basis())
-    )
-
-
-@built_once
-def _physical_of_quarter(session: Session) -> sa.Update:
-    return _physical(session).where(progress.c.period == sa.bindparam("quarter"))
-
-
-@built_once
-def _latest(session: Session) -> sa.Update:
-    latest = progress.alias("latest")
-
-    def of_latest(column: sa.Column[Any]) -> Any:
-        return (
-            sa.select(column).where(latest.c.action_id == actions.c.id).order_by(latest.c.period.desc()).limit(1)
-            .correlate(actions).scalar_subquery()
-        )
-
-    return (
-        sa.update(actions)
-        .where(actions.c.id.in_(_listed(session)))
-        .values(
-            progress_period=of_latest(latest.c.period),
-            spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
-            physical_percent=of_latest(latest.c.physical_percent),
-        )
-    )
-
-
-AFTER_ACTIONS.append(refresh_figures)
-
-
 def _entry(
-    plan: sa.Row[Any], period: str, code: str, version: int, stored: StoredProgress | None,
-    after: dict[str, Any] | None, reason: str | None,
+    plan: sa.Row[Any],
+    period: str,
+    code: str,
+    version: int,
+    stored: StoredProgress | None,
+    after: dict[str, Any] | None,
+    reason: str | None,
 ) -> Entry:
     verb = "created" if stored is None else "deleted" if after is None else "changed"
     subject = f"plans/{plan.code}/actions/{code}/progress/{period}"
-    return Entry(f"progress.{verb}", plan.region_code, subject, version, stored.content if stored else None, after, reason)
+    return Entry(
+        f"progress.{verb}",
+        plan.region_code,
+        subject,
+        version,
+        stored.content if stored else None,
+        after,
+        reason,
+    )
 
 
 def _reported(
-    code: str, wanted: dict[str, dict[str, Any]], stored: dict[str, StoredProgress], versions: dict[str, int],
-    errors: dict[str, list[FieldError]], before: dict[str, StoredProgress], lines: dict[str, Line],
+    code: str,
+    wanted: dict[str, dict[str, Any]],
+    stored: dict[str, StoredProgress],
+    versions: dict[str, int],
+    errors: dict[str, list[FieldError]],
+    before: dict[str, StoredProgress],
+    lines: dict[str, Line],
 ) -> Reported:
     if code in errors:
         return Reported(code, "refused", errors=tuple(errors[code]))
@@ -313,7 +229,10 @@ def _reported(
 
 def _findings(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
     return findings_of(
-        content, before=before.figures if before else None, allocation=line.allocation, planned=line.known["recipients"]
+        content,
+        before=before.figures if before else None,
+        allocation=line.allocation,
+        planned=line.known["recipients"],
     )
 
 
@@ -323,7 +242,13 @@ def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Fin
 
 
 def patch_progress(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, patch: dict[str, Any],
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    patch: dict[str, Any],
     check: CheckVersion,
 ) -> Reported:
     """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
@@ -340,7 +265,9 @@ def patch_progress(
     if {"spent", "spending", "components"} & patch.keys():
         target = without_what_follows(target, patch, list(line.known["budget_lines"]))
     content = validated(ProgressIn, merge_patch(target, patch))
-    (done,) = report_progress(session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None)
+    (done,) = report_progress(
+        session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None
+    )
     return done
 
 
@@ -361,7 +288,13 @@ IN_USE.append(reported_items)
 
 
 def delete_progress(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], action: str, period: str, check: CheckVersion
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    check: CheckVersion,
 ) -> None:
     """Take a report back. NotFound: none was made."""
     actor.require("report_progress", plan.region_code)
@@ -374,7 +307,11 @@ def delete_progress(
     check(stored.version)
     for part in PROGRESS_PARTS:
         items = stored.content[part.name]
-        _clear(session, part, [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items])
+        clear_items(
+            session,
+            part,
+            [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items],
+        )
     session.execute(sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == period))
     refresh_figures(session, [line.id])
     record(session, chain, author, [_entry(plan, period, action, stored.version + 1, stored, None, None)])

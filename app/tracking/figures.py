@@ -7,11 +7,17 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
 from app.kit.db import table_of
-from app.plans.models import BudgetLineRow, ComponentRow, MilestoneRow, OutputRow, RecipientRow
-from app.plans.queries import actions
+from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, OutputRow, RecipientRow
+from app.plans.actions.queries import actions
 from app.tracking.models import (
-    ComponentSpendingRow, MilestoneProgressRow, MilestoneState, OutputProgressRow, PhysicalBasis, ProgressRow,
-    RecipientProgressRow, SpendingRow,
+    ComponentSpendingRow,
+    MilestoneProgressRow,
+    MilestoneState,
+    OutputProgressRow,
+    PhysicalBasis,
+    ProgressRow,
+    RecipientProgressRow,
+    SpendingRow,
 )
 
 _progress = table_of(ProgressRow)
@@ -28,13 +34,19 @@ def _of(table: sa.Table) -> ColumnElement[bool]:
 
 def _by_milestones() -> ColumnElement[Any]:
     """Weight of the milestones done of the weight of all, × 100; null where the action has no weighted ones."""
-    done = sa.exists().where(
-        _of(_milestones_done), _milestones_done.c.code == _milestones.c.code,
-        _milestones_done.c.state == MilestoneState.done,
-    ).correlate(_progress, _milestones)
+    done = (
+        sa.exists()
+        .where(
+            _of(_milestones_done),
+            _milestones_done.c.code == _milestones.c.code,
+            _milestones_done.c.state == MilestoneState.done,
+        )
+        .correlate(_progress, _milestones)
+    )
     return (
         sa.select(
-            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0)) * 100.0
+            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0))
+            * 100.0
             / sa.func.nullif(sa.func.sum(_milestones.c.weight), 0.0)
         )
         .where(_milestones.c.action_id == _progress.c.action_id, _milestones.c.weight.is_not(None))
@@ -77,18 +89,25 @@ def physical_basis() -> ColumnElement[Any]:
 
 
 def lines_of(chosen: ColumnElement[bool], quarter: str) -> sa.CTE:
-    """The actions that fulfil the predicate, each with its latest quarter of the year that was reported, up to `quarter`."""
+    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`."""
     newest = (
         sa.select(sa.func.max(_progress.c.period))
         .where(
-            _progress.c.action_id == actions.c.id, _progress.c.period <= quarter, _progress.c.period > quarter[:4]
+            _progress.c.action_id == actions.c.id,
+            _progress.c.period <= quarter,
+            _progress.c.period > quarter[:4],
         )
         .correlate(actions)
         .scalar_subquery()
     )
     return (
         sa.select(
-            actions.c.id, actions.c.plan_id, actions.c.strategy, actions.c.lead_agency, actions.c.allocation, newest.label("period")
+            actions.c.id,
+            actions.c.plan_id,
+            actions.c.strategy,
+            actions.c.lead_agency,
+            actions.c.allocation,
+            newest.label("period"),
         )
         .where(chosen)
         .cte("lines")
@@ -108,7 +127,9 @@ def money_by_group(lines: sa.CTE) -> Select[Any]:
             _sum(lines.c.allocation).label("allocated"),
             _sum(_progress.c.spent).label("spent"),
             _sum(weight).label("physical_weight"),
-            sa.func.coalesce(sa.func.sum(sa.cast(lines.c.allocation, sa.Float) * physical), 0.0).label("physical_sum"),
+            sa.func.coalesce(sa.func.sum(sa.cast(lines.c.allocation, sa.Float) * physical), 0.0).label(
+                "physical_sum"
+            ),
         )
         .select_from(lines.outerjoin(_progress, reported))
         .group_by(*_group(lines))
@@ -118,14 +139,20 @@ def money_by_group(lines: sa.CTE) -> Select[Any]:
 def recipients_by_group(lines: sa.CTE) -> Select[Any]:
     """(plan, strategy, lead_agency, kind) → planned, reached."""
     reached = sa.and_(
-        _reached.c.action_id == lines.c.id, _reached.c.period == lines.c.period, _reached.c.code == _recipients.c.code
+        _reached.c.action_id == lines.c.id,
+        _reached.c.period == lines.c.period,
+        _reached.c.code == _recipients.c.code,
     )
     return (
         sa.select(
-            *_group(lines), _recipients.c.kind, _sum(_recipients.c["count"]).label("planned"),
+            *_group(lines),
+            _recipients.c.kind,
+            _sum(_recipients.c["count"]).label("planned"),
             _sum(_reached.c.reached).label("reached"),
         )
-        .select_from(lines.join(_recipients, _recipients.c.action_id == lines.c.id).outerjoin(_reached, reached))
+        .select_from(
+            lines.join(_recipients, _recipients.c.action_id == lines.c.id).outerjoin(_reached, reached)
+        )
         .group_by(*_group(lines), _recipients.c.kind)
     )
 
@@ -133,14 +160,18 @@ def recipients_by_group(lines: sa.CTE) -> Select[Any]:
 def milestones_by_group(lines: sa.CTE, last_day: date) -> Select[Any]:
     """(plan, strategy, lead_agency) → milestones due by `last_day`, and those of them that are done."""
     done = sa.and_(
-        _milestones_done.c.action_id == lines.c.id, _milestones_done.c.period == lines.c.period,
-        _milestones_done.c.code == _milestones.c.code, _milestones_done.c.state == MilestoneState.done,
+        _milestones_done.c.action_id == lines.c.id,
+        _milestones_done.c.period == lines.c.period,
+        _milestones_done.c.code == _milestones.c.code,
+        _milestones_done.c.state == MilestoneState.done,
     )
     return (
         sa.select(
             *_group(lines), sa.func.count().label("due"), sa.func.count(_milestones_done.c.code).label("met")
         )
-        .select_from(lines.join(_milestones, _milestones.c.action_id == lines.c.id).outerjoin(_milestones_done, done))
+        .select_from(
+            lines.join(_milestones, _milestones.c.action_id == lines.c.id).outerjoin(_milestones_done, done)
+        )
         .where(_milestones.c.due <= last_day)
         .group_by(*_group(lines))
     )
@@ -149,35 +180,38 @@ def milestones_by_group(lines: sa.CTE, last_day: date) -> Select[Any]:
 def money_by_source(lines: sa.CTE) -> Select[Any]:
     """funding source → allocated, spent."""
     spent = sa.and_(
-        _spending.c.action_id == lines.c.id, _spending.c.period == lines.c.period,
+        _spending.c.action_id == lines.c.id,
+        _spending.c.period == lines.c.period,
         _spending.c.funding_source == _budget_lines.c.funding_source,
     )
     return (
         sa.select(
-            _budget_lines.c.funding_source.label("key"), _sum(_budget_lines.c.amount).label("allocated"),
+            _budget_lines.c.funding_source.label("key"),
+            _sum(_budget_lines.c.amount).label("allocated"),
             _sum(_spending.c.amount).label("spent"),
         )
-        .select_from(lines.join(_budget_lines, _budget_lines.c.action_id == lines.c.id).outerjoin(_spending, spent))
+        .select_from(
+            lines.join(_budget_lines, _budget_lines.c.action_id == lines.c.id).outerjoin(_spending, spent)
+        )
         .group_by(_budget_lines.c.funding_source)
     )
 
 
 def money_by_class(lines: sa.CTE) -> Select[Any]:
     """component class → allocated, spent; a class may be spent on that the plan gives no amount for."""
-    planned = (
-        sa.select(_components.c.component_class.label("key"), _components.c.amount.label("allocated"),
-                  sa.literal(0, sa.BigInteger).label("spent"))
-        .select_from(lines.join(_components, _components.c.action_id == lines.c.id))
-    )
+    planned = sa.select(
+        _components.c.component_class.label("key"),
+        _components.c.amount.label("allocated"),
+        sa.literal(0, sa.BigInteger).label("spent"),
+    ).select_from(lines.join(_components, _components.c.action_id == lines.c.id))
     table = _component_spending
-    spent = (
-        sa.select(table.c.component_class, sa.literal(0, sa.BigInteger), table.c.amount)
-        .select_from(
-            lines.join(table, sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period))
-        )
+    spent = sa.select(table.c.component_class, sa.literal(0, sa.BigInteger), table.c.amount).select_from(
+        lines.join(table, sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period))
     )
     both = sa.union_all(planned, spent).subquery("both")
-    return sa.select(both.c.key, _sum(both.c.allocated).label("allocated"), _sum(both.c.spent).label("spent")).group_by(both.c.key)
+    return sa.select(
+        both.c.key, _sum(both.c.allocated).label("allocated"), _sum(both.c.spent).label("spent")
+    ).group_by(both.c.key)
 
 
 def _group(lines: sa.CTE) -> list[ColumnElement[Any]]:

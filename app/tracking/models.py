@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -10,15 +10,31 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table, table_of
-from app.kit.fields import Count, FundingSourceCode, Key, Link, Percent, Prose, Quantity, Rupiah, Shape, Version
+from app.kit.fields import (
+    Count,
+    FundingSourceCode,
+    Key,
+    Link,
+    Percent,
+    Prose,
+    Quantity,
+    Rupiah,
+    Shape,
+    Version,
+    address,
+)
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
-from app.plans.models import ComponentClass, RecipientKind
+from app.plans.actions.models import ComponentClass, RecipientKind
 
 sums_differ = Kind(
-    "sums_differ", id="{part} berjumlah {sum}, sedangkan spent {spent}; keduanya harus sama",
+    "sums_differ",
+    id="{part} berjumlah {sum}, sedangkan spent {spent}; keduanya harus sama",
     en="{part} sum to {sum} but spent is {spent}; they must be equal",
 )
+
+
+QuarterKey = Annotated[str, address("Quarter of the plan's year; 404 for any other.", "2026-Q2")]
 
 
 class MilestoneState(StrEnum):
@@ -83,11 +99,14 @@ class ProgressFields(BaseModel):
     """What an agency reports on an action at the end of a quarter."""
 
     physical_reported_percent: Percent | None = ShapeField(
-        default=None, description="Physical progress as reported; where null it follows from milestones or outputs."
+        default=None,
+        description="Physical progress as reported; where null it follows from milestones or outputs.",
     )
     obstacle: Prose = ""
     follow_up: Prose = ""
-    evidence: list[Link] = ShapeField(default_factory=list, max_length=20, description="Addresses of evidence.")
+    evidence: list[Link] = ShapeField(
+        default_factory=list, max_length=20, description="Addresses of evidence."
+    )
 
 
 PROGRESS_EXAMPLE: dict[str, Any] = {
@@ -98,7 +117,8 @@ PROGRESS_EXAMPLE: dict[str, Any] = {
     "spent": 120000000,
     "spending": [{"funding_source": "APBD", "amount": 120000000}],
     "components": [
-        {"component_class": "direct", "amount": 115000000}, {"component_class": "supporting", "amount": 5000000}
+        {"component_class": "direct", "amount": 115000000},
+        {"component_class": "supporting", "amount": 5000000},
     ],
     "outputs": [{"code": "O1", "achieved": 20}],
     "recipients": [{"code": "R1", "reached": 20}],
@@ -110,7 +130,8 @@ class ProgressIn(ProgressFields, Shape):
     """Progress as it is written: PUT replaces all of it."""
 
     spent: Rupiah | None = ShapeField(
-        default=None, description="Whole rupiah spent in all; the sum of `spending` or of `components` where null is sent."
+        default=None,
+        description="Whole rupiah spent in all; the sum of `spending` or of `components` where null is sent.",
     )
     spending: list[Spending] = ShapeField(default_factory=list, max_length=50)
     components: list[ComponentSpending] = ShapeField(default_factory=list, max_length=3)
@@ -123,7 +144,9 @@ class ProgressIn(ProgressFields, Shape):
     @model_validator(mode="after")
     def _parts_agree(self) -> "ProgressIn":
         for part in PROGRESS_PARTS:
-            refuse_repeated((getattr(item, part.key) for item in getattr(self, part.name)), at=f"/{part.name}")
+            refuse_repeated(
+                (getattr(item, part.key) for item in getattr(self, part.name)), at=f"/{part.name}"
+            )
         sums = {
             name: sum(item.amount for item in items)
             for name, items in (("spending", self.spending), ("components", self.components))
@@ -133,7 +156,9 @@ class ProgressIn(ProgressFields, Shape):
             self.spent = next(iter(sums.values()), 0)
         for name, total in sums.items():
             if total != self.spent:
-                raise RuleBroken(sums_differ, at=f"/{name}", part=name, sum=total, spent=self.spent, value=total)
+                raise RuleBroken(
+                    sums_differ, at=f"/{name}", part=name, sum=total, spent=self.spent, value=total
+                )
         return self
 
 
@@ -146,8 +171,14 @@ class ProgressItem(ProgressIn):
 
 
 _OUT_EXAMPLE = {
-    **PROGRESS_EXAMPLE, "plan": "63.02-2026", "action": "A-001", "period": "2026-Q2", "version": 1,
-    "reported_at": "2026-07-08T03:00:00+00:00", "reported_by": "dinas-sosial", "physical_percent": 30.0,
+    **PROGRESS_EXAMPLE,
+    "plan": "63.02-2026",
+    "action": "A-001",
+    "period": "2026-Q2",
+    "version": 1,
+    "reported_at": "2026-07-08T03:00:00+00:00",
+    "reported_by": "dinas-sosial",
+    "physical_percent": 30.0,
     "physical_basis": "milestones",
 }
 
@@ -291,9 +322,13 @@ class ProgressPart(NamedTuple):
 
 PROGRESS_PARTS = (
     ProgressPart("spending", table_of(SpendingRow), "funding_source", "amount", Spending, "budget_lines"),
-    ProgressPart("components", table_of(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None),
+    ProgressPart(
+        "components", table_of(ComponentSpendingRow), "component_class", "amount", ComponentSpending, None
+    ),
     ProgressPart("outputs", table_of(OutputProgressRow), "code", "achieved", OutputProgress, "outputs"),
-    ProgressPart("recipients", table_of(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"),
+    ProgressPart(
+        "recipients", table_of(RecipientProgressRow), "code", "reached", RecipientProgress, "recipients"
+    ),
     ProgressPart("milestones", table_of(MilestoneProgressRow), "code", None, MilestoneProgress, "milestones"),
 )
 
@@ -314,7 +349,9 @@ class Figures(BaseModel):
     reported: int = ShapeField(description="Actions with a report of a quarter up to the period.")
     allocated: int = ShapeField(description="Whole rupiah.")
     spent: int = ShapeField(description="Whole rupiah, cumulative.")
-    absorption_percent: float | None = ShapeField(description="Spent of allocated; null where nothing is allocated.")
+    absorption_percent: float | None = ShapeField(
+        description="Spent of allocated; null where nothing is allocated."
+    )
     physical_percent: float | None = ShapeField(
         description="Mean of the actions that have a figure, weighted by allocation; null where none has."
     )
@@ -337,17 +374,28 @@ class MoneyFigures(BaseModel):
 
 
 _FIGURES_EXAMPLE: dict[str, Any] = {
-    "actions": 156, "reported": 156, "allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1,
-    "physical_percent": None, "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
-    "milestones_due": 12, "milestones_met": 9,
+    "actions": 156,
+    "reported": 156,
+    "allocated": 632470087081,
+    "spent": 247286187890,
+    "absorption_percent": 39.1,
+    "physical_percent": None,
+    "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
+    "milestones_due": 12,
+    "milestones_met": 9,
 }
-_MONEY_EXAMPLE: dict[str, Any] = {"allocated": 632470087081, "spent": 247286187890, "absorption_percent": 39.1}
+_MONEY_EXAMPLE: dict[str, Any] = {
+    "allocated": 632470087081,
+    "spent": 247286187890,
+    "absorption_percent": 39.1,
+}
 _BY_STRATEGY: dict[str, Any] = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
 _PERIOD_EXAMPLE: dict[str, Any] = {"period": "2026-S1", "to_quarter": "2026-Q2"}
 _MONEY_PARTS: dict[str, Any] = {
     "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
     "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
 }
+
 
 class Summary(Figures):
     """A plan at a period: in all, and by strategy, agency, funding source and component class."""
@@ -360,14 +408,22 @@ class Summary(Figures):
     by_funding_source: list[MoneyFigures]
     by_component_class: list[MoneyFigures]
 
-    model_config = ConfigDict(json_schema_extra={
-        "examples": [
-            {
-                **_FIGURES_EXAMPLE, **_PERIOD_EXAMPLE, **_MONEY_PARTS, "plan": "63.02-2026", "by_strategy": [_BY_STRATEGY],
-                "by_agency": [{**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
-            }
-        ]
-    })
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_FIGURES_EXAMPLE,
+                    **_PERIOD_EXAMPLE,
+                    **_MONEY_PARTS,
+                    "plan": "63.02-2026",
+                    "by_strategy": [_BY_STRATEGY],
+                    "by_agency": [
+                        {**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}
+                    ],
+                }
+            ]
+        }
+    )
 
 
 class RegionSummary(Figures):
@@ -381,11 +437,17 @@ class RegionSummary(Figures):
     by_funding_source: list[MoneyFigures]
     by_component_class: list[MoneyFigures]
 
-    model_config = ConfigDict(json_schema_extra={
-        "examples": [
-            {
-                **_FIGURES_EXAMPLE, **_PERIOD_EXAMPLE, **_MONEY_PARTS, "region_code": "63", "by_strategy": [_BY_STRATEGY],
-                "by_plan": [{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
-            }
-        ]
-    })
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_FIGURES_EXAMPLE,
+                    **_PERIOD_EXAMPLE,
+                    **_MONEY_PARTS,
+                    "region_code": "63",
+                    "by_strategy": [_BY_STRATEGY],
+                    "by_plan": [{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
+                }
+            ]
+        }
+    )

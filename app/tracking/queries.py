@@ -14,8 +14,9 @@ from app.kit.db import table_of
 from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
 from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
-from app.plans.models import PARTS, Part
-from app.plans.queries import actions, plans
+from app.plans.actions.models import PARTS, Part
+from app.plans.actions.queries import actions
+from app.plans.queries import plans
 from app.tracking.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
 
 progress = table_of(ProgressRow)
@@ -122,7 +123,12 @@ def lines_by_code(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> 
     """The actions of those codes, by code; those that there are."""
     bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
     return {
-        code: Line(id, agency, allocation, {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)})
+        code: Line(
+            id,
+            agency,
+            allocation,
+            {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)},
+        )
         for code, id, agency, allocation, *parts in session.connection().execute(_lines(session), bound)
     }
 
@@ -139,7 +145,11 @@ def _lines(session: Session) -> Select[Any]:
     codes = records(session, {"code": actions.c.code.type})
     keys = {part.name: _keys_json(part) for part in PARTS if part.name in _REPORTED_ON}
     return sa.select(
-        actions.c.code, actions.c.id, actions.c.lead_agency, actions.c.allocation, *[keys[name] for name in _REPORTED_ON]
+        actions.c.code,
+        actions.c.id,
+        actions.c.lead_agency,
+        actions.c.allocation,
+        *[keys[name] for name in _REPORTED_ON],
     ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
 
 
@@ -175,7 +185,8 @@ def _before_quarter(session: Session) -> Select[Any]:
     latest = (
         sa.select(sa.func.max(earlier.c.period))
         .where(
-            earlier.c.action_id == progress.c.action_id, earlier.c.period < sa.bindparam("period"),
+            earlier.c.action_id == progress.c.action_id,
+            earlier.c.period < sa.bindparam("period"),
             earlier.c.period > sa.bindparam("year"),
         )
         .correlate(progress)
@@ -199,12 +210,18 @@ def _stored(
     return {id: StoredProgress.parse(text) for text, id in rows}
 
 
-def latest_spent(session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None) -> dict[int, int]:
+def latest_spent(
+    session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None
+) -> dict[int, int]:
     """Action id → whole rupiah spent by the end of `period`, as its latest report of the year says; an
     action without a report (with `after`: one later than that quarter) is missing."""
     rows = session.execute(
         sa.select(progress.c.action_id, progress.c.spent)
-        .where(progress.c.action_id.in_(action_ids), progress.c.period <= period, progress.c.period > (after or period[:4]))
+        .where(
+            progress.c.action_id.in_(action_ids),
+            progress.c.period <= period,
+            progress.c.period > (after or period[:4]),
+        )
         .order_by(progress.c.period)
     )
     return {row.action_id: row.spent for row in rows}

@@ -19,16 +19,26 @@ from app.kit.patches import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
-from app.plans.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.actions.models import ActionKey
+from app.plans.actions.queries import action_id_of
 from app.plans.commands import plan_chain
-from app.plans.queries import action_id_of, plan_of
+from app.plans.models import PlanKey
+from app.plans.queries import plan_of
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
-from app.tracking.commands import Report, Reported, check_period, delete_progress, findings_on, report_progress
-from app.tracking.commands import patch_progress as change_progress
-from app.tracking.models import PROGRESS_EXAMPLE, ProgressIn, ProgressItem, ProgressOut, ProgressReply, RegionSummary, Summary
-from app.tracking.queries import (
-    ProgressQuery, QuartersQuery, StoredProgress, lines_by_code, list_progress, list_quarters, progress_json,
+from app.tracking import commands, queries
+from app.tracking.commands import Report, Reported, check_period
+from app.tracking.models import (
+    PROGRESS_EXAMPLE,
+    ProgressIn,
+    ProgressItem,
+    ProgressOut,
+    ProgressReply,
+    QuarterKey,
+    RegionSummary,
+    Summary,
 )
+from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
@@ -53,7 +63,9 @@ class ProgressBatch(Shape):
 
     items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]}
+    )
 
 
 class SummaryQuery(BaseModel):
@@ -65,14 +77,16 @@ class RegionSummaryQuery(SummaryQuery):
 
 
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
-def read_quarter(call: Caller, plan: str, period: str, query: Annotated[ProgressQuery, Query()]) -> Response:
+def list_quarter_progress(
+    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]
+) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
     tag = tag_of(call.request.url, call.actor.fingerprint, version=row.stamp[:12])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
-    body = read_page(call.session, call.request, list_progress(row, period), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
     return answer_page(call.request, body, tag=tag)
 
 
@@ -81,8 +95,12 @@ def _state(call: Call, plan: str) -> str:
 
 
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
-def put_quarter(
-    call: Caller, plan: str, period: str, query: Annotated[ProgressBatchQuery, Query()], batch: ProgressBatch
+def put_quarter_progress(
+    call: Caller,
+    plan: PlanKey,
+    period: QuarterKey,
+    query: Annotated[ProgressBatchQuery, Query()],
+    batch: ProgressBatch,
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
 
@@ -97,9 +115,17 @@ def put_quarter(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_list_condition(call.request, _state(call, plan), exists=bool(stored))
 
-    done = report_progress(
-        call.session, call.author, call.actor, row, period, reports, check=check,
-        is_period_only=query.basis == "period", each=query.each, errors_before=errors_of(refused),
+    done = commands.report_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        period,
+        reports,
+        check=check,
+        is_period_only=query.basis == "period",
+        each=query.each,
+        errors_before=errors_of(refused),
     )
     language = language_of(call.request)
     result = batch_result(done, refused, language=language)
@@ -111,23 +137,34 @@ def _content(item: ProgressItem) -> ProgressIn:
 
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
-def read_quarters(call: Caller, plan: str, action: str, query: Annotated[QuartersQuery, Query()]) -> Response:
+def list_action_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]
+) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return answer_page(call.request, read_page(call.session, call.request, list_quarters(id), query, sort=query.sort))
+    return answer_page(
+        call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort)
+    )
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def read_progress(call: Caller, plan: str, action: str, period: str) -> Response:
+def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """One report, with what is to be said of its figures."""
     return _reply(call, plan_of(call.session, call.actor, plan), action, period)
 
 
 @router.put(
-    "/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply, responses=created(ProgressReply)
+    "/plans/{plan}/actions/{action}/progress/{period}",
+    response_model=ProgressReply,
+    responses=created(ProgressReply),
 )
 def put_progress(
-    call: Caller, plan: str, action: str, period: str, query: Annotated[Basis, Query()], content: ProgressIn
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[Basis, Query()],
+    content: ProgressIn,
 ) -> Response:
     """Report a quarter on an action: spending per funding source and component class, outputs,
     recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
@@ -137,23 +174,36 @@ def put_progress(
 
 
 @router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
-def patch_progress(call: Caller, plan: str, action: str, period: str, patch: Patch) -> Response:
+def patch_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch
+) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    done = change_progress(
-        call.session, call.author, call.actor, row, action, period, patch,
+    done = commands.patch_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
+        patch,
         lambda version: check_conditions(call.request, version),
     )
     return _reply(call, row, action, period, done=done)
 
 
 @router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
-def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Response:
-    """Take a report back."""
+def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
+    """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row, period)
-    delete_progress(
-        call.session, call.author, call.actor, row, action, period,
+    commands.delete_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
         lambda version: check_conditions(call.request, version),
     )
     return no_content()
@@ -161,9 +211,16 @@ def delete_progress_(call: Caller, plan: str, action: str, period: str) -> Respo
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}/history", response_model=Page[HistoryEntry])
 def list_progress_history(
-    call: Caller, plan: str, action: str, period: str, query: Annotated[HistoryQuery, Query()]
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[HistoryQuery, Query()],
 ) -> Response:
-    """Every write to a report: what was first reported and each correction. Stays after it was taken back."""
+    """Every write to a report: what was first reported and each correction.
+
+    Stays after it was taken back.
+    """
     return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
 
 
@@ -173,35 +230,55 @@ def _put(
     def check(stored: dict[str, StoredProgress]) -> None:
         check_conditions(call.request, stored[action].version if action in stored else None)
 
-    (done,) = report_progress(
-        call.session, call.author, call.actor, plan, period, [Report(action, content)], check=check,
+    (done,) = commands.report_progress(
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        period,
+        [Report(action, content)],
+        check=check,
         is_period_only=is_period_only,
     )
     return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
 
 
 def _reply(
-    call: Call, plan: sa.Row[Any], action: str, period: str, *, done: Reported | None = None, status: int = 200
+    call: Call,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    *,
+    done: Reported | None = None,
+    status: int = 200,
 ) -> Response:
     """A report; `done` is what was found when it was written just now."""
     check_period(plan, period)
-    line = (done.line if done else None) or lines_by_code(call.session, plan, [action]).get(action)
+    line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
     if line is None:
         raise NotFound()
-    text = progress_json(call.session, line.id, period)
+    text = queries.progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings = done.findings if done else findings_on(call.session, line, stored)
+    findings = done.findings if done else commands.findings_on(call.session, line, stored)
     may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
-        text, findings=[finding.shown(language) for finding in findings], allowed=["edit", "delete"] if may else []
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        allowed=["edit", "delete"] if may else [],
     )
     location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
-    return answer(call.request, body, status=status, version=stored.version, location=location if status == 201 else None)
+    return answer(
+        call.request,
+        body,
+        status=status,
+        version=stored.version,
+        location=location if status == 201 else None,
+    )
 
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
-def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()]) -> Response:
+def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Query()]) -> Response:
     """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
     met; in all, by strategy, agency, funding source and component class. Semester and year derive from
     the quarter they end with."""
@@ -215,7 +292,7 @@ def read_summary(call: Caller, plan: str, query: Annotated[SummaryQuery, Query()
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
 
 
-@router.get("/summaries", response_model=RegionSummary)
+@router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
 def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
     """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
     period = period_in(query.period)

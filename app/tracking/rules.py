@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.kit.problems import Text
-from app.plans.rules import FINDING_TEXTS, Finding
+from app.plans.actions.rules import FINDING_TEXTS, Finding
 from app.tracking.models import PROGRESS_PARTS
 
 FINDING_TEXTS.update(
@@ -34,7 +34,9 @@ def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]
         figure, items = part.figure, content[part.name]
         if figure is not None:
             figures = {item[part.key]: item[figure] for item in before[part.name]}
-            items = [{**item, figure: round(item[figure] + figures.get(item[part.key], 0), 4)} for item in items]
+            items = [
+                {**item, figure: round(item[figure] + figures.get(item[part.key], 0), 4)} for item in items
+            ]
         sent = {item[part.key] for item in items}
         result[part.name] = items + [item for item in before[part.name] if item[part.key] not in sent]
     return result
@@ -47,7 +49,9 @@ def split_single_source(content: dict[str, Any], sources: list[str]) -> dict[str
     return {**content, "spending": [{"funding_source": sources[0], "amount": content["spent"]}]}
 
 
-def without_what_follows(content: dict[str, Any], patch: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+def without_what_follows(
+    content: dict[str, Any], patch: dict[str, Any], sources: list[str]
+) -> dict[str, Any]:
     """A report without the money that follows from what a patch sends: the total from its split, the
     split from the total where there is one source only."""
     dropped: set[str] = set()
@@ -78,12 +82,19 @@ def findings_of(
             for n, item in enumerate(content[part.name]):
                 old = figures.get(item[part.key], 0)
                 if item[part.figure] < old:
-                    values = {"what": item[part.key], "value": item[part.figure], "before": old, "period": period}
+                    values = {
+                        "what": item[part.key],
+                        "value": item[part.figure],
+                        "before": old,
+                        "period": period,
+                    }
                     found.append(Finding("E06", f"/{part.name}/{n}/{part.figure}", values))
     if content["spent"] > allocation:
         found.append(Finding("E07", "/spent", {"value": content["spent"], "allocation": allocation}))
     for n, item in enumerate(content["recipients"]):
         limit = planned.get(item["code"])
         if limit is not None and item["reached"] > limit:
-            found.append(Finding("E08", f"/recipients/{n}/reached", {"value": item["reached"], "planned": limit}))
+            found.append(
+                Finding("E08", f"/recipients/{n}/reached", {"value": item["reached"], "planned": limit})
+            )
     return found

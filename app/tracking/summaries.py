@@ -14,8 +14,9 @@ from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.json_sql import json_rows
 from app.kit.periods import Period
-from app.plans.models import RecipientKind
-from app.plans.queries import actions, plans, regions
+from app.plans.actions.models import RecipientKind
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions
 from app.reference.queries import funding_source_labels, strategy_labels
 from app.tracking import figures
 from app.tracking.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
@@ -36,7 +37,9 @@ class _Roll:
             "allocated": self.allocated,
             "spent": self.spent,
             "absorption_percent": percent(self.spent, self.allocated),
-            "physical_percent": round(self.physical_sum / self.physical_weight, 2) if self.physical_weight else None,
+            "physical_percent": round(self.physical_sum / self.physical_weight, 2)
+            if self.physical_weight
+            else None,
             "recipients": [
                 RecipientFigures.model_construct(kind=RecipientKind(kind), planned=planned, reached=reached)
                 for kind, (planned, reached) in sorted(self.recipients.items())
@@ -57,7 +60,9 @@ class _Groups:
     One statement reads them all: whoever writes meanwhile, the parts add up to the total.
     """
 
-    def __init__(self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: Select[Any]) -> None:
+    def __init__(
+        self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: Select[Any]
+    ) -> None:
         lines = figures.lines_of(chosen, period.last_quarter)
         queries = {
             "money": figures.money_by_group(lines),
@@ -68,7 +73,9 @@ class _Groups:
             **beside,
         }
         row = session.execute(
-            sa.select(*[sa.cast(json_rows(query, name=f"{name}_row"), sa.Text) for name, query in queries.items()])
+            sa.select(
+                *[sa.cast(json_rows(query, name=f"{name}_row"), sa.Text) for name, query in queries.items()]
+            )
         ).one()
         self.rows = {
             name: json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
@@ -99,7 +106,10 @@ class _Groups:
 
     def keyed(self, key: Callable[[Any], str], names: dict[str, str]) -> list[KeyFigures]:
         rolls = sorted(self.by(key).items())
-        return [KeyFigures.model_construct(**roll.figures(), key=code, name=names.get(code)) for code, roll in rolls]
+        return [
+            KeyFigures.model_construct(**roll.figures(), key=code, name=names.get(code))
+            for code, roll in rolls
+        ]
 
     def by_source(self, session: Session) -> list[MoneyFigures]:
         return _money(self.rows["sources"], funding_source_labels(session), self.total())
@@ -118,7 +128,10 @@ def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[Mon
         rest.append((None, allocated, spent))
     return [
         MoneyFigures.model_construct(
-            key=key, name=names.get(key) if key else None, allocated=planned, spent=used,
+            key=key,
+            name=names.get(key) if key else None,
+            allocated=planned,
+            spent=used,
             absorption_percent=percent(used, planned) if planned >= 0 else None,
         )
         for key, planned, used in rest
@@ -145,17 +158,27 @@ def region_summary(session: Session, actor: Actor, region: str, period: Period) 
     found = (
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
-        .where(visible(actor, plans.c.region_code), within(plans.c.region_code, region), plans.c.year == period.year)
+        .where(
+            visible(actor, plans.c.region_code),
+            within(plans.c.region_code, region),
+            plans.c.year == period.year,
+        )
     )
     # The plans' regions say the same as their ids and let the planner see a range.
     chosen = sa.and_(
-        visible(actor, actions.c.region_code), within(actions.c.region_code, region), actions.c.year == period.year
+        visible(actor, actions.c.region_code),
+        within(actions.c.region_code, region),
+        actions.c.year == period.year,
     )
     groups = _Groups(session, chosen, period, plans=found)
     plan_of = {row.id: row for row in groups.rows["plans"]}
     names = {row.code: row.name for row in plan_of.values()}
-    by_plan = {code: KeyFigures.model_construct(**_Roll().figures(), key=code, name=names[code]) for code in names}
-    by_plan |= {figure.key: figure for figure in groups.keyed(lambda row: str(plan_of[row.plan_id].code), names)}
+    by_plan = {
+        code: KeyFigures.model_construct(**_Roll().figures(), key=code, name=names[code]) for code in names
+    }
+    by_plan |= {
+        figure.key: figure for figure in groups.keyed(lambda row: str(plan_of[row.plan_id].code), names)
+    }
     return RegionSummary.model_construct(
         **groups.total().figures(),
         by_funding_source=groups.by_source(session),

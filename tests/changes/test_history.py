@@ -62,7 +62,9 @@ def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(client: T
     assert kinds(client, A1) == ["action.created", "progress.created"]
     assert kinds(client, A1, kind="action") == ["action.created"]
     assert kinds(client, f"{AT}/actions/A-10") == ["action.created"]
-    assert entries(client, AT, kind="plan", sort="-sequence")[0]["changes"] == {"title": ["RAT Kotabaru", "Baru"]}
+    assert entries(client, AT, kind="plan", sort="-sequence")[0]["changes"] == {
+        "title": ["RAT Kotabaru", "Baru"]
+    }
 
 
 def test_what_is_gone_keeps_its_history(client: TestClient) -> None:
@@ -71,7 +73,7 @@ def test_what_is_gone_keeps_its_history(client: TestClient) -> None:
     for path in (Q1, A1, AT):
         assert client.delete(path, headers=ANY).status_code == 204
         assert client.get(path).status_code == 404
-        assert kinds(client, path)[-1] == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path]}.deleted"
+        assert kinds(client, path)[-1] == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path] }.deleted"
     deleted = entries(client, A1, kind="action.deleted")[0]
     assert (deleted["version"], deleted["changes"]["title"]) == (2, ["Permakanan lanjut usia", None])
     assert client.put(AT, json={"title": "Lagi"}).status_code == 201
@@ -97,7 +99,11 @@ def test_whoever_does_not_see_the_resource_does_not_see_its_history(
     put(client, "A-1")
     report(client, "A-1", 1, spent=5)
     paths = (AT, A1, Q1, SOCIAL_AT)
-    for reader in (connect(("reader", "63")), connect(("operator", "63.02", SOCIAL)), connect(("reader", "0"))):
+    for reader in (
+        connect(("reader", "63")),
+        connect(("operator", "63.02", SOCIAL)),
+        connect(("reader", "0")),
+    ):
         for path in paths:
             assert entries(reader, path) == entries(client, path)
     for other in (stranger, connect(("secretariat", "63.03")), connect(("secretariat", "63"))):
@@ -106,7 +112,13 @@ def test_whoever_does_not_see_the_resource_does_not_see_its_history(
             missing = other.get(f"{path.replace('63.02', '63.09')}/history")
             assert hidden.status_code == missing.status_code == 404
             assert hidden.json()["detail"] == missing.json()["detail"]
-    for path in (f"{AT}/actions/A-2", f"{A1}/progress/2026-Q2", f"{AT}/actions/A", "/v1/plans/x", f"{AT}/actions/%25"):
+    for path in (
+        f"{AT}/actions/A-2",
+        f"{A1}/progress/2026-Q2",
+        f"{AT}/actions/A",
+        "/v1/plans/x",
+        f"{AT}/actions/%25",
+    ):
         assert client.get(f"{path}/history").status_code == 404
 
 

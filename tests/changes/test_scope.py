@@ -38,7 +38,9 @@ def token(database: OneTransaction, app: FastAPI) -> Callable[..., TestClient]:
 
 
 def scope(changes: Any) -> list[tuple[str, Any, Any]]:
-    return [(one["region_code"], *one["changes"]["sees"]) for one in changes if one["kind"] == "scope.changed"]
+    return [
+        (one["region_code"], *one["changes"]["sees"]) for one in changes if one["kind"] == "scope.changed"
+    ]
 
 
 def test_out_of_scope_shows_nothing_not_even_that_something_happened(
@@ -59,7 +61,9 @@ def test_out_of_scope_shows_nothing_not_even_that_something_happened(
     assert {one["kind"] for one in before[2]["items"]} == {"reference.loaded"}
 
 
-def test_numbers_tell_nothing_of_what_happens_elsewhere(client: TestClient, connect: Callable[..., TestClient]) -> None:
+def test_numbers_tell_nothing_of_what_happens_elsewhere(
+    client: TestClient, connect: Callable[..., TestClient]
+) -> None:
     neighbour = connect(("secretariat", "63.03"))
     start = now(client)
     for n in range(3):
@@ -76,7 +80,10 @@ def retitle(client: TestClient, plan: str) -> None:
 
 
 def test_tokens_and_memberships_are_told_to_the_nations_administrators_alone(
-    client: TestClient, connect: Callable[..., TestClient], token: Callable[..., TestClient], database: OneTransaction
+    client: TestClient,
+    connect: Callable[..., TestClient],
+    token: Callable[..., TestClient],
+    database: OneTransaction,
 ) -> None:
     token("dasbor", ("operator", "63.02"))
     moved = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
@@ -126,10 +133,19 @@ def test_a_scope_change_comes_through_every_filter_that_it_concerns(
     client: TestClient, token: Callable[..., TestClient], connect: Callable[..., TestClient]
 ) -> None:
     reader = token("dasbor", ("reader", "63"))
-    queries = ({"region": "63.02"}, {"region": "63.02.01"}, {"region": "63", "kind": "plan"}, {"region": "73"}, {})
+    queries = (
+        {"region": "63.02"},
+        {"region": "63.02.01"},
+        {"region": "63", "kind": "plan"},
+        {"region": "73"},
+        {},
+    )
     starts = [now(reader, **query) for query in queries]
     token("dasbor", ("reader", "73.22"))
-    found = [scope(follow(reader, start, changes=True, **query)) for start, query in zip(starts, queries, strict=True)]
+    found = [
+        scope(follow(reader, start, changes=True, **query))
+        for start, query in zip(starts, queries, strict=True)
+    ]
     left, came = ("63", "below", None), ("73.22", None, "below")
     assert found == [[left], [left], [left], [came], [left, came]]
     for other in (token("lain", ("reader", "63")), connect(("administrator", "0"))):

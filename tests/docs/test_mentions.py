@@ -16,7 +16,7 @@ from app.cli import cli
 from app.kit.openapi import describe
 from app.kit.problems import Kind, Problem
 from app.main import VERSION, create_app
-from app.plans.rules import FINDING_TEXTS
+from app.plans.actions.rules import FINDING_TEXTS
 from app.settings import Settings
 from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import openpyxl
 import pytest
 
-from app.exchange import sheets, workbooks
+from app.exchange.matrix import sheets, workbooks
 from app.exchange.matrix.books import ErrorValue, Formula
 from app.exchange.matrix.delimited import escaped, unescaped
 from app.exchange.matrix.sheets import open_book
@@ -23,10 +23,14 @@ SMALL = xlsx([["a", "b"], [1, 2]])
 
 def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None) -> str:
     """The one cause for which a file is refused; sheets are read as well."""
-    with pytest.raises(UnreadableFile) as caught:
+
+    def read() -> None:
         book = open_book(data, filename)
         for name in [sheet] if sheet else book.names:
             book.sheet(name)
+
+    with pytest.raises(UnreadableFile) as caught:
+        read()
     (error,) = caught.value.errors
     assert caught.value.status == 422
     assert error.pointer == "/file"
@@ -212,7 +216,7 @@ def test_cells_are_typed_and_formulas_never_show_their_cached_value():
         sheet.write_formula("B2", '="x"', None, "x")
         sheet.write_array_formula("C2:C3", "{=A1:A2}", None, 5)
         sheet.write_formula("D2", "=1/0", None, "#DIV/0!")
-        sheet.write_datetime("B3", datetime(2025, 6, 1), book.add_format({"num_format": "d.mm"}))
+        sheet.write_datetime("B3", datetime(2025, 6, 1), book.add_format({"num_format": "d.mm"}))  # noqa: DTZ001
         sheet.write_string("A3", "  ")
 
     data = raw_xlsx(write)

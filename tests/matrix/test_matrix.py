@@ -357,11 +357,10 @@ def test_codes_that_contradict_each_other():
     assert codes(found.errors) == [("code_conflict", 2, "F")]
 
 
-def test_sources_that_do_not_sum_to_the_allocation():
-    assert matrix(line(funding_sources="APBD Rp 600; DAK Rp 400")).errors == ()
-    assert codes(matrix(line(funding_sources="APBD Rp 600; DAK Rp 401")).errors) == [
-        ("shares_differ", 2, "L")
-    ]
+def test_money_that_came_back_in_a_half_year_is_below_zero_there_only():
+    found = matrix(line(spent_s1=500, spent_s2="(20)", spent_total=480))
+    assert (found.errors, found.rows[0]["spent_s2"]) == ((), -20)
+    assert codes(matrix(line(spent_s1=-1)).errors) == [("negative_number", 2, "S")]
 
 
 def test_rounding_names_its_cell():

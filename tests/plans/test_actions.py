@@ -1,4 +1,4 @@
-"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without losing a thing."""
+"""An action: everything of the domain's section 3 goes in, comes back the same, and is changed without a loss."""
 
 from typing import Any
 
@@ -9,7 +9,21 @@ from fastapi.testclient import TestClient
 from app.kit.db import table_of
 from app.kit.journal import JournalRow
 from tests.database import OneTransaction
-from tests.plans.world import ACTION, ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, WORKS, put, refused, report, rows
+from tests.plans.world import (
+    ACTION,
+    ANY,
+    AT,
+    HEALTH,
+    LEAN,
+    PARTNER,
+    PLAN,
+    SOCIAL,
+    WORKS,
+    put,
+    refused,
+    report,
+    rows,
+)
 
 A1 = f"{AT}/actions/A-1"
 WHOLE: dict[str, Any] = {
@@ -25,43 +39,107 @@ WHOLE: dict[str, Any] = {
     "allocation": 9_007_199_254_740_991,
     "components": [
         {"code": "C.2", "component_class": "indirect", "description": "", "amount": 0, "is_travel": True},
-        {"code": "C-1", "component_class": "direct", "description": "Paket\t\"isi\"", "amount": None, "is_travel": False},
+        {
+            "code": "C-1",
+            "component_class": "direct",
+            "description": 'Paket\t"isi"',
+            "amount": None,
+            "is_travel": False,
+        },
     ],
     "budget_lines": [
         {"funding_source": "DAU", "amount": 9_007_199_254_740_990, "stage": "kua_ppas"},
         {"funding_source": "APBD", "amount": 1, "stage": None},
     ],
     "outputs": [
-        {"code": "O2", "indicator": "i", "unit": "%", "baseline": 0.1, "target": 0.3, "quarterly_targets": [0, 0.1, 0.2, 0.3]},
-        {"code": "O1", "indicator": "j", "unit": "km", "baseline": None, "target": 33333.3333, "quarterly_targets": []},
+        {
+            "code": "O2",
+            "indicator": "i",
+            "unit": "%",
+            "baseline": 0.1,
+            "target": 0.3,
+            "quarterly_targets": [0, 0.1, 0.2, 0.3],
+        },
+        {
+            "code": "O1",
+            "indicator": "j",
+            "unit": "km",
+            "baseline": None,
+            "target": 33333.3333,
+            "quarterly_targets": [],
+        },
     ],
     "recipients": [
-        {"code": "R1", "kind": "families", "unit": "KK", "count": 1_000_000_000, "decile_from": 1, "decile_to": 10,
-         "vulnerable_groups": ["nelayan", "petani"], "source": "DTSEN", "source_period": "2025-S2"},
-        {"code": "R2", "kind": "units", "unit": None, "count": None, "decile_from": None, "decile_to": None,
-         "vulnerable_groups": [], "source": None, "source_period": None},
+        {
+            "code": "R1",
+            "kind": "families",
+            "unit": "KK",
+            "count": 1_000_000_000,
+            "decile_from": 1,
+            "decile_to": 10,
+            "vulnerable_groups": ["nelayan", "petani"],
+            "source": "DTSEN",
+            "source_period": "2025-S2",
+        },
+        {
+            "code": "R2",
+            "kind": "units",
+            "unit": None,
+            "count": None,
+            "decile_from": None,
+            "decile_to": None,
+            "vulnerable_groups": [],
+            "source": None,
+            "source_period": None,
+        },
     ],
-    "benefit_regularity": "incidental", "benefit_forms": ["goods", "cash"], "benefit_amount": 500_000,
-    "benefit_description": "Paket", "benefit_months": 12,
+    "benefit_regularity": "incidental",
+    "benefit_forms": ["goods", "cash"],
+    "benefit_amount": 500_000,
+    "benefit_description": "Paket",
+    "benefit_months": 12,
     "matrix_texts": {"location": "Seluruh kecamatan", "recipients": ""},
     "locations": [
-        {"region_code": "63.02.05.2001", "recipients": 5, "amount": 7}, {"region_code": "63.02", "recipients": None, "amount": None},
+        {"region_code": "63.02.05.2001", "recipients": 5, "amount": 7},
+        {"region_code": "63.02", "recipients": None, "amount": None},
     ],
-    "first_month": 12, "last_month": 12,
+    "first_month": 12,
+    "last_month": 12,
     "milestones": [
         {"code": "M2", "title": "x", "due": "2026-12-31", "weight": 66.67, "evidence_required": True},
         {"code": "M1", "title": "y", "due": None, "weight": 33.33, "evidence_required": False},
     ],
     "tags": ["lansia", "Ümlaut & 'petik'"],
-    "source_stage": "apbd", "source_key": "RKA-7", "note": "Catatan",
+    "source_stage": "apbd",
+    "source_key": "RKA-7",
+    "note": "Catatan",
 }
 BARE = {"title": "t", "strategy": "raise_income", "lead_agency": SOCIAL, "subactivity": "s", "allocation": 0}
 BARE_AS_READ: dict[str, Any] = {
-    **BARE, "supporting_agencies": [], "nomenclature_edition": None, "subactivity_code": None, "activity": None,
-    "program": None, "components": [], "budget_lines": [], "outputs": [], "recipients": [], "benefit_regularity": None,
-    "benefit_forms": [], "benefit_amount": None, "benefit_description": "", "benefit_months": None, "matrix_texts": {},
-    "locations": [], "first_month": None, "last_month": None, "milestones": [], "tags": [], "source_stage": None,
-    "source_key": None, "note": "",
+    **BARE,
+    "supporting_agencies": [],
+    "nomenclature_edition": None,
+    "subactivity_code": None,
+    "activity": None,
+    "program": None,
+    "components": [],
+    "budget_lines": [],
+    "outputs": [],
+    "recipients": [],
+    "benefit_regularity": None,
+    "benefit_forms": [],
+    "benefit_amount": None,
+    "benefit_description": "",
+    "benefit_months": None,
+    "matrix_texts": {},
+    "locations": [],
+    "first_month": None,
+    "last_month": None,
+    "milestones": [],
+    "tags": [],
+    "source_stage": None,
+    "source_key": None,
+    "note": "",
 }
 
 
@@ -89,7 +167,7 @@ def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: di
 
 
 def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> None:
-    from app.plans.models import ActionIn
+    from app.plans.actions.models import ActionIn
 
     assert set(WHOLE) == set(BARE_AS_READ) == set(ActionIn.model_fields)
 
@@ -99,7 +177,9 @@ def test_what_is_as_it_was_bumps_no_version_and_leaves_no_journal_row(
 ) -> None:
     first = put(client, "A-1", base=WHOLE)
     assert put(client, "A-1", base=WHOLE)["updated_at"] == first["updated_at"]
-    assert client.patch(A1, json={"note": "Catatan", "tags": WHOLE["tags"]}, headers=ANY).json()["version"] == 1
+    assert (
+        client.patch(A1, json={"note": "Catatan", "tags": WHOLE["tags"]}, headers=ANY).json()["version"] == 1
+    )
     changed = put(client, "A-1", base=WHOLE, note="anders")
     assert (changed["version"], changed["updated_at"] > first["updated_at"]) == (2, True)
     kinds = journal(database)
@@ -116,8 +196,12 @@ def test_every_field_can_be_taken_back(client: TestClient) -> None:
 def test_a_patch_loses_nothing_that_it_does_not_name(client: TestClient) -> None:
     put(client, "A-1", base=WHOLE)
     for patch in (
-        {"title": "baru"}, {"matrix_texts": {"duration": "12 bulan"}}, {"benefit_amount": None}, {"tags": []},
-        {"outputs": WHOLE["outputs"][:1]}, {"supporting_agencies": [HEALTH]},
+        {"title": "baru"},
+        {"matrix_texts": {"duration": "12 bulan"}},
+        {"benefit_amount": None},
+        {"tags": []},
+        {"outputs": WHOLE["outputs"][:1]},
+        {"supporting_agencies": [HEALTH]},
     ):
         before = content(client.get(A1).json())
         after = client.patch(A1, json=patch, headers=ANY)
@@ -133,7 +217,10 @@ def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(clie
     lines = [{"funding_source": "APBD", "amount": 240_000_000}]
     done = client.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
     assert done["allocation"] == ACTION["allocation"]
-    assert [(f["code"], f["pointer"]) for f in done["findings"]] == [("E01", "/budget_lines"), ("E02", "/subactivity_code")]
+    assert [(f["code"], f["pointer"]) for f in done["findings"]] == [
+        ("E01", "/budget_lines"),
+        ("E02", "/subactivity_code"),
+    ]
 
 
 def test_names_are_filled_from_the_code_and_follow_it(client: TestClient) -> None:
@@ -147,7 +234,9 @@ def test_names_are_filled_from_the_code_and_follow_it(client: TestClient) -> Non
     other = client.patch(A1, json={"subactivity_code": "1.06.04.2.01.0002"}, headers=ANY).json()
     assert other["subactivity_code"] == "1.06.04.2.01.0002"
     assert other["subactivity"] not in ("Nama kami", "Penyediaan Permakanan")
-    named = client.patch(A1, json={"subactivity_code": "1.06.04.2.01.0001", "subactivity": "Milik kami"}, headers=ANY)
+    named = client.patch(
+        A1, json={"subactivity_code": "1.06.04.2.01.0001", "subactivity": "Milik kami"}, headers=ANY
+    )
     assert named.json()["subactivity"] == "Milik kami"
     # Without its code a line is known by the name it had.
     free = client.patch(A1, json={"subactivity_code": None}, headers=ANY).json()
@@ -173,14 +262,19 @@ def test_conditions_are_those_of_the_version(client: TestClient) -> None:
 def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestClient) -> None:
     put(client, "A-1")
     items = {
-        "spending": [{"funding_source": "APBD", "amount": 5}], "outputs": [{"code": "O1", "achieved": 2}],
-        "recipients": [{"code": "R1", "reached": 3}], "milestones": [{"code": "M1", "state": "done", "done_on": None}],
+        "spending": [{"funding_source": "APBD", "amount": 5}],
+        "outputs": [{"code": "O1", "achieved": 2}],
+        "recipients": [{"code": "R1", "reached": 3}],
+        "milestones": [{"code": "M1", "state": "done", "done_on": None}],
     }
     report(client, "A-1", 1, **items)
     rewritten = {
         **ACTION,
         "budget_lines": [{"funding_source": "DAU", "amount": 1}, {**ACTION["budget_lines"][0], "amount": 7}],
-        "outputs": [{"code": "O0", "indicator": "a", "unit": "b", "target": 1}, {**ACTION["outputs"][0], "indicator": "lain"}],
+        "outputs": [
+            {"code": "O0", "indicator": "a", "unit": "b", "target": 1},
+            {**ACTION["outputs"][0], "indicator": "lain"},
+        ],
         "recipients": [{**ACTION["recipients"][0], "count": 1}],
         "milestones": [{**m, "title": "lain"} for m in reversed(ACTION["milestones"])],
     }
@@ -192,18 +286,26 @@ def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestC
 @pytest.mark.parametrize(
     ("part", "items", "key"),
     [
-        ("budget_lines", [{"funding_source": "DAU", "amount": 1}], "APBD"), ("outputs", [], "O1"), ("recipients", [], "R1"),
+        ("budget_lines", [{"funding_source": "DAU", "amount": 1}], "APBD"),
+        ("outputs", [], "O1"),
+        ("recipients", [], "R1"),
         ("milestones", [{"code": "M2", "title": "x", "weight": 100}], "M1"),
     ],
 )
 def test_a_part_that_was_reported_on_stays(client: TestClient, part: str, items: list[Any], key: str) -> None:
     put(client, "A-1")
     report(
-        client, "A-1", 1, spent=5, outputs=[{"code": "O1", "achieved": 2}], recipients=[{"code": "R1", "reached": 3}],
+        client,
+        "A-1",
+        1,
+        spent=5,
+        outputs=[{"code": "O1", "achieved": 2}],
+        recipients=[{"code": "R1", "reached": 3}],
         milestones=[{"code": "M1", "state": "pending"}],
     )
     for done in (
-        client.put(A1, json={**ACTION, part: items}, headers=ANY), client.patch(A1, json={part: items}, headers=ANY)
+        client.put(A1, json={**ACTION, part: items}, headers=ANY),
+        client.patch(A1, json={part: items}, headers=ANY),
     ):
         assert done.json()["code"] == "part_in_use"
         assert refused(done, 409) == [(f"/{part}", "reported_part")]
@@ -232,16 +334,30 @@ def test_long_lists_and_long_texts_up_to_the_bound(client: TestClient, database:
     with database.writing() as session:
         session.execute(sa.insert(regions), [village(code) for code in villages])
     largest = {
-        **LEAN, "title": "ü" * 500, "subactivity": "x" * 500, "activity": "y" * 500, "program": "z" * 500,
-        "note": "é" * 10_000, "benefit_description": "b" * 10_000, "source_stage": "s" * 500, "source_key": "k" * 500,
+        **LEAN,
+        "title": "ü" * 500,
+        "subactivity": "x" * 500,
+        "activity": "y" * 500,
+        "program": "z" * 500,
+        "note": "é" * 10_000,
+        "benefit_description": "b" * 10_000,
+        "source_stage": "s" * 500,
+        "source_key": "k" * 500,
         "tags": [f"{n}".rjust(60, "t") for n in range(30)],
         "locations": [{"region_code": code} for code in villages],
         "components": [
-            {"code": str(n).rjust(40, "c"), "component_class": "direct", "description": "d" * 10_000} for n in range(3)
+            {"code": str(n).rjust(40, "c"), "component_class": "direct", "description": "d" * 10_000}
+            for n in range(3)
         ],
         "outputs": [{"code": "o" * 40, "indicator": "i" * 500, "unit": "u" * 500, "target": 1}],
         "recipients": [
-            {"code": "r" * 40, "kind": "groups", "unit": "u" * 500, "source": "s" * 500, "vulnerable_groups": ["v" * 60] * 20}
+            {
+                "code": "r" * 40,
+                "kind": "groups",
+                "unit": "u" * 500,
+                "source": "s" * 500,
+                "vulnerable_groups": ["v" * 60] * 20,
+            }
         ],
         "milestones": [{"code": "m" * 40, "title": "t" * 500}],
         "matrix_texts": {"k" * 40: "v" * 10_000},
@@ -268,7 +384,12 @@ def table_of_regions() -> sa.Table:
 
 def village(code: str) -> dict[str, Any]:
     return {
-        "code": code, "name": code, "level": "village", "parent_code": "63.02.05", "timezone": "WITA", "retired": False,
+        "code": code,
+        "name": code,
+        "level": "village",
+        "parent_code": "63.02.05",
+        "timezone": "WITA",
+        "retired": False,
         "folded": code,
     }
 
@@ -277,4 +398,8 @@ def test_plans_do_not_mix(client: TestClient) -> None:
     client.put("/v1/plans/63.02-2027", json={"title": "x"})
     put(client, "A-1")
     other = put(client, "A-1", plan="63.02-2027", note="lain")
-    assert (other["plan"], client.get(A1).json()["plan"], client.get(A1).json()["note"]) == ("63.02-2027", PLAN, "")
+    assert (other["plan"], client.get(A1).json()["plan"], client.get(A1).json()["note"]) == (
+        "63.02-2027",
+        PLAN,
+        "",
+    )

@@ -42,9 +42,14 @@ WRONG: list[Any] = [
     {"code": "A-8", **LEAN},
 ]
 WRONG_PLACES = {
-    ("/items/1/lead_agency", "unknown_reference"), ("/items/1/locations/0/region_code", "outside_region"),
-    ("/items/2/first_month", "month_order"), ("/items/3/code", "duplicate_key"), ("/items/4/code", "wrong_pattern"),
-    ("/items/4/titel", "unknown_field"), ("/items/5", "wrong_type"), ("/items/6/code", "missing"),
+    ("/items/1/lead_agency", "unknown_reference"),
+    ("/items/1/locations/0/region_code", "outside_region"),
+    ("/items/2/first_month", "month_order"),
+    ("/items/3/code", "duplicate_key"),
+    ("/items/4/code", "wrong_pattern"),
+    ("/items/4/titel", "unknown_field"),
+    ("/items/5", "wrong_type"),
+    ("/items/6/code", "missing"),
 }
 
 
@@ -69,7 +74,11 @@ def test_each_by_itself(client: TestClient) -> None:
 def test_parts_in_use_refuse_all(client: TestClient) -> None:
     put(client, "A-2")
     report(client, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
-    done = client.put(MANY, json={"items": [{"code": "A-1", **LEAN}, {"code": "A-2", **ACTION, "recipients": []}]}, headers=ANY)
+    done = client.put(
+        MANY,
+        json={"items": [{"code": "A-1", **LEAN}, {"code": "A-2", **ACTION, "recipients": []}]},
+        headers=ANY,
+    )
     assert refused(done, 409) == [("/items/1/recipients", "reported_part")]
     assert codes(client) == ["A-2"]
 
@@ -89,7 +98,9 @@ def test_the_lists_tag_guards_what_exists(client: TestClient) -> None:
 def test_findings_of_what_was_written_are_told(client: TestClient) -> None:
     done = put_many(client, [{"code": "A-1", **LEAN, "allocation": 7}])
     assert [(f["code"], f["pointer"]) for f in done["items"][0]["findings"]] == [
-        ("E01", "/budget_lines"), ("E02", "/subactivity_code"), ("W01", "/locations"),
+        ("E01", "/budget_lines"),
+        ("E02", "/subactivity_code"),
+        ("W01", "/locations"),
     ]
 
 
@@ -102,7 +113,13 @@ def test_a_trial_says_what_would_be_and_keeps_nothing(client: TestClient) -> Non
 def test_a_hundred_cost_as_many_statements_as_one(client: TestClient, database: OneTransaction) -> None:
     def statements(number: int, **change: Any) -> int:
         database.statements.clear()
-        put_many(client, [{**item, **change} for item in items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})])
+        put_many(
+            client,
+            [
+                {**item, **change}
+                for item in items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})
+            ],
+        )
         return len(database.statements)
 
     written = statements(1), statements(100)

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.db import table_of
-from app.plans.models import ActionIn
-from app.plans.rules import findings_of
+from app.plans.actions.models import ActionIn
+from app.plans.actions.rules import findings_of
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
 from tests.plans.world import ACTION, AT, put
@@ -18,7 +18,9 @@ CODED = {"subactivity_code": "1.06.04.2.01.0001"}
 
 def findings(client: TestClient, language: str = "id", **change: Any) -> list[dict[str, Any]]:
     put(client, "A-1", **{**CODED, **change})
-    found: list[dict[str, Any]] = client.get(f"{AT}/actions/A-1", headers={"Accept-Language": language}).json()["findings"]
+    found: list[dict[str, Any]] = client.get(
+        f"{AT}/actions/A-1", headers={"Accept-Language": language}
+    ).json()["findings"]
     return found
 
 
@@ -46,14 +48,23 @@ WHOLE = ACTION["allocation"]
         (components(("direct", WHOLE - 1, False), ("indirect", 1, False)), []),
         (components(("direct", WHOLE, False), ("indirect", None, False)), []),
         ({"budget_lines": [{"funding_source": "APBD", "amount": WHOLE + 1}]}, [("E01", "/budget_lines")]),
-        ({"budget_lines": [{"funding_source": "APBD"}, {"funding_source": "DAU"}]}, [("E01", "/budget_lines")]),
+        (
+            {"budget_lines": [{"funding_source": "APBD"}, {"funding_source": "DAU"}]},
+            [("E01", "/budget_lines")],
+        ),
         ({"budget_lines": []}, [("E09", "/budget_lines")]),
-        ({"allocation": 0, "components": [], "budget_lines": [{"funding_source": "APBD", "amount": 0}]}, [("E09", "/budget_lines")]),
+        (
+            {"allocation": 0, "components": [], "budget_lines": [{"funding_source": "APBD", "amount": 0}]},
+            [("E09", "/budget_lines")],
+        ),
         ({"locations": [{"region_code": "63.02.01"}]}, [("W01", "/locations")]),
         ({"locations": []}, [("W01", "/locations")]),
         (components(("indirect", None, False), ("supporting", None, True)), [("W02", "/components")]),
         ({"components": []}, []),
-        (components(("indirect", None, True), ("direct", None, True)), [("W08", "/components/1/component_class")]),
+        (
+            components(("indirect", None, True), ("direct", None, True)),
+            [("W08", "/components/1/component_class")],
+        ),
         (milestone(None), [("W10", "/milestones/0/due")]),
         (milestone("2027-01-01"), [("W10", "/milestones/0/due")]),
         (milestone("2026-12-31"), []),
@@ -87,9 +98,12 @@ def test_a_code_that_was_retired_names_its_successors(client: TestClient, databa
     table = table_of(SubactivityRow)
     with database.writing() as session:
         this = sa.and_(table.c.edition == "2027", table.c.government_level == "regency")
-        session.execute(sa.update(table).where(this, table.c.code == "1.06.04.2.01.0001").values(retired=True))
         session.execute(
-            sa.update(table).where(this, table.c.code == "1.06.04.2.01.0002")
+            sa.update(table).where(this, table.c.code == "1.06.04.2.01.0001").values(retired=True)
+        )
+        session.execute(
+            sa.update(table)
+            .where(this, table.c.code == "1.06.04.2.01.0002")
             .values(predecessor_code="1.06.04.2.01.0001", name="Pengganti")
         )
     (finding,) = client.get(f"{AT}/actions/A-1", headers={"Accept-Language": "en"}).json()["findings"]
@@ -99,6 +113,12 @@ def test_a_code_that_was_retired_names_its_successors(client: TestClient, databa
 
 
 def test_findings_come_errors_first() -> None:
-    line = {**ACTION, "subactivity_code": None, "milestones": [{"code": "M", "due": None}], "budget_lines": [], "locations": [],
-            "components": []}
+    line = {
+        **ACTION,
+        "subactivity_code": None,
+        "milestones": [{"code": "M", "due": None}],
+        "budget_lines": [],
+        "locations": [],
+        "components": [],
+    }
     assert [finding.code for finding in findings_of(line, 2026)] == ["E02", "E09", "W01", "W10"]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.queries import within
-from app.plans.queries import ACTION_SORTS
+from app.plans.actions.queries import ACTION_SORTS
 from tests.database import OneTransaction
 from tests.plans.world import AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, put_many, report, walk
 
@@ -23,19 +23,31 @@ def lines(number: int = 15) -> list[dict[str, Any]]:
     """Lines that differ in everything that can be filtered, with many equal sort keys."""
     draw = random.Random(63)
     titles = [
-        "Air bersih 100% desa", "air_bersih", "Jum’at Berkah", "RUMAH layak huni (RTLH)", "Pelatihan \\ kerja", "Bantuan “tunai” 🍚"
+        "Air bersih 100% desa",
+        "air_bersih",
+        "Jum’at Berkah",
+        "RUMAH layak huni (RTLH)",
+        "Pelatihan \\ kerja",
+        "Bantuan “tunai” 🍚",
     ]
     places = ["63.02", "63.02.01", "63.02.01.2001", "63.02.02", "63.02.05.2001"]
     codes = ["1.06.04.2.01.0001", "1.06.04.2.01.0002", None]
     return [
         {
-            **LEAN, "code": f"A-{n:02}", "title": draw.choice(titles), "subactivity": draw.choice(["Satu", "Dua"]),
+            **LEAN,
+            "code": f"A-{n:02}",
+            "title": draw.choice(titles),
+            "subactivity": draw.choice(["Satu", "Dua"]),
             "strategy": draw.choice(["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]),
-            "lead_agency": draw.choice([SOCIAL, HEALTH]), "allocation": draw.choice([0, 5, 10**12]),
+            "lead_agency": draw.choice([SOCIAL, HEALTH]),
+            "allocation": draw.choice([0, 5, 10**12]),
             "supporting_agencies": draw.sample([PARTNER, WORKS], draw.randint(0, 2)),
             "locations": [{"region_code": code} for code in draw.sample(places, draw.randint(0, 3))],
-            "budget_lines": [{"funding_source": code} for code in draw.sample(["APBD", "DAU", "DBH"], draw.randint(0, 2))],
-            "subactivity_code": draw.choice(codes), "tags": draw.sample(["lansia", "a b", "ü&=%"], draw.randint(0, 2)),
+            "budget_lines": [
+                {"funding_source": code} for code in draw.sample(["APBD", "DAU", "DBH"], draw.randint(0, 2))
+            ],
+            "subactivity_code": draw.choice(codes),
+            "tags": draw.sample(["lansia", "a b", "ü&=%"], draw.randint(0, 2)),
         }
         for n in range(number)
     ]
@@ -54,7 +66,9 @@ def has(field: str, key: str | None, value: str) -> Match:
 
 
 def inside(region: str) -> Match:
-    return lambda line: any((place["region_code"] + ".").startswith(region + ".") for place in line["locations"])
+    return lambda line: any(
+        (place["region_code"] + ".").startswith(region + ".") for place in line["locations"]
+    )
 
 
 def text(*words: str) -> Match:
@@ -103,7 +117,10 @@ def test_each_filter_alone_and_with_each_other(client: TestClient) -> None:
         assert found(client, *filters) == expected, filters
         empty += [filters] if not expected else []
     assert [filters for filters in empty if len(filters) == 1] == [
-        (("location", "63.03"),), (("subactivity_code", "1.0"),), (("subactivity_code", "0"),), (("reported", "2026-Q1"),)
+        (("location", "63.03"),),
+        (("subactivity_code", "1.0"),),
+        (("subactivity_code", "0"),),
+        (("reported", "2026-Q1"),),
     ]
     assert len(empty) < len(chosen) / 2
 
@@ -128,7 +145,9 @@ def test_a_page_of_any_size_in_any_order_visits_each_action_once(client: TestCli
             assert [line["code"] for line in walked] == expected, (sort, down, limit)
     filtered = f"{LIST}?limit=2&sort=-spent&strategy=raise_income&count=exact"
     lines_of = list(walk(client, filtered))
-    assert client.get(filtered).json()["count"] == len(lines_of) == len({line["code"] for line in lines_of}) > 3
+    assert (
+        client.get(filtered).json()["count"] == len(lines_of) == len({line["code"] for line in lines_of}) > 3
+    )
 
 
 def test_a_search_of_no_words_is_refused(client: TestClient) -> None:

@@ -6,12 +6,27 @@ from fastapi.testclient import TestClient
 from app.kit.db import table_of
 from app.kit.journal import JournalRow
 from tests.database import OneTransaction
-from tests.plans.world import ACTION, ANY, AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, put, put_plan, report, rows
+from tests.plans.world import (
+    ACTION,
+    ANY,
+    AT,
+    HEALTH,
+    LEAN,
+    PARTNER,
+    SOCIAL,
+    WORKS,
+    put,
+    put_plan,
+    report,
+    rows,
+)
 
 AGENCY = "/v1/regions/63.02/agencies"
 
 
-def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(client: TestClient, database: OneTransaction) -> None:
+def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
+    client: TestClient, database: OneTransaction
+) -> None:
     put_plan(client, "63.02-2027")
     put(client, "A-1")
     put(client, "A-2", base=LEAN, supporting_agencies=[PARTNER, SOCIAL, WORKS])
@@ -32,11 +47,19 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(client: Tes
         "A-4": (HEALTH, [PARTNER]),
         "A-5": (HEALTH, [WORKS]),
     }
-    assert {code: line["version"] for code, line in found.items()} == {"A-1": 2, "A-2": 2, "A-3": 2, "A-4": 1, "A-5": 2}
+    assert {code: line["version"] for code, line in found.items()} == {
+        "A-1": 2,
+        "A-2": 2,
+        "A-3": 2,
+        "A-4": 1,
+        "A-5": 2,
+    }
     assert (found["A-1"]["spent"], found["A-1"]["title"]) == (5, ACTION["title"])
     assert client.get("/v1/plans/63.02-2027/actions/B-1").json()["lead_agency"] == HEALTH
     assert client.get(f"{AT}/actions").headers["ETag"] != tag
-    assert client.patch(f"{AT}/actions/A-1", json={"note": "x"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert (
+        client.patch(f"{AT}/actions/A-1", json={"note": "x"}, headers={"If-Match": '"1"'}).status_code == 412
+    )
     journal = table_of(JournalRow)
     query = sa.select(journal.c.subject, journal.c.version, journal.c.reason, journal.c.changes).where(
         journal.c.kind == "action.changed"
@@ -63,5 +86,8 @@ def test_an_agency_that_lines_name_is_not_deleted(client: TestClient) -> None:
 
 def test_a_trial_moves_nothing(client: TestClient) -> None:
     put(client, "A-1")
-    assert client.post(f"{AGENCY}/{SOCIAL}/merge?dry_run=true", json={"into": HEALTH}, headers=ANY).status_code == 200
+    assert (
+        client.post(f"{AGENCY}/{SOCIAL}/merge?dry_run=true", json={"into": HEALTH}, headers=ANY).status_code
+        == 200
+    )
     assert client.get(f"{AT}/actions/A-1").json()["lead_agency"] == SOCIAL

@@ -10,7 +10,10 @@ from tests.plans.world import ANY, AT, PLAN, put, put_plan, refused, report, wal
 
 VILLAGE = "63.02.05.2001"
 WHOLE: dict[str, Any] = {
-    "title": "RAT Kotabaru", "medium_term_plan": "RPKD 2025–2029", "nomenclature_edition": "2027", "note": "Catatan",
+    "title": "RAT Kotabaru",
+    "medium_term_plan": "RPKD 2025–2029",
+    "nomenclature_edition": "2027",
+    "note": "Catatan",
     "priority_locations": [
         {"region_code": VILLAGE, "target_families": 140, "source": "DTSEN", "source_period": "2025-Q4"},
         {"region_code": "63.02.01.2001", "target_families": None, "source": None, "source_period": None},
@@ -33,7 +36,9 @@ def test_the_newest_edition_holds_where_none_is_named(client: TestClient) -> Non
     assert client.get(AT).json()["nomenclature_edition"] == "2027"
 
 
-@pytest.mark.parametrize("key", ["63.02.01-2026", "63.02.05.2001-2026", "0-2026", "63.02-2014", "63.02-26", "2026"])
+@pytest.mark.parametrize(
+    "key", ["63.02.01-2026", "63.02.05.2001-2026", "0-2026", "63.02-2014", "63.02-26", "2026"]
+)
 def test_a_key_that_none_can_be_is_told_what_keys_are(client: TestClient, key: str) -> None:
     done = client.put(f"/v1/plans/{key}", json=WHOLE)
     assert done.status_code == 422
@@ -53,17 +58,28 @@ def test_a_plan_is_written_by_its_secretariat_and_by_administrators_above(
     client: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     for role, region, status in (
-        ("operator", "63.02", 403), ("reader", "63", 403), ("reviewer", "63", 403), ("chair", "63.02", 403),
-        ("secretariat", "63.03", 404), ("secretariat", "63", 404), ("administrator", "73", 404),
-        ("administrator", "63", 201), ("administrator", "0", 200),
+        ("operator", "63.02", 403),
+        ("reader", "63", 403),
+        ("reviewer", "63", 403),
+        ("chair", "63.02", 403),
+        ("secretariat", "63.03", 404),
+        ("secretariat", "63", 404),
+        ("administrator", "73", 404),
+        ("administrator", "63", 201),
+        ("administrator", "0", 200),
     ):
         who = connect((role, region))
-        assert who.put("/v1/plans/63.02-2030", json=WHOLE, headers=ANY if status == 200 else {}).status_code == status
+        assert (
+            who.put("/v1/plans/63.02-2030", json=WHOLE, headers=ANY if status == 200 else {}).status_code
+            == status
+        )
 
 
 def test_priority_locations_lie_in_the_region_exist_and_occur_once(client: TestClient) -> None:
     def send(*codes: str) -> Any:
-        return client.put(AT, json={"title": "x", "priority_locations": [{"region_code": c} for c in codes]}, headers=ANY)
+        return client.put(
+            AT, json={"title": "x", "priority_locations": [{"region_code": c} for c in codes]}, headers=ANY
+        )
 
     done = send("63.03", VILLAGE, "63.02.05.2999")
     assert refused(done) == [
@@ -121,7 +137,10 @@ def test_a_plan_is_deleted_when_it_is_empty_and_the_tag_is_right(client: TestCli
 def test_allowed_says_what_this_caller_may_do(client: TestClient, connect: Callable[..., TestClient]) -> None:
     everything = ["edit", "delete", "write_actions", "report_progress", "import_matrix"]
     assert client.get(AT).json()["allowed"] == everything
-    assert connect(("operator", "63.02", "X")).get(AT).json()["allowed"] == ["write_actions", "report_progress"]
+    assert connect(("operator", "63.02", "X")).get(AT).json()["allowed"] == [
+        "write_actions",
+        "report_progress",
+    ]
     for role in ("reader", "reviewer"):
         assert connect((role, "63")).get(AT).json()["allowed"] == []
     put(client, "A-1")
@@ -144,7 +163,14 @@ def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
 
     assert listed("") == keys
     assert listed("limit=1&sort=-plan") == keys[::-1]
-    assert listed("limit=2&sort=-year") == ["18.02-2027", "73.22-2026", "63.03-2026", PLAN, "63-2026", "63.02-2025"]
+    assert listed("limit=2&sort=-year") == [
+        "18.02-2027",
+        "73.22-2026",
+        "63.03-2026",
+        PLAN,
+        "63-2026",
+        "63.02-2025",
+    ]
     assert listed("limit=1&sort=region_code") == keys
     assert listed("region=63") == keys[1:5]
     assert listed("region=63.02&year=2026") == [PLAN]

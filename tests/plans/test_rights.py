@@ -43,16 +43,26 @@ ALLOWED = [201, 200, 200, 201, 200, 200, 204, 204]
 @pytest.mark.parametrize(
     ("role", "expected"),
     [
-        (OPERATOR, ALLOWED), (("operator", "63.02"), ALLOWED), (("secretariat", "63.02"), ALLOWED),
-        (("administrator", "63"), ALLOWED), (("administrator", "0"), ALLOWED),
-        (("reader", "63.02"), [403] * 8), (("reader", "63"), [403] * 8), (("reviewer", "63"), [403] * 8),
-        (("chair", "63.02"), [403] * 8), (("operator", "63.02", HEALTH), [403] * 8),
-        (("secretariat", "63"), [404] * 8), (("secretariat", "63.03"), [404] * 8), (("operator", "63", SOCIAL), [404] * 8),
+        (OPERATOR, ALLOWED),
+        (("operator", "63.02"), ALLOWED),
+        (("secretariat", "63.02"), ALLOWED),
+        (("administrator", "63"), ALLOWED),
+        (("administrator", "0"), ALLOWED),
+        (("reader", "63.02"), [403] * 8),
+        (("reader", "63"), [403] * 8),
+        (("reviewer", "63"), [403] * 8),
+        (("chair", "63.02"), [403] * 8),
+        (("operator", "63.02", HEALTH), [403] * 8),
+        (("secretariat", "63"), [404] * 8),
+        (("secretariat", "63.03"), [404] * 8),
+        (("operator", "63", SOCIAL), [404] * 8),
         (("administrator", "73"), [404] * 8),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
-def test_each_role_may_what_the_table_says(client: TestClient, connect: Connect, role: Any, expected: list[int]) -> None:
+def test_each_role_may_what_the_table_says(
+    client: TestClient, connect: Connect, role: Any, expected: list[int]
+) -> None:
     who = connect(role)
     if expected[0] == 403:
         put(client, "A-1")  # so that every refusal is one of rights
@@ -81,10 +91,13 @@ def test_an_operator_takes_no_line_over_and_gives_none_away(client: TestClient, 
 
 def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient, connect: Connect) -> None:
     operator = connect(OPERATOR)
-    batch = {"items": [{"code": "A-1", **ACTION}, {"code": "A-9", **LEAN, "title": "x"}, {"code": "A-8", **LEAN}]}
+    batch = {
+        "items": [{"code": "A-1", **ACTION}, {"code": "A-9", **LEAN, "title": "x"}, {"code": "A-8", **LEAN}]
+    }
     done = operator.put(f"{AT}/actions", json=batch, headers=ANY)
     assert refused(done, 403) == [
-        ("/items/1/lead_agency", "not_your_agency"), ("/items/2/lead_agency", "not_your_agency")
+        ("/items/1/lead_agency", "not_your_agency"),
+        ("/items/2/lead_agency", "not_your_agency"),
     ]
     assert client.get(f"{AT}/actions/A-1").status_code == 404
     each = operator.put(f"{AT}/actions?each=true", json=batch, headers=ANY).json()
@@ -100,6 +113,8 @@ def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient,
 def test_who_may_not_write_hears_that_before_anything_else(client: TestClient, connect: Connect) -> None:
     reader = connect(("reader", "63"))
     assert reader.put(f"{AT}/actions/A-9", json=ACTION).status_code == 403  # not 428
-    assert reader.put(f"{AT}/actions/A-9", json=ACTION, headers={"If-Match": '"7"'}).status_code == 403  # not 412
+    assert (
+        reader.put(f"{AT}/actions/A-9", json=ACTION, headers={"If-Match": '"7"'}).status_code == 403
+    )  # not 412
     assert reader.put(f"{AT}/actions/A-1", json={**ACTION, "lead_agency": "X"}).status_code == 403  # not 422
     assert reader.delete(f"{AT}/actions/A-9").status_code == 403

@@ -7,8 +7,16 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from app.kit.db import table_of
-from app.plans.models import PARTS, ActionOut, ActionReply, ActionRow, PlanOut, PlanReply, PlanRow, PriorityLocationRow
-from app.tracking.models import PROGRESS_PARTS, ProgressOut, ProgressReply, ProgressRow, RegionSummary, Summary
+from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
+from app.plans.models import PlanOut, PlanReply, PlanRow, PriorityLocationRow
+from app.tracking.models import (
+    PROGRESS_PARTS,
+    ProgressOut,
+    ProgressReply,
+    ProgressRow,
+    RegionSummary,
+    Summary,
+)
 from tests.plans.test_actions import BARE, WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import AT, put, put_plan, report
@@ -37,10 +45,19 @@ def full(client: TestClient) -> TestClient:
     put(client, "A-2", base=BARE)
     put(client, "A-3")
     report(
-        client, "A-3", 2, spent=1, spending=[{"funding_source": "APBD", "amount": 1}],
-        components=[{"component_class": "direct", "amount": 1}], outputs=[{"code": "O1", "achieved": 0.5}],
-        recipients=[{"code": "R1", "reached": 2}], milestones=[{"code": "M1", "state": "done", "done_on": "2026-03-01"}],
-        evidence=["https://example.org/a"], obstacle="o", follow_up="f", physical_reported_percent=12.34,
+        client,
+        "A-3",
+        2,
+        spent=1,
+        spending=[{"funding_source": "APBD", "amount": 1}],
+        components=[{"component_class": "direct", "amount": 1}],
+        outputs=[{"code": "O1", "achieved": 0.5}],
+        recipients=[{"code": "R1", "reached": 2}],
+        milestones=[{"code": "M1", "state": "done", "done_on": "2026-03-01"}],
+        evidence=["https://example.org/a"],
+        obstacle="o",
+        follow_up="f",
+        physical_reported_percent=12.34,
     )
     report(client, "A-2", 2)
     return client
@@ -48,7 +65,9 @@ def full(client: TestClient) -> TestClient:
 
 def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: TestClient) -> None:
     lists: dict[str, type[BaseModel]] = {
-        "/v1/plans": PlanOut, f"{AT}/actions": ActionOut, f"{AT}/progress/2026-Q2": ProgressOut,
+        "/v1/plans": PlanOut,
+        f"{AT}/actions": ActionOut,
+        f"{AT}/progress/2026-Q2": ProgressOut,
         f"{AT}/actions/A-3/progress": ProgressOut,
     }
     for path, shape in lists.items():
@@ -57,9 +76,13 @@ def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: T
         for item in items:
             fields_in_order(shape, item)
     single: dict[str, type[BaseModel]] = {
-        "/v1/plans/63.02-2027": PlanReply, f"{AT}/actions/A-1": ActionReply, f"{AT}/actions/A-2": ActionReply,
-        f"{AT}/actions/A-3/progress/2026-Q2": ProgressReply, f"{AT}/actions/A-2/progress/2026-Q2": ProgressReply,
-        f"{AT}/summary?period=2026-S1": Summary, "/v1/summaries?region=63&period=2026": RegionSummary,
+        "/v1/plans/63.02-2027": PlanReply,
+        f"{AT}/actions/A-1": ActionReply,
+        f"{AT}/actions/A-2": ActionReply,
+        f"{AT}/actions/A-3/progress/2026-Q2": ProgressReply,
+        f"{AT}/actions/A-2/progress/2026-Q2": ProgressReply,
+        f"{AT}/summary?period=2026-S1": Summary,
+        "/v1/summaries?region=63&period=2026": RegionSummary,
     }
     for path, shape in single.items():
         fields_in_order(shape, full.get(path).json())
@@ -77,13 +100,20 @@ def test_instants_carry_their_offset_once(full: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [table_of(row) for row in (PlanRow, PriorityLocationRow, ActionRow, ProgressRow)] + [p.table for p in PARTS]
-    + [p.table for p in PROGRESS_PARTS], ids=lambda table: table.name,
+    "table",
+    [table_of(row) for row in (PlanRow, PriorityLocationRow, ActionRow, ProgressRow)]
+    + [p.table for p in PARTS]
+    + [p.table for p in PROGRESS_PARTS],
+    ids=lambda table: table.name,
 )
 def test_what_a_shape_lets_in_fits_its_column(table: Any) -> None:
     """PostgreSQL refuses a text that is longer than its column, SQLite does not notice."""
     shapes = {part.table.name: part.shape for part in (*PARTS, *PROGRESS_PARTS) if part.shape}
-    shape = shapes.get(table.name) or {"plan": PlanReply, "action": ActionReply, "progress": ProgressReply}.get(table.name)
+    shape = shapes.get(table.name) or {
+        "plan": PlanReply,
+        "action": ActionReply,
+        "progress": ProgressReply,
+    }.get(table.name)
     if shape is None:
         return
     schema = shape.model_json_schema()["properties"]
@@ -92,4 +122,3 @@ def test_what_a_shape_lets_in_fits_its_column(table: Any) -> None:
             told = schema[column.name]
             lengths = [one["maxLength"] for one in (told, *told.get("anyOf", ())) if "maxLength" in one]
             assert all(length <= column.type.length for length in lengths), column.name
-

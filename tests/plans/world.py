@@ -21,7 +21,12 @@ SOCIAL = "1.06.0.00.0.00.08.0000"
 HEALTH = "1.02.0.00.0.00.02.0000"
 WORKS = "1.03.0.00.0.00.03.0000"
 PARTNER = "BAZNAS"
-AGENCIES = {SOCIAL: "Dinas Sosial", HEALTH: "Dinas Kesehatan", WORKS: "Dinas Pekerjaan Umum", PARTNER: "Baznas"}
+AGENCIES = {
+    SOCIAL: "Dinas Sosial",
+    HEALTH: "Dinas Kesehatan",
+    WORKS: "Dinas Pekerjaan Umum",
+    PARTNER: "Baznas",
+}
 
 ACTION: dict[str, Any] = {
     "title": "Permakanan lanjut usia",
@@ -35,8 +40,13 @@ ACTION: dict[str, Any] = {
     ],
     "budget_lines": [{"funding_source": "APBD", "amount": 250_000_000, "stage": "apbd"}],
     "outputs": [
-        {"code": "O1", "indicator": "Lansia terlayani", "unit": "Orang", "target": 40,
-         "quarterly_targets": [10, 20, 30, 40]},
+        {
+            "code": "O1",
+            "indicator": "Lansia terlayani",
+            "unit": "Orang",
+            "target": 40,
+            "quarterly_targets": [10, 20, 30, 40],
+        },
     ],
     "recipients": [{"code": "R1", "kind": "persons", "count": 40, "decile_from": 1, "decile_to": 2}],
     "locations": [{"region_code": "63.02.01.2001"}],
@@ -48,8 +58,12 @@ ACTION: dict[str, Any] = {
 """An action of which nothing is to be said but that it has no code (E02)."""
 
 LEAN: dict[str, Any] = {
-    "title": "Baris", "strategy": "raise_income", "lead_agency": HEALTH, "subactivity": "Sub kegiatan",
-    "allocation": 100, "budget_lines": [{"funding_source": "APBD", "amount": 100}],
+    "title": "Baris",
+    "strategy": "raise_income",
+    "lead_agency": HEALTH,
+    "subactivity": "Sub kegiatan",
+    "allocation": 100,
+    "budget_lines": [{"funding_source": "APBD", "amount": 100}],
 }
 """The least that makes sense."""
 
@@ -60,7 +74,9 @@ def furnish(database: Database, region: str = "63.02") -> None:
         for code, name in AGENCIES.items():
             kind = AgencyKind.baznas if code == PARTNER else AgencyKind.dinas
             author = Author("test", datetime.now(UTC))
-            put_agency(session, author, CONSOLE, region, code, AgencyIn(name=name, kind=kind), lambda version: None)
+            put_agency(
+                session, author, CONSOLE, region, code, AgencyIn(name=name, kind=kind), lambda version: None
+            )
 
 
 def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:
@@ -68,9 +84,13 @@ def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:
     assert done.status_code == 201, done.text
 
 
-def put(client: TestClient, code: str, *, plan: str = PLAN, base: dict[str, Any] = ACTION, **changes: Any) -> Any:
+def put(
+    client: TestClient, code: str, *, plan: str = PLAN, base: dict[str, Any] = ACTION, **changes: Any
+) -> Any:
     """An action created or overwritten, as the reply shows it."""
-    done = client.put(f"/v1/plans/{plan}/actions/{code}", json={**base, **changes}, headers=_any(client, plan, code))
+    done = client.put(
+        f"/v1/plans/{plan}/actions/{code}", json={**base, **changes}, headers=_any(client, plan, code)
+    )
     assert done.status_code in (200, 201), done.text
     return done.json()
 
@@ -85,7 +105,9 @@ def put_many(client: TestClient, items: Sequence[dict[str, Any]], *, plan: str =
     return done.json()
 
 
-def report(client: TestClient, code: str, quarter: int, *, plan: str = PLAN, basis: str = "", **content: Any) -> Any:
+def report(
+    client: TestClient, code: str, quarter: int, *, plan: str = PLAN, basis: str = "", **content: Any
+) -> Any:
     """A report sent, overwriting an earlier one of the quarter, as the reply shows it."""
     at = f"/v1/plans/{plan}/actions/{code}/progress/{plan[-4:]}-Q{quarter}"
     exists = client.get(at).status_code == 200

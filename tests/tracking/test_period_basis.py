@@ -12,7 +12,10 @@ A1 = f"{AT}/actions/A-1"
 
 @pytest.fixture
 def client(client: TestClient) -> TestClient:
-    lines = [{"funding_source": "APBD", "amount": 200_000_000}, {"funding_source": "DAU", "amount": 50_000_000}]
+    lines = [
+        {"funding_source": "APBD", "amount": 200_000_000},
+        {"funding_source": "DAU", "amount": 50_000_000},
+    ]
     put(client, "A-1", budget_lines=lines)
     put(client, "A-2")
     return client
@@ -21,8 +24,13 @@ def client(client: TestClient) -> TestClient:
 def figures(apbd: int, dau: int, direct: int, achieved: float, reached: int, **more: Any) -> dict[str, Any]:
     return {
         "spending": [{"funding_source": "APBD", "amount": apbd}, {"funding_source": "DAU", "amount": dau}],
-        "components": [{"component_class": "direct", "amount": direct}, {"component_class": "supporting", "amount": apbd + dau - direct}],
-        "outputs": [{"code": "O1", "achieved": achieved}], "recipients": [{"code": "R1", "reached": reached}], **more,
+        "components": [
+            {"component_class": "direct", "amount": direct},
+            {"component_class": "supporting", "amount": apbd + dau - direct},
+        ],
+        "outputs": [{"code": "O1", "achieved": achieved}],
+        "recipients": [{"code": "R1", "reached": reached}],
+        **more,
     }
 
 
@@ -47,19 +55,30 @@ def test_quarters_add_up_over_those_that_were_skipped(client: TestClient) -> Non
     assert third["milestones"] == done
     assert (third["physical_reported_percent"], third["obstacle"]) == (5, "")
     for _ in range(2):
-        again = report(client, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5))
+        again = report(
+            client, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5)
+        )
         assert again == third
 
 
 def test_what_only_the_earlier_quarter_has_stays_and_order_does_not_matter(client: TestClient) -> None:
     report(client, "A-1", 1, **figures(10, 5, 15, 1, 1))
-    dau_only = {"spending": [{"funding_source": "DAU", "amount": 2}], "components": [{"component_class": "indirect", "amount": 2}]}
+    dau_only = {
+        "spending": [{"funding_source": "DAU", "amount": 2}],
+        "components": [{"component_class": "indirect", "amount": 2}],
+    }
     found = report(client, "A-1", 2, basis="period", **dau_only)
     assert (found["spent"], found["outputs"], found["recipients"]) == (
-        17, [{"code": "O1", "achieved": 1}], [{"code": "R1", "reached": 1}]
+        17,
+        [{"code": "O1", "achieved": 1}],
+        [{"code": "R1", "reached": 1}],
     )
     assert {item["funding_source"]: item["amount"] for item in found["spending"]} == {"APBD": 10, "DAU": 7}
-    assert {item["component_class"]: item["amount"] for item in found["components"]} == {"direct": 15, "supporting": 0, "indirect": 2}
+    assert {item["component_class"]: item["amount"] for item in found["components"]} == {
+        "direct": 15,
+        "supporting": 0,
+        "indirect": 2,
+    }
 
 
 def test_the_year_begins_at_nothing(client: TestClient) -> None:

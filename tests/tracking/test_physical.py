@@ -1,4 +1,4 @@
-"""Physical progress: as reported, else the weight of milestones done, else the mean of the outputs (worked examples)."""
+"""Physical progress: as reported, else the weight of milestones done, else the mean of the outputs."""
 
 from typing import Any
 
@@ -11,11 +11,17 @@ A1 = f"{AT}/actions/A-1"
 
 
 def milestones(*weights: float | None) -> dict[str, Any]:
-    return {"milestones": [{"code": f"M{n}", "title": "t", "weight": weight} for n, weight in enumerate(weights)]}
+    return {
+        "milestones": [{"code": f"M{n}", "title": "t", "weight": weight} for n, weight in enumerate(weights)]
+    }
 
 
 def outputs(*targets: float) -> dict[str, Any]:
-    return {"outputs": [{"code": f"O{n}", "indicator": "i", "unit": "u", "target": t} for n, t in enumerate(targets)]}
+    return {
+        "outputs": [
+            {"code": f"O{n}", "indicator": "i", "unit": "u", "target": t} for n, t in enumerate(targets)
+        ]
+    }
 
 
 def done(*numbers: int) -> dict[str, Any]:
@@ -36,7 +42,11 @@ PLAIN = {**milestones(None, None)}
         (WEIGHTED, {"physical_reported_percent": 12.5, **done(0, 1), **achieved(40)}, (12.5, "reported")),
         (WEIGHTED, {"physical_reported_percent": 0, **done(0)}, (0, "reported")),
         (WEIGHTED, {**done(0), **achieved(40)}, (30, "milestones")),
-        (WEIGHTED, {"milestones": [{"code": "M0", "state": "pending"}, {"code": "M1", "state": "done"}]}, (70, "milestones")),
+        (
+            WEIGHTED,
+            {"milestones": [{"code": "M0", "state": "pending"}, {"code": "M1", "state": "done"}]},
+            (70, "milestones"),
+        ),
         (WEIGHTED, {}, (0, "milestones")),
         (WEIGHTED, done(0, 1), (100, "milestones")),
         # Weights off by rounding still end at 100: 2/3 and 3/3 of three thirds.
@@ -54,7 +64,9 @@ PLAIN = {**milestones(None, None)}
         ({**PLAIN, "outputs": []}, done(0), (None, None)),
     ],
 )
-def test_worked_examples(client: TestClient, plan: dict[str, Any], sent: dict[str, Any], expected: tuple[Any, Any]) -> None:
+def test_worked_examples(
+    client: TestClient, plan: dict[str, Any], sent: dict[str, Any], expected: tuple[Any, Any]
+) -> None:
     put(client, "A-1", **plan)
     found = report(client, "A-1", 1, **sent)
     assert (found["physical_percent"], found["physical_basis"]) == expected
@@ -68,7 +80,10 @@ def test_it_follows_the_action_when_targets_and_weights_change(client: TestClien
 
     def percents() -> list[Any]:
         quarters = client.get(f"{A1}/progress").json()["items"]
-        return [*((q["physical_percent"], q["physical_basis"], q["version"]) for q in quarters), client.get(A1).json()["physical_percent"]]
+        return [
+            *((q["physical_percent"], q["physical_basis"], q["version"]) for q in quarters),
+            client.get(A1).json()["physical_percent"],
+        ]
 
     assert percents() == [(25, "outputs", 1), (50, "outputs", 1), 50]
     client.patch(A1, json=outputs(80), headers=ANY)

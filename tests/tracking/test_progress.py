@@ -15,15 +15,31 @@ A1 = f"{AT}/actions/A-1"
 Q1, Q2, Q3 = (f"{A1}/progress/2026-Q{n}" for n in (1, 2, 3))
 TWO = [{"funding_source": "APBD", "amount": 200_000_000}, {"funding_source": "DAU", "amount": 50_000_000}]
 WHOLE: dict[str, Any] = {
-    "spent": 9, "spending": [{"funding_source": "DAU", "amount": 4}, {"funding_source": "APBD", "amount": 5}],
+    "spent": 9,
+    "spending": [{"funding_source": "DAU", "amount": 4}, {"funding_source": "APBD", "amount": 5}],
     "components": [{"component_class": "supporting", "amount": 9}],
-    "outputs": [{"code": "O1", "achieved": 12.3456}], "recipients": [{"code": "R1", "reached": 7}],
-    "milestones": [{"code": "M2", "state": "pending", "done_on": None}, {"code": "M1", "state": "done", "done_on": "2026-03-28"}],
-    "physical_reported_percent": 33.33, "obstacle": "Banjir \\ “x” %_ 🌧", "follow_up": "Dijadwalkan", "evidence": ["https://example.org/a?b=1"],
+    "outputs": [{"code": "O1", "achieved": 12.3456}],
+    "recipients": [{"code": "R1", "reached": 7}],
+    "milestones": [
+        {"code": "M2", "state": "pending", "done_on": None},
+        {"code": "M1", "state": "done", "done_on": "2026-03-28"},
+    ],
+    "physical_reported_percent": 33.33,
+    "obstacle": "Banjir \\ “x” %_ 🌧",
+    "follow_up": "Dijadwalkan",
+    "evidence": ["https://example.org/a?b=1"],
 }
 EMPTY = {
-    "spent": 0, "spending": [], "components": [], "outputs": [], "recipients": [], "milestones": [],
-    "physical_reported_percent": None, "obstacle": "", "follow_up": "", "evidence": [],
+    "spent": 0,
+    "spending": [],
+    "components": [],
+    "outputs": [],
+    "recipients": [],
+    "milestones": [],
+    "physical_reported_percent": None,
+    "obstacle": "",
+    "follow_up": "",
+    "evidence": [],
 }
 
 
@@ -45,20 +61,35 @@ def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: di
     found = done.json()
     assert content(found) == read
     assert client.get(Q2).json() == found
-    assert (found["plan"], found["action"], found["period"], found["version"]) == ("63.02-2026", "A-1", "2026-Q2", 1)
+    assert (found["plan"], found["action"], found["period"], found["version"]) == (
+        "63.02-2026",
+        "A-1",
+        "2026-Q2",
+        1,
+    )
     again = client.put(Q2, json=content(found), headers={"If-Match": done.headers["ETag"]})
-    assert (again.status_code, again.json()["version"], again.json()["reported_at"]) == (200, 1, found["reported_at"])
+    assert (again.status_code, again.json()["version"], again.json()["reported_at"]) == (
+        200,
+        1,
+        found["reported_at"],
+    )
 
 
-def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(client: TestClient, database: OneTransaction) -> None:
+def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
+    client: TestClient, database: OneTransaction
+) -> None:
     report(client, "A-1", 2, **WHOLE)
     report(client, "A-1", 2, **WHOLE)
     report(client, "A-1", 2, **{**WHOLE, "obstacle": "lain"})
     client.delete(Q2, headers=ANY)
     table = table_of(JournalRow)
-    query = sa.select(table.c.kind, table.c.version).where(table.c.subject == Q2[4:]).order_by(table.c.sequence)
+    query = (
+        sa.select(table.c.kind, table.c.version).where(table.c.subject == Q2[4:]).order_by(table.c.sequence)
+    )
     assert [tuple(row) for row in rows(database, query)] == [
-        ("progress.created", 1), ("progress.changed", 2), ("progress.deleted", 3)
+        ("progress.created", 1),
+        ("progress.changed", 2),
+        ("progress.deleted", 3),
     ]
 
 
@@ -68,8 +99,12 @@ def test_spent_follows_from_its_parts_and_may_not_contradict_them(client: TestCl
     for sent in (spending, components, {**spending, **components}, {**spending, "spent": 7}):
         assert report(client, "A-1", 1, **sent)["spent"] == 7
     assert report(client, "A-1", 1)["spent"] == 0
-    assert refused(client.put(Q1, json={**spending, "spent": 8}, headers=ANY)) == [("/spending", "sums_differ")]
-    assert refused(client.put(Q1, json={**components, "spent": 6}, headers=ANY)) == [("/components", "sums_differ")]
+    assert refused(client.put(Q1, json={**spending, "spent": 8}, headers=ANY)) == [
+        ("/spending", "sums_differ")
+    ]
+    assert refused(client.put(Q1, json={**components, "spent": 6}, headers=ANY)) == [
+        ("/components", "sums_differ")
+    ]
     components["components"][0]["amount"] = 8
     done = client.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
     assert refused(done) == [("/components", "sums_differ")]
@@ -87,16 +122,24 @@ def test_a_report_may_only_speak_of_what_the_action_has(client: TestClient) -> N
     done = client.put(
         Q1,
         json={
-            "spending": [{"funding_source": "APBN", "amount": 1}], "outputs": [{"code": "O1", "achieved": 1}, {"code": "O2", "achieved": 1}],
-            "recipients": [{"code": "R2", "reached": 1}], "milestones": [{"code": "M3", "state": "done"}],
+            "spending": [{"funding_source": "APBN", "amount": 1}],
+            "outputs": [{"code": "O1", "achieved": 1}, {"code": "O2", "achieved": 1}],
+            "recipients": [{"code": "R2", "reached": 1}],
+            "milestones": [{"code": "M3", "state": "done"}],
         },
     )
     assert refused(done) == [
-        ("/spending/0/funding_source", "unknown_reference"), ("/outputs/1/code", "unknown_reference"),
-        ("/recipients/0/code", "unknown_reference"), ("/milestones/0/code", "unknown_reference"),
+        ("/spending/0/funding_source", "unknown_reference"),
+        ("/outputs/1/code", "unknown_reference"),
+        ("/recipients/0/code", "unknown_reference"),
+        ("/milestones/0/code", "unknown_reference"),
     ]
     source, output, _, milestone = done.json()["errors"]
-    assert (source["value"], sorted(source["allowed"]), source["nearest"][0]) == ("APBN", ["APBD", "DAU"], "APBD")
+    assert (source["value"], sorted(source["allowed"]), source["nearest"][0]) == (
+        "APBN",
+        ["APBD", "DAU"],
+        "APBD",
+    )
     assert (output["value"], output["allowed"], output["nearest"]) == ("O2", ["O1"], ["O1"])
     assert sorted(milestone["allowed"]) == ["M1", "M2"]
     twice = client.put(Q1, json={"outputs": [{"code": "O1", "achieved": 1}] * 2})
@@ -106,9 +149,12 @@ def test_a_report_may_only_speak_of_what_the_action_has(client: TestClient) -> N
 @pytest.mark.parametrize("period", ["2026-Q5", "2025-Q1", "2027-Q1", "2026", "2026-S1", "Q1", "2026-q1"])
 def test_only_the_quarters_of_the_plans_year(client: TestClient, period: str) -> None:
     for done in (
-        client.get(f"{A1}/progress/{period}"), client.put(f"{A1}/progress/{period}", json={}),
-        client.patch(f"{A1}/progress/{period}", json={}, headers=ANY), client.delete(f"{A1}/progress/{period}", headers=ANY),
-        client.get(f"{AT}/progress/{period}"), client.put(f"{AT}/progress/{period}", json={"items": [{"action": "A-1"}]}),
+        client.get(f"{A1}/progress/{period}"),
+        client.put(f"{A1}/progress/{period}", json={}),
+        client.patch(f"{A1}/progress/{period}", json={}, headers=ANY),
+        client.delete(f"{A1}/progress/{period}", headers=ANY),
+        client.get(f"{AT}/progress/{period}"),
+        client.put(f"{AT}/progress/{period}", json={"items": [{"action": "A-1"}]}),
     ):
         assert (done.status_code, done.json()["code"]) == (404, "unknown_period")
     assert client.get(f"{AT}/actions/A-3/progress/2026-Q1").status_code == 404
@@ -125,7 +171,11 @@ def test_conditions_are_those_of_the_report(client: TestClient) -> None:
     assert client.delete(Q1, headers={"If-Match": '"1"'}).status_code == 412
     assert client.delete(Q1).status_code == 428
     assert client.delete(Q1, headers={"If-Match": '"2"'}).status_code == 204
-    assert client.delete(Q1, headers=ANY).status_code == client.patch(Q1, json={}, headers=ANY).status_code == 404
+    assert (
+        client.delete(Q1, headers=ANY).status_code
+        == client.patch(Q1, json={}, headers=ANY).status_code
+        == 404
+    )
 
 
 def test_a_patch_loses_nothing_and_money_follows_what_it_sends(client: TestClient) -> None:
@@ -133,7 +183,9 @@ def test_a_patch_loses_nothing_and_money_follows_what_it_sends(client: TestClien
     done = client.patch(Q2, json={"obstacle": "lain", "evidence": None}, headers=ANY).json()
     assert content(done) == {**WHOLE, "obstacle": "lain", "evidence": []}
     split = [{"funding_source": "APBD", "amount": 10}]
-    assert refused(client.patch(Q2, json={"spending": split}, headers=ANY)) == [("/components", "sums_differ")]
+    assert refused(client.patch(Q2, json={"spending": split}, headers=ANY)) == [
+        ("/components", "sums_differ")
+    ]
     done = client.patch(Q2, json={"spending": split, "components": None}, headers=ANY).json()
     assert (done["spent"], done["spending"], done["components"]) == (10, split, [])
     assert refused(client.patch(Q2, json={"spent": 11}, headers=ANY)) == [("/spending", "sums_differ")]
@@ -142,7 +194,9 @@ def test_a_patch_loses_nothing_and_money_follows_what_it_sends(client: TestClien
     at = f"{AT}/actions/A-2/progress/2026-Q2"
     done = client.patch(at, json={"spent": 6}, headers=ANY).json()
     assert (done["spent"], done["spending"]) == (6, [{"funding_source": "APBD", "amount": 6}])
-    done = client.patch(at, json={"components": [{"component_class": "direct", "amount": 8}]}, headers=ANY).json()
+    done = client.patch(
+        at, json={"components": [{"component_class": "direct", "amount": 8}]}, headers=ANY
+    ).json()
     assert (done["spent"], done["spending"]) == (8, [{"funding_source": "APBD", "amount": 8}])
 
 
@@ -155,11 +209,15 @@ def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(client:
     assert findings(first) == [("E08", "/recipients/0/reached")]
     lower = {
         "spending": [{"funding_source": "APBD", "amount": 5}, {"funding_source": "DAU", "amount": 3}],
-        "components": [{"component_class": "supporting", "amount": 8}], "outputs": [{"code": "O1", "achieved": 12.3455}],
+        "components": [{"component_class": "supporting", "amount": 8}],
+        "outputs": [{"code": "O1", "achieved": 12.3455}],
         "recipients": [{"code": "R1", "reached": 40}],
     }
     assert findings(report(client, "A-1", 3, **lower)) == [
-        ("E06", "/spent"), ("E06", "/spending/1/amount"), ("E06", "/components/0/amount"), ("E06", "/outputs/0/achieved"),
+        ("E06", "/spent"),
+        ("E06", "/spending/1/amount"),
+        ("E06", "/components/0/amount"),
+        ("E06", "/outputs/0/achieved"),
         ("E06", "/recipients/0/reached"),
     ]
     report(client, "A-1", 2, **lower)
@@ -174,7 +232,9 @@ def test_sentences_are_in_both_languages(client: TestClient) -> None:
     report(client, "A-1", 1, spent=300_000_000)
     report(client, "A-1", 2, spent=299_000_000)
     said = {
-        language: [f["message"] for f in client.get(Q2, headers={"Accept-Language": language}).json()["findings"]]
+        language: [
+            f["message"] for f in client.get(Q2, headers={"Accept-Language": language}).json()["findings"]
+        ]
         for language in ("id", "en")
     }
     assert said == {
@@ -194,7 +254,12 @@ def test_the_action_shows_its_latest_report_whatever_happens_to_others(client: T
         found = client.get(A1).json()
         (listed,) = [line for line in client.get(f"{AT}/actions").json()["items"] if line["code"] == "A-1"]
         assert {name: found[name] for name in listed} == listed
-        return found["progress_period"], found["spent"], found["absorption_percent"], found["physical_percent"]
+        return (
+            found["progress_period"],
+            found["spent"],
+            found["absorption_percent"],
+            found["physical_percent"],
+        )
 
     assert latest() == (None, 0, 0, None)
     report(client, "A-1", 3, spent=50_000_000, physical_reported_percent=40)
@@ -220,8 +285,12 @@ def test_reports_of_an_action_and_of_a_quarter_are_listed(client: TestClient) ->
     periods = [item["period"] for item in client.get(f"{A1}/progress?sort=-period").json()["items"]]
     assert periods == ["2026-Q4", "2026-Q2", "2026-Q1"]
     for sort, expected in (
-        ("action", ["A-1", "A-2"]), ("-action", ["A-2", "A-1"]), ("spent", ["A-2", "A-1"]), ("-spent", ["A-1", "A-2"]),
-        ("reported_at", ["A-1", "A-2"]), ("-reported_at", ["A-2", "A-1"]),
+        ("action", ["A-1", "A-2"]),
+        ("-action", ["A-2", "A-1"]),
+        ("spent", ["A-2", "A-1"]),
+        ("-spent", ["A-1", "A-2"]),
+        ("reported_at", ["A-1", "A-2"]),
+        ("-reported_at", ["A-2", "A-1"]),
     ):
         first = client.get(f"{AT}/progress/2026-Q2?limit=1&sort={sort}")
         second = client.get(first.links["next"]["url"]).json()

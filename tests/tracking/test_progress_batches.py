@@ -21,8 +21,11 @@ def reports(number: int, spent: int = 1) -> dict[str, Any]:
     return {
         "items": [
             {
-                "action": f"A-{n:03}", "spent": spent, "outputs": [{"code": "O1", "achieved": spent}],
-                "milestones": [{"code": "M1", "state": "done"}], "recipients": [{"code": "R1", "reached": 1}],
+                "action": f"A-{n:03}",
+                "spent": spent,
+                "outputs": [{"code": "O1", "achieved": spent}],
+                "milestones": [{"code": "M1", "state": "done"}],
+                "recipients": [{"code": "R1", "reached": 1}],
             }
             for n in range(number)
         ]
@@ -47,13 +50,19 @@ def test_many_at_once_and_again(client: TestClient) -> None:
 
 
 WRONG: list[Any] = [
-    {"action": "A-000", "spent": 1}, {"action": "A-999", "spent": 1}, {"action": "A-001", "spent": -1},
+    {"action": "A-000", "spent": 1},
+    {"action": "A-999", "spent": 1},
+    {"action": "A-001", "spent": -1},
     {"action": "A-002", "spent": 2, "spending": [{"funding_source": "APBD", "amount": 1}]},
-    {"action": "A-003", "outputs": [{"code": "O9", "achieved": 1}]}, {"action": "A-000", "spent": 2},
+    {"action": "A-003", "outputs": [{"code": "O9", "achieved": 1}]},
+    {"action": "A-000", "spent": 2},
 ]
 PLACES = {
-    ("/items/1/action", "unknown_reference"), ("/items/2/spent", "out_of_range"), ("/items/3/spending", "sums_differ"),
-    ("/items/4/outputs/0/code", "unknown_reference"), ("/items/5/action", "duplicate_key"),
+    ("/items/1/action", "unknown_reference"),
+    ("/items/2/spent", "out_of_range"),
+    ("/items/3/spending", "sums_differ"),
+    ("/items/4/outputs/0/code", "unknown_reference"),
+    ("/items/5/action", "duplicate_key"),
 }
 
 
@@ -62,7 +71,9 @@ def test_all_or_none_or_each(client: TestClient) -> None:
     assert client.get(QUARTER).json()["items"] == []
     each = client.put(f"{QUARTER}?each=true", json={"items": WRONG}).json()
     assert [item["status"] for item in each["items"]] == ["created"] + ["refused"] * 5
-    assert {(error["pointer"], error["code"]) for item in each["items"] for error in item.get("errors", ())} == PLACES
+    assert {
+        (error["pointer"], error["code"]) for item in each["items"] for error in item.get("errors", ())
+    } == PLACES
     assert [one["action"] for one in client.get(QUARTER).json()["items"]] == ["A-000"]
 
 

@@ -9,7 +9,21 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, furnish, put, put_many, put_plan, report, walk
+from tests.plans.world import (
+    ANY,
+    AT,
+    HEALTH,
+    LEAN,
+    PARTNER,
+    PLAN,
+    SOCIAL,
+    furnish,
+    put,
+    put_many,
+    put_plan,
+    report,
+    walk,
+)
 
 STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 CLASSES = ("direct", "indirect", "supporting")
@@ -32,19 +46,38 @@ def random_plan(client: TestClient, plan: str, seed: int, number: int = 12) -> N
 def _line(draw: random.Random, code: str, year: str) -> dict[str, Any]:
     sources = draw.sample(["APBD", "DAU", "DBH"], draw.randint(0, 3))
     milestones = [
-        {"code": f"M{n}", "title": "t", "due": draw.choice([None, f"{year}-03-31", f"{year}-04-01", f"{year}-12-31", f"{int(year) - 1}-12-01"])}
+        {
+            "code": f"M{n}",
+            "title": "t",
+            "due": draw.choice(
+                [None, f"{year}-03-31", f"{year}-04-01", f"{year}-12-31", f"{int(year) - 1}-12-01"]
+            ),
+        }
         for n in range(draw.randint(0, 3))
     ]
     return {
-        **LEAN, "code": code, "strategy": draw.choice(STRATEGIES), "lead_agency": draw.choice([SOCIAL, HEALTH, PARTNER]),
+        **LEAN,
+        "code": code,
+        "strategy": draw.choice(STRATEGIES),
+        "lead_agency": draw.choice([SOCIAL, HEALTH, PARTNER]),
         "allocation": draw.choice([0, 1, 333, draw.randint(1, 10**13)]),
-        "budget_lines": [{"funding_source": s, "amount": draw.choice([None, draw.randint(0, 10**12)])} for s in sources],
+        "budget_lines": [
+            {"funding_source": s, "amount": draw.choice([None, draw.randint(0, 10**12)])} for s in sources
+        ],
         "components": [
-            {"code": f"C{n}", "component_class": draw.choice(CLASSES), "amount": draw.choice([None, draw.randint(0, 10**12)])}
+            {
+                "code": f"C{n}",
+                "component_class": draw.choice(CLASSES),
+                "amount": draw.choice([None, draw.randint(0, 10**12)]),
+            }
             for n in range(draw.randint(0, 3))
         ],
         "recipients": [
-            {"code": f"R{n}", "kind": draw.choice(["families", "persons"]), "count": draw.choice([None, draw.randint(0, 999)])}
+            {
+                "code": f"R{n}",
+                "kind": draw.choice(["families", "persons"]),
+                "count": draw.choice([None, draw.randint(0, 999)]),
+            }
             for n in range(draw.randint(0, 3))
         ],
         "milestones": milestones,
@@ -52,7 +85,10 @@ def _line(draw: random.Random, code: str, year: str) -> dict[str, Any]:
 
 
 def _report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str, Any]:
-    spending = [{"funding_source": b["funding_source"], "amount": draw.randint(0, 10**9)} for b in line["budget_lines"]]
+    spending = [
+        {"funding_source": b["funding_source"], "amount": draw.randint(0, 10**9)}
+        for b in line["budget_lines"]
+    ]
     item: dict[str, Any] = {"action": line["code"]}
     if spending and draw.random() < 0.7:
         item["spending"] = spending
@@ -61,10 +97,19 @@ def _report(draw: random.Random, line: dict[str, Any], quarter: int) -> dict[str
         item["spent"] = total = draw.randint(0, 10**9)
     if draw.random() < 0.5:
         part = draw.randint(0, total)
-        item["components"] = [{"component_class": "direct", "amount": part}, {"component_class": "indirect", "amount": total - part}]
-    item["recipients"] = [{"code": r["code"], "reached": draw.randint(0, 999)} for r in line["recipients"] if draw.random() < 0.8]
+        item["components"] = [
+            {"component_class": "direct", "amount": part},
+            {"component_class": "indirect", "amount": total - part},
+        ]
+    item["recipients"] = [
+        {"code": r["code"], "reached": draw.randint(0, 999)}
+        for r in line["recipients"]
+        if draw.random() < 0.8
+    ]
     item["milestones"] = [
-        {"code": m["code"], "state": draw.choice(["pending", "done"])} for m in line["milestones"] if draw.random() < 0.8
+        {"code": m["code"], "state": draw.choice(["pending", "done"])}
+        for m in line["milestones"]
+        if draw.random() < 0.8
     ]
     if draw.random() < 0.7:
         item["physical_reported_percent"] = draw.randint(0, 10_000) / 100
@@ -94,13 +139,23 @@ class Facts:
     def figures(self, chosen: Callable[[dict[str, Any]], bool] = lambda line: True) -> dict[str, Any]:
         lines = [line for line in self.lines if chosen(line)]
         reported = [(line, line["latest"]) for line in lines if line["latest"]]
-        physical = [(line["allocation"], r["physical_percent"]) for line, r in reported if r["physical_percent"] is not None]
+        physical = [
+            (line["allocation"], r["physical_percent"])
+            for line, r in reported
+            if r["physical_percent"] is not None
+        ]
         weight = sum(allocation for allocation, _ in physical)
         recipients: dict[str, list[int]] = {}
         due = met = 0
         for line in lines:
-            reached = {r["code"]: r["reached"] for r in line["latest"]["recipients"]} if line["latest"] else {}
-            done = {m["code"] for m in line["latest"]["milestones"] if m["state"] == "done"} if line["latest"] else set()
+            reached = (
+                {r["code"]: r["reached"] for r in line["latest"]["recipients"]} if line["latest"] else {}
+            )
+            done = (
+                {m["code"] for m in line["latest"]["milestones"] if m["state"] == "done"}
+                if line["latest"]
+                else set()
+            )
             for one in line["recipients"]:
                 counts = recipients.setdefault(one["kind"], [0, 0])
                 counts[0] += one["count"] or 0
@@ -111,11 +166,19 @@ class Facts:
                     met += one["code"] in done
         allocated, spent = sum(line["allocation"] for line in lines), sum(r["spent"] for _, r in reported)
         return {
-            "actions": len(lines), "reported": len(reported), "allocated": allocated, "spent": spent,
+            "actions": len(lines),
+            "reported": len(reported),
+            "allocated": allocated,
+            "spent": spent,
             "absorption_percent": percent(spent, allocated),
-            "physical_percent": pytest.approx(sum(a * p for a, p in physical) / weight, abs=0.0051) if weight else None,
-            "recipients": [{"kind": k, "planned": p, "reached": r} for k, (p, r) in sorted(recipients.items())],
-            "milestones_due": due, "milestones_met": met,
+            "physical_percent": pytest.approx(sum(a * p for a, p in physical) / weight, abs=0.0051)
+            if weight
+            else None,
+            "recipients": [
+                {"kind": k, "planned": p, "reached": r} for k, (p, r) in sorted(recipients.items())
+            ],
+            "milestones_due": due,
+            "milestones_met": met,
         }
 
     def by(self, field: str) -> dict[str, dict[str, Any]]:
@@ -131,7 +194,10 @@ class Facts:
             for one in line["latest"][reported] if line["latest"] else ():
                 sums.setdefault(one[key], [0, 0])[1] += one["amount"]
         whole = self.figures()
-        rest = [whole["allocated"] - sum(s[0] for s in sums.values()), whole["spent"] - sum(s[1] for s in sums.values())]
+        rest = [
+            whole["allocated"] - sum(s[0] for s in sums.values()),
+            whole["spent"] - sum(s[1] for s in sums.values()),
+        ]
         if any(rest):
             sums[None] = rest
         return {name: (allocated, spent) for name, (allocated, spent) in sums.items()}
@@ -171,13 +237,17 @@ def test_a_plans_summary_at_any_period(client: TestClient, seed: int) -> None:
         found = client.get(f"{AT}/summary?period={period}").json()
         assert (found["period"], found["to_quarter"], found["plan"]) == (period, f"2026-Q{quarter}", PLAN)
         if part in ("Q1", "Q2", "Q4"):
-            check(found, Facts(client, [PLAN], quarter), {"by_strategy": "strategy", "by_agency": "lead_agency"})
+            check(
+                found, Facts(client, [PLAN], quarter), {"by_strategy": "strategy", "by_agency": "lead_agency"}
+            )
         else:
             same = client.get(f"{AT}/summary?period=2026-Q{quarter}").json()
             assert {**same, "period": period} == found
     names = {part["key"]: part["name"] for part in found["by_agency"]}
     assert names[SOCIAL] == "Dinas Sosial"
-    assert all(part["name"] for part in (*found["by_strategy"], *(p for p in found["by_funding_source"] if p["key"])))
+    assert all(
+        part["name"] for part in (*found["by_strategy"], *(p for p in found["by_funding_source"] if p["key"]))
+    )
 
 
 def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
@@ -195,7 +265,11 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
         found = who.get(f"/v1/summaries?region={region}&period=2026-Q3").json()
         assert [part["key"] for part in found["by_plan"]] == plans
         facts = Facts(national, plans, 3)
-        with_lines = {"by_strategy": "strategy"} if "73-2026" in plans else {"by_strategy": "strategy", "by_plan": "plan"}
+        with_lines = (
+            {"by_strategy": "strategy"}
+            if "73-2026" in plans
+            else {"by_strategy": "strategy", "by_plan": "plan"}
+        )
         check(found, facts, with_lines)
 
     pooled(national, "63", ["63-2026", "63.02-2026", "63.03-2026"])
@@ -204,9 +278,16 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
     pooled(connect(("reader", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
     pooled(client, "63", [PLAN])
     empty = national.get("/v1/summaries?region=73&period=2026").json()["by_plan"][0]
-    assert (empty["key"], empty["name"], empty["actions"], empty["absorption_percent"]) == ("73-2026", "Sulawesi Selatan", 0, None)
+    assert (empty["key"], empty["name"], empty["actions"], empty["absorption_percent"]) == (
+        "73-2026",
+        "Sulawesi Selatan",
+        0,
+        None,
+    )
     for who, query in (
-        (client, "region=73&period=2026"), (client, "region=63.02&period=2031"), (national, "region=99&period=2026"),
+        (client, "region=73&period=2026"),
+        (client, "region=63.02&period=2031"),
+        (national, "region=99&period=2026"),
         (connect(), "region=0&period=2026"),
     ):
         assert who.get(f"/v1/summaries?{query}").status_code == 404
@@ -217,7 +298,12 @@ def test_periods_of_a_summary(client: TestClient) -> None:
     for wrong in ("2026-S3", "2026-Q5", "2026-01", ""):
         assert client.get(f"{AT}/summary?period={wrong}").status_code == 400
     empty = client.get(f"{AT}/summary?period=2026").json()
-    assert (empty["actions"], empty["allocated"], empty["physical_percent"], empty["by_strategy"]) == (0, 0, None, [])
+    assert (empty["actions"], empty["allocated"], empty["physical_percent"], empty["by_strategy"]) == (
+        0,
+        0,
+        None,
+        [],
+    )
 
 
 def test_a_summary_is_another_after_any_write_in_its_plan(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from app.exchange.matrix.books import Value
 from app.exchange.matrix.codes import read_code, read_named, write_named
 from app.exchange.matrix.models import Code, CodeKind, Column, Holds, Line, Named, Reading
-from app.exchange.matrix.numbers import as_text, clean, read_rupiah, unusable
+from app.exchange.matrix.numbers import as_text, clean, read_change, read_rupiah, unusable
 from app.exchange.matrix.places import read_places, write_places
 from app.exchange.matrix.recipients import read_benefit_amount, read_recipients, write_recipients
 from app.exchange.matrix.shares import read_components, read_sources, write_components, write_sources
@@ -65,6 +65,7 @@ READERS: Mapping[Holds, Callable[[Value], Reading[Any]]] = {
     Holds.SUBACTIVITY: _read_subactivity,
     Holds.COMPONENTS: read_components,
     Holds.RUPIAH: read_rupiah,
+    Holds.CHANGE: read_change,
     Holds.SOURCES: read_sources,
     Holds.REGULARITY: read_regularity,
     Holds.PLACES: read_places,
@@ -89,6 +90,7 @@ WRITERS: Mapping[Holds, Callable[[Any], str | int | None]] = {
     Holds.SUBACTIVITY: write_named,
     Holds.COMPONENTS: write_components,
     Holds.RUPIAH: _as_it_is,
+    Holds.CHANGE: _as_it_is,
     Holds.SOURCES: write_sources,
     Holds.REGULARITY: write_regularity,
     Holds.PLACES: write_places,

@@ -178,9 +178,11 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
         for c, row, text in unknown
         if c not in columns.values()
     ]
-    for column in COLUMNS:
-        if column.required and column.key not in columns:
-            errors.append(FieldError(MISSING_COLUMN, cell=sheet.cell(bottom, 0), allowed=column.labels[0]))
+    errors += [
+        FieldError(MISSING_COLUMN, cell=sheet.cell(bottom, 0), allowed=column.labels[0])
+        for column in COLUMNS
+        if column.required and column.key not in columns
+    ]
     return Header(top, data_row, columns, _titles(sheet, top), tuple(errors), tuple(warnings))
 
 

@@ -9,9 +9,7 @@ from typing import Any
 
 from app.exchange.matrix.codes import CODE_CONFLICT, broken_chain
 from app.exchange.matrix.models import MatrixRow, Named, Strategy
-from app.exchange.matrix.numbers import thousands
 from app.exchange.matrix.rows import AMOUNTS, LEVELS
-from app.exchange.matrix.shares import SHARES_DIFFER
 from app.kit.problems import FieldError, Kind
 
 NO_SUBACTIVITY = Kind(
@@ -79,11 +77,4 @@ def row_errors(row: MatrixRow) -> list[FieldError]:
     if (broken := broken_chain(row.values)) is not None:
         key, code, above = broken
         errors.append(FieldError(CODE_CONFLICT, cell=row.cell(key), value=code, values={"other": above}))
-    amounts = [share.amount for share in row["funding_sources"]]
-    if amounts and None not in amounts and row["allocation"] is not None:
-        total = sum(amount or 0 for amount in amounts)
-        if total != row["allocation"]:
-            values = {"sum": thousands(total), "allocation": thousands(row["allocation"])}
-            cell = row.cell("funding_sources")
-            errors.append(FieldError(SHARES_DIFFER, cell=cell, value=thousands(total), values=values))
     return errors

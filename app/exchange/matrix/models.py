@@ -28,6 +28,7 @@ class Holds(StrEnum):
     SUBACTIVITY = "subactivity"
     COMPONENTS = "components"
     RUPIAH = "rupiah"
+    CHANGE = "change"
     SOURCES = "sources"
     REGULARITY = "regularity"
     PLACES = "places"
@@ -172,7 +173,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         20,
         "spent_s2",
-        Holds.RUPIAH,
+        Holds.CHANGE,
         ("Sem.2", "Sem 2", "Semester 2", "Smt 2", "Sem II", "Semester II", "Smt II", "s.d. Semester 2"),
         20,
         group=REALISATION,

@@ -111,6 +111,14 @@ def as_text(value: Value) -> str:
 
 def read_rupiah(value: Value) -> Reading[int | None]:
     """Whole rupiah of a cell: None when blank, 0 for a dash; what cannot be read is a blocking remark."""
+    reading = read_change(value)
+    if reading.value is not None and reading.value < 0:
+        return _unread(NEGATIVE_NUMBER, as_text(value))
+    return reading
+
+
+def read_change(value: Value) -> Reading[int | None]:
+    """The same, but it may be below zero: money that came back."""
     if value is None:
         return Reading(None)
     if isinstance(value, bool):
@@ -187,9 +195,7 @@ def _ungrouped(text: str, mark: str) -> str | None:
 
 
 def _whole(number: Decimal, text: str) -> Reading[int | None]:
-    if number < 0:
-        return _unread(NEGATIVE_NUMBER, text)
-    if number > LARGEST:
+    if abs(number) > LARGEST:
         return _unread(LOST_DIGITS, text)
     rupiah = int(number.to_integral_value(ROUND_HALF_UP))
     if rupiah == number:

@@ -251,7 +251,7 @@ class _TableReader:
         values[key] = reading.value
         if reading.text:
             texts[key] = reading.text
-        if column.holds is Holds.RUPIAH and reading.remarks and reading.value is not None:
+        if column.holds in (Holds.RUPIAH, Holds.CHANGE) and reading.remarks and reading.value is not None:
             rounded.add(key)
 
     def _levels(

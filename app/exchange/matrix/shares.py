@@ -15,13 +15,6 @@ from collections.abc import Collection
 from app.exchange.matrix.books import Value
 from app.exchange.matrix.models import Reading, Remark, Share
 from app.exchange.matrix.numbers import NOT_A_NUMBER, as_text, read_rupiah, thousands, unusable
-from app.kit.problems import Kind
-
-SHARES_DIFFER = Kind(
-    "shares_differ",
-    "Jumlah per sumber pembiayaan {sum} tidak sama dengan alokasi {allocation}.",
-    "The amounts by funding source sum to {sum}, not to the allocation {allocation}.",
-)
 
 _STRONG = re.compile(r"[;\n]")
 _WEAK = re.compile(r",(?!\d)|(?<!\bkab)(?<!\bkabupaten)/|[&+]|\bdan\b", re.IGNORECASE)

@@ -9,7 +9,13 @@ from pathlib import PurePath
 
 from app.exchange.matrix.books import Book
 from app.exchange.matrix.delimited import read_delimited
-from app.exchange.matrix.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
+from app.exchange.matrix.unreadable import (
+    EMPTY_FILE,
+    NOT_A_WORKBOOK,
+    OLD_WORKBOOK,
+    PASSWORD_PROTECTED,
+    unreadable,
+)
 from app.exchange.matrix.workbooks import open_workbook
 from app.kit.problems import TooLarge
 

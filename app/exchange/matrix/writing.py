@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import xlsxwriter  # type: ignore[import-untyped]
+import xlsxwriter
 
 from app.exchange.matrix.books import column_letter
 from app.exchange.matrix.cells import written
@@ -31,7 +31,7 @@ SHEET_NAME = "Matriks OPPKPKE"
 HEADER_ROW = 3  # from 0: two titles and a blank row above
 FIRST_DATA_ROW = HEADER_ROW + 3
 # A workbook records when it was made; a moment of its own would change its bytes at every export.
-_MADE = datetime(2025, 1, 1)
+_MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
 
 
 class Unwritable(Problem):

@@ -1,7 +1,7 @@
 """Sub-activities: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
@@ -9,6 +9,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
+from app.kit.fields import address
 from app.kit.pages import PageQuery
 from app.reference.models import RETIRED, EditionFields, Words
 
@@ -18,6 +19,11 @@ class GovernmentLevel(StrEnum):
 
     province = "province"
     regency = "regency"
+
+
+EditionKey = Annotated[str, address("Edition of the programme codes.", "2027")]
+LevelKey = Annotated[GovernmentLevel, address("Level of government whose programmes they are.", "regency")]
+SubactivityKey = Annotated[str, address("Official code of the sub-activity.", "1.06.04.2.01.0001")]
 
 
 class NomenclatureOut(EditionFields):
@@ -134,7 +140,9 @@ class SubactivityQuery(PageQuery):
     q: Words | None = ShapeField(
         default=None, description="Words that all occur in the names of sub-activity, activity or programme."
     )
-    government_level: GovernmentLevel | None = None
+    government_level: GovernmentLevel | None = ShapeField(
+        default=None, description="Programmes of this level."
+    )
     field: str | None = ShapeField(default=None, max_length=10, description="Code of the field (`1.06`).")
     program: str | None = ShapeField(
         default=None, max_length=12, description="Code of the programme (`1.06.05`)."

@@ -10,8 +10,10 @@ from app.kit.problems import NotFound
 from app.kit.requests import house_router
 from app.reference.nomenclature import queries
 from app.reference.nomenclature.models import (
-    GovernmentLevel,
+    EditionKey,
+    LevelKey,
     NomenclatureOut,
+    SubactivityKey,
     SubactivityOut,
     SubactivityQuery,
     SubactivityReply,
@@ -31,7 +33,9 @@ def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
 
 
 @router.get("/{edition}/subactivities", response_model=Page[SubactivityOut])
-def list_subactivities(call: Caller, edition: str, query: Annotated[SubactivityQuery, Query()]) -> Response:
+def list_subactivities(
+    call: Caller, edition: EditionKey, query: Annotated[SubactivityQuery, Query()]
+) -> Response:
     """Search the sub-activities of an edition by words, level of government, field, programme or activity.
 
     `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what
@@ -43,7 +47,9 @@ def list_subactivities(call: Caller, edition: str, query: Annotated[SubactivityQ
 
 
 @router.get("/{edition}/subactivities/{government_level}/{code}", response_model=SubactivityReply)
-def read_subactivity(call: Caller, edition: str, government_level: GovernmentLevel, code: str) -> Response:
+def read_subactivity(
+    call: Caller, edition: EditionKey, government_level: LevelKey, code: SubactivityKey
+) -> Response:
     """One sub-activity with its predecessor and those that replace it.
 
     The same code can mean different things to a `province` and a `regency`, so both are part of the address.

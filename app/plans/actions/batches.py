@@ -10,8 +10,10 @@ from pydantic import Field as ShapeField
 from app.kit.fields import Shape
 from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Language
-from app.plans.models import ACTION_EXAMPLE, ActionItem, FindingShape
-from app.plans.rules import Finding
+from app.kit.schemas import SOMETIMES
+from app.plans.actions.examples import ACTION_EXAMPLE
+from app.plans.actions.models import ActionItem, FindingShape
+from app.plans.actions.rules import Finding
 
 Item = TypeVar("Item", bound=BaseModel)
 Status = Literal["created", "updated", "unchanged", "refused"]
@@ -45,7 +47,8 @@ class Refused:
 
 class BatchQuery(BaseModel):
     each: bool = ShapeField(
-        default=False, description="Write the items that are right and refuse the others, instead of all or none."
+        default=False,
+        description="Write the items that are right and refuse the others, instead of all or none.",
     )
 
 
@@ -55,18 +58,24 @@ class ActionBatch(Shape):
     # Validated item by item by `read_items`, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[ActionItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{"code": "A-001", **ACTION_EXAMPLE}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"code": "A-001", **ACTION_EXAMPLE}]}]}
+    )
 
 
 class ItemResult(BaseModel):
     """What became of one item."""
 
-    code: str | None
+    code: str | None = ShapeField(
+        default=None, description="Key of the item, where it could be read.", json_schema_extra=SOMETIMES
+    )
     status: Status
-    version: int | None = None
-    errors: list[ErrorShape] | None = None
+    version: int | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
+    errors: list[ErrorShape] | None = ShapeField(default=None, json_schema_extra=SOMETIMES)
     findings: list[FindingShape] | None = ShapeField(
-        default=None, description="What is to be mended or known of an item that was written."
+        default=None,
+        description="What is to be mended or known of an item that was written.",
+        json_schema_extra=SOMETIMES,
     )
 
 
@@ -82,8 +91,13 @@ class BatchResult(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"created": 1, "updated": 0, "unchanged": 0, "refused": 0,
-                 "items": [{"code": "A-001", "status": "created", "version": 1}]}
+                {
+                    "created": 1,
+                    "updated": 0,
+                    "unchanged": 0,
+                    "refused": 0,
+                    "items": [{"code": "A-001", "status": "created", "version": 1}],
+                }
             ]
         }
     )
@@ -121,7 +135,9 @@ def errors_of(refused: Mapping[int, Refused]) -> list[FieldError]:
     return [error for of_item in refused.values() for error in of_item.errors]
 
 
-def batch_result(written: Sequence[Done], refused: Mapping[int, Refused], *, language: Language) -> BatchResult:
+def batch_result(
+    written: Sequence[Done], refused: Mapping[int, Refused], *, language: Language
+) -> BatchResult:
     """Both kinds of outcome, in the order in which the items were sent."""
     rest = iter(written)
     outcomes: list[Done] = [
@@ -130,7 +146,9 @@ def batch_result(written: Sequence[Done], refused: Mapping[int, Refused], *, lan
     counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
     items = [
         ItemResult(
-            code=o.code or None, status=o.status, version=o.version,
+            code=o.code or None,
+            status=o.status,
+            version=o.version,
             errors=[error.shown(language) for error in o.errors] or None,
             findings=[FindingShape(**finding.shown(language)) for finding in o.findings] or None,
         )

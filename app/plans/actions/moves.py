@@ -11,9 +11,10 @@ from app.agencies.queries import REFERRERS, Referrer
 from app.kit.db import table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import json_texts
+from app.plans.actions.models import ActionIn, SupportingAgencyRow
+from app.plans.actions.queries import action_columns, actions
 from app.plans.commands import plan_chain
-from app.plans.models import ActionIn, SupportingAgencyRow
-from app.plans.queries import action_columns, actions, plans
+from app.plans.queries import plans
 
 _supporting = table_of(SupportingAgencyRow)
 
@@ -33,21 +34,36 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
 
     Every plan's chain is held first: whoever writes lines meanwhile is done before, or waits.
     """
-    for plan in session.execute(sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)).all():
+    for plan in session.execute(
+        sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
+    ).all():
         chain = hold(session, plan_chain(plan.code))
         before = _lines_of(session, plan.id, region, old)
         ids = [id for id, _, _ in before]
         if not ids:
             continue
-        session.execute(sa.update(actions).where(actions.c.id.in_(ids), actions.c.lead_agency == old).values(lead_agency=new))
+        session.execute(
+            sa.update(actions)
+            .where(actions.c.id.in_(ids), actions.c.lead_agency == old)
+            .values(lead_agency=new)
+        )
         _move_support(session, ids, old, new)
         session.execute(
-            sa.update(actions).where(actions.c.id.in_(ids)).values(version=actions.c.version + 1, updated_at=author.at)
+            sa.update(actions)
+            .where(actions.c.id.in_(ids))
+            .values(version=actions.c.version + 1, updated_at=author.at)
         )
         after = {id: content for id, content, _ in _lines(session, ids)}
         entries = [
-            Entry("action.changed", region, f"plans/{plan.code}/actions/{code}", content["version"] + 1,
-                  _content(content), _content(after[id]), f"merge {old} → {new}")
+            Entry(
+                "action.changed",
+                region,
+                f"plans/{plan.code}/actions/{code}",
+                content["version"] + 1,
+                _content(content),
+                _content(after[id]),
+                f"merge {old} → {new}",
+            )
             for id, content, code in before
         ]
         record(session, chain, author, entries)
@@ -57,7 +73,9 @@ def _content(line: dict[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in ActionIn.model_fields}
 
 
-def _lines_of(session: Session, plan_id: int, region: str, agency: str) -> list[tuple[int, dict[str, Any], str]]:
+def _lines_of(
+    session: Session, plan_id: int, region: str, agency: str
+) -> list[tuple[int, dict[str, Any], str]]:
     supports = sa.select(_supporting.c.action_id).where(
         _supporting.c.region_code == region, _supporting.c.agency_code == agency
     )
@@ -68,21 +86,32 @@ def _lines_of(session: Session, plan_id: int, region: str, agency: str) -> list[
 
 
 def _lines(session: Session, ids: list[int]) -> list[tuple[int, dict[str, Any], str]]:
-    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.id.in_(ids)).order_by(actions.c.code)
-    return [(id, json.loads(text), code) for text, id, code in session.execute(json_texts(query, "_id", "code"))]
+    query = (
+        sa.select(*action_columns(), actions.c.id.label("_id"))
+        .where(actions.c.id.in_(ids))
+        .order_by(actions.c.code)
+    )
+    return [
+        (id, json.loads(text), code) for text, id, code in session.execute(json_texts(query, "_id", "code"))
+    ]
 
 
 def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
     """A line that both supported keeps the one that stays; nobody supports what it leads."""
-    both = sa.select(_supporting.c.action_id).where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == new)
+    both = sa.select(_supporting.c.action_id).where(
+        _supporting.c.action_id.in_(ids), _supporting.c.agency_code == new
+    )
     doubled = sa.and_(_supporting.c.agency_code == old, _supporting.c.action_id.in_(both))
     session.execute(sa.delete(_supporting).where(doubled))
     session.execute(
-        sa.update(_supporting).where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == old)
+        sa.update(_supporting)
+        .where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == old)
         .values(agency_code=new)
     )
     leads = sa.select(actions.c.id).where(actions.c.id.in_(ids), actions.c.lead_agency == new)
-    session.execute(sa.delete(_supporting).where(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads)))
+    session.execute(
+        sa.delete(_supporting).where(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
+    )
 
 
 MOVERS.append(move_lines)

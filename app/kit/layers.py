@@ -1,0 +1,107 @@
+"""Layers around every request, in pure ASGI: its id and log line, HEAD, the size of its body."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.problems import TooLarge
+from app.kit.requests import problem_response, shown_size
+
+log = structlog.get_logger("rata")
+
+
+class RequestLog:
+    """Gives each request an id, answers with it, and writes one log line when it ends."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
+            "latin-1"
+        )
+        request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
+        scope["request_id"] = request_id
+        started, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        failure: BaseException | None = None
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            failure = error
+            raise
+        finally:
+            # The path alone: query strings carry free text that does not belong into logs.
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round((time.perf_counter() - started) * 1000, 1),
+                request_id=request_id,
+                **({"exc_info": failure} if failure else {}),
+            )
+
+
+class AnswersHead:
+    """HEAD is GET without the body: the same status and headers, by the same route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_head)
+
+
+class BodyLimit:
+    """Bounds the body: at once where its length is told, otherwise as it comes in.
+
+    The framework's own limit answers in plain text, without the request's id, in place of whatever the
+    application has to say.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if int(told) > self.limit:
+            refusal = problem_response(Request(scope), TooLarge(allowed=shown_size(self.limit)))
+            await refusal(scope, receive, send)
+            return
+        size = 0
+
+        async def receive_counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.limit:
+                raise HTTPException(413)  # the one kind that is let through while a body is read
+            return message
+
+        await self.app(scope, receive_counted, send)

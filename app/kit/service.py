@@ -1,0 +1,163 @@
+"""What the service says of itself: whether it is well, what an error's code means, its documentation.
+
+The documentation page works without internet: its files are those of the package `fastapi-offline`, of
+which nothing but these files is used. Its security policy lets nothing else run.
+"""
+
+import base64
+import hashlib
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kit.fields import address
+from app.kit.problems import Kind, NotFound, Problem
+from app.kit.requests import HouseRoute
+from app.kit.schemas import SOMETIMES
+
+STATIC = "/docs/static"
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+    version: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "1.0.0"}]})
+
+
+class Ready(BaseModel):
+    """The database answers too."""
+
+    status: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
+
+class Both(BaseModel):
+    """The same sentence in Indonesian and English; `{name}` takes the error's values."""
+
+    id: str
+    en: str
+
+
+class Meaning(BaseModel):
+    """What a code means: of a problem with status, title and detail, of one error in it with a message."""
+
+    code: str
+    status: int | None = Field(default=None, json_schema_extra=SOMETIMES)
+    title: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
+    detail: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
+    message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "code": "not_found",
+                    "status": 404,
+                    "title": NotFound.title._asdict(),
+                    "detail": NotFound.detail._asdict(),
+                }
+            ]
+        }
+    )
+
+
+def meaning_of(code: str) -> Meaning:
+    """NotFound where no problem and no error has that code; one that is both says both."""
+    problem, kind = Problem.known.get(code), Kind.known.get(code)
+    if problem is None and kind is None:
+        raise NotFound()
+    meaning = Meaning(code=code)
+    if problem is not None:
+        meaning.status = problem.status
+        meaning.title, meaning.detail = Both(**problem.title._asdict()), Both(**problem.detail._asdict())
+    if kind is not None:
+        meaning.message = Both(**kind.text._asdict())
+    return meaning
+
+
+def service_router(version: str) -> APIRouter:
+    router = APIRouter(route_class=HouseRoute, tags=["service"])
+
+    @router.get("/health", response_model=Health)
+    def read_health() -> Response:
+        """The process answers; its version."""
+        return JSONResponse({"status": "ok", "version": version}, headers={"Cache-Control": "no-store"})
+
+    @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
+    def read_ready(request: Request) -> Response:
+        """The database answers too; 503 while it does not."""
+        request.app.state.database.ping()
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    @router.get("/problems/{code}", response_model=Meaning)
+    def read_problem(
+        code: str = address("Code of a problem or of one of its errors.", "not_found"),
+    ) -> Response:
+        """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
+        body = meaning_of(code).model_dump(exclude_none=True)
+        return JSONResponse(body)
+
+    return router
+
+
+# Documentation
+
+
+def install_docs(app: FastAPI) -> None:
+    """`/docs`, from files that this service ships."""
+    package = find_spec("fastapi_offline")
+    assert package is not None
+    assert package.origin is not None
+    app.mount(STATIC, StaticFiles(directory=Path(package.origin).parent / "static"), name="docs_static")
+
+    @app.get("/docs", include_in_schema=False)
+    def read_docs(request: Request) -> Response:
+        root = request.scope.get("root_path", "")
+        page = get_swagger_ui_html(
+            openapi_url=f"{root}{app.openapi_url}",
+            title=app.title,
+            swagger_js_url=f"{root}{STATIC}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{STATIC}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{STATIC}/favicon.png",
+            swagger_ui_parameters={
+                "validatorUrl": None,
+                "displayRequestDuration": True,
+                "filter": True,
+                "docExpansion": "list",
+                "defaultModelsExpandDepth": 0,
+                "tryItOutEnabled": True,
+                "persistAuthorization": False,
+            },
+        )
+        page.headers["Content-Security-Policy"] = policy_of(bytes(page.body).decode())
+        page.headers["X-Content-Type-Options"] = "nosniff"
+        page.headers["Referrer-Policy"] = "no-referrer"
+        return page
+
+
+def policy_of(page: str) -> str:
+    """Only our own files and the page's own script run; Swagger UI styles its elements one by one."""
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self' " + " ".join(f"'sha256-{digest}'" for digest in hashes),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )

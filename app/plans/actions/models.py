@@ -1,0 +1,469 @@
+"""An action and its parts (domain, section 3).
+
+Each noun's fields are declared once, in a `…Fields` class; the table and the shapes that go over the
+wire both inherit them. To add a field to an action, add it to `ActionFields` and write the migration.
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table, table_of
+from app.kit.fields import (
+    AgencyCode,
+    Count,
+    Decile,
+    FundingSourceCode,
+    Key,
+    Line,
+    Month,
+    Percent,
+    Prose,
+    Quantity,
+    RegionCode,
+    Rupiah,
+    Shape,
+    Tag,
+    Version,
+    address,
+)
+from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.periods import PeriodText
+from app.kit.problems import Kind
+from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
+from app.plans.models import EDITION_PATTERN
+
+decile_order = Kind(
+    "decile_order",
+    id="desil dari ({first}) melebihi desil sampai ({last})",
+    en="decile from ({first}) exceeds decile to ({last})",
+)
+month_order = Kind(
+    "month_order",
+    id="bulan mulai ({first}) setelah bulan selesai ({last})",
+    en="first month ({first}) is after last month ({last})",
+)
+falling_targets = Kind(
+    "falling_targets",
+    id="target triwulan bersifat kumulatif: tidak boleh turun dan berakhir pada target {target}",
+    en="quarterly targets are cumulative: they never fall and end at the target {target}",
+)
+milestone_weights = Kind(
+    "milestone_weights",
+    id="bobot tonggak berjumlah {sum}, seharusnya 100 (isi semua atau kosongkan semua)",
+    en="milestone weights sum to {sum} instead of 100 (give all of them or none)",
+)
+
+
+class Strategy(StrEnum):
+    """Strategies of Inpres 4/2022, kept by Inpres 8/2025."""
+
+    reduce_spending_burden = "reduce_spending_burden"
+    raise_income = "raise_income"
+    reduce_poverty_pockets = "reduce_poverty_pockets"
+
+
+class ComponentClass(StrEnum):
+    """Whether what a line pays for reaches the beneficiary."""
+
+    direct = "direct"
+    indirect = "indirect"
+    supporting = "supporting"
+
+
+class BudgetStage(StrEnum):
+    """The stage of budgeting at which an amount was fixed."""
+
+    rkpd = "rkpd"
+    kua_ppas = "kua_ppas"
+    apbd = "apbd"
+    apbd_p = "apbd_p"
+
+
+class RecipientKind(StrEnum):
+    families = "families"
+    persons = "persons"
+    groups = "groups"
+    villages = "villages"
+    units = "units"
+
+
+class BenefitForm(StrEnum):
+    cash = "cash"
+    goods = "goods"
+    service = "service"
+    subsidy = "subsidy"
+    access = "access"
+
+
+class Regularity(StrEnum):
+    routine = "routine"
+    incidental = "incidental"
+
+
+ActionKey = Annotated[str, address("Key of the action in its plan.", "A-001")]
+
+
+# Parts of an action. `key` names the field by which a part is matched when a list is replaced.
+
+
+class ComponentFields(BaseModel):
+    """What a line pays for, by class."""
+
+    code: Key
+    component_class: ComponentClass
+    description: Prose = ""
+    amount: Rupiah | None = ShapeField(
+        default=None, description="Whole rupiah; null where the plan gives none."
+    )
+    is_travel: bool = ShapeField(default=False, description="Official travel; left out of direct spending.")
+
+
+class BudgetLineFields(BaseModel):
+    """Money of one funding source."""
+
+    funding_source: FundingSourceCode
+    amount: Rupiah | None = ShapeField(
+        default=None,
+        description="Whole rupiah; null where several sources share an allocation that is not split yet.",
+    )
+    stage: BudgetStage | None = None
+
+
+class OutputFields(BaseModel):
+    """What a line delivers, measured."""
+
+    code: Key
+    indicator: Line
+    unit: Line
+    baseline: Quantity | None = None
+    target: Quantity
+    quarterly_targets: list[Quantity] = ShapeField(
+        default_factory=list, max_length=4, description="Cumulative targets of Q1 to Q4; empty or four."
+    )
+
+    @model_validator(mode="after")
+    def _targets_rise(self) -> "OutputFields":
+        steps = self.quarterly_targets
+        if steps and (len(steps) != 4 or steps != sorted(steps) or steps[-1] != self.target):
+            raise RuleBroken(falling_targets, at="/quarterly_targets", target=self.target, value=str(steps))
+        return self
+
+
+class RecipientFields(BaseModel):
+    """Whom a line aims at: a count, never a name."""
+
+    code: Key
+    kind: RecipientKind
+    unit: Line | None = ShapeField(
+        default=None, description="The plan's own word, such as `KK` or `Sekolah`."
+    )
+    count: Count | None = None
+    decile_from: Decile | None = None
+    decile_to: Decile | None = None
+    vulnerable_groups: list[Tag] = ShapeField(default_factory=list, max_length=20)
+    source: Line | None = ShapeField(default=None, description="Where the count is from, such as `DTSEN`.")
+    source_period: PeriodText | None = None
+
+    @model_validator(mode="after")
+    def _deciles_in_order(self) -> "RecipientFields":
+        first, last = self.decile_from, self.decile_to
+        if first is not None and last is not None and first > last:
+            raise RuleBroken(decile_order, at="/decile_from", first=first, last=last, value=first)
+        return self
+
+
+class LocationFields(BaseModel):
+    """Where a line works: any region inside the plan's."""
+
+    region_code: RegionCode
+    recipients: Count | None = None
+    amount: Rupiah | None = None
+
+
+class MilestoneFields(BaseModel):
+    """A dated, weighted step of a line."""
+
+    code: Key
+    title: Line
+    due: date | None = None
+    weight: Percent | None = ShapeField(
+        default=None, description="Share of the line's work; all together 100."
+    )
+    evidence_required: bool = False
+
+
+class Component(ComponentFields, Shape): ...
+
+
+class BudgetLine(BudgetLineFields, Shape): ...
+
+
+class Output(OutputFields, Shape): ...
+
+
+class Recipient(RecipientFields, Shape): ...
+
+
+class Location(LocationFields, Shape): ...
+
+
+class Milestone(MilestoneFields, Shape): ...
+
+
+# The action
+
+
+class ActionFields(BaseModel):
+    """One line of a plan: a sub-activity done by an agency under a strategy."""
+
+    title: Line
+    strategy: Strategy
+    lead_agency: AgencyCode
+    nomenclature_edition: str | None = ShapeField(
+        default=None,
+        min_length=1,
+        max_length=20,
+        pattern=EDITION_PATTERN,
+        description="Edition of the code; the plan's where null is sent.",
+    )
+    subactivity_code: str | None = ShapeField(
+        default=None,
+        max_length=20,
+        pattern=r"^[0-9X]\.[0-9X]{2}\.[0-9]{2}\.[0-9]\.[0-9]{2}\.[0-9]{4}$",
+        description="Official sub-activity code, such as `1.06.05.2.02.0006`; null: known by its name alone.",
+    )
+    subactivity: Line | None = ShapeField(
+        default=None, description="Name; filled from the code where null is sent."
+    )
+    activity: Line | None = None
+    program: Line | None = None
+    allocation: Rupiah = ShapeField(
+        description="Whole rupiah for the year; components and budget lines sum to it."
+    )
+    benefit_regularity: Regularity | None = None
+    benefit_forms: list[BenefitForm] = ShapeField(default_factory=list, max_length=5)
+    benefit_amount: Rupiah | None = ShapeField(
+        default=None, description="Whole rupiah for one recipient at a time."
+    )
+    benefit_description: Prose = ""
+    benefit_months: Annotated[int, ShapeField(ge=1, le=12)] | None = None
+    matrix_texts: dict[Key, Prose] = ShapeField(
+        default_factory=dict,
+        max_length=21,
+        description="The matrix's own words where the fields do not carry them, by column (`location`, `recipients`).",
+    )
+    first_month: Month | None = None
+    last_month: Month | None = None
+    source_stage: Line | None = ShapeField(
+        default=None, description="Document or system that the line came from."
+    )
+    source_key: Line | None = ShapeField(default=None, description="Key of the line there.")
+    note: Prose = ""
+
+    @model_validator(mode="after")
+    def _months_in_order(self) -> "ActionFields":
+        first, last = self.first_month, self.last_month
+        if first is not None and last is not None and first > last:
+            raise RuleBroken(month_order, at="/first_month", first=first, last=last, value=first)
+        return self
+
+
+class ActionIn(ActionFields, Shape):
+    """An action as it is written: PUT replaces all of it, each list whole."""
+
+    supporting_agencies: list[AgencyCode] = ShapeField(default_factory=list, max_length=20)
+    components: list[Component] = ShapeField(default_factory=list, max_length=100)
+    budget_lines: list[BudgetLine] = ShapeField(default_factory=list, max_length=50)
+    outputs: list[Output] = ShapeField(default_factory=list, max_length=50)
+    recipients: list[Recipient] = ShapeField(default_factory=list, max_length=50)
+    locations: list[Location] = ShapeField(default_factory=list, max_length=500)
+    milestones: list[Milestone] = ShapeField(default_factory=list, max_length=50)
+    tags: list[Tag] = ShapeField(default_factory=list, max_length=30)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ACTION_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> "ActionIn":
+        for part in PARTS:
+            items = getattr(self, part.name)
+            refuse_repeated((getattr(item, part.key, item) for item in items), at=f"/{part.name}")
+        weights = [m.weight for m in self.milestones]
+        given = [w for w in weights if w is not None]
+        # Three thirds are 99.99: each weight may be off by what rounding to two decimals leaves.
+        if given and (len(given) < len(weights) or abs(sum(given) - 100) > 0.005 * len(given) + 1e-9):
+            raise RuleBroken(milestone_weights, at="/milestones", sum=round(sum(given), 2))
+        return self
+
+
+class ActionItem(ActionIn):
+    """An action in a call that writes many; its key is in the body."""
+
+    code: Key
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **ACTION_EXAMPLE}]})
+
+
+class ActionOut(ActionIn):
+    """An action as it is read, with the latest figures that were reported on it."""
+
+    code: Key
+    plan: str = ShapeField(description="Key of the plan.")
+    version: Version
+    updated_at: datetime
+    progress_period: str | None = ShapeField(description="Latest quarter reported on; null where none was.")
+    spent: int = ShapeField(description="Whole rupiah spent, cumulative to the end of that quarter.")
+    absorption_percent: float | None = ShapeField(
+        description="Spent of the allocation; null where nothing is allocated."
+    )
+    physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ACTION_OUT_EXAMPLE]})
+
+
+class FindingShape(BaseModel):
+    """Something to mend (error) or to know (warning) about a line (domain, section 4)."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    pointer: str = ShapeField(description="JSON Pointer into the action.")
+    message: str
+    values: dict[str, Any]
+
+
+class ActionReply(ActionOut):
+    """One action, with its findings and what the caller may do with it."""
+
+    findings: list[FindingShape]
+    allowed: list[Literal["edit", "delete", "report_progress"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {**ACTION_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete", "report_progress"]}
+            ]
+        }
+    )
+
+
+class ActionRow(ActionFields, Table, table=True):
+    __tablename__ = "action"
+    __table_args__ = (
+        sa.UniqueConstraint("plan_id", "code"),
+        sa.ForeignKeyConstraint(["region_code", "lead_agency"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "lead_agency"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    plan_id: int = Field(foreign_key="plan.id")
+    region_code: str = Field(max_length=13, description="The plan's; by it the table can be distributed.")
+    year: int = Field(description="The plan's; by it the table can be partitioned.")
+    code: str = Field(max_length=40)
+    benefit_forms: list[BenefitForm] = Field(sa_type=sa.JSON)
+    matrix_texts: dict[str, str] = Field(sa_type=sa.JSON)
+    search: str = Field(description="Title and nomenclature names, folded for search.")
+    version: int = 1
+    updated_at: datetime
+    progress_period: str | None = Field(default=None, max_length=7)
+    spent: int = 0
+    physical_percent: float | None = None
+
+
+class ComponentRow(ComponentFields, Table, table=True):
+    __tablename__ = "action_component"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    code: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class BudgetLineRow(BudgetLineFields, Table, table=True):
+    __tablename__ = "action_budget_line"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    funding_source: str = Field(
+        foreign_key="funding_source.code", primary_key=True, max_length=40, index=True
+    )
+    position: int
+
+
+class OutputRow(OutputFields, Table, table=True):
+    __tablename__ = "action_output"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    code: str = Field(primary_key=True, max_length=40)
+    quarterly_targets: list[float] = Field(sa_type=sa.JSON)
+    position: int
+
+
+class RecipientRow(RecipientFields, Table, table=True):
+    __tablename__ = "action_recipient"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    code: str = Field(primary_key=True, max_length=40)
+    vulnerable_groups: list[str] = Field(sa_type=sa.JSON)
+    position: int
+
+
+class LocationRow(LocationFields, Table, table=True):
+    __tablename__ = "action_location"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    region_code: str = Field(foreign_key="region.code", primary_key=True, max_length=13, index=True)
+    position: int
+
+
+class MilestoneRow(MilestoneFields, Table, table=True):
+    __tablename__ = "action_milestone"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    code: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class SupportingAgencyRow(Table, table=True):
+    __tablename__ = "action_supporting_agency"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "agency_code"),
+    )
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    agency_code: str = Field(primary_key=True, max_length=40)
+    region_code: str = Field(max_length=13)
+    position: int
+
+
+class TagRow(Table, table=True):
+    __tablename__ = "action_tag"
+
+    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
+    tag: str = Field(primary_key=True, max_length=60, index=True)
+    position: int
+
+
+class Part(NamedTuple):
+    """A list inside an action: its field, its table, the column it is matched by, its items' shape."""
+
+    name: str
+    table: sa.Table
+    key: str
+    shape: type[Shape] | None
+    """None: the items are the keys themselves."""
+
+
+PARTS = (
+    Part("supporting_agencies", table_of(SupportingAgencyRow), "agency_code", None),
+    Part("components", table_of(ComponentRow), "code", Component),
+    Part("budget_lines", table_of(BudgetLineRow), "funding_source", BudgetLine),
+    Part("outputs", table_of(OutputRow), "code", Output),
+    Part("recipients", table_of(RecipientRow), "code", Recipient),
+    Part("locations", table_of(LocationRow), "region_code", Location),
+    Part("milestones", table_of(MilestoneRow), "code", Milestone),
+    Part("tags", table_of(TagRow), "tag", None),
+)

@@ -1,0 +1,190 @@
+"""Reading the actions of a plan that the actor was found to see."""
+
+import json
+from functools import cache
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import within
+from app.kit.db import table_of
+from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
+from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
+from app.kit.pages import Listing, PageQuery
+from app.kit.problems import NotFound
+from app.plans.actions.models import (
+    PARTS,
+    ActionIn,
+    ActionOut,
+    ActionRow,
+    BudgetLineRow,
+    LocationRow,
+    Part,
+    Strategy,
+    SupportingAgencyRow,
+    TagRow,
+)
+from app.plans.queries import plans
+from app.reference.models import Words
+from app.reference.queries import has_words
+
+actions = table_of(ActionRow)
+
+
+class ActionQuery(PageQuery):
+    """Which actions of a plan, in which order."""
+
+    strategy: Strategy | None = Field(default=None, description="Serves this strategy.")
+    lead_agency: AgencyCode | None = Field(default=None, description="Is led by this agency.")
+    supporting_agency: AgencyCode | None = Field(default=None, description="Is supported by this agency.")
+    location: RegionCode | None = Field(
+        default=None, description="Works in this region or anywhere below it."
+    )
+    funding_source: FundingSourceCode | None = Field(
+        default=None, description="Has a budget line of this source."
+    )
+    subactivity_code: str | None = Field(
+        default=None, max_length=20, description="Code or the beginning of one: `1.06` is the whole field."
+    )
+    tag: Tag | None = Field(default=None, description="Bears this tag.")
+    q: Words | None = Field(default=None, description="Words, all of which occur in title or names.")
+    reported: Annotated[
+        str | None, Field(pattern=r"^20[0-9]{2}-Q[1-4]$", description="Latest report is of this quarter.")
+    ] = None
+    sort: Literal[
+        "code",
+        "-code",
+        "title",
+        "-title",
+        "strategy",
+        "-strategy",
+        "lead_agency",
+        "-lead_agency",
+        "allocation",
+        "-allocation",
+        "spent",
+        "-spent",
+    ] = "code"
+
+
+@cache
+def action_columns() -> list[ColumnElement[Any]]:
+    """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
+    # PostgreSQL rounds numerics to decimals, not floats.
+    share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
+    percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
+    return fields_of(
+        ActionOut,
+        actions,
+        plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
+        absorption_percent=percent,
+        **{part.name: _part_json(part) for part in PARTS},
+    )
+
+
+def _part_json(part: Part) -> ColumnElement[Any]:
+    columns = [part.table.c[part.key]] if part.shape is None else fields_of(part.shape, part.table)
+    query = (
+        sa.select(*columns)
+        .where(part.table.c.action_id == actions.c.id)
+        .order_by(part.table.c.position)
+        .correlate(actions)
+    )
+    make = json_values if part.shape is None else json_rows
+    return make(query, name=part.name)
+
+
+def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
+    """Actions of a plan that the actor was found to see."""
+    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
+    for condition in _conditions(plan, query):
+        found = found.where(condition)
+    sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
+    return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
+
+
+@cache
+def _action_item() -> ColumnElement[Any]:
+    return fixed_object("action", action_columns())
+
+
+ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
+
+
+def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if query.strategy is not None:
+        found.append(actions.c.strategy == query.strategy)
+    if query.lead_agency is not None:
+        found.append(actions.c.lead_agency == query.lead_agency)
+    if query.supporting_agency is not None:
+        table = table_of(SupportingAgencyRow)
+        found.append(_has(table, table.c.agency_code == query.supporting_agency))
+    if query.location is not None:
+        table = table_of(LocationRow)
+        found.append(_has(table, within(table.c.region_code, query.location)))
+    if query.funding_source is not None:
+        table = table_of(BudgetLineRow)
+        found.append(_has(table, table.c.funding_source == query.funding_source))
+    if query.subactivity_code is not None:
+        found.append(_begins(actions.c.subactivity_code, query.subactivity_code.rstrip(".")))
+    if query.tag is not None:
+        table = table_of(TagRow)
+        found.append(_has(table, table.c.tag == query.tag))
+    if query.reported is not None:
+        found.append(actions.c.progress_period == query.reported)
+    found.append(has_words(actions.c.search, query.q))
+    return found
+
+
+def _begins(column: ColumnElement[Any], code: str) -> ColumnElement[bool]:
+    """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` is not the whole."""
+    return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
+
+
+def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
+
+
+def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
+    """An action of a visible plan as JSON text; NotFound when there is none of that key."""
+    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id, actions.c.code == code)
+    text = session.execute(json_texts(query)).scalar_one_or_none()
+    if text is None:
+        raise NotFound()
+    return str(text)
+
+
+def action_id_of(session: Session, plan: sa.Row[Any], code: str) -> int:
+    """Id of an action of a visible plan; NotFound when there is none of that key."""
+    found = session.scalar(
+        sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code)
+    )
+    if found is None:
+        raise NotFound()
+    return int(found)
+
+
+class StoredAction:
+    """An action as it stands, for comparing, patching and journaling."""
+
+    __slots__ = ("content", "id", "version")
+
+    def __init__(self, id: int, content: dict[str, Any]) -> None:
+        self.id = id
+        self.version: int = content["version"]
+        self.content = {name: content[name] for name in ActionIn.model_fields}
+
+
+def stored_actions(
+    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
+) -> dict[str, StoredAction]:
+    """The actions of those codes (all: None), by code, in one statement whatever their number."""
+    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
+    if codes is not None:
+        query = query.where(actions.c.code.in_(codes))
+    rows = session.execute(json_texts(query, "code", "_id"))
+    return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}

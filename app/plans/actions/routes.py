@@ -1,0 +1,176 @@
+"""The actions of a plan over HTTP."""
+
+import json
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.inputs import checked_key
+from app.kit.journal import stamp
+from app.kit.pages import Page, read_page
+from app.kit.patches import Patch
+from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content, with_fields
+from app.plans.actions import commands, queries
+from app.plans.actions.batches import (
+    ActionBatch,
+    BatchQuery,
+    BatchResult,
+    batch_result,
+    errors_of,
+    read_items,
+)
+from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
+from app.plans.actions.queries import ActionQuery, StoredAction, action_json
+from app.plans.actions.references import successors_of_retired
+from app.plans.actions.rules import Draft, findings_of
+from app.plans.commands import plan_chain
+from app.plans.models import PlanKey
+from app.plans.queries import plan_of
+
+router = house_router(tags=["plans"])
+
+
+@router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
+def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Query()]) -> Response:
+    """Actions of a plan with all their parts and the latest figures reported on each.
+
+    The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
+    304. Its part before the dash can be sent as `If-Match` of a call that writes many.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    state = row.stamp[:12]
+    tag = tag_of(call.request.url.query, call.actor.fingerprint, version=state)
+    if is_unchanged(call.request, tag):
+        return unchanged(tag)
+    body = read_page(call.session, call.request, queries.list_actions(row, query), query, sort=query.sort)
+    return answer_page(call.request, body, tag=tag)
+
+
+def _state(call: Call, plan: str) -> str:
+    return stamp(call.session, plan_chain(plan))[:12]
+
+
+@router.put("/plans/{plan}/actions", response_model=BatchResult)
+def put_actions(
+    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch
+) -> Response:
+    """Create or replace up to 1,000 actions in one call: all of them or none.
+
+    With `each=true` an item with errors is refused with them and the others are written. Actions that
+    the batch does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    call.actor.require("write_actions", row.region_code)
+    items, refused = read_items(ActionItem, batch.items, key="code")
+    drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
+
+    def check(stored: dict[str, StoredAction]) -> None:
+        check_list_condition(call.request, _state(call, plan), exists=bool(stored))
+
+    outcomes = commands.put_actions(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        drafts,
+        check=check,
+        each=query.each,
+        errors_before=errors_of(refused),
+    )
+    result = batch_result(outcomes, refused, language=language_of(call.request))
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: ActionItem) -> ActionIn:
+    return ActionIn.model_construct(**{name: getattr(item, name) for name in ActionIn.model_fields})
+
+
+@router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
+def read_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
+    """One action with its findings (what to mend or know) and what the caller may do with it."""
+    return _action_reply(call, plan_of(call.session, call.actor, plan), action)
+
+
+@router.put("/plans/{plan}/actions/{action}", response_model=ActionReply, responses=created(ActionReply))
+def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn) -> Response:
+    """Create or replace an action. Each list is replaced whole, its items matched by their own key
+    (code, funding source, region), so that what was reported on an item that stays survives."""
+    row = plan_of(call.session, call.actor, plan)
+    return _put_action(call, row, action, content)
+
+
+@router.patch("/plans/{plan}/actions/{action}", response_model=ActionReply)
+def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
+    """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
+    row = plan_of(call.session, call.actor, plan)
+    commands.patch_action(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        patch,
+        lambda version: check_conditions(call.request, version),
+    )
+    return _action_reply(call, row, action)
+
+
+@router.delete("/plans/{plan}/actions/{action}", status_code=204)
+def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
+    """Delete an action; 409 where progress was reported on it."""
+    row = plan_of(call.session, call.actor, plan)
+    commands.delete_action(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        lambda version: check_conditions(call.request, version),
+    )
+    return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
+def list_action_history(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
+
+    Stays after the action was deleted.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
+
+
+def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:
+    def check(stored: dict[str, StoredAction]) -> None:
+        check_conditions(call.request, stored[code].version if code in stored else None)
+
+    draft = Draft(checked_key(code), content)
+    (outcome,) = commands.put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
+    return _action_reply(call, plan, code, status=201 if outcome.status == "created" else 200)
+
+
+def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200) -> Response:
+    text = action_json(call.session, plan, code)
+    content = json.loads(text)
+    may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
+    if content["progress_period"] is not None:
+        del may["delete"]
+    allowed = [
+        v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
+    ]
+    language = language_of(call.request)
+    findings = findings_of(content, plan.year, successors_of_retired(call.session, plan, content))
+    body = with_fields(text, findings=[finding.shown(language) for finding in findings], allowed=allowed)
+    return answer(
+        call.request,
+        body,
+        status=status,
+        version=content["version"],
+        location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,
+    )

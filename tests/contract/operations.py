@@ -1,0 +1,136 @@
+"""The operations of the document, each ready to be called with the document's own examples."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jsonschema_rs
+
+WRITES = ("post", "put", "patch", "delete")
+_ALTERABLE = ("title", "name", "obstacle")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: how to call it, and what it declares of its replies."""
+
+    path: str
+    method: str
+    spec: dict[str, Any]
+    document: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method.upper()} {self.path} ({self.id})"
+
+    @property
+    def id(self) -> str:
+        return str(self.spec["operationId"])
+
+    @property
+    def is_write(self) -> bool:
+        return self.method in WRITES
+
+    @property
+    def is_v1(self) -> bool:
+        return self.path.startswith("/v1")
+
+    @property
+    def is_conditional(self) -> bool:
+        return "If-Match" in self.headers
+
+    @property
+    def is_list(self) -> bool:
+        return "after" in self.query
+
+    def _named(self, place: str) -> dict[str, dict[str, Any]]:
+        return {one["name"]: one for one in self.spec["parameters"] if one["in"] == place}
+
+    @cached_property
+    def query(self) -> dict[str, dict[str, Any]]:
+        return self._named("query")
+
+    @cached_property
+    def headers(self) -> dict[str, dict[str, Any]]:
+        return self._named("header")
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        """Path parameter → the example that the document gives."""
+        return {name: one["schema"]["examples"][0] for name, one in self._named("path").items()}
+
+    def address(self, **keys: str) -> str:
+        return self.path.format(**{**self.keys, **keys})
+
+    @property
+    def needed(self) -> dict[str, str]:
+        """Query parameters that must be sent."""
+        values = {"period": "2026-Q2", "region": "63.02"}
+        return {name: values[name] for name, one in self.query.items() if one.get("required")}
+
+    @cached_property
+    def body(self) -> tuple[str, dict[str, Any]] | None:
+        """(media type, its declaration) of the request body."""
+        content = self.spec.get("requestBody", {}).get("content")
+        return next(iter(content.items())) if content else None
+
+    @property
+    def example(self) -> Any:
+        return copy.deepcopy(self.body[1]["example"]) if self.body else None
+
+    @property
+    def takes_json(self) -> bool:
+        return self.body is not None and "json" in self.body[0]
+
+    def altered(self) -> Any:
+        """The example body with another text in it, so that sending it changes something."""
+        body = self.example
+        for place in (body, *body.get("items", [])) if body else ():
+            for name in _ALTERABLE:
+                if name in place:
+                    place[name] += " (baru)"
+        return body
+
+    def response(self, status: int) -> dict[str, Any]:
+        """What is declared of a status; AssertionError where nothing is."""
+        declared = self.spec["responses"].get(str(status))
+        assert declared is not None, f"{self}: {status} is not declared"
+        if "$ref" in declared:
+            declared = self.document["components"]["responses"][declared["$ref"].rsplit("/", 1)[1]]
+        found: dict[str, Any] = declared
+        return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, methods in document["paths"].items():
+        for method, spec in methods.items():
+            yield Operation(path, method, spec, document)
+
+
+def strict(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with no room for fields that it does not declare: replies may grow, unseen they may not."""
+    closed = copy.deepcopy(document)
+    for schema in closed["components"]["schemas"].values():
+        if "properties" in schema:
+            schema.setdefault("additionalProperties", False)
+    return closed
+
+
+class Schemas:
+    """Validators of the document's schemas, each made once."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.components = strict(document)["components"]
+        self._made: dict[str, Any] = {}
+
+    def errors(self, schema: dict[str, Any], value: Any) -> list[str]:
+        """What is wrong with a value, one line each."""
+        key = repr(schema)
+        if key not in self._made:
+            whole = {**schema, "components": self.components}
+            self._made[key] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+        return [
+            f"{'/'.join(map(str, e.instance_path))}: {e.message[:300]}"
+            for e in self._made[key].iter_errors(value)
+        ]

@@ -1,0 +1,219 @@
+"""Whatever is sent, the answer is a problem that says what is wrong; never a 500, never half a write."""
+
+import json
+from typing import Any
+
+import pytest
+
+from app.kit.pages import _digest, _seal
+from app.main import create_app
+from app.settings import Settings
+from tests.contract.operations import Operation
+from tests.contract.world import World, check_problem
+
+JSON = "application/json"
+DEEP = b'{"title":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+BODIES: dict[str, tuple[bytes, set[int]]] = {
+    "nothing": (b"", {422}),
+    "not JSON": (b"{", {400}),
+    "deep": (DEEP, {400}),
+    "NaN": (b'{"title": NaN}', {400}),
+    "infinity": (b'{"allocation": -Infinity}', {400}),
+    "invalid UTF-8": (b'{"title": "\xff\xfe"}', {400}),
+    "half a character": (b'{"title": "\\ud800"}', {400}),
+    "half a character in a name": (b'{"\\udfff": 1}', {400}),
+    "NUL": (b'{"title": "a\\u0000b"}', {422}),
+    "NUL in a name": (b'{"a\\u0000b": 1}', {422}),
+    "too many digits": (b'{"allocation": ' + b"9" * 5000 + b"}", {400}),
+    "huge integer": (b'{"allocation": ' + b"9" * 400 + b"}", {422}),
+    "huge float": (b'{"allocation": 1e999}', {422}),
+    "array": (b"[]", {422}),
+    "text": (b'"text"', {422}),
+    "null": (b"null", {422}),
+    "number": (b"7", {422}),
+    "byte order mark": (b"\xef\xbb\xbf{}", {400}),
+    "unknown fields": (json.dumps({"~/" * 50: 1, "id": 7, "state": "adopted"}).encode(), {422}),
+    "wrong types": (
+        json.dumps(
+            {"items": 7, "title": 7, "name": [], "into": {}, "spent": "7", "priority_locations": True}
+        ).encode(),
+        {422},
+    ),
+}
+
+
+def with_body(world: World) -> list[Operation]:
+    found = [operation for operation in world if operation.takes_json]
+    assert len(found) > 8
+    return found
+
+
+def send(world: World, operation: Operation, body: bytes, kind: str | None = JSON, **headers: str) -> Any:
+    if operation.is_conditional:
+        headers["If-Match"] = "*"
+    reply = world.client.request(
+        operation.method,
+        operation.address(),
+        content=body,
+        headers={**headers, **({"Content-Type": kind} if kind else {})},
+        params=operation.needed,
+    )
+    world.check(operation, reply)
+    return reply
+
+
+def test_bodies_that_are_none(world: World) -> None:
+    before = world.rows()
+    for operation in with_body(world):
+        for name, (body, statuses) in BODIES.items():
+            reply = send(world, operation, body)
+            assert reply.status_code in statuses, (
+                f"{operation}, {name}: {reply.status_code} {reply.text[:300]}"
+            )
+            assert reply.json()["errors"], f"{operation}, {name}"
+    assert world.rows() == before
+
+
+def test_each_field_wrong_in_turn(world: World) -> None:
+    before = world.rows()
+    wrongs = (
+        None,
+        True,
+        "",
+        "a\0b",
+        "x" * 20_000,
+        -1,
+        1.5,
+        10**30,
+        [],
+        {},
+        [[]],
+        [{}],
+        ["\u202e"],
+        {"a": {}},
+    )
+    for operation in with_body(world):
+        for name in operation.example:
+            for wrong in wrongs:
+                reply = world.call(
+                    operation, body={**operation.example, name: wrong}, params={"dry_run": "true"}
+                )
+                assert reply.status_code < 500, f"{operation} with {name}: {wrong!r}"
+                for error in reply.json().get("errors", ()):
+                    assert error["pointer"].startswith(f"/{name}") or error["pointer"].count("/") < 2, error
+    assert world.rows() == before
+
+
+def test_body_of_another_kind(world: World) -> None:
+    for operation in with_body(world):
+        body = json.dumps(operation.example).encode()
+        for kind in (
+            "text/plain",
+            "application/xml",
+            "multipart/form-data; boundary=x",
+            "application/json, text/html",
+        ):
+            assert send(world, operation, body, kind).status_code == 415, f"{operation}: {kind}"
+        assert send(world, operation, body, None).status_code == 415, operation
+        for kind in (JSON, "application/json; charset=utf-8", "application/merge-patch+json"):
+            with world.undone():
+                assert send(world, operation, body, kind).status_code == 200, f"{operation}: {kind}"
+    for operation in world:
+        if operation.body and not operation.takes_json:
+            assert send(world, operation, b"{}", JSON).status_code == 415
+            for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+                reply = send(world, operation, b"--y\r\nnonsense", kind)
+                assert reply.status_code in (400, 422), f"{operation}: {reply.text}"
+
+
+def test_body_over_the_limit(world: World) -> None:
+    settings = Settings(_env_file=None, database_url="sqlite://", max_body_bytes=1024)
+    small = world.connect(
+        create_app(settings, world.database), Authorization=world.client.headers["Authorization"]
+    )
+    before = world.rows()
+    for operation in world:
+        if operation.body is None:
+            continue
+        big = json.dumps({"title": "x" * 2000}).encode()
+        kind = operation.body[0] + ("; boundary=x" if "multipart" in operation.body[0] else "")
+        for content in (big, iter([big[:1000], big[1000:]])):
+            reply = small.request(
+                operation.method,
+                operation.address(),
+                content=content,
+                headers={"Content-Type": kind, "If-Match": "*"},
+            )
+            world.check(operation, reply)
+            assert reply.status_code == 413, operation
+            assert "1024" in reply.json()["detail"]
+    assert world.rows() == before
+
+
+KEYS = ("%00", "%0A", "%FF", "a" * 3000, "x%2Fy", "🦆", "'", '"', " ", "%25", "A-001\u202e", "9" * 400, "-")
+
+
+def test_keys_that_are_none(world: World) -> None:
+    for operation in world:
+        for name in operation.keys:
+            for key in KEYS:
+                url = operation.address(**{name: key})
+                body = operation.body[1].get("example") if operation.body else None
+                reply = world.client.request(operation.method, url, params=operation.needed, json=body)
+                assert 400 <= reply.status_code < 500, f"{operation} {name}={key!r}: {reply.status_code}"
+                check_problem(reply)
+
+
+VALUES = ("", "\0", "🦆" * 90, "9" * 400, "-1", "\u202e", "a'b\"c", "x" * 3000, "0")
+
+
+def test_values_that_are_none(world: World) -> None:
+    for operation in world:
+        for name in operation.query:
+            for value in VALUES:
+                trial = {"dry_run": "true"} if operation.is_write else {}
+                reply = world.call(operation, params={**trial, name: value})
+                assert reply.status_code < 500, f"{operation} {name}={value!r}"
+                assert reply.status_code == 400 or value != "\0", f"{operation} {name}"
+
+
+HEADERS = (b"", b"\xff", b'"7', b"W/", b"," * 500, b'"' + b"9" * 400 + b'"', b"en;q=x,id;q=9..9")
+
+
+def test_headers_that_are_none(world: World) -> None:
+    for operation in world.v1:
+        for name in operation.headers:
+            for value in HEADERS if name != "Accept-Language" else HEADERS[-1:]:
+                with world.undone():
+                    reply = world.call(operation, conditions={}, headers={name: value})
+                    assert reply.status_code < 500, f"{operation} {name}: {value!r}"
+    for name in ("Accept", "Accept-Encoding", "Range", "X-Request-Id", "Authorization"):
+        for value in HEADERS:
+            assert world.call(world.operations["list_plans"], headers={name: value}).status_code in (
+                200,
+                401,
+            ), name
+
+
+@pytest.mark.parametrize(
+    "values", [["x", "A-001"], [1], [None, "A-001"], [10**30, "A-001"], [True, "A"], [[], {}], [1, "\0"]]
+)
+def test_cursor_that_somebody_made(world: World, values: list[Any]) -> None:
+    """Its digest protects from accidents; what it holds is checked as well."""
+    import base64
+
+    from starlette.requests import Request
+
+    operation = world.operations["list_actions"]
+    params = {"sort": "allocation"}
+    scope = {
+        "type": "http",
+        "path": operation.address(),
+        "query_string": b"sort=allocation",
+        "headers": [],
+        "server": ("testserver", 80),
+        "scheme": "http",
+    }
+    made = json.dumps([_digest(values, _seal(Request(scope), "allocation")), *values], separators=(",", ":"))
+    cursor = base64.urlsafe_b64encode(made.encode()).decode().rstrip("=")
+    assert world.call(operation, params={**params, "after": cursor}).status_code == 400

@@ -1,0 +1,65 @@
+"""`/docs` works without internet: every address of the page is our own and answers, and nothing else may run."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")))
+
+
+def addresses(page: str) -> list[str]:
+    """What the page loads: by elements, and by the script in it."""
+    return re.findall(r'(?:src|href)="([^"]+)"', page) + re.findall(
+        r"""["']?url["']?: ["']([^"']+)["']""", page
+    )
+
+
+def test_every_address_is_local_and_answers(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    found = addresses(page.text)
+    assert {Path(address).name for address in found} == {
+        "swagger-ui-bundle.js",
+        "swagger-ui.css",
+        "favicon.png",
+        "openapi.json",
+    }
+    for address in found:
+        assert address.startswith("/")
+        assert not address.startswith("//")
+        reply = client.get(address)
+        assert reply.status_code == 200, address
+        assert reply.content
+    outside = re.findall(r"https?://[^\"'\s<]+", page.text)
+    assert outside == []
+
+
+def test_files_need_no_other_files(client: TestClient) -> None:
+    style = client.get("/docs/static/swagger-ui.css").text
+    assert re.findall(r"@import|url\((?!['\"]?data:)[^)]*\)", style) == []
+
+
+def test_policy_lets_only_this_page_run(client: TestClient) -> None:
+    page = client.get("/docs")
+    (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = dict(part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; "))
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert '"validatorUrl": null' in script, "the page would send the document to a validator on the internet"
+
+
+def test_behind_a_path_of_a_proxy() -> None:
+    client = TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")), root_path="/rata")
+    assert all(address.startswith("/rata/") for address in addresses(client.get("/docs").text))

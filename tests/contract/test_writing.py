@@ -1,0 +1,214 @@
+"""Writes: trial runs, conditions, retries, the journal, and what a reply says is allowed next."""
+
+import re
+from typing import Any
+
+from app.kit import idempotency
+from tests.contract.operations import Operation
+from tests.contract.world import OTHER_AGENCY, World
+
+#: Verb of `allowed` → the operation that does it.
+VERBS = {
+    "read_plan": {
+        "edit": "patch_plan",
+        "delete": "delete_plan",
+        "write_actions": "put_actions",
+        "report_progress": "put_progress",
+        "import_matrix": "import_plan_matrix",
+    },
+    "read_action": {"edit": "patch_action", "delete": "delete_action", "report_progress": "put_progress"},
+    "read_progress": {"edit": "patch_progress", "delete": "delete_progress"},
+    "read_agency": {
+        "edit": "patch_agency",
+        "delete": "delete_agency",
+        "retire": "retire_agency",
+        "restore": "restore_agency",
+        "merge": "merge_agency",
+    },
+}
+
+
+def told(reply: Any) -> Any:
+    """A reply without what differs from one moment to the next."""
+    return re.sub(r'"(updated_at|reported_at)":"[^"]*"', "", reply.text)
+
+
+def test_trial_run_answers_as_the_real_one_and_keeps_nothing(world: World) -> None:
+    for operation in world.writes:
+        with world.ready_for(operation):
+            before = world.rows()
+            trial = world.call(operation, params={"dry_run": "true"}, headers={"Idempotency-Key": "trial"})
+            assert world.rows() == before, f"{operation} kept something"
+            real = world.call(operation, params={"dry_run": "false"})
+            assert (trial.status_code, told(trial)) == (real.status_code, told(real)), operation
+            assert trial.status_code in (200, 204), f"{operation}: {trial.text}"
+            assert world.rows() != before or operation.method in ("put", "patch"), operation
+    assert world.call(world.operations["put_plan"], params={"dry_run": "yes"}).status_code == 400
+
+
+def test_write_is_journaled_and_an_unchanged_repeat_is_not(world: World) -> None:
+    for operation in world.writes:
+        with world.ready_for(operation):
+            before = world.journal()
+            reply = world.call(operation)
+            rows = world.journal()[len(before) :]
+            assert rows, f"{operation} left no journal row"
+            assert {row.request_id for row in rows} == {reply.headers["X-Request-Id"]}, operation
+            assert all(row.actor.startswith("secretariat-63.02") and row.changes for row in rows), operation
+            if operation.method in ("put", "patch") or not operation.is_conditional:
+                again = world.call(operation)
+                assert again.status_code == 200, operation
+                assert len(world.journal()) == len(before) + len(rows), f"{operation} journaled a repeat"
+                assert again.headers.get("ETag", "").partition("-")[0] == reply.headers["ETag"].partition(
+                    "-"
+                )[0] or ("items" in again.json() or not operation.is_conditional), operation
+
+
+def test_refused_write_leaves_nothing(world: World) -> None:
+    for operation in world.writes:
+        before = world.rows()
+        for caller in (world.caller(("reader", "63")), world.caller(("chair", "63.02"))):
+            before = world.rows()
+            reply = world.call(operation, caller)
+            assert reply.status_code == 403, f"{operation}: {reply.text}"
+            assert world.rows() == before, operation
+
+
+def version_before(world: World, operation: Operation) -> str | None:
+    """The tag of what an operation writes to."""
+    path = re.sub(r"/(retire|restore|merge)$", "", operation.path)
+    read = next((one for one in world if one.path == path and one.method == "get"), None)
+    return world.call(read).headers["ETag"] if read else None
+
+
+def test_conditions_of_every_write(world: World) -> None:
+    checked = 0
+    for operation in world.writes:
+        if not operation.is_conditional:
+            continue
+        with world.ready_for(operation):
+            tag = version_before(world, operation)
+            assert tag is not None
+            number = tag.partition("-")[0] + '"'
+            refused: list[tuple[dict[str, str], int]] = [
+                ({}, 428),
+                ({"If-Match": '"999999"'}, 412),
+                ({"If-Match": '"x", "y"'}, 412),
+                ({"If-Match": "7"}, 400),
+            ]
+            if operation.method == "put":
+                refused += [({"If-None-Match": "*"}, 412), ({"If-None-Match": '"7"'}, 400)]
+            before = world.rows()
+            for conditions, status in refused:
+                reply = world.call(operation, conditions=conditions)
+                assert reply.status_code == status, f"{operation} {conditions}: {reply.text}"
+                assert world.rows() == before, operation
+        for match in ("*", tag, number, f'"999999", {number}'):
+            with world.ready_for(operation):
+                if match == "*" or version_before(world, operation) == tag:
+                    reply = world.call(operation, conditions={"If-Match": match})
+                    assert reply.status_code in (200, 204), f"{operation} {match}: {reply.text}"
+                    checked += 1
+    assert checked > 40
+
+
+def test_creating(world: World) -> None:
+    for operation in world.writes:
+        if operation.method != "put":
+            continue
+        delete = next((one for one in world if one.path == operation.path and one.method == "delete"), None)
+        if delete is None:
+            continue
+        with world.ready_for(delete):
+            assert world.call(delete).status_code == 204
+            assert world.call(operation, conditions={"If-Match": "*"}).status_code == 412, operation
+            for conditions in ({}, {"If-None-Match": "*"}):
+                with world.undone():
+                    trial = world.call(operation, conditions=conditions, params={"dry_run": "true"})
+                    reply = world.call(operation, conditions=conditions)
+                    assert (reply.status_code, told(reply)) == (201, told(trial)), operation
+                    read = world.client.get(reply.headers["Location"])
+                    assert (read.text, read.headers["ETag"]) == (reply.text, reply.headers["ETag"]), operation
+
+
+def test_idempotency_key_on_every_post(world: World) -> None:
+    posts = [operation for operation in world.writes if operation.method == "post"]
+    assert posts
+    other = world.caller(("secretariat", "63.02"))
+    for operation in posts:
+        with world.ready_for(operation):
+            headers = {"Idempotency-Key": f"key of {operation.id}"}
+            first = world.call(operation, headers=headers)
+            assert first.status_code == 200, operation
+            before = world.rows()
+            again = world.call(operation, headers=headers)
+            assert again.content == first.content, operation
+            assert again.headers["Idempotency-Replayed"] == "true"
+            assert "Idempotency-Replayed" not in first.headers
+            assert again.headers["ETag"] == first.headers["ETag"]
+            assert world.rows() == before, operation
+            changed = world.call(operation, params={"dry_run": "false"}, headers=headers)
+            assert (changed.status_code, changed.json()["code"]) == (422, "idempotency_key_reused"), operation
+            assert "Idempotency-Replayed" not in world.call(operation, other, headers=headers).headers
+
+
+def test_idempotency_key_under_way_or_malformed(world: World) -> None:
+    operation = world.operations["retire_agency"]
+    principal = world.client.get("/v1/me").json()["principal"]
+    idempotency._running.add((principal, "slow"))
+    try:
+        reply = world.call(operation, headers={"Idempotency-Key": "slow"})
+        assert (reply.status_code, reply.json()["code"]) == (409, "idempotency_running")
+        assert int(reply.headers["Retry-After"]) > 0
+    finally:
+        idempotency._running.discard((principal, "slow"))
+    for key in ("", "x" * 201, "é"):
+        reply = world.call(operation, headers={"Idempotency-Key": key.encode()})
+        assert (reply.status_code, reply.json()["errors"][0]["header"]) == (400, "Idempotency-Key"), key
+    assert world.call(operation, headers={"Idempotency-Key": "slow"}).status_code == 200
+
+
+def test_allowed_is_what_is_allowed(world: World) -> None:
+    callers = {
+        "secretariat": world.client,
+        "chair": world.caller(("chair", "63.02")),
+        "reader": world.caller(("reader", "63")),
+        "administrator": world.caller(("administrator", "0")),
+        "operator": world.caller(("operator", "63.02", "1.06.0.00.0.00.08.0000")),
+        "operator of another": world.caller(("operator", "63.02", OTHER_AGENCY)),
+    }
+    for prepared in ((), ("retire_agency",), ("delete_progress",), ("delete_progress", "delete_action")):
+        with world.undone():
+            for id in prepared:
+                for keys in ({"action": "A-002"}, {"period": "2026-Q3"}, {}) if "delete" in id else ({},):
+                    if keys.keys() <= world.operations[id].keys.keys():
+                        world.call(world.operations[id], keys=keys)
+            for name, caller in callers.items():
+                for id, verbs in VERBS.items():
+                    check_allowed(world, f"{name} after {prepared}", caller, world.operations[id], verbs)
+
+
+def check_allowed(world: World, who: str, caller: Any, read: Operation, verbs: dict[str, str]) -> None:
+    reply = world.call(read, caller)
+    if reply.status_code == 404:
+        return
+    schema = world.document["components"]["schemas"][
+        read.response(200)["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+    ]
+    assert set(verbs) == set(schema["properties"]["allowed"]["items"]["enum"]), read
+    allowed = set(reply.json()["allowed"])
+    for verb, id in verbs.items():
+        with world.undone():
+            done = world.call(world.operations[id], caller)
+            if done.status_code in (404, 412, 422):
+                continue  # What the verb is about has gone before, or what the example names is retired.
+            if (
+                who.startswith("operator of another")
+                and read.id == "read_plan"
+                and verb in ("write_actions", "report_progress")
+            ):
+                continue  # Lines of its own agency it may write; the example is another's.
+            is_done = done.status_code in (200, 201, 204)
+            assert is_done == (verb in allowed), (
+                f"{read} for {who}: {verb} gives {done.status_code}, allowed {sorted(allowed)}"
+            )

@@ -1,0 +1,218 @@
+"""A service with one of everything in it, made of the document's examples, and a caller that checks each reply."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any, Self
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.models import TokenScope
+from app.kit.problems import Kind, Problem
+from app.main import create_app
+from app.schema import Table
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.contract.operations import Operation, Schemas, operations
+from tests.database import OneTransaction
+
+OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
+#: In a file, what is another in it than in the plan.
+ALTERED = ("Verifikasi data", "Verifikasi ulang data")
+OUR_HEADERS = (
+    "ETag",
+    "Location",
+    "Link",
+    "Retry-After",
+    "X-Request-Id",
+    "Idempotency-Replayed",
+    "Content-Language",
+    "WWW-Authenticate",
+)
+
+#: What must have happened before an operation can succeed, where the world as it was made is not enough.
+BEFORE: dict[str, Sequence[str]] = {
+    "restore_agency": ["retire_agency"],
+    "delete_agency": ["delete_progress", "delete_action"],
+    "delete_action": ["delete_progress"],
+    "delete_plan": ["delete_progress", "delete_action"],
+}
+
+
+@cache
+def declared() -> tuple[dict[str, Any], Schemas]:
+    """The document, which is the same for every application, and validators of its schemas."""
+    document = create_app(Settings(_env_file=None, database_url="sqlite://")).openapi()
+    return document, Schemas(document)
+
+
+class World:
+    """Callers with roles, and `call`, which holds every reply to what the document declares of it."""
+
+    def __init__(self, app: FastAPI, database: OneTransaction) -> None:
+        self.app, self.database = app, database
+        self.document, self.schemas = declared()
+        app.openapi_schema = self.document
+        self.operations = {operation.id: operation for operation in operations(self.document)}
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.client = self.caller(("secretariat", "63.02"))
+        self._make()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def caller(
+        self, *roles: Any, scopes: tuple[TokenScope, ...] = tuple(TokenScope), **options: Any
+    ) -> TestClient:
+        secret = token_for(self.database, *roles, scopes=scopes, **options)
+        return self.connect(Authorization=f"Bearer {secret}")
+
+    def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
+        """A client that is closed with the world; opened once, it answers faster than one for each request."""
+        return self._open.enter_context(TestClient(app or self.app, headers=headers))
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self.operations.values())
+
+    @property
+    def v1(self) -> list[Operation]:
+        return [operation for operation in self if operation.is_v1]
+
+    @property
+    def writes(self) -> list[Operation]:
+        return [operation for operation in self if operation.is_write]
+
+    def _make(self) -> None:
+        """Two of what lists show: agencies, plans, actions, reports."""
+        one = self.operations
+        for agency in (None, OTHER_AGENCY):
+            self.make("put_agency", **({"agency": agency} if agency else {}))
+        empty = {**one["put_plan"].example, "priority_locations": []}
+        self.make("put_plan")
+        self.make("put_plan", empty, plan="63.02-2025")
+        for action in ("A-001", "A-002"):
+            self.make("put_action", action=action)
+            self.make("put_progress", action=action)
+        self.make("put_progress", period="2026-Q3")
+        matrix = self.call(one["read_matrix_csv"]).text
+        assert ALTERED[0] in matrix
+        self.matrix = matrix.replace(*ALTERED).encode()
+
+    def make(self, id: str, body: Any = None, **keys: str) -> Any:
+        operation = self.operations[id]
+        reply = self.call(
+            operation, body=operation.example if body is None else body, keys=keys, conditions={}
+        )
+        assert reply.status_code == 201, reply.text
+        return reply
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What happens inside is taken back."""
+        point = self.database.connection.begin_nested()
+        try:
+            yield
+        finally:
+            point.rollback()
+
+    @contextmanager
+    def ready_for(self, operation: Operation) -> Iterator[None]:
+        """The world as it must be for the operation to succeed, afterwards as it was."""
+        with self.undone():
+            for id in BEFORE.get(operation.id, ()):
+                for keys in ({"action": "A-002"}, {"period": "2026-Q3"}, {}) if "delete" in id else ({},):
+                    if keys.keys() <= self.operations[id].keys.keys():
+                        self.call(self.operations[id], keys=keys)
+            yield
+
+    def call(
+        self,
+        operation: Operation,
+        client: TestClient | None = None,
+        *,
+        keys: dict[str, str] | None = None,
+        body: Any = ...,
+        conditions: dict[str, str] | None = None,
+        params: Any = None,
+        headers: Any = None,
+    ) -> Any:
+        """Call with the examples (changed, on a write), and check the reply against the document.
+
+        Where it takes conditions they are `If-Match: *` unless given.
+        """
+        sent = dict(headers or {})
+        if operation.is_conditional:
+            sent |= {"If-Match": "*"} if conditions is None else conditions
+        options: dict[str, Any] = {}
+        if operation.takes_json:
+            assert operation.body is not None
+            sent.setdefault("Content-Type", operation.body[0])
+            options["json"] = operation.altered() if body is ... else body
+        elif operation.body is not None:
+            options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
+        reply = (client or self.client).request(
+            operation.method.upper(),
+            operation.address(**(keys or {})),
+            params=params if isinstance(params, list) else {**operation.needed, **(params or {})},
+            headers=sent,
+            **options,
+        )
+        self.check(operation, reply)
+        return reply
+
+    def check(self, operation: Operation, reply: Any) -> None:
+        """Status, headers and body are those that the document declares."""
+        said = f"{operation} → {reply.status_code}"
+        assert reply.status_code < 500, f"{said}: {reply.text}"
+        declared = operation.response(reply.status_code)
+        for name in OUR_HEADERS:
+            if name in reply.headers:
+                assert name in declared.get("headers", {}), f"{said}: header {name} is not declared"
+        assert reply.headers.get("X-Request-Id"), f"{said}: no request id"
+        if operation.is_v1 and reply.status_code in (200, 201) and operation.method == "get":
+            assert re.fullmatch(r'"[^"]+"', reply.headers["ETag"]), f"{said}: no strong entity tag"
+        content = declared.get("content", {})
+        if not content:
+            assert not reply.content, f"{said}: a body that is not declared"
+            return
+        kind = reply.headers["Content-Type"].partition(";")[0]
+        assert kind in content, f"{said}: {kind} is not declared"
+        if "json" in kind:
+            errors = self.schemas.errors(content[kind]["schema"], reply.json())
+            assert not errors, f"{said}: {errors[:5]}"
+        if reply.status_code >= 400:
+            check_problem(reply)
+
+    def rows(self) -> dict[str, int]:
+        """Table → number of rows."""
+        counts = {
+            name: sa.select(sa.func.count()).select_from(table).scalar_subquery().label(name)
+            for name, table in Table.metadata.tables.items()
+        }
+        found = self.database.connection.execute(sa.select(*counts.values())).one()
+        return dict(found._mapping)
+
+    def journal(self) -> list[Any]:
+        table = Table.metadata.tables["journal"]
+        return list(self.database.connection.execute(sa.select(table).order_by(table.c.sequence)))
+
+
+def check_problem(reply: Any) -> None:
+    """The one shape of a failure, whoever caused it."""
+    assert reply.headers["Content-Type"] == "application/problem+json", reply.text
+    assert reply.headers["Content-Language"] in ("id", "en")
+    problem = reply.json()
+    known = Problem.known[problem["code"]]
+    assert problem["status"] == reply.status_code == known.status
+    assert problem["type"].endswith(f"/problems/{problem['code']}")
+    assert problem["request_id"] == reply.headers["X-Request-Id"]
+    for error in problem.get("errors", ()):
+        assert error["code"] in Kind.known
+        places = {"pointer", "parameter", "header", "cell"} & error.keys()
+        assert len(places) == 1, f"{error} says {len(places)} places"

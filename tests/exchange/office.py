@@ -1,0 +1,148 @@
+"""An office that keeps its plan as a file: makes the file, sends it, reads what became of it."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from openpyxl import load_workbook
+
+import app.exchange
+from app.exchange.matrix.models import BY_KEY, COLUMNS, PLANNING
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from tests.database import OneTransaction
+from tests.matrix.build import S1, S2, S3, xlsx
+from tests.pages import walk
+
+SAMPLES = Path(app.exchange.__file__).parent / "samples"
+PLAN_FILE = SAMPLES / "kotabaru_2025_rat.xlsx"
+REPORT_FILE = SAMPLES / "kotabaru_2025_semester_2.xlsx"
+__all__ = ["S1", "S2", "S3"]
+
+DINSOS, DINSOS_NAME = "1.06.0.00.0.00.08.0000", "Dinas Sosial"
+DINKES, DINKES_NAME = "1.02.0.00.0.00.02.0000", "Dinas Kesehatan"
+AID = {
+    "program": "PROGRAM PERLINDUNGAN DAN JAMINAN SOSIAL",
+    "activity": "Pengelolaan Data Fakir Miskin Cakupan Daerah Kabupaten/Kota",
+    "subactivity": "Fasilitasi Bantuan Sosial Kesejahteraan Keluarga",
+}
+AID_CODE = "1.06.05.2.02.0006"
+SURVEY = {**AID, "subactivity": "Pendataan Fakir Miskin Cakupan Daerah Kabupaten/Kota"}
+SURVEY_CODE = "1.06.05.2.02.0001"
+TWICE = {  # two codes of one name in activities of one name
+    "program": "PROGRAM PENGELOLAAN PENDIDIKAN",
+    "activity": "Pengelolaan Pendidikan Sekolah Menengah Atas",
+    "subactivity": "Pembangunan USB (Unit Sekolah Baru)",
+}
+TWICE_CODES = ["1.01.02.3.05.0001", "1.01.02.4.05.0001"]
+OWN = {"program": "Program Daerah", "activity": "Kegiatan Daerah", "subactivity": "Gerakan Berbagi Kotabaru"}
+
+
+def line(**cells: Any) -> dict[str, Any]:
+    """A line with a known code's names, complete unless told otherwise."""
+    return {
+        "number": 1, "strategy": S1, "agency": DINSOS_NAME, "code": DINSOS, **AID, "allocation": 1_000_000,
+        "funding_sources": "APBD", **cells,
+    }  # fmt: skip
+
+
+def sheet(*lines: dict[str, Any], realisation: bool = False) -> bytes:
+    """A workbook with these lines below one header row: the first line is row 2."""
+    columns = COLUMNS if realisation else PLANNING
+    rows: list[Sequence[Any]] = [[column.labels[0] for column in columns]]
+    return xlsx([*rows, *([cells.get(column.key) for column in columns] for cells in lines)])
+
+
+def letter(key: str) -> str:
+    """The column's letter in a full sheet."""
+    return chr(ord("A") + BY_KEY[key].number - 1)
+
+
+def edited(data: bytes, changes: dict[tuple[int, str], Any]) -> bytes:
+    """A workbook with other values in cells, by (row, column key)."""
+    book = load_workbook(io.BytesIO(data))
+    for (row, key), value in changes.items():
+        book.active[f"{letter(key)}{row}"] = value
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+class Office:
+    """A caller and the plan that it keeps."""
+
+    def __init__(self, client: TestClient, database: OneTransaction, plan: str = "63.02-2026") -> None:
+        self.client, self.database, self.plan = client, database, plan
+        self.url = f"/v1/plans/{plan}"
+
+    def make_plan(self) -> None:
+        made = self.client.put(self.url, json={"title": "RAT Kotabaru"})
+        assert made.status_code == 201, made.text
+
+    def make_agency(self, code: str = DINSOS, name: str = DINSOS_NAME) -> str:
+        url = f"/v1/regions/{self.plan[:5]}/agencies/{code}"
+        assert self.client.put(url, json={"name": name, "kind": "dinas"}).status_code == 201
+        return url
+
+    def send(
+        self,
+        data: bytes,
+        filename: str = "matriks.xlsx",
+        *,
+        resolutions: Any = None,
+        headers: dict[str, str] | None = None,
+        client: TestClient | None = None,
+        **query: Any,
+    ) -> httpx.Response:
+        form = {} if resolutions is None else {"resolutions": json.dumps(resolutions)}
+        return (client or self.client).post(
+            f"{self.url}/imports", files={"file": (filename, data)}, data=form, headers=headers, params=query
+        )
+
+    def bring(self, data: bytes, filename: str = "matriks.xlsx", **how: Any) -> dict[str, Any]:
+        """Import what must go through; the report."""
+        reply = self.send(data, filename, **how)
+        assert reply.status_code == 200, reply.text
+        return dict(reply.json())
+
+    def refused(self, data: bytes, filename: str = "matriks.xlsx", **how: Any) -> list[tuple[Any, ...]]:
+        """Import what must be refused, and keep nothing of it: (code, cell or other place) of each error."""
+        before = self.journal()
+        reply = self.send(data, filename, **how)
+        assert (reply.status_code, reply.json()["code"]) == (422, "invalid"), reply.text
+        assert self.journal() == before
+        return [(error["code"], place_of(error)) for error in reply.json()["errors"]]
+
+    def export(self, ending: str = "xlsx", **query: Any) -> bytes:
+        reply = self.client.get(f"{self.url}/matrix.{ending}", params=query)
+        assert reply.status_code == 200, reply.text
+        return reply.content
+
+    def lines(self) -> dict[str, dict[str, Any]]:
+        return {item["code"]: item for item in walk(self.client, f"{self.url}/actions?limit=500")}
+
+    def journal(self) -> list[tuple[str, str, int]]:
+        table = table_of(JournalRow)
+        with self.database.read_session() as session:
+            rows = session.execute(
+                sa.select(table.c.kind, table.c.subject, table.c.version)
+                .where(table.c.chain.in_([f"plan:{self.plan}", f"region:{self.plan[:5]}"]))
+                .order_by(table.c.chain, table.c.position)
+            )
+            return [tuple(row) for row in rows]
+
+
+def place_of(error: dict[str, Any]) -> str | None:
+    """`G2`, or the pointer or parameter."""
+    cell = error.get("cell")
+    return f"{cell['column']}{cell['row']}" if cell else error.get("pointer") or error.get("parameter")
+
+
+def told(items: list[dict[str, Any]]) -> list[tuple[str, str | None]]:
+    """(code, place) of findings or warnings of a report."""
+    return [(item["code"], place_of(item)) for item in items]

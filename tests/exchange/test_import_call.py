@@ -1,0 +1,234 @@
+"""The import as a call: all or nothing, who may, what a file and a form may be, retries, languages."""
+
+import io
+import zipfile
+from hashlib import sha256
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.exchange.matrix import sheets
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from tests.conftest import ConnectAs
+from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
+from tests.matrix.test_files import OLE, PNG, repacked
+
+NEW = line(agency="Badan Keuangan", code="5.02.0.00.0.00.01.0000")
+
+
+def state(office: Office) -> tuple[Any, ...]:
+    agencies = office.client.get("/v1/regions/63.02/agencies").json()["items"]
+    reports = office.client.get(f"{office.url}/progress/2026-Q2").json()["items"]
+    return office.lines(), office.journal(), agencies, reports
+
+
+def test_an_error_in_the_last_row_leaves_nothing(office: Office) -> None:
+    before = state(office)
+    report = {"spent_s1": 5, "spent_total": 5}
+    good = [{**NEW, **report}, {**line(allocation=2), **report}]
+    for wrong in (
+        {"duration": "13 bulan"},  # what an action cannot hold
+        OWN,  # what cannot be resolved
+        {"allocation": None},  # what is missing
+        {"spent_s1": 2**53, "spent_total": 2**53},  # what a report cannot hold
+    ):
+        data = sheet(*good, line(**{"allocation": 3, **report, **wrong}), realisation=True)
+        reply = office.send(data, basis="period", new_agencies="create")
+        assert reply.status_code == 422, wrong
+        assert {place_of(error)[1:] for error in reply.json()["errors"]} == {"4"}
+        assert state(office) == before
+
+
+def test_a_trial_says_the_same_and_keeps_nothing(office: Office) -> None:
+    before = state(office)
+    data = sheet({**NEW, "spent_s1": 5, "spent_total": 5}, line(**OWN), realisation=True)
+    how: dict[str, Any] = {"basis": "period", "new_agencies": "create", "accept": "free_text"}
+    trial = office.bring(data, **how, dry_run="true")
+    assert (trial["created"], trial["agencies_created"]) == (2, [NEW["code"]])
+    assert state(office) == before
+    assert office.bring(data, **how) == trial
+    assert state(office) != before
+
+
+def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient) -> None:
+    data = sheet(line())
+    for role in (("operator", "63.02", DINSOS), ("reader", "63"), ("reviewer", "63"), ("chair", "63.02")):
+        client = connect(role)
+        for query in ({}, {"dry_run": "true"}):
+            refused = office.send(data, client=client, **query)
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), role
+        # What is wrong with a file is no business of who may not import.
+        assert office.send(b"", client=client).status_code == 403
+        assert client.get(f"{office.url}/matrix.xlsx").status_code == 200
+    for client in (stranger, connect(("secretariat", "63.03"))):
+        assert office.send(data, client=client).status_code == 404
+        assert client.get(f"{office.url}/matrix.csv").status_code == 404
+    assert office.send(data, client=connect(("administrator", "63"))).status_code == 200
+    office.plan, office.url = "63.02-2031", "/v1/plans/63.02-2031"
+    assert office.send(data).status_code == 404
+
+
+def bomb() -> bytes:
+    return repacked({"xl/worksheets/sheet1.xml": b"<a>" + b" " * (60 * 1024 * 1024) + b"</a>"})
+
+
+def picture_in_a_zip() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.png", PNG)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "filename", "code"),
+    [
+        (b"", "a.xlsx", "empty_file"),
+        (b"", "a.csv", "empty_file"),
+        (PNG, "a.xlsx", "not_a_workbook"),
+        (PNG, "a.csv", "not_a_table"),
+        (OLE, "a.xls", "old_workbook"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "a.xlsx", "password_protected"),
+        (sheet(line())[:3000], "a.xlsx", "damaged_workbook"),
+        (b"a,b\n1,2\n", "a.csv", "no_header"),
+    ],
+)
+def test_a_file_that_is_no_matrix(office: Office, data: bytes, filename: str, code: str) -> None:
+    before = state(office)
+    reply = office.send(data, filename)
+    problem = reply.json()
+    assert (reply.status_code, problem["code"]) == (422, "unreadable_file"), reply.text
+    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [("/file", code)]
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert state(office) == before
+
+
+def test_archives_that_are_more_or_other_than_they_seem(office: Office) -> None:
+    for data in (bomb(), picture_in_a_zip()):
+        reply = office.send(data)
+        assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file")
+
+
+def test_a_sheet_is_chosen_by_its_name(office: Office) -> None:
+    reply = office.send(sheet(line()), sheet="Rekap")
+    (error,) = reply.json()["errors"]
+    assert (reply.status_code, error["code"], error["value"], error["allowed"]) == (
+        422,
+        "unknown_sheet",
+        "Rekap",
+        ["Sheet"],
+    )
+    assert office.bring(sheet(line()), sheet="Sheet")["sheet"] == "Sheet"
+
+
+def test_a_formula_is_named_and_never_worked_out(office: Office) -> None:
+    data = edited(
+        sheet(line(), line()), {(2, "allocation"): "=1+1", (3, "location"): '=HYPERLINK("http://x")'}
+    )
+    assert office.refused(data) == [("formula", "K2"), ("formula", "N3")]
+
+
+def test_a_file_of_more_than_twenty_megabytes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = office.send(b"x" * (20 * 2**20 + 1), "a.csv")
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    reply = office.send(b"x" * (26 * 2**20), "a.csv")
+    assert (reply.status_code, reply.json()["code"]) == (413, "too_large")
+    monkeypatch.setattr(sheets, "LARGEST_FILE", 100)
+    assert office.send(sheet(line())).status_code == 413
+
+
+# Forms
+
+
+def part(name: str, data: Any = b"x") -> tuple[str, tuple[str, Any]]:
+    return (name, ("a.xlsx", data))
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "errors"),
+    [
+        ({"data": {"resolutions": "[]"}}, (415, 422), None),
+        ({"files": [("resolutions", (None, "[]"))]}, (422,), [("missing", "/file")]),
+        ({"files": [part("file"), part("file")]}, (422,), [("repeated_part", "/file")]),
+        ({"files": [part("berkas")]}, (422,), [("unknown_part", "/berkas")]),
+        ({"files": [part("file")], "data": {"resolution": "[]"}}, (422,), [("unknown_part", "/resolution")]),
+        ({"files": [part("file"), part("resolutions", b"[]")]}, (422,), None),
+        ({"files": [("file", (None, "text"))]}, (422,), None),
+        ({"json": {"file": "x"}}, (415,), None),
+        ({"content": b"PK"}, (415,), None),
+        ({"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, (400,), None),
+        (
+            {"content": b"--y", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+            (400, 422),
+            None,
+        ),
+        ({}, (422,), None),
+    ],
+)
+def test_a_form_that_is_not_what_it_must_be(
+    office: Office, call: dict[str, Any], status: tuple[int, ...], errors: list[tuple[str, str]] | None
+) -> None:
+    reply = office.client.post(f"{office.url}/imports", **call)
+    assert reply.status_code in status, reply.text
+    assert reply.headers["content-type"] == "application/problem+json"
+    if errors is not None:
+        assert [(e["code"], e["pointer"]) for e in reply.json()["errors"]] == errors
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [({"basis": "both"}, "basis"), ({"accept": "all"}, "accept.0"), ({"mode": "x"}, "mode")],
+)
+def test_a_parameter_that_is_not_known(office: Office, query: dict[str, str], parameter: str) -> None:
+    reply = office.send(sheet(line()), **query)
+    assert (reply.status_code, reply.json()["errors"][0]["parameter"]) == (400, parameter)
+
+
+def test_a_repeated_call_is_answered_from_store(office: Office) -> None:
+    data, key = sheet(line()), {"Idempotency-Key": "import-1"}
+    url = f"{office.url}/imports"
+    body, kind = multipart(data)
+    first = office.client.post(url, content=body, headers={**key, "Content-Type": kind})
+    journal = office.journal()
+    again = office.client.post(url, content=body, headers={**key, "Content-Type": kind})
+    assert (first.status_code, first.json()["created"]) == (200, 1)
+    assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
+    other, _ = multipart(sheet(line(allocation=7)))
+    reused = office.client.post(url, content=other, headers={**key, "Content-Type": kind})
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    assert office.journal() == journal
+
+
+def multipart(data: bytes) -> tuple[bytes, str]:
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n\r\n'
+    return head + data + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+
+
+def test_messages_come_in_both_languages(office: Office) -> None:
+    data = sheet(line(**OWN, duration="lama"))
+    said = {}
+    for language in ("id", "en"):
+        headers = {"Accept-Language": language}
+        refused = office.send(data, headers=headers).json()
+        taken = office.bring(data, headers=headers, accept="free_text", dry_run="true")
+        said[language] = (
+            refused["title"],
+            refused["errors"][0]["message"],
+            taken["warnings"][0]["message"],
+            [finding["message"] for finding in taken["findings"]],
+        )
+    assert said["id"][0] == "Isi tidak sah"
+    assert said["en"][0] == "Invalid input"
+    for indonesian, english in zip(said["id"], said["en"], strict=True):
+        assert indonesian != english
+
+
+def test_the_journal_says_which_file_it_was(office: Office) -> None:
+    data = sheet(line())
+    office.bring(data)
+    table = table_of(JournalRow)
+    with office.database.read_session() as session:
+        reason = session.scalar(sa.select(table.c.reason).where(table.c.kind == "action.created"))
+    assert reason == f"import sha256:{sha256(data).hexdigest()[:16]}"

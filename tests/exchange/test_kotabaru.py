@@ -1,0 +1,156 @@
+"""The real plan and report of Kabupaten Kotabaru, in, out, and in again."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.exchange.matrix.rules import read_matrix
+from app.kit.db import table_of
+from app.reference.nomenclature.models import SubactivityRow
+from app.reference.rules import folded
+from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, edited, place_of
+
+TAKEN = {"accept": "free_text", "new_agencies": "create"}
+PLAN, REPORT = PLAN_FILE.read_bytes(), REPORT_FILE.read_bytes()
+ROWS = {row.row: row for row in read_matrix(PLAN, PLAN_FILE.name).rows}
+
+
+def official(office: Office) -> dict[str, tuple[str, str]]:
+    """Code → folded (activity, name) of the nomenclature of regencies."""
+    c = table_of(SubactivityRow).c
+    with office.database.read_session() as session:
+        rows = session.execute(
+            sa.select(c.code, c.folded_activity, c.folded_name).where(c.government_level == "regency")
+        )
+        return {code: (activity, name) for code, activity, name in rows}
+
+
+def test_the_plan_comes_in_whole(kotabaru: Office) -> None:
+    report = kotabaru.bring(PLAN, **TAKEN)
+    assert (report["lines"], report["created"], report["allocation"]) == (156, 156, 632_470_087_081)
+    assert len(report["agencies_created"]) == 33
+    assert report["by_strategy"] == {
+        "reduce_spending_burden": 58,
+        "raise_income": 42,
+        "reduce_poverty_pockets": 56,
+    }
+    lines = kotabaru.lines()
+    assert (len(lines), next(iter(lines))) == (156, "A-001")
+    assert sum(line["allocation"] for line in lines.values()) == 632_470_087_081
+    kinds = Counter(
+        item["kind"] for item in kotabaru.client.get("/v1/regions/63.02/agencies?limit=100").json()["items"]
+    )
+    assert kinds == {"dinas": 13, "badan": 1, "kecamatan": 19}
+
+
+def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office) -> None:
+    names = official(kotabaru)
+    refused = kotabaru.send(PLAN, new_agencies="create")
+    assert refused.status_code == 422
+    told = {error["cell"]["row"]: error for error in refused.json()["errors"]}
+    assert len(told) == len(refused.json()["errors"]) == 84
+    for row, error in told.items():
+        assert (error["cell"]["column"], error["value"]) == ("G", ROWS[row]["subactivity"].name)
+        assert error.get("allowed") or error.get("nearest")
+        for candidate in error.get("allowed") or error["nearest"]:
+            assert candidate.split()[0] in names
+    assert kotabaru.client.get("/v1/regions/63.02/agencies").json()["items"] == []
+    assert kotabaru.lines() == {}
+
+    report = kotabaru.bring(PLAN, **TAKEN)
+    unclear = {finding["cell"]["row"] for finding in report["findings"] if finding["code"] == "E02"}
+    assert unclear == set(told)
+    assert report["free_text"] == 84
+    lines = kotabaru.lines()
+    for code, row in zip(sorted(lines), sorted(ROWS), strict=True):
+        line, seen = lines[code], ROWS[row]
+        if row in unclear:
+            assert (line["subactivity_code"], line["subactivity"]) == (None, seen["subactivity"].name)
+        else:
+            activity, name = folded(seen["activity"].name), folded(seen["subactivity"].name)
+            assert names[line["subactivity_code"]] == (activity, name)
+            assert [found for found, pair in names.items() if pair == (activity, name)] == [
+                line["subactivity_code"]
+            ]
+
+
+def test_the_same_files_twice_change_nothing(kotabaru: Office) -> None:
+    kotabaru.bring(PLAN, **TAKEN)
+    kotabaru.bring(REPORT, basis="period", **TAKEN)
+    lines, journal = kotabaru.lines(), kotabaru.journal()
+    assert len(journal) == 1 + 33 + 156 + 2 * 156
+    for _ in range(2):
+        again = kotabaru.bring(PLAN, **TAKEN)
+        assert (again["unchanged"], again["agencies_created"], again["absent"]) == (156, [], [])
+        again = kotabaru.bring(REPORT, basis="period")
+        assert [one["unchanged"] for one in again["progress"]] == [156, 156]
+    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "csv"])
+def test_what_goes_out_comes_in_again_without_a_difference(kotabaru: Office, ending: str) -> None:
+    kotabaru.bring(PLAN, **TAKEN)
+    kotabaru.bring(REPORT, basis="period")
+    lines, journal = kotabaru.lines(), kotabaru.journal()
+    ways: list[dict[str, Any]] = [
+        {},
+        {"period": "2025-S1"},
+        {"period": "2025-S2", "basis": "period"},
+        {"period": "2025", "basis": "period"},
+        {"period": "2025", "basis": "cumulative"},
+    ]
+    for way in ways:
+        out = kotabaru.export(ending, **way)
+        assert kotabaru.export(ending, **way) == out
+        basis = {"basis": way.get("basis", "period")} if way else {}
+        report = kotabaru.bring(out, f"a.{ending}", **basis)
+        assert (report["unchanged"], report["absent"], report["warnings"]) == (156, [], []), way
+        assert {(one["created"], one["updated"]) for one in report["progress"]} <= {(0, 0)}, way
+    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
+
+
+def test_the_report_says_how_its_half_years_are_meant(kotabaru: Office) -> None:
+    kotabaru.bring(PLAN, **TAKEN)
+    assert kotabaru.refused(REPORT) == [("basis_required", "basis")]
+    contradicted = kotabaru.refused(REPORT, basis="cumulative")
+    assert {code for code, _ in contradicted} == {"total_contradicts_basis"}
+    with_first_half = [row for row in read_matrix(REPORT, "a.xlsx").rows if row["spent_s1"]]
+    assert [place for _, place in contradicted] == [f"U{row.row}" for row in with_first_half]
+
+    report = kotabaru.bring(REPORT, basis="period")
+    beyond = {f["line"]: f for f in report["findings"] if f["code"] == "E07"}
+    assert len(beyond) == 28
+    assert {place_of(finding) for finding in beyond.values()} >= {"T8"}
+    assert report["progress"] == [
+        {"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0},
+        {"period": "2025-Q4", "created": 156, "updated": 0, "unchanged": 0},
+    ]
+    lines = kotabaru.lines()
+    assert {code for code, line in lines.items() if line["spent"] > line["allocation"]} == set(beyond)
+    summary = kotabaru.client.get(f"{kotabaru.url}/summary?period=2025-S2").json()
+    assert round(summary["absorption_percent"], 1) == 45.4
+
+
+def test_totals_that_contradict_can_be_accepted(kotabaru: Office) -> None:
+    kotabaru.bring(PLAN, **TAKEN)
+    report = kotabaru.bring(REPORT, basis="cumulative", accept=["totals", "free_text"])
+    assert [one["created"] for one in report["progress"]] == [156, 156]
+    # Read as cumulative, most second halves stand below the first.
+    assert Counter(finding["code"] for finding in report["findings"])["E06"] > 0
+    summary = kotabaru.client.get(f"{kotabaru.url}/summary?period=2025-S2").json()
+    assert summary["absorption_percent"] < 45
+
+
+def test_as_many_statements_for_many_lines_as_for_few(kotabaru: Office) -> None:
+    kotabaru.bring(PLAN, **TAKEN)
+    kotabaru.bring(REPORT, basis="period")
+    counts = []
+    for number in (30, 156):
+        cells = {(row, "allocation"): ROWS[row]["allocation"] + number for row in sorted(ROWS)[:number]}
+        kotabaru.database.statements.clear()
+        report = kotabaru.bring(edited(PLAN, cells))
+        assert report["updated"] == number
+        counts.append(len(kotabaru.database.statements))
+    assert counts[0] == counts[1] < 60

@@ -1,0 +1,441 @@
+"""Names in a file, and what is done with those that fit nothing, several, or something of old."""
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.kit.db import table_of
+from app.reference.nomenclature.models import SubactivityRow
+from tests.exchange.office import (
+    AID_CODE,
+    DINKES,
+    DINKES_NAME,
+    DINSOS,
+    OWN,
+    SURVEY_CODE,
+    TWICE,
+    TWICE_CODES,
+    Office,
+    line,
+    sheet,
+    told,
+)
+
+
+def settle(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
+    return {"column": column, "value": value, "code": code, "row": row}
+
+
+def test_a_sub_activity_is_known_by_its_code_or_by_its_name_within_its_activity(office: Office) -> None:
+    report = office.bring(
+        sheet(
+            line(),
+            line(subactivity=f"{SURVEY_CODE} Pendataan", activity=None, program=None),
+            line(activity=f"1.06.06.2.01 {OWN['activity']}", program=None, subactivity="penyediaan  MAKANAN"),
+        )
+    )
+    lines = office.lines()
+    assert [one["subactivity_code"] for one in lines.values()] == [AID_CODE, SURVEY_CODE, "1.06.06.2.01.0001"]
+    assert lines["A-002"]["subactivity"] == "Pendataan Fakir Miskin Cakupan Daerah Kabupaten/Kota"
+    assert lines["A-003"]["activity"].startswith("Perlindungan Sosial Korban Bencana")
+    assert told(report["warnings"]) == [("other_name", "G3")]
+    assert report["warnings"][0]["value"] == "Pendataan"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"subactivity": "Penyediaan Makanan"},  # of another activity
+        {"activity": None, "program": None},  # a name alone is not looked up
+        {"activity": "1.06.06.2.01 Kegiatan", "program": None},  # not in that activity
+        OWN,
+    ],
+)
+def test_a_name_outside_its_activity_is_not_taken(office: Office, cells: dict[str, Any]) -> None:
+    assert office.refused(sheet(line(**cells))) == [("unresolved_subactivity", "G2")]
+
+
+def test_a_name_of_several_codes_is_said_with_all_of_them(office: Office) -> None:
+    reply = office.send(sheet(line(), line(**TWICE)))
+    (error,) = reply.json()["errors"]
+    assert (error["code"], error["cell"]["row"], error["cell"]["column"]) == ("ambiguous_name", 3, "G")
+    assert error["value"] == TWICE["subactivity"]
+    assert [one.split()[0] for one in error["allowed"]] == TWICE_CODES
+
+
+def test_free_text_is_kept_with_a_finding(office: Office) -> None:
+    report = office.bring(sheet(line(**TWICE), line(**OWN), line()), accept="free_text")
+    assert [place for place in told(report["findings"]) if place[0] == "E02"] == [
+        ("E02", "G2"),
+        ("E02", "G3"),
+    ]
+    assert report["free_text"] == 2
+    first, second, third = office.lines().values()
+    assert (first["subactivity_code"], first["subactivity"]) == (None, TWICE["subactivity"])
+    assert (second["program"], second["activity"], second["title"]) == tuple(
+        OWN[key] for key in ("program", "activity", "subactivity")
+    )
+    assert third["subactivity_code"] == AID_CODE
+
+
+def test_a_code_that_is_not_known_is_named_and_never_lost(office: Office) -> None:
+    unknown = sheet(
+        line(**{**OWN, "subactivity": "1.06.05.2.02.9999 Gerakan", "program": None, "activity": None})
+    )
+    assert office.refused(unknown) == [("unresolved_subactivity", "G2")]
+    office.bring(unknown, accept="free_text")
+    (only,) = office.lines().values()
+    assert (only["subactivity_code"], only["subactivity"]) == (None, "1.06.05.2.02.9999 Gerakan")
+    assert office.bring(office.export())["unchanged"] == 1
+    by_name = office.bring(sheet(line(subactivity="1.06.05.2.02.9998 " + line()["subactivity"])))
+    assert told(by_name["warnings"]) == [("other_code", "G2")]
+
+
+def test_a_code_that_was_retired_says_what_came_after_it(office: Office) -> None:
+    table = table_of(SubactivityRow)
+    with office.database.writing() as session:
+        of_regencies = table.c.government_level == "regency"
+        session.execute(sa.update(table).where(table.c.code == AID_CODE, of_regencies).values(retired=True))
+        after = sa.update(table).where(table.c.code == SURVEY_CODE, of_regencies)
+        session.execute(after.values(predecessor_code=AID_CODE))
+    report = office.bring(sheet(line(subactivity=f"{AID_CODE} {line()['subactivity']}")))
+    (finding,) = [one for one in report["findings"] if one["code"] == "E02"]
+    assert SURVEY_CODE in finding["message"]
+
+
+# Resolutions
+
+
+def test_a_name_is_settled_everywhere_or_in_one_row(office: Office) -> None:
+    lines = [line(**TWICE, allocation=n) for n in (1, 2, 3)]
+    office.bring(
+        sheet(*lines, line(**OWN)),
+        resolutions=[
+            settle("subactivity", TWICE["subactivity"].upper(), TWICE_CODES[0]),
+            settle("subactivity", TWICE["subactivity"], TWICE_CODES[1], row=3),
+            settle("subactivity", OWN["subactivity"], None),
+        ],
+    )
+    by_allocation = {one["allocation"]: one["subactivity_code"] for one in office.lines().values()}
+    assert by_allocation == {1: TWICE_CODES[0], 2: TWICE_CODES[1], 3: TWICE_CODES[0], 1_000_000: None}
+
+
+def test_what_was_settled_once_stays_settled(office: Office) -> None:
+    file = sheet(line(**OWN), line(**TWICE))
+    known = [
+        settle("subactivity", OWN["subactivity"], AID_CODE),
+        settle("subactivity", TWICE["subactivity"], TWICE_CODES[1]),
+    ]
+    office.bring(file, resolutions=known)
+    lines, journal = office.lines(), office.journal()
+    for how in ({"resolutions": known}, {}, {"accept": "free_text"}):
+        report = office.bring(file, **how)
+        assert (report["unchanged"], report["absent"]) == (2, []), how
+    assert (office.lines(), office.journal()) == (lines, journal)
+
+
+def test_a_line_that_was_free_text_takes_its_code(office: Office) -> None:
+    file = sheet(line(**OWN), line(**TWICE))
+    office.bring(file, accept="free_text")
+    settled = office.bring(file, resolutions=[settle("subactivity", OWN["subactivity"], AID_CODE)])
+    assert (settled["updated"], settled["unchanged"], settled["absent"]) == (1, 1, [])
+    mended = office.client.patch(
+        f"{office.url}/actions/A-002", json={"subactivity_code": TWICE_CODES[0]}, headers={"If-Match": "*"}
+    )
+    assert mended.status_code == 200
+    office.bring(file, accept="free_text")
+    assert [one["subactivity_code"] for one in office.lines().values()] == [AID_CODE, TWICE_CODES[0]]
+    written = sheet(line(), line(**{**TWICE, "subactivity": f"{TWICE_CODES[0]} {TWICE['subactivity']}"}))
+    assert office.bring(written)["absent"] == []
+
+
+@pytest.mark.parametrize(
+    ("resolution", "error"),
+    [
+        (
+            settle("subactivity", OWN["subactivity"], "9.99.99.9.99.9999"),
+            ("unknown_reference", "/resolutions/0/code"),
+        ),
+        (settle("agency", "Dinas Sosial", "NONE"), ("unknown_reference", "/resolutions/0/code")),
+        (settle("funding_sources", "APBD", "NONE"), ("unknown_reference", "/resolutions/0/code")),
+        (settle("agency", "Dinas Sosial", None), ("resolution_code_needed", "/resolutions/0/code")),
+        (settle("subactivity", "Tidak Ada", AID_CODE), ("unused_resolution", "/resolutions/0/value")),
+        (
+            settle("subactivity", OWN["subactivity"], None, row=9),
+            ("unused_resolution", "/resolutions/0/value"),
+        ),
+        ({"column": "location", "value": "x", "code": None}, ("not_allowed", "/resolutions/0/column")),
+        (
+            {"column": "agency", "value": "x", "code": "A", "name": 1},
+            ("unknown_field", "/resolutions/0/name"),
+        ),
+    ],
+)
+def test_a_resolution_that_settles_nothing_is_said_once(
+    office: Office, resolution: dict[str, Any], error: tuple[str, str]
+) -> None:
+    free = settle("subactivity", OWN["subactivity"], None)
+    file = sheet(line(**OWN), line(**OWN, allocation=5))
+    more = [] if resolution["value"] == OWN["subactivity"] and resolution["row"] is None else [free]
+    assert office.refused(file, resolutions=[resolution, *more]) == [error]
+
+
+def test_a_resolution_given_twice_and_one_that_is_no_json(office: Office) -> None:
+    free = settle("subactivity", OWN["subactivity"], None)
+    assert ("duplicate_key", "/resolutions/1/value") in office.refused(
+        sheet(line(**OWN)), resolutions=[free, free]
+    )
+    for text in ("[", "{}", "null", '"x"', "[1]"):
+        reply = office.client.post(
+            f"{office.url}/imports", files={"file": ("a.xlsx", sheet(line()))}, data={"resolutions": text}
+        )
+        assert reply.status_code == 422, text
+        assert reply.json()["errors"], text
+
+
+# Agencies
+
+
+def test_an_agency_is_known_by_code_then_by_name(office: Office) -> None:
+    office.make_agency(DINKES, DINKES_NAME)
+    report = office.bring(
+        sheet(
+            line(agency="Dinas Sosial Kabupaten"),
+            line(agency="dinas  KESEHATAN", code=None),
+            line(agency=DINKES_NAME, code="1.02.0.00.0.00.99.0000", allocation=3),
+        )
+    )
+    assert [one["lead_agency"] for one in office.lines().values()] == [DINSOS, DINKES, DINKES]
+    assert told(report["warnings"]) == [("other_name", "C2"), ("other_code", "D4")]
+
+
+def test_an_agency_that_is_not_known_is_named_in_every_row(office: Office) -> None:
+    stranger = line(agency="Dinas Sosal", code=None)
+    reply = office.send(sheet(line(), stranger, stranger))
+    assert [(e["code"], e["cell"]["row"]) for e in reply.json()["errors"]] == [
+        ("unknown_agency", 3),
+        ("unknown_agency", 4),
+    ]
+    assert reply.json()["errors"][0]["nearest"] == [f"{DINSOS} Dinas Sosial"]
+    settled = office.bring(
+        sheet(line(), stranger, stranger), resolutions=[settle("agency", "Dinas Sosal", DINSOS)]
+    )
+    assert settled["created"] == 3
+    # Without a code there is nothing to make an agency of.
+    unnamed = line(agency="Dinas Baru", code=None)
+    assert office.refused(sheet(unnamed), new_agencies="create") == [("unknown_agency", "C2")]
+
+
+def test_agencies_are_made_where_that_is_wanted(office: Office) -> None:
+    names = ["Badan Keuangan", "Inspektorat", "Kecamatan Pulau Sebuku", "Bagian Kesra", DINKES_NAME]
+    codes = [f"5.02.0.00.0.00.{n:02}.0000" for n in range(len(names))]
+    rows = [line(agency=name, code=code) for name, code in zip(names, codes, strict=True)]
+    assert office.bring(sheet(*rows, *rows), new_agencies="create")["agencies_created"] == codes
+    items = office.client.get("/v1/regions/63.02/agencies?sort=code&limit=50").json()["items"]
+    kinds = {item["name"]: (item["kind"], item["is_partner"]) for item in items}
+    assert [kinds[name] for name in names] == [
+        ("badan", False),
+        ("unit", False),
+        ("kecamatan", False),
+        ("sekretariat", False),
+        ("dinas", False),
+    ]
+    long = line(agency="Dinas " + "x" * 600, code="5.03.0.00.0.00.01.0000")
+    assert office.refused(sheet(long), new_agencies="create") == [("wrong_length", "C2")]
+
+
+def test_two_agencies_of_one_name(office: Office) -> None:
+    office.make_agency("LAIN", "Dinas Sosial")
+    reply = office.send(sheet(line(code=None)))
+    (error,) = reply.json()["errors"]
+    assert (error["code"], error["allowed"]) == (
+        "ambiguous_name",
+        [f"{DINSOS} Dinas Sosial", "LAIN Dinas Sosial"],
+    )
+    office.bring(sheet(line(code=None)), resolutions=[settle("agency", "Dinas Sosial", "LAIN")])
+    assert office.lines()["A-001"]["lead_agency"] == "LAIN"
+
+
+def test_the_lines_of_a_merged_agency_are_its_successors(office: Office) -> None:
+    url = office.make_agency(DINKES, DINKES_NAME)
+    file = sheet(line(agency=DINKES_NAME, code=DINKES))
+    office.bring(file)
+    assert (
+        office.client.post(f"{url}/merge", json={"into": DINSOS}, headers={"If-Match": "*"}).status_code
+        == 200
+    )
+    for same in (file, sheet(line(agency=DINKES_NAME, code=None))):
+        report = office.bring(same)
+        assert (report["unchanged"], told(report["warnings"])) == (1, [("merged_agency", "C2")])
+    assert office.lines()["A-001"]["lead_agency"] == DINSOS
+
+
+def test_a_retired_agency_keeps_its_lines_and_gets_none(office: Office) -> None:
+    url = office.make_agency(DINKES, DINKES_NAME)
+    kept = line(agency=DINKES_NAME, code=DINKES)
+    office.bring(sheet(kept))
+    assert office.client.post(f"{url}/retire", headers={"If-Match": "*"}).status_code == 200
+    assert office.bring(sheet(kept))["unchanged"] == 1
+    assert office.bring(office.export())["unchanged"] == 1
+    assert office.refused(sheet(line(), {**kept, "allocation": 2})) == [("retired_agency", "C3")]
+    assert office.refused(sheet(line(), {**kept, "strategy": "2"})) == [("retired_agency", "C3")]
+
+
+# Money, places, people
+
+
+def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
+    report = office.bring(
+        sheet(
+            line(funding_sources="APBD Rp 600.000; Dana Desa (Rp 400.000)"),
+            line(funding_sources="apbd dan DAK", allocation=7),
+            line(funding_sources="1.01.01.15 Pajak Bumi", allocation=8),
+            line(funding_sources=None, allocation=9),
+            line(funding_sources="APBD Rp 1; DAK Rp 2", allocation=10),
+        )
+    )
+    kept = [
+        [(item["funding_source"], item["amount"]) for item in one["budget_lines"]]
+        for one in office.lines().values()
+    ]
+    assert kept == [
+        [("APBD", 600_000), ("DANA-DESA", 400_000)],
+        [("APBD", None), ("DAK", None)],
+        [("1.01.01.15", 8)],
+        [],
+        [("APBD", 1), ("DAK", 2)],
+    ]
+    findings = told(report["findings"])
+    assert ("E09", "L5") in findings
+    assert [one for one in findings if one[0] == "E01"] == [("E01", "L3"), ("E01", "L6")]
+    assert office.refused(sheet(line(funding_sources="APBN; Kas Bon"))) == [("unknown_reference", "L2")]
+    office.bring(
+        sheet(line(funding_sources="Kas Bon")), resolutions=[settle("funding_sources", "kas bon", "DAK")]
+    )
+    assert office.lines()["A-001"]["budget_lines"][0]["funding_source"] == "DAK"
+
+
+@pytest.mark.parametrize(
+    ("words", "codes", "warned"),
+    [
+        ("Desa Semaras", ["63.02.02.2009"], 0),
+        ("Kec. Pulau Sebuku", ["63.02.05"], 0),
+        ("63.02.05.2007 Desa Rampa; 63.02.05.2008", ["63.02.05.2007", "63.02.05.2008"], 0),
+        ("Semaras, Rampa (Kec. Pulau Sebuku)", ["63.02.02.2009", "63.02.05.2007"], 0),
+        ("Kecamatan Pulau Sebuku: Rampa, Ujung", ["63.02.05.2007", "63.02.05.2008"], 0),
+        ("Kabupaten Kotabaru", ["63.02"], 0),
+        ("Desa Semaras (Kec. Pulau Sebuku)", [], 1),  # there is no Semaras in that district
+        ("Seluruh Kecamatan", [], 0),
+        ("Desa Semaras, Desa Entah", [], 1),
+        ("73.22.01 Malangke", [], 1),
+        ("Kecamatan Semaras", [], 1),
+    ],
+)
+def test_places_are_known_whole_or_their_words_are_kept(
+    office: Office, words: str, codes: list[str], warned: int
+) -> None:
+    report = office.bring(sheet(line(location=words)))
+    (only,) = office.lines().values()
+    assert [item["region_code"] for item in only["locations"]] == codes
+    assert only["matrix_texts"].get("location") == (None if codes else words)
+    assert told(report["warnings"]) == [("unresolved_place", "N2")] * warned
+    for ending in ("xlsx", "csv"):
+        out = office.export(ending)
+        assert codes or words.split()[-1].encode() in office.export("csv")
+        assert office.bring(out, f"a.{ending}")["unchanged"] == 1
+
+
+def test_recipients_benefit_and_duration(office: Office) -> None:
+    rich = line(
+        recipients="500 KK, 20 kelompok", benefit_amount="Rp 500.000/KK", benefit_form="Tunai dan Barang",
+        duration="1 tahun", regularity="Insidentil", direct="Bantuan tunai", supporting="Rapat\nATK",
+    )  # fmt: skip
+    poor = line(
+        allocation=2, recipients="warga sekitar", benefit_amount="Paket sembako", benefit_form="Doa",
+        duration="secukupnya", regularity="kadang-kadang",
+    )  # fmt: skip
+    report = office.bring(sheet(rich, poor))
+    first, second = office.lines().values()
+    assert [(r["kind"], r["unit"], r["count"]) for r in first["recipients"]] == [
+        ("families", "KK", 500),
+        ("groups", "kelompok", 20),
+    ]
+    assert (first["benefit_amount"], first["benefit_forms"]) == (500_000, ["cash", "goods"])
+    assert (first["benefit_months"], first["benefit_regularity"]) == (12, "incidental")
+    assert [(c["code"], c["component_class"]) for c in first["components"]] == [
+        ("D1", "direct"),
+        ("S1", "supporting"),
+    ]
+    assert (second["recipients"], second["benefit_description"]) == ([], "Paket sembako")
+    assert second["matrix_texts"] == {
+        "recipients": "warga sekitar", "benefit_form": "Doa", "duration": "secukupnya", "regularity": "kadang-kadang",
+    }  # fmt: skip
+    assert {place for _, place in told(report["warnings"])} == {"M3", "O3", "P3", "Q3", "R3"}
+    text = office.export("csv").decode()
+    for words in ("Rp 500.000/KK", "warga sekitar", "Paket sembako", "Doa", "secukupnya", "kadang-kadang"):
+        assert words in text
+    assert office.bring(office.export())["unchanged"] == 2
+
+
+def test_rows_that_continue_a_line(office: Office) -> None:
+    more = {
+        "allocation": 400_000, "funding_sources": "DAK", "direct": "B", "location": "Desa Semaras",
+        "recipients": "3 kelompok", "benefit_form": "Jasa",
+    }  # fmt: skip
+    file = sheet(
+        line(
+            allocation=600_000,
+            direct="A",
+            location="Desa Rampa (Kec. Pulau Sebuku)",
+            recipients="5 KK",
+            duration="2 bulan",
+        ),
+        more,
+        line(number=2, allocation=5, location="Entah", benefit_form="Tunai"),
+        {"direct": "C", "location": "Desa Semaras", "benefit_form": "Barang"},
+    )
+    report = office.bring(file)
+    assert (report["lines"], report["allocation"]) == (2, 1_000_005)
+    first, second = office.lines().values()
+    assert [(b["funding_source"], b["amount"]) for b in first["budget_lines"]] == [
+        ("APBD", 600_000),
+        ("DAK", 400_000),
+    ]
+    assert [c["description"] for c in first["components"]] == ["A", "B"]
+    assert [p["region_code"] for p in first["locations"]] == ["63.02.05.2007", "63.02.02.2009"]
+    assert [r["count"] for r in first["recipients"]] == [5, 3]
+    assert (first["benefit_months"], first["benefit_forms"]) == (2, ["service"])
+    assert second["matrix_texts"] == {"location": "Entah; Desa Semaras", "benefit_form": "Tunai; Barang"}
+    assert office.bring(file)["unchanged"] == 2
+    assert office.bring(office.export())["unchanged"] == 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [
+        ({**OWN, "subactivity": "x" * 501}, ("wrong_length", "G2")),
+        ({**OWN, "activity": "x" * 501}, ("wrong_length", "F2")),
+        ({"duration": "13 bulan"}, ("out_of_range", "R2")),
+        ({"location": "Entah " + "x" * 10_000}, ("wrong_length", "N2")),
+        ({"benefit_amount": "y" * 10_001}, ("wrong_length", "P2")),
+        ({"indirect": "z" * 10_001}, ("wrong_length", "I2")),
+        ({"recipients": "9999999999 KK"}, ("out_of_range", "O2")),
+        ({"recipients": "5 " + "orang " * 90}, ("wrong_length", "O2")),
+    ],
+)
+def test_what_an_action_cannot_hold_is_named_by_its_cell(
+    office: Office, cells: dict[str, Any], error: tuple[str, str]
+) -> None:
+    assert office.refused(sheet(line(**cells), line(allocation=2)), accept="free_text") == [error]
+
+
+def test_a_cell_is_told_once_and_every_wrong_cell_at_once(office: Office) -> None:
+    wrong = line(agency=None, code=None, strategy=None, allocation="banyak", funding_sources="Kas Bon")
+    assert sorted(office.refused(sheet(wrong, line(allocation=None), line(duration="13 bulan")))) == [
+        ("cell_required", "K3"),
+        ("no_agency", "C2"),
+        ("no_strategy", "B2"),
+        ("not_an_amount", "K2"),
+        ("unknown_reference", "L2"),
+    ]

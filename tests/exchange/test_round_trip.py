@@ -1,0 +1,83 @@
+"""Whatever an action holds: what goes out as a matrix comes in again as the same action. Pure."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from app.exchange.lines import Names, line_of
+from app.exchange.matrix.rules import read_matrix
+from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from app.exchange.rules import Resolved, Subactivity, content_of, joined_lines
+from app.plans.actions.models import ActionIn
+from tests.exchange.test_amending import FULL
+
+# Signs that mean something to a reader, and some that do not.
+TEXT = some.text("ab1 .,;:-–/&+()'=@\n\"5Rpdan%", max_size=12).map(str.strip)
+LINE = TEXT.filter(bool)
+AMOUNT = some.none() | some.integers(0, 10**12)
+SOURCES = ["APBD", "DANA-DESA", "DAK-FISIK", "1.01.01.15"]
+NAMES = Names(
+    {"1.06.0.00.0.00.08.0000": "Dinas Sosial"},
+    {"63.02.05.2007": ("Rampa", "village"), "63.02.05": ("Pulau Sebuku", "district"),
+     "63.02": ("Kabupaten Kotabaru", "regency")},
+    {"APBD": "APBD", "DANA-DESA": "Dana Desa", "DAK-FISIK": "Dana Alokasi Khusus Fisik",
+     "1.01.01.15": "1.01.01.15 Pajak dan Lain"},
+)  # fmt: skip
+
+
+def listed(**fields: Any) -> some.SearchStrategy[list[dict[str, Any]]]:
+    return some.lists(some.fixed_dictionaries(fields), max_size=3)
+
+
+def numbered(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"code": f"X{n}", **item} for n, item in enumerate(items)]
+
+
+CONTENTS = some.fixed_dictionaries(
+    {
+        "allocation": some.integers(0, 10**12),
+        "components": listed(
+            component_class=some.sampled_from(["direct", "indirect", "supporting"]), description=TEXT, amount=AMOUNT
+        ).map(numbered),
+        "budget_lines": some.lists(
+            some.fixed_dictionaries({"funding_source": some.sampled_from(SOURCES), "amount": AMOUNT}),
+            max_size=3, unique_by=lambda item: item["funding_source"],
+        ),
+        "recipients": listed(
+            kind=some.sampled_from(["families", "persons", "groups", "villages", "units"]),
+            unit=some.none() | LINE, count=some.none() | some.integers(0, 10**9),
+        ).map(numbered),
+        "locations": some.lists(some.sampled_from(list(NAMES.regions)), unique=True).map(
+            lambda codes: [{"region_code": code} for code in codes]
+        ),
+        "benefit_regularity": some.sampled_from([None, "routine", "incidental"]),
+        "benefit_forms": some.lists(some.sampled_from(["cash", "goods", "service", "subsidy", "access"]), max_size=3),
+        "benefit_amount": AMOUNT,
+        "benefit_description": TEXT,
+        "benefit_months": some.none() | some.integers(1, 12),
+        "matrix_texts": some.dictionaries(
+            some.sampled_from(["location", "recipients", "regularity", "benefit_form", "duration", "benefit_amount",
+                               "allocation", "strategy", "x"]),
+            TEXT, max_size=3,
+        ),
+    }
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "csv"])
+@given(given_fields=CONTENTS)
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_out_and_in_again_is_the_same(ending: str, given_fields: dict[str, Any]) -> None:
+    whole = {**FULL, "activity": "Kegiatan", "program": "Program", "subactivity": "Sub", **given_fields}
+    stored = ActionIn.model_validate(whole).model_dump(mode="json")
+    write = matrix_xlsx if ending == "xlsx" else matrix_csv
+    data = write([line_of(stored, NAMES)], ["", ""], realisation=False)
+    matrix = read_matrix(data, f"a.{ending}", known_sources=list(NAMES.sources.values()))
+    assert matrix.errors == ()
+    (line,) = joined_lines(matrix.rows)
+    same = Subactivity(stored["subactivity_code"], "Sub", "Kegiatan", "Program", None)
+    sources = tuple((item["funding_source"], item["amount"]) for item in stored["budget_lines"])
+    places = tuple(item["region_code"] for item in stored["locations"])
+    assert content_of(Resolved(line, stored["lead_agency"], same, sources, places), stored, NAMES) == stored

@@ -1,0 +1,272 @@
+"""The command line as an operator meets it: what it does, and what it says when it cannot."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+
+from app import cli
+from app.access.queries import actor_of
+from app.access.rules import CONSOLE
+from app.kit.db import Database
+from app.kit.journal import Author
+from app.plans.commands import put_plan
+from app.plans.models import PlanIn
+from tests.database import sqlite_url
+from tests.exchange.office import AID_CODE, DINSOS, OWN, PLAN_FILE, REPORT_FILE, line, sheet
+
+ROOT = Path(__file__).parents[1]
+PLAN = "63.02-2025"
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Rata = Callable[..., Done]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The settings given and no others, whatever the machine has."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RATA_")}
+    return {**kept, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", **settings}
+
+
+@pytest.fixture
+def rata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Rata:
+    """The command in a folder of its own, with its default settings there."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, **settings: str) -> Done:
+        capfdbinary.readouterr()
+        with pytest.MonkeyPatch.context() as patch:
+            wanted = environment(**settings)
+            for name in os.environ.keys() - wanted.keys():
+                patch.delenv(name)
+            for name, value in wanted.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["rata", *map(str, arguments)])
+            try:
+                cli.main()
+                code: Any = 0
+            except SystemExit as ended:
+                code = ended.code
+        if isinstance(code, str):  # as Python itself ends with a text
+            print(code, file=sys.stderr)  # noqa: T201
+        said = capfdbinary.readouterr()
+        return Done(
+            0 if code is None else 1 if isinstance(code, str) else code, said.out.decode(), said.err.decode()
+        )
+
+    return run
+
+
+@pytest.fixture
+def prepared(sqlite_template: Database, tmp_path: Path) -> Database:
+    """The default database of the command's folder: reference data, an empty plan, nothing else."""
+    source = sqlite_template.url.database
+    assert source is not None
+    (tmp_path / "var").mkdir()
+    with contextlib.closing(sqlite3.connect(source)) as connection:  # what still waits in its log goes along
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "var" / "rata.db"),))
+    database = Database(sqlite_url(tmp_path / "var", "rata"))
+    with database.writing() as session:
+        put_plan(
+            session,
+            Author("test", datetime.now(UTC)),
+            CONSOLE,
+            PLAN,
+            PlanIn(title="RAT"),
+            lambda version: None,
+        )
+    return database
+
+
+def count(database: Database, table: str) -> int:
+    with database.engine.connect() as connection:
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
+    """The other tests call the command inside this process; here it is what an operator starts."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        code = "from app.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], cwd=tmp_path, env=environment(),
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    wrong = run("import", PLAN_FILE, "--plan", PLAN, "--basis", "foo")
+    assert (wrong.returncode, "cumulative" in wrong.stderr) == (2, True)
+    early = run("import", PLAN_FILE, "--plan", PLAN)
+    assert (early.returncode, "Run: rata migrate" in early.stderr) == (1, True)
+    assert "Traceback" not in wrong.stderr + early.stderr
+
+
+def test_help_names_every_command(rata: Rata) -> None:
+    for arguments in ((), ("--help",)):
+        done = rata(*arguments)
+        for command in ("migrate", "serve", "openapi", "import", "demo", "token", "reference"):
+            assert command in done.stdout + done.stderr
+    for command in (["import"], ["token"], ["token", "create"], ["token", "list"], ["token", "revoke"], ["demo"],
+                    ["reference", "load"], ["serve"], ["openapi"], ["migrate"]):  # fmt: skip
+        done = rata(*command, "--help")
+        assert done.returncode == 0
+        assert "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["import", PLAN_FILE], "--plan"),
+        (["import", "none.xlsx", "--plan", PLAN], "none.xlsx"),
+        (["import", PLAN_FILE, "--plan", PLAN, "--basis", "foo"], "cumulative"),
+        (["import", PLAN_FILE, "--plan", PLAN, "--accept", "all"], "free_text"),
+        (["import", PLAN_FILE, "--plan", PLAN, "--resolutions", "none.json"], "none.json"),
+        (["import", PLAN_FILE, "--plan", PLAN, "--unknown"], "--unknown"),
+        (["token", "create", "a"], "--role"),
+        (["token", "create", "a", "--role", "boss@63"], "secretariat"),
+        (["token", "create", "a", "--role", "secretariat"], "ROLE@REGION"),
+        (["token", "create", "a", "--role", "reader@63.02/DINSOS"], "operator"),
+        (["token", "create", "a", "--role", "reader@63", "--network", "lan"], "10.0.0.0/8"),
+        (["token", "create", "a", "--role", "reader@63", "--days", "0"], "--days"),
+        (["token", "create", "a", "--role", "reader@63", "--scope", "all"], "approve"),
+        (["fly"], "fly"),
+    ],
+)
+def test_a_wrong_option_is_exit_code_2(rata: Rata, arguments: list[object], said: str) -> None:
+    done = rata(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_database_that_is_not_ready(rata: Rata, tmp_path: Path) -> None:
+    for command in (
+        ["token", "list"],
+        ["reference", "load"],
+        ["import", PLAN_FILE, "--plan", PLAN],
+        ["serve"],
+    ):
+        done = rata(*command)
+        assert (done.returncode, "rata migrate" in done.stderr) == (1, True), command
+    migrated = rata("migrate")
+    assert (migrated.returncode, "revision" in migrated.stdout) == (0, True)
+    assert rata("migrate").stdout == migrated.stdout
+    assert "reference load" in rata("token", "create", "a", "--role", "reader@63").stderr
+    assert "There is no plan" in rata("import", PLAN_FILE, "--plan", PLAN).stderr
+    nowhere = rata("token", "list", RATA_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert (nowhere.returncode, "database cannot be used" in nowhere.stderr) == (1, True)
+    for setting, value in (("RATA_PORT", "abc"), ("RATA_DATABASE_URL", "oracle://x")):
+        wrong = rata("token", "list", **{setting: value})
+        assert (wrong.returncode, setting in wrong.stderr) == (1, True)
+
+
+def test_tokens(rata: Rata, prepared: Database) -> None:
+    made = rata(
+        "token", "create", "bappeda", "--role", "secretariat@63.02", "--scope", "read", "--scope", "write"
+    )
+    assert made.returncode == 0, made.stderr
+    secret = made.stdout.strip()
+    assert secret.startswith("rata_")
+
+    def scopes() -> set[str] | None:
+        with prepared.read_session() as session:
+            found = actor_of(session, secret, now=datetime.now(UTC), client=None)
+        return {str(scope) for scope in found[0].scopes} if found else None
+
+    assert scopes() == {"read", "write"}
+    shown = rata("token", "list").stdout
+    assert "bappeda" in shown
+    assert "valid" in shown
+    assert secret not in shown
+    again = rata("token", "create", "bappeda", "--role", "reader@63")
+    assert (again.returncode, "bappeda" in again.stderr) == (1, True)
+    assert "There is no region 99" in rata("token", "create", "x", "--role", "reader@99").stderr
+    noted = rata("token", "create", "op", "--role", f"operator@63.02/{DINSOS}", "--network", "10.0.0.0/8")
+    assert (noted.returncode, f"no agency {DINSOS} yet" in noted.stderr) == (0, True)
+    assert rata("token", "revoke", "bappeda").returncode == 0
+    assert scopes() is None
+    assert "revoked" in rata("token", "list").stdout
+    for name in ("bappeda", "nobody"):
+        gone = rata("token", "revoke", name)
+        assert (gone.returncode, name in gone.stderr) == (1, True)
+
+
+def test_the_real_files(rata: Rata, prepared: Database) -> None:
+    refused = rata("import", PLAN_FILE, "--plan", PLAN)
+    assert refused.returncode == 1
+    assert "Matriks OPPKPKE!C8: agency Dinas Pendidikan dan Kebudayaan is not registered" in refused.stderr
+    assert "… and 220 more (--all-errors)." in refused.stderr
+    everything = rata("import", PLAN_FILE, "--plan", PLAN, "--all-errors")
+    assert len([row for row in everything.stderr.splitlines() if "Matriks OPPKPKE!" in row]) == 240
+
+    taken = ["--new-agencies", "--accept", "free_text"]
+    trial = rata("import", PLAN_FILE, "--plan", PLAN, *taken, "--dry-run")
+    assert trial.returncode == 0, trial.stderr
+    assert "Would import 156 lines" in trial.stdout
+    assert (count(prepared, "action"), count(prepared, "agency")) == (0, 0)
+    done = rata("import", PLAN_FILE, "--plan", PLAN, *taken)
+    assert "Imported 156 lines into 63.02-2025: 156 created, 0 updated, 0 unchanged" in done.stdout
+    assert "Rp 632,470,087,081" in done.stdout
+    assert "33 agencies created" in done.stdout
+    assert "finding E02: 84" in done.stdout
+    assert count(prepared, "action") == 156
+
+    without = rata("import", REPORT_FILE, "--plan", PLAN)
+    assert (without.returncode, "basis" in without.stderr) == (1, True)
+    report = rata("import", REPORT_FILE, "--plan", PLAN, "--basis", "period")
+    assert "2025-Q4: 156 reports created" in report.stdout
+    again = rata("import", REPORT_FILE, "--plan", PLAN, "--basis", "period")
+    assert "2025-Q4: 0 reports created, 0 updated, 156 unchanged" in again.stdout
+
+
+def test_resolutions_come_from_a_file(rata: Rata, prepared: Database, tmp_path: Path) -> None:
+    matrix, settled = tmp_path / "matriks.xlsx", tmp_path / "settled.json"
+    matrix.write_bytes(sheet(line(), line(**OWN)))
+    call = ["import", matrix, "--plan", PLAN, "--new-agencies", "--resolutions", settled]
+    for text, said in (
+        ("[", "JSON"),
+        ('[{"column": "agency", "value": "x", "code": null}]', "name the code"),
+        ('[{"column": "subactivity", "value": "x", "code": null}]', "fits no cell"),
+    ):
+        settled.write_text(text)
+        done = rata(*call)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    settled.write_bytes(b"\xff\xfe\x00")
+    assert rata(*call).returncode == 1
+    settled.write_text(json.dumps([{"column": "subactivity", "value": OWN["subactivity"], "code": AID_CODE}]))
+    assert "2 created" in rata(*call).stdout
+    shutil.copy(PLAN_FILE, matrix)
+    assert rata("import", matrix, "--plan", PLAN, "--sheet", "Rekap").returncode == 1
+    matrix.write_bytes(b"")
+    broken = rata("import", matrix, "--plan", PLAN)
+    assert (broken.returncode, "/file: The file is empty" in broken.stderr) == (1, True)
+
+
+def test_absent_lines_are_said(rata: Rata, prepared: Database, tmp_path: Path) -> None:
+    matrix = tmp_path / "matriks.xlsx"
+    matrix.write_bytes(sheet(line(), line(allocation=7)))
+    rata("import", matrix, "--plan", PLAN, "--new-agencies")
+    matrix.write_bytes(sheet(line()))
+    assert "left as they are: A-002" in rata("import", matrix, "--plan", PLAN).stdout
+
+
+def test_the_document_is_printed_whole(rata: Rata) -> None:
+    done = rata("openapi")
+    assert done.returncode == 0
+    assert "/v1/plans/{plan}/imports" in json.loads(done.stdout)["paths"]

@@ -1,0 +1,321 @@
+"""The rules of the house, held over the syntax tree. Each says why it is there and what to do instead.
+
+Which area may import which is held by import-linter; style, layout and types by their own tools.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.access.actor import authenticated
+from app.kit.problems import Kind, Problem
+from app.main import create_app
+from app.settings import Settings
+from tests.contract.operations import operations
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "app").rglob("*.py"))
+TREES = {file: ast.parse(file.read_text(), str(file)) for file in FILES}
+
+AREAS = ("access", "agencies", "changes", "exchange", "plans", "reference", "tracking")
+PROMISED = {"__init__", "models", "rules", "queries", "commands", "routes"}
+#: Files with another name, each a noun of its own beside the promised five.
+NAMED_BY_NOUN = {
+    "access/actor",
+    "plans/actions/batches",
+    "plans/actions/moves",
+    "plans/actions/references",
+    "plans/references",
+    "tracking/figures",
+    "tracking/summaries",
+    "tracking/storing",
+    "exchange/doubts",
+    "exchange/lines",
+    "exchange/lookups",
+    "exchange/matching",
+    "exchange/resolving",
+    "plans/actions/examples",
+    "plans/actions/storing",
+    "plans/examples",
+}
+PERSONAL = re.compile(
+    r"(^|_)(nik|no_kk|ktp|npwp|nama_penerima|beneficiary_name|recipient_name|birth|birthday|tanggal_lahir|"
+    r"phone|telepon|email|mother|ibu_kandung)($|_)"
+)
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT / "app").with_suffix("").as_posix()
+
+
+def named(*endings: str) -> list[Path]:
+    found = [file for file in FILES if file.stem in endings]
+    assert found
+    return found
+
+
+def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """(module, name) of everything that a file imports to run; what only types need is not there."""
+    hidden = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """(last name of what is called, line)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            yield (
+                (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")),
+                node.lineno,
+            )
+
+
+def complain(found: list[str], why: str) -> None:
+    if found:
+        pytest.fail("\n".join([why, *found]), pytrace=False)
+
+
+def test_nobody_commits() -> None:
+    complain(
+        [
+            f"{name_of(f)}:{line}"
+            for f in FILES
+            for called, line in calls(TREES[f])
+            if called == "commit" and name_of(f) != "kit/db"
+        ],
+        "A request is one transaction, ended by its route before the reply leaves; a commit in between would be kept "
+        "though the rest fails. Outside of requests: `with database.writing() as session`.",
+    )
+
+
+def test_areas_have_the_promised_files() -> None:
+    found = []
+    for file in FILES:
+        area, _, rest = name_of(file).partition("/")
+        if area in AREAS and not rest.startswith("matrix/") and file.stem not in PROMISED:
+            found += [name_of(file)] if name_of(file) not in NAMED_BY_NOUN else []
+    complain(
+        found,
+        "A file's name says what is not in it, so a newcomer guesses the file. Put it into models, rules, queries, "
+        "commands or routes; if it is a noun of its own, name it in NAMED_BY_NOUN.",
+    )
+    gone = [name for name in NAMED_BY_NOUN if not (ROOT / "app" / f"{name}.py").exists()]
+    complain(gone, "These are not there any more: take them out of NAMED_BY_NOUN.")
+
+
+def test_rules_are_pure() -> None:
+    complain(
+        [
+            f"{name_of(f)} imports {module}.{name}"
+            for f in named("rules")
+            for module, name in imports(TREES[f])
+            if module.partition(".")[0] in ("sqlalchemy", "sqlmodel", "fastapi", "starlette")
+            or module in ("app.kit.db", "app.kit.requests")
+            or name == "Session"
+            or (module.startswith("app.") and module.rpartition(".")[2] in ("queries", "commands", "routes"))
+        ],
+        "A rule is a function of plain values: anybody can try it without a database. Let the command fetch and pass.",
+    )
+
+
+def test_queries_never_write() -> None:
+    writes = {"insert", "update", "delete", "upsert", "add", "add_all", "merge", "flush", "record", "hold"}
+    found = []
+    for file in named("queries", "summaries", "figures"):
+        for node in ast.walk(TREES[file]):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if node.func.attr in writes and owner in ("sa", "session", "table", "call.session"):
+                    found.append(f"{name_of(file)}:{node.lineno} {owner}.{node.func.attr}")
+        found += [f"{name_of(file)} imports {name}" for _, name in imports(TREES[file]) if name in writes]
+    complain(found, "Whoever calls a query relies on nothing being changed. Write in commands.")
+
+
+def test_routes_select_nothing() -> None:
+    sql = {"select", "execute", "scalar", "scalars", "get_one", "exec"}
+    complain(
+        [
+            f"{name_of(f)}:{line} {called}"
+            for f in named("routes")
+            for called, line in calls(TREES[f])
+            if called in sql
+        ],
+        "Every SELECT stands in queries, where it starts from what the caller may see; a route can forget to.",
+    )
+
+
+def handlers(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """(method, function) of a module's endpoints."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for decorator in node.decorator_list:
+                method = getattr(getattr(decorator, "func", None), "attr", "")
+                if method in ("get", "put", "post", "patch", "delete"):
+                    yield method, node
+
+
+def test_reads_call_no_commands() -> None:
+    found = []
+    for file in named("routes"):
+        from_commands = {
+            name
+            for module, name in imports(TREES[file])
+            if module.endswith(".commands") and name[0].islower()
+        } - {"plan_chain", "check_period"}
+        for method, function in handlers(TREES[file]):
+            if method != "get":
+                continue
+            for node in ast.walk(function):
+                is_command = isinstance(node, ast.Name) and node.id in from_commands
+                if is_command or (isinstance(node, ast.Attribute) and ast.unparse(node.value) == "commands"):
+                    found.append(f"{name_of(file)}:{node.lineno} {ast.unparse(node)}")
+    complain(
+        found,
+        "A GET changes nothing: it goes from its route to queries. What both need goes into queries or rules.",
+    )
+
+
+def test_endpoints_are_plain_functions() -> None:
+    complain(
+        [
+            f"{name_of(f)}:{function.lineno} {function.name}"
+            for f in FILES
+            for _, function in handlers(TREES[f])
+            if isinstance(function, ast.AsyncFunctionDef)
+        ],
+        "Sessions are synchronous: an `async def` endpoint would block every other request. Write `def`.",
+    )
+
+
+def test_every_operation_has_one_name_of_its_own() -> None:
+    names = [function.name for f in FILES for _, function in handlers(TREES[f])]
+    complain(
+        sorted({name for name in names if names.count(name) > 1 or name.endswith("_")}),
+        "The function's name is the operation's id, by which generated clients call it: used once, and readable.",
+    )
+
+
+def test_every_route_below_v1_asks_who_calls() -> None:
+    application = create_app(Settings(_env_file=None, database_url="sqlite://"))
+    known = {operation.id for operation in operations(application.openapi()) if operation.is_v1}
+    asking = set()
+    for file in named("routes"):
+        for _, function in handlers(TREES[file]):
+            if any(ast.unparse(one.annotation) == "Caller" for one in function.args.args if one.annotation):
+                asking.add(function.name)
+    complain(sorted(known - asking), "Take `call: Caller`; without it nobody asks for a token.")
+    source = ast.unparse(TREES[ROOT / "app/access/actor.py"])
+    assert f"Caller = Annotated[Call, Depends({authenticated.__name__})]" in source
+
+
+def test_only_the_kit_names_an_engine() -> None:
+    names = re.compile(r"\b(sqlite|postgres|postgresql|psycopg)\b", re.IGNORECASE)
+    found = []
+    for file in FILES:
+        if name_of(file) in ("kit/db", "kit/json_sql", "settings"):
+            continue
+        said = {id(node.value) for node in ast.walk(TREES[file]) if isinstance(node, ast.Expr)}
+        texts = [
+            node for node in ast.walk(TREES[file]) if isinstance(node, ast.Constant) and id(node) not in said
+        ]
+        found += [f"{name_of(file)}:{text.lineno}" for text in texts if names.search(str(text.value))]
+        found += [
+            f"{name_of(file)} imports {module}" for module, _ in imports(TREES[file]) if names.search(module)
+        ]
+    complain(
+        found,
+        "What differs between the engines stands in kit/db.py and kit/json_sql.py: nothing else must be tried twice.",
+    )
+
+
+def test_files_can_be_read_in_one_go() -> None:
+    files = [*FILES, *sorted((ROOT / "tests").rglob("*.py"))]
+    complain(
+        [
+            f"{file.relative_to(ROOT)}: {lines}"
+            for file in files
+            if (lines := len(file.read_text().splitlines())) > 600
+        ],
+        "More than 600 lines are two nouns: split by noun, with the same five names.",
+    )
+
+
+def test_no_personal_data() -> None:
+    fields = [
+        (file, node.lineno, ast.unparse(node.target))
+        for file in FILES
+        for node in ast.walk(TREES[file])
+        if isinstance(node, ast.AnnAssign)
+    ]
+    found = [f"{name_of(file)}:{line} {field}" for file, line, field in fields if PERSONAL.search(field)]
+    complain(
+        found,
+        "Counts only, officials by position: no NIK, no names of beneficiaries are ever stored (UU 27/2022).",
+    )
+
+
+def test_nothing_is_printed() -> None:
+    complain(
+        [
+            f"{name_of(f)}:{node.lineno}"
+            for f in FILES
+            for node in ast.walk(TREES[f])
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "print" and name_of(f) != "cli"
+        ],
+        "Log with structlog, or let the command line say it.",
+    )
+
+
+def test_codes_are_words_in_both_languages() -> None:
+    for code, (id, en) in {
+        **{code: kind.text for code, kind in Kind.known.items()},
+        **{code: problem.title for code, problem in Problem.known.items()},
+        **{f"{code}.": problem.detail for code, problem in Problem.known.items()},
+    }.items():
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.?", code), f"{code} is no snake_case word"
+        assert id.strip()
+        assert en.strip()
+        placeholders = [set(re.findall(r"\{(\w+)\}", text)) for text in (id, en)]
+        assert placeholders[0] == placeholders[1], f"{code}: the two languages say different values"
+
+
+def test_these_rules_can_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule finds what it is for: a file that breaks them all."""
+    bad = ROOT / "app" / "plans" / "rules.py"
+    source = (
+        "from fastapi import Query\nimport psycopg\n\nnik: str = ''\n\n"
+        "@router.get('/x')\nasync def read_(call):\n    print(commands.put_x())\n    session.commit()\n"
+        "    sa.insert(x)\n    session.execute('SELECT 1')\n"
+    )
+    for name in ("plans/rules", "plans/queries", "plans/routes"):
+        monkeypatch.setitem(TREES, ROOT / "app" / f"{name}.py", ast.parse(source))
+    assert bad in TREES
+    for rule in (
+        test_nobody_commits,
+        test_rules_are_pure,
+        test_queries_never_write,
+        test_routes_select_nothing,
+        test_reads_call_no_commands,
+        test_endpoints_are_plain_functions,
+        test_every_operation_has_one_name_of_its_own,
+        test_only_the_kit_names_an_engine,
+        test_no_personal_data,
+        test_nothing_is_printed,
+    ):
+        with pytest.raises(pytest.fail.Exception):
+            rule()
