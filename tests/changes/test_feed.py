@@ -157,7 +157,7 @@ def test_a_cursor_of_another_feed_or_of_nobody_is_400(client: TestClient) -> Non
 
 
 def test_a_change_older_than_the_retention_is_410_with_the_way_back(
-    client: TestClient, database: OneTransaction, app: FastAPI
+    client: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = now(client, region="63.02")
     with database.writing() as session:
@@ -181,7 +181,7 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
         assert client.get(address).status_code == 200
     # Who missed nothing goes on, however old its cursor is: the old change was the last it had.
     assert [one["kind"] for one in page(client, kept, region="63.02")["items"]] == ["action.created"]
-    app.state.settings.journal_retention_days = 401
+    monkeypatch.setattr(app.state.settings, "journal_retention_days", 401)
     assert len(page(client, start, region="63.02")["items"]) == 2
 
 
