@@ -22,7 +22,6 @@ from app.reference.queries import (
     funding_sources_named,
     regions_by_code,
     regions_named,
-    strategies_named,
 )
 from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
@@ -166,10 +165,6 @@ def test_words_for_money_and_strategies(session: Session) -> None:
         "APBD II": ["APBD"],
     }
     assert list(funding_sources_by_code(session, ["CSR", "EMAS"])) == ["CSR"]
-    assert strategies_named(session, ["S2", "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT", "lain"]) == {
-        "S2": "raise_income",
-        "PENGURANGAN BEBAN PENGELUARAN MASYARAKAT": "reduce_spending_burden",
-    }
 
 
 # The data

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from app.access.queries import actor_of
 from app.access.rules import Actor
+from app.kit.etags import check_conditions
 from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
 from app.kit.problems import Unauthenticated
@@ -33,6 +34,10 @@ class Call:
     @property
     def author(self) -> Author:
         return Author(self.actor.token, self.unit.now, self.request.scope.get("request_id"))
+
+    def check_version(self, current: int | None) -> None:
+        """Hold a write to the request's conditions, given the version in force (None: not there)."""
+        check_conditions(self.request, current)
 
 
 def authenticated(request: Request) -> Call:

@@ -13,15 +13,13 @@ from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
 from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.db import table_of
+from app.kit.etags import CheckVersion
 from app.kit.fields import AgencyCode
 from app.kit.inputs import nearest, unknown_reference, validated
 from app.kit.journal import Author, Chain, Entry, hold, record
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.rules import folded
-
-Condition = Callable[[int | None], None]
-"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
 
 Mover = Callable[[Session, Author, str, str, str], None]
 """(session, author, region code, from agency, to agency): point what refers to the one at the other."""
@@ -79,7 +77,7 @@ def put_agency(
     region: str,
     code: str,
     content: AgencyIn,
-    check: Condition,
+    check: CheckVersion,
 ) -> bool:
     """Create an agency (True) or replace what is said of it (False); the same content changes nothing."""
     chain = _held(session, actor, region)
@@ -103,7 +101,7 @@ def put_agency(
 
 
 def patch_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: Condition
+    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
 ) -> None:
     """Merge a patch into what is said of an agency, as it stands once the chain is held."""
     chain = _held(session, actor, region)
@@ -113,7 +111,7 @@ def patch_agency(
 
 
 def set_state(
-    session: Session, author: Author, actor: Actor, region: str, code: str, verb: Verb, check: Condition
+    session: Session, author: Author, actor: Actor, region: str, code: str, verb: Verb, check: CheckVersion
 ) -> None:
     """`retire` an agency, or `restore` one. WrongState (409): it is not in a state for that."""
     chain = _held(session, actor, region)
@@ -127,7 +125,7 @@ def set_state(
 
 
 def merge_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, into: str, check: Condition
+    session: Session, author: Author, actor: Actor, region: str, code: str, into: str, check: CheckVersion
 ) -> None:
     """Merge an agency into another, with all that refers to it: lines, memberships, agencies merged before."""
     chain = _held(session, actor, region)
@@ -150,7 +148,7 @@ def merge_agency(
 
 
 def delete_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, check: Condition
+    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
 ) -> None:
     """Delete an agency that nothing refers to. AgencyInUse (409) names what does."""
     chain = _held(session, actor, region)
@@ -177,7 +175,7 @@ def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
     return dict(row._mapping) if row else None
 
 
-def _existing(session: Session, region: str, code: str, check: Condition) -> dict[str, Any]:
+def _existing(session: Session, region: str, code: str, check: CheckVersion) -> dict[str, Any]:
     stored = _stored(session, region, code)
     if stored is None:
         raise NotFound()

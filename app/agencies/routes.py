@@ -1,6 +1,5 @@
 """The agencies of a region over HTTP."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -12,7 +11,6 @@ from app.agencies.rules import region_chain
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import check_conditions
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -56,7 +54,7 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
         region,
         agency,
         content,
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency, status=201 if is_new else 200)
 
@@ -64,9 +62,7 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
 @router.patch("/{agency}", response_model=AgencyReply)
 def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
-    commands.patch_agency(
-        call.session, call.author, call.actor, region, agency, patch, partial(check_conditions, call.request)
-    )
+    commands.patch_agency(call.session, call.author, call.actor, region, agency, patch, call.check_version)
     return _reply(call, region, agency)
 
 
@@ -77,9 +73,7 @@ def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
     409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
     `merge` is the way.
     """
-    commands.delete_agency(
-        call.session, call.author, call.actor, region, agency, partial(check_conditions, call.request)
-    )
+    commands.delete_agency(call.session, call.author, call.actor, region, agency, call.check_version)
     return no_content()
 
 
@@ -93,7 +87,7 @@ def retire_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
         region,
         agency,
         "retire",
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 
@@ -108,7 +102,7 @@ def restore_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respon
         region,
         agency,
         "restore",
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 
@@ -128,7 +122,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
         region,
         agency,
         merge.into,
-        partial(check_conditions, call.request),
+        call.check_version,
     )
     return _reply(call, region, agency)
 

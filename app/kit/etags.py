@@ -8,6 +8,7 @@ a list's item can be changed with the `version` it shows, `If-Match: "7"`.
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +21,9 @@ malformed_tag = Kind(
 
 VARY = "Authorization, Accept-Language"
 """What the answer to the same address depends on beside it."""
+
+CheckVersion = Callable[[int | None], None]
+"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
 
 _TAG = re.compile(r'^(?:W/)?"([^"]*)"$')
 

@@ -26,7 +26,6 @@ PeriodText = Annotated[
 
 _PERIOD = re.compile(PERIOD_PATTERN)
 _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
-_FIRST_QUARTER = {"": 1, "S1": 1, "S2": 3, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
 
 malformed_period = Kind(
     "malformed_period",
@@ -57,11 +56,6 @@ class Period:
     def last_quarter(self) -> str:
         """The quarter up to whose end this period counts; figures are cumulative within the year."""
         return f"{self.year}-Q{_LAST_QUARTER[self.part]}"
-
-    @property
-    def quarters(self) -> tuple[str, ...]:
-        first, last = _FIRST_QUARTER[self.part], _LAST_QUARTER[self.part]
-        return tuple(f"{self.year}-Q{n}" for n in range(first, last + 1))
 
     @property
     def last_day(self) -> date:

@@ -1,6 +1,6 @@
 """Writing plans: created, replaced, patched, deleted while empty."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
+from app.kit.etags import CheckVersion
 from app.kit.inputs import validated
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import upsert
@@ -19,8 +20,6 @@ from app.plans.queries import plan_of, plans
 from app.plans.references import check_locations, check_region, edition_in_force
 from app.plans.rules import FIRST_YEAR, PLAN_CHAIN, plan_key
 
-CheckVersion = Callable[[int | None], None]
-"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
 malformed_plan_key = Kind(
     "malformed_plan_key",
     id="{value} bukan kunci rencana; yang menyusun rencana hanya provinsi dan kabupaten/kota, sejak {first}: {allowed}",

@@ -8,7 +8,6 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import check_conditions
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -45,7 +44,7 @@ def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
         call.actor,
         plan,
         content,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return _plan_reply(call, plan, status=201 if is_new else 200)
 
@@ -59,7 +58,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
         call.actor,
         plan,
         patch,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return _plan_reply(call, plan)
 
@@ -67,9 +66,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    commands.delete_plan(
-        call.session, call.author, call.actor, plan, lambda version: check_conditions(call.request, version)
-    )
+    commands.delete_plan(call.session, call.author, call.actor, plan, call.check_version)
     return no_content()
 
 

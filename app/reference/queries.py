@@ -276,17 +276,3 @@ def strategy_json(session: Session, key: str) -> str | None:
 def strategy_labels(session: Session) -> dict[str, str]:
     """Key → name of every strategy, retired ones too."""
     return {row.key: row.name for row in session.execute(sa.select(_strategy.c.key, _strategy.c.name))}
-
-
-def strategies_named(session: Session, names: Collection[str]) -> dict[str, str]:
-    """Name as written → key of the strategy whose key, number, name or alias it is, in one SELECT."""
-    c = _strategy.c
-    rows = session.execute(
-        sa.select(c.key, c.number, c.name, c.name_english, c.aliases).where(c.retired.is_(False))
-    )
-    known = {
-        folded(spelling): row.key
-        for row in rows
-        for spelling in (row.key, row.number, row.name, row.name_english, *row.aliases)
-    }
-    return {name: known[folded(name)] for name in names if folded(name) in known}

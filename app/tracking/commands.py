@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.kit.etags import CheckVersion
 from app.kit.inputs import body_errors, nearest, unknown_reference, validated
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.patches import merge_patch
@@ -16,7 +17,7 @@ from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import IN_USE, Gone, not_your_agency
 from app.plans.actions.rules import Finding
-from app.plans.commands import CheckVersion, plan_chain
+from app.plans.commands import plan_chain
 from app.tracking.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.queries import (
     Line,

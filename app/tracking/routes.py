@@ -11,7 +11,7 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.etags import check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
@@ -187,7 +187,7 @@ def patch_progress(
         action,
         period,
         patch,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return _reply(call, row, action, period, done=done)
 
@@ -204,7 +204,7 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
         row,
         action,
         period,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return no_content()
 
@@ -228,7 +228,7 @@ def _put(
     call: Call, plan: sa.Row[Any], action: str, period: str, content: ProgressIn, *, is_period_only: bool
 ) -> Response:
     def check(stored: dict[str, StoredProgress]) -> None:
-        check_conditions(call.request, stored[action].version if action in stored else None)
+        call.check_version(stored[action].version if action in stored else None)
 
     (done,) = commands.report_progress(
         call.session,

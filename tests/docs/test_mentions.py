@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import typer
 import yaml
@@ -93,7 +93,7 @@ def _plain(path: str) -> str:
 )
 def test_body_fits_the_schema_it_claims(block: Block) -> None:
     schema = {"$ref": f"#/components/schemas/{block.argument}", "components": document()["components"]}
-    jsonschema.validate(json.loads(block.text), schema)
+    jsonschema_rs.validate(schema, json.loads(block.text))
 
 
 def test_every_block_says_how_it_is_held_true() -> None:

@@ -3,12 +3,9 @@
 import pytest
 
 from app.exchange.matrix.basis import (
-    BasisEvidence,
     Spent,
     basis_contradictions,
-    basis_evidence,
     cumulative_spent,
-    spending_flags,
 )
 from tests.matrix.build import codes, line, matrix
 
@@ -76,23 +73,3 @@ def test_a_lost_fraction_is_no_contradiction():
 )
 def test_cumulative_values(halves, basis, expected):
     assert cumulative_spent(matrix(spent(*halves)).rows[0], basis) == expected
-
-
-def test_spending_that_falls_or_passes_the_allocation():
-    rows = matrix(
-        spent(300, 400, 700), spent(700, 600, 600), spent(300, 800, 800), spent(1500, None, 1500)
-    ).rows
-    assert codes(spending_flags(rows, "cumulative")) == [
-        ("spent_falls", 3, "T"),
-        ("spent_beyond_allocation", 5, "S"),
-    ]
-    assert codes(spending_flags(rows, "period")) == [
-        ("spent_beyond_allocation", 3, "T"),
-        ("spent_beyond_allocation", 4, "T"),
-        ("spent_beyond_allocation", 5, "S"),
-    ]
-
-
-def test_evidence_of_a_report():
-    rows = matrix(spent(1, 2, 3), spent(1, 2, 2), spent(0, 2, 2), spent(1, 2, 9), spent(1, 2, None)).rows
-    assert basis_evidence(rows) == BasisEvidence(period=1, cumulative=1, both=1, neither=1)

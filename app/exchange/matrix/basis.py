@@ -24,16 +24,6 @@ TOTAL_ALONE = Kind(
     "Total {value} tanpa Sem.1 dan Sem.2; tidak jelas sampai periode mana.",
     "A total of {value} without Sem.1 and Sem.2; it is not clear up to which period.",
 )
-SPENT_BEYOND_ALLOCATION = Kind(
-    "spent_beyond_allocation",
-    "Realisasi kumulatif {value} melebihi alokasi {allocation}.",
-    "Cumulative spending of {value} exceeds the allocation of {allocation}.",
-)
-SPENT_FALLS = Kind(
-    "spent_falls",
-    "Realisasi kumulatif turun dari {before} menjadi {value}.",
-    "Cumulative spending falls from {before} to {value}.",
-)
 
 
 @dataclass(frozen=True)
@@ -42,16 +32,6 @@ class Spent:
 
     q2: int | None
     q4: int | None
-
-
-@dataclass(frozen=True)
-class BasisEvidence:
-    """How many rows' Total fits only one basis, both (Sem.1 is zero), or neither."""
-
-    period: int
-    cumulative: int
-    both: int
-    neither: int
 
 
 def cumulative_spent(line: Line, basis: Basis) -> Spent:
@@ -87,39 +67,6 @@ def basis_contradictions(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldE
             found.append(
                 FieldError(TOTAL_CONTRADICTS_BASIS, cell=row.cell("spent_total"), value=total, values=values)
             )
-    return found
-
-
-def basis_evidence(rows: Iterable[MatrixRow]) -> BasisEvidence:
-    """What the totals of a report say about its basis; rows without a total or a half-year say nothing."""
-    counts = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
-    for row in rows:
-        if row["spent_total"] is not None and _expected(row, "period") is not None:
-            counts[_fits(row, "period"), _fits(row, "cumulative")] += 1
-    return BasisEvidence(
-        period=counts[True, False],
-        cumulative=counts[False, True],
-        both=counts[True, True],
-        neither=counts[False, False],
-    )
-
-
-def spending_flags(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldError]:
-    """Cells whose cumulative spending, under the stated basis, falls or passes the line's allocation.
-
-    A row that continues another line has no allocation of its own and is not compared.
-    """
-    found = []
-    for row in rows:
-        spent = cumulative_spent(row, basis)
-        if spent.q2 is not None and spent.q4 is not None and spent.q4 < spent.q2:
-            values = {"before": thousands(spent.q2)}
-            found.append(FieldError(SPENT_FALLS, cell=row.cell("spent_s2"), value=spent.q4, values=values))
-        allocation = row["allocation"]
-        key, most = ("spent_s2", spent.q4) if spent.q4 is not None else ("spent_s1", spent.q2)
-        if allocation is not None and most is not None and most > allocation:
-            values = {"allocation": thousands(allocation)}
-            found.append(FieldError(SPENT_BEYOND_ALLOCATION, cell=row.cell(key), value=most, values=values))
     return found
 
 

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.kit.etags import CheckVersion
 from app.kit.inputs import validated
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.patches import merge_patch
@@ -17,7 +18,7 @@ from app.plans.actions.queries import StoredAction, actions, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, findings_of
 from app.plans.actions.storing import key_of, write_actions
-from app.plans.commands import CheckVersion, plan_chain
+from app.plans.commands import plan_chain
 
 not_your_agency = Kind(
     "not_your_agency",

@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.kit.etags import check_conditions, check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.etags import check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.inputs import checked_key
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
@@ -115,7 +115,7 @@ def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -
         row,
         action,
         patch,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return _action_reply(call, row, action)
 
@@ -130,7 +130,7 @@ def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
         call.actor,
         row,
         action,
-        lambda version: check_conditions(call.request, version),
+        call.check_version,
     )
     return no_content()
 
@@ -148,7 +148,7 @@ def list_action_history(
 
 def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:
     def check(stored: dict[str, StoredAction]) -> None:
-        check_conditions(call.request, stored[code].version if code in stored else None)
+        call.check_version(stored[code].version if code in stored else None)
 
     draft = Draft(checked_key(code), content)
     (outcome,) = commands.put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
