@@ -20,12 +20,14 @@ from app.access.models import Role, TokenScope
 from app.access.queries import list_tokens
 from app.access.rules import Grant
 from app.agencies.queries import agencies_by_code
+from app.changes.queries import verify_journal
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Conflict, NotFound, Problem
 from app.main import check_schema, create_app
+from app.plans.commands import plan_chain
 from app.reference.queries import is_region
 from app.serving import run
 from app.settings import Settings
@@ -81,6 +83,25 @@ def openapi(
         out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
     else:
         sys.stdout.buffer.write(document)
+
+
+@cli.command()
+def verify(
+    plan: Annotated[
+        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
+    ] = None,
+) -> None:
+    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
+    with database().read_session() as session:
+        try:
+            verdict = verify_journal(session, plan_chain(plan) if plan else None)
+        except NotFound:
+            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
+    for broken in verdict.breaks:
+        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
+    if verdict.breaks:
+        raise typer.Exit(1)
+    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
 
 
 @reference.command("load")

@@ -27,5 +27,11 @@ class Settings(BaseSettings):
         default=16, ge=2, le=200, description="Requests of one worker that run at the same time."
     )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
+    journal_retention_days: int = Field(
+        default=400,
+        ge=1,
+        le=36_500,
+        description="How far the change feed reaches back; history keeps everything.",
+    )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")

@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.models import Membership, Principal, Token, TokenScope
+from app.access.models import Membership, Principal, Role, Token, TokenScope
 from app.access.queries import hash_of
-from app.access.rules import Grant
+from app.access.rules import SCOPE_CHANGED, Grant, scope_chain, scope_changes
 from app.kit.db import table_of
 from app.kit.journal import Author, Entry, hold, record
 from app.kit.problems import Conflict, NotFound
@@ -45,11 +45,7 @@ def create_token(
         owner = made.id
     assert owner is not None
     if grants:
-        session.execute(sa.delete(table_of(Membership)).where(table_of(Membership).c.principal_id == owner))
-        session.add_all(
-            Membership(principal_id=owner, role=g.role, region_code=g.region, agency_code=g.agency or "")
-            for g in grants
-        )
+        _set_memberships(session, author, owner, principal, grants)
     if session.scalar(sa.select(table_of(Token).c.id).where(table_of(Token).c.name == name)) is not None:
         raise Conflict()
     secret = f"rata_{secrets.token_urlsafe(32)}"
@@ -74,6 +70,36 @@ def create_token(
     }
     record(session, chain, author, [Entry("token.created", "0", f"tokens/{name}", 1, None, after)])
     return secret
+
+
+def _set_memberships(
+    session: Session, author: Author, owner: int, principal: str, grants: Sequence[Grant]
+) -> None:
+    """Make a principal's memberships what they shall be, and tell its readers of the feed what they see by it."""
+    table = table_of(Membership)
+    rows = session.execute(sa.select(table).where(table.c.principal_id == owner)).all()
+    before = [Grant(Role(row.role), row.region_code, row.agency_code or None) for row in rows]
+    session.execute(sa.delete(table).where(table.c.principal_id == owner))
+    session.add_all(
+        Membership(principal_id=owner, role=g.role, region_code=g.region, agency_code=g.agency or "")
+        for g in grants
+    )
+    # Whoever saw nothing before has no copy to mend.
+    changes = scope_changes(before, grants) if before else []
+    if changes:
+        chain = hold(session, scope_chain(principal))
+        entries = [
+            Entry(
+                SCOPE_CHANGED,
+                change.region,
+                "me",
+                chain.position + n,
+                {"sees": change.before},
+                {"sees": change.after},
+            )
+            for n, change in enumerate(changes, 1)
+        ]
+        record(session, chain, author, entries)
 
 
 def revoke_token(session: Session, author: Author, *, name: str) -> None:

@@ -4,8 +4,10 @@ Roles of the region itself (operator, secretariat, chair) hold in that region al
 and administrator hold in everything below theirs too. Nothing is allowed that no row allows.
 """
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
 from app.kit.problems import Forbidden
@@ -31,6 +33,7 @@ RIGHTS: dict[str, Right] = {
     "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "report_progress": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "import_matrix": _right(Role.secretariat, Role.administrator),
+    "read_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 
 
@@ -97,6 +100,48 @@ class Actor:
         """The same for every token of equal rights; part of each list's entity tag."""
         grants = sorted(f"{g.role}@{g.region}/{g.agency or '*'}" for g in self.grants)
         return ";".join([*sorted(self.scopes), *grants])
+
+
+# What changes of what somebody sees
+
+SCOPE_CHANGED = "scope.changed"
+"""Kind of the journal's entry that tells a reader to read a region again."""
+
+SCOPE_CHAINS = "scope:"
+"""With a principal behind it: the journal's chain of what that principal has come to see and no longer sees."""
+
+Reach = Literal["region", "below"]
+
+
+def scope_chain(principal: str) -> str:
+    """The chain of a principal; a name is longer than a chain's may be."""
+    return SCOPE_CHAINS + hashlib.sha256(principal.encode()).hexdigest()[:40]
+
+
+class ScopeChange(NamedTuple):
+    """A region of which somebody sees another part than before: nothing (None), itself, or all below it too."""
+
+    region: str
+    before: Reach | None
+    after: Reach | None
+
+
+def scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
+    """What other grants change of what is seen; nothing where others of them show the same."""
+    old, new = tuple(before), tuple(after)
+    moved = {g.region for g in old if not _shows(new, g.region, g.is_below)}
+    moved |= {g.region for g in new if not _shows(old, g.region, g.is_below)}
+    return [ScopeChange(region, _reach(old, region), _reach(new, region)) for region in sorted(moved)]
+
+
+def _shows(grants: Iterable[Grant], region: str, is_below: bool) -> bool:
+    return any(grant.reaches(region) and (grant.is_below or not is_below) for grant in grants)
+
+
+def _reach(grants: tuple[Grant, ...], region: str) -> Reach | None:
+    if _shows(grants, region, is_below=True):
+        return "below"
+    return "region" if _shows(grants, region, is_below=False) else None
 
 
 CONSOLE = Actor("console", "console", frozenset(TokenScope), (Grant(Role.administrator, "0", None),))

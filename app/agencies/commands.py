@@ -11,7 +11,7 @@ from app.access.models import Membership
 from app.access.rules import Actor
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
-from app.agencies.rules import Verb, verbs_from
+from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.fields import AgencyCode
@@ -165,7 +165,7 @@ def _held(session: Session, actor: Actor, region: str) -> Chain:
     """The region's chain, for whoever may write its agencies."""
     home_of(session, actor, region)
     actor.require("write_agencies", region)
-    return hold(session, f"region:{region}")
+    return hold(session, region_chain(region))
 
 
 def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:

@@ -7,6 +7,10 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
+from app.agencies.rules import region_chain
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -15,6 +19,7 @@ from app.reference.models import RegionKey
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
 _CONDITIONAL = {"x-conditional": True}
+SOURCES.append("/v1/regions/{region}/agencies")
 
 
 @router.get("", response_model=Page[AgencyOut])
@@ -120,6 +125,17 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
         call.check_version,
     )
     return _reply(call, region, agency)
+
+
+@router.get("/{agency}/history", response_model=Page[HistoryEntry])
+def list_agency_history(
+    call: Caller, region: RegionKey, agency: AgencyKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an agency, mergers and retirement among them: who, when, from what to what.
+
+    Stays after it was deleted.
+    """
+    return history_page(call, region_chain(region), f"regions/{region}/agencies/{agency}", query)
 
 
 def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:

@@ -30,3 +30,8 @@ def verbs_from(state: str) -> list[Verb]:
 def is_home(region_code: str) -> bool:
     """Whether a region has agencies of its own: provinces, regencies and cities do."""
     return region_code != "0" and region_code.count(".") <= 1
+
+
+def region_chain(region_code: str) -> str:
+    """Chain of the journal in which the agencies of a region are written."""
+    return f"region:{region_code}"

@@ -23,7 +23,11 @@ class JournalRow(Table, table=True):
     """One write: who, when, what, from and to, why."""
 
     __tablename__ = "journal"
-    __table_args__ = (sa.UniqueConstraint("chain", "position"), sa.Index(None, "subject", "sequence"))
+    __table_args__ = (
+        sa.UniqueConstraint("chain", "position"),
+        sa.Index(None, "subject", "sequence"),
+        sa.Index(None, "region_code", "sequence"),
+    )
 
     sequence: int = Field(
         primary_key=True,

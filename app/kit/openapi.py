@@ -148,7 +148,8 @@ def _restore_examples(schemas: dict[str, Any]) -> None:
         found += model.__subclasses__()
         extra = model.model_config.get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in schemas.get(model.__name__, {}):
-            schemas[model.__name__]["examples"] = [_whole(model, example) for example in extra["examples"]]
+            told: Any = extra["examples"]
+            schemas[model.__name__]["examples"] = [_whole(model, example) for example in told]
 
 
 def _whole(model: type[BaseModel], example: Any) -> Any:

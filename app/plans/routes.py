@@ -6,15 +6,20 @@ import sqlalchemy as sa
 from fastapi import Query, Request, Response
 
 from app.access.actor import Call, Caller, authenticated
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.etags import tag_of
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 from app.plans import commands, queries
+from app.plans.commands import plan_chain
 from app.plans.models import PlanIn, PlanKey, PlanOut, PlanReply
 from app.plans.queries import PlanQuery, plan_json, plan_of
 
 router = house_router(tags=["plans"])
+SOURCES += ["/v1/plans?region={region}", "/v1/plans/{plan}/actions"]
 
 
 def tag_in(call: Call, plan: sa.Row[Any]) -> str:
@@ -76,6 +81,16 @@ def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
     commands.delete_plan(call.session, call.author, call.actor, plan, call.check_version)
     return no_content()
+
+
+@router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
+def list_plan_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery, Query()]) -> Response:
+    """Every write to a plan, its actions and their reports: who, when, from what to what, why.
+
+    `kind=plan` leaves out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the
+    plan was deleted.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}", query)
 
 
 def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
 from app.kit.etags import check_list_condition, is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
 from app.kit.journal import stamp
@@ -49,6 +52,7 @@ from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
+SOURCES.append("/v1/plans/{plan}/progress/{period}")
 
 
 class Basis(BaseModel):
@@ -211,6 +215,21 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
         call.check_version,
     )
     return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/progress/{period}/history", response_model=Page[HistoryEntry])
+def list_progress_history(
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to a report: what was first reported and each correction.
+
+    Stays after it was taken back.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
 
 
 def _put(

@@ -125,6 +125,8 @@ def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
 def test_pages_in_every_order_miss_nothing(world: World) -> None:
     several = 0
     for operation in lists(world):
+        if operation.id == "list_changes":
+            continue  # it has one order and no end: tests/changes
         sorts = operation.query.get("sort", {"schema": {"enum": [None]}})["schema"]["enum"]
         for sort in sorts:
             params = {"sort": sort} if sort else {}

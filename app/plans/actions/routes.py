@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
 from app.kit.etags import check_list_condition
 from app.kit.inputs import checked_key
 from app.kit.journal import stamp
@@ -138,6 +140,17 @@ def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
         call.check_version,
     )
     return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
+def list_action_history(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
+
+    Stays after the action was deleted.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
 
 
 def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:

@@ -1,0 +1,145 @@
+"""Wire shapes of the history and of the feed; the table they are read from is the journal's (`kit.journal`)."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kit.fields import RegionCode
+from app.kit.pages import PageQuery
+from app.kit.schemas import SOMETIMES
+
+NOW = "now"
+"""In the place of a cursor: where the feed ends."""
+
+KindFilter = Annotated[str, Field(pattern=r"^[a-z_]+(\.[a-z_]+)?$", max_length=60)]
+
+Sequence = Annotated[
+    int,
+    Field(
+        ge=1,
+        description="Place among the changes of the same plan, or of the same region's agencies, from 1 without a "
+        "gap: without filters, a number that is missing was missed.",
+    ),
+]
+Changes = Annotated[
+    dict[str, list[Any]],
+    Field(description="Field → [from, to]; null where there was, or is, nothing. A list is shown whole."),
+]
+Kind = Annotated[
+    str,
+    Field(
+        description="Noun and verb, such as `action.changed`; `….deleted` for what is gone. `scope.changed`: what the "
+        "token sees in that region and below it is no longer what it was; read the region again."
+    ),
+]
+Subject = Annotated[str, Field(description="Address below `/v1/` of what was written.")]
+Actor = Annotated[str, Field(description="Name of the token, a service or a position; never of a person.")]
+
+_CHANGE: dict[str, Any] = {
+    "sequence": 17,
+    "at": "2026-04-14T02:11:09.481516+00:00",
+    "kind": "progress.changed",
+    "subject": "plans/63.02-2026/actions/A-001/progress/2026-Q1",
+    "version": 2,
+    "actor": "opd-dinsos",
+}
+
+
+class HistoryEntry(BaseModel):
+    """One write: who, when, what, from and to, why."""
+
+    sequence: Sequence
+    at: datetime
+    kind: Kind
+    subject: Subject
+    version: int = Field(
+        description="Row version that the write made; of a deletion, the one after the last."
+    )
+    actor: Actor
+    reason: str | None = Field(description="Why, where the writer said so.")
+    changes: Changes
+    request_id: str | None = Field(description="`X-Request-Id` of the request; null for the command line.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_CHANGE,
+                    "reason": None,
+                    "changes": {"spent": [60000000, 58500000], "obstacle": ["", "Salah catat"]},
+                    "request_id": "5f0c6a7e",
+                }
+            ]
+        }
+    )
+
+
+class HistoryQuery(PageQuery):
+    """Which writes, in which order."""
+
+    kind: list[KindFilter] = Field(
+        default=[],
+        max_length=20,
+        description="Only these: a noun (`progress`) or a noun and a verb (`progress.changed`); repeatable.",
+    )
+    sort: Literal["sequence", "-sequence"] = "sequence"
+
+
+class Change(BaseModel):
+    """One change of the feed."""
+
+    sequence: Sequence
+    at: datetime
+    kind: Kind
+    region_code: RegionCode
+    subject: Subject
+    version: int = Field(
+        description="Row version that the write made; of a deletion, the one after the last."
+    )
+    actor: Actor
+    changes: Changes | None = Field(
+        default=None, description="Field → [from, to]; only with `changes=true`.", json_schema_extra=SOMETIMES
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_CHANGE, "region_code": "63.02"}]})
+
+
+class ChangePage(BaseModel):
+    """Changes in the order in which they were committed."""
+
+    items: list[Change]
+    next: str = Field(description="Cursor to go on from (send it as `after`); keep it with your copy.")
+    more: bool = Field(description="Whether there is more already: ask again at once.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [{**_CHANGE, "region_code": "63.02"}],
+                    "next": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
+                    "more": False,
+                }
+            ]
+        }
+    )
+
+
+class ChangesQuery(BaseModel):
+    """From where on, of which region, of which kinds."""
+
+    after: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="Cursor: `next` of the page before. `now` answers no items, but the cursor from here on. "
+        "Without it the feed begins at its beginning.",
+    )
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    kind: list[KindFilter] = Field(
+        default=[],
+        max_length=20,
+        description="Only these: a noun (`action`) or a noun and a verb (`action.deleted`); repeatable. "
+        "`scope.changed` always comes.",
+    )
+    changes: bool = Field(default=False, description="Show from and to of each field too.")
+    limit: int = Field(default=100, ge=1, le=500, description="Items on a page, at most 500.")

@@ -1,0 +1,37 @@
+"""The feed over HTTP, and the page of a history for the areas that own the addresses."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import ChangePage, ChangesQuery, HistoryQuery
+from app.changes.queries import feed, history
+from app.kit.json_sql import to_json
+from app.kit.pages import read_page
+from app.kit.requests import answer, answer_page, house_router
+
+router = house_router(tags=["changes"])
+
+
+@router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})
+def list_changes(call: Caller, query: Annotated[ChangesQuery, Query()]) -> Response:
+    """What changed since a cursor, in the order of commits: the way to keep a copy true.
+
+    Every change that the token may see comes at least once, deletions included; no later page brings an earlier
+    one. `next` is always there, on the last page too: keep it, and ask again with it; 304 where
+    nothing is new. 410 where the feed no longer has everything since the cursor, with what to read again.
+    """
+    days = call.request.app.state.settings.journal_retention_days
+    page = feed(call.session, call.actor, query, days=days, now=call.now)
+    body = f'{{"items":[{",".join(page.items)}],"next":{to_json(page.next)},"more":{to_json(page.more)}}}'
+    response = answer(call.request, body.encode())
+    if page.more and response.status_code == 200:
+        response.headers["Link"] = f'<{call.request.url.include_query_params(after=page.next)}>; rel="next"'
+    return response
+
+
+def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
+    """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
+    found = history(call.session, call.actor, chain, subject, query)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

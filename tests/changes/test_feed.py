@@ -1,0 +1,257 @@
+"""The feed: what comes in which order, where it goes on, what it says when it cannot."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.rules import CONSOLE
+from app.agencies.commands import put_agency
+from app.agencies.models import AgencyIn, AgencyKind
+from app.changes.rules import Place, cursor_of
+from app.kit.db import table_of
+from app.kit.journal import Author, JournalHead, JournalRow
+from tests.changes.feed import follow, now, page, told
+from tests.database import OneTransaction
+from tests.plans.world import ANY, AT, LEAN, PLAN, put, put_many, put_plan, report
+
+A1 = f"{AT}/actions/A-1"
+OTHER = "63.03-2026"
+FILTERS: list[Any] = [None, []]
+
+
+def write_everything(client: TestClient) -> list[tuple[str, str]]:
+    """Writes of each kind; gives what the feed has to say of them, in order."""
+    put(client, "A-1")
+    put_many(client, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
+    report(client, "A-1", 1, spent=5)
+    client.patch(f"{A1}/progress/2026-Q1", json={"spent": 4}, headers=ANY)
+    client.patch(A1, json={"note": "x"}, headers=ANY)
+    client.patch(AT, json={"title": "Baru"}, headers=ANY)
+    client.delete(f"{A1}/progress/2026-Q1", headers=ANY)
+    client.delete(f"{AT}/actions/A-2", headers=ANY)
+    return [
+        ("action.created", "actions/A-1"), ("action.created", "actions/A-2"), ("action.created", "actions/A-3"),
+        ("progress.created", "actions/A-1/progress/2026-Q1"), ("progress.changed", "actions/A-1/progress/2026-Q1"),
+        ("action.changed", "actions/A-1"), ("plan.changed", ""), ("progress.deleted", "actions/A-1/progress/2026-Q1"),
+        ("action.deleted", "actions/A-2"),
+    ]  # fmt: skip
+
+
+def test_every_write_comes_once_in_its_order_deletions_too(client: TestClient) -> None:
+    start = now(client)
+    expected = write_everything(client)
+    found = list(follow(client, start))
+    assert told(found) == expected
+    sequences = [one["sequence"] for one in found]
+    assert sequences == list(range(sequences[0], sequences[0] + len(found)))
+    assert set(found[0]) == {"sequence", "at", "kind", "region_code", "subject", "version", "actor"}
+    assert {one["region_code"] for one in found} == {"63.02"}
+    assert {one["actor"][:17] for one in found} == {"secretariat-63.02"}
+    assert [one["version"] for one in found if one["subject"].endswith("Q1")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])
+def test_pages_of_any_length_miss_nothing_and_repeat_nothing(client: TestClient, limit: int) -> None:
+    whole = page(client, limit=500)["items"]
+    write_everything(client)
+    found = list(follow(client, limit=limit))
+    assert found[: len(whole)] == whole
+    assert told(found)[-9:] == told(follow(client))[-9:]
+    assert (
+        len({(one["subject"], one["version"], one["sequence"]) for one in found})
+        == len(found)
+        == len(whole) + 9
+    )
+
+
+def test_a_reader_who_polls_after_every_write_sees_each_and_keeps_its_cursor(client: TestClient) -> None:
+    cursor, seen = now(client), []
+    for n in range(4):
+        put(client, f"A-{n}", base=LEAN)
+        found = page(client, cursor)
+        seen += found["items"]
+        cursor = found["next"]
+        assert page(client, cursor) == {"items": [], "next": cursor, "more": False}
+    assert told(seen) == [("action.created", f"actions/A-{n}") for n in range(4)]
+
+
+def test_a_poll_is_304_while_nothing_visible_happens(
+    client: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
+) -> None:
+    neighbour = connect(("secretariat", "63.03"))
+    put(client, "A-0", base=LEAN)
+    query = {"after": now(client)}
+    first = client.get("/v1/changes", params=query)
+    put_plan(neighbour, OTHER)
+    database.statements.clear()
+    again = client.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    # Who asks, where the cursor stands, where anything is behind it, what that is of his own.
+    assert len(database.statements) == 4
+    put(client, "A-1", base=LEAN)
+    after = client.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
+    assert (after.status_code, len(after.json()["items"])) == (200, 1)
+
+
+def test_number_of_statements_does_not_grow(client: TestClient, database: OneTransaction) -> None:
+    start = now(client)
+    put_many(client, [{"code": f"A-{n}", **LEAN} for n in range(200)])
+    for limit in (1, 200, 500):
+        database.statements.clear()
+        page(client, start, limit=limit, changes=True)
+        assert len(database.statements) == 5
+
+
+def test_changes_are_shown_on_request_and_do_not_bind_the_cursor(client: TestClient) -> None:
+    put(client, "A-1")
+    start = now(client)
+    client.patch(A1, json={"note": "x"}, headers=ANY)
+    (change,) = page(client, start, changes=True)["items"]
+    assert change["changes"] == {"note": ["", "x"]}
+    assert "changes" not in page(client, start)["items"][0]
+
+
+def test_filters_by_kind_and_by_region_with_everything_below(
+    client: TestClient, connect: Callable[..., TestClient]
+) -> None:
+    province = connect(("administrator", "63"))
+    put_plan(province, OTHER)
+    action, both = "action.deleted", ["action.deleted", "plan"]
+    reports = ["progress.created", "progress.changed", "progress.deleted"]
+    expected: list[tuple[dict[str, Any], list[str] | int]] = [
+        ({"kind": action}, [action]), ({"kind": both}, ["plan.changed", action, "plan.changed"]),
+        ({"kind": "progress"}, reports), ({"kind": "act"}, []), ({"region": "63.02"}, 9), ({"region": "63"}, 10),
+        ({"region": "0"}, 10), ({"region": "63.03"}, ["plan.changed"]), ({"region": "63.02.01"}, []),
+        ({"region": "73"}, []), ({"region": "63.03", "kind": "action"}, []), ({"region": "63", "kind": both}, 3),
+    ]  # fmt: skip
+    starts = [now(province, **query) for query, _ in expected]
+    write_everything(client)
+    province.patch(f"/v1/plans/{OTHER}", json={"title": "Baru"}, headers=ANY)
+    for (query, wanted), start in zip(expected, starts, strict=True):
+        found = [one["kind"] for one in follow(province, start, limit=2, **query)]
+        assert (len(found) if isinstance(wanted, int) else found) == wanted, query
+
+
+def test_a_cursor_of_another_feed_or_of_nobody_is_400(client: TestClient) -> None:
+    cursor = now(client)
+    for wrong in (
+        cursor[:-1], cursor + "AAAA", cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:], "", "x", "é",
+        "=" * 9, "bnVsbA", "W10", "A" * 1999, cursor_of(Place("plan:x", 1, "0" * 16), ["63", []]),
+        cursor_of(Place("plan:x", 2**63, "0"), FILTERS), cursor_of(Place("a\0", 1, "0"), FILTERS),
+        cursor_of(Place("plan:x", True, "0"), FILTERS),
+    ):  # fmt: skip
+        reply = client.get("/v1/changes", params={"after": wrong})
+        assert reply.status_code == 400, wrong
+        (error,) = reply.json()["errors"]
+        assert (error["parameter"], error["code"]) == ("after", "foreign_cursor")
+    for filtered in ({"region": "63.02"}, {"kind": "plan"}):
+        assert client.get("/v1/changes", params={"after": cursor, **filtered}).status_code == 400
+    wrong_queries = ("kind=Plan", "kind=plan.", "region=x", "limit=0", "limit=501", "sort=at", "count=exact")
+    for query in wrong_queries:
+        assert client.get(f"/v1/changes?{query}").status_code == 400, query
+
+
+def test_a_change_older_than_the_retention_is_410_with_the_way_back(
+    client: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = now(client, region="63.02")
+    with database.writing() as session:
+        author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
+        content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
+        put_agency(session, author, CONSOLE, "63.02", "LAMA", content, lambda version: None)
+    kept = now(client, region="63.02")
+    put(client, "A-1", base=LEAN)
+    query = {"after": start, "region": "63.02"}
+    gone = client.get("/v1/changes", params=query, headers={"Accept-Language": "en"})
+    assert gone.status_code == 410, gone.text
+    assert gone.json()["code"] == "feed_gone"
+    assert "400 days" in gone.json()["detail"]
+    (error,) = gone.json()["errors"]
+    assert (error["parameter"], error["code"], error["value"]) == ("after", "expired_cursor", start)
+    assert error["allowed"] == [
+        "/v1/changes?after=now&region=63.02", "/v1/regions/63.02/agencies", "/v1/plans?region=63.02",
+        "/v1/plans/{plan}/actions", "/v1/plans/{plan}/progress/{period}",
+    ]  # fmt: skip
+    for address in error["allowed"][:3]:
+        assert client.get(address).status_code == 200
+    # Who missed nothing goes on, however old its cursor is: the old change was the last it had.
+    assert [one["kind"] for one in page(client, kept, region="63.02")["items"]] == ["action.created"]
+    monkeypatch.setattr(app.state.settings, "journal_retention_days", 401)
+    assert len(page(client, start, region="63.02")["items"]) == 2
+
+
+def test_what_a_stranger_to_the_old_change_missed_is_nothing(
+    client: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
+) -> None:
+    neighbour = connect(("secretariat", "63.03"))
+    start = now(neighbour)
+    with database.writing() as session:
+        author = Author("test", datetime.now(UTC) - timedelta(days=900))
+        content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
+        put_agency(session, author, CONSOLE, "63.02", "LAMA", content, lambda version: None)
+    put_plan(neighbour, OTHER)
+    assert [one["subject"] for one in page(neighbour, start)["items"]] == [f"plans/{OTHER}"]
+
+
+def test_from_the_beginning_is_410_too_once_the_beginning_is_gone(
+    client: TestClient, database: OneTransaction
+) -> None:
+    assert page(client)["items"][0]["sequence"] == 1
+    table = table_of(JournalRow)
+    with database.writing() as session:
+        session.execute(sa.update(table).values(at=datetime.now(UTC) - timedelta(days=500)))
+    gone = client.get("/v1/changes")
+    assert (gone.status_code, gone.json()["errors"][0]["allowed"][0]) == (410, "/v1/changes?after=now")
+
+
+def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
+    client: TestClient, database: OneTransaction
+) -> None:
+    kept = now(client)
+    put(client, "A-1", base=LEAN)
+    lost = now(client)
+    journal, heads = table_of(JournalRow), table_of(JournalHead)
+    with database.read_session() as session:
+        rows = sa.select(journal).where(journal.c.chain == f"plan:{PLAN}").order_by(journal.c.position)
+        before = session.execute(rows).all()
+    with database.writing() as session:  # back to where only the plan was there
+        session.execute(sa.delete(journal).where(journal.c.sequence == before[-1].sequence))
+        end = {"position": before[-2].position, "hash": before[-2].hash}
+        session.execute(sa.update(heads).where(heads.c.chain == f"plan:{PLAN}").values(**end))
+        session.execute(sa.update(heads).where(heads.c.chain == "feed").values(position=heads.c.position - 1))
+    assert client.get("/v1/changes", params={"after": lost}).status_code == 410
+    client.patch(AT, json={"title": "Lain"}, headers=ANY)
+    assert client.get("/v1/changes", params={"after": lost}).status_code == 410
+    assert [one["kind"] for one in page(client, kept)["items"]] == ["plan.changed"]
+
+
+def test_a_trial_and_a_refused_write_leave_no_trace(client: TestClient, database: OneTransaction) -> None:
+    put(client, "A-1")
+    start = now(client)
+    heads = table_of(JournalHead)
+
+    def ends() -> Any:
+        with database.read_session() as session:
+            return session.execute(sa.select(heads).order_by(heads.c.chain)).all()
+
+    before = ends()
+    assert client.put(f"{AT}/actions/A-9", json=LEAN, params={"dry_run": "true"}).status_code == 201
+    assert client.delete(A1, params={"dry_run": "true"}, headers=ANY).status_code == 204
+    assert client.put(A1, json={**LEAN, "lead_agency": "NONE"}, headers=ANY).status_code == 422
+    assert client.put(A1, json=LEAN, headers={"If-Match": '"9"'}).status_code == 412
+    content, author = AgencyIn(name="Batal", kind=AgencyKind.dinas), Author("test", datetime.now(UTC))
+
+    def fail() -> None:
+        with database.writing() as session:
+            put_agency(session, author, CONSOLE, "63.02", "X", content, lambda version: None)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert page(client, start) == {"items": [], "next": start, "more": False}
+    assert ends() == before

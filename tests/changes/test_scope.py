@@ -1,0 +1,197 @@
+"""What the feed tells whom: nothing of what one may not see, and what one sees when that changes."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.commands import create_token, revoke_token
+from app.access.models import Role, TokenScope
+from app.access.rules import Grant, ScopeChange, scope_changes
+from app.kit.journal import Author
+from tests.changes.feed import follow, now, page
+from tests.database import OneTransaction
+from tests.plans.world import ANY, AT, LEAN, PARTNER, SOCIAL, put, put_plan
+
+OTHER = "63.03-2026"
+
+
+@pytest.fixture
+def token(database: OneTransaction, app: FastAPI) -> Callable[..., TestClient]:
+    """`token("dasbor", ("reader", "63"))`: a further token of a principal, whose roles become these."""
+    numbers = iter(range(100))
+
+    def make(principal: str, *roles: tuple[str, str], **options: Any) -> TestClient:
+        at = datetime.now(UTC)
+        with database.writing() as session:
+            secret = create_token(
+                session, Author("console", at), name=f"{principal[:70]}-{next(numbers)}", principal=principal,
+                grants=[Grant(Role(role), region, None) for role, region in roles],
+                scopes=options.get("scopes", list(TokenScope)), expires_at=at + timedelta(days=1),
+            )  # fmt: skip
+        return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+
+    return make
+
+
+def scope(changes: Any) -> list[tuple[str, Any, Any]]:
+    return [
+        (one["region_code"], *one["changes"]["sees"]) for one in changes if one["kind"] == "scope.changed"
+    ]
+
+
+def test_out_of_scope_shows_nothing_not_even_that_something_happened(
+    client: TestClient, connect: Callable[..., TestClient], stranger: TestClient
+) -> None:
+    writing_only = connect(("secretariat", "63.02"), scopes=(TokenScope.write,))
+    others = [connect(("secretariat", "63.03")), connect(("secretariat", "63")), connect(("reader", "73"))]
+    before = [page(one) for one in (stranger, writing_only, *others)]
+    starts = [now(one) for one in (stranger, writing_only, *others)]
+    put(client, "A-1", base=LEAN)
+    client.delete(f"{AT}/actions/A-1", headers=ANY)
+    for one, was, start in zip((stranger, writing_only, *others), before, starts, strict=True):
+        assert page(one) == was
+        assert page(one, start) == {"items": [], "next": start, "more": False}
+        assert page(one, region="63.02")["items"] == []
+    assert (before[0]["items"], before[1]["items"]) == ([], [])
+    # Reference data is everybody's who sees anything; tokens are not.
+    assert {one["kind"] for one in before[2]["items"]} == {"reference.loaded"}
+
+
+def test_numbers_tell_nothing_of_what_happens_elsewhere(
+    client: TestClient, connect: Callable[..., TestClient]
+) -> None:
+    neighbour = connect(("secretariat", "63.03"))
+    start = now(client)
+    for n in range(3):
+        put(client, f"A-{n}", base=LEAN)
+        (put_plan if n == 0 else retitle)(neighbour, OTHER)
+    found = page(client, start)["items"]
+    first = found[0]["sequence"]
+    assert [one["sequence"] for one in found] == [first, first + 1, first + 2]
+
+
+def retitle(client: TestClient, plan: str) -> None:
+    title = client.get(f"/v1/plans/{plan}").json()["title"] + "x"
+    assert client.patch(f"/v1/plans/{plan}", json={"title": title}, headers=ANY).status_code == 200
+
+
+def test_tokens_and_memberships_are_told_to_the_nations_administrators_alone(
+    client: TestClient,
+    connect: Callable[..., TestClient],
+    token: Callable[..., TestClient],
+    database: OneTransaction,
+) -> None:
+    token("dasbor", ("operator", "63.02"))
+    moved = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
+    operator = connect(("operator", "63.02", SOCIAL))
+    assert client.post(moved, json={"into": PARTNER}, headers=ANY).status_code == 200
+    with database.writing() as session:
+        revoke_token(session, Author("console", datetime.now(UTC)), name="dasbor-0")
+    private = {"token.created", "token.revoked", "membership.moved"}
+    for roles, scopes, sees in (
+        ([("administrator", "0")], tuple(TokenScope), True),
+        ([("administrator", "0")], (TokenScope.read, TokenScope.write), False),
+        ([("reader", "0")], tuple(TokenScope), False),
+        ([("administrator", "63")], tuple(TokenScope), False),
+    ):
+        kinds = {one["kind"] for one in follow(connect(*roles, scopes=scopes))}
+        assert kinds & private == (private if sees else set()), roles
+    for reader in (client, operator):
+        assert {one["kind"] for one in follow(reader)} & private == set()
+        history = reader.get(f"/v1/regions/63.02/agencies/{PARTNER}/history").json()["items"]
+        assert [one["kind"] for one in history] == ["agency.created"]
+
+
+def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
+    client: TestClient, connect: Callable[..., TestClient], token: Callable[..., TestClient]
+) -> None:
+    province = connect(("administrator", "63"))
+    put_plan(province, OTHER)
+    reader = token("dasbor", ("reader", "63.02"))
+    start = now(reader)
+    put(client, "A-1", base=LEAN)
+    token("dasbor", ("reader", "63.03"), ("secretariat", "73.22"))
+    put(client, "A-2", base=LEAN)
+    retitle(province, OTHER)
+    found = list(follow(reader, start, changes=True, limit=1))
+    # What happened in 63.02 is no longer his to know; that it left his view is. What came into view is shown whole.
+    assert [one["kind"] for one in found] == ["plan.created", *["scope.changed"] * 3, "plan.changed"]
+    assert scope(found) == [("63.02", "below", None), ("63.03", None, "below"), ("73.22", None, "region")]
+    assert {one["subject"] for one in found[1:4]} == {"me"}
+    assert [(one["sequence"], one["version"]) for one in found[1:4]] == [(1, 1), (2, 2), (3, 3)]
+    assert reader.get("/v1/me").json()["memberships"][0]["region_code"] == "63.03"
+    # Read again what is named, and the copy is whole.
+    assert reader.get(AT).status_code == 404
+    assert reader.get(f"/v1/plans/{OTHER}").json()["title"].endswith("x")
+
+
+def test_a_scope_change_comes_through_every_filter_that_it_concerns(
+    client: TestClient, token: Callable[..., TestClient], connect: Callable[..., TestClient]
+) -> None:
+    reader = token("dasbor", ("reader", "63"))
+    queries = (
+        {"region": "63.02"},
+        {"region": "63.02.01"},
+        {"region": "63", "kind": "plan"},
+        {"region": "73"},
+        {},
+    )
+    starts = [now(reader, **query) for query in queries]
+    token("dasbor", ("reader", "73.22"))
+    found = [
+        scope(follow(reader, start, changes=True, **query))
+        for start, query in zip(starts, queries, strict=True)
+    ]
+    left, came = ("63", "below", None), ("73.22", None, "below")
+    assert found == [[left], [left], [left], [came], [left, came]]
+    for other in (token("lain", ("reader", "63")), connect(("administrator", "0"))):
+        assert scope(follow(other, changes=True)) == []
+
+
+def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[..., TestClient]) -> None:
+    principal = "x" * 80
+    reader = token(principal, ("reader", "63"))
+    start = now(reader)
+    again = token(principal, ("reviewer", "63"), ("secretariat", "63.02"))
+    third = token(principal)
+    assert {one.get("/v1/changes").headers["ETag"] for one in (reader, again, third)} == {
+        reader.get("/v1/changes").headers["ETag"]
+    }
+    assert page(again, start)["items"] == []
+    token(principal, ("reader", "0"))
+    assert scope(follow(third, start, changes=True)) == [("0", None, "below")]
+
+
+READER_63, READER_NATION = Grant(Role.reader, "63", None), Grant(Role.reader, "0", None)
+READER_02, TEAM_02, TEAM_63 = (
+    Grant(Role.reader, "63.02", None),
+    Grant(Role.secretariat, "63.02", None),
+    Grant(Role.chair, "63", None),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([], [], []),
+        ([READER_63], [READER_63, READER_02, TEAM_02], []),
+        ([READER_63, TEAM_02], [READER_63], []),
+        ([READER_02], [TEAM_02], [ScopeChange("63.02", "below", "region")]),
+        ([TEAM_02], [READER_02], [ScopeChange("63.02", "region", "below")]),
+        ([TEAM_63], [READER_63], [ScopeChange("63", "region", "below")]),
+        ([READER_63], [READER_02], [ScopeChange("63", "below", None)]),
+        ([READER_02], [READER_63], [ScopeChange("63", None, "below")]),
+        ([READER_63], [READER_NATION], [ScopeChange("0", None, "below")]),
+        ([READER_NATION], [TEAM_63], [ScopeChange("0", "below", None)]),
+        ([READER_63], [], [ScopeChange("63", "below", None)]),
+        ([Grant(Role.operator, "63.02", "A")], [Grant(Role.operator, "63.02", "B")], []),
+    ],
+)
+def test_what_other_grants_change_of_what_is_seen(
+    before: list[Grant], after: list[Grant], expected: list[ScopeChange]
+) -> None:
+    assert scope_changes(before, after) == expected

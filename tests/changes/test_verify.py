@@ -1,0 +1,213 @@
+"""`rata verify`: a journal that was changed behind the service's back shows, and where."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from app.access.rules import CONSOLE
+from app.agencies.commands import put_agency
+from app.agencies.models import AgencyIn, AgencyKind
+from app.changes import queries
+from app.changes.queries import Verdict, verify_journal
+from app.cli import Refused, cli
+from app.kit.db import Database, table_of
+from app.kit.journal import Author, JournalHead, JournalRow, link_hash
+from app.kit.problems import NotFound
+from tests.database import OneTransaction, prepare, sqlite_url
+from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish, put, put_many, report
+
+CHAIN = f"plan:{PLAN}"
+_table, _heads = table_of(JournalRow), table_of(JournalHead)
+_HERE = _table.c.chain == CHAIN
+
+
+@pytest.fixture
+def written(client: TestClient) -> TestClient:
+    """Eight links: a plan, three actions, three writes of a report, an action that went."""
+    put(client, "A-1", note="Kurung \\ “x” %_ 🌧")
+    put_many(client, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
+    report(
+        client,
+        "A-1",
+        1,
+        spent=1,
+        physical_reported_percent=33.33,
+        outputs=[{"code": "O1", "achieved": 12.3456}],
+    )
+    report(client, "A-1", 1, spent=2, evidence=["https://example.org/a?b=1"])
+    report(client, "A-1", 1)
+    client.delete(f"{AT}/actions/A-2", headers=ANY)
+    return client
+
+
+def verdict(database: Database, chain: str | None = None) -> Verdict:
+    with database.read_session() as session:
+        return verify_journal(session, chain)
+
+
+def breaks(database: Database, chain: str | None = None) -> list[tuple[str, int]]:
+    return [(one.chain, one.position) for one in verdict(database, chain).breaks]
+
+
+def tamper(database: Database, statement: Any) -> None:
+    with database.writing() as session:
+        assert session.execute(statement).rowcount == 1  # type: ignore[attr-defined]
+
+
+def number_of(database: Database, position: int) -> int:
+    with database.read_session() as session:
+        found = session.scalar(sa.select(_table.c.sequence).where(_HERE, _table.c.position == position))
+    assert found is not None
+    return found
+
+
+def test_a_whole_journal_holds(written: TestClient, database: OneTransaction) -> None:
+    found = verdict(database)
+    with database.read_session() as session:
+        rows = session.scalar(sa.select(sa.func.count()).select_from(_table))
+        chains = session.scalar(sa.select(sa.func.count(sa.distinct(_table.c.chain))))
+    assert (found.breaks, found.rows, found.chains) == ([], rows, chains)
+    assert verdict(database, CHAIN) == Verdict(1, 8, [])
+    with pytest.raises(NotFound):
+        verdict(database, "plan:63.02-1999")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"actor": "orang lain"}, {"at": datetime(2026, 1, 1, tzinfo=UTC)}, {"reason": "sudah begitu"},
+        {"changes": {"spent": [0, 0]}}, {"version": 9}, {"kind": "action.changed"}, {"region_code": "63.03"},
+        {"subject": "plans/63.02-2026"}, {"request_id": None}, {"hash": "0" * 64},
+    ],
+    ids=lambda values: next(iter(values)),
+)  # fmt: skip
+def test_a_row_that_was_changed_is_the_first_broken_link(
+    written: TestClient, database: OneTransaction, values: dict[str, Any]
+) -> None:
+    tamper(database, sa.update(_table).where(_HERE, _table.c.position == 5).values(**values))
+    assert breaks(database) == breaks(database, CHAIN) == [(CHAIN, 5)]
+    (broken,) = verdict(database).breaks
+    assert (broken.version, broken.sequence) == (values.get("version", 1), number_of(database, 5))
+    assert str(broken).startswith(f"{CHAIN}, link 5 (plans/63.02-2026")
+
+
+def test_a_row_that_was_changed_and_hashed_anew_breaks_the_next(
+    written: TestClient, database: OneTransaction
+) -> None:
+    for position, expected in ((5, (CHAIN, 6)), (8, (CHAIN, 8))):
+        with database.writing() as session:
+            rows = (
+                session.execute(sa.select(_table).where(_HERE).order_by(_table.c.position)).mappings().all()
+            )
+            row = {**rows[position - 1], "actor": "orang lain"}
+            said = {name: value for name, value in row.items() if name not in ("sequence", "hash")}
+            new = link_hash(rows[position - 2]["hash"], {**said, "at": row["at"].isoformat()})
+            changed = sa.update(_table).where(_HERE, _table.c.position == position)
+            session.execute(changed.values(actor="orang lain", hash=new))
+        assert breaks(database) == [expected]
+        with database.writing() as session:
+            session.execute(
+                changed.values(actor=rows[position - 1]["actor"], hash=rows[position - 1]["hash"])
+            )
+    assert breaks(database) == []
+
+
+def test_rows_taken_out_show_in_the_chain_and_in_the_feed(
+    written: TestClient, database: OneTransaction
+) -> None:
+    middle, last = number_of(database, 5), number_of(database, 8)
+    tamper(database, sa.delete(_table).where(_HERE, _table.c.position == 8))
+    assert breaks(database) == [(CHAIN, 8), ("feed", last)]
+    tamper(database, sa.delete(_table).where(_HERE, _table.c.position == 5))
+    assert breaks(database) == [(CHAIN, 5), ("feed", middle)]
+    assert breaks(database, CHAIN) == [(CHAIN, 5)]
+    with database.writing() as session:
+        session.execute(sa.delete(_table).where(_HERE))
+    assert breaks(database)[0] == (CHAIN, 1)
+
+
+def test_an_end_that_was_moved_shows(written: TestClient, database: OneTransaction) -> None:
+    head = sa.update(_heads).where(_heads.c.chain == CHAIN)
+    tamper(database, head.values(position=7))
+    assert breaks(database) == [(CHAIN, 8)]
+    tamper(database, head.values(position=9))
+    assert breaks(database) == [(CHAIN, 9)]
+    tamper(database, head.values(position=8, hash="0" * 64))
+    assert breaks(database) == [(CHAIN, 8)]
+    tamper(database, sa.delete(_heads).where(_heads.c.chain == CHAIN))
+    assert breaks(database) == [(CHAIN, 1)]
+
+
+def test_rows_that_changed_places_in_the_feed_show(written: TestClient, database: OneTransaction) -> None:
+    second, third = number_of(database, 2), number_of(database, 3)
+    for number, to in ((second, 10**6), (third, second), (10**6, third)):
+        tamper(database, sa.update(_table).where(_table.c.sequence == number).values(sequence=to))
+    assert breaks(database) == [(CHAIN, 3)]
+
+
+def test_the_beginning_of_the_feed_is_missed_too(written: TestClient, database: OneTransaction) -> None:
+    tamper(database, sa.delete(_table).where(_table.c.sequence == 1))
+    assert breaks(database)[-1] == ("feed", 1)
+
+
+def test_batches_end_where_chains_do_not(
+    written: TestClient, database: OneTransaction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = verdict(database)
+    for batch in (1, 2, 3, 7):
+        monkeypatch.setattr(queries, "_BATCH", batch)
+        assert verdict(database) == whole
+
+
+def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another row of the same chain commits between any two reads."""
+    number = iter(range(1000))
+    read = queries._rows_of_chains
+
+    def reading(*arguments: Any) -> Any:
+        for row in read(*arguments):
+            author = Author("test", datetime.now(UTC))
+            content = AgencyIn(name=f"Dinas {next(number)}", kind=AgencyKind.dinas)
+            if row["chain"].startswith("region:"):
+                with committed.writing() as session:
+                    put_agency(session, author, CONSOLE, "63.03", "X", content, lambda version: None)
+            yield row
+
+    monkeypatch.setattr(queries, "_rows_of_chains", reading)
+    monkeypatch.setattr(queries, "_BATCH", 1)
+    assert verdict(committed).breaks == []
+    assert next(number) > len(AGENCIES)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`rata verify` over a database of its own."""
+    database = prepare(sqlite_url(tmp_path, "verified"))
+    furnish(database)
+    database.close()
+    monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(cli, ["verify", *arguments])
+
+
+def test_the_command_says_what_it_found_by_its_exit_code_too(
+    command: Callable[..., Any], tmp_path: Path
+) -> None:
+    whole = command()
+    assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
+    unknown = command("--plan", PLAN)
+    assert (unknown.exit_code, type(unknown.exception)) == (1, Refused)
+    database = Database(sqlite_url(tmp_path, "verified"))
+    link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)
+    tamper(database, sa.update(_table).where(link).values(version=7))
+    database.close()
+    broken = command()
+    assert broken.exit_code == 1
+    assert "Broken: region:63.02, link 2 (regions/63.02/agencies/" in broken.stderr
+    assert broken.stdout == ""
