@@ -42,6 +42,13 @@ class Call:
 
 def authenticated(request: Request) -> Call:
     """The caller of this request; 401 without a valid token. Repeats a stored reply where one is due."""
+    call = recognised(request)
+    call.unit.rest()
+    return call
+
+
+def recognised(request: Request) -> Call:
+    """The same, for whoever goes on reading in the same thread."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     unit: Unit = request.state.unit
     client = request.client.host if request.client else None
@@ -65,9 +72,6 @@ def authenticated(request: Request) -> Call:
             body=body,
         )
         unit.attempt.begin(unit.reading, unit.now)
-    # Between here and the endpoint a request may wait for a thread; it must not hold a connection
-    # meanwhile, or those that have a thread find the pool empty.
-    unit.reading.close()
     return Call(request, unit, actor, expires_at)
 
 

@@ -84,6 +84,12 @@ class Unit:
             self._write = self.database.write_session()
         return self._write
 
+    def rest(self) -> None:
+        """Give the reading connection back. A request that waits for a thread must not hold one
+        meanwhile, or those that have a thread find the pool empty."""
+        if self._read is not None:
+            self._read.close()
+
     def keep(self, response: Response) -> None:
         if self._write is None:
             return
@@ -151,6 +157,7 @@ class HouseRoute(APIRoute):
                     tag = await anyio.to_thread.run_sync(early_tag, request)
                     if is_unchanged(request, tag):
                         return unchanged(tag)
+                    unit.rest()
                 response = await inner(request)
                 if unit.is_write:
                     # A limiter of its own: a commit never waits for the threads that wait for it.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from fastapi import Query, Request, Response
 
-from app.access.actor import Call, Caller, authenticated
+from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
@@ -29,7 +29,7 @@ def tag_in(call: Call, plan: sa.Row[Any]) -> str:
 
 def plan_tag(request: Request) -> str:
     """The same for a request whose parameters nobody has read yet."""
-    call = authenticated(request)
+    call = recognised(request)
     return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
 
 
