@@ -1,5 +1,6 @@
 """Plans over HTTP."""
 
+from collections.abc import Callable, Sized
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -9,7 +10,8 @@ from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import tag_of
+from app.kit.etags import check_list_condition, tag_of
+from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -22,15 +24,29 @@ router = house_router(tags=["plans"])
 SOURCES += ["/v1/plans?region={region}", "/v1/plans/{plan}/actions"]
 
 
+STATE = 12
+"""Characters of a chain's hash that stand before the dash of a list's tag."""
+
+
 def tag_in(call: Call, plan: sa.Row[Any]) -> str:
     """Tag of an answer that only writes in its plan can change."""
-    return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:12])
+    return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:STATE])
 
 
 def plan_tag(request: Request) -> str:
     """The same for a request whose parameters nobody has read yet."""
     call = recognised(request)
     return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+
+
+def list_condition(call: Call, plan: str) -> Callable[[Sized], None]:
+    """Holds a write of many in a plan to the tag of a list of it, given what exists of them already."""
+
+    def check(stored: Sized) -> None:
+        state = stamp(call.session, commands.plan_chain(plan))[:STATE]
+        check_list_condition(call.request, state, exists=bool(stored))
+
+    return check
 
 
 @router.get("/plans", response_model=Page[PlanOut])

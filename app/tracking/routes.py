@@ -11,7 +11,7 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import check_list_condition, is_unchanged, tag_of, unchanged
+from app.kit.etags import is_unchanged, tag_of, unchanged
 from app.kit.fields import RegionCode, Shape
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
@@ -34,7 +34,7 @@ from app.plans.actions.queries import action_id_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
-from app.plans.routes import plan_tag, tag_in
+from app.plans.routes import STATE, list_condition, plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period
@@ -98,10 +98,6 @@ def list_quarter_progress(
     return answer_page(call.request, body, tag=tag_in(call, row))
 
 
-def _state(call: Call, plan: str) -> str:
-    return stamp(call.session, plan_chain(plan))[:12]
-
-
 @router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
 def put_quarter_progress(
     call: Caller,
@@ -120,9 +116,6 @@ def put_quarter_progress(
     items, refused = read_items(ProgressItem, batch.items, key="action")
     reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
 
-    def check(stored: dict[str, StoredProgress]) -> None:
-        check_list_condition(call.request, _state(call, plan), exists=bool(stored))
-
     done = commands.report_progress(
         call.session,
         call.author,
@@ -130,7 +123,7 @@ def put_quarter_progress(
         row,
         period,
         reports,
-        check=check,
+        check=list_condition(call, plan),
         is_period_only=query.basis == "period",
         each=query.each,
         errors_before=errors_of(refused),
@@ -294,7 +287,7 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
     period = period_in(query.period)
     check_period(row, period.last_quarter)
     names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
-    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:12])
+    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:STATE])
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)

@@ -9,9 +9,7 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.kit.etags import check_list_condition
 from app.kit.inputs import checked_key
-from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import (
@@ -40,7 +38,7 @@ from app.plans.actions.rules import Draft, findings_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
-from app.plans.routes import plan_tag, tag_in
+from app.plans.routes import list_condition, plan_tag, tag_in
 
 router = house_router(tags=["plans"])
 
@@ -58,10 +56,6 @@ def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Quer
     return answer_page(call.request, body, tag=tag_in(call, row))
 
 
-def _state(call: Call, plan: str) -> str:
-    return stamp(call.session, plan_chain(plan))[:12]
-
-
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
 def put_actions(
     call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch
@@ -76,16 +70,13 @@ def put_actions(
     items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
 
-    def check(stored: dict[str, StoredAction]) -> None:
-        check_list_condition(call.request, _state(call, plan), exists=bool(stored))
-
     outcomes = commands.put_actions(
         call.session,
         call.author,
         call.actor,
         row,
         drafts,
-        check=check,
+        check=list_condition(call, plan),
         each=query.each,
         errors_before=errors_of(refused),
     )
