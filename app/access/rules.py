@@ -20,19 +20,33 @@ class Right(NamedTuple):
     scope: TokenScope
     own_agency: bool = False
     """An operator, who is of one agency, has the right only over what that agency leads."""
+    from_above: bool = False
+    """Held only by a membership in a region above: nobody reviews what is its own region's."""
 
 
-def _right(*roles: Role, scope: TokenScope = TokenScope.write, own_agency: bool = False) -> Right:
-    return Right(frozenset(roles), scope, own_agency)
+def _right(
+    *roles: Role, scope: TokenScope = TokenScope.write, own_agency: bool = False, from_above: bool = False
+) -> Right:
+    return Right(frozenset(roles), scope, own_agency, from_above)
+
+
+_APPROVE = TokenScope.approve
 
 
 RIGHTS: dict[str, Right] = {
     "read": _right(*Role, scope=TokenScope.read),
+    "read_drafts": _right(*(role for role in Role if role != Role.reader), scope=TokenScope.read),
     "write_agencies": _right(Role.secretariat, Role.administrator),
     "write_plan": _right(Role.secretariat, Role.administrator),
     "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "report_progress": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "import_matrix": _right(Role.secretariat, Role.administrator),
+    "submit": _right(Role.chair, scope=_APPROVE),
+    "return": _right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "endorse": _right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "adopt": _right(Role.chair, scope=_APPROVE),
+    "amend": _right(Role.secretariat, Role.chair),
+    "close": _right(Role.chair, scope=_APPROVE),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 
@@ -80,6 +94,7 @@ class Actor:
         return right.scope in self.scopes and any(
             grant.role in right.roles
             and grant.reaches(region)
+            and not (right.from_above and grant.region == region)
             and (not right.own_agency or grant.agency is None or agency is None or grant.agency == agency)
             for grant in self.grants
         )

@@ -27,9 +27,17 @@ EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
 
 class PlanState(StrEnum):
-    """Where a plan stands; changed by transitions only."""
+    """Where a plan stands; changed by transitions only.
+
+    Of a plan that has a revision in force, `draft` to `endorsed` tell of the amendment beside it.
+    """
 
     draft = "draft"
+    submitted = "submitted"
+    returned = "returned"
+    endorsed = "endorsed"
+    adopted = "adopted"
+    closed = "closed"
 
 
 PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
@@ -89,6 +97,7 @@ class PlanOut(PlanIn):
     region_name: str
     year: int
     state: PlanState
+    revision: int | None = ShapeField(description="Number of the revision in force; null before the first.")
     version: Version
     updated_at: datetime
     action_count: int
@@ -119,6 +128,7 @@ class PlanRow(PlanFields, Table, table=True):
     region_code: str = Field(foreign_key="region.code", max_length=13)
     year: int
     state: PlanState = PlanState.draft
+    revision: int | None = None
     version: int = 1
     updated_at: datetime
 
