@@ -60,6 +60,10 @@ def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
             {"linked_actions": [{"plan": PLAN, "action": "A-7"}], "meeting": "R-9"},
             [("/meeting", "unknown_reference"), ("/linked_actions/0/action", "unknown_reference")],
         ),
+        (
+            {"linked_actions": [{"plan": "63.02-2026\x00", "action": "A-1"}]},
+            [("/linked_actions/0/plan", "wrong_pattern")],
+        ),
         ({"text": "  "}, [("/text", "wrong_length")]),
         ({"due": None}, [("/due", "malformed_date")]),
         ({"state": "done"}, [("/state", "unknown_field")]),

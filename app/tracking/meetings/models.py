@@ -130,7 +130,9 @@ class MeetingQuery(RegionMeetingQuery):
 class LinkedAction(Shape):
     """A line of a plan by which the commitment is kept."""
 
-    plan: str = ShapeField(min_length=1, max_length=20, description="Key of the plan.")
+    plan: str = ShapeField(
+        max_length=20, pattern=r"^[0-9.]+-[0-9]{4}$", description="Key of the plan: region and year."
+    )
     action: Key
 
 
