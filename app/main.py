@@ -7,7 +7,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
-import app.schema  # noqa: F401 - declares every table
+import app.schema
+import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
@@ -25,6 +26,7 @@ from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.meetings.routes import router as meetings
 from app.tracking.routes import router as tracking
 
 VERSION = "1.0.0"
@@ -63,7 +65,8 @@ TAGS = [
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
         "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+        "coordination meetings and the commitments made there.",
     },
 ]
 """What the document says of each area."""
@@ -109,8 +112,20 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    routers = (actions, tracking, plans, revisions, workflow, changes, exchange, agencies, reference)
-    for router in (*routers, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        revisions,
+        workflow,
+        changes,
+        exchange,
+        agencies,
+        meetings,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)
