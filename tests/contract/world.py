@@ -61,6 +61,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.client = self.caller(("secretariat", "63.02"))
+        self.administrator = self.caller(("administrator", "63"))
         self._make()
         return self
 
@@ -72,6 +73,10 @@ class World:
     ) -> TestClient:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
+
+    def client_for(self, operation: Operation) -> TestClient:
+        """The caller for whom an operation is: the secretariat, for what concerns access the administrator."""
+        return self.administrator if operation.is_of_administrators else self.client
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
@@ -100,6 +105,10 @@ class World:
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         self.make("put_progress", period="2026-Q3")
+        for name in ("dasbor-kotabaru", "laman-kotabaru"):
+            self.make("put_principal", principal=name)
+        for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
+            self.make("put_token", token=name)
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
@@ -156,7 +165,7 @@ class World:
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
-        reply = (client or self.client).request(
+        reply = (client or self.client_for(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},
