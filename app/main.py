@@ -7,7 +7,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
-import app.schema  # noqa: F401 - declares every table
+import app.schema
+import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
 from app.access.issuer import issuer_of
 from app.access.routes import router as access
 from app.access.uses import Uses
@@ -25,6 +26,7 @@ from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.meetings.routes import router as meetings
 from app.tracking.routes import router as tracking
 
 VERSION = "1.0.0"
@@ -66,7 +68,8 @@ TAGS = [
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
         "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+        "coordination meetings and the commitments made there.",
     },
 ]
 """What the document says of each area."""
@@ -116,7 +119,18 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.uses = Uses()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        changes,
+        exchange,
+        agencies,
+        meetings,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

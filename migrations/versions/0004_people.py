@@ -8,7 +8,7 @@ from app.access.rules import home_around
 from app.kit.db import BigInt, text_type
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

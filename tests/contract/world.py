@@ -36,9 +36,11 @@ OUR_HEADERS = (
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
-    "delete_agency": ["delete_progress", "delete_action"],
-    "delete_action": ["delete_progress"],
-    "delete_plan": ["delete_progress", "delete_action"],
+    "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
+    "delete_action": ["delete_commitment", "delete_progress"],
+    "delete_plan": ["delete_commitment", "delete_progress", "delete_action"],
+    "delete_meeting": ["delete_commitment"],
+    "reopen_commitment": ["complete_commitment"],
 }
 
 
@@ -94,7 +96,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports."""
+        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -109,6 +111,11 @@ class World:
             self.make("put_principal", principal=name)
         for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
             self.make("put_token", token=name)
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
