@@ -15,10 +15,11 @@ from rich.table import Table as Grid
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from app.access.commands import create_token, revoke_token
+from app.access.commands import enrol
 from app.access.models import Role, TokenScope
-from app.access.queries import list_tokens
+from app.access.queries import list_principals, list_tokens
 from app.access.rules import Grant
+from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.changes.queries import verify_journal
 from app.demo import run_demo
@@ -42,7 +43,11 @@ cli = typer.Typer(
     add_completion=False,
 )
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)
+principals = typer.Typer(
+    help="Services and positions: enrol who holds a position, list them.", no_args_is_help=True
+)
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
+cli.add_typer(principals, name="principal")
 cli.add_typer(tokens, name="token")
 cli.add_typer(reference, name="reference")
 
@@ -255,14 +260,14 @@ def _check_place(session: Session, grant: Grant) -> None:
 @tokens.command("list")
 def list_() -> None:
     """Tokens, whose they are, what they may do, until when."""
-    grid = Grid("token", "principal", "scopes", "expires", "state")
+    grid = Grid("token", "principal", "scopes", "expires", "state", "last used")
     now = datetime.now(UTC)
     with database().read_session() as session:
         for token in list_tokens(session):
             state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "valid"
-            grid.add_row(
-                token.name, token.principal, " ".join(token.scopes), f"{token.expires_at:%Y-%m-%d}", state
-            )
+            used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+            until = f"{token.expires_at:%Y-%m-%d}"
+            grid.add_row(token.name, token.principal, " ".join(token.scopes), until, state, used)
     out.print(grid)
 
 
@@ -275,6 +280,48 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
         except NotFound:
             raise Refused(f"There is no token named {name} that could be revoked.") from None
     out.print(f"{name} is revoked.")
+
+
+@principals.command("enrol")
+def enrol_(
+    name: Annotated[str, typer.Argument(help="Name of the service or the position, never of a person.")],
+    role: Annotated[
+        list[str],
+        typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as chair@63.02; repeatable."),
+    ],
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            help="Identifier that the issuer has for whoever holds the position; kept if not given."
+        ),
+    ] = None,
+) -> None:
+    """Give a principal exactly these roles, and the position to a person of the OIDC issuer."""
+    grants = [_grant(text) for text in role]
+    issuer = Settings().oidc_issuer
+    if subject is not None and issuer is None:
+        raise Refused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
+    identity = (issuer, subject) if issuer is not None and subject is not None else None
+    with database().writing() as session:
+        for grant in grants:
+            _check_place(session, grant)
+        try:
+            enrol(session, console_author(), principal=name, grants=grants, identity=identity)
+        except Conflict:
+            raise Refused("That subject holds another position already.") from None
+    out.print(f"{name} is enrolled.", highlight=False)
+
+
+@principals.command("list")
+def list_principals_() -> None:
+    """Services and positions, whether a person holds them, their roles, their homes."""
+    grid = Grid("principal", "home", "held by", "roles")
+    with database().read_session() as session:
+        for principal, grants in list_principals(session):
+            roles = [f"{g.role}@{g.region}" + (f"/{g.agency}" if g.agency else "") for g in grants]
+            held = "a person" if principal.subject else "tokens"
+            grid.add_row(principal.name, principal.region_code, held, " ".join(roles))
+    out.print(grid)
 
 
 class Refused(Exception):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.access.commands import create_token
 from app.access.models import Role, TokenScope
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE, Grant
+from app.access.tokens import create_token
 from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file

@@ -9,7 +9,9 @@ from fastapi import FastAPI
 import app.plans.actions.moves
 import app.schema
 import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
+from app.access.issuer import issuer_of
 from app.access.routes import router as access
+from app.access.uses import Uses
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.exchange.routes import router as exchange
@@ -44,7 +46,10 @@ own; all conditions take either.
 """
 
 TAGS = [
-    {"name": "access", "description": "Who the caller is and what it may do."},
+    {
+        "name": "access",
+        "description": "Who the caller is and may do; for administrators: who else, with which tokens.",
+    },
     {
         "name": "agencies",
         "description": "Bodies of a region that lead or support its actions: keep, retire, merge.",
@@ -93,8 +98,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
         if database is None:
             check_schema(app.state.database)
+            app.state.uses.start(app.state.database)
         yield
         if database is None:
+            app.state.uses.stop(app.state.database)
             app.state.database.close()
 
     app = FastAPI(
@@ -110,6 +117,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.issuer = issuer_of(settings)
+    app.state.uses = Uses()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (

@@ -1,7 +1,59 @@
 """Settings, read once from `RATA_*`."""
 
-from pydantic import Field
+import ipaddress
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SIGNATURES = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+"""Algorithms of which the service holds only the public half; with any other it could make tokens itself."""
+
+
+def words(text: str) -> list[str]:
+    """The words of a setting that lists some."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def is_safe_address(url: str) -> bool:
+    """Whether keys may be fetched from there: over https, or without it on this machine alone."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _signatures(text: str) -> str:
+    unknown = [word for word in words(text) if word not in SIGNATURES]
+    if unknown or not words(text):
+        raise ValueError(f"use some of {', '.join(sorted(SIGNATURES))}")
+    return text
+
+
+def _proxies(text: str) -> str:
+    for word in words(text):
+        ipaddress.ip_network(word)
+    return text
+
+
+def _issuer(text: str | None) -> str | None:
+    if text is not None and ("?" in text or not is_safe_address(text)):
+        raise ValueError("use the issuer's https address; http only on this machine")
+    return text
 
 
 class Settings(BaseSettings):
@@ -33,5 +85,36 @@ class Settings(BaseSettings):
         le=36_500,
         description="How far the change feed reaches back; history keeps everything.",
     )
+    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
+        default="127.0.0.1",
+        description="Addresses or networks, by commas, of proxies whose X-Forwarded-For and -Proto are believed.",
+    )
+    oidc_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
+        default=None,
+        max_length=300,
+        description="Address of the OIDC issuer whose tokens are taken, exactly as it names itself; "
+        "without it there are service tokens alone.",
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="What the issuer's tokens say they are for (`aud`): a name of this service, not of a client.",
+    )
+    oidc_algorithms: Annotated[str, AfterValidator(_signatures)] = Field(
+        default="RS256,PS256,ES256,EdDSA", description="Signatures that are taken, by commas."
+    )
+    oidc_clock_skew_seconds: int = Field(
+        default=60, ge=0, le=600, description="How far the issuer's clock may be from this machine's."
+    )
+    oidc_subject_claim: str = Field(
+        default="sub", min_length=1, description="Claim that says who the person is, opaque and never reused."
+    )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _audience_with_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("oidc_issuer") and not value:
+            raise ValueError("is needed with RATA_OIDC_ISSUER: else tokens made for others would be taken")
+        return value

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import Session
 
-from app.access.commands import create_token
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Grant
+from app.access.tokens import create_token
 from app.agencies.models import AgencyRow
 from app.kit.db import Database, alembic_config, table_of
 from app.kit.journal import Author, Entry, hold, record

@@ -9,9 +9,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.commands import create_token
 from app.access.models import Role, TokenScope
 from app.access.rules import Grant
+from app.access.tokens import create_token
+from app.access.uses import Uses
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.main import create_app
@@ -71,6 +72,7 @@ def built_app() -> FastAPI:
 def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
     """The application over the test's own database."""
     built_app.state.database = database
+    built_app.state.uses = Uses()
     return built_app
 
 

@@ -207,6 +207,28 @@ def test_tokens(rata: Rata, prepared: Database) -> None:
         assert (gone.returncode, name in gone.stderr) == (1, True)
 
 
+def test_positions_are_enrolled_for_people_of_the_issuer(rata: Rata, prepared: Database) -> None:
+    issuer = {"RATA_OIDC_ISSUER": "https://issuer.example", "RATA_OIDC_AUDIENCE": "https://rata.example"}
+    head = ["principal", "enrol", "kepala-bappeda", "--role", "chair@63.02"]
+    without = rata(*head, "--subject", "5d0c1f52")
+    assert (without.returncode, "RATA_OIDC_ISSUER" in without.stderr) == (1, True)
+    assert rata(*head, "--subject", "5d0c1f52", **issuer).returncode == 0
+    assert "There is no region 99" in rata(*head[:3], "--role", "chair@99").stderr
+    twice = rata("principal", "enrol", "wakil", "--role", "reader@63", "--subject", "5d0c1f52", **issuer)
+    assert (twice.returncode, "another position" in twice.stderr) == (1, True)
+    # Other roles, the same holder; the home grows around them.
+    assert rata(*head[:3], "--role", "chair@63.02", "--role", "reader@63").returncode == 0
+    shown = rata("principal", "list").stdout
+    assert "a person" in shown
+    assert "reader@63" in shown
+    assert "5d0c1f52" not in shown
+    with prepared.read_session() as session:
+        rows = session.execute(
+            sa.text("SELECT name, region_code, subject, issuer, version FROM principal")
+        ).all()
+    assert rows == [("kepala-bappeda", "63", "5d0c1f52", "https://issuer.example", 2)]
+
+
 def test_the_real_files(rata: Rata, prepared: Database) -> None:
     refused = rata("import", PLAN_FILE, "--plan", PLAN)
     assert refused.returncode == 1

@@ -25,6 +25,9 @@ PROMISED = {"__init__", "models", "rules", "queries", "commands", "routes"}
 #: Files with another name, each a noun of its own beside the promised five.
 NAMED_BY_NOUN = {
     "access/actor",
+    "access/issuer",
+    "access/tokens",
+    "access/uses",
     "plans/actions/batches",
     "plans/actions/moves",
     "plans/actions/references",

@@ -6,22 +6,40 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlmodel import Session
 
-from app.access.queries import actor_of
+from app.access.issuer import Issuer, Untrusted
+from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor
+from app.access.uses import Uses
 from app.kit.etags import check_conditions
 from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
-from app.kit.problems import Unauthenticated
+from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.requests import Unit
+
+
+class NotEnrolled(Problem):
+    status = 403
+    code = "not_enrolled"
+    title = Text("Belum terdaftar", "Not enrolled")
+    detail = Text(
+        "Token Anda sah, tetapi belum ada jabatan untuk Anda di sini. Berikan pengenal ini kepada administrator "
+        "wilayah Anda: {subject}",
+        "Your token is authentic, but no position here is yours yet. Give this identifier to the administrator "
+        "of your region: {subject}",
+    )
 
 
 class Call:
     """Who asks, in which unit of work."""
 
-    __slots__ = ("actor", "expires_at", "request", "unit")
+    __slots__ = ("bearer", "request", "unit")
 
-    def __init__(self, request: Request, unit: Unit, actor: Actor, expires_at: datetime) -> None:
-        self.request, self.unit, self.actor, self.expires_at = request, unit, actor, expires_at
+    def __init__(self, request: Request, unit: Unit, bearer: Bearer) -> None:
+        self.request, self.unit, self.bearer = request, unit, bearer
+
+    @property
+    def actor(self) -> Actor:
+        return self.bearer.actor
 
     @property
     def session(self) -> Session:
@@ -51,20 +69,16 @@ def recognised(request: Request) -> Call:
     """The same, for whoever goes on reading in the same thread."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     unit: Unit = request.state.unit
-    client = request.client.host if request.client else None
-    found = (
-        actor_of(unit.reading, secret.strip(), now=unit.now, client=client)
-        if scheme.lower() == "bearer"
-        else None
-    )
-    if found is None:
+    bearer = _bearer(request, unit, secret.strip()) if scheme.lower() == "bearer" else None
+    if bearer is None:
         raise Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
-    actor, expires_at = found
+    uses: Uses = request.app.state.uses
+    uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
     if key is not None and request.method == "POST" and not unit.dry_run:
         body = body_hashed(request.headers.get("content-type", ""), getattr(request, "_body", b""))
         unit.attempt = Attempt(
-            actor.principal,
+            bearer.actor.principal,
             key,
             method=request.method,
             path=request.url.path,
@@ -72,7 +86,24 @@ def recognised(request: Request) -> Call:
             body=body,
         )
         unit.attempt.begin(unit.reading, unit.now)
-    return Call(request, unit, actor, expires_at)
+    return Call(request, unit, bearer)
+
+
+def _bearer(request: Request, unit: Unit, secret: str) -> Bearer | None:
+    """Whom a bearer token stands for. The issuer is asked, if at all, before the database is."""
+    issuer: Issuer | None = request.app.state.issuer
+    if issuer is None or secret.startswith("rata_") or secret.count(".") != 2:
+        client = request.client.host if request.client else None
+        return actor_of(unit.reading, secret, now=unit.now, client=client)
+    try:
+        claims = issuer.claims_of(secret)
+    except Untrusted:
+        return None
+    subject: str = claims[issuer.subject_claim]
+    person = person_of(unit.reading, claims, issuer=issuer.address, subject=subject)
+    if person is None:
+        raise NotEnrolled(subject=subject)
+    return person
 
 
 Caller = Annotated[Call, Depends(authenticated)]

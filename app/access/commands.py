@@ -1,89 +1,228 @@
-"""Creating and revoking tokens: from the command line, journaled like every write."""
+"""Writing principals and their memberships: over HTTP within the writer's regions, and from the console.
 
-import ipaddress
-import secrets
-from collections.abc import Sequence
-from datetime import datetime
+Each write holds the principal's chain first. Whoever administers a principal's home manages all of it: its memberships
+never lie outside, so nobody gives, by way of somebody else's position, what lies beyond his own regions.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.models import Membership, Principal, Role, Token, TokenScope
-from app.access.queries import hash_of
-from app.access.rules import SCOPE_CHANGED, Grant, scope_chain, scope_changes
+from app.access.models import Membership, Principal, PrincipalIn, Role, Token
+from app.access.queries import MISSING_REGIONS, principal_id
+from app.access.rules import (
+    SCOPE_CHANGED,
+    Actor,
+    Grant,
+    home_around,
+    identity_digest,
+    is_within,
+    principal_chain,
+    principal_subject,
+    scope_chain,
+    scope_changes,
+)
 from app.kit.db import table_of
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.problems import Conflict, NotFound
+from app.kit.etags import CheckVersion
+from app.kit.inputs import checked_key, unknown_reference
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.problems import (
+    Conflict,
+    FieldError,
+    Invalid,
+    Kind,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    Text,
+)
 
 CHAIN = "access"
+"""Chain of what concerns the access of a whole region at once; of the nation's administrators alone."""
+
+_principals, _tokens, _memberships = table_of(Principal), table_of(Token), table_of(Membership)
+
+outside_home = Kind(
+    "outside_home",
+    id="{value} tidak terletak di {allowed}, wilayah asal prinsipal ini",
+    en="{value} does not lie in {allowed}, the home of this principal",
+)
+not_administered = Kind(
+    "region_not_administered",
+    id="Anda bukan administrator wilayah {value}",
+    en="you are no administrator of the region {value}",
+)
+home_stays = Kind(
+    "home_stays",
+    id="wilayah asal tetap {allowed}; buat prinsipal lain untuk {value}",
+    en="its home stays {allowed}; create another principal for {value}",
+)
+no_issuer = Kind(
+    "no_issuer",
+    id="layanan ini tidak menerima token dari penerbit OIDC; kosongkan subject",
+    en="this service takes no tokens of an OIDC issuer; leave subject out",
+)
+taken_subject = Kind(
+    "taken_subject", id="subject ini sudah dipakai prinsipal lain", en="this subject is another principal's"
+)
 
 
-def create_token(
+class NameTaken(Problem):
+    status = 409
+    code = "name_taken"
+    title = Text("Nama sudah dipakai", "Name taken")
+    detail = Text(
+        "Nama {name} sudah dipakai di layanan ini. Pilih nama lain.",
+        "The name {name} is taken in this service. Choose another.",
+    )
+
+
+def put_principal(
     session: Session,
     author: Author,
-    *,
+    actor: Actor,
     name: str,
-    principal: str,
-    grants: Sequence[Grant],
-    scopes: Sequence[TokenScope],
-    expires_at: datetime,
-    networks: Sequence[str] = (),
-) -> str:
-    """Make a token for a principal (made too if new) and give its secret, which is never shown again.
+    content: PrincipalIn,
+    check: CheckVersion,
+    *,
+    issuer: str | None,
+) -> bool:
+    """Create a principal (True) or replace its subject and memberships (False); the same content changes nothing.
 
-    The principal's memberships become exactly `grants` where any are given. Conflict: the name is taken.
+    `issuer` is the one that the service trusts now; subjects are of it.
     """
-    chain = hold(session, CHAIN)
-    for network in networks:
-        ipaddress.ip_network(network)
-    table = table_of(Principal)
-    owner = session.scalar(sa.select(table.c.id).where(table.c.name == principal))
-    if owner is None:
-        made = Principal(name=principal, created_at=author.at)
-        session.add(made)
-        session.flush()
-        owner = made.id
-    assert owner is not None
-    if grants:
-        _set_memberships(session, author, owner, principal, grants)
-    if session.scalar(sa.select(table_of(Token).c.id).where(table_of(Token).c.name == name)) is not None:
-        raise Conflict()
-    secret = f"rata_{secrets.token_urlsafe(32)}"
-    session.add(
-        Token(
-            principal_id=owner,
-            name=name,
-            hash=hash_of(secret),
-            scopes=[str(s) for s in scopes],
-            networks=list(networks),
-            created_at=author.at,
-            expires_at=expires_at,
-        )
-    )
-    session.flush()
-    after = {
-        "principal": principal,
-        "scopes": [str(s) for s in scopes],
-        "expires_at": expires_at.isoformat(),
-        "networks": list(networks),
-        "grants": [[g.role, g.region, g.agency] for g in grants],
+    _check_administers_somewhere(actor)
+    chain = hold(session, principal_chain(name))
+    stored = stored_principal(session, name)
+    if stored is not None and not actor.may("read_access", stored["region_code"]):
+        raise NameTaken(name=name)
+    check(stored["version"] if stored else None)
+    grants = [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
+    home = stored["region_code"] if stored else content.region_code
+    _check_content(session, actor, content, home, issuer)
+    said = {"issuer": issuer if content.subject is not None else None, "subject": content.subject}
+    _check_subject_is_free(session, said, stored)
+    if stored is None:
+        new = {
+            "name": checked_key(name),
+            "region_code": home,
+            "created_at": author.at,
+            "version": 1,
+            **said,
+        }
+        owner = session.execute(sa.insert(_principals).values(**new).returning(_principals.c.id)).scalar_one()
+        _write_memberships(session, owner, grants)
+        record(session, chain, author, [_principal_entry("created", None, _Told(new, grants))])
+        return True
+    before = _grants_of(session, stored["id"])
+    if all(stored[field] == value for field, value in said.items()) and set(before) == set(grants):
+        return False
+    new = {**stored, **said, "version": stored["version"] + 1}
+    update_versioned(session, _principals, stored, {**said, "version": new["version"]})
+    entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
+    chain = record(session, chain, author, [entry])
+    _replace_memberships(session, author, stored["id"], name, before, grants)
+    return False
+
+
+def delete_principal(session: Session, author: Author, actor: Actor, name: str, check: CheckVersion) -> None:
+    """Delete a principal with its memberships and tokens, all of which end at once."""
+    chain, stored = held(session, actor, name)
+    check(stored["version"])
+    owner, before = stored["id"], _grants_of(session, stored["id"])
+    names = session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == owner))
+    record(session, chain, author, [_principal_entry("deleted", _Told(stored, before, sorted(names)), None)])
+    _replace_memberships(session, author, owner, name, before, [])
+    session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == owner))
+    session.execute(sa.delete(_principals).where(_principals.c.id == owner))
+
+
+def _check_administers_somewhere(actor: Actor) -> None:
+    """NotFound for whoever administers nothing: to them no principal exists."""
+    if not any(actor.may("read_access", grant.region) for grant in actor.grants):
+        raise NotFound()
+
+
+def held(session: Session, actor: Actor, name: str) -> tuple[Chain, dict[str, Any]]:
+    """A principal that the actor may write, with its chain."""
+    principal_id(session, actor, name)
+    chain = hold(session, principal_chain(name))
+    stored = stored_principal(session, name)
+    if stored is None:
+        raise NotFound()
+    actor.require("write_access", stored["region_code"])
+    return chain, stored
+
+
+def stored_principal(session: Session, name: str) -> dict[str, Any] | None:
+    row = session.execute(sa.select(_principals).where(_principals.c.name == name)).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def _check_content(
+    session: Session, actor: Actor, content: PrincipalIn, home: str, issuer: str | None
+) -> None:
+    """Invalid: names each place that goes beyond the home, the actor's regions, or what there is."""
+    errors = []
+    if not actor.may("write_access", content.region_code):
+        errors.append(FieldError(not_administered, pointer="/region_code", value=content.region_code))
+    elif content.region_code != home:
+        errors.append(FieldError(home_stays, pointer="/region_code", value=content.region_code, allowed=home))
+    if content.subject is not None and issuer is None:
+        errors.append(FieldError(no_issuer, pointer="/subject", value=content.subject))
+    places = {"/region_code": content.region_code} | {
+        f"/memberships/{n}/region_code": one.region_code for n, one in enumerate(content.memberships)
     }
-    record(session, chain, author, [Entry("token.created", "0", f"tokens/{name}", 1, None, after)])
-    return secret
+    missing = {code for find in MISSING_REGIONS for code in find(session, set(places.values()))}
+    for pointer, code in places.items():
+        if code in missing:
+            values = {"source": "regions"}
+            errors.append(FieldError(unknown_reference, pointer=pointer, value=code, values=values))
+        elif not is_within(code, home) and pointer != "/region_code":
+            errors.append(FieldError(outside_home, pointer=pointer, value=code, allowed=home))
+    if errors:
+        raise Invalid(errors=errors)
 
 
-def _set_memberships(
-    session: Session, author: Author, owner: int, principal: str, grants: Sequence[Grant]
+def _check_subject_is_free(session: Session, said: dict[str, Any], stored: dict[str, Any] | None) -> None:
+    if said["subject"] is None:
+        return
+    c = _principals.c
+    owner = session.scalar(sa.select(c.id).where(c.issuer == said["issuer"], c.subject == said["subject"]))
+    if owner is not None and (stored is None or owner != stored["id"]):
+        raise Invalid(errors=[FieldError(taken_subject, pointer="/subject", value=said["subject"])])
+
+
+def _grants_of(session: Session, owner: int) -> list[Grant]:
+    c = _memberships.c
+    rows = session.execute(
+        sa.select(_memberships).where(c.principal_id == owner).order_by(c.region_code, c.role, c.agency_code)
+    )
+    return [Grant(Role(row.role), row.region_code, row.agency_code or None) for row in rows]
+
+
+def _write_memberships(session: Session, owner: int, grants: Iterable[Grant]) -> None:
+    rows = [
+        {"principal_id": owner, "role": g.role, "region_code": g.region, "agency_code": g.agency or ""}
+        for g in grants
+    ]
+    if rows:
+        session.execute(sa.insert(_memberships), rows)
+
+
+def _replace_memberships(
+    session: Session,
+    author: Author,
+    owner: int,
+    principal: str,
+    before: Sequence[Grant],
+    grants: Sequence[Grant],
 ) -> None:
     """Make a principal's memberships what they shall be, and tell its readers of the feed what they see by it."""
-    table = table_of(Membership)
-    rows = session.execute(sa.select(table).where(table.c.principal_id == owner)).all()
-    before = [Grant(Role(row.role), row.region_code, row.agency_code or None) for row in rows]
-    session.execute(sa.delete(table).where(table.c.principal_id == owner))
-    session.add_all(
-        Membership(principal_id=owner, role=g.role, region_code=g.region, agency_code=g.agency or "")
-        for g in grants
-    )
+    session.execute(sa.delete(_memberships).where(_memberships.c.principal_id == owner))
+    _write_memberships(session, owner, grants)
     # Whoever saw nothing before has no copy to mend.
     changes = scope_changes(before, grants) if before else []
     if changes:
@@ -102,21 +241,111 @@ def _set_memberships(
         record(session, chain, author, entries)
 
 
-def revoke_token(session: Session, author: Author, *, name: str) -> None:
-    """End a token at once. NotFound: there is none of that name."""
-    chain = hold(session, CHAIN)
-    table = table_of(Token)
-    ended = session.execute(
+def update_versioned(
+    session: Session, table: sa.Table, stored: dict[str, Any], values: dict[str, Any]
+) -> None:
+    changed = session.execute(
         sa.update(table)
-        .where(table.c.name == name, table.c.revoked_at.is_(None))
-        .values(revoked_at=author.at)
+        .where(table.c.id == stored["id"], table.c.version == stored["version"])
+        .values(**values)
+        .returning(table.c.id)
+    ).one_or_none()
+    if changed is None:
+        raise PreconditionFailed(sent=stored["version"], current="–")
+
+
+class _Told(NamedTuple):
+    """A principal as the journal is told of it."""
+
+    row: dict[str, Any]
+    grants: Sequence[Grant]
+    tokens: Sequence[str] = ()
+
+
+def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> Entry:
+    """What the journal, which forgets nothing, is told: of a person's subject only a digest."""
+
+    def said(told: _Told | None) -> dict[str, Any] | None:
+        if told is None:
+            return None
+        return {
+            "region_code": told.row["region_code"],
+            "identity": identity_digest(told.row["issuer"], told.row["subject"]),
+            "memberships": sorted([g.role, g.region, g.agency or ""] for g in told.grants),
+            **({"tokens": list(told.tokens)} if told.tokens else {}),
+        }
+
+    there = after or before
+    assert there is not None
+    row = there.row
+    version = row["version"] + (after is None)
+    return Entry(
+        f"principal.{what}",
+        row["region_code"],
+        principal_subject(row["name"]),
+        version,
+        said(before),
+        said(after),
     )
-    if ended.rowcount == 0:  # type: ignore[attr-defined]  # a cursor result, typed as its base
-        raise NotFound()
-    change = {"revoked_at": author.at.isoformat()}
-    record(
-        session,
-        chain,
-        author,
-        [Entry("token.revoked", "0", f"tokens/{name}", 2, {"revoked_at": None}, change)],
-    )
+
+
+# From the console
+
+
+def enrol(
+    session: Session,
+    author: Author,
+    *,
+    principal: str,
+    grants: Sequence[Grant],
+    identity: tuple[str, str] | None = None,
+) -> None:
+    """Give a principal (made if new) exactly these memberships, and the person of (issuer, subject) who holds it.
+
+    Without an identity the holder stays who it was. Conflict: another principal has that subject.
+    """
+    chain = hold(session, principal_chain(principal))
+    said = dict(zip(("issuer", "subject"), identity, strict=True)) if identity else {}
+    if said:
+        try:
+            _check_subject_is_free(session, said, stored_principal(session, principal))
+        except Invalid:
+            raise Conflict() from None
+    enrol_chained(session, chain, author, principal, grants, said)
+
+
+def enrol_chained(
+    session: Session,
+    chain: Chain,
+    author: Author,
+    principal: str,
+    grants: Sequence[Grant],
+    said: dict[str, str] | None = None,
+) -> tuple[Chain, dict[str, Any]]:
+    """The principal as the console wants it; its home grows where its memberships no longer fit in."""
+    stored = stored_principal(session, principal)
+    regions = [grant.region for grant in grants]
+    if stored is None:
+        new: dict[str, Any] = {
+            "name": principal,
+            "region_code": home_around(regions),
+            "created_at": author.at,
+            "issuer": None,
+            "subject": None,
+            "version": 1,
+            **(said or {}),
+        }
+        insert = sa.insert(_principals).values(**new).returning(_principals.c.id)
+        new["id"] = session.execute(insert).scalar_one()
+        _write_memberships(session, new["id"], grants)
+        return record(session, chain, author, [_principal_entry("created", None, _Told(new, grants))]), new
+    before = _grants_of(session, stored["id"])
+    changed = {**(said or {}), "region_code": home_around([stored["region_code"], *regions])}
+    if all(stored[field] == value for field, value in changed.items()) and set(before) == set(grants):
+        return chain, stored
+    new = {**stored, **changed, "version": stored["version"] + 1}
+    update_versioned(session, _principals, stored, {**changed, "version": new["version"]})
+    entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
+    chain = record(session, chain, author, [entry])
+    _replace_memberships(session, author, stored["id"], principal, before, grants)
+    return chain, new

@@ -1,31 +1,67 @@
-"""Reading tokens, and the scope that every SELECT of regional data starts from."""
+"""Reading tokens and principals, and the scope that every SELECT of regional data starts from."""
 
 import hashlib
 import ipaddress
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.models import Membership, Principal, Role, Token, TokenScope
-from app.access.rules import RIGHTS, Actor, Grant
+from app.access.models import (
+    Membership,
+    MembershipShape,
+    Principal,
+    PrincipalOut,
+    PrincipalQuery,
+    PrincipalVerb,
+    Role,
+    Token,
+    TokenOut,
+    TokenQuery,
+    TokenScope,
+)
+from app.access.rules import RIGHTS, Actor, Grant, scopes_of_person
 from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_rows, json_texts
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
 
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 
+MISSING_REGIONS: list[Callable[[Session, Collection[str]], set[str]]] = []
+"""(session, region codes) → those that are none. The area that has regions adds it when it is imported: rights are
+judged without knowing them, yet a membership in a region that does not exist is a slip."""
+
+
+# Who asks
+
+
+class Bearer(NamedTuple):
+    """Whom a bearer token stands for, until when, and when it was last seen."""
+
+    actor: Actor
+    expires_at: datetime
+    kind: Literal["service", "person"]
+    id: int
+    """Of the token's row, a person's of the principal's."""
+    last_used_at: datetime | None
+
+
+_GRANT = (_membership.c.role, _membership.c.region_code, _membership.c.agency_code)
 _BY_HASH = (
     sa.select(
         _principal.c.name.label("principal"),
+        _token.c.id,
         _token.c.name.label("token"),
         _token.c.scopes,
         _token.c.networks,
         _token.c.expires_at,
         _token.c.revoked_at,
-        _membership.c.role,
-        _membership.c.region_code,
-        _membership.c.agency_code,
+        _token.c.last_used_at,
+        *_GRANT,
     )
     .select_from(
         _token.join(_principal, _principal.c.id == _token.c.principal_id).outerjoin(
@@ -34,6 +70,11 @@ _BY_HASH = (
     )
     .where(_token.c.hash == sa.bindparam("hash"))
 )
+_BY_IDENTITY = (
+    sa.select(_principal.c.id, _principal.c.name.label("principal"), _principal.c.last_used_at, *_GRANT)
+    .select_from(_principal.outerjoin(_membership, _membership.c.principal_id == _principal.c.id))
+    .where(_principal.c.issuer == sa.bindparam("issuer"), _principal.c.subject == sa.bindparam("subject"))
+)
 
 
 def hash_of(secret: str) -> str:
@@ -41,19 +82,32 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def actor_of(
-    session: Session, secret: str, *, now: datetime, client: str | None
-) -> tuple[Actor, datetime] | None:
-    """The actor behind a token and when it expires; None when it is unknown, over, or from elsewhere."""
+def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
+    """Whom a service token stands for; None when it is unknown, over, or from elsewhere."""
     rows: Any = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
     if not rows:
         return None
     first = rows[0]
     if first.revoked_at is not None or first.expires_at <= now or not _comes_from(client, first.networks):
         return None
-    grants = tuple(Grant(Role(r.role), r.region_code, r.agency_code or None) for r in rows if r.role)
     scopes = frozenset(TokenScope(scope) for scope in first.scopes)
-    return Actor(first.principal, first.token, scopes, grants), first.expires_at.astimezone(UTC)
+    actor = Actor(first.principal, first.token, scopes, _grants(rows))
+    return Bearer(actor, first.expires_at.astimezone(UTC), "service", first.id, first.last_used_at)
+
+
+def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject: str) -> Bearer | None:
+    """Whom an authentic token of the issuer stands for; None where nobody enrolled its subject."""
+    rows: Any = session.connection().execute(_BY_IDENTITY, {"issuer": issuer, "subject": subject}).all()
+    if not rows:
+        return None
+    first, grants = rows[0], _grants(rows)
+    actor = Actor(first.principal, first.principal, scopes_of_person(claims, grants), grants)
+    until = datetime.fromtimestamp(int(claims["exp"]), UTC)
+    return Bearer(actor, until, "person", first.id, first.last_used_at)
+
+
+def _grants(rows: Any) -> tuple[Grant, ...]:
+    return tuple(Grant(Role(r.role), r.region_code, r.agency_code or None) for r in rows if r.role)
 
 
 def _comes_from(client: str | None, networks: list[str]) -> bool:
@@ -66,6 +120,9 @@ def _comes_from(client: str | None, networks: list[str]) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
+# What the actor sees
+
+
 def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     """Predicate: the code in `column` is `region` or lies below it; an index on the column serves it."""
     if region == "0":
@@ -74,17 +131,105 @@ def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
 
 
-def visible(actor: Actor, column: ColumnElement[str], right: str = "read") -> ColumnElement[bool]:
-    """Predicate: the actor has the right in the region in `column`; false for whoever has it nowhere."""
-    roles, scope = RIGHTS[right].roles, RIGHTS[right].scope
-    if scope not in actor.scopes:
+def visible(actor: Actor, column: ColumnElement[str], verb: str = "read") -> ColumnElement[bool]:
+    """Predicate: in the region in `column` the actor holds a right, that of seeing it unless another is named."""
+    right = RIGHTS[verb]
+    if right.scope not in actor.scopes:
         return sa.false()
     seen = [
         within(column, g.region) if g.is_below else column == g.region
         for g in actor.grants
-        if g.role in roles
+        if g.role in right.roles
     ]
     return sa.or_(*seen) if seen else sa.false()
+
+
+# Principals and their tokens, as their administrators see them
+
+
+def _principals(actor: Actor) -> Select[Any]:
+    memberships = (
+        sa.select(
+            *fields_of(
+                MembershipShape, _membership, agency_code=sa.func.nullif(_membership.c.agency_code, "")
+            )
+        )
+        .where(_membership.c.principal_id == _principal.c.id)
+        .order_by(_membership.c.region_code, _membership.c.role, _membership.c.agency_code)
+        .correlate(_principal)
+    )
+    columns = fields_of(PrincipalOut, _principal, memberships=json_rows(memberships, name="memberships"))
+    return sa.select(*columns).where(visible(actor, _principal.c.region_code, "read_access"))
+
+
+def principals(actor: Actor, query: PrincipalQuery) -> Listing:
+    """The principals that match, of the regions whose access the actor may read."""
+    c = _principal.c
+    statement = _principals(actor)
+    if query.region is not None:
+        statement = statement.where(within(c.region_code, query.region))
+    if query.role is not None:
+        has_role = sa.exists().where(_membership.c.principal_id == c.id, _membership.c.role == query.role)
+        statement = statement.where(has_role.correlate(_principal))
+    return Listing(statement, {"name": c.name}, {"name": c.name})
+
+
+class PrincipalText(NamedTuple):
+    """A principal as JSON (`PrincipalOut`), and what its reply depends on."""
+
+    json: str
+    region_code: str
+    version: int
+
+
+def principal_text(session: Session, actor: Actor, name: str) -> PrincipalText:
+    """One principal. NotFound: there is none, or it is of a region whose access the actor may not read."""
+    one = json_texts(_principals(actor).where(_principal.c.name == name), "region_code", "version")
+    row = session.execute(one).one_or_none()
+    if row is None:
+        raise NotFound()
+    return PrincipalText(*row)
+
+
+def allowed(actor: Actor, region: str) -> list[PrincipalVerb]:
+    """What the actor may do with a principal of this home."""
+    return ["edit", "delete", "write_tokens"] if actor.may("write_access", region) else []
+
+
+def principal_id(session: Session, actor: Actor, name: str) -> int:
+    """Row of a principal that the actor sees. NotFound: there is none."""
+    seen = visible(actor, _principal.c.region_code, "read_access")
+    found = session.scalar(sa.select(_principal.c.id).where(_principal.c.name == name, seen))
+    if found is None:
+        raise NotFound()
+    return int(found)
+
+
+def tokens(principal: int, query: TokenQuery) -> Listing:
+    """The tokens of a principal, revoked and expired ones too."""
+    c = _token.c
+    statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal)
+    return Listing(statement, {"name": c.name, "expires_at": c.expires_at}, {"name": c.name})
+
+
+class TokenText(NamedTuple):
+    """A token as JSON (`TokenOut`), and its version."""
+
+    json: str
+    version: int
+
+
+def token_text(session: Session, principal: int, name: str) -> TokenText:
+    """One token. NotFound: the principal has none of that name."""
+    c = _token.c
+    one = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
+    row = session.execute(json_texts(one, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return TokenText(*row)
+
+
+# For the command line
 
 
 def list_tokens(session: Session) -> list[sa.Row[Any]]:
@@ -97,8 +242,20 @@ def list_tokens(session: Session) -> list[sa.Row[Any]]:
                 _token.c.scopes,
                 _token.c.expires_at,
                 _token.c.revoked_at,
+                _token.c.last_used_at,
             )
             .select_from(_token.join(_principal, _principal.c.id == _token.c.principal_id))
             .order_by(_token.c.name)
         )
     )
+
+
+def list_principals(session: Session) -> list[tuple[sa.Row[Any], list[Grant]]]:
+    """Every principal with its memberships, by name."""
+    named = sa.select(_principal).order_by(_principal.c.name)
+    held: dict[int, list[Grant]] = {}
+    for row in session.execute(sa.select(_membership).order_by(*_GRANT)):
+        held.setdefault(row.principal_id, []).append(
+            Grant(Role(row.role), row.region_code, row.agency_code or None)
+        )
+    return [(row, held.get(row.id, [])) for row in session.execute(named)]

@@ -1,25 +1,164 @@
-"""Who am I."""
+"""Who am I, and who else may do what, over HTTP."""
 
-from fastapi import Response
+from typing import Annotated
 
-from app.access.actor import Caller
-from app.access.models import Me, MembershipShape
-from app.kit.requests import answer, house_router
+from fastapi import Query, Response
+
+from app.access import commands, queries, tokens
+from app.access.actor import Call, Caller
+from app.access.models import (
+    Held,
+    Me,
+    PrincipalIn,
+    PrincipalKey,
+    PrincipalOut,
+    PrincipalQuery,
+    PrincipalReply,
+    TokenIn,
+    TokenKey,
+    TokenOut,
+    TokenQuery,
+    TokenReply,
+)
+from app.access.rules import principal_subject, rights_of
+from app.kit.pages import Page, read_page
+from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 
 router = house_router(tags=["access"])
 
 
 @router.get("/me", response_model=Me)
 def read_me(call: Caller) -> Response:
-    """Who the token stands for, which roles it has where, and until when."""
+    """Who the token stands for, which roles it has where, what these let it do, and until when."""
+    bearer, actor = call.bearer, call.actor
     me = Me(
-        principal=call.actor.principal,
-        token=call.actor.token,
-        scopes=sorted(call.actor.scopes),
+        principal=actor.principal,
+        token=actor.token,
+        kind=bearer.kind,
+        scopes=sorted(actor.scopes),
         memberships=[
-            MembershipShape(role=g.role, region_code=g.region, agency_code=g.agency)
-            for g in call.actor.grants
+            Held(
+                role=g.role,
+                region_code=g.region,
+                agency_code=g.agency,
+                rights=rights_of(g, actor.scopes),
+            )
+            for g in actor.grants
         ],
-        expires_at=call.expires_at,
+        expires_at=bearer.expires_at,
+        last_used_at=bearer.last_used_at,
     )
     return answer(call.request, me.model_dump_json().encode())
+
+
+# Principals
+
+
+@router.get("/principals", response_model=Page[PrincipalOut])
+def list_principals(call: Caller, query: Annotated[PrincipalQuery, Query()]) -> Response:
+    """Services and positions whose home the caller administers, with their memberships.
+
+    For administrators whose token has the scope `administer`; nobody else finds any.
+    """
+    listing = queries.principals(call.actor, query)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+
+
+@router.get("/principals/{principal}", response_model=PrincipalReply)
+def read_principal(call: Caller, principal: PrincipalKey) -> Response:
+    """One service or position; 404 unless the caller administers its home."""
+    return _principal_reply(call, principal)
+
+
+@router.put("/principals/{principal}", response_model=PrincipalReply, responses=created(PrincipalReply))
+def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -> Response:
+    """Create a service or a position, or replace who holds it and its memberships. They hold from the next request on.
+
+    A person is enrolled by the identifier that the issuer of the service's settings has for them (`subject`), under
+    the name of the position, never their own. A successor gets the position by a PUT with another subject.
+    Memberships lie in the home or below it. 422 names each place that goes beyond what the caller administers; 409
+    where the name is taken elsewhere.
+    """
+    is_new = commands.put_principal(
+        call.session,
+        call.author,
+        call.actor,
+        principal,
+        content,
+        call.check_version,
+        issuer=call.request.app.state.settings.oidc_issuer,
+    )
+    return _principal_reply(call, principal, status=201 if is_new else 200)
+
+
+@router.delete("/principals/{principal}", status_code=204)
+def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
+    """Delete a service or a position with its memberships and tokens, all of which end at once; the history stays."""
+    commands.delete_principal(call.session, call.author, call.actor, principal, call.check_version)
+    return no_content()
+
+
+def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
+    text, region, version = queries.principal_text(call.session, call.actor, name)
+    return answer(
+        call.request,
+        with_fields(text, allowed=queries.allowed(call.actor, region)),
+        status=status,
+        version=version,
+        location=f"/v1/{principal_subject(name)}" if status == 201 else None,
+    )
+
+
+# Tokens
+
+
+@router.get("/principals/{principal}/tokens", response_model=Page[TokenOut])
+def list_tokens(call: Caller, principal: PrincipalKey, query: Annotated[TokenQuery, Query()]) -> Response:
+    """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
+    owner = queries.principal_id(call.session, call.actor, principal)
+    body = read_page(call.session, call.request, queries.tokens(owner, query), query, sort=query.sort)
+    return answer_page(call.request, body)
+
+
+@router.get("/principals/{principal}/tokens/{token}", response_model=TokenReply)
+def read_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
+    """One service token, without its secret."""
+    return _token_reply(call, principal, token)
+
+
+@router.put(
+    "/principals/{principal}/tokens/{token}", response_model=TokenReply, responses=created(TokenReply)
+)
+def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: TokenIn) -> Response:
+    """Create a service token, or change what one is limited to and until when.
+
+    The reply that creates it (201) has the `secret`; it is shown this once and stored as a hash. Where that reply was
+    lost, no repetition brings it back: revoke the token and create another. `If-None-Match: *` keeps a retry
+    from changing one that is there. Scopes can only be such as the caller's own token has.
+    """
+    secret = tokens.put_token(
+        call.session, call.author, call.actor, principal, token, content, call.check_version
+    )
+    if secret is None:
+        return _token_reply(call, principal, token)
+    return _token_reply(call, principal, token, secret=None if call.unit.dry_run else secret, status=201)
+
+
+@router.post("/principals/{principal}/tokens/{token}/revoke", response_model=TokenReply)
+def revoke_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
+    """Revoke a token: the very next request with it is 401. It needs no condition and can be repeated."""
+    tokens.end_token(call.session, call.author, call.actor, principal, token)
+    return _token_reply(call, principal, token)
+
+
+def _token_reply(
+    call: Call, principal: str, name: str, *, secret: str | None = None, status: int = 200
+) -> Response:
+    owner = queries.principal_id(call.session, call.actor, principal)
+    text, version = queries.token_text(call.session, owner, name)
+    location = f"/v1/{principal_subject(principal, name)}" if status == 201 else None
+    body = with_fields(text, secret=secret) if secret else text.encode()
+    response = answer(call.request, body, status=status, version=version, location=location)
+    if secret:
+        response.headers["Cache-Control"] = "no-store"
+    return response

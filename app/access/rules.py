@@ -5,9 +5,10 @@ and administrator hold in everything below theirs too. Nothing is allowed that n
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
 from app.kit.problems import Forbidden
@@ -50,6 +51,7 @@ RIGHTS: dict[str, Right] = {
     "amend": _right(Role.secretariat, Role.chair),
     "close": _right(Role.chair, scope=_APPROVE),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
+    "write_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 
 
@@ -72,6 +74,11 @@ class Grant:
     @property
     def is_below(self) -> bool:
         return self.role in _BELOW
+
+
+def rights_of(grant: Grant, scopes: frozenset[TokenScope]) -> list[str]:
+    """Names of the rights that a grant gives a bearer of these scopes, wherever the grant reaches."""
+    return [name for name, right in RIGHTS.items() if grant.role in right.roles and right.scope in scopes]
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,74 @@ class Actor:
         return ";".join([*sorted(self.scopes), *grants])
 
 
+# Principals and their tokens
+
+PRINCIPAL_CHAINS = "principal:"
+"""With a principal behind it: the journal's chain of its memberships and tokens."""
+
+LONGEST_LIFE = timedelta(days=730)
+USUAL_LIFE = timedelta(days=365)
+
+
+def principal_chain(principal: str) -> str:
+    """The chain of a principal; a name is longer than a chain's may be."""
+    return PRINCIPAL_CHAINS + _short(principal)
+
+
+def principal_subject(principal: str, token: str | None = None) -> str:
+    """Address below /v1/ of a principal, or of a token of it."""
+    return f"principals/{principal}" + (f"/tokens/{token}" if token else "")
+
+
+def home_around(regions: Iterable[str]) -> str:
+    """The smallest region in which all of these lie; the nation, `0`, where none is given."""
+    parts = [[] if region == "0" else region.split(".") for region in regions]
+    if not parts:
+        return "0"
+    common: list[str] = []
+    for level in zip(*parts, strict=False):
+        if len(set(level)) > 1:
+            break
+        common.append(level[0])
+    return ".".join(common) or "0"
+
+
+def expiry_of(wanted: datetime | None, created_at: datetime) -> datetime:
+    return wanted or created_at + USUAL_LIFE
+
+
+def identity_digest(issuer: str | None, subject: str | None) -> str | None:
+    """What the journal keeps of who a person is: enough to tell one from another, and no personal data."""
+    if subject is None:
+        return None
+    return f"sha256:{hashlib.sha256(f'{issuer} {subject}'.encode()).hexdigest()[:16]}"
+
+
+# Persons
+
+SCOPE_PREFIX = "rata:"
+"""In an issuer's token `rata:read` is our scope `read`."""
+
+
+def scopes_of_person(claims: Mapping[str, Any], grants: Iterable[Grant]) -> frozenset[TokenScope]:
+    """The scopes that a token of the issuer names, or all that its bearer's roles can use where it names none.
+
+    Claim `scope` (RFC 8693, words) or `scp` (words or a list, as some issuers have it). A scope that begins as ours
+    do and is none grants nothing, but narrows all the same.
+    """
+    said: list[str] = []
+    for name in ("scope", "scp"):
+        value = claims.get(name, "")
+        said += (
+            value.split() if isinstance(value, str) else map(str, value if isinstance(value, list) else ())
+        )
+    ours = {one.removeprefix(SCOPE_PREFIX) for one in said if one.startswith(SCOPE_PREFIX)}
+    if ours:
+        return frozenset(scope for scope in TokenScope if scope in ours)
+    roles = {grant.role for grant in grants}
+    return frozenset(right.scope for right in RIGHTS.values() if right.roles & roles)
+
+
 # What changes of what somebody sees
 
 SCOPE_CHANGED = "scope.changed"
@@ -136,8 +211,12 @@ Reach = Literal["region", "below"]
 
 
 def scope_chain(principal: str) -> str:
-    """The chain of a principal; a name is longer than a chain's may be."""
-    return SCOPE_CHAINS + hashlib.sha256(principal.encode()).hexdigest()[:40]
+    """The chain of what one principal sees."""
+    return SCOPE_CHAINS + _short(principal)
+
+
+def _short(principal: str) -> str:
+    return hashlib.sha256(principal.encode()).hexdigest()[:40]
 
 
 class ScopeChange(NamedTuple):

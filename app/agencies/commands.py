@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
-from app.access.models import Membership
+from app.access.models import Membership, Principal
 from app.access.rules import Actor
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
@@ -30,7 +30,7 @@ must not know plans. A mover runs in the merge's transaction while the region's 
 chains of what it changes, and records each change there. It must hold *every* chain in which a line of
 the region can be written: a writer that had seen the agency active is then done before the mover looks."""
 
-_table, _memberships = table_of(AgencyRow), table_of(Membership)
+_table, _memberships, _principals = table_of(AgencyRow), table_of(Membership), table_of(Principal)
 _CODE: TypeAdapter[str] = TypeAdapter(AgencyCode)
 
 malformed_code = Kind(
@@ -263,6 +263,8 @@ def _move_memberships(session: Session, author: Author, region: str, code: str, 
     if session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
         return
     chain = hold(session, "access")
+    moved = _principals.c.id.in_(sa.select(c.principal_id).where(here))
+    session.execute(sa.update(_principals).where(moved).values(version=_principals.c.version + 1))
     twin = _memberships.alias("twin")
     has_both = sa.exists().where(
         twin.c.principal_id == c.principal_id,

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.access.commands import CHAIN as ACCESS
 from app.access.models import TokenScope
 from app.access.queries import visible, within
-from app.access.rules import SCOPE_CHAINS, SCOPE_CHANGED, Actor, scope_chain
+from app.access.rules import PRINCIPAL_CHAINS, SCOPE_CHAINS, SCOPE_CHANGED, Actor, scope_chain
 from app.changes.models import NOW, Change, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.rules import (
     BEGINNING,
@@ -40,15 +40,17 @@ _c = _journal.c
 # History
 
 
-def history(session: Session, actor: Actor, chain: str, subject: str, query: HistoryQuery) -> Listing:
-    """Every write to a subject and to what lies below it, by whoever sees its region.
+def history(
+    session: Session, actor: Actor, chain: str, subject: str, query: HistoryQuery, *, verb: str = "read"
+) -> Listing:
+    """Every write to a subject and to what lies below it, for whoever sees its region, or holds `verb` there.
 
     Also after it was deleted. NotFound: nothing that the actor sees was ever there.
     """
     found = sa.select(*fields_of(HistoryEntry, _journal, sequence=_c.position)).where(
         _c.chain == chain,
         sa.or_(_c.subject == subject, _begins(_c.subject, f"{subject}/")),
-        visible(actor, _c.region_code),
+        visible(actor, _c.region_code, verb),
         _shown(actor),
     )
     if session.execute(found.with_only_columns(sa.literal(1)).limit(1)).first() is None:
@@ -198,16 +200,18 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     """Predicate: the actor may know of this entry of the journal, and it is of that region or below it.
 
     What happens in a region is known to whoever sees the region, what happens to the reference data (the
-    nation's, `0`) to whoever sees anything, tokens to the nation's administrators, and a change of
-    what somebody sees to nobody else.
+    nation's, `0`) to whoever sees anything, principals and their tokens to whoever administers their home, and a
+    change of what somebody sees to nobody else.
     """
     if TokenScope.read not in actor.scopes:
         return sa.false()
-    is_private = sa.or_(_c.chain == ACCESS, _begins(_c.chain, SCOPE_CHAINS))
+    is_of_principal = _begins(_c.chain, PRINCIPAL_CHAINS)
+    is_private = sa.or_(_c.chain == ACCESS, is_of_principal, _begins(_c.chain, SCOPE_CHAINS))
     seen = visible(actor, _c.region_code)
     if actor.grants:
         seen = sa.or_(seen, _c.region_code == "0")
     known = sa.and_(seen, sa.not_(is_private), _shown(actor))
+    known = sa.or_(known, sa.and_(is_of_principal, visible(actor, _c.region_code, "read_access")))
     if actor.may("read_access", "0"):
         known = sa.or_(known, _c.chain == ACCESS)
     own = _c.chain == scope_chain(actor.principal)

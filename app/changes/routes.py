@@ -5,13 +5,17 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.changes.models import ChangePage, ChangesQuery, HistoryQuery
+from app.access.models import PrincipalKey
+from app.access.rules import principal_chain, principal_subject
+from app.changes.models import ChangePage, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.queries import feed, history
+from app.changes.rules import SOURCES
 from app.kit.json_sql import to_json
-from app.kit.pages import read_page
+from app.kit.pages import Page, read_page
 from app.kit.requests import answer, answer_page, house_router
 
 router = house_router(tags=["changes"])
+SOURCES.append("/v1/principals?region={region}")
 
 
 @router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})
@@ -31,7 +35,21 @@ def list_changes(call: Caller, query: Annotated[ChangesQuery, Query()]) -> Respo
     return response
 
 
-def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
+@router.get("/principals/{principal}/history", response_model=Page[HistoryEntry])
+def list_principal_history(
+    call: Caller, principal: PrincipalKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a principal, its memberships and its tokens: who, when, from what to what.
+
+    For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.
+    """
+    chain, subject = principal_chain(principal), principal_subject(principal)
+    return history_page(call, chain, subject, query, verb="read_access")
+
+
+def history_page(
+    call: Call, chain: str, subject: str, query: HistoryQuery, *, verb: str = "read"
+) -> Response:
     """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
-    found = history(call.session, call.actor, chain, subject, query)
+    found = history(call.session, call.actor, chain, subject, query, verb=verb)
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

@@ -122,7 +122,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     tidy({"components": {"schemas": errors}}, nullable=False)
     schemas.update(errors)
     components["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "description": "Service token, `rata_…`."}
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "Service token, `rata_…`, or a token of the OIDC issuer that the operator named.",
+        }
     }
     components["headers"] = {
         name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
@@ -198,9 +202,9 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if "{" in path:
         statuses.add(404)
     if path.startswith("/v1"):
-        statuses |= {401, 503}
+        statuses |= {401, 403, 503}
     if method in WRITES:
-        statuses |= {403, 409}
+        statuses.add(409)
     if method == "post":
         statuses.add(422)
     if "requestBody" in operation:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import within
+from app.access.queries import MISSING_REGIONS, within
 from app.kit.db import table_of
 from app.kit.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
 from app.kit.pages import Listing
@@ -117,6 +117,15 @@ def region_json(session: Session, region: str) -> str | None:
 
 def is_region(session: Session, region: str) -> bool:
     return session.scalar(sa.select(_region.c.code).where(_region.c.code == region)) is not None
+
+
+def missing_regions(session: Session, codes: Collection[str]) -> set[str]:
+    """Those of the codes that are no region's."""
+    there = session.scalars(sa.select(_region.c.code).where(among(session, _region.c.code, codes)))
+    return set(codes) - set(there)
+
+
+MISSING_REGIONS.append(missing_regions)
 
 
 class FoundRegion(NamedTuple):

@@ -40,6 +40,10 @@ class Operation:
         return self.path.startswith("/v1")
 
     @property
+    def is_of_administrators(self) -> bool:
+        return self.path.startswith("/v1/principals")
+
+    @property
     def is_conditional(self) -> bool:
         return "If-Match" in self.headers
 
@@ -94,6 +98,10 @@ class Operation:
             for name in _ALTERABLE:
                 if name in place:
                     place[name] += " (baru)"
+        if "networks" in (body or ()):
+            body["networks"].append("192.0.2.0/24")
+        if "memberships" in (body or ()):
+            body["memberships"].append({"role": "secretariat", "region_code": "63.02"})
         return body
 
     def response(self, status: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ CHECKS = [
 FUZZED = schemathesis.openapi.from_dict(declared()[0])
 # What is sent may be stale besides being wrong: the one refusal is as good as the other.
 FUZZED.config.checks.negative_data_rejection.expected_statuses = ["4xx"]
-ROLES = {"secretariat": [("secretariat", "63.02")], "stranger": []}
+ROLES = {"secretariat": [("secretariat", "63.02"), ("administrator", "63.02")], "stranger": []}
 
 
 @pytest.mark.parametrize(

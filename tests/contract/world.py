@@ -55,7 +55,12 @@ DONE_BY = {
     "adopt_plan": CHAIR,
     "close_plan": CHAIR,
 }
-SECRETARIAT = ("secretariat", "63.02")
+SECRETARIAT, ADMINISTRATOR = ("secretariat", "63.02"), ("administrator", "63")
+
+
+def role_for(operation: Operation) -> tuple[str, str]:
+    """Whose an operation is: the secretariat's, where nothing else is said."""
+    return ADMINISTRATOR if operation.is_of_administrators else DONE_BY.get(operation.id, SECRETARIAT)
 
 
 @cache
@@ -76,7 +81,7 @@ class World:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.clients = {role: self.caller(role) for role in (SECRETARIAT, CHAIR, REVIEWER)}
+        self.clients = {role: self.caller(role) for role in (SECRETARIAT, CHAIR, REVIEWER, ADMINISTRATOR)}
         self.client = self.clients[SECRETARIAT]
         self._make()
         return self
@@ -90,9 +95,9 @@ class World:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
 
-    def client_of(self, operation: Operation) -> TestClient:
-        """A client that may call an operation."""
-        return self.clients[DONE_BY.get(operation.id, SECRETARIAT)]
+    def client_for(self, operation: Operation) -> TestClient:
+        """The caller for whom an operation is."""
+        return self.clients[role_for(operation)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
@@ -126,6 +131,10 @@ class World:
             signed = {"date": "2024-12-19"} if id == "adopt_plan" else {}
             done = self.call(one[id], keys={"plan": ADOPTED}, body={**one[id].example, **signed})
             assert done.status_code == 200, done.text
+        for name in ("dasbor-kotabaru", "laman-kotabaru"):
+            self.make("put_principal", principal=name)
+        for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
+            self.make("put_token", token=name)
         self.make("put_meeting")
         self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
         self.make("put_commitment")
@@ -187,7 +196,7 @@ class World:
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
-        reply = (client or self.client_of(operation)).request(
+        reply = (client or self.client_for(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

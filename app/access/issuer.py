@@ -1,0 +1,241 @@
+"""The OIDC issuer whose tokens persons come with: its keys, kept and renewed, and what makes a token authentic.
+
+No request waits for the network while the keys are known. They are fetched with the first token, again when they are
+old, and when a token names a key that is not among them; after each attempt, whatever came of it, the issuer is
+left alone for a while, so forged tokens cannot make this service ask it without end. While the issuer does not answer,
+the keys it gave last stay good for a day.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import jwt
+import structlog
+from jwt import PyJWK
+from pydantic import TypeAdapter, ValidationError
+
+from app.kit.problems import Problem, Text
+from app.settings import Settings, is_safe_address, words
+
+log = structlog.get_logger("rata")
+
+PATIENCE = 30.0
+"""Seconds for which the issuer is left alone after an attempt to fetch its keys …"""
+IMPATIENCE = 5.0
+"""… and while there are none."""
+RENEWED = 900.0
+"""Age in seconds at which keys are fetched again: for so long a key that the issuer withdrew still counts."""
+KEPT = 86_400.0
+"""Age in seconds up to which keys count while the issuer does not answer."""
+FETCH_SECONDS = 5.0
+FETCH_BYTES = 256 * 1024
+LONGEST_TOKEN = 16 * 1024
+
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash"})
+_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+class IssuerUnreachable(Problem):
+    status = 503
+    code = "issuer_unreachable"
+    title = Text("Penerbit token tidak menjawab", "The token issuer does not answer")
+    detail = Text(
+        "Token Anda belum dapat diperiksa karena penerbitnya tidak menjawab. Coba lagi sesaat lagi.",
+        "Your token cannot be checked yet, because its issuer does not answer. Try again in a moment.",
+    )
+
+
+class Untrusted(Exception):
+    """A token that is not an authentic, current one of the issuer for this service."""
+
+
+class Keys:
+    """What the issuer last gave, and when (by the clock that never goes back)."""
+
+    def __init__(self, keys: Mapping[str | None, dict[str, Any]], at: float) -> None:
+        self.at, self._said, self._made = at, keys, dict[tuple[str | None, str], PyJWK]()
+
+    def find(self, kid: str | None, algorithm: str) -> PyJWK | None:
+        """The key of that id for that algorithm; without an id, the only key there is."""
+        if kid is None and len(self._said) == 1:
+            (kid,) = self._said
+        said = self._said.get(kid)
+        if said is None or said.get("alg", algorithm) != algorithm:
+            return None
+        if (kid, algorithm) not in self._made:
+            try:
+                self._made[kid, algorithm] = PyJWK(said, algorithm)
+            except (jwt.PyJWTError, ValueError, TypeError):
+                return None  # a key of another kind than the algorithm needs
+        return self._made[kid, algorithm]
+
+    def knows(self, kid: str | None) -> bool:
+        return kid in self._said or (kid is None and len(self._said) == 1)
+
+
+class Issuer:
+    """One issuer as the settings name it. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        audience: str,
+        algorithms: frozenset[str],
+        skew_seconds: int,
+        subject_claim: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address, self.subject_claim = address, subject_claim
+        self._audience, self._algorithms, self._skew = audience, algorithms, skew_seconds
+        self._clock = clock
+        self._keys: Keys | None = None
+        self._tried_at: float | None = None
+        self._fetching = threading.Lock()
+
+    def claims_of(self, token: str) -> dict[str, Any]:
+        """The claims of an authentic token. Untrusted: it is none; IssuerUnreachable: nobody can tell yet."""
+        try:
+            if len(token) > LONGEST_TOKEN:
+                raise Untrusted
+            header = jwt.get_unverified_header(token)
+            algorithm, kid = self._announced(header)
+            key = self._key(kid, algorithm)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self.address,
+                leeway=self._skew,
+                options={"require": ["exp", "iat", "iss", "aud"]},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise Untrusted from error
+        self._check_purpose(claims)
+        return claims
+
+    def _announced(self, header: Mapping[str, Any]) -> tuple[str, str | None]:
+        """(algorithm, key id) that a token's header names, where the settings allow what it says."""
+        algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
+        if not isinstance(algorithm, str) or algorithm not in self._algorithms:
+            raise Untrusted
+        if not isinstance(kind, str) or kind.lower() not in _TYPES or "crit" in header:
+            raise Untrusted
+        return algorithm, kid
+
+    def _check_purpose(self, claims: Mapping[str, Any]) -> None:
+        """It names its bearer, and is made for asking a service, not for telling a client who logged in."""
+        subject = claims.get(self.subject_claim)
+        if not isinstance(subject, str) or not subject.isascii() or not 1 <= len(subject) <= 255:
+            raise Untrusted
+        if _ID_TOKEN_CLAIMS & claims.keys() or str(claims.get("typ", "")).upper() == "ID":
+            raise Untrusted
+        try:
+            datetime.fromtimestamp(int(claims["exp"]), UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise Untrusted from error
+
+    # Keys
+
+    def _key(self, kid: str | None, algorithm: str) -> PyJWK:
+        keys = self._keys
+        if keys is None or self._is_gone(keys):
+            keys = self._fetched_meanwhile(keys, is_needed=True)
+        elif self._clock() - keys.at >= RENEWED:
+            keys = self._fetched_meanwhile(keys, is_needed=False)
+        elif not keys.knows(kid):
+            keys = self._fetched_meanwhile(keys, is_needed=True)
+        if keys is None or self._is_gone(keys):
+            raise IssuerUnreachable(headers={"Retry-After": f"{IMPATIENCE:.0f}"})
+        key = keys.find(kid, algorithm)
+        if key is None:
+            raise Untrusted
+        return key
+
+    def _is_gone(self, keys: Keys) -> bool:
+        return self._clock() - keys.at >= KEPT
+
+    def _fetched_meanwhile(self, seen: Keys | None, *, is_needed: bool) -> Keys | None:
+        """The keys after an attempt to fetch them, of this thread or of another; only who needs them waits."""
+        if not self._may_ask():
+            return self._keys
+        if self._fetching.acquire(timeout=FETCH_SECONDS if is_needed else 0):
+            try:
+                if self._keys is seen and self._may_ask():
+                    self._keys = self._fetch() or seen
+                    self._tried_at = self._clock()
+            finally:
+                self._fetching.release()
+        return self._keys
+
+    def _may_ask(self) -> bool:
+        pause = IMPATIENCE if self._keys is None else PATIENCE
+        return self._tried_at is None or self._clock() - self._tried_at >= pause
+
+    def _fetch(self) -> Keys | None:
+        """The issuer's keys by way of its discovery document (OpenID Connect Discovery 1.0, section 4)."""
+        end = time.monotonic() + FETCH_SECONDS
+        try:
+            with httpx2.Client(follow_redirects=False) as client:
+                found = _document(client, f"{self.address.rstrip('/')}/.well-known/openid-configuration", end)
+                if found.get("issuer") != self.address:
+                    raise ValueError("the discovery document is another issuer's")
+                place = found.get("jwks_uri")
+                if not isinstance(place, str) or not is_safe_address(place):
+                    raise ValueError("the discovery document names no safe address of keys")
+                keys = _usable(_document(client, place, end))
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError) as error:
+            log.warning("issuer_unreachable", issuer=self.address, reason=f"{type(error).__name__}: {error}")
+            return None
+        return Keys(keys, self._clock())
+
+
+def _document(client: httpx2.Client, url: str, end: float) -> dict[str, Any]:
+    """A JSON object from an address, bounded in size and in time. ValueError: it is none."""
+    body, rest = bytearray(), max(0.1, end - time.monotonic())
+    with client.stream("GET", url, headers={"Accept": "application/json"}, timeout=rest) as reply:
+        if reply.status_code != 200:
+            raise ValueError(f"{url} answers {reply.status_code}")
+        for chunk in reply.iter_bytes():
+            body += chunk
+            if len(body) > FETCH_BYTES or time.monotonic() > end:
+                raise ValueError(f"{url} is too large or too slow")
+    try:
+        return _OBJECT.validate_json(bytes(body))
+    except ValidationError:
+        raise ValueError(f"{url} is no JSON object") from None
+
+
+def _usable(document: Mapping[str, Any]) -> dict[str | None, dict[str, Any]]:
+    """Key id → key, of those that are for signatures and public. ValueError: there are none."""
+    said = document.get("keys")
+    found = {
+        one.get("kid"): one
+        for one in (said if isinstance(said, list) else ())
+        if isinstance(one, dict)
+        and one.get("kty") in ("RSA", "EC", "OKP")
+        and one.get("use", "sig") == "sig"
+        and isinstance(one.get("kid"), str | None)
+    }
+    if not found:
+        raise ValueError("the issuer has no keys for signatures")
+    return found
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    """The issuer that the settings name; None where they name none."""
+    if settings.oidc_issuer is None:
+        return None
+    return Issuer(
+        settings.oidc_issuer,
+        audience=settings.oidc_audience or "",
+        algorithms=frozenset(words(settings.oidc_algorithms)),
+        skew_seconds=settings.oidc_clock_skew_seconds,
+        subject_claim=settings.oidc_subject_claim,
+    )

@@ -1,0 +1,212 @@
+"""Writing service tokens: over HTTP within the writer's regions, and from the console.
+
+A secret leaves in the one reply that creates it, by PUT to a name: a POST's reply would be stored for its retries, and
+the secret with it.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.commands import NameTaken, enrol_chained, held, stored_principal, update_versioned
+from app.access.models import Principal, Token, TokenIn, TokenScope
+from app.access.queries import hash_of
+from app.access.rules import LONGEST_LIFE, Actor, Grant, expiry_of, principal_chain, principal_subject
+from app.kit.db import table_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import checked_key
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
+
+_tokens, _principals = table_of(Token), table_of(Principal)
+
+scope_beyond_own = Kind(
+    "scope_beyond_own",
+    id="token Anda tidak memiliki cakupan {value}, sehingga tidak dapat memberikannya; yang ada: {allowed}",
+    en="your token has no scope {value} and cannot give it; it has: {allowed}",
+)
+expiry_out_of_range = Kind(
+    "expiry_out_of_range",
+    id="harus di masa depan, paling lambat {allowed}",
+    en="must lie in the future, at the latest {allowed}",
+)
+
+
+class TokenRevoked(Problem):
+    status = 409
+    code = "token_revoked"
+    title = Text("Token sudah dicabut", "Token revoked")
+    detail = Text(
+        "Token {token} sudah dicabut dan tidak dapat diubah. Buat token lain.",
+        "Token {token} was revoked and cannot be changed. Create another.",
+    )
+
+
+def put_token(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    principal: str,
+    name: str,
+    content: TokenIn,
+    check: CheckVersion,
+) -> str | None:
+    """Create a token, giving its secret, which is never shown again; or change what one is limited to (None)."""
+    chain, owner = held(session, actor, principal)
+    stored = _stored_token(session, owner["id"], name)
+    check(stored["version"] if stored else None)
+    if stored is None and _is_taken(session, name):
+        raise NameTaken(name=name)
+    if stored is not None and stored["revoked_at"] is not None:
+        raise TokenRevoked(token=name)
+    expires_at = expiry_of(content.expires_at, stored["created_at"] if stored else author.at)
+    _check_token(actor, content, expires_at, author.at, stored)
+    values = {
+        "scopes": [str(scope) for scope in content.scopes],
+        "networks": list(content.networks),
+        "expires_at": expires_at,
+    }
+    if stored is None:
+        return _issue(session, chain, author, owner, checked_key(name), values)
+    if any(stored[field] != value for field, value in values.items()):
+        new = {**stored, **values, "version": stored["version"] + 1}
+        update_versioned(session, _tokens, stored, {**values, "version": new["version"]})
+        record(session, chain, author, [_token_entry("changed", principal, owner, stored, new)])
+    return None
+
+
+def end_token(session: Session, author: Author, actor: Actor, principal: str, name: str) -> None:
+    """Revoke a token: the next request with it is refused. One that was revoked stays as it is."""
+    chain, owner = held(session, actor, principal)
+    stored = _stored_token(session, owner["id"], name)
+    if stored is None:
+        raise NotFound()
+    if stored["revoked_at"] is None:
+        _revoke(session, chain, author, owner, stored)
+
+
+def _stored_token(session: Session, owner: int, name: str) -> dict[str, Any] | None:
+    c = _tokens.c
+    row = session.execute(sa.select(_tokens).where(c.principal_id == owner, c.name == name)).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def _is_taken(session: Session, name: str) -> bool:
+    return session.scalar(sa.select(_tokens.c.id).where(_tokens.c.name == name)) is not None
+
+
+def _check_token(
+    actor: Actor, content: TokenIn, expires_at: datetime, now: datetime, stored: dict[str, Any] | None
+) -> None:
+    """Invalid: a scope beyond the giver's own, or an end that is past or too far off."""
+    kept = set(stored["scopes"]) if stored else set()
+    errors = [
+        FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(actor.scopes))
+        for n, scope in enumerate(content.scopes)
+        if scope not in actor.scopes and scope not in kept
+    ]
+    latest = now + LONGEST_LIFE
+    if content.expires_at is not None and not now < expires_at <= latest:
+        said = content.expires_at.isoformat()
+        errors.append(
+            FieldError(expiry_out_of_range, pointer="/expires_at", value=said, allowed=latest.isoformat())
+        )
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def _issue(
+    session: Session,
+    chain: Chain,
+    author: Author,
+    owner: dict[str, Any],
+    name: str,
+    values: dict[str, Any],
+) -> str:
+    secret = f"rata_{secrets.token_urlsafe(32)}"
+    new = {
+        "principal_id": owner["id"],
+        "name": name,
+        "hash": hash_of(secret),
+        "created_at": author.at,
+        "revoked_at": None,
+        "version": 1,
+        **values,
+    }
+    session.execute(sa.insert(_tokens).values(**new))
+    record(session, chain, author, [_token_entry("created", owner["name"], owner, None, new)])
+    return secret
+
+
+def _revoke(
+    session: Session, chain: Chain, author: Author, owner: dict[str, Any], stored: dict[str, Any]
+) -> None:
+    new = {**stored, "revoked_at": author.at, "version": stored["version"] + 1}
+    update_versioned(session, _tokens, stored, {"revoked_at": author.at, "version": new["version"]})
+    record(session, chain, author, [_token_entry("revoked", owner["name"], owner, stored, new)])
+
+
+def _token_entry(
+    what: str,
+    principal: str,
+    owner: dict[str, Any],
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> Entry:
+    def said(row: dict[str, Any] | None) -> dict[str, Any] | None:
+        if row is None:
+            return None
+        ends = {name: row[name].isoformat() if row[name] else None for name in ("expires_at", "revoked_at")}
+        return {"scopes": row["scopes"], "networks": row["networks"], **ends}
+
+    row: dict[str, Any] = after or before or {}
+    address = principal_subject(principal, row["name"])
+    version = row["version"] + (after is None)
+    return Entry(f"token.{what}", owner["region_code"], address, version, said(before), said(after))
+
+
+# From the console
+
+
+def create_token(
+    session: Session,
+    author: Author,
+    *,
+    name: str,
+    principal: str,
+    grants: Sequence[Grant],
+    scopes: Sequence[TokenScope],
+    expires_at: datetime,
+    networks: Sequence[str] = (),
+) -> str:
+    """Make a token for a principal (made too if new) and give its secret, which is never shown again.
+
+    The principal's memberships become exactly `grants` where any are given. Conflict: the name is taken.
+    """
+    chain = hold(session, principal_chain(principal))
+    owner = stored_principal(session, principal)
+    if owner is None or grants:
+        chain, owner = enrol_chained(session, chain, author, principal, grants)
+    if _is_taken(session, name):
+        raise Conflict()
+    values = {"scopes": [str(s) for s in scopes], "networks": list(networks), "expires_at": expires_at}
+    return _issue(session, chain, author, owner, name, values)
+
+
+def revoke_token(session: Session, author: Author, *, name: str) -> None:
+    """End a token at once. NotFound: there is none of that name that could be."""
+    c = _tokens.c
+    owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
+    principal = session.scalar(owned.where(c.name == name, c.revoked_at.is_(None)))
+    if principal is None:
+        raise NotFound()
+    chain = hold(session, principal_chain(principal))
+    owner = stored_principal(session, principal)
+    stored = _stored_token(session, owner["id"], name) if owner else None
+    if owner is None or stored is None or stored["revoked_at"] is not None:
+        raise NotFound()
+    _revoke(session, chain, author, owner, stored)

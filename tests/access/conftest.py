@@ -1,0 +1,44 @@
+"""A real issuer, the application that trusts it, and an administrator who enrols people."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from tests.access.issuer import RealIssuer, running_issuer
+from tests.access.people import PeopleApp
+from tests.conftest import ConnectAs
+
+
+@pytest.fixture(scope="session")
+def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealIssuer]:
+    """One for all tests that leave it as it is."""
+    with running_issuer(tmp_path_factory.mktemp("issuer")) as found:
+        yield found
+
+
+@pytest.fixture
+def own_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealIssuer]:
+    """One that the test may stop, or whose keys it may turn."""
+    with running_issuer(tmp_path_factory.mktemp("own_issuer")) as found:
+        yield found
+
+
+@pytest.fixture
+def administrator(connect: ConnectAs) -> TestClient:
+    """Administers Kalimantan Selatan (63)."""
+    return connect(("administrator", "63"))
+
+
+@pytest.fixture
+def people(app: FastAPI, issuer: RealIssuer, administrator: TestClient) -> Iterator[PeopleApp]:
+    """The application trusting the shared issuer; nothing is known of its keys yet."""
+    with PeopleApp.trusting(app, issuer, administrator) as found:
+        yield found
+
+
+@pytest.fixture
+def own_people(app: FastAPI, own_issuer: RealIssuer, administrator: TestClient) -> Iterator[PeopleApp]:
+    with PeopleApp.trusting(app, own_issuer, administrator) as found:
+        yield found

@@ -1,0 +1,64 @@
+"""People who come with tokens of an issuer to an application that trusts it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.issuer import Issuer, issuer_of
+from tests.access.issuer import PERSON, RealIssuer
+
+HEAD = "kepala-bappeda-kotabaru"
+SECRETARIAT = [{"role": "secretariat", "region_code": "63.02"}]
+ANY = {"If-Match": "*"}
+
+
+class Clock:
+    """Seconds that go by when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class PeopleApp:
+    """The application, its issuer, and who administers it."""
+
+    def __init__(self, app: FastAPI, real: RealIssuer, administrator: TestClient, clock: Clock) -> None:
+        self.app, self.real, self.administrator, self.clock = app, real, administrator, clock
+
+    @classmethod
+    @contextmanager
+    def trusting(cls, app: FastAPI, real: RealIssuer, administrator: TestClient) -> Iterator["PeopleApp"]:
+        before = app.state.settings, app.state.issuer
+        clock = Clock()
+        app.state.settings = real.settings
+        found = issuer_of(real.settings)
+        assert found is not None
+        app.state.issuer = found
+        found._clock = clock
+        try:
+            yield cls(app, real, administrator, clock)
+        finally:
+            app.state.settings, app.state.issuer = before
+
+    @property
+    def issuer(self) -> Issuer:
+        issuer: Issuer = self.app.state.issuer
+        return issuer
+
+    def enrol(self, name: str = HEAD, *, subject: str | None = PERSON, memberships: Any = SECRETARIAT) -> Any:
+        body = {"region_code": "63.02", "subject": subject, "memberships": memberships}
+        there = self.administrator.get(f"/v1/principals/{name}").status_code == 200
+        headers = ANY if there else {}
+        reply = self.administrator.put(f"/v1/principals/{name}", json=body, headers=headers)
+        assert reply.status_code in (200, 201), reply.text
+        return reply
+
+    def ask(self, token: str, path: str = "/v1/me", **headers: str) -> Any:
+        client = TestClient(self.app, headers={"Authorization": f"Bearer {token}", **headers})
+        return client.get(path)

@@ -1,0 +1,88 @@
+"""Network limits behind a proxy: the word of a proxy counts, that of anybody else does not."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2 as httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from app.kit.db import Database
+from app.main import create_app
+from app.serving import options
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import prepare, sqlite_url
+
+OFFICE = "203.0.113.7"
+
+
+@contextmanager
+def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
+    """The application as `rata serve` serves it, in a thread; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, **{**options(settings), "port": 0, "lifespan": "off"}))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    database = prepare(sqlite_url(tmp_path_factory.mktemp("proxies"), "proxies"))
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "status"),
+    [
+        ("127.0.0.1", OFFICE, 200),
+        ("10.0.0.0/8, 127.0.0.0/8", OFFICE, 200),
+        ("127.0.0.1", "198.51.100.9", 401),
+        # What the caller itself put in front of the proxy's word is not believed.
+        ("127.0.0.1", f"{OFFICE}, 198.51.100.9", 401),
+        ("192.0.2.1", OFFICE, 401),
+        ("", OFFICE, 401),
+    ],
+)
+def test_only_a_trusted_proxy_says_where_a_request_comes_from(
+    committed: Database, monkeypatch: pytest.MonkeyPatch, proxies: str, forwarded: str, status: int
+) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    secret = token_for(committed, ("reader", "63"), networks=(f"{OFFICE}/32",))
+    settings = Settings(_env_file=None, database_url=str(committed.url), trusted_proxies=proxies)
+    headers = {"Authorization": f"Bearer {secret}", "X-Forwarded-For": forwarded}
+    with serving(create_app(settings, committed), settings) as address:
+        assert httpx.get(f"{address}/v1/me", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"trusted_proxies": "proxy.example"}, "trusted_proxies"),
+        ({"oidc_issuer": "http://issuer.example", "oidc_audience": "x"}, "oidc_issuer"),
+        ({"oidc_issuer": "https://issuer.example?tenant=1", "oidc_audience": "x"}, "oidc_issuer"),
+        ({"oidc_issuer": "https://user@issuer.example", "oidc_audience": "x"}, "oidc_issuer"),
+        ({"oidc_issuer": "issuer.example", "oidc_audience": "x"}, "oidc_issuer"),
+        ({"oidc_issuer": "https://issuer.example"}, "oidc_audience"),
+        ({"oidc_algorithms": "HS256"}, "oidc_algorithms"),
+        ({"oidc_algorithms": "RS256,none"}, "oidc_algorithms"),
+        ({"oidc_algorithms": ""}, "oidc_algorithms"),
+    ],
+)
+def test_settings_that_would_open_a_door_are_refused_by_name(wrong: dict[str, str], named: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings(_env_file=None, **wrong)  # type: ignore[arg-type]  # wrong on purpose
+    assert [error["loc"] for error in refused.value.errors()] == [(named,)]

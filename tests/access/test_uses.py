@@ -1,0 +1,104 @@
+"""Last use: known to within minutes, written behind the requests, never at their cost."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.models import Token
+from app.access.uses import GRAIN
+from app.kit.db import Database, table_of
+from app.main import create_app
+from app.settings import Settings
+from tests.access.people import HEAD, PeopleApp
+from tests.conftest import ConnectAs, token_for
+from tests.database import OneTransaction, prepare, sqlite_url
+
+
+def used_at(client: TestClient) -> Any:
+    return client.get("/v1/me").json()["last_used_at"]
+
+
+def test_a_use_is_noted_by_the_request_and_written_behind_it(
+    connect: ConnectAs, app: FastAPI, database: OneTransaction
+) -> None:
+    client = connect(("reader", "63"))
+    before = len(database.statements)
+    client.get("/v1/me")
+    assert len(database.statements) - before == 1
+    assert used_at(client) is None
+    app.state.uses.write(database)
+    first = used_at(client)
+    assert datetime.now(UTC) - datetime.fromisoformat(first) < timedelta(minutes=1)
+    before = len(database.statements)
+    app.state.uses.write(database)
+    assert len(database.statements) == before, "what was used a moment ago is not written again"
+
+
+def test_an_older_use_is_replaced_and_a_newer_one_stays(
+    connect: ConnectAs, app: FastAPI, database: OneTransaction
+) -> None:
+    client = connect(("reader", "63"))
+    client.get("/v1/me")
+    tokens = table_of(Token)
+    newest = tokens.c.id == sa.select(sa.func.max(tokens.c.id)).scalar_subquery()
+    now = datetime.now(UTC)
+    for stored, stays in ((now + GRAIN, True), (now - 2 * GRAIN, False)):
+        client.get("/v1/me")
+        database.connection.execute(sa.update(tokens).where(newest).values(last_used_at=stored))
+        client.get("/v1/me")
+        app.state.uses.write(database)
+        assert (datetime.fromisoformat(used_at(client)) == stored) is stays
+
+
+def test_administrators_see_the_last_use_of_tokens_and_of_people(
+    people: PeopleApp, database: OneTransaction
+) -> None:
+    people.enrol()
+    people.ask(people.real.sign())
+    secret = people.administrator.put(
+        f"/v1/principals/{HEAD}/tokens/skrip", json={"scopes": ["read"]}
+    ).json()["secret"]
+    people.ask(secret)
+    people.app.state.uses.write(database)
+    person = people.administrator.get(f"/v1/principals/{HEAD}").json()
+    (token,) = people.administrator.get(f"/v1/principals/{HEAD}/tokens").json()["items"]
+    assert person["last_used_at"]
+    assert token["last_used_at"]
+    assert (person["version"], token["version"]) == (1, 1)
+
+
+class Broken(Database):
+    """A database that takes no writes."""
+
+    def __init__(self) -> None:
+        super().__init__("sqlite:////nowhere/at/all.db")
+
+
+def test_what_cannot_be_written_fails_no_request_and_is_written_later(
+    connect: ConnectAs, app: FastAPI, database: OneTransaction
+) -> None:
+    client = connect(("reader", "63"))
+    client.get("/v1/me")
+    app.state.uses.write(Broken())
+    assert used_at(client) is None
+    app.state.uses.write(database)
+    assert used_at(client)
+
+
+def test_a_service_that_stops_writes_what_it_noted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    url = sqlite_url(tmp_path_factory.mktemp("uses"), "uses")
+    database = prepare(url)
+    secret = token_for(database, ("reader", "63"))
+    app = create_app(Settings(_env_file=None, database_url=url))
+    headers = {"Authorization": f"Bearer {secret}"}
+    with TestClient(app, headers=headers) as client:
+        assert used_at(client) is None
+    with database.read_session() as session:
+        assert session.scalar(sa.select(sa.func.max(table_of(Token).c.last_used_at))) is not None
+    database.close()
