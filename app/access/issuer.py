@@ -97,6 +97,9 @@ class Issuer:
         self._keys: Keys | None = None
         self._tried_at: float | None = None
         self._fetching = threading.Lock()
+        # Made once, at the start: to load the authorities that it trusts takes longer than to fetch the keys.
+        unkept = httpx2.Limits(max_keepalive_connections=0)
+        self._client = httpx2.Client(follow_redirects=False, limits=unkept)
 
     def claims_of(self, token: str) -> dict[str, Any]:
         """The claims of an authentic token. Untrusted: it is none; IssuerUnreachable: nobody can tell yet."""
@@ -182,34 +185,34 @@ class Issuer:
         """The issuer's keys by way of its discovery document (OpenID Connect Discovery 1.0, section 4)."""
         end = time.monotonic() + FETCH_SECONDS
         try:
-            with httpx2.Client(follow_redirects=False) as client:
-                found = _document(client, f"{self.address.rstrip('/')}/.well-known/openid-configuration", end)
-                if found.get("issuer") != self.address:
-                    raise ValueError("the discovery document is another issuer's")
-                place = found.get("jwks_uri")
-                if not isinstance(place, str) or not is_safe_address(place):
-                    raise ValueError("the discovery document names no safe address of keys")
-                keys = _usable(_document(client, place, end))
+            found = self._document(f"{self.address.rstrip('/')}/.well-known/openid-configuration", end)
+            if found.get("issuer") != self.address:
+                raise ValueError("the discovery document is another issuer's")
+            place = found.get("jwks_uri")
+            if not isinstance(place, str) or not is_safe_address(place):
+                raise ValueError("the discovery document names no safe address of keys")
+            keys = _usable(self._document(place, end))
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError) as error:
             log.warning("issuer_unreachable", issuer=self.address, reason=f"{type(error).__name__}: {error}")
             return None
         return Keys(keys, self._clock())
 
-
-def _document(client: httpx2.Client, url: str, end: float) -> dict[str, Any]:
-    """A JSON object from an address, bounded in size and in time. ValueError: it is none."""
-    body, rest = bytearray(), max(0.1, end - time.monotonic())
-    with client.stream("GET", url, headers={"Accept": "application/json"}, timeout=rest) as reply:
-        if reply.status_code != 200:
-            raise ValueError(f"{url} answers {reply.status_code}")
-        for chunk in reply.iter_bytes():
-            body += chunk
-            if len(body) > FETCH_BYTES or time.monotonic() > end:
-                raise ValueError(f"{url} is too large or too slow")
-    try:
-        return _OBJECT.validate_json(bytes(body))
-    except ValidationError:
-        raise ValueError(f"{url} is no JSON object") from None
+    def _document(self, url: str, end: float) -> dict[str, Any]:
+        """A JSON object from an address, bounded in size and in time. ValueError: it is none."""
+        body, rest = bytearray(), max(0.1, end - time.monotonic())
+        # Not compressed: what is counted is what there is.
+        wanted = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        with self._client.stream("GET", url, headers=wanted, timeout=rest) as reply:
+            if reply.status_code != 200:
+                raise ValueError(f"{url} answers {reply.status_code}")
+            for chunk in reply.iter_raw():
+                body += chunk
+                if len(body) > FETCH_BYTES or time.monotonic() > end:
+                    raise ValueError(f"{url} is too large or too slow")
+        try:
+            return _OBJECT.validate_json(bytes(body))
+        except ValidationError:
+            raise ValueError(f"{url} is no JSON object") from None
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str | None, dict[str, Any]]:
