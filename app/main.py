@@ -19,6 +19,9 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.findings.routes import documents as finding_kinds
+from app.plans.findings.routes import router as findings
+from app.plans.overlaps.routes import router as overlaps
 from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -107,9 +110,22 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        findings,
+        overlaps,
+        plans,
+        changes,
+        exchange,
+        agencies,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
+    app.include_router(finding_kinds)
     openapi.install(app)
     install_docs(app)
     install_problem_handlers(app)

@@ -7,6 +7,7 @@ from app.kit import journal as _journal
 from app.kit.db import Table
 from app.plans import models as _plans
 from app.plans.actions import models as _actions
+from app.plans.overlaps import models as _overlaps
 from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking

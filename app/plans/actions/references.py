@@ -18,7 +18,6 @@ from app.reference.nomenclature.queries import (
     editions,
     subactivities_by_code,
     subactivities_like,
-    successors_of,
 )
 from app.reference.queries import (
     funding_source_labels,
@@ -162,18 +161,3 @@ def _unknown_codes(
                 values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
             ),
         )
-
-
-def successors_of_retired(session: Session, plan: sa.Row[Any], content: dict[str, Any]) -> list[str] | None:
-    """The codes that follow an action's code, as a person reads them, where it was retired; else None."""
-    edition, code, level = (
-        content["nomenclature_edition"],
-        content["subactivity_code"],
-        government_level(plan.region_code),
-    )
-    if code is None:
-        return None
-    found = subactivities_by_code(session, edition, level, [code]).get(code)
-    if found is not None and not found.retired:
-        return None
-    return [f"{one.code} {one.name}" for one in successors_of(session, edition, level, [code]).get(code, ())]
