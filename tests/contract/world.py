@@ -36,9 +36,11 @@ OUR_HEADERS = (
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
-    "delete_agency": ["delete_progress", "delete_action"],
-    "delete_action": ["delete_progress"],
-    "delete_plan": ["delete_progress", "delete_action"],
+    "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
+    "delete_action": ["delete_commitment", "delete_progress"],
+    "delete_plan": ["delete_commitment", "delete_progress", "delete_action"],
+    "delete_meeting": ["delete_commitment"],
+    "reopen_commitment": ["complete_commitment"],
 }
 
 
@@ -89,17 +91,23 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports."""
+        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
         empty = {**one["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
         self.make("put_plan", empty, plan="63.02-2025")
-        for action in ("A-001", "A-002"):
-            self.make("put_action", action=action)
+        for action, agency in (("A-001", {}), ("A-002", {"lead_agency": OTHER_AGENCY})):
+            self.make("put_action", {**one["put_action"].example, **agency}, action=action)
             self.make("put_progress", action=action)
+        self.make("put_explanation")
         self.make("put_progress", period="2026-Q3")
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
