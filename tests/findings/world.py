@@ -46,4 +46,4 @@ def checked(client: TestClient, language: str = "id", **params: Any) -> Any:
 
 def codes(client: TestClient, **params: Any) -> list[tuple[str, str | None]]:
     """(code, line) of what is to be said of the plan."""
-    return [(item["code"], item["action"]) for item in checked(client, **params)["items"]]
+    return [(item["code"], item.get("action")) for item in checked(client, **params)["items"]]

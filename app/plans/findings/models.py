@@ -7,6 +7,7 @@ from pydantic import Field as ShapeField
 
 from app.kit.fields import AgencyCode, Key
 from app.kit.problems import Language
+from app.kit.schemas import SOMETIMES
 from app.plans.findings.kinds import W01, FindingKind, Resource, Severity
 from app.plans.findings.rules import Placed
 
@@ -23,17 +24,21 @@ class FindingShape(BaseModel):
     values: dict[str, Any] = ShapeField(description="What was compared.")
 
 
-_EXAMPLE: dict[str, Any] = {**W01.at("/locations").shown("id"), "action": "A-001", "period": None}
+_EXAMPLE: dict[str, Any] = {**W01.at("/locations").shown("id"), "action": "A-001"}
 
 
 class PlanFinding(FindingShape):
     """A finding of a plan, with what it is about."""
 
     action: str | None = ShapeField(
-        description="Line that it is about; null: the plan itself, into which the pointer then points."
+        default=None,
+        description="Line that it is about; without one the plan itself, into which the pointer then points.",
+        json_schema_extra=SOMETIMES,
     )
     period: str | None = ShapeField(
-        description="Quarter of the report on that line that it is about, into which the pointer then points."
+        default=None,
+        description="Quarter, where it is about a report on that line, into which the pointer then points.",
+        json_schema_extra=SOMETIMES,
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -116,6 +121,17 @@ class BothLanguages(BaseModel):
     en: str
 
 
+_MEANING: dict[str, Any] = {
+    "code": W01.code,
+    "severity": W01.severity,
+    "into": list(W01.into),
+    "title": W01.title._asdict(),
+    "messages": [text._asdict() for text in W01.sentences.values()],
+    "hint": W01.hint._asdict(),
+    "source": W01.source._asdict(),
+}
+
+
 class FindingMeaning(BaseModel):
     """What a finding's code means, how to mend it, and where the rule comes from."""
 
@@ -127,27 +143,15 @@ class FindingMeaning(BaseModel):
     hint: BothLanguages
     source: BothLanguages = ShapeField(description="Legal or statistical basis.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "code": W01.code,
-                    "severity": W01.severity,
-                    "into": list(W01.into),
-                    "title": W01.title._asdict(),
-                    "messages": [text._asdict() for text in W01.sentences.values()],
-                    "hint": W01.hint._asdict(),
-                    "source": W01.source._asdict(),
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_MEANING]})
 
 
 class FindingMeanings(BaseModel):
     """Every kind of finding, errors first."""
 
     items: list[FindingMeaning]
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_MEANING]}]})
 
 
 def meaning_of(kind: FindingKind) -> FindingMeaning:

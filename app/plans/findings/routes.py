@@ -60,7 +60,7 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQue
     row = plan_of(call.session, call.actor, plan)
     _check_codes(query.code)
     body = _shown(plan, check_plan(call.session, row), query, language_of(call.request))
-    return answer(call.request, body.model_dump_json().encode(), tag=_tag_in(call, row))
+    return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=_tag_in(call, row))
 
 
 def _check_codes(codes: list[str]) -> None:

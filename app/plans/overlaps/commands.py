@@ -12,7 +12,13 @@ from app.kit.json_sql import upsert
 from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
 from app.plans.commands import plan_chain
 from app.plans.overlaps.models import ExplanationIn
-from app.plans.overlaps.queries import Explanation, contents_of, explanations, explanations_of
+from app.plans.overlaps.queries import (
+    Explanation,
+    contents_of,
+    explanations,
+    explanations_of,
+    may_explain,
+)
 from app.plans.overlaps.rules import Line, Pair, coincidence
 
 
@@ -94,9 +100,9 @@ def delete_explanation(
 
 def require_either(actor: Actor, plan: sa.Row[Any], lines: dict[str, Line]) -> None:
     """Forbidden for an operator who leads neither of the lines."""
-    agencies = [line["lead_agency"] for line in lines.values()]
-    if not any(actor.may("write_actions", plan.region_code, agency) for agency in agencies):
-        actor.require("write_actions", plan.region_code, " / ".join(sorted(agencies)))
+    if not may_explain(actor, plan, lines):
+        agencies = sorted(line["lead_agency"] for line in lines.values())
+        actor.require("write_actions", plan.region_code, " / ".join(agencies))
 
 
 def _content(stored: Explanation) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
+from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.db import table_of
 from app.kit.json_sql import built_once, elements, to_json
@@ -253,6 +254,12 @@ def with_contents(session: Session, plan: sa.Row[Any], page: bytes) -> bytes:
 def contents_of(session: Session, plan: sa.Row[Any], codes: Collection[str]) -> dict[str, Line]:
     """The contents of lines as `ActionIn` has them, by code."""
     return {code: stored.content for code, stored in stored_actions(session, plan, sorted(codes)).items()}
+
+
+def may_explain(actor: Actor, plan: sa.Row[Any], lines: Mapping[str, Line]) -> bool:
+    """Whether somebody may say why these lines overlap: the secretariat, and who leads one of them."""
+    agencies = [line["lead_agency"] for line in lines.values()] or [""]
+    return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)
 
 
 def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]) -> dict[str, Any]:

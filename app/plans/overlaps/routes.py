@@ -109,8 +109,7 @@ def _reply(call: Call, plan: sa.Row[Any], pair: Pair, *, status: int = 200) -> R
         raise NotFound()
     lines = queries.contents_of(call.session, plan, pair)
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
-    agencies = [line["lead_agency"] for line in lines.values()]
-    may = any(call.actor.may("write_actions", plan.region_code, agency) for agency in agencies)
+    may = queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
     body = {
         **queries.explanation_shown(found, coincides),
