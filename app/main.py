@@ -23,7 +23,9 @@ from app.plans.actions.routes import router as actions
 from app.plans.findings.routes import documents as finding_kinds
 from app.plans.findings.routes import router as findings
 from app.plans.overlaps.routes import router as overlaps
+from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
+from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
@@ -119,6 +121,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         findings,
         overlaps,
         plans,
+        revisions,
+        workflow,
         changes,
         exchange,
         agencies,

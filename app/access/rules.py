@@ -20,14 +20,22 @@ class Right(NamedTuple):
     scope: TokenScope
     own_agency: bool = False
     """An operator, who is of one agency, has the right only over what that agency leads."""
+    from_above: bool = False
+    """Held only by a membership in a region above: nobody reviews what is its own region's."""
 
 
-def _right(*roles: Role, scope: TokenScope = TokenScope.write, own_agency: bool = False) -> Right:
-    return Right(frozenset(roles), scope, own_agency)
+def _right(
+    *roles: Role, scope: TokenScope = TokenScope.write, own_agency: bool = False, from_above: bool = False
+) -> Right:
+    return Right(frozenset(roles), scope, own_agency, from_above)
+
+
+_APPROVE = TokenScope.approve
 
 
 RIGHTS: dict[str, Right] = {
     "read": _right(*Role, scope=TokenScope.read),
+    "read_drafts": _right(*(role for role in Role if role != Role.reader), scope=TokenScope.read),
     "write_agencies": _right(Role.secretariat, Role.administrator),
     "write_plan": _right(Role.secretariat, Role.administrator),
     "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
@@ -35,6 +43,12 @@ RIGHTS: dict[str, Right] = {
     "write_meetings": _right(Role.secretariat, Role.administrator),
     "follow_up": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "import_matrix": _right(Role.secretariat, Role.administrator),
+    "submit": _right(Role.chair, scope=_APPROVE),
+    "return": _right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "endorse": _right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "adopt": _right(Role.chair, scope=_APPROVE),
+    "amend": _right(Role.secretariat, Role.chair),
+    "close": _right(Role.chair, scope=_APPROVE),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 
@@ -82,9 +96,15 @@ class Actor:
         return right.scope in self.scopes and any(
             grant.role in right.roles
             and grant.reaches(region)
+            and not (right.from_above and grant.region == region)
             and (not right.own_agency or grant.agency is None or agency is None or grant.agency == agency)
             for grant in self.grants
         )
+
+    @property
+    def sees_every_draft(self) -> bool:
+        """Whether drafts are shown wherever anything is: to most callers, whose statements then stay short."""
+        return all(grant.role in RIGHTS["read_drafts"].roles for grant in self.grants)
 
     def require(self, verb: str, region: str, agency: str | None = None) -> None:
         """Forbidden (403) where the right is missing; call it for what the actor can already see."""
@@ -126,14 +146,29 @@ class ScopeChange(NamedTuple):
     region: str
     before: Reach | None
     after: Reach | None
+    drafts_before: Reach | None = None
+    """The same of what is not in force yet."""
+    drafts_after: Reach | None = None
 
 
 def scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
     """What other grants change of what is seen; nothing where others of them show the same."""
     old, new = tuple(before), tuple(after)
-    moved = {g.region for g in old if not _shows(new, g.region, g.is_below)}
-    moved |= {g.region for g in new if not _shows(old, g.region, g.is_below)}
-    return [ScopeChange(region, _reach(old, region), _reach(new, region)) for region in sorted(moved)]
+    old_drafts, new_drafts = _of_drafts(old), _of_drafts(new)
+    moved = _moved(old, new) | _moved(old_drafts, new_drafts)
+    return [
+        ScopeChange(region, *(_reach(grants, region) for grants in (old, new, old_drafts, new_drafts)))
+        for region in sorted(moved)
+    ]
+
+
+def _of_drafts(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    return tuple(grant for grant in grants if grant.role in RIGHTS["read_drafts"].roles)
+
+
+def _moved(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
+    gone = {g.region for g in old if not _shows(new, g.region, g.is_below)}
+    return gone | {g.region for g in new if not _shows(old, g.region, g.is_below)}
 
 
 def _shows(grants: Iterable[Grant], region: str, is_below: bool) -> bool:

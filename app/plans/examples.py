@@ -24,6 +24,7 @@ PLAN_OUT_EXAMPLE: dict[str, Any] = {
     "region_name": "Kabupaten Kotabaru",
     "year": 2026,
     "state": "draft",
+    "revision": None,
     "version": 1,
     "updated_at": "2026-01-20T02:00:00+00:00",
     "action_count": 156,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -27,9 +27,24 @@ EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
 
 class PlanState(StrEnum):
-    """Where a plan stands; changed by transitions only."""
+    """Where a plan stands; changed by transitions only.
+
+    Of a plan that has a revision in force, `draft` to `endorsed` tell of the amendment beside it.
+    """
 
     draft = "draft"
+    submitted = "submitted"
+    returned = "returned"
+    endorsed = "endorsed"
+    adopted = "adopted"
+    closed = "closed"
+
+
+class Instrument(StrEnum):
+    """The legal form by which a region adopts its plan."""
+
+    decree = "decree"
+    regulation = "regulation"
 
 
 PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
@@ -89,22 +104,13 @@ class PlanOut(PlanIn):
     region_name: str
     year: int
     state: PlanState
+    revision: int | None = ShapeField(description="Number of the revision in force; null before the first.")
     version: Version
     updated_at: datetime
     action_count: int
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [PLAN_OUT_EXAMPLE]})
-
-
-class PlanReply(PlanOut):
-    """One plan, with what the caller may do with it."""
-
-    allowed: list[Literal["edit", "delete", "write_actions", "report_progress", "import_matrix"]]
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**PLAN_OUT_EXAMPLE, "allowed": ["edit", "delete", "write_actions"]}]}
-    )
 
 
 # Tables
@@ -119,6 +125,7 @@ class PlanRow(PlanFields, Table, table=True):
     region_code: str = Field(foreign_key="region.code", max_length=13)
     year: int
     state: PlanState = PlanState.draft
+    revision: int | None = None
     version: int = 1
     updated_at: datetime
 

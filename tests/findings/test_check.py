@@ -1,6 +1,7 @@
 """The findings of a plan: all of its lines, its reports and the plan itself, in one pass."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +11,6 @@ from fastapi.testclient import TestClient
 from app.kit.db import table_of
 from app.plans.actions.models import ActionRow, LocationRow
 from app.plans.findings.kinds import kinds
-from app.plans.findings.queries import errors_blocking
-from app.plans.queries import plans
 from app.reference.nomenclature.models import SubactivityRow
 from tests.database import OneTransaction
 from tests.findings.world import CLEAN, CODE, OTHER, VILLAGE, at, checked, codes, recipients
@@ -35,7 +34,7 @@ def test_a_plan_without_lines_has_nothing_to_mend(client: TestClient) -> None:
     )
 
 
-def test_everything_comes_in_one_order(client: TestClient, database: OneTransaction) -> None:
+def test_everything_comes_in_one_order(client: TestClient, connect: Callable[..., TestClient]) -> None:
     change_plan(client, **LOCUS)
     put(client, "A-2", base=OTHER, subactivity_code=None)
     put(client, "A-1", base=CLEAN)
@@ -63,10 +62,9 @@ def test_everything_comes_in_one_order(client: TestClient, database: OneTransact
     assert (split["period"], split["pointer"]) == ("2026-Q2", "/spending/0/amount")
     assert (fell["period"], fell["pointer"]) == ("2026-Q2", "/spent")
     assert fell["values"]["before"] == 300_000_000
-    with database.read_session() as session:
-        plan = session.execute(sa.select(plans)).one()
-        blocking = [(placed.finding.code, placed.action) for placed in errors_blocking(session, plan)]
-    assert blocking == [("E02", "A-2")]
+    # what is wrong with a report holds up its quarter, not the plan
+    refused = connect(("chair", "63.02")).post(f"{AT}/submit?dry_run=true", json={}, headers=ANY).json()
+    assert [error["pointer"] for error in refused["errors"]] == ["/actions/A-2/subactivity_code"]
 
 
 def test_items_are_filtered_and_counts_are_not(client: TestClient) -> None:
@@ -222,3 +220,15 @@ def test_an_import_tells_what_is_to_be_said_of_the_plan_too(client: TestClient) 
     assert [(f["line"], f["code"]) for f in report["findings"]] == [("A-1", "W05"), ("A-2", "W05")]
     assert all(f["type"].startswith("/findings/") and f["hint"] for f in report["findings"])
     assert report["plan"] == PLAN
+
+
+def test_warnings_travel_with_a_submission_each_by_name(
+    client: TestClient, connect: Callable[..., TestClient]
+) -> None:
+    change_plan(client, **LOCUS)
+    put(client, "A-1", base=CLEAN)
+    put(client, "A-2", base=OTHER)
+    trial = connect(("chair", "63.02")).post(f"{AT}/submit?dry_run=true", json={}, headers=ANY)
+    assert trial.status_code == 200, trial.text
+    assert trial.json()["findings"] == checked(client)["items"]
+    assert trial.json()["warnings"] == len(trial.json()["findings"]) == 5

@@ -50,48 +50,45 @@ class Checked:
 def check_plan(session: Session, plan: sa.Row[Any]) -> Checked:
     """Everything that is to be said of a visible plan, its lines and the reports on them, in one pass."""
     lines = {code: stored.content for code, stored in stored_actions(session, plan).items()}
-    priorities = priority_locations(session, plan)
-    facts = _facts(session, plan, lines.values(), priorities, alike=lines.values())
-    found = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
-    found += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
+    found = check_lines(session, plan, lines)
     known = overlaps_of(session, plan)
     overlaps = completed(known, lines)
     open_ones = [overlap for overlap in overlaps if overlap.state != "explained"]
     found += _overlap_findings(session, plan, open_ones, lines)
     for check in REPORT_CHECKS:
         found += check(session, plan)
-    found.sort(key=lambda one: (one.finding.code, one.action or "", one.period or "", one.finding.pointer))
     return Checked(
-        lines, found, explained=len(overlaps) - len(open_ones), left_out=known.total - len(known.pairs)
+        lines,
+        in_order(found),
+        explained=len(overlaps) - len(open_ones),
+        left_out=known.total - len(known.pairs),
     )
 
 
-def errors_blocking(session: Session, plan: sa.Row[Any]) -> list[Placed]:
-    """The errors in a plan's lines, in the order of the codes: while there is one it is not submitted.
+def check_lines(session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]) -> list[Placed]:
+    """What is to be said of a plan if these (contents by code) were its lines, and of each of them; overlaps
+    and reports aside, which are of stored lines."""
+    priorities = priority_locations(session, plan)
+    facts = _facts(session, plan, lines.values(), priorities, alike=lines.values())
+    found = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
+    found += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
+    return in_order(found)
 
-    What is wrong with a report holds up the quarter, not the plan: no line can mend it.
-    """
-    lines = {code: stored.content for code, stored in stored_actions(session, plan).items()}
-    found = [
-        Placed(code, finding)
-        for code, findings in findings_by_line(session, plan, lines).items()
-        for finding in findings
-        if finding.severity == "error"
-    ]
-    return sorted(found, key=lambda one: (one.finding.code, one.action or "", one.finding.pointer))
+
+def in_order(found: Iterable[Placed]) -> list[Placed]:
+    """By code; of a code first the plan's own, then line by line."""
+    return sorted(
+        found, key=lambda one: (one.finding.code, one.action or "", one.period or "", one.finding.pointer)
+    )
 
 
 def findings_by_line(
-    session: Session, plan: sa.Row[Any], lines: Mapping[str, Line], *, among: Collection[Line] | None = None
+    session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]
 ) -> dict[str, list[Finding]]:
-    """What is to be said of each of some lines (contents by code), stored or not.
-
-    Costs are compared `among` these lines of the plan; the stored ones of the same sub-activities if not given.
-    """
-    if among is None:
-        codes = {line["subactivity_code"] for line in lines.values()} - {None}
-        among = _alike(session, plan, codes) if codes else ()
-    facts = _facts(session, plan, lines.values(), priority_locations(session, plan), alike=among)
+    """What is to be said of each of some of the plan's lines (contents by code), overlaps aside."""
+    codes = {line["subactivity_code"] for line in lines.values()} - {None}
+    alike = _alike(session, plan, codes) if codes else ()
+    facts = _facts(session, plan, lines.values(), priority_locations(session, plan), alike=alike)
     return {code: findings_of(line, facts) for code, line in lines.items()}
 
 

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from app.kit.periods import Period
+from app.kit.problems import ErrorShape, FieldError, Kind, Language
 from app.plans.findings.kinds import (
     E01,
     E02,
@@ -63,6 +64,29 @@ class Facts:
     """Priority location → its target families, where the plan says how many."""
     spreads: Mapping[tuple[str, str], Spread] = field(default_factory=dict)
     """(sub-activity code, kind of recipient) → what such lines cost."""
+
+
+blocking_finding = Kind(
+    "blocking_finding", id="{value}: {finding} {message}. {hint}", en="{value}: {finding} {message}. {hint}"
+)
+
+
+@dataclass(frozen=True)
+class BlockingFinding(FieldError):
+    """A finding that keeps a plan from being submitted; speaks as the finding does."""
+
+    finding: Finding | None = None
+
+    def shown(self, language: Language) -> ErrorShape:
+        assert self.finding is not None
+        said = {"finding": self.finding.code, **self.finding.shown(language)}
+        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=said).shown(language)
+
+
+def blocking(placed: Placed) -> BlockingFinding:
+    line, finding = placed.action, placed.finding
+    pointer = (f"/actions/{line}" if line else "") + finding.pointer
+    return BlockingFinding(blocking_finding, pointer=pointer, value=line, finding=finding)
 
 
 # One line

@@ -20,6 +20,8 @@ from app.plans.overlaps.queries import (
     may_explain,
 )
 from app.plans.overlaps.rules import Line, Pair, coincidence
+from app.plans.queries import as_it_is_now
+from app.plans.workflow.rules import check_reportable
 
 
 class NoOverlap(Problem):
@@ -47,10 +49,11 @@ def put_explanation(
     """
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
+    plan = _open_plan(session, plan)
     lines = contents_of(session, plan, pair)
     if len(lines) < 2:
         raise NotFound()
-    require_either(actor, plan, lines)
+    _require_either(actor, plan, lines)
     stored = explanations_of(session, plan, pair).get(pair)
     check(stored.version if stored else None)
     coincides = coincidence(lines[pair.first], lines[pair.second])
@@ -83,10 +86,11 @@ def delete_explanation(
     """Take an explanation back: the overlap is open again. NotFound: there is none."""
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
+    plan = _open_plan(session, plan)
     stored = explanations_of(session, plan, pair).get(pair)
     if stored is None:
         raise NotFound()
-    require_either(actor, plan, contents_of(session, plan, pair))
+    _require_either(actor, plan, contents_of(session, plan, pair))
     check(stored.version)
     session.execute(
         sa.delete(explanations).where(
@@ -98,7 +102,14 @@ def delete_explanation(
     record(session, chain, author, [_entry(plan, pair, stored.version + 1, _content(stored), None)])
 
 
-def require_either(actor: Actor, plan: sa.Row[Any], lines: dict[str, Line]) -> None:
+def _open_plan(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+    """Once the chain is held; PlanClosed where nothing is said of a plan any more."""
+    now = as_it_is_now(session, plan)
+    check_reportable(now.code, now.state)
+    return now
+
+
+def _require_either(actor: Actor, plan: sa.Row[Any], lines: dict[str, Line]) -> None:
     """Forbidden for an operator who leads neither of the lines."""
     if not may_explain(actor, plan, lines):
         agencies = sorted(line["lead_agency"] for line in lines.values())
@@ -118,4 +129,12 @@ def _entry(
 ) -> Entry:
     verb = "created" if before is None else "deleted" if after is None else "changed"
     subject = f"plans/{plan.code}/overlaps/{pair}/explanation"
-    return Entry(f"explanation.{verb}", plan.region_code, subject, version, before, after)
+    return Entry(
+        f"explanation.{verb}",
+        plan.region_code,
+        subject,
+        version,
+        before,
+        after,
+        is_draft=plan.revision is None,
+    )

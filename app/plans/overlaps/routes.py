@@ -22,6 +22,7 @@ from app.plans.overlaps.models import ExplanationIn, ExplanationReply, OverlapOu
 from app.plans.overlaps.rules import Pair, coincidence, pair_of
 from app.plans.queries import plan_of
 from app.plans.routes import STATE
+from app.plans.workflow.rules import is_reportable
 
 router = house_router(tags=["plans"])
 SOURCES.append("/v1/plans/{plan}/overlaps")
@@ -70,7 +71,8 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
 
     The secretariat may, and each of the two agencies. Where something else coincides later (other agencies,
     forms, recipients, places or months) the explanation is stale and the warning open again; sending it
-    anew confirms it. 409 where the lines do not overlap.
+    anew confirms it. Explaining changes no line: it is possible until the plan is closed. 409 where the lines
+    do not overlap.
     """
     row = plan_of(call.session, call.actor, plan)
     is_new = commands.put_explanation(
@@ -109,7 +111,7 @@ def _reply(call: Call, plan: sa.Row[Any], pair: Pair, *, status: int = 200) -> R
         raise NotFound()
     lines = queries.contents_of(call.session, plan, pair)
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
-    may = queries.may_explain(call.actor, plan, lines)
+    may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
     body = {
         **queries.explanation_shown(found, coincides),
