@@ -22,6 +22,9 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.findings.routes import documents as finding_kinds
+from app.plans.findings.routes import router as findings
+from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
@@ -124,6 +127,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     for router in (
         actions,
         tracking,
+        findings,
+        overlaps,
         plans,
         revisions,
         workflow,
@@ -137,6 +142,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
+    app.include_router(finding_kinds)
     openapi.install(app)
     install_docs(app)
     install_problem_handlers(app)

@@ -7,6 +7,7 @@ from app.kit import journal as _journal
 from app.kit.db import Table
 from app.plans import models as _plans
 from app.plans.actions import models as _actions
+from app.plans.overlaps import models as _overlaps
 from app.plans.revisions import models as _revisions
 from app.plans.workflow import models as _workflow
 from app.reference import models as _reference

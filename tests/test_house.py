@@ -31,6 +31,7 @@ NAMED_BY_NOUN = {
     "plans/actions/batches",
     "plans/actions/moves",
     "plans/actions/references",
+    "plans/findings/kinds",
     "plans/references",
     "tracking/figures",
     "tracking/meetings/examples",

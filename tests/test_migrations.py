@@ -18,6 +18,7 @@ from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
 from tests.database import ENGINES, prepare, sqlite_url
+from tests.findings.world import CLEAN, OTHER
 from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
@@ -103,6 +104,10 @@ def fill(database: Database) -> None:
             recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
+        for code, base in (("B-1", CLEAN), ("B-2", OTHER)):
+            put(client, code, base=base)
+        why = {"verdict": "complementary", "text": "…"}
+        assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)

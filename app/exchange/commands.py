@@ -36,8 +36,11 @@ from app.kit.problems import Cell, CellShape, FieldError, Invalid, Language, Pro
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import stored_actions
-from app.plans.actions.rules import Draft, Finding, findings_of
+from app.plans.actions.rules import Draft
 from app.plans.commands import plan_chain
+from app.plans.findings.kinds import W07, Finding
+from app.plans.findings.models import PlanFinding, placed_shown
+from app.plans.findings.queries import check_plan
 from app.plans.queries import plan_of
 from app.tracking.commands import Report, Reported, report_progress
 from app.tracking.models import ProgressIn
@@ -73,6 +76,7 @@ class _Import:
     reason: str
     language: Language
     findings: list[ImportFinding] = field(default_factory=list)
+    plan_findings: list[PlanFinding] = field(default_factory=list)
 
 
 def import_matrix(
@@ -134,6 +138,7 @@ def import_matrix(
         by_strategy=dict(Counter(writing.content["strategy"] for writing in writings)),
         progress=progress,
         findings=run.findings,
+        plan_findings=run.plan_findings,
         warnings=[warning.shown(language) for warning in (*matrix.warnings, *looked.warnings)],
     )
 
@@ -212,14 +217,21 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
             reason=run.reason,
             errors_before=errors,
         )
-    complete = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
-    for writing in writings:
-        content = complete.get(writing.code, writing.content)
-        for finding in findings_of(content, run.plan.year, writing.found.subactivity.successors):
-            _tell(run, writing.code, writing.cell(finding.pointer), finding)
+    _check(run, writings)
     counts = Counter(str(outcome.status) for outcome in outcomes)
     counts["unchanged"] += len(writings) - len(changed)
     return counts
+
+
+def _check(run: _Import, writings: Sequence[Writing]) -> None:
+    """What is to be said of the file's lines as they now stand, at their cells, and of the plan they are in."""
+    by_code = {writing.code: writing for writing in writings}
+    for placed in check_plan(run.session, run.plan).found:
+        if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
+            writing = by_code[placed.action]
+            _tell(run, writing.code, writing.cell(placed.finding.pointer), placed.finding)
+        elif placed.period is None and (placed.action is None or placed.finding.kind is W07):
+            run.plan_findings.append(placed_shown(placed, run.language))
 
 
 @contextmanager
@@ -265,7 +277,9 @@ def _tell(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
             cell=CellShape(**cell._asdict()),
             code=finding.code,
             severity=finding.severity,
+            type=said["type"],
             message=said["message"],
+            hint=said["hint"],
         )
     )
 

@@ -10,6 +10,7 @@ from app.kit.fields import Prose, Shape
 from app.kit.inputs import RuleBroken, body_errors
 from app.kit.periods import PeriodText
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
+from app.plans.findings.models import PlanFinding
 
 code_needed = Kind(
     "resolution_code_needed",
@@ -111,8 +112,10 @@ class ImportFinding(BaseModel):
     line: str
     cell: CellShape
     code: str
+    type: str = ShapeField(description="Address that documents the code.")
     severity: Literal["error", "warning"]
     message: str
+    hint: str = ShapeField(description="How to mend it.")
 
 
 class ImportReport(BaseModel):
@@ -131,6 +134,9 @@ class ImportReport(BaseModel):
     by_strategy: dict[str, int] = ShapeField(description="Lines by strategy.")
     progress: list[ImportedProgress]
     findings: list[ImportFinding]
+    plan_findings: list[PlanFinding] = ShapeField(
+        description="What is to be said of the plan as it now is: of the whole of it, and of overlaps of its lines."
+    )
     warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
 
     model_config = ConfigDict(
@@ -154,6 +160,7 @@ class ImportReport(BaseModel):
                     },
                     "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
                     "findings": [],
+                    "plan_findings": [],
                     "warnings": [],
                 }
             ]

@@ -170,7 +170,8 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) ->
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
-        connect_args={"options": "-c timezone=UTC", "prepare_threshold": 3},
+        # compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that
+        connect_args={"options": "-c timezone=UTC -c jit=off", "prepare_threshold": 3},
         **options,
     )
 

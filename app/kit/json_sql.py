@@ -289,6 +289,17 @@ def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subq
     ).subquery("records")
 
 
+def elements(session: Session, column: ColumnElement[Any], *, name: str) -> FromClause:
+    """FROM clause over the texts of a JSON array in `column` of a table beside it: one column, `value`.
+
+    Joined ON true; a row of the table comes once for each of its texts.
+    """
+    value = sa.column("value", sa.String)
+    if session.get_bind().dialect.name == "postgresql":
+        return sa.func.json_array_elements_text(column).table_valued(value, name=name).render_derived()
+    return sa.func.json_each(column).table_valued(value, name=name)
+
+
 def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
     """Text of any length: a key that is too long for its column is one that is not there, not an error."""
     return text_type() if type(kind) is sa.String else kind

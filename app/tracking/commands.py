@@ -16,21 +16,21 @@ from app.kit.patches import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import IN_USE, Gone, not_your_agency
-from app.plans.actions.rules import Finding
 from app.plans.commands import plan_chain
+from app.plans.findings.kinds import Finding
 from app.plans.queries import as_it_is_now
 from app.plans.workflow.rules import check_reportable
 from app.tracking.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.queries import (
     Line,
     StoredProgress,
+    findings_of_report,
     lines_by_code,
     progress,
-    progress_before,
     stored_and_before,
     stored_progress,
 )
-from app.tracking.rules import cumulated, findings_of, split_single_source, without_what_follows
+from app.tracking.rules import cumulated, split_single_source, without_what_follows
 from app.tracking.storing import clear_items, refresh_figures, write_reports
 
 
@@ -236,24 +236,10 @@ def _reported(
     if code in errors:
         return Reported(code, "refused", errors=tuple(errors[code]))
     line = lines[code]
-    findings = tuple(_findings(line, wanted[code], before.get(code)))
+    findings = tuple(findings_of_report(line, wanted[code], before.get(code)))
     if code not in versions:
         return Reported(code, "unchanged", stored[code].version, findings, line=line)
     return Reported(code, "updated" if code in stored else "created", versions[code], findings, line=line)
-
-
-def _findings(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
-    return findings_of(
-        content,
-        before=before.figures if before else None,
-        allocation=line.allocation,
-        planned=line.known["recipients"],
-    )
-
-
-def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Finding]:
-    """What is to be said of one stored report."""
-    return _findings(line, found.content, progress_before(session, [line.id], found.period).get(line.id))
 
 
 def patch_progress(

@@ -26,6 +26,7 @@ from app.kit.fields import (
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.actions.models import ComponentClass, RecipientKind
+from app.plans.findings.models import FindingShape
 
 sums_differ = Kind(
     "sums_differ",
@@ -201,20 +202,10 @@ class ProgressOut(ProgressIn):
     model_config = ConfigDict(json_schema_extra={"examples": [_OUT_EXAMPLE]})
 
 
-class ProgressFinding(BaseModel):
-    """What is to be said of the figures (domain, section 4: E06, E07, E08)."""
-
-    code: str
-    severity: Literal["error", "warning"]
-    pointer: str
-    message: str
-    values: dict[str, Any]
-
-
 class ProgressReply(ProgressOut):
     """One report, with what is to be said of its figures and what the caller may do with it."""
 
-    findings: list[ProgressFinding]
+    findings: list[FindingShape]
     allowed: list[Literal["edit", "delete"]]
 
     model_config = ConfigDict(

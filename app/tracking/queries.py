@@ -1,7 +1,7 @@
 """Reading progress and summing it up."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -16,8 +16,12 @@ from app.kit.pages import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import PARTS, Part
 from app.plans.actions.queries import actions
+from app.plans.findings.kinds import Finding
+from app.plans.findings.queries import REPORT_CHECKS
+from app.plans.findings.rules import Placed
 from app.plans.queries import plans
 from app.tracking.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
+from app.tracking.rules import findings_of
 
 progress = table_of(ProgressRow)
 
@@ -250,3 +254,45 @@ def latest_spent(
         .order_by(progress.c.period)
     )
     return {row.action_id: row.spent for row in rows}
+
+
+# What is to be said of reports
+
+
+def findings_of_report(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
+    """What is to be said of a report, stored or not; `before` is the latest earlier one of the year."""
+    return findings_of(
+        content,
+        before=before.figures if before else None,
+        allocation=line.allocation,
+        planned=line.known["recipients"],
+    )
+
+
+def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Finding]:
+    """What is to be said of one stored report."""
+    before = progress_before(session, [line.id], found.period).get(line.id)
+    return findings_of_report(line, found.content, before)
+
+
+def findings_on_reports(session: Session, plan: sa.Row[Any]) -> Iterator[Placed]:
+    """What is to be said of all reports on a plan's lines, each held to the one before it."""
+    columns = [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
+    query = (
+        sa.select(*columns, actions.c.code.label("_code"))
+        .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
+        .where(progress.c.plan_id == plan.id)
+        .order_by(actions.c.code, progress.c.period)
+    )
+    reports = [
+        (code, StoredProgress.parse(text)) for text, code in session.execute(json_texts(query, "_code"))
+    ]
+    lines = lines_by_code(session, plan, sorted({code for code, _ in reports}))
+    earlier: dict[str, StoredProgress] = {}
+    for code, report in reports:
+        for finding in findings_of_report(lines[code], report.content, earlier.get(code)):
+            yield Placed(code, finding, report.period)
+        earlier[code] = report
+
+
+REPORT_CHECKS.append(findings_on_reports)

@@ -130,7 +130,7 @@ def put_quarter_progress(
         errors_before=errors_of(refused),
     )
     language = language_of(call.request)
-    result = batch_result(done, refused, language=language)
+    result = batch_result(done, refused, {one.code: one.findings for one in done}, language=language)
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -262,7 +262,7 @@ def _reply(
     text = queries.progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings = done.findings if done else commands.findings_on(call.session, line, stored)
+    findings = done.findings if done else queries.findings_on(call.session, line, stored)
     may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
     body = with_fields(
         text,

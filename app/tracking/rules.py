@@ -3,23 +3,46 @@
 from typing import Any
 
 from app.kit.problems import Text
-from app.plans.actions.rules import FINDING_TEXTS, Finding
+from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.models import PROGRESS_PARTS
 
-FINDING_TEXTS.update(
-    {
-        "E06": Text(
-            "{what} {value} lebih kecil daripada {before} pada {period}; angka kumulatif tidak boleh turun",
-            "{what} {value} is less than {before} of {period}; cumulative figures never fall",
-        ),
-        "E07": Text(
-            "Realisasi Rp {value} melebihi alokasi Rp {allocation}",
-            "Spending of Rp {value} exceeds the allocation of Rp {allocation}",
-        ),
-        "E08": Text(
-            "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
-        ),
-    }
+E06 = FindingKind(
+    "E06",
+    title=Text("Angka kumulatif turun", "Cumulative figure falls"),
+    says=Text(
+        "{what} {value} lebih kecil daripada {before} pada {period}",
+        "{what} {value} is less than {before} of {period}",
+    ),
+    hint=Text(
+        "Angka selalu kumulatif sejak Januari dan tidak boleh turun: koreksi salah satu laporannya.",
+        "Figures are cumulative from January and never fall: correct one of the two reports.",
+    ),
+    into=("report",),
+)
+E07 = FindingKind(
+    "E07",
+    title=Text("Realisasi melebihi alokasi", "Spent more than allocated"),
+    says=Text(
+        "Realisasi Rp {value} melebihi alokasi Rp {allocation}",
+        "Spending of Rp {value} exceeds the allocation of Rp {allocation}",
+    ),
+    hint=Text(
+        "Periksa apakah angkanya kumulatif, atau ubah alokasinya.",
+        "Check whether the figure is cumulative, or change the allocation.",
+    ),
+    into=("report",),
+)
+E08 = FindingKind(
+    "E08",
+    title=Text("Terlayani melebihi sasaran", "Served more than planned"),
+    says=Text(
+        "Terlayani {value} melebihi sasaran {planned}", "Reached {value} exceeds the planned {planned}"
+    ),
+    hint=Text(
+        "Hitung setiap penerima sekali saja, atau perbaiki jumlah sasarannya.",
+        "Count each recipient once only, or mend the number planned.",
+    ),
+    into=("report",),
 )
 
 
@@ -74,7 +97,7 @@ def findings_of(
         period = before["period"]
         if content["spent"] < before["spent"]:
             values = {"what": "spent", "value": content["spent"], "before": before["spent"], "period": period}
-            found.append(Finding("E06", "/spent", values))
+            found.append(E06.at("/spent", **values))
         for part in PROGRESS_PARTS:
             if part.figure is None:
                 continue
@@ -88,13 +111,11 @@ def findings_of(
                         "before": old,
                         "period": period,
                     }
-                    found.append(Finding("E06", f"/{part.name}/{n}/{part.figure}", values))
+                    found.append(E06.at(f"/{part.name}/{n}/{part.figure}", **values))
     if content["spent"] > allocation:
-        found.append(Finding("E07", "/spent", {"value": content["spent"], "allocation": allocation}))
+        found.append(E07.at("/spent", value=content["spent"], allocation=allocation))
     for n, item in enumerate(content["recipients"]):
         limit = planned.get(item["code"])
         if limit is not None and item["reached"] > limit:
-            found.append(
-                Finding("E08", f"/recipients/{n}/reached", {"value": item["reached"], "planned": limit})
-            )
+            found.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
     return found

@@ -19,6 +19,7 @@ VERBS = {
         **{verb: f"{verb}_plan" for verb in MOVES},
     },
     "read_action": {"edit": "patch_action", "delete": "delete_action", "report_progress": "put_progress"},
+    "read_explanation": {"edit": "put_explanation", "delete": "delete_explanation"},
     "read_progress": {"edit": "patch_progress", "delete": "delete_progress"},
     "read_agency": {
         "edit": "patch_agency",
@@ -41,11 +42,9 @@ VERBS = {
 }
 
 
-
-
 def told(reply: Any) -> Any:
     """A reply without what differs from one moment to the next."""
-    return re.sub(r'"(updated_at|reported_at|revoked_at|at)":"[^"]*"', "", reply.text)
+    return re.sub(r'"(updated_at|reported_at|revoked_at|explained_at|at)":"[^"]*"', "", reply.text)
 
 
 def test_trial_run_answers_as_the_real_one_and_keeps_nothing(world: World) -> None:

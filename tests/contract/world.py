@@ -122,9 +122,10 @@ class World:
         empty = {**one["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
         self.make("put_plan", empty, plan=ADOPTED)
-        for action in ("A-001", "A-002"):
-            self.make("put_action", action=action)
+        for action, agency in (("A-001", {}), ("A-002", {"lead_agency": OTHER_AGENCY})):
+            self.make("put_action", {**one["put_action"].example, **agency}, action=action)
             self.make("put_progress", action=action)
+        self.make("put_explanation")
         self.make("put_progress", period="2026-Q3")
         self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
         for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):

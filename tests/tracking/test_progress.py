@@ -239,11 +239,11 @@ def test_sentences_are_in_both_languages(client: TestClient) -> None:
     }
     assert said == {
         "id": [
-            "Realisasi 299.000.000 lebih kecil daripada 300.000.000 pada 2026-Q1; angka kumulatif tidak boleh turun",
+            "Realisasi 299.000.000 lebih kecil daripada 300.000.000 pada 2026-Q1",
             "Realisasi Rp 299.000.000 melebihi alokasi Rp 250.000.000",
         ],
         "en": [
-            "Spending 299,000,000 is less than 300,000,000 of 2026-Q1; cumulative figures never fall",
+            "Spending 299,000,000 is less than 300,000,000 of 2026-Q1",
             "Spending of Rp 299,000,000 exceeds the allocation of Rp 250,000,000",
         ],
     }

@@ -12,8 +12,9 @@ from app.kit.inputs import body_errors, duplicate_key
 from app.kit.problems import ErrorShape, FieldError, Language
 from app.kit.schemas import SOMETIMES
 from app.plans.actions.examples import ACTION_EXAMPLE
-from app.plans.actions.models import ActionItem, FindingShape
-from app.plans.actions.rules import Finding
+from app.plans.actions.models import ActionItem
+from app.plans.findings.kinds import Finding
+from app.plans.findings.models import FindingShape
 
 Item = TypeVar("Item", bound=BaseModel)
 Status = Literal["created", "updated", "unchanged", "refused"]
@@ -30,8 +31,6 @@ class Done(Protocol):
     def version(self) -> int | None: ...
     @property
     def errors(self) -> tuple[FieldError, ...]: ...
-    @property
-    def findings(self) -> tuple[Finding, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,6 @@ class Refused:
     errors: tuple[FieldError, ...]
     status: Status = "refused"
     version: int | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 class BatchQuery(BaseModel):
@@ -136,9 +134,13 @@ def errors_of(refused: Mapping[int, Refused]) -> list[FieldError]:
 
 
 def batch_result(
-    written: Sequence[Done], refused: Mapping[int, Refused], *, language: Language
+    written: Sequence[Done],
+    refused: Mapping[int, Refused],
+    findings: Mapping[str, Sequence[Finding]],
+    *,
+    language: Language,
 ) -> BatchResult:
-    """Both kinds of outcome, in the order in which the items were sent."""
+    """Both kinds of outcome, in the order in which the items were sent; `findings` by the item's key."""
     rest = iter(written)
     outcomes: list[Done] = [
         refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))
@@ -150,7 +152,9 @@ def batch_result(
             status=o.status,
             version=o.version,
             errors=[error.shown(language) for error in o.errors] or None,
-            findings=[FindingShape(**finding.shown(language)) for finding in o.findings] or None,
+            findings=[FindingShape(**finding.shown(language)) for finding in findings.get(o.code, ())] or None
+            if o.status != "refused"
+            else None,
         )
         for o in outcomes
     ]

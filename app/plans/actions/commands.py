@@ -16,7 +16,7 @@ from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Pro
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, Outcome, findings_of
+from app.plans.actions.rules import Draft, Outcome
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now
@@ -117,7 +117,7 @@ def put_actions(
         author,
         [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed],
     )
-    return [_outcome(draft.code, plan.year, wanted, stored, versions, errors) for draft in drafts]
+    return [_outcome(draft.code, wanted, stored, versions, errors) for draft in drafts]
 
 
 def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
@@ -205,7 +205,6 @@ def patch_action(
 
 def _outcome(
     code: str,
-    year: int,
     wanted: dict[str, dict[str, Any]],
     stored: dict[str, StoredAction],
     versions: dict[str, int],
@@ -213,10 +212,9 @@ def _outcome(
 ) -> Outcome:
     if code in errors:
         return Outcome(code, "refused", errors=tuple(errors[code]))
-    findings = tuple(findings_of(wanted[code], year))
     if code not in versions:
-        return Outcome(code, "unchanged", stored[code].version, findings=findings)
-    return Outcome(code, "updated" if code in stored else "created", versions[code], findings=findings)
+        return Outcome(code, "unchanged", stored[code].version, wanted[code])
+    return Outcome(code, "updated" if code in stored else "created", versions[code], wanted[code])
 
 
 def _entry(

@@ -6,7 +6,7 @@ wire both inherit them. To add a field to an action, add it to `ActionFields` an
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -36,6 +36,7 @@ from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
+from app.plans.findings.models import FindingShape
 from app.plans.models import EDITION_PATTERN
 from app.plans.workflow.models import PlanNote
 
@@ -325,16 +326,6 @@ class ActionOut(ActionIn):
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [ACTION_OUT_EXAMPLE]})
-
-
-class FindingShape(BaseModel):
-    """Something to mend (error) or to know (warning) about a line (domain, section 4)."""
-
-    code: str
-    severity: Literal["error", "warning"]
-    pointer: str = ShapeField(description="JSON Pointer into the action.")
-    message: str
-    values: dict[str, Any]
 
 
 class ActionReply(ActionOut):

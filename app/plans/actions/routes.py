@@ -33,9 +33,9 @@ from app.plans.actions.batches import (
 )
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
 from app.plans.actions.queries import ActionQuery, StoredAction, action_json, references_to
-from app.plans.actions.references import successors_of_retired
-from app.plans.actions.rules import Draft, findings_of
+from app.plans.actions.rules import Draft
 from app.plans.commands import plan_chain
+from app.plans.findings.queries import findings_by_line, findings_on
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
 from app.plans.routes import list_condition, plan_tag, tag_in
@@ -82,7 +82,9 @@ def put_actions(
         each=query.each,
         errors_before=errors_of(refused),
     )
-    result = batch_result(outcomes, refused, language=language_of(call.request))
+    contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
+    findings = findings_by_line(call.session, row, contents)
+    result = batch_result(outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -167,7 +169,7 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
     language = language_of(call.request)
-    findings = findings_of(content, plan.year, successors_of_retired(call.session, plan, content))
+    findings = findings_on(call.session, plan, code, content)
     body = with_fields(
         text,
         findings=[finding.shown(language) for finding in findings],

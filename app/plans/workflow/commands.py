@@ -21,7 +21,7 @@ from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date
 from app.plans.rules import AMENDMENT_CHAIN
 from app.plans.workflow.models import AdoptIn, PlanNoteIn, PlanNoteRow
-from app.plans.workflow.queries import check_lines, known_lines, last_said, standing_of
+from app.plans.workflow.queries import Submission, check_submission, known_lines, last_said, standing_of
 from app.plans.workflow.rules import (
     BY_VERB,
     AlreadyMoved,
@@ -35,6 +35,7 @@ from app.plans.workflow.rules import (
     is_done,
 )
 
+_NOT_CHECKED = Submission(())
 _notes, _amendments = table_of(PlanNoteRow), table_of(AmendmentRow)
 
 
@@ -64,8 +65,8 @@ class Move:
 
 def move_plan(
     session: Session, author: Author, actor: Actor, code: str, move: Move, check: CheckVersion
-) -> int:
-    """Move a plan by one of `TRANSITIONS`; gives the number of warnings that travel with a submission.
+) -> Submission:
+    """Move a plan by one of `TRANSITIONS`; gives the warnings that travel with a submission.
 
     The same call again, to a plan that it has moved already, changes nothing. TransitionRefused: not in
     this state. ConditionFailed: names each condition that is not met.
@@ -78,12 +79,12 @@ def move_plan(
     standing = standing_of(session, plan, author.at)
     if is_done(move.transition, standing):
         _check_repeated(session, code, move)
-        return check_lines(session, plan).warnings if move.verb == "submit" else 0
+        return check_submission(session, plan) if move.verb == "submit" else _NOT_CHECKED
     _check_state(actor, plan, standing, move.transition)
-    warnings = 0
+    checked = _NOT_CHECKED
     if move.verb == "submit":
-        checked = check_lines(session, plan)
-        standing, warnings = replace(standing, errors=checked.errors), checked.warnings
+        checked = check_submission(session, plan)
+        standing = replace(standing, errors=checked.errors)
     if errors := failures(move.transition, standing):
         raise ConditionFailed(errors=errors, verb=move.verb)
     _PREPARE[move.verb](session, author, plan, standing, move)
@@ -93,7 +94,7 @@ def move_plan(
         chain = adopt_revision(session, author, actor, plan, chain, move.instrument)
         revision = 0 if revision is None else revision + 1
     _move(session, author, plan, chain, move, revision)
-    return warnings
+    return checked
 
 
 def _check_repeated(session: Session, code: str, move: Move) -> None:

@@ -11,6 +11,7 @@ from sqlmodel import Field
 from app.kit.db import Table
 from app.kit.fields import Key, Line, Prose, Shape
 from app.plans.examples import PLAN_OUT_EXAMPLE
+from app.plans.findings.models import PlanFinding
 from app.plans.models import Instrument, PlanOut
 from app.plans.workflow.rules import VERBS
 
@@ -132,13 +133,16 @@ class PlanReply(PlanOut):
 
 
 class SubmitReply(PlanReply):
-    """The plan as it was submitted, with the number of warnings that travel with it."""
+    """The plan as it was submitted, with the warnings that travel with it."""
 
-    warnings: int
+    warnings: int = ShapeField(description="How many; overlaps beyond the first hundred are not named.")
+    findings: list[PlanFinding]
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**PLAN_OUT_EXAMPLE, "state": "submitted", "allowed": [], "warnings": 12}]
+            "examples": [
+                {**PLAN_OUT_EXAMPLE, "state": "submitted", "allowed": [], "warnings": 0, "findings": []}
+            ]
         }
     )
 

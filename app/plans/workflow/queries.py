@@ -19,8 +19,8 @@ from app.kit.pages import Listing, PageQuery
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
-from app.plans.actions.references import successors_of_retired_codes
-from app.plans.actions.rules import BlockingFinding, findings_of
+from app.plans.findings.queries import check_lines, check_plan
+from app.plans.findings.rules import Placed, blocking
 from app.plans.models import PlanState
 from app.plans.queries import regions
 from app.plans.revisions.models import AmendmentActionRow
@@ -55,27 +55,33 @@ def standing_of(session: Session, plan: sa.Row[Any], now: datetime) -> Standing:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What is to be said of a plan that is to be submitted."""
+class Submission:
+    """What is to be said of a plan that is to be submitted: errors block it, warnings travel with it."""
 
     errors: Sequence[FieldError]
-    warnings: int
+    warnings: Sequence[Placed] = ()
+    left_out: int = 0
+    """Warnings of overlaps beyond those named."""
 
 
-def check_lines(session: Session, plan: sa.Row[Any]) -> Checked:
-    """The findings of every line, those that block one by one; as many statements for many lines as for one."""
-    contents = lines_to_submit(session, plan)
-    successors = successors_of_retired_codes(session, plan, contents.values())
-    errors, warnings = [], 0
-    for code in sorted(contents):
-        content = contents[code]
-        retired = successors.get((content["nomenclature_edition"], content["subactivity_code"]))
-        for finding in findings_of(content, plan.year, retired):
-            if finding.severity == "error":
-                errors.append(BlockingFinding.of(code, finding))
-            else:
-                warnings += 1
-    return Checked(errors, warnings)
+def check_submission(session: Session, plan: sa.Row[Any]) -> Submission:
+    """The findings of every line and of the whole; as many statements for many lines as for one.
+
+    What is wrong with a report holds up its quarter, not the plan: no line can mend it.
+    """
+    left_out = 0
+    if plan.revision is None:
+        checked = check_plan(session, plan)
+        found, left_out = checked.found, checked.left_out
+    else:
+        found = check_lines(session, plan, lines_to_submit(session, plan))
+    of_plan = [placed for placed in found if placed.period is None]
+    errors = [placed for placed in of_plan if placed.finding.severity == "error"]
+    return Submission(
+        [blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or "")],
+        [placed for placed in of_plan if placed.finding.severity == "warning"],
+        left_out,
+    )
 
 
 def lines_to_submit(session: Session, plan: sa.Row[Any]) -> Contents:

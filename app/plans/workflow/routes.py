@@ -6,7 +6,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.kit.pages import Page, read_page
-from app.kit.requests import answer_page, house_router
+from app.kit.requests import answer_page, house_router, language_of
+from app.plans.findings.models import placed_shown
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
 from app.plans.routes import plan_reply
@@ -21,7 +22,7 @@ from app.plans.workflow.models import (
     ReturnIn,
     SubmitReply,
 )
-from app.plans.workflow.queries import NotesQuery
+from app.plans.workflow.queries import NotesQuery, Submission
 
 router = house_router(prefix="/plans/{plan}", tags=["plans"])
 
@@ -36,8 +37,14 @@ def submit_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
     with `dry_run=true` this tells what would block. Warnings travel with it. To a plan that was returned, `note`
     is the answer to the notes. From here to its return nothing in it can be changed; progress can be reported.
     """
-    warnings = _move(call, plan, Move("submit", said.note))
-    return plan_reply(call, plan, warnings=warnings)
+    checked = _move(call, plan, Move("submit", said.note))
+    language = language_of(call.request)
+    return plan_reply(
+        call,
+        plan,
+        warnings=len(checked.warnings) + checked.left_out,
+        findings=[placed_shown(one, language).model_dump(exclude_none=True) for one in checked.warnings],
+    )
 
 
 @router.post("/return", response_model=PlanReply, openapi_extra=_CONDITIONAL)
@@ -81,7 +88,7 @@ def close_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
     return plan_reply(call, plan)
 
 
-def _move(call: Call, plan: str, move: Move) -> int:
+def _move(call: Call, plan: str, move: Move) -> Submission:
     return commands.move_plan(call.session, call.author, call.actor, plan, move, call.check_version)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows
+from app.kit.json_sql import fields_of, json_rows, records, to_json
 from app.kit.pages import Listing
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow
@@ -165,6 +165,50 @@ def successors_of(
     result: dict[str, list[FoundSubactivity]] = {}
     for predecessor, *row in found:
         result.setdefault(predecessor, []).append(FoundSubactivity(*row))
+    return result
+
+
+def codes_not_in_force(
+    session: Session, level: str, codes: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], list[FoundSubactivity]]:
+    """Of these (edition, code) pairs those that are unknown at this level or retired, each with the codes in its
+    edition that name it as predecessor; one SELECT for any number of editions."""
+    if not codes:
+        return {}
+    asked = records(session, {"edition": sa.String(), "code": sa.String()})
+    after = _subactivity.alias("after")
+    of_level = _subactivity.c.government_level == GovernmentLevel(level)
+    in_force = (
+        sa.exists()
+        .where(
+            of_level,
+            _subactivity.c.edition == asked.c.edition,
+            _subactivity.c.code == asked.c.code,
+            _subactivity.c.retired.is_(False),
+        )
+        .correlate(asked)
+    )
+    follows = sa.and_(
+        after.c.government_level == GovernmentLevel(level),
+        after.c.edition == asked.c.edition,
+        after.c.predecessor_code == asked.c.code,
+    )
+    found = (
+        sa.select(
+            asked.c.edition.label("of_edition"),
+            asked.c.code.label("of_code"),
+            *[after.c[column.name] for column in _FOUND_SUBACTIVITY],
+        )
+        .select_from(asked.outerjoin(after, follows))
+        .where(~in_force)
+        .order_by(asked.c.edition, asked.c.code, after.c.code)
+    )
+    sent = to_json([{"edition": edition, "code": code} for edition, code in sorted(codes)])
+    result: dict[tuple[str, str], list[FoundSubactivity]] = {}
+    for edition, code, *row in session.connection().execute(found, {"records": sent}):
+        successors = result.setdefault((edition, code), [])
+        if row[0] is not None:
+            successors.append(FoundSubactivity(*row))
     return result
 
 

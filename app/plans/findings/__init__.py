@@ -1,0 +1,1 @@
+"""What a plan still has to mend (E) or should know (W): one ordered list of small rules."""

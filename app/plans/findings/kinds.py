@@ -1,0 +1,324 @@
+"""The kinds of findings (domain, section 4): what each says, how to mend it, where it comes from.
+
+A kind is declared once, in both languages, beside or below the rule that finds it; `/findings/{code}` documents
+every one. Areas above declare theirs when they are imported.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from app.kit.problems import Language, Text
+
+Severity = Literal["error", "warning"]
+Resource = Literal["action", "plan", "report"]
+"""What a finding's pointer points into."""
+
+_OWN = Text("Aturan layanan ini, tanpa status resmi", "A rule of this service, without official status")
+
+
+class FindingKind:
+    """One thing that can be said of a plan, a line or a report. `E…` is an error, `W…` a warning."""
+
+    known: ClassVar[dict[str, "FindingKind"]] = {}
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        title: Text,
+        says: Text,
+        hint: Text,
+        source: Text = _OWN,
+        into: tuple[Resource, ...] = ("action",),
+        **others: Text,
+    ) -> None:
+        if code in FindingKind.known:
+            raise ValueError(f"finding {code} is declared twice")
+        self.code, self.title, self.hint, self.source, self.into = code, title, hint, source, into
+        self.sentences = {"": says, **others}
+        """By what it is about, where there are several."""
+        FindingKind.known[code] = self
+
+    def __repr__(self) -> str:
+        return f"FindingKind({self.code})"
+
+    @property
+    def severity(self) -> Severity:
+        return "error" if self.code.startswith("E") else "warning"
+
+    def at(self, pointer: str, *, about: str = "", **values: Any) -> "Finding":
+        """A finding of this kind at a place, with the values that its sentence shows."""
+        assert about in self.sentences
+        return Finding(self, pointer, values, about)
+
+
+def kinds() -> list[FindingKind]:
+    """Every kind in its order: errors, then warnings, by number."""
+    return [FindingKind.known[code] for code in sorted(FindingKind.known)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to mend or to know, with where and why."""
+
+    kind: FindingKind
+    pointer: str
+    values: dict[str, Any] = field(default_factory=dict)
+    about: str = ""
+
+    @property
+    def code(self) -> str:
+        return self.kind.code
+
+    @property
+    def severity(self) -> Severity:
+        return self.kind.severity
+
+    def shown(self, language: Language) -> dict[str, Any]:
+        """As `FindingShape` has it."""
+        said = spoken(self.values, language)
+        return {
+            "code": self.code,
+            "type": f"/findings/{self.code}",
+            "severity": self.severity,
+            "pointer": self.pointer,
+            "message": self.kind.sentences[self.about].render(language, said),
+            "hint": self.kind.hint.render(language, said),
+            "values": self.values,
+        }
+
+
+_WORDS = {
+    "components": Text("Komponen", "Components"),
+    "budget_lines": Text("Baris anggaran", "Budget lines"),
+    "spent": Text("Realisasi", "Spending"),
+    "province": Text("provinsi", "province"),
+    "regency": Text("kabupaten/kota", "regency"),
+    "reduce_spending_burden": Text("pengurangan beban pengeluaran", "reducing spending burden"),
+    "raise_income": Text("peningkatan pendapatan", "raising income"),
+    "reduce_poverty_pockets": Text("penurunan kantong kemiskinan", "reducing poverty pockets"),
+    "cash": Text("uang tunai", "cash"),
+    "goods": Text("barang", "goods"),
+    "service": Text("jasa", "service"),
+    "subsidy": Text("subsidi", "subsidy"),
+    "access": Text("akses", "access"),
+    "families": Text("keluarga", "families"),
+    "persons": Text("orang", "persons"),
+    "groups": Text("kelompok", "groups"),
+    "villages": Text("desa", "villages"),
+    "units": Text("unit", "units"),
+}
+
+
+def spoken(values: dict[str, Any], language: Language) -> dict[str, Any]:
+    """Values as a sentence shows them: figures grouped, `1.250.000,5` or `1,250,000.5`; fields in words."""
+    return {name: value if name == "year" else _spoken(value, language) for name, value in values.items()}
+
+
+def _spoken(value: Any, language: Language) -> Any:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(_spoken(one, language)) for one in value) or "–"
+    if isinstance(value, (int, float)):
+        grouped = f"{int(value) if value == int(value) else value:,}"
+        return grouped.translate(str.maketrans(",.", ".,")) if language == "id" else grouped
+    return _WORDS[value].render(language, {}) if value in _WORDS else value
+
+
+_CODES = Text(
+    "Permendagri 90/2019 dan pemutakhirannya: kelompok keempat kode adalah tingkat pemerintahan",
+    "Permendagri 90/2019 and its updates: the fourth group of a code is the level of government",
+)
+_THREE_STRATEGIES = Text(
+    "Inpres 4/2022, dilanjutkan Inpres 8/2025: tiga strategi", "Inpres 4/2022, kept by Inpres 8/2025"
+)
+_DTSEN = Text(
+    "DTSEN: desil 1–10, dimutakhirkan empat kali setahun", "DTSEN: deciles 1–10, refreshed quarterly"
+)
+_SPENDING = Text(
+    "PMK 97/2023 pasal 3 menimbang belanja langsung, tidak langsung dan penunjang tanpa perjalanan dinas",
+    "PMK 97/2023 art. 3 weighs direct, indirect and supporting spending without travel",
+)
+
+E01 = FindingKind(
+    "E01",
+    title=Text("Jumlah rincian tidak sama dengan alokasi", "Parts do not sum to the allocation"),
+    says=Text(
+        "{part} berjumlah Rp {sum}, sedangkan alokasinya Rp {allocation}",
+        "{part} sum to Rp {sum} but the allocation is Rp {allocation}",
+    ),
+    hint=Text("Samakan keduanya.", "Make them equal."),
+)
+E02 = FindingKind(
+    "E02",
+    title=Text("Sub kegiatan tanpa kode yang berlaku", "Sub-activity without a code in force"),
+    says=Text("Sub kegiatan “{subactivity}” belum berkode", "Sub-activity “{subactivity}” has no code yet"),
+    retired=Text(
+        "Kode {code} sudah dicabut dari nomenklatur {edition}; penggantinya: {successors}",
+        "Code {code} was retired from nomenclature {edition}; its successors: {successors}",
+    ),
+    hint=Text("Pilih kodenya dari nomenklatur.", "Choose its code from the nomenclature."),
+    source=_CODES,
+)
+E03 = FindingKind(
+    "E03",
+    title=Text("Kode tingkat pemerintahan lain", "Code of another level of government"),
+    says=Text(
+        "Kode {code} milik {found}, sedangkan rencana ini rencana {level}",
+        "Code {code} is of a {found}, but this is the plan of a {level}",
+    ),
+    hint=Text("Pilih kode yang setara untuk {level}.", "Choose the corresponding code for a {level}."),
+    source=_CODES,
+)
+E04 = FindingKind(
+    "E04",
+    title=Text("Lokasi di luar wilayah rencana", "Location outside the plan's region"),
+    says=Text(
+        "Lokasi {place} di luar wilayah rencana {region}",
+        "Location {place} lies outside the plan's region {region}",
+    ),
+    hint=Text("Ganti dengan lokasi di dalam wilayah.", "Replace it by a location inside the region."),
+)
+E05 = FindingKind(
+    "E05",
+    title=Text("Rentang desil tidak sah", "Invalid decile range"),
+    says=Text(
+        "Sasaran {recipient}: desil {first} sampai {last} bukan rentang",
+        "Recipients {recipient}: deciles {first} to {last} are no range",
+    ),
+    hint=Text(
+        "Isi kedua batasnya, 1 sampai 10, yang kecil lebih dahulu; atau kosongkan keduanya.",
+        "Give both ends, 1 to 10, the smaller one first; or neither.",
+    ),
+    source=_DTSEN,
+)
+E09 = FindingKind(
+    "E09",
+    title=Text("Tanpa penanggung jawab, strategi atau anggaran", "No lead agency, strategy or budget"),
+    says=Text("Baris tanpa anggaran", "The line has no budget"),
+    lead_agency=Text("Baris tanpa perangkat daerah", "The line has no lead agency"),
+    strategy=Text("Baris tanpa strategi", "The line has no strategy"),
+    hint=Text(
+        "Lengkapi perangkat daerah, strategi, alokasi dan sumber pembiayaannya.",
+        "Give its lead agency, strategy, allocation and funding source.",
+    ),
+)
+W01 = FindingKind(
+    "W01",
+    title=Text("Tanpa lokasi tingkat desa", "No location at village level"),
+    says=Text("Tidak ada lokasi tingkat desa", "No location at village level"),
+    hint=Text("Sebutkan desa atau kelurahannya.", "Name the villages."),
+)
+W02 = FindingKind(
+    "W02",
+    title=Text("Tanpa aktivitas langsung", "Nothing direct"),
+    says=Text(
+        "Tidak ada aktivitas langsung, hanya tidak langsung atau penunjang",
+        "Nothing direct, only indirect or supporting",
+    ),
+    hint=Text(
+        "Periksa kelas komponennya, atau terangkan mengapa baris ini masuk RAT.",
+        "Check the classes of its components, or say why the line is in the plan.",
+    ),
+    source=_SPENDING,
+)
+W03 = FindingKind(
+    "W03",
+    title=Text("Belanja penunjang di atas 30 %", "Supporting spending above 30 %"),
+    says=Text(
+        "Belanja penunjang Rp {supporting} adalah {percent} % dari alokasi rencana Rp {allocation}; "
+        "wajarnya paling banyak {limit} %",
+        "Supporting spending of Rp {supporting} is {percent} % of the plan's allocation of Rp {allocation}; "
+        "at most {limit} % is sound",
+    ),
+    hint=Text(
+        "Alihkan anggaran ke aktivitas yang sampai ke penerima manfaat.",
+        "Move money to what reaches the recipients.",
+    ),
+    source=_SPENDING,
+    into=("plan",),
+)
+W04 = FindingKind(
+    "W04",
+    title=Text("Lokus belum dijangkau ketiga strategi", "Priority location not reached by all strategies"),
+    says=Text(
+        "Lokasi prioritas {place} belum dijangkau strategi: {missing}",
+        "Priority location {place} is not reached by: {missing}",
+    ),
+    hint=Text(
+        "Sebutkan desa ini di lokasi baris strategi tersebut; lokasi tingkat kecamatan ke atas tidak dihitung.",
+        "Name this village among the locations of such a line; a location at district level or above does not count.",
+    ),
+    source=_THREE_STRATEGIES,
+    into=("plan",),
+)
+W05 = FindingKind(
+    "W05",
+    title=Text("Sasaran melebihi keluarga yang berhak", "More recipients than eligible families"),
+    says=Text(
+        "{planned} keluarga direncanakan, sedangkan sasaran lokasi prioritas {place} hanya {eligible}",
+        "{planned} families are planned, but the priority locations {place} have {eligible}",
+    ),
+    hint=Text(
+        "Periksa jumlah sasaran, atau perbarui keluarga sasaran lokasi prioritas.",
+        "Check the count, or update the priority locations' target families.",
+    ),
+)
+W06 = FindingKind(
+    "W06",
+    title=Text("Biaya per penerima menyimpang", "Cost per recipient out of line"),
+    says=Text(
+        "Rp {cost} per penerima ({kind}), sedangkan median {lines} baris sub kegiatan {code} Rp {median}",
+        "Rp {cost} per recipient ({kind}), but the median of {lines} lines of sub-activity {code} is Rp {median}",
+    ),
+    hint=Text(
+        "Periksa alokasi dan jumlah penerimanya, atau terangkan bedanya.",
+        "Check allocation and count, or say what makes the difference.",
+    ),
+    source=Text(
+        "Skor z termodifikasi di atas 3,5 (Iglewicz dan Hoaglin, 1993) di antara baris sub kegiatan yang sama",
+        "Modified z-score above 3.5 (Iglewicz and Hoaglin, 1993) among lines of the same sub-activity",
+    ),
+)
+W07 = FindingKind(
+    "W07",
+    title=Text("Tumpang tindih", "Overlap"),
+    says=Text(
+        "{first} ({first_agency}) dan {second} ({second_agency}) memberi {benefit_forms} kepada {recipients} yang sama "
+        "di {place_count} tempat ({places}) pada bulan {first_month}–{last_month}",
+        "{first} ({first_agency}) and {second} ({second_agency}) bring {benefit_forms} to the same {recipients} "
+        "in {place_count} places ({places}) in months {first_month}–{last_month}",
+    ),
+    hint=Text(
+        "Gabungkan, bagi sasarannya, atau jelaskan mengapa keduanya saling melengkapi.",
+        "Merge them, divide the recipients, or explain why they complement each other.",
+    ),
+)
+W08 = FindingKind(
+    "W08",
+    title=Text("Perjalanan dinas sebagai belanja langsung", "Travel counted as direct"),
+    says=Text("Perjalanan dinas dihitung sebagai belanja langsung", "Travel is counted as direct spending"),
+    hint=Text("Ubah kelas komponennya.", "Change the component's class."),
+    source=_SPENDING,
+)
+W09 = FindingKind(
+    "W09",
+    title=Text("Data sasaran lebih tua dari empat triwulan", "Recipient data older than four quarters"),
+    says=Text(
+        "Data {period} lebih dari empat triwulan sebelum {start}",
+        "Data of {period} are more than four quarters older than {start}",
+    ),
+    hint=Text("Perbarui dari DTSEN terbaru.", "Renew it from the latest DTSEN."),
+    source=_DTSEN,
+    into=("action", "plan"),
+)
+W10 = FindingKind(
+    "W10",
+    title=Text(
+        "Tonggak tanpa tenggat dalam tahun rencana", "Milestone without a due date in the plan's year"
+    ),
+    says=Text(
+        "Tonggak {milestone} tanpa tenggat, atau tenggatnya setelah tahun {year}",
+        "Milestone {milestone} has no due date, or one after {year}",
+    ),
+    hint=Text("Isi tenggat sampai akhir tahun rencana.", "Give a due date by the end of the plan's year."),
+)

@@ -1,0 +1,166 @@
+"""Findings as they go over the wire, and the document of each kind."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+
+from app.kit.fields import AgencyCode, Key
+from app.kit.problems import Language
+from app.kit.schemas import SOMETIMES
+from app.plans.findings.kinds import W01, FindingKind, Resource, Severity
+from app.plans.findings.rules import Placed
+
+
+class FindingShape(BaseModel):
+    """Something to mend (error) or to know (warning) about a line or a report (domain, section 4)."""
+
+    code: str
+    type: str = ShapeField(description="Address that documents the code.")
+    severity: Severity
+    pointer: str = ShapeField(description="JSON Pointer into the action, the report or the plan.")
+    message: str = ShapeField(description="What is so, in the language asked for.")
+    hint: str = ShapeField(description="How to mend it.")
+    values: dict[str, Any] = ShapeField(description="What was compared.")
+
+
+_EXAMPLE: dict[str, Any] = {**W01.at("/locations").shown("id"), "action": "A-001"}
+
+
+class PlanFinding(FindingShape):
+    """A finding of a plan, with what it is about."""
+
+    action: str | None = ShapeField(
+        default=None,
+        description="Line that it is about; without one the plan itself, into which the pointer then points.",
+        json_schema_extra=SOMETIMES,
+    )
+    period: str | None = ShapeField(
+        default=None,
+        description="Quarter, where it is about a report on that line, into which the pointer then points.",
+        json_schema_extra=SOMETIMES,
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+
+def placed_shown(placed: Placed, language: Language) -> PlanFinding:
+    return PlanFinding(**placed.finding.shown(language), action=placed.action, period=placed.period)
+
+
+class FindingCount(BaseModel):
+    """How often something is to be said of a plan."""
+
+    code: str
+    severity: Severity
+    title: str
+    open: int
+    explained: int = ShapeField(description="Overlaps that somebody explained; not among the items.")
+
+
+class PlanFindings(BaseModel):
+    """What a plan has to mend and should know, whole."""
+
+    plan: str
+    lines: int = ShapeField(description="Lines that were checked.")
+    errors: int = ShapeField(description="Open errors of the whole plan, whatever was asked for.")
+    warnings: int
+    counts: list[FindingCount] = ShapeField(description="By code, of the whole plan; those that occur.")
+    left_out: int = ShapeField(
+        description="Overlaps beyond those among the items; the list of overlaps has them all."
+    )
+    items: list[PlanFinding] = ShapeField(
+        description="Errors first, by code; of a code first the plan's own, then line by line."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "plan": "63.02-2026",
+                    "lines": 156,
+                    "errors": 0,
+                    "warnings": 1,
+                    "counts": [
+                        {
+                            "code": "W01",
+                            "severity": "warning",
+                            "title": W01.title.id,
+                            "open": 1,
+                            "explained": 0,
+                        }
+                    ],
+                    "left_out": 0,
+                    "items": [_EXAMPLE],
+                }
+            ]
+        }
+    )
+
+
+class FindingsQuery(BaseModel):
+    """Which findings; all conditions hold together."""
+
+    severity: Severity | None = ShapeField(default=None, description="Only errors or only warnings.")
+    code: list[str] = ShapeField(default_factory=list, description="Only these codes.")
+    action: Key | None = ShapeField(
+        default=None, description="Only what is about this line, an overlap of it with another too."
+    )
+    agency: AgencyCode | None = ShapeField(
+        default=None, description="Only what is about lines that this agency leads."
+    )
+
+
+# Documents
+
+
+class BothLanguages(BaseModel):
+    """The same words in Indonesian and English; `{name}` takes the finding's values."""
+
+    id: str
+    en: str
+
+
+_MEANING: dict[str, Any] = {
+    "code": W01.code,
+    "severity": W01.severity,
+    "into": list(W01.into),
+    "title": W01.title._asdict(),
+    "messages": [text._asdict() for text in W01.sentences.values()],
+    "hint": W01.hint._asdict(),
+    "source": W01.source._asdict(),
+}
+
+
+class FindingMeaning(BaseModel):
+    """What a finding's code means, how to mend it, and where the rule comes from."""
+
+    code: str
+    severity: Severity
+    into: list[Resource] = ShapeField(description="What its pointer points into.")
+    title: BothLanguages
+    messages: list[BothLanguages] = ShapeField(description="Its sentences.")
+    hint: BothLanguages
+    source: BothLanguages = ShapeField(description="Legal or statistical basis.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_MEANING]})
+
+
+class FindingMeanings(BaseModel):
+    """Every kind of finding, errors first."""
+
+    items: list[FindingMeaning]
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_MEANING]}]})
+
+
+def meaning_of(kind: FindingKind) -> FindingMeaning:
+    return FindingMeaning(
+        code=kind.code,
+        severity=kind.severity,
+        into=list(kind.into),
+        title=BothLanguages(**kind.title._asdict()),
+        messages=[BothLanguages(**text._asdict()) for text in kind.sentences.values()],
+        hint=BothLanguages(**kind.hint._asdict()),
+        source=BothLanguages(**kind.source._asdict()),
+    )

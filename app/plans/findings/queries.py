@@ -1,0 +1,190 @@
+"""Checking lines and plans: what the rules need, read by as many statements for many lines as for one."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.agencies.queries import agency_labels
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_rows, json_texts
+from app.plans.actions.models import RecipientRow
+from app.plans.actions.queries import actions, stored_actions
+from app.plans.findings.kinds import W07, Finding
+from app.plans.findings.rules import (
+    Facts,
+    Line,
+    Placed,
+    findings_of,
+    findings_of_plan,
+    spreads_of,
+)
+from app.plans.models import PriorityLocation, PriorityLocationRow
+from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
+from app.plans.rules import government_level
+from app.reference.nomenclature.queries import codes_not_in_force
+
+REPORT_CHECKS: list[Callable[[Session, sa.Row[Any]], Iterable[Placed]]] = []
+"""Called with a plan; gives what is to be said of the reports on its lines. Areas above this one add theirs:
+plans must not know progress."""
+
+_priorities, _recipients = table_of(PriorityLocationRow), table_of(RecipientRow)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A plan, checked."""
+
+    lines: Mapping[str, Line]
+    found: list[Placed]
+    """Everything that is open, in the order of the codes, then of the lines."""
+    explained: int
+    """Overlaps that are explained."""
+    left_out: int
+    """Open overlaps beyond those found."""
+
+
+def check_plan(session: Session, plan: sa.Row[Any]) -> Checked:
+    """Everything that is to be said of a visible plan, its lines and the reports on them, in one pass."""
+    lines = {code: stored.content for code, stored in stored_actions(session, plan).items()}
+    found = check_lines(session, plan, lines)
+    known = overlaps_of(session, plan)
+    overlaps = completed(known, lines)
+    open_ones = [overlap for overlap in overlaps if overlap.state != "explained"]
+    found += _overlap_findings(session, plan, open_ones, lines)
+    for check in REPORT_CHECKS:
+        found += check(session, plan)
+    return Checked(
+        lines,
+        in_order(found),
+        explained=len(overlaps) - len(open_ones),
+        left_out=known.total - len(known.pairs),
+    )
+
+
+def check_lines(session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]) -> list[Placed]:
+    """What is to be said of a plan if these (contents by code) were its lines, and of each of them; overlaps
+    and reports aside, which are of stored lines."""
+    priorities = priority_locations(session, plan)
+    facts = _facts(session, plan, lines.values(), priorities, alike=lines.values())
+    found = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
+    found += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
+    return in_order(found)
+
+
+def in_order(found: Iterable[Placed]) -> list[Placed]:
+    """By code; of a code first the plan's own, then line by line."""
+    return sorted(
+        found, key=lambda one: (one.finding.code, one.action or "", one.period or "", one.finding.pointer)
+    )
+
+
+def findings_by_line(
+    session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]
+) -> dict[str, list[Finding]]:
+    """What is to be said of each of some of the plan's lines (contents by code), overlaps aside."""
+    codes = {line["subactivity_code"] for line in lines.values()} - {None}
+    alike = _alike(session, plan, codes) if codes else ()
+    facts = _facts(session, plan, lines.values(), priority_locations(session, plan), alike=alike)
+    return {code: findings_of(line, facts) for code, line in lines.items()}
+
+
+def findings_on(session: Session, plan: sa.Row[Any], code: str, line: Line) -> list[Finding]:
+    """What is to be said of one stored line, the overlaps with other lines among it."""
+    found = findings_by_line(session, plan, {code: line})[code]
+    known = overlaps_of(session, plan, action=code)
+    if known.pairs:
+        others = contents_of(session, plan, {key for pair in known.pairs for key in pair})
+        open_ones = [one for one in completed(known, others) if one.state != "explained"]
+        found += [placed.finding for placed in _overlap_findings(session, plan, open_ones, others)]
+    return sorted(found, key=lambda finding: finding.code)
+
+
+def _overlap_findings(
+    session: Session, plan: sa.Row[Any], overlaps: Collection[Overlap], lines: Mapping[str, Line]
+) -> list[Placed]:
+    """W07: one for each pair, placed at its first line."""
+    if not overlaps:
+        return []
+    names = agency_labels(session, plan.region_code)
+    found = []
+    for overlap in overlaps:
+        (first, second), common = overlap.pair, overlap.coincides
+        agencies = [lines[key]["lead_agency"] for key in overlap.pair]
+        finding = W07.at(
+            "/locations",
+            first=first,
+            second=second,
+            agencies=agencies,
+            first_agency=names.get(agencies[0], agencies[0]),
+            second_agency=names.get(agencies[1], agencies[1]),
+            benefit_forms=common["benefit_forms"],
+            recipients=sorted({recipient["kind"] for recipient in common["recipients"]}),
+            places=common["places"][:5],
+            place_count=len(common["places"]),
+            first_month=common["first_month"],
+            last_month=common["last_month"],
+        )
+        found.append(Placed(first, finding))
+    return found
+
+
+# What rules know beside the line
+
+
+def _facts(
+    session: Session,
+    plan: sa.Row[Any],
+    lines: Collection[Line],
+    priorities: Collection[Line],
+    *,
+    alike: Collection[Line],
+) -> Facts:
+    codes = {
+        (line["nomenclature_edition"], line["subactivity_code"])
+        for line in lines
+        if line["subactivity_code"] is not None
+    }
+    level = government_level(plan.region_code)
+    gone = codes_not_in_force(session, level, codes)
+    return Facts(
+        plan.region_code,
+        plan.year,
+        successors={
+            code: [f"{one.code} {one.name}" for one in successors] for code, successors in gone.items()
+        },
+        eligible={
+            one["region_code"]: one["target_families"]
+            for one in priorities
+            if one["target_families"] is not None
+        },
+        spreads=spreads_of(alike),
+    )
+
+
+def priority_locations(session: Session, plan: sa.Row[Any]) -> list[Line]:
+    """The priority locations of a plan in their order."""
+    query = (
+        sa.select(*fields_of(PriorityLocation, _priorities))
+        .where(_priorities.c.plan_id == plan.id)
+        .order_by(_priorities.c.position)
+    )
+    return [dict(row._mapping) for row in session.execute(query)]
+
+
+def _alike(session: Session, plan: sa.Row[Any], codes: Collection[str]) -> list[Line]:
+    """What the plan's lines of these sub-activities cost, and for how many."""
+    recipients = (
+        sa.select(_recipients.c.kind, _recipients.c["count"])
+        .where(_recipients.c.action_id == actions.c.id)
+        .correlate(actions)
+    )
+    query = sa.select(
+        actions.c.subactivity_code,
+        actions.c.allocation,
+        json_rows(recipients, name="recipients").label("recipients"),
+    ).where(actions.c.plan_id == plan.id, actions.c.subactivity_code.in_(codes))
+    return [json.loads(text) for (text,) in session.execute(json_texts(query))]

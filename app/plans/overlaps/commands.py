@@ -1,0 +1,140 @@
+"""Explaining an overlap, and taking the explanation back."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.etags import CheckVersion
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import upsert
+from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
+from app.plans.commands import plan_chain
+from app.plans.overlaps.models import ExplanationIn
+from app.plans.overlaps.queries import (
+    Explanation,
+    contents_of,
+    explanations,
+    explanations_of,
+    may_explain,
+)
+from app.plans.overlaps.rules import Line, Pair, coincidence
+from app.plans.queries import as_it_is_now
+from app.plans.workflow.rules import check_reportable
+
+
+class NoOverlap(Problem):
+    status = 409
+    code = "no_overlap"
+    title = Text("Tidak tumpang tindih", "No overlap")
+    detail = Text(
+        "{first} dan {second} tidak tumpang tindih (lagi): tidak ada yang perlu dijelaskan.",
+        "{first} and {second} do not overlap (any more): there is nothing to explain.",
+    )
+
+
+def put_explanation(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    pair: Pair,
+    content: ExplanationIn,
+    check: CheckVersion,
+) -> bool:
+    """Explain an overlap, or explain it anew; True when it was not explained before.
+
+    NotFound where one of the lines is none; NoOverlap (409) where nothing of them coincides.
+    """
+    actor.require("write_actions", plan.region_code)
+    chain = hold(session, plan_chain(plan.code))
+    plan = _open_plan(session, plan)
+    lines = contents_of(session, plan, pair)
+    if len(lines) < 2:
+        raise NotFound()
+    _require_either(actor, plan, lines)
+    stored = explanations_of(session, plan, pair).get(pair)
+    check(stored.version if stored else None)
+    coincides = coincidence(lines[pair.first], lines[pair.second])
+    if coincides is None:
+        raise NoOverlap(first=pair.first, second=pair.second)
+    after = {**content.model_dump(mode="json"), "explained": coincides}
+    before = _content(stored) if stored else None
+    if before == after:
+        return False
+    version = stored.version + 1 if stored else 1
+    row = {
+        **after,
+        "plan_id": plan.id,
+        "first_action": pair.first,
+        "second_action": pair.second,
+        "version": version,
+        "explained_at": author.at.isoformat(),
+        "explained_by": author.actor,
+    }
+    key = ["plan_id", "first_action", "second_action"]
+    if not upsert(session, explanations, [row], key=key, versioned=True, returning=["version"]):
+        raise PreconditionFailed(sent=version - 1, current="–")
+    record(session, chain, author, [_entry(plan, pair, version, before, after)])
+    return stored is None
+
+
+def delete_explanation(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], pair: Pair, check: CheckVersion
+) -> None:
+    """Take an explanation back: the overlap is open again. NotFound: there is none."""
+    actor.require("write_actions", plan.region_code)
+    chain = hold(session, plan_chain(plan.code))
+    plan = _open_plan(session, plan)
+    stored = explanations_of(session, plan, pair).get(pair)
+    if stored is None:
+        raise NotFound()
+    _require_either(actor, plan, contents_of(session, plan, pair))
+    check(stored.version)
+    session.execute(
+        sa.delete(explanations).where(
+            explanations.c.plan_id == plan.id,
+            explanations.c.first_action == pair.first,
+            explanations.c.second_action == pair.second,
+        )
+    )
+    record(session, chain, author, [_entry(plan, pair, stored.version + 1, _content(stored), None)])
+
+
+def _open_plan(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+    """Once the chain is held; PlanClosed where nothing is said of a plan any more."""
+    now = as_it_is_now(session, plan)
+    check_reportable(now.code, now.state)
+    return now
+
+
+def _require_either(actor: Actor, plan: sa.Row[Any], lines: dict[str, Line]) -> None:
+    """Forbidden for an operator who leads neither of the lines."""
+    if not may_explain(actor, plan, lines):
+        agencies = sorted(line["lead_agency"] for line in lines.values())
+        actor.require("write_actions", plan.region_code, " / ".join(agencies))
+
+
+def _content(stored: Explanation) -> dict[str, Any]:
+    return {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
+
+
+def _entry(
+    plan: sa.Row[Any],
+    pair: Pair,
+    version: int,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> Entry:
+    verb = "created" if before is None else "deleted" if after is None else "changed"
+    subject = f"plans/{plan.code}/overlaps/{pair}/explanation"
+    return Entry(
+        f"explanation.{verb}",
+        plan.region_code,
+        subject,
+        version,
+        before,
+        after,
+        is_draft=plan.revision is None,
+    )

@@ -1,0 +1,299 @@
+"""Finding the lines that overlap, in the database.
+
+The join starts from the places: each line's places and the regions above them meet the places of other lines, by
+equality, so that the work grows with what really lies together, not with the square of the lines.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.agencies.queries import agency_labels
+from app.kit.db import table_of
+from app.kit.json_sql import built_once, elements, to_json
+from app.kit.pages import Listing
+from app.plans.actions.models import LocationRow, RecipientRow
+from app.plans.actions.queries import actions, stored_actions
+from app.plans.overlaps.models import OverlapExplanationRow, OverlapQuery
+from app.plans.overlaps.rules import Line, Pair, coincidence
+
+explanations = table_of(OverlapExplanationRow)
+_locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
+
+_LEVELS = (2, 5, 8)
+"""Lengths of the codes above a village: province, regency, district."""
+
+
+def overlapping(
+    session: Session, chosen: ColumnElement[bool], *, of: ColumnElement[str] | None = None
+) -> sa.Subquery:
+    """Pairs of lines that overlap among the actions that a predicate chooses, each once: plan_id, first, second.
+
+    Both lines are of the same plan; several plans can be chosen at once. Only those `of` one line, where it is
+    given, are found without looking at the others' pairs.
+    """
+    near, far = _sides(session, chosen)
+    meeting = _meeting(near, far)
+    if of is None:
+        return meeting.distinct().subquery("pair")
+    return sa.union(meeting.where(near.c.code == of), meeting.where(far.c.code == of)).subquery("pair")
+
+
+def candidates(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+    """The same pairs, each as often as something of it coincides: what the database has to look at."""
+    return _meeting(*_sides(session, chosen))
+
+
+def _sides(session: Session, chosen: ColumnElement[bool]) -> tuple[sa.CTE, sa.CTE]:
+    spots = _spots(session, chosen)
+    return _with_above(spots), spots.alias("far")
+
+
+def _meeting(near: sa.CTE, far: sa.CTE) -> Select[Any]:
+    is_first = near.c.code < far.c.code
+    return sa.select(
+        near.c.plan_id,
+        sa.case((is_first, near.c.code), else_=far.c.code).label("first"),
+        sa.case((is_first, far.c.code), else_=near.c.code).label("second"),
+    ).where(
+        near.c.above == far.c.place,
+        near.c.kind == far.c.kind,
+        near.c.form == far.c.form,
+        near.c.plan_id == far.c.plan_id,
+        near.c.lead_agency != far.c.lead_agency,
+        near.c.first_month <= far.c.last_month,
+        far.c.first_month <= near.c.last_month,
+        near.c.first_decile <= far.c.last_decile,
+        far.c.first_decile <= near.c.last_decile,
+        sa.or_(near.c.group == far.c.group, near.c.group.is_(None), far.c.group.is_(None)),
+        # Of two in the very same place each sees the other.
+        sa.or_(near.c.above != near.c.place, is_first),
+    )
+
+
+def _spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
+    """Where each line brings which benefit to whom, when: a row for each combination."""
+    form = elements(session, actions.c.benefit_forms, name="form")
+    group = elements(session, _recipients.c.vulnerable_groups, name="vulnerable")
+    return (
+        sa.select(
+            actions.c.plan_id,
+            actions.c.code,
+            actions.c.lead_agency,
+            sa.func.coalesce(actions.c.first_month, 1).label("first_month"),
+            sa.func.coalesce(actions.c.last_month, 12).label("last_month"),
+            sa.func.coalesce(_recipients.c.decile_from, 1).label("first_decile"),
+            sa.func.coalesce(_recipients.c.decile_to, 10).label("last_decile"),
+            _recipients.c.kind,
+            _locations.c.region_code.label("place"),
+            form.c.value.label("form"),
+            group.c.value.label("group"),
+        )
+        .select_from(
+            actions.join(_locations, _locations.c.action_id == actions.c.id)
+            .join(_recipients, _recipients.c.action_id == actions.c.id)
+            .join(form, sa.true())
+            .outerjoin(group, sa.true())
+        )
+        .where(chosen)
+        .cte("spot")
+    )
+
+
+def _with_above(spots: sa.CTE) -> sa.CTE:
+    """Each spot by its place and by every region above it."""
+    place = spots.c.place
+    own = sa.select(*spots.c, place.label("above"))
+    higher = [
+        sa.select(*spots.c, sa.func.substr(place, 1, length).label("above")).where(
+            sa.func.length(place) > length
+        )
+        for length in _LEVELS
+    ]
+    return sa.union_all(own, *higher).cte("near")
+
+
+# Pairs of one plan
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What somebody said of a pair."""
+
+    verdict: str
+    text: str
+    explained: dict[str, Any]
+    version: int
+    explained_at: Any
+    explained_by: str
+
+    def is_stale(self, coincides: dict[str, Any] | None) -> bool:
+        return self.explained != coincides
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A pair of lines with what coincides, and what somebody said of it."""
+
+    pair: Pair
+    coincides: dict[str, Any]
+    explanation: Explanation | None
+
+    @property
+    def state(self) -> str:
+        if self.explanation is None:
+            return "open"
+        return "stale" if self.explanation.is_stale(self.coincides) else "explained"
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of a plan, explained ones first; `total` counts those too that are not here."""
+
+    pairs: list[Pair]
+    explanations: Mapping[Pair, Explanation]
+    total: int
+
+
+SHOWN = 100
+"""Unexplained pairs of a plan that its findings name; a village where everybody works has thousands."""
+
+
+def overlaps_of(session: Session, plan: sa.Row[Any], *, action: str | None = None) -> Overlaps:
+    """The pairs of a plan, or of one line in it, every explained one and the first of the others."""
+    known = explanations_of(session, plan)
+    bound = {"plan_id": plan.id, "number": SHOWN + len(known)}
+    if action is not None:
+        bound["action"] = action
+    rows = session.connection().execute(_pairs_of_plan(session, action is not None), bound).all()
+    pairs = [Pair(row.first, row.second) for row in rows]
+    return Overlaps(pairs, known, rows[0].total if rows else 0)
+
+
+@built_once
+def _pairs_of_plan(session: Session, is_of_one: bool) -> Select[Any]:
+    of = sa.bindparam("action", type_=sa.String) if is_of_one else None
+    pairs = overlapping(session, actions.c.plan_id == sa.bindparam("plan_id"), of=of)
+    return (
+        sa.select(pairs.c.first, pairs.c.second, sa.func.count().over().label("total"))
+        .select_from(pairs.outerjoin(explanations, _explains(pairs)))
+        .order_by(explanations.c.version.is_(None), pairs.c.first, pairs.c.second)
+        .limit(sa.bindparam("number"))
+    )
+
+
+def _explains(pairs: Any) -> ColumnElement[bool]:
+    return sa.and_(
+        explanations.c.plan_id == pairs.c.plan_id,
+        explanations.c.first_action == pairs.c.first,
+        explanations.c.second_action == pairs.c.second,
+    )
+
+
+def explanations_of(session: Session, plan: sa.Row[Any], pair: Pair | None = None) -> dict[Pair, Explanation]:
+    """What was said of the pairs of a plan, or of one."""
+    query = sa.select(explanations).where(explanations.c.plan_id == plan.id)
+    if pair is not None:
+        query = query.where(
+            explanations.c.first_action == pair.first, explanations.c.second_action == pair.second
+        )
+    return {
+        Pair(row.first_action, row.second_action): Explanation(
+            row.verdict, row.text, row.explained, row.version, row.explained_at, row.explained_by
+        )
+        for row in session.execute(query)
+    }
+
+
+def completed(overlaps: Overlaps, lines: Mapping[str, Line]) -> list[Overlap]:
+    """The pairs with what coincides, from the contents of their lines."""
+    found = []
+    for pair in overlaps.pairs:
+        coincides = coincidence(lines[pair.first], lines[pair.second])
+        assert coincides is not None, f"the database sees an overlap in {pair} that the rule does not"
+        found.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
+    return found
+
+
+# The list
+
+
+def list_overlaps(session: Session, plan: sa.Row[Any], query: OverlapQuery) -> Listing:
+    """The pairs of a plan by key alone; `with_contents` completes a page of them."""
+    of = sa.literal(query.action) if query.action is not None else None
+    pairs = overlapping(session, actions.c.plan_id == plan.id, of=of)
+    found = sa.select(pairs.c.first, pairs.c.second)
+    if query.agency is not None:
+        led = sa.select(actions.c.code).where(
+            actions.c.plan_id == plan.id, actions.c.lead_agency == query.agency
+        )
+        found = found.where(sa.or_(pairs.c.first.in_(led), pairs.c.second.in_(led)))
+    if query.explained is not None:
+        is_explained = sa.exists().where(_explains(pairs)).correlate(pairs)
+        found = found.where(is_explained if query.explained else ~is_explained)
+    return Listing(found, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
+
+
+def with_contents(session: Session, plan: sa.Row[Any], page: bytes) -> bytes:
+    """A page of pairs, each as `OverlapOut`, by as many statements for many as for one."""
+    body = json.loads(page)
+    pairs = [Pair(item["first"], item["second"]) for item in body["items"]]
+    lines = contents_of(session, plan, {key for pair in pairs for key in pair})
+    names = agency_labels(session, plan.region_code)
+    found = completed(Overlaps(pairs, explanations_of(session, plan), len(pairs)), lines)
+    body["items"] = [_shown(overlap, lines, names) for overlap in found]
+    return to_json(body).encode()
+
+
+def contents_of(session: Session, plan: sa.Row[Any], codes: Collection[str]) -> dict[str, Line]:
+    """The contents of lines as `ActionIn` has them, by code."""
+    return {code: stored.content for code, stored in stored_actions(session, plan, sorted(codes)).items()}
+
+
+def may_explain(actor: Actor, plan: sa.Row[Any], lines: Mapping[str, Line]) -> bool:
+    """Whether somebody may say why these lines overlap: the secretariat, and who leads one of them."""
+    agencies = [line["lead_agency"] for line in lines.values()] or [""]
+    return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)
+
+
+def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]) -> dict[str, Any]:
+    first, second = (_side(key, lines[key], names) for key in overlap.pair)
+    return {
+        "pair": str(overlap.pair),
+        "state": overlap.state,
+        "first": first,
+        "second": second,
+        "coincides": overlap.coincides,
+        "explanation": explanation_shown(overlap.explanation, overlap.coincides)
+        if overlap.explanation
+        else None,
+    }
+
+
+def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "action": key,
+        "title": line["title"],
+        "lead_agency": line["lead_agency"],
+        "agency_name": names.get(line["lead_agency"]),
+        "allocation": line["allocation"],
+    }
+
+
+def explanation_shown(found: Explanation, coincides: dict[str, Any] | None) -> dict[str, Any]:
+    """As `ExplanationOut` has it."""
+    return {
+        "verdict": found.verdict,
+        "text": found.text,
+        "explained": found.explained,
+        "is_stale": found.is_stale(coincides),
+        "version": found.version,
+        "explained_at": found.explained_at,
+        "explained_by": found.explained_by,
+    }

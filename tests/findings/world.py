@@ -1,0 +1,49 @@
+"""Lines of which nothing is to be said, and what the tests of findings change in them."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from app.plans.actions.models import ActionIn
+from app.plans.findings.rules import Facts, Line
+from tests.plans.world import ACTION, AT, HEALTH, SOCIAL
+
+CODE = "1.06.04.2.01.0001"
+FACTS = Facts("63.02", 2026)
+VILLAGE, NEXT_VILLAGE, DISTRICT = "63.02.01.2001", "63.02.01.2002", "63.02.01"
+
+CLEAN: dict[str, Any] = {
+    **ACTION,
+    "subactivity_code": CODE,
+    "nomenclature_edition": "2027",
+    "benefit_forms": ["goods"],
+    "recipients": [{"code": "R1", "kind": "families", "count": 40, "decile_from": 1, "decile_to": 2}],
+}
+OTHER: dict[str, Any] = {**CLEAN, "title": "Makanan tambahan", "lead_agency": HEALTH}
+"""Overlaps with the clean one."""
+assert CLEAN["lead_agency"] == SOCIAL
+
+
+def line(base: dict[str, Any] = CLEAN, **change: Any) -> Line:
+    """A line as the rules get it."""
+    return ActionIn.model_validate({**base, **change}).model_dump(mode="json")
+
+
+def recipients(**change: Any) -> dict[str, Any]:
+    return {"recipients": [{**CLEAN["recipients"][0], **change}]}
+
+
+def at(*places: str, **counts: int) -> dict[str, Any]:
+    return {"locations": [{"region_code": place, **counts} for place in places]}
+
+
+def checked(client: TestClient, language: str = "id", **params: Any) -> Any:
+    """The reply of the plan's findings."""
+    reply = client.get(f"{AT}/findings", params=params, headers={"Accept-Language": language})
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def codes(client: TestClient, **params: Any) -> list[tuple[str, str | None]]:
+    """(code, line) of what is to be said of the plan."""
+    return [(item["code"], item.get("action")) for item in checked(client, **params)["items"]]
