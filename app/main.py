@@ -23,7 +23,10 @@ from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.calendars.routes import router as calendars
+from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
+from app.tracking.snapshots.routes import router as snapshots
 
 VERSION = "1.0.0"
 
@@ -107,7 +110,20 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        changes,
+        quarters,
+        snapshots,
+        calendars,
+        exchange,
+        agencies,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

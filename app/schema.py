@@ -11,5 +11,8 @@ from app.plans.revisions import models as _revisions
 from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking
+from app.tracking.calendars import models as _calendars
+from app.tracking.quarters import models as _quarters
+from app.tracking.snapshots import models as _snapshots
 
 __all__ = ["Table"]
