@@ -85,6 +85,16 @@ def test_snapshot_holds_every_line_with_its_report_or_none(office: Office) -> No
     assert first == {name: line[name] for name in first}
 
 
+def test_a_sum_that_json_cannot_say_exactly_is_left_to_the_reader(office: Office) -> None:
+    largest = 2**53 - 1
+    whole = {"allocation": largest, "budget_lines": [{"funding_source": "APBD", "amount": largest}]}
+    put(office.secretariat, "A-1", components=[], **whole)
+    office.freeze()
+    found = json.loads(read(office.secretariat))
+    assert found["sums"] == {"reported": 2, "allocated": None, "spent": 10}
+    assert [row["allocation"] for row in found["rows"]] == [largest, 250_000_000]
+
+
 def test_bytes_stay_whatever_becomes_of_plan_and_agencies(office: Office, database: OneTransaction) -> None:
     office.freeze()
     before = read(office.secretariat)

@@ -126,8 +126,12 @@ class SnapshotAgency(BaseModel):
 
 class SnapshotSums(BaseModel):
     reported: int = ShapeField(description="Lines with a report of the quarter.")
-    allocated: int = ShapeField(description="Whole rupiah of all lines.")
-    spent: int = ShapeField(description="Whole rupiah, cumulative, of the reports of the quarter.")
+    allocated: int | None = ShapeField(
+        description="Whole rupiah of all lines; null beyond 2^53 - 1, which JSON cannot say exactly."
+    )
+    spent: int | None = ShapeField(
+        description="Whole rupiah, cumulative, of the reports of the quarter; null in the same case."
+    )
 
 
 class Snapshot(SnapshotHead):
