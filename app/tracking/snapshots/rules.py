@@ -7,7 +7,6 @@ from typing import Any
 
 import rfc8785
 
-
 EXACT = 2**53 - 1
 """The largest whole number that every reader of JSON keeps, and that RFC 8785 can write."""
 
