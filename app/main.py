@@ -31,8 +31,11 @@ from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.calendars.routes import router as calendars
 from app.tracking.meetings.routes import router as meetings
+from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
+from app.tracking.snapshots.routes import router as snapshots
 
 VERSION = "1.0.0"
 
@@ -133,6 +136,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         revisions,
         workflow,
         changes,
+        quarters,
+        snapshots,
+        calendars,
         exchange,
         agencies,
         meetings,

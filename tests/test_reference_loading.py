@@ -38,7 +38,7 @@ def test_loading_twice_changes_nothing(database: OneTransaction, tmp_path: Path)
         once = journal(session)
         assert load_reference(session, folder=folder) == []
         assert journal(session) == once
-        assert len(before) == 8
+        assert len(before) == 9
         assert {row.kind for row in once} == {"reference.loaded"}
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_contradicts_itself_is_refused(database: OneTransaction, tmp
 
 def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
     with database.writing() as session:
-        assert load_reference(session) == ["regions", "nomenclature 2027"]
+        assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]
         rows = session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow)))
         assert rows == 7581
     below = stranger.get("/v1/regions/0").json()["below"]

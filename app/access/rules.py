@@ -50,6 +50,13 @@ RIGHTS: dict[str, Right] = {
     "adopt": _right(Role.chair, scope=_APPROVE),
     "amend": _right(Role.secretariat, Role.chair),
     "close": _right(Role.chair, scope=_APPROVE),
+    "submit_part": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "return_part": _right(Role.secretariat, Role.administrator),
+    "submit_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
+    "verify_quarter": _right(Role.reviewer, scope=_APPROVE, from_above=True),
+    "correct_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
+    "extend_quarter": _right(Role.reviewer, Role.administrator, scope=_APPROVE, from_above=True),
+    "write_calendar": _right(Role.administrator, scope=TokenScope.administer),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
     "write_access": _right(Role.administrator, scope=TokenScope.administer),
 }

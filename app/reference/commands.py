@@ -22,6 +22,7 @@ from app.reference.models import (
     FundingSourceRow,
     ReferenceEditionRow,
     RegionRow,
+    ReportingCalendarRow,
     StrategyRow,
 )
 from app.reference.nomenclature.models import GovernmentLevel, SubactivityRow
@@ -206,6 +207,21 @@ def _strategy_rows(file: _File) -> list[Row]:
     ]
 
 
+def _calendar_rows(file: _File) -> list[Row]:
+    return [
+        {
+            **line,
+            "closes": line["closes"] or None,
+            **{name: int(line[name]) for name in line if name.endswith("_years_later")},
+            "edition": file.edition,
+            "source": file.about["source"],
+            "legal_basis": file.about["legal_basis"],
+            "retired": False,
+        }
+        for line in file.rows()
+    ]
+
+
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
@@ -263,6 +279,15 @@ def _loads(folder: Path) -> Iterator[_Load]:
     )
     yield _Load(
         "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows, {}
+    )
+    yield _Load(
+        "reporting calendar",
+        "quarters",
+        table_of(ReportingCalendarRow),
+        ("quarter",),
+        named("reporting_calendar"),
+        _calendar_rows,
+        {},
     )
 
 

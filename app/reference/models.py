@@ -256,6 +256,29 @@ class StrategyOut(StrategyFields):
     )
 
 
+# The reporting calendar
+
+
+class ReportingCalendarRow(Table, table=True):
+    """When a quarter of any year opens, is due and closes, where no region has set other days for it."""
+
+    __tablename__ = "reporting_calendar"
+    __table_args__ = (sa.PrimaryKeyConstraint("quarter"),)
+
+    quarter: str = Field(max_length=2, description="`Q1` to `Q4`.")
+    opens: str = Field(max_length=5, description="Month and day.")
+    opens_years_later: int = Field(description="Than the quarter's year; 0 is that year itself.")
+    due: str = Field(max_length=5)
+    due_years_later: int
+    closes: str | None = Field(default=None, max_length=5, description="Null: it never closes.")
+    closes_years_later: int
+    edition: str = Field(max_length=20)
+    status: str = Field(max_length=20, description="`proposal` while no decree says these days.")
+    source: str = Field(max_length=500)
+    legal_basis: str | None = Field(default=None, max_length=200)
+    retired: bool = False
+
+
 # Queries
 
 

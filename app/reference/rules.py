@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from typing import NamedTuple
 
 _DROPPED = re.compile("['’‘ʼ`´]")
@@ -24,12 +24,22 @@ def words_of(text: str) -> list[str]:
     return list(dict.fromkeys(folded(text).split()))
 
 
-_HOURS_AHEAD = {"WIB": 7, "WITA": 8, "WIT": 9}
+#: Indonesia knows no summer time; its three zones have had these offsets since Keppres 41/1987.
+OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
+
+
+def zone_of(name: str) -> timezone:
+    return timezone(timedelta(hours=OFFSETS[name]), name)
 
 
 def local_date(at: datetime, zone: str) -> date:
     """The day that it is in a zone of Indonesia, by which its deadlines are judged."""
-    return at.astimezone(timezone(timedelta(hours=_HOURS_AHEAD[zone]))).date()
+    return at.astimezone(zone_of(zone)).date()
+
+
+def end_of(day: date, zone: str) -> datetime:
+    """The last second of a day in a zone, with its offset."""
+    return datetime.combine(day, time(23, 59, 59), zone_of(zone))
 
 
 _LEVELS = ("province", "regency", "district", "village")

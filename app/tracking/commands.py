@@ -21,6 +21,7 @@ from app.plans.findings.kinds import Finding
 from app.plans.queries import as_it_is_now
 from app.plans.workflow.rules import check_reportable
 from app.tracking.models import PROGRESS_PARTS, ProgressIn
+from app.tracking.quarters.commands import check_reporting
 from app.tracking.queries import (
     Line,
     StoredProgress,
@@ -86,13 +87,17 @@ def report_progress(
 
     All or nothing (those errors among them that the caller found before), or with `each` report by
     report. With `is_period_only` the figures are those of the quarter alone and are stored added to the
-    latest earlier report of the year.
+    latest earlier report of the year. QuarterClosed (409) where the quarter, or an agency's part of it, is
+    not to be reported on now.
     """
     check_period(plan, period)
     actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     plan = _reportable(session, plan)
     lines = lines_by_code(session, plan, [report.action for report in reports])
+    closed = check_reporting(
+        session, author, actor, plan, period, {line.lead_agency for line in lines.values()}
+    )
     ids = [line.id for line in lines.values()]
     code_of = {line.id: code for code, line in lines.items()}
     stored, before = (
@@ -103,6 +108,8 @@ def report_progress(
     if forbidden and not each:
         raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
     check(stored)
+    if closed.by_agency and not each:
+        raise closed.problem()
     errors = _errors(plan, reports, lines)
     wanted: dict[str, dict[str, Any]] = {}
     for report in reports:
@@ -120,7 +127,12 @@ def report_progress(
         wanted[report.action] = content
     if not each and (errors or errors_before):
         raise Invalid(errors=[*errors_before, *(error for found in errors.values() for error in found)])
-    for code, refusal in forbidden.items():
+    shut = {
+        report.action: closed.by_agency[lines[report.action].lead_agency]
+        for report in reports
+        if report.action in lines and lines[report.action].lead_agency in closed.by_agency
+    }
+    for code, refusal in {**shut, **forbidden}.items():
         errors.setdefault(code, []).append(refusal)
         wanted.pop(code, None)
     changed = {
@@ -307,6 +319,9 @@ def delete_progress(
     if line is None or stored is None:
         raise NotFound()
     actor.require("report_progress", plan.region_code, line.lead_agency)
+    closed = check_reporting(session, author, actor, plan, period, [line.lead_agency])
+    if closed.by_agency:
+        raise closed.problem()
     check(stored.version)
     for part in PROGRESS_PARTS:
         items = stored.content[part.name]

@@ -49,6 +49,7 @@ from app.tracking.models import (
     RegionSummary,
     Summary,
 )
+from app.tracking.quarters.queries import standing_of
 from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
 
@@ -264,6 +265,10 @@ def _reply(
     language = language_of(call.request)
     findings = done.findings if done else queries.findings_on(call.session, line, stored)
     may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
+    if may and not done:
+        standing = standing_of(call.session, plan, period, call.now)
+        compiles = call.actor.may("return_part", plan.region_code)
+        may = standing.why_closed(line.lead_agency, compiles=compiles) is None
     body = with_fields(
         text,
         findings=[finding.shown(language) for finding in findings],

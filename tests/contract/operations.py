@@ -12,7 +12,7 @@ WRITES = ("post", "put", "patch", "delete")
 #: What is there only of a plan in force; the plan of the examples is a draft.
 ADOPTED = "63.02-2025"
 OF_ADOPTED = frozenset({"amend_plan", "close_plan", "list_revisions", "read_revision", "list_plan_notes"})
-_ALTERABLE = ("title", "name", "obstacle", "text")
+_ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "legal_basis")
 
 
 @dataclass(frozen=True)

@@ -45,17 +45,29 @@ BEFORE: dict[str, Sequence[str]] = {
     "return_plan": ["submit_plan"],
     "endorse_plan": ["submit_plan"],
     "adopt_plan": ["submit_plan", "endorse_plan"],
+    "return_quarter": ["submit_quarter"],
+    "verify_quarter": ["submit_quarter"],
+    "freeze_quarter": ["submit_quarter", "verify_quarter"],
+    "correct_quarter": ["submit_quarter", "verify_quarter", "freeze_quarter"],
+    "return_quarter_part": ["submit_quarter_part"],
 }
 #: Who does what the secretariat does not.
-CHAIR, REVIEWER = ("chair", "63.02"), ("reviewer", "63")
+SECRETARIAT, CHAIR, REVIEWER = ("secretariat", "63.02"), ("chair", "63.02"), ("reviewer", "63")
+ADMINISTRATOR, NATION = ("administrator", "63"), ("administrator", "0")
 DONE_BY = {
     "submit_plan": CHAIR,
     "return_plan": REVIEWER,
     "endorse_plan": REVIEWER,
     "adopt_plan": CHAIR,
     "close_plan": CHAIR,
+    "return_quarter": REVIEWER,
+    "verify_quarter": REVIEWER,
+    "freeze_quarter": REVIEWER,
+    "put_quarter_extension": REVIEWER,
+    "delete_quarter_extension": REVIEWER,
+    "put_calendar": NATION,
+    "delete_calendar": NATION,
 }
-SECRETARIAT, ADMINISTRATOR = ("secretariat", "63.02"), ("administrator", "63")
 
 
 def role_for(operation: Operation) -> tuple[str, str]:
@@ -81,7 +93,7 @@ class World:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.clients = {role: self.caller(role) for role in (SECRETARIAT, CHAIR, REVIEWER, ADMINISTRATOR)}
+        self.clients = {role: self.caller(role) for role in (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())}
         self.client = self.clients[SECRETARIAT]
         self._make()
         return self
@@ -136,6 +148,13 @@ class World:
             self.make("put_principal", principal=name)
         for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
             self.make("put_token", token=name)
+        self.make("put_calendar")
+        self.make("put_quarter_extension")
+        self.make("put_quarter_extension", extension="banjir-agustus")
+        frozen = ["submit_quarter", "verify_quarter", "freeze_quarter"]
+        for id in [*frozen, "correct_quarter", *frozen, "correct_quarter", *frozen]:
+            done = self.call(one[id], body=one[id].example, keys={"period": "2026-Q1"})
+            assert done.status_code == 200, done.text
         self.make("put_meeting")
         self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
         self.make("put_commitment")

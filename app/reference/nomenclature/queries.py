@@ -33,8 +33,8 @@ class NotLoaded(Problem):
     code = "reference_not_loaded"
     title = Text("Data rujukan belum dimuat", "Reference data not loaded")
     detail = Text(
-        "Nomenklatur belum dimuat; pengelola menjalankan: rata reference load",
-        "No nomenclature is loaded; the operator runs: rata reference load",
+        "Data rujukan belum lengkap; pengelola menjalankan: rata reference load",
+        "Reference data is not all loaded; the operator runs: rata reference load",
     )
 
 

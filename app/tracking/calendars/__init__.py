@@ -1,0 +1,1 @@
+"""When a quarter opens, is due and closes: data, by region, with its legal basis."""

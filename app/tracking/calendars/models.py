@@ -1,0 +1,131 @@
+"""The reporting calendar: days of a quarter as a region sets them, for itself and everything below it."""
+
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import Line, RegionCode, Shape, address
+from app.kit.inputs import RuleBroken
+from app.kit.problems import Kind
+from app.reference.models import Timezone
+
+CalendarPeriod = Annotated[str, address("Quarter; 404 for what is none.", "2026-Q2")]
+
+days_out_of_order = Kind(
+    "days_out_of_order",
+    id="{value} mendahului {before}; urutannya opens_on, due_on, closes_on",
+    en="{value} is before {before}; the order is opens_on, due_on, closes_on",
+)
+
+
+class CalendarFields(BaseModel):
+    """Days of a quarter, in the zone of the region that reports."""
+
+    opens_on: date = ShapeField(description="First day on which the quarter can be reported.")
+    due_on: date = ShapeField(description="Last day in time; it ends at midnight in the region's zone.")
+    closes_on: date | None = ShapeField(
+        default=None, description="Last day on which it is accepted at all; null: late is always accepted."
+    )
+    issued_by: Line = ShapeField(description="Who set these days.")
+    legal_basis: Line | None = None
+
+
+_JULY: dict[str, Any] = {
+    "opens_on": "2026-04-01",
+    "due_on": "2026-07-15",
+    "closes_on": None,
+    "issued_by": "Sekretariat TKPK Provinsi Kalimantan Selatan",
+    "legal_basis": "Surat Edaran Gubernur 460/2026",
+}
+
+
+class CalendarIn(CalendarFields, Shape):
+    """Days of a quarter as they are set."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_JULY]})
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "CalendarIn":
+        days = [("opens_on", self.opens_on), ("due_on", self.due_on), ("closes_on", self.closes_on)]
+        there = [(name, day) for name, day in days if day is not None]
+        for (_, before), (name, day) in pairwise(there):
+            if day < before:
+                raise RuleBroken(days_out_of_order, at=f"/{name}", value=str(day), before=str(before))
+        return self
+
+
+class CalendarOut(CalendarFields):
+    """The days that hold for a region, and who set them."""
+
+    region_code: RegionCode
+    period: str
+    timezone: Timezone
+    set_by: RegionCode | None = ShapeField(
+        description="Region that set them: itself or the nearest above; null: the edition that is shipped."
+    )
+    edition: str | None = ShapeField(description="Edition of the shipped calendar, where that holds.")
+    status: Literal["proposal", "decreed", "set"] = ShapeField(
+        description="`set` by a region; of a shipped edition whether a decree says so."
+    )
+    version: int = ShapeField(
+        description="Version of what the region itself has set; 0 where it has set nothing: send no `If-Match` then."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_JULY,
+                    "region_code": "63.02",
+                    "period": "2026-Q2",
+                    "timezone": "WITA",
+                    "set_by": "63",
+                    "edition": None,
+                    "status": "set",
+                    "version": 0,
+                }
+            ]
+        }
+    )
+
+
+class CalendarReply(CalendarOut):
+    """The days of a quarter, with what the caller may do with them."""
+
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_JULY,
+                    "region_code": "63.02",
+                    "period": "2026-Q2",
+                    "timezone": "WITA",
+                    "set_by": "63.02",
+                    "edition": None,
+                    "status": "set",
+                    "version": 1,
+                    "allowed": ["edit", "delete"],
+                }
+            ]
+        }
+    )
+
+
+class CalendarRow(CalendarFields, Table, table=True):
+    __tablename__ = "calendar"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period"),)
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7)
+    issued_by: str = Field(max_length=500)
+    legal_basis: str | None = Field(default=None, max_length=500)
+    version: int = 1
+    updated_at: datetime

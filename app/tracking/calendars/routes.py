@@ -1,0 +1,60 @@
+"""The reporting calendar over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.pages import Page
+from app.kit.requests import answer, created, house_router, no_content, with_fields
+from app.reference.models import RegionKey
+from app.tracking.calendars import commands, queries
+from app.tracking.calendars.models import CalendarIn, CalendarPeriod, CalendarReply
+from app.tracking.calendars.rules import calendar_chain
+
+router = house_router(prefix="/regions/{region}/calendar/{period}", tags=["tracking"])
+
+
+@router.get("", response_model=CalendarReply)
+def read_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Response:
+    """The days of a quarter that hold for a region: its own, else those of the nearest region above, else the
+    shipped edition, a proposal without official status. `set_by` says which; `version` is 0 where the region
+    itself has set nothing."""
+    return _reply(call, region, period)
+
+
+@router.put("", response_model=CalendarReply, responses=created(CalendarReply))
+def put_calendar(call: Caller, region: RegionKey, period: CalendarPeriod, content: CalendarIn) -> Response:
+    """Set when a quarter opens, is due and closes, for a region and everything below it that sets nothing itself;
+    `0` is the nation. For administrators. What was submitted already keeps how it was judged."""
+    is_new = commands.put_calendar(
+        call.session, call.author, call.actor, region, period, content, call.check_version
+    )
+    return _reply(call, region, period, status=201 if is_new else 200)
+
+
+@router.delete("", status_code=204)
+def delete_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Response:
+    """Take a region's own days back: those of the nearest region above hold again. 404 where it has set none."""
+    commands.delete_calendar(call.session, call.author, call.actor, region, period, call.check_version)
+    return no_content()
+
+
+@router.get("/history", response_model=Page[HistoryEntry])
+def list_calendar_history(
+    call: Caller, region: RegionKey, period: CalendarPeriod, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Who set which days of a quarter for a region, and when. 404 while nobody has."""
+    return history_page(call, calendar_chain(region), f"regions/{region}/calendar/{period}", query)
+
+
+def _reply(call: Call, region: str, period: str, *, status: int = 200) -> Response:
+    text, version = queries.calendar_text(call.session, call.actor, region, period)
+    verbs = ["edit", "delete"] if version else ["edit"]
+    allowed = verbs if call.actor.may("write_calendar", region) else []
+    location = f"/v1/regions/{region}/calendar/{period}" if status == 201 else None
+    return answer(
+        call.request, with_fields(text, allowed=allowed), status=status, version=version, location=location
+    )

@@ -1,0 +1,1 @@
+"""A quarter of a region: open, submitted, verified, frozen; the parts that its agencies submit."""

@@ -1,0 +1,452 @@
+"""Moving quarters and their parts, granting extensions; and the guard that progress stands behind.
+
+Everything here and every write of progress holds the plan's chain first: a report and the submission of its
+quarter never pass each other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.agencies.commands import MOVERS
+from app.agencies.queries import REFERRERS, Referrer, agencies_by_code
+from app.kit.etags import CheckVersion
+from app.kit.inputs import checked_key, unknown_reference
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import upsert
+from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.plans.commands import plan_chain
+from app.plans.queries import plans
+from app.tracking.quarters.models import (
+    ExtensionIn,
+    MovedFields,
+    PartState,
+    PartVerb,
+    QuarterState,
+    QuarterVerb,
+    SubmitIn,
+)
+from app.tracking.quarters.queries import (
+    expected_lines,
+    extensions,
+    parts,
+    plan_at,
+    quarters,
+    reports_with_errors,
+    standing_of,
+)
+from app.tracking.quarters.rules import (
+    PART_STEPS,
+    QUARTER_STEPS,
+    REPORTING,
+    Closed,
+    Facts,
+    Standing,
+    State,
+    Step,
+    Verb,
+    check,
+    closed_for,
+    state_after,
+    step_of,
+)
+from app.tracking.snapshots.commands import Frozen, store_snapshot
+
+extends_nothing = Kind(
+    "extends_nothing",
+    id="{value} tidak melampaui batas waktu {due_on}",
+    en="{value} is not beyond the deadline {due_on}",
+)
+
+_DONE = {
+    "submit": "submitted",
+    "return": "returned",
+    "verify": "verified",
+    "freeze": "frozen",
+    "correct": "reopened",
+}
+"""Verb → what the journal calls it."""
+
+
+# The guard
+
+
+def check_reporting(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, agencies: Iterable[str]
+) -> Closed:
+    """Of which of those agencies the lines cannot be reported on now, and why; the plan's chain is held.
+
+    QuarterClosed (409) at once where that holds for all lines: the quarter is not open yet, under
+    verification, or frozen.
+    """
+    standing = standing_of(session, plan, period, author.at)
+    compiles = actor.may("return_part", plan.region_code)
+    closed = closed_for(standing, agencies, compiles=compiles)
+    if standing.state not in REPORTING:
+        raise closed.problem()
+    return closed
+
+
+# The region's quarter
+
+
+def move_quarter(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    period: str,
+    verb: QuarterVerb,
+    check_version: CheckVersion,
+    *,
+    submission: SubmitIn | None = None,
+    text: str | None = None,
+) -> None:
+    """Move a quarter one step. `text` is the notes of a return, the reason of a correction.
+
+    QuarterStateProblem, QuarterNotReady (409): not from this state, or a condition fails; errors say which.
+    """
+    plan = plan_at(session, actor, region, period)
+    actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
+    chain = hold(session, plan_chain(plan.code))
+    plan = plan_at(session, actor, region, period)
+    standing = standing_of(session, plan, period, author.at)
+    check_version(standing.version)
+    facts = _facts(session, plan, standing, None, submission)
+    step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
+    facts = _check_content(session, plan, step, standing.state, facts)
+    before = {**_stored_quarter(session, region, period), "state": standing.state}
+    after = {
+        **before,
+        **_moved(author, standing, verb, facts, submission, text),
+        "state": state_after(step, standing.amendment),
+        "version": standing.version + 1,
+        "updated_at": author.at,
+    }
+    entries = []
+    if verb == "correct":
+        after["correction_reason"] = text
+    if verb == "freeze":
+        number = 0 if standing.amendment is None else standing.amendment + 1
+        after |= {"amendment": number, "frozen_at": author.at}
+        reason = before["correction_reason"] if number else None
+        frozen = Frozen(plan, period, number, reason, author.at, author.actor, before)
+        entries.append(store_snapshot(session, frozen))
+    upsert(session, quarters, [after], key=["region_code", "period"])
+    subject = f"regions/{region}/quarters/{period}"
+    told = Entry(
+        f"quarter.{_DONE[verb]}",
+        region,
+        subject,
+        after["version"],
+        _shown(before),
+        _shown(after),
+        text if verb == "correct" else None,
+    )
+    record(session, chain, author, [told, *entries])
+
+
+def _facts(
+    session: Session, plan: sa.Row[Any], standing: Standing, agency: str | None, submission: SubmitIn | None
+) -> Facts:
+    """What the conditions of a step look at."""
+    lines = expected_lines(session, plan, standing.period, agency)
+    return Facts(
+        standing,
+        agency,
+        lines=len(lines),
+        reported=[code for code, is_reported in lines if is_reported],
+        missing=[code for code, is_reported in lines if not is_reported],
+        accept_missing=submission is not None and submission.accept_missing,
+    )
+
+
+def _check_content(
+    session: Session, plan: sa.Row[Any], step: Step[State, Verb], state: State, facts: Facts
+) -> Facts:
+    """Hold what was reported to the conditions of a step."""
+    if step.content:
+        wrong = reports_with_errors(session, plan, facts.standing.period, facts.reported)
+        facts = replace(facts, errors=wrong)
+        check(step, step.content, state, facts)
+    return facts
+
+
+def _moved(
+    author: Author,
+    standing: Standing,
+    verb: QuarterVerb | PartVerb,
+    facts: Facts,
+    submission: SubmitIn | None,
+    text: str | None,
+) -> dict[str, Any]:
+    """What a step writes beside the state; the same for a quarter and for a part, as far as it has them."""
+    if verb == "submit":
+        moved = {
+            "submitted_at": author.at,
+            "submitted_by": author.actor,
+            "missing_reason": submission.reason if submission and facts.missing else None,
+        }
+        if standing.state != QuarterState.correcting:
+            moved["is_late"] = standing.is_late(author.at, facts.agency)
+        return moved
+    if verb == "return":
+        moved = {"returned_at": author.at, "returned_by": author.actor, "notes": text}
+        return moved if facts.agency else {**moved, "verified_at": None, "verified_by": None}
+    if verb == "verify":
+        return {"verified_at": author.at, "verified_by": author.actor}
+    if verb == "correct":
+        return dict.fromkeys(("returned_at", "returned_by", "notes", "verified_at", "verified_by"))
+    return {}
+
+
+def _stored_quarter(session: Session, region: str, period: str) -> dict[str, Any]:
+    c = quarters.c
+    row = session.execute(
+        sa.select(quarters).where(c.region_code == region, c.period == period)
+    ).one_or_none()
+    if row is not None:
+        return dict(row._mapping)
+    untouched = dict.fromkeys(c.keys())
+    return {**untouched, "region_code": region, "period": period, "year": int(period[:4]), "version": 0}
+
+
+_UNSAID = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the journal tells it."""
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in row.items()
+        if name not in _UNSAID
+    }
+
+
+# An agency's part
+
+
+def move_part(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    period: str,
+    agency: str,
+    verb: PartVerb,
+    check_version: CheckVersion,
+    *,
+    submission: SubmitIn | None = None,
+    text: str | None = None,
+) -> None:
+    """Move an agency's part one step, as `move_quarter`. NotFound: it leads no line of the plan."""
+    plan = plan_at(session, actor, region, period)
+    if not expected_lines(session, plan, period, agency):
+        raise NotFound()
+    actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
+    chain = hold(session, plan_chain(plan.code))
+    standing = standing_of(session, plan, period, author.at)
+    before = _stored_part(session, region, period, agency)
+    check_version(before["version"])
+    facts = _facts(session, plan, standing, agency, submission)
+    step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
+    facts = _check_content(session, plan, step, before["state"], facts)
+    after = {
+        **before,
+        **_moved(author, standing, verb, facts, submission, text),
+        "state": step.to_state,
+        "version": before["version"] + 1,
+        "updated_at": author.at,
+    }
+    upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
+    record(session, chain, author, [_part_entry(_DONE[verb], before, after)])
+
+
+def _stored_part(session: Session, region: str, period: str, agency: str) -> dict[str, Any]:
+    c = parts.c
+    row = session.execute(
+        sa.select(parts).where(c.region_code == region, c.period == period, c.agency_code == agency)
+    ).one_or_none()
+    if row is not None:
+        return dict(row._mapping)
+    return {
+        **dict.fromkeys(MovedFields.model_fields),
+        "region_code": region,
+        "period": period,
+        "agency_code": agency,
+        "year": int(period[:4]),
+        "state": PartState.open,
+        "version": 0,
+    }
+
+
+def _part_entry(what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None) -> Entry:
+    subject = f"regions/{after['region_code']}/quarters/{after['period']}/agencies/{after['agency_code']}"
+    kind, version = f"quarter_part.{what}", after["version"]
+    return Entry(kind, after["region_code"], subject, version, _shown(before), _shown(after), reason)
+
+
+# Extensions
+
+
+def put_extension(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    period: str,
+    name: str,
+    content: ExtensionIn,
+    check_version: CheckVersion,
+) -> bool:
+    """Grant an extension or change one; True when it was granted. Invalid: it extends nothing."""
+    plan, chain, stored = _held_extension(session, actor, region, period, name)
+    check_version(stored["version"] if stored else None)
+    key = name if stored else checked_key(name)
+    standing = standing_of(session, plan, period, author.at)
+    errors = []
+    if content.until <= standing.due_on:
+        due = {"due_on": standing.due_on}
+        errors.append(FieldError(extends_nothing, pointer="/until", value=str(content.until), values=due))
+    agency = content.agency_code
+    if agency is not None and agency not in agencies_by_code(session, region, [agency]):
+        told = {"source": f"regions/{region}/agencies"}
+        errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=told))
+    if errors:
+        raise Invalid(errors=errors)
+    after = content.model_dump(mode="json")
+    before = _extension_content(stored) if stored else None
+    if before == after:
+        return False
+    version = stored["version"] + 1 if stored else 1
+    row = {
+        **after,
+        "region_code": region,
+        "period": period,
+        "name": key,
+        "granted_at": author.at,
+        "granted_by": author.actor,
+        "version": version,
+    }
+    upsert(session, extensions, [row], key=["region_code", "period", "name"])
+    record(session, chain, author, [_extension_entry(row, before, after)])
+    return stored is None
+
+
+def delete_extension(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    period: str,
+    name: str,
+    check_version: CheckVersion,
+) -> None:
+    """Take an extension back. NotFound: none of that name was granted."""
+    _, chain, stored = _held_extension(session, actor, region, period, name)
+    if stored is None:
+        raise NotFound()
+    check_version(stored["version"])
+    session.execute(sa.delete(extensions).where(*_is_extension(region, period, name)))
+    gone = {**stored, "version": stored["version"] + 1}
+    record(session, chain, author, [_extension_entry(gone, _extension_content(stored), None)])
+
+
+def _held_extension(
+    session: Session, actor: Actor, region: str, period: str, name: str
+) -> tuple[sa.Row[Any], Chain, dict[str, Any] | None]:
+    plan = plan_at(session, actor, region, period)
+    actor.require("extend_quarter", region)
+    chain = hold(session, plan_chain(plan.code))
+    row = session.execute(sa.select(extensions).where(*_is_extension(region, period, name))).one_or_none()
+    return plan, chain, dict(row._mapping) if row else None
+
+
+def _is_extension(region: str, period: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    c = extensions.c
+    return c.region_code == region, c.period == period, c.name == name
+
+
+def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
+    return {**{name: stored[name] for name in ExtensionIn.model_fields}, "until": str(stored["until"])}
+
+
+def _extension_entry(
+    row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> Entry:
+    what = "created" if before is None else "deleted" if after is None else "changed"
+    region, subject = row["region_code"], f"quarters/{row['period']}/extensions/{row['name']}"
+    reason = after["reason"] if after else None
+    return Entry(
+        f"extension.{what}", region, f"regions/{region}/{subject}", row["version"], before, after, reason
+    )
+
+
+# Agencies that are merged
+
+
+def move_parts(session: Session, author: Author, region: str, old: str, new: str) -> None:
+    """What becomes of quarters when an agency is merged into another: its extensions go over to the other.
+
+    Where the region still reports, the other's part has grown by the lines that came to it: it is open
+    again. What was submitted to the province stays as it was.
+    """
+    for plan in session.execute(
+        sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
+    ).all():
+        chain = hold(session, plan_chain(plan.code))
+        entries = [
+            *_reopened_parts(session, author, plan, old, new),
+            *_moved_extensions(session, plan, old, new),
+        ]
+        record(session, chain, author, entries)
+
+
+def _reopened_parts(session: Session, author: Author, plan: sa.Row[Any], old: str, new: str) -> list[Entry]:
+    c, entries = parts.c, []
+    here = sa.and_(c.region_code == plan.region_code, c.year == plan.year, c.state == PartState.submitted)
+    for row in session.execute(
+        sa.select(parts).where(here, c.agency_code.in_([old, new])).order_by(c.period, c.agency_code)
+    ).all():
+        before = dict(row._mapping)
+        if standing_of(session, plan, row.period, author.at).state not in REPORTING:
+            continue
+        after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": author.at}
+        upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
+        entries.append(_part_entry("reopened", before, after, f"merge {old} → {new}"))
+    return entries
+
+
+def _moved_extensions(session: Session, plan: sa.Row[Any], old: str, new: str) -> list[Entry]:
+    c, entries = extensions.c, []
+    of_year = c.period.in_([f"{plan.year}-Q{n}" for n in range(1, 5)])
+    for row in session.execute(
+        sa.select(extensions)
+        .where(c.region_code == plan.region_code, of_year, c.agency_code == old)
+        .order_by(c.period, c.name)
+    ).all():
+        after = {**row._mapping, "agency_code": new, "version": row.version + 1}
+        upsert(session, extensions, [after], key=["region_code", "period", "name"])
+        before = dict(row._mapping)
+        entries.append(_extension_entry(after, _extension_content(before), _extension_content(after)))
+    return entries
+
+
+def _count_parts(session: Session, region: str, agency: str) -> int:
+    found = [
+        session.scalar(
+            sa.select(sa.func.count())
+            .select_from(table)
+            .where(table.c.region_code == region, table.c.agency_code == agency)
+        )
+        for table in (parts, extensions)
+    ]
+    return sum(number or 0 for number in found)
+
+
+MOVERS.append(move_parts)
+REFERRERS.append(Referrer("parts and extensions of quarters", _count_parts))

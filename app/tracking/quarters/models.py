@@ -1,0 +1,390 @@
+"""A region's quarter and the parts of its agencies: states, who moved them when, how long they are extended."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import AgencyCode, Line, Prose, RegionCode, Shape, Version, address
+from app.kit.inputs import RuleBroken
+from app.kit.problems import Kind
+from app.reference.models import Timezone
+
+QuarterPeriod = Annotated[str, address("Quarter of a year in which the region has a plan.", "2026-Q2")]
+SemesterPeriod = Annotated[str, address("Half-year in which the region has a plan.", "2026-S1")]
+ExtensionKey = Annotated[str, address("Name of the extension in its quarter.", "banjir-juli")]
+
+reason_required = Kind(
+    "reason_required",
+    id="wajib diisi bila accept_missing",
+    en="is required with accept_missing",
+)
+
+
+class QuarterState(StrEnum):
+    """Where a region's quarter stands. The first two follow from the calendar while nobody moved it."""
+
+    not_yet_open = "not_yet_open"
+    open = "open"
+    submitted = "submitted"
+    verified = "verified"
+    frozen = "frozen"
+    correcting = "correcting"
+
+
+class PartState(StrEnum):
+    """Where an agency's part of a quarter stands."""
+
+    open = "open"
+    submitted = "submitted"
+
+
+Reason = Annotated[Prose, ShapeField(min_length=1, max_length=1000)]
+"""Why something was done; the journal keeps it with the write."""
+
+QuarterVerb = Literal["submit", "return", "verify", "freeze", "correct"]
+PartVerb = Literal["submit", "return"]
+
+
+# Tables
+
+
+class MovedFields(BaseModel):
+    """When something was submitted and returned. Officials appear by position, as the name of their token."""
+
+    submitted_at: datetime | None = ShapeField(default=None, description="Null while it is not submitted.")
+    submitted_by: str | None = ShapeField(default=None, max_length=200)
+    is_late: bool | None = ShapeField(
+        default=None,
+        description="Whether the latest submission came after the deadline; a correction is never late by itself.",
+    )
+    missing_reason: str | None = ShapeField(
+        default=None, max_length=1000, description="Why lines without a report were accepted."
+    )
+    returned_at: datetime | None = None
+    returned_by: str | None = ShapeField(default=None, max_length=200)
+    notes: str | None = ShapeField(
+        default=None, max_length=10_000, description="What was asked for at the last return."
+    )
+
+
+class QuarterRow(MovedFields, Table, table=True):
+    """A quarter that somebody has moved; one that nobody has touched follows from the calendar alone."""
+
+    __tablename__ = "quarter"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period"), sa.Index(None, "period", "state"))
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7)
+    year: int = Field(description="By it the table can be partitioned.")
+    state: QuarterState
+    amendment: int | None = Field(
+        default=None, description="Of the snapshot in force: 0 the first, null before it."
+    )
+    verified_at: datetime | None = None
+    verified_by: str | None = Field(default=None, max_length=200)
+    frozen_at: datetime | None = None
+    correction_reason: str | None = Field(default=None, max_length=1000)
+    version: int = 1
+    updated_at: datetime
+
+
+class QuarterPartRow(MovedFields, Table, table=True):
+    """An agency's part of a quarter that somebody has moved."""
+
+    __tablename__ = "quarter_part"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("region_code", "period", "agency_code"),
+        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "agency_code"),
+    )
+
+    region_code: str = Field(max_length=13)
+    period: str = Field(max_length=7)
+    agency_code: str = Field(max_length=40)
+    year: int
+    state: PartState
+    version: int = 1
+    updated_at: datetime
+
+
+class ExtensionFields(BaseModel):
+    """More time for a quarter."""
+
+    agency_code: AgencyCode | None = ShapeField(
+        default=None, description="Only for this agency's part; null: for the region with all its agencies."
+    )
+    until: date = ShapeField(
+        description="Last day of the extension, in the region's zone; it ends by itself after that day."
+    )
+    reason: Line
+
+
+class QuarterExtensionRow(ExtensionFields, Table, table=True):
+    __tablename__ = "quarter_extension"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("region_code", "period", "name"),
+        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "agency_code"),
+    )
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7)
+    name: str = Field(max_length=40)
+    agency_code: str | None = Field(default=None, max_length=40)
+    reason: str = Field(max_length=500)
+    granted_at: datetime
+    granted_by: str = Field(max_length=200)
+    version: int = 1
+
+
+# What is sent
+
+
+class SubmitIn(Shape):
+    """How a quarter or a part is submitted."""
+
+    accept_missing: bool = ShapeField(
+        default=False, description="Submit although lines have no report; needs a `reason`."
+    )
+    reason: Reason | None = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"accept_missing": True, "reason": "Dua kegiatan dimulai pada triwulan berikutnya"}]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _explained(self) -> "SubmitIn":
+        if self.accept_missing and not self.reason:
+            raise RuleBroken(reason_required, at="/reason")
+        return self
+
+
+class ReturnIn(Shape):
+    """What has to be mended."""
+
+    notes: Prose = ShapeField(min_length=1)
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"notes": "Realisasi A-014 melebihi pagu; mohon diperiksa"}]}
+    )
+
+
+class CorrectIn(Shape):
+    """Why a frozen quarter is opened once more."""
+
+    reason: Reason
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "Koreksi realisasi setelah pemeriksaan BPK"}]}
+    )
+
+
+_EXTENSION: dict[str, Any] = {
+    "agency_code": None,
+    "until": "2026-07-31",
+    "reason": "Banjir di enam kecamatan",
+}
+
+
+class ExtensionIn(ExtensionFields, Shape):
+    """An extension as it is granted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXTENSION]})
+
+
+class ExtensionOut(ExtensionFields):
+    """An extension of a quarter, or of one agency's part of it."""
+
+    region_code: RegionCode
+    period: str
+    name: str
+    granted_at: datetime
+    granted_by: str
+    version: Version
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_EXTENSION,
+                    "region_code": "63.02",
+                    "period": "2026-Q2",
+                    "name": "banjir-juli",
+                    "granted_at": "2026-07-10T03:00:00+00:00",
+                    "granted_by": "bappeda-kalsel",
+                    "version": 1,
+                }
+            ]
+        }
+    )
+
+
+# What is read
+
+_MOVED: dict[str, Any] = {
+    "submitted_at": None,
+    "submitted_by": None,
+    "is_late": None,
+    "missing_reason": None,
+    "returned_at": None,
+    "returned_by": None,
+    "notes": None,
+}
+VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
+
+
+class _Agency(BaseModel):
+    agency_code: AgencyCode
+    agency_name: str
+    state: PartState
+
+
+class PartOut(MovedFields, _Agency):
+    """The part of an agency: the lines that it leads."""
+
+    deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
+    expected: int = ShapeField(description="Lines of the plan that it leads.")
+    reported: int = ShapeField(description="Of these, with a report of the quarter.")
+    version: int = ShapeField(description=VERSION_0)
+
+
+_PART: dict[str, Any] = {
+    **_MOVED,
+    "agency_code": "1.06.0.00.0.00.08.0000",
+    "agency_name": "Dinas Sosial",
+    "state": "open",
+    "deadline": "2026-07-20T23:59:59+08:00",
+    "expected": 12,
+    "reported": 11,
+    "version": 0,
+}
+
+
+class PartReply(PartOut):
+    """One agency's part, with what the caller may do with it."""
+
+    region_code: RegionCode
+    period: str
+    allowed: list[PartVerb]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_PART, "region_code": "63.02", "period": "2026-Q2", "allowed": ["submit"]}]
+        }
+    )
+
+
+_QUARTER: dict[str, Any] = {
+    **_MOVED,
+    "region_code": "63.02",
+    "region_name": "Kabupaten Kotabaru",
+    "period": "2026-Q2",
+    "plan": "63.02-2026",
+    "state": "open",
+    "timezone": "WITA",
+    "opens_on": "2026-04-01",
+    "due_on": "2026-07-20",
+    "closes_on": None,
+    "deadline": "2026-07-20T23:59:59+08:00",
+    "expected": 156,
+    "reported": 120,
+    "verified_at": None,
+    "verified_by": None,
+    "frozen_at": None,
+    "amendment": None,
+    "correction_reason": None,
+    "version": 0,
+}
+
+
+class _Quarter(BaseModel):
+    region_code: RegionCode
+    region_name: str
+    period: str
+    plan: str
+    state: QuarterState
+
+
+class QuarterOut(MovedFields, _Quarter):
+    """A region's quarter in a list."""
+
+    timezone: Timezone
+    opens_on: date
+    due_on: date = ShapeField(description="As the calendar says; extensions show in `deadline`.")
+    closes_on: date | None
+    deadline: datetime = ShapeField(
+        description="End of the last day in time, in the region's zone, the region's extensions included."
+    )
+    expected: int = ShapeField(description="Lines of the plan.")
+    reported: int = ShapeField(description="Of these, with a report of the quarter.")
+    verified_at: datetime | None
+    verified_by: str | None
+    frozen_at: datetime | None
+    amendment: int | None = ShapeField(
+        description="Number of the snapshot in force: 0 the first, null before it."
+    )
+    correction_reason: str | None = ShapeField(description="Of the correction under way, or of the last one.")
+    version: int = ShapeField(description=VERSION_0)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_QUARTER]})
+
+
+class QuarterReply(QuarterOut):
+    """One quarter with its calendar, extensions and parts, and what the caller may do with it."""
+
+    calendar_set_by: RegionCode | None = ShapeField(
+        description="Region whose calendar holds; null: the one that is shipped."
+    )
+    extensions: list[ExtensionOut]
+    parts: list[PartOut] = ShapeField(description="One for each agency that leads a line.")
+    allowed: list[QuarterVerb]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_QUARTER,
+                    "calendar_set_by": None,
+                    "extensions": [],
+                    "parts": [_PART],
+                    "allowed": ["submit"],
+                }
+            ]
+        }
+    )
+
+
+class SemesterReply(BaseModel):
+    """A half-year: its last quarter decides, since every figure is cumulative."""
+
+    region_code: RegionCode
+    period: str
+    state: QuarterState = ShapeField(description="Of its last quarter.")
+    to_quarter: str = ShapeField(description="The quarter to whose end its figures are.")
+    snapshot: str | None = ShapeField(
+        description="Address of what is in force for its last quarter; null until that is frozen."
+    )
+    quarters: list[QuarterOut]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "period": "2026-S1",
+                    "state": "open",
+                    "to_quarter": "2026-Q2",
+                    "snapshot": None,
+                    "quarters": [{**_QUARTER, "period": "2026-Q1"}, _QUARTER],
+                }
+            ]
+        }
+    )

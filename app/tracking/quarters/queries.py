@@ -1,0 +1,467 @@
+"""Reading quarters: a quarter is one of a plan's year, so every SELECT starts from the plans that are visible."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+from sqlmodel import Session
+
+from app.access.queries import within
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.db import table_of
+from app.kit.fields import RegionCode
+from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.pages import Listing, PageQuery
+from app.kit.periods import Quarter, UnknownPeriod
+from app.kit.problems import NotFound
+from app.plans.actions.queries import actions
+from app.plans.queries import plan_of, plans, visible_plans
+from app.reference.models import RegionRow, Timezone
+from app.reference.nomenclature.queries import NotLoaded
+from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
+from app.tracking.models import ProgressRow
+from app.tracking.quarters.models import (
+    ExtensionOut,
+    PartOut,
+    PartState,
+    QuarterExtensionRow,
+    QuarterOut,
+    QuarterPartRow,
+    QuarterReply,
+    QuarterRow,
+    QuarterState,
+)
+from app.tracking.quarters.rules import Extension, Standing
+from app.tracking.queries import lines_by_code, stored_and_before
+from app.tracking.rules import findings_of
+from app.tracking.snapshots.rules import address_of
+
+quarters, parts = table_of(QuarterRow), table_of(QuarterPartRow)
+extensions, _progress = table_of(QuarterExtensionRow), table_of(ProgressRow)
+_regions, _agencies = table_of(RegionRow), table_of(AgencyRow)
+
+
+class RegionQuartersQuery(PageQuery):
+    """Quarters of a region."""
+
+    year: int | None = Field(default=None, ge=2015, le=2100, description="Only those of this year.")
+    sort: Literal["-period", "period"] = "-period"
+
+
+class QuartersQuery(PageQuery):
+    """Which quarters; all conditions hold together."""
+
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    period: Quarter | None = Field(default=None, description="Only this quarter.")
+    state: QuarterState | None = Field(default=None, description="Where the quarter stands.")
+    sort: Literal["region_code", "-region_code", "period", "-period"] = "region_code"
+
+
+class ExtensionsQuery(PageQuery):
+    """Extensions of a quarter."""
+
+    sort: Literal["name", "-name"] = "name"
+
+
+def plan_at(session: Session, actor: Actor, region: str, period: str) -> sa.Row[Any]:
+    """The plan whose quarter this is. NotFound: no plan that the actor sees; UnknownPeriod: no quarter of its year."""
+    plan = plan_of(session, actor, f"{region}-{period[:4]}")
+    if period not in {f"{plan.year}-Q{n}" for n in range(1, 5)}:
+        raise UnknownPeriod(period=period, year=plan.year)
+    return plan
+
+
+# What all statements stand on
+
+
+@dataclass(frozen=True)
+class _Quarters:
+    """Quarters of plans, joined with their days and with what somebody moved."""
+
+    source: FromClause
+    period: ColumnElement[str]
+    days: Days
+    state: ColumnElement[str]
+    due: ColumnElement[str]
+    """Last day in time, the region's extensions included."""
+
+
+def _quarters() -> _Quarters:
+    period = (sa.cast(plans.c.year, sa.Text) + "-" + rules.c.quarter).label("period")
+    source = plans.join(_regions, _regions.c.code == plans.c.region_code).join(
+        rules, rules.c.retired.is_(False)
+    )
+    days = days_of(source, plans.c.region_code, plans.c.year, period.element)
+    moved = sa.and_(quarters.c.region_code == plans.c.region_code, quarters.c.period == period.element)
+    by_calendar = sa.case(
+        (days.columns["opens_on"] > today(_regions.c.timezone), QuarterState.not_yet_open.value),
+        else_=QuarterState.open.value,
+    )
+    state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
+    return _Quarters(
+        days.source.outerjoin(quarters, moved),
+        period,
+        days,
+        state,
+        _extended(days.columns["due_on"], plans.c.region_code, period.element),
+    )
+
+
+def _extended(
+    due: ColumnElement[str],
+    region: ColumnElement[str],
+    period: ColumnElement[str],
+    agency: ColumnElement[str] | None = None,
+) -> ColumnElement[str]:
+    """A day, or the last one of an extension of the region (or of that agency) that reaches beyond it."""
+    c = extensions.c
+    reach: ColumnElement[bool] = c.agency_code.is_(None)
+    if agency is not None:
+        reach = sa.or_(reach, c.agency_code == agency)
+    latest = (
+        sa.select(sa.func.max(sa.cast(c.until, sa.Text)))
+        .where(c.region_code == region, c.period == period, reach)
+        .correlate_except(extensions)
+        .scalar_subquery()
+    )
+    return sa.case((latest > due, latest), else_=due)
+
+
+def _lines(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+    count = sa.select(sa.func.count()).select_from(actions)
+    found = count.where(actions.c.plan_id == plans.c.id, *conditions)
+    return found.correlate_except(actions).scalar_subquery()
+
+
+def _reported(period: ColumnElement[str], *conditions: ColumnElement[bool]) -> ColumnElement[int]:
+    joined = _progress.join(actions, actions.c.id == _progress.c.action_id) if conditions else _progress
+    count = sa.select(sa.func.count()).select_from(joined)
+    found = count.where(_progress.c.plan_id == plans.c.id, _progress.c.period == period, *conditions)
+    return found.correlate_except(_progress, actions).scalar_subquery()
+
+
+_MOVED = (
+    "submitted_at",
+    "submitted_by",
+    "is_late",
+    "missing_reason",
+    "returned_at",
+    "returned_by",
+    "notes",
+    "verified_at",
+    "verified_by",
+    "frozen_at",
+    "amendment",
+    "correction_reason",
+)
+
+
+def _given(of: _Quarters) -> dict[str, ColumnElement[Any]]:
+    """The columns of `QuarterOut`."""
+    zone, period = _regions.c.timezone, of.period.element
+    return {
+        **{name: quarters.c[name] for name in _MOVED},
+        **{name: of.days.columns[name] for name in ("opens_on", "due_on", "closes_on")},
+        "region_code": plans.c.region_code,
+        "region_name": _regions.c.name,
+        "period": period,
+        "plan": plans.c.code,
+        "state": of.state,
+        "timezone": zone,
+        "deadline": end_of_day(of.due, zone),
+        "expected": _lines(),
+        "reported": _reported(period),
+        "version": sa.func.coalesce(quarters.c.version, 0),
+    }
+
+
+# Where a quarter stands
+
+
+@built_once
+def _standing(session: Session) -> Select[Any]:
+    of = _quarters()
+    c = extensions.c
+    longer = (
+        sa.select(c.agency_code, c.until)
+        .where(c.region_code == plans.c.region_code, c.period == of.period.element)
+        .correlate(plans, rules)
+    )
+    done = (
+        sa.select(parts.c.agency_code)
+        .where(
+            parts.c.region_code == plans.c.region_code,
+            parts.c.period == of.period.element,
+            parts.c.state == PartState.submitted,
+        )
+        .correlate(plans, rules)
+    )
+    return (
+        sa.select(
+            of.state.label("state"),
+            _regions.c.timezone,
+            *[of.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
+            quarters.c.version,
+            quarters.c.amendment,
+            sa.cast(json_rows(longer, name="longer"), sa.Text).label("extensions"),
+            sa.cast(json_rows(done, name="done"), sa.Text).label("parts"),
+        )
+        .select_from(of.source)
+        .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
+    )
+
+
+def standing_of(session: Session, plan: sa.Row[Any], period: str, now: datetime) -> Standing:
+    """Where a quarter of a plan stands, in one statement. NotLoaded: no calendar was ever loaded."""
+    bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
+    row = session.connection().execute(_standing(session), bound).one_or_none()
+    if row is None:
+        raise NotLoaded()
+    zone = Timezone(row.timezone)
+    return Standing(
+        region=plan.region_code,
+        period=period,
+        state=QuarterState(row.state),
+        zone=zone,
+        opens_on=date.fromisoformat(row.opens_on),
+        due_on=date.fromisoformat(row.due_on),
+        closes_on=date.fromisoformat(row.closes_on) if row.closes_on else None,
+        today=date.fromisoformat(clock(now)[f"today_{zone.value}"]),
+        version=row.version or 0,
+        amendment=row.amendment,
+        extensions=[
+            Extension(one["agency_code"], date.fromisoformat(one["until"]))
+            for one in json.loads(row.extensions)
+        ],
+        submitted_parts=frozenset(one["agency_code"] for one in json.loads(row.parts)),
+    )
+
+
+# Quarters
+
+
+def _listed(
+    chosen: Select[Any], now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None
+) -> Listing:
+    of = _quarters()
+    given = _given(of)
+    visible = chosen.with_only_columns(plans.c.id).scalar_subquery()
+    found = (
+        sa.select(*fields_of(QuarterOut, quarters, **given))
+        .select_from(of.source)
+        .where(plans.c.id.in_(visible), *conditions)
+    )
+    if state is not None:
+        found = found.where(of.state == state)
+    sorts = {"region_code": plans.c.region_code, "period": of.period}
+    return Listing(found.params(clock(now)), sorts, {"region_code": plans.c.region_code, "period": of.period})
+
+
+def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
+    """The quarters of every plan that the actor sees."""
+    conditions: list[ColumnElement[bool]] = []
+    if query.region is not None:
+        conditions.append(within(plans.c.region_code, query.region))
+    if query.period is not None:
+        year, _, quarter = query.period.partition("-")
+        conditions += [plans.c.year == int(year), rules.c.quarter == quarter]
+    return _listed(visible_plans(actor), now, conditions, query.state)
+
+
+def list_region_quarters(
+    session: Session, actor: Actor, region: str, query: RegionQuartersQuery, now: datetime
+) -> Listing:
+    """The quarters of a region's plans. NotFound: it has none that the actor sees."""
+    of_region = visible_plans(actor).where(plans.c.region_code == region)
+    if session.execute(of_region.limit(1)).first() is None:
+        raise NotFound()
+    conditions = [] if query.year is None else [plans.c.year == query.year]
+    return _listed(of_region, now, conditions, None)
+
+
+@dataclass(frozen=True)
+class QuarterText:
+    """A quarter as JSON, and what its reply depends on."""
+
+    json: str
+    standing: Standing
+
+    @property
+    def lines(self) -> int:
+        return int(json.loads(self.json)["expected"])
+
+
+def quarter_text(session: Session, plan: sa.Row[Any], period: str, now: datetime) -> QuarterText:
+    """A quarter of a visible plan, as `QuarterReply` without `allowed`."""
+    standing = standing_of(session, plan, period, now)
+    bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
+    text = session.connection().execute(_one_quarter(session), bound).scalar_one()
+    return QuarterText(str(text), standing)
+
+
+@built_once
+def _one_quarter(session: Session) -> Select[Any]:
+    of = _quarters()
+    period = of.period.element
+    longer = (
+        sa.select(*fields_of(ExtensionOut, extensions))
+        .where(extensions.c.region_code == plans.c.region_code, extensions.c.period == period)
+        .order_by(extensions.c.name)
+        .correlate(plans, rules)
+    )
+    given = {
+        **_given(of),
+        "calendar_set_by": of.days.columns["set_by"],
+        "extensions": json_rows(longer, name="longer"),
+        "parts": json_rows(_parts(of), name="parts_of"),
+        "allowed": sa.null(),
+    }
+    columns = [one for one in fields_of(QuarterReply, quarters, **given) if one.name != "allowed"]
+    return json_texts(
+        sa.select(*columns)
+        .select_from(of.source)
+        .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
+    )
+
+
+def semester_json(session: Session, actor: Actor, region: str, semester: str, now: datetime) -> str:
+    """A half-year of a visible plan, as `SemesterReply`. NotFound: there is no such."""
+    found = re.fullmatch(r"(20[0-9]{2})-S([12])", semester)
+    if found is None:
+        raise NotFound()
+    last = 2 * int(found[2])
+    periods = [f"{found[1]}-Q{last - 1}", f"{found[1]}-Q{last}"]
+    texts = _quarters_json(session, plan_at(session, actor, region, periods[1]), periods, now)
+    decides = json.loads(texts[1])
+    amendment = decides["amendment"]
+    head = {
+        "region_code": region,
+        "period": semester,
+        "state": decides["state"],
+        "to_quarter": periods[1],
+        "snapshot": None if amendment is None else f"/v1/{address_of(region, periods[1], amendment)}",
+    }
+    return f'{to_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
+
+
+def _quarters_json(session: Session, plan: sa.Row[Any], periods: Sequence[str], now: datetime) -> list[str]:
+    """Those quarters of a visible plan as `QuarterOut`, in their order."""
+    of = _quarters()
+    query = (
+        sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
+        .select_from(of.source)
+        .where(plans.c.id == plan.id, rules.c.quarter.in_([one[5:] for one in periods]))
+        .order_by(rules.c.quarter)
+    )
+    found = [row[0] for row in session.execute(json_texts(query.params(clock(now))))]
+    if len(found) != len(periods):
+        raise NotLoaded()
+    return found
+
+
+# Parts
+
+
+def _parts(of: _Quarters) -> Select[Any]:
+    """The parts of a quarter: one for each agency that leads a line of the plan."""
+    period, zone, code = of.period.element, _regions.c.timezone, _agencies.c.code
+    leads = sa.and_(actions.c.plan_id == plans.c.id, actions.c.lead_agency == code)
+    moved = sa.and_(
+        parts.c.region_code == plans.c.region_code, parts.c.period == period, parts.c.agency_code == code
+    )
+    due = _extended(of.days.columns["due_on"], plans.c.region_code, period, code)
+    given = {
+        "agency_code": code,
+        "agency_name": _agencies.c.name,
+        "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
+        "deadline": end_of_day(due, zone),
+        "expected": _lines(actions.c.lead_agency == code),
+        "reported": _reported(period, actions.c.lead_agency == code),
+        "version": sa.func.coalesce(parts.c.version, 0),
+    }
+    return (
+        sa.select(*fields_of(PartOut, parts, **given))
+        .select_from(_agencies.outerjoin(parts, moved))
+        .where(
+            _agencies.c.region_code == plans.c.region_code,
+            sa.exists(sa.select(sa.literal(1)).where(leads).correlate_except(actions)),
+        )
+        .order_by(code)
+        .correlate_except(_agencies, parts)
+    )
+
+
+def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
+    """The part of an agency (`PartOut`). NotFound: it leads no line of the plan."""
+    found = [one for one in json.loads(text.json)["parts"] if one["agency_code"] == agency]
+    if not found:
+        raise NotFound()
+    part: dict[str, Any] = found[0]
+    return part
+
+
+# What was reported
+
+
+def expected_lines(
+    session: Session, plan: sa.Row[Any], period: str, agency: str | None
+) -> list[tuple[str, bool]]:
+    """(code, whether it has a report of the quarter) of the lines of a plan, or of those that an agency leads."""
+    report = sa.and_(_progress.c.action_id == actions.c.id, _progress.c.period == period)
+    query = (
+        sa.select(actions.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
+        .select_from(actions.outerjoin(_progress, report))
+        .where(actions.c.plan_id == plan.id)
+        .order_by(actions.c.code)
+    )
+    if agency is not None:
+        query = query.where(actions.c.lead_agency == agency)
+    return [(row.code, row.is_reported) for row in session.execute(query)]
+
+
+def reports_with_errors(
+    session: Session, plan: sa.Row[Any], period: str, codes: Sequence[str]
+) -> list[tuple[str, str, str]]:
+    """(line, finding, place) of every error in the reports of a quarter on those lines (E06, E07, E08)."""
+    lines = lines_by_code(session, plan, codes)
+    stored, before = stored_and_before(session, [line.id for line in lines.values()], period)
+    found = []
+    for code in codes:
+        line = lines[code]
+        earlier = before.get(line.id)
+        said = findings_of(
+            stored[line.id].content,
+            before=earlier.figures if earlier else None,
+            allocation=line.allocation,
+            planned=line.known["recipients"],
+        )
+        found += [(code, one.code, one.pointer) for one in said if one.severity == "error"]
+    return found
+
+
+# Extensions
+
+
+def list_extensions(plan: sa.Row[Any], period: str) -> Listing:
+    """The extensions of a quarter of a visible plan."""
+    c = extensions.c
+    found = sa.select(*fields_of(ExtensionOut, extensions)).where(
+        c.region_code == plan.region_code, c.period == period
+    )
+    return Listing(found, {"name": c.name}, {"name": c.name})
+
+
+def extension_text(session: Session, plan: sa.Row[Any], period: str, name: str) -> tuple[str, int]:
+    """(one extension as JSON, its version); NotFound where none of that name was granted."""
+    listed = list_extensions(plan, period).query.where(extensions.c.name == name)
+    row = session.execute(json_texts(listed, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return row.json, row.version

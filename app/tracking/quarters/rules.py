@@ -1,0 +1,321 @@
+"""What may happen to a quarter and to its parts, as two tables; when reporting is closed, and for whom. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from app.kit.problems import FieldError, Kind, Problem, Text
+from app.reference.models import Timezone
+from app.reference.rules import end_of, local_date
+from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
+
+REPORTING = frozenset({QuarterState.open, QuarterState.correcting})
+"""States in which progress of the quarter can be written."""
+
+
+class QuarterClosed(Problem):
+    status = 409
+    code = "quarter_closed"
+    title = Text("Triwulan tertutup", "The quarter is closed")
+    detail = Text(
+        "Triwulan {period} wilayah {region} berkeadaan {state}; progresnya tidak dapat diubah. Lihat errors.",
+        "Quarter {period} of region {region} is {state}; its progress cannot be changed. See errors.",
+    )
+
+
+class QuarterStateProblem(Problem):
+    status = 409
+    code = "quarter_state"
+    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    detail = Text(
+        "{subject} berkeadaan {state}; {verb} tidak dapat dilakukan. Yang dapat Anda lakukan: {allowed}.",
+        "{subject} is {state}; it cannot {verb}. What you can do: {allowed}.",
+    )
+
+
+class QuarterNotReady(Problem):
+    status = 409
+    code = "quarter_not_ready"
+    title = Text("Belum siap", "Not ready")
+    detail = Text(
+        "{subject} berkeadaan {state}; {verb} belum dapat dilakukan. Lihat errors.",
+        "{subject} is {state}; it cannot {verb} yet. See errors.",
+    )
+
+
+not_yet_open = Kind(
+    "quarter_not_yet_open",
+    id="{value} baru dibuka pada {opens_on}",
+    en="{value} opens on {opens_on}",
+)
+being_verified = Kind(
+    "quarter_being_verified",
+    id="{value} sudah disampaikan; provinsi (atau pusat) dapat mengembalikannya dengan return",
+    en="{value} was submitted; whoever reviews it can return it",
+)
+already_frozen = Kind(
+    "quarter_frozen",
+    id="{value} sudah dibekukan; sekretariat membuka koreksi dengan correct",
+    en="{value} is frozen; the secretariat opens a correction with correct",
+)
+past_closing = Kind(
+    "quarter_past_closing",
+    id="{value} ditutup pada {closes_on}; mintalah perpanjangan waktu",
+    en="{value} closed on {closes_on}; ask for an extension",
+)
+part_submitted = Kind(
+    "part_submitted",
+    id="{agency} sudah menyampaikan bagiannya; sekretariat dapat mengembalikannya dengan return",
+    en="{agency} has submitted its part; the secretariat can return it",
+)
+nothing_to_submit = Kind(
+    "nothing_to_submit", id="{value} tidak memuat baris", en="{value} holds no line to report on"
+)
+line_not_reported = Kind(
+    "line_not_reported",
+    id="baris {value} belum dilaporkan; laporkan, atau kirim accept_missing dengan alasan",
+    en="line {value} has no report; report it, or send accept_missing with a reason",
+)
+line_has_error = Kind(
+    "line_has_error",
+    id="laporan baris {value} memuat temuan {finding} pada {place}; perbaiki lebih dahulu",
+    en="the report on line {value} has finding {finding} at {place}; mend it first",
+)
+
+
+# Where a quarter stands
+
+
+class Extension(NamedTuple):
+    """More time until the end of a day, for an agency or (None) for all of the region."""
+
+    agency: str | None
+    until: date
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A region's quarter at an instant: its state, its days, its extensions, the parts that are submitted."""
+
+    region: str
+    period: str
+    state: QuarterState
+    zone: Timezone
+    opens_on: date
+    due_on: date
+    closes_on: date | None
+    today: date
+    version: int = 0
+    amendment: int | None = None
+    extensions: Sequence[Extension] = ()
+    submitted_parts: frozenset[str] = frozenset()
+
+    def extended(self, day: date, agency: str | None) -> date:
+        """A day, or the last day of an extension that reaches beyond it: the region's, or that agency's own."""
+        return max([day, *(e.until for e in self.extensions if e.agency in (None, agency))])
+
+    def deadline(self, agency: str | None = None) -> datetime:
+        """The last second in time."""
+        return end_of(self.extended(self.due_on, agency), self.zone)
+
+    def is_late(self, at: datetime, agency: str | None = None) -> bool:
+        return local_date(at, self.zone) > self.extended(self.due_on, agency)
+
+    def is_past_closing(self, agency: str | None = None) -> bool:
+        """Whether the calendar accepts no more, even late. A correction is not the calendar's."""
+        if self.state == QuarterState.correcting or self.closes_on is None:
+            return False
+        return self.today > self.extended(self.closes_on, agency)
+
+    def why_closed(self, agency: str | None, *, compiles: bool) -> FieldError | None:
+        """Why progress of an agency's lines cannot be written now, with the way on; None where it can.
+
+        Who `compiles` (the secretariat) still writes in parts that were submitted to it.
+        """
+        told = {
+            QuarterState.not_yet_open: not_yet_open,
+            QuarterState.submitted: being_verified,
+            QuarterState.verified: being_verified,
+            QuarterState.frozen: already_frozen,
+        }
+        kind = told.get(self.state)
+        if kind is None and self.is_past_closing(agency):
+            kind = past_closing
+        if kind is None and agency in self.submitted_parts and not compiles:
+            kind = part_submitted
+        if kind is None:
+            return None
+        values = {"opens_on": self.opens_on, "closes_on": self.closes_on, "agency": agency}
+        return FieldError(kind, parameter="period", value=self.period, values=values)
+
+
+class Closed(NamedTuple):
+    """For which agencies a quarter cannot be reported on, and why."""
+
+    standing: Standing
+    by_agency: dict[str, FieldError]
+
+    def problem(self) -> QuarterClosed:
+        of = self.standing
+        # Where it is closed for everybody it is so for the same reason.
+        errors = {error.kind.code: error for error in self.by_agency.values()}
+        if of.state not in REPORTING and not errors:
+            found = of.why_closed(None, compiles=True)
+            errors = {"": found} if found else {}
+        return QuarterClosed(period=of.period, region=of.region, state=of.state, errors=errors.values())
+
+
+def closed_for(standing: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
+    """Of which agencies the lines cannot be reported on now."""
+    found = {agency: standing.why_closed(agency, compiles=compiles) for agency in set(agencies)}
+    return Closed(standing, {agency: error for agency, error in sorted(found.items()) if error is not None})
+
+
+# What may happen
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the conditions of a step look at."""
+
+    standing: Standing
+    agency: str | None = None
+    lines: int = 0
+    reported: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    errors: Sequence[tuple[str, str, str]] = ()
+    """(line, finding, place) of errors in reports."""
+    accept_missing: bool = False
+
+    @property
+    def subject(self) -> str:
+        return " ".join(filter(None, (self.standing.region, self.standing.period, self.agency)))
+
+
+Condition = Callable[[Facts], list[FieldError]]
+
+
+def is_reporting(facts: Facts) -> list[FieldError]:
+    """The region has not submitted, and the calendar has opened the quarter."""
+    standing = facts.standing
+    if standing.state in REPORTING:
+        return []
+    error = standing.why_closed(None, compiles=True)
+    return [error] if error else []
+
+
+def is_accepted(facts: Facts) -> list[FieldError]:
+    """The calendar has not closed the quarter, or an extension runs."""
+    standing = facts.standing
+    if not standing.is_past_closing(facts.agency):
+        return []
+    values = {"closes_on": standing.closes_on}
+    return [FieldError(past_closing, parameter="period", value=standing.period, values=values)]
+
+
+def has_lines(facts: Facts) -> list[FieldError]:
+    return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=facts.subject)]
+
+
+def is_complete(facts: Facts) -> list[FieldError]:
+    """Every line has a report, or the lines without one are accepted with a reason."""
+    if facts.accept_missing:
+        return []
+    return [FieldError(line_not_reported, pointer="/accept_missing", value=line) for line in facts.missing]
+
+
+def is_free_of_errors(facts: Facts) -> list[FieldError]:
+    """No report falls below the one before or passes its allocation or its plan (E06, E07, E08)."""
+    return [
+        FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "place": place})
+        for line, finding, place in facts.errors
+    ]
+
+
+State = TypeVar("State", QuarterState, PartState)
+Verb = TypeVar("Verb", QuarterVerb, PartVerb)
+
+
+@dataclass(frozen=True)
+class Step(Generic[State, Verb]):
+    """One way on: from which states a verb leads where, by which right, on which conditions."""
+
+    verb: Verb
+    from_states: frozenset[State]
+    to_state: State
+    right: str
+    conditions: tuple[Condition, ...] = field(default=())
+    """Looked at by `allowed` too: they follow from the calendar and the states."""
+    content: tuple[Condition, ...] = field(default=())
+    """About what was reported: said when it is tried."""
+
+
+_open, _submitted = QuarterState.open, QuarterState.submitted
+_verified, _frozen, _correcting = QuarterState.verified, QuarterState.frozen, QuarterState.correcting
+_CONTENT: tuple[Condition, ...] = (is_complete, is_free_of_errors)
+
+QUARTER_STEPS: tuple[Step[QuarterState, QuarterVerb], ...] = (
+    Step(
+        "submit",
+        frozenset({_open, _correcting}),
+        _submitted,
+        "submit_quarter",
+        (is_accepted, has_lines),
+        _CONTENT,
+    ),
+    # Back to `correcting` where a snapshot is in force: see `state_after`.
+    Step("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
+    Step("verify", frozenset({_submitted}), _verified, "verify_quarter"),
+    Step("freeze", frozenset({_verified}), _frozen, "verify_quarter"),
+    Step("correct", frozenset({_frozen}), _correcting, "correct_quarter"),
+)
+
+PART_STEPS: tuple[Step[PartState, PartVerb], ...] = (
+    Step(
+        "submit",
+        frozenset({PartState.open}),
+        PartState.submitted,
+        "submit_part",
+        (is_reporting, is_accepted, has_lines),
+        _CONTENT,
+    ),
+    Step("return", frozenset({PartState.submitted}), PartState.open, "return_part", (is_reporting,)),
+)
+
+
+def state_after(step: Step[QuarterState, QuarterVerb], amendment: int | None) -> QuarterState:
+    """Where a step leads; what was frozen once is never plainly open again."""
+    return _correcting if step.to_state == _open and amendment is not None else step.to_state
+
+
+def verbs_from(
+    steps: Sequence[Step[State, Verb]], state: State, facts: Facts, may: Callable[[str], bool]
+) -> list[Verb]:
+    """What can be done now, what was reported aside; `may` says whether a right is held."""
+    return [
+        step.verb
+        for step in steps
+        if state in step.from_states
+        and may(step.right)
+        and not any(condition(facts) for condition in step.conditions)
+    ]
+
+
+def step_of(
+    steps: Sequence[Step[State, Verb]], verb: Verb, state: State, facts: Facts, may: Callable[[str], bool]
+) -> Step[State, Verb]:
+    """The step of a verb. QuarterStateProblem: not from this state; QuarterNotReady: a condition fails."""
+    step = next(one for one in steps if one.verb == verb)
+    if state not in step.from_states:
+        allowed = ", ".join(map(str, verbs_from(steps, state, facts, may))) or "–"
+        raise QuarterStateProblem(subject=facts.subject, state=state, verb=verb, allowed=allowed)
+    check(step, step.conditions, state, facts)
+    return step
+
+
+def check(step: Step[State, Verb], conditions: Sequence[Condition], state: State, facts: Facts) -> None:
+    """QuarterNotReady with all that some conditions of a step find wanting."""
+    errors = [error for condition in conditions for error in condition(facts)]
+    if errors:
+        raise QuarterNotReady(subject=facts.subject, state=state, verb=step.verb, errors=errors)

@@ -1,0 +1,1 @@
+"""Frozen quarters, byte for byte, and their numbered amendments."""
