@@ -58,7 +58,7 @@ def test_everything_comes_in_one_order(client: TestClient, connect: Callable[...
     ]
     body = checked(client)
     assert (body["lines"], body["errors"], body["warnings"]) == (3, 4, 9)
-    split, fell = (item for item in body["items"] if item["code"] == "E06")
+    fell, split = (item for item in body["items"] if item["code"] == "E06")
     assert (split["period"], split["pointer"]) == ("2026-Q2", "/spending/0/amount")
     assert (fell["period"], fell["pointer"]) == ("2026-Q2", "/spent")
     assert fell["values"]["before"] == 300_000_000

@@ -76,10 +76,8 @@ def check_lines(session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]) 
 
 
 def in_order(found: Iterable[Placed]) -> list[Placed]:
-    """By code; of a code first the plan's own, then line by line."""
-    return sorted(
-        found, key=lambda one: (one.finding.code, one.action or "", one.period or "", one.finding.pointer)
-    )
+    """By code; of a code first the plan's own, then line by line, in the order in which they were found."""
+    return sorted(found, key=lambda one: (one.finding.code, one.action or "", one.period or ""))
 
 
 def findings_by_line(
