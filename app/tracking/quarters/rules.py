@@ -7,7 +7,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from app.kit.problems import FieldError, Kind, Problem, Text
 from app.reference.models import Timezone
-from app.tracking.calendars.rules import end_of, local_day
+from app.reference.rules import local_date
+from app.tracking.calendars.rules import end_of
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
 REPORTING = frozenset({QuarterState.open, QuarterState.correcting})
@@ -120,7 +121,7 @@ class Standing:
         return end_of(self.extended(self.due_on, agency), self.zone)
 
     def is_late(self, at: datetime, agency: str | None = None) -> bool:
-        return local_day(at, self.zone) > self.extended(self.due_on, agency)
+        return local_date(at, self.zone) > self.extended(self.due_on, agency)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
         """Whether the calendar accepts no more, even late. A correction is not the calendar's."""
