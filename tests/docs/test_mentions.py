@@ -53,7 +53,8 @@ def _operations(path: str) -> dict[str, Any]:
     found = [
         template
         for template, pattern in _templates().items()
-        if pattern.match(path) or (beginning != path and pattern.match(beginning + template.rpartition("/")[2]))
+        if pattern.match(path)
+        or (beginning != path and pattern.match(beginning + template.rpartition("/")[2]))
     ]
     operations: dict[str, Any] = document()["paths"][min(found, key=lambda t: t.count("{"))] if found else {}
     return operations
