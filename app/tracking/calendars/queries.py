@@ -84,7 +84,7 @@ def clock(now: datetime) -> dict[str, str]:
 
 def end_of_day(day: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
     """The last second of a day in a zone, with its offset."""
-    offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in HOURS_AHEAD.items()]
+    offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in OFFSETS.items()]
     return day + sa.case(*offsets)
 
 

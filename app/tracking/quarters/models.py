@@ -167,7 +167,7 @@ class SubmitIn(Shape):
         return self
 
 
-class ReturnIn(Shape):
+class QuarterReturnIn(Shape):
     """What has to be mended."""
 
     notes: Prose = ShapeField(min_length=1)

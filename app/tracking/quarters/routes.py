@@ -27,7 +27,7 @@ from app.tracking.quarters.models import (
     QuarterPeriod,
     QuarterReply,
     QuarterVerb,
-    ReturnIn,
+    QuarterReturnIn,
     SemesterPeriod,
     SemesterReply,
     SubmitIn,
@@ -86,7 +86,7 @@ def submit_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, submi
 
 
 @router.post(f"{_AT}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
-def return_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, content: ReturnIn) -> Response:
+def return_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn) -> Response:
     """Whoever reviews the region sends the quarter back with notes; it can be reported and submitted again."""
     return _move(call, region, period, "return", text=content.notes)
 
@@ -145,7 +145,7 @@ def submit_quarter_part(
 
 @router.post(f"{_AT}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def return_quarter_part(
-    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: ReturnIn
+    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
 ) -> Response:
     """The secretariat sends an agency's part back with notes. 409 once the quarter itself was submitted."""
     return _move_part(call, region, period, agency, "return", text=content.notes)
