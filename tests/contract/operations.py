@@ -96,7 +96,7 @@ class Operation:
         body = self.example
         for place in (body, *body.get("items", [])) if body else ():
             for name in _ALTERABLE:
-                if name in place:
+                if isinstance(place.get(name), str):
                     place[name] += " (baru)"
         if "networks" in (body or ()):
             body["networks"].append("192.0.2.0/24")

@@ -48,14 +48,7 @@ def _templates() -> dict[str, re.Pattern[str]]:
 
 def _operations(path: str) -> dict[str, Any]:
     """Method → operation of an address, none where there is no such; the most literal template wins."""
-    # A variable of the shell at the end stands for any last part: the moves of a plan.
-    beginning = re.sub(r"/\$\d$", "/", path)
-    found = [
-        template
-        for template, pattern in _templates().items()
-        if pattern.match(path)
-        or (beginning != path and pattern.match(beginning + template.rpartition("/")[2]))
-    ]
+    found = [template for template, pattern in _templates().items() if pattern.match(path)]
     operations: dict[str, Any] = document()["paths"][min(found, key=lambda t: t.count("{"))] if found else {}
     return operations
 

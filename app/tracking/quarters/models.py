@@ -146,7 +146,7 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
 # What is sent
 
 
-class SubmitIn(Shape):
+class QuarterSubmitIn(Shape):
     """How a quarter or a part is submitted."""
 
     accept_missing: bool = ShapeField(
@@ -161,7 +161,7 @@ class SubmitIn(Shape):
     )
 
     @model_validator(mode="after")
-    def _explained(self) -> "SubmitIn":
+    def _explained(self) -> "QuarterSubmitIn":
         if self.accept_missing and not self.reason:
             raise RuleBroken(reason_required, at="/reason")
         return self
@@ -177,7 +177,7 @@ class QuarterReturnIn(Shape):
     )
 
 
-class CorrectIn(Shape):
+class QuarterCorrectIn(Shape):
     """Why a frozen quarter is opened once more."""
 
     reason: Reason
