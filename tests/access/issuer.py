@@ -43,7 +43,7 @@ class RealIssuer:
     def log_in(self, person: str = PERSON, *, client: str = "office") -> str:
         """The access token of a person who logged in at this client."""
         said = {"grant_type": "password", "username": person, "password": PASSWORD, "scope": "openid"}
-        reply = httpx.post(f"{self.address}/oauth/token", data=said, auth=(client, "of-this-run"))
+        reply = httpx.post(f"{self.address}/oauth/token", data=said, auth=(client, "of-this-run"), timeout=60)
         assert reply.status_code == 200, reply.text
         return str(reply.json()["access_token"])
 

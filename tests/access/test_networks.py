@@ -65,7 +65,7 @@ def test_only_a_trusted_proxy_says_where_a_request_comes_from(
     settings = Settings(_env_file=None, database_url=str(committed.url), trusted_proxies=proxies)
     headers = {"Authorization": f"Bearer {secret}", "X-Forwarded-For": forwarded}
     with serving(create_app(settings, committed), settings) as address:
-        assert httpx.get(f"{address}/v1/me", headers=headers).status_code == status
+        assert httpx.get(f"{address}/v1/me", headers=headers, timeout=60).status_code == status
 
 
 @pytest.mark.parametrize(
