@@ -290,6 +290,8 @@ def findings_on_reports(session: Session, plan: sa.Row[Any]) -> Iterator[Placed]
     lines = lines_by_code(session, plan, sorted({code for code, _ in reports}))
     earlier: dict[str, StoredProgress] = {}
     for code, report in reports:
+        if code not in lines:
+            continue  # taken out between the two statements
         for finding in findings_of_report(lines[code], report.content, earlier.get(code)):
             yield Placed(code, finding, report.period)
         earlier[code] = report

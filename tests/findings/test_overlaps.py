@@ -153,6 +153,7 @@ def test_the_database_finds_exactly_the_pairs_of_the_rule(client: TestClient) ->
         if (found := coincidence(lines[one], lines[other]))
     ]
     assert len(expected) > 100
+    assert client.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)
     pages = list(walk(client, f"{AT}/overlaps?limit=50"))
     assert [(item["pair"], item["coincides"]) for item in pages] == expected
 

@@ -59,8 +59,9 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQue
     """
     row = plan_of(call.session, call.actor, plan)
     _check_codes(query.code)
+    tag = _tag_in(call, row)
     body = _shown(plan, check_plan(call.session, row), query, language_of(call.request))
-    return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=_tag_in(call, row))
+    return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=tag)
 
 
 def _check_codes(codes: list[str]) -> None:
@@ -111,7 +112,7 @@ def _shown(plan: str, checked: Checked, query: FindingsQuery, language: Language
 def _is_asked_for(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
     finding = placed.finding
     lines = {placed.action, finding.values.get("second")} if finding.kind is W07 else {placed.action}
-    agencies = {checked.lines[line]["lead_agency"] for line in lines if line is not None}
+    agencies = {checked.lines[line]["lead_agency"] for line in checked.lines.keys() & lines}
     return (
         (query.severity is None or finding.severity == query.severity)
         and (not query.code or finding.code in query.code)

@@ -212,12 +212,14 @@ def explanations_of(session: Session, plan: sa.Row[Any], pair: Pair | None = Non
 
 
 def completed(overlaps: Overlaps, lines: Mapping[str, Line]) -> list[Overlap]:
-    """The pairs with what coincides, from the contents of their lines."""
+    """The pairs with what coincides, from the contents of their lines; without those that somebody has just
+    changed, between the reading of the one and of the other."""
     found = []
     for pair in overlaps.pairs:
-        coincides = coincidence(lines[pair.first], lines[pair.second])
-        assert coincides is not None, f"the database sees an overlap in {pair} that the rule does not"
-        found.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
+        first, second = lines.get(pair.first), lines.get(pair.second)
+        coincides = coincidence(first, second) if first and second else None
+        if coincides is not None:
+            found.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
     return found
 
 

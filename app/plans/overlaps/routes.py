@@ -49,9 +49,10 @@ def list_overlaps(call: Caller, plan: PlanKey, query: Annotated[OverlapQuery, Qu
     is the whole year, without deciles all of them. Money in whole rupiah.
     """
     row = plan_of(call.session, call.actor, plan)
+    tag = _tag_in(call, row)
     found = queries.list_overlaps(call.session, row, query)
     page = read_page(call.session, call.request, found, query, sort=query.sort)
-    return answer_page(call.request, queries.with_contents(call.session, row, page), tag=_tag_in(call, row))
+    return answer_page(call.request, queries.with_contents(call.session, row, page), tag=tag)
 
 
 @router.get("/plans/{plan}/overlaps/{pair}/explanation", response_model=ExplanationReply)
