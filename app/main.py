@@ -19,7 +19,9 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
+from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
@@ -107,7 +109,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    routers = (actions, tracking, plans, revisions, workflow, changes, exchange, agencies, reference)
+    for router in (*routers, nomenclature, access):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

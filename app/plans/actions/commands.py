@@ -20,6 +20,8 @@ from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, findings_of
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
+from app.plans.queries import as_it_is_now
+from app.plans.workflow.rules import check_editable
 
 not_your_agency = Kind(
     "not_your_agency",
@@ -78,6 +80,12 @@ def put_actions(
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [draft.code for draft in drafts])
     leads = {code: {one.content["lead_agency"]} for code, one in stored.items()}
+
+    def check_all() -> None:
+        check(stored)
+        if drafts:
+            _check_editable(session, plan)
+
     judged = judge(
         session,
         actor,
@@ -85,7 +93,7 @@ def put_actions(
         drafts,
         stored,
         leads=leads,
-        check=lambda: check(stored),
+        check=check_all,
         each=each,
         errors_before=errors_before,
     )
@@ -153,6 +161,12 @@ def judge(
         for code, of_draft in more.items():
             errors.setdefault(code, []).extend(of_draft)
     return Judged(wanted, errors)
+
+
+def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
+    """Once the chain is held: the plan may have been moved since it was found."""
+    now = as_it_is_now(session, plan)
+    check_editable(now.code, now.state, now.revision)
 
 
 def _forbidden(
@@ -223,6 +237,7 @@ def patch_action(
         raise NotFound()
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
+    _check_editable(session, plan)
     target = dict(stored.content)
     if patch.get("subactivity_code") not in (None, target["subactivity_code"]):
         # The names are those of the old code; the new one brings its own.
@@ -267,6 +282,7 @@ def action_entry(
         before,
         after,
         reason,
+        is_draft=True,
     )
 
 
@@ -281,6 +297,7 @@ def delete_action(
         raise NotFound()
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
+    _check_editable(session, plan)
     remove_actions(session, {code: stored})
     record(session, chain, author, [action_entry(plan, code, stored.version + 1, stored, None, None)])
 
