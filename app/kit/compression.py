@@ -61,10 +61,9 @@ def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> lis
     found = dict(headers)
     if _AS_IT_IS in headers:
         del found[_AS_IT_IS[0]]
-        return [*found.items()]
     tag = found.get(b"etag", b"")
     if not tag:
-        return headers
+        return [*found.items()]
     marked = tag.removesuffix(b'"') + _MARK
     if found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent):
         found[b"etag"] = marked

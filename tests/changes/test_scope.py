@@ -14,7 +14,7 @@ from app.access.rules import Grant, ScopeChange, scope_changes
 from app.kit.journal import Author
 from tests.changes.feed import follow, now, page
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, LEAN, PARTNER, SOCIAL, put, put_plan
+from tests.plans.world import ANY, AT, LEAN, PARTNER, PLAN, SOCIAL, put, put_plan
 
 OTHER = "63.03-2026"
 

@@ -16,7 +16,7 @@ from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.contract.operations import Operation, Schemas, operations
+from tests.contract.operations import ADOPTED, Operation, Schemas, operations
 from tests.database import OneTransaction
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
@@ -30,6 +30,7 @@ OUR_HEADERS = (
     "X-Request-Id",
     "Idempotency-Replayed",
     "Content-Language",
+    "Repr-Digest",
     "WWW-Authenticate",
 )
 
@@ -39,7 +40,20 @@ BEFORE: dict[str, Sequence[str]] = {
     "delete_agency": ["delete_progress", "delete_action"],
     "delete_action": ["delete_progress"],
     "delete_plan": ["delete_progress", "delete_action"],
+    "return_plan": ["submit_plan"],
+    "endorse_plan": ["submit_plan"],
+    "adopt_plan": ["submit_plan", "endorse_plan"],
 }
+#: Who does what the secretariat does not.
+CHAIR, REVIEWER = ("chair", "63.02"), ("reviewer", "63")
+DONE_BY = {
+    "submit_plan": CHAIR,
+    "return_plan": REVIEWER,
+    "endorse_plan": REVIEWER,
+    "adopt_plan": CHAIR,
+    "close_plan": CHAIR,
+}
+SECRETARIAT = ("secretariat", "63.02")
 
 
 @cache
@@ -60,7 +74,8 @@ class World:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.client = self.caller(("secretariat", "63.02"))
+        self.clients = {role: self.caller(role) for role in (SECRETARIAT, CHAIR, REVIEWER)}
+        self.client = self.clients[SECRETARIAT]
         self._make()
         return self
 
@@ -72,6 +87,10 @@ class World:
     ) -> TestClient:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
+
+    def client_of(self, operation: Operation) -> TestClient:
+        """A client that may call an operation."""
+        return self.clients[DONE_BY.get(operation.id, SECRETARIAT)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
@@ -95,11 +114,16 @@ class World:
             self.make("put_agency", **({"agency": agency} if agency else {}))
         empty = {**one["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
-        self.make("put_plan", empty, plan="63.02-2025")
+        self.make("put_plan", empty, plan=ADOPTED)
         for action in ("A-001", "A-002"):
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         self.make("put_progress", period="2026-Q3")
+        self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
+        for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):
+            signed = {"date": "2024-12-19"} if id == "adopt_plan" else {}
+            done = self.call(one[id], keys={"plan": ADOPTED}, body={**one[id].example, **signed})
+            assert done.status_code == 200, done.text
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
@@ -156,7 +180,7 @@ class World:
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
-        reply = (client or self.client).request(
+        reply = (client or self.client_of(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

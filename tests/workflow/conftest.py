@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
 from tests.plans.world import furnish, put, put_plan
-from tests.workflow.moves import CODED, Movers
+from tests.workflow.moves import CODED, PLAN, Movers
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def client(database: OneTransaction, connect: Callable[..., TestClient]) -> Test
     """The secretariat, with the plan."""
     furnish(database)
     client = connect(("secretariat", "63.02"))
-    put_plan(client)
-    put(client, "A-1", base=CODED)
+    put_plan(client, PLAN)
+    put(client, "A-1", plan=PLAN, base=CODED)
     return client
 
 

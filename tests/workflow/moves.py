@@ -6,13 +6,21 @@ from typing import Any
 import httpx2 as httpx
 from fastapi.testclient import TestClient
 
-from tests.plans.world import ACTION, ANY, PLAN
+from tests.plans.world import ACTION, ANY
 
 Connect = Callable[..., TestClient]
 
-CODED: dict[str, Any] = {**ACTION, "subactivity_code": "1.06.04.2.01.0001", "subactivity": None}
+PLAN = "63.02-2025"
+"""Its year is over, so it can be closed."""
+AT = f"/v1/plans/{PLAN}"
+CODED: dict[str, Any] = {
+    **ACTION,
+    "subactivity_code": "1.06.04.2.01.0001",
+    "subactivity": None,
+    "milestones": [{"code": "M1", "title": "Penetapan", "due": "2025-03-31", "weight": 100}],
+}
 """A line of which nothing is to be said."""
-SIGNED = {"instrument": "decree", "number": "188.45/17/2025", "date": "2025-12-19"}
+SIGNED = {"instrument": "decree", "number": "188.45/17/2024", "date": "2024-12-19"}
 NOTES = {"notes": [{"action": "A-1", "pointer": "/budget_lines/0/amount", "text": "Samakan dengan DPA."}]}
 BODIES: dict[str, Any] = {
     "submit": {},
@@ -54,11 +62,7 @@ class Movers:
             assert done.status_code == 200, done.text
 
 
-def move(
-    who: TestClient, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any
-) -> httpx.Response:
+def move(who: TestClient, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
     headers = params.pop("headers", ANY)
     said = BODIES[verb] if body is None else body
     return who.post(f"/v1/plans/{plan}/{verb}", json=said, headers=headers, params=params)
-
-

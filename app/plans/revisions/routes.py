@@ -44,12 +44,8 @@ def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Resp
     the entity tag. It is never sent compressed.
     """
     found = queries.revision_of(call.session, plan_of(call.session, call.actor, plan), revision)
-    headers = {
-        "ETag": f'"{found.sha256}"',
-        "Cache-Control": FOR_EVER,
-        "Vary": VARY,
-        "Repr-Digest": digest_field(found.sha256),
-    }
+    headers = {"ETag": f'"{found.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
     if is_unchanged(call.request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
+    headers["Repr-Digest"] = digest_field(found.sha256)
     return Response(found.content.encode(), headers=headers, media_type="application/json")

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
+from pydantic import Field
 from sqlalchemy.sql import Select
 from sqlmodel import Session
 
@@ -116,7 +117,7 @@ def known_lines(session: Session, plan: sa.Row[Any]) -> list[str]:
 class NotesQuery(PageQuery):
     """Which notes of a plan."""
 
-    state: NoteState | None = None
+    state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
     sort: Literal["number", "-number"] = "number"
 
 

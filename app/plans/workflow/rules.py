@@ -48,8 +48,9 @@ class PlanNotEditable(Problem):
     code = "plan_not_editable"
     title = Text("Rencana tidak dapat diubah", "The plan cannot be changed")
     detail = Text(
-        "Rencana {plan} berkeadaan {state}, revisi {revision}; isinya tidak dapat diubah di alamat ini. {way_id}",
-        "Plan {plan} is {state}, revision {revision}; it cannot be changed at this address. {way_en}",
+        "Rencana {plan} berkeadaan {state}, revisi {revision}; isinya tidak dapat diubah di alamat ini. "
+        "Jalan selanjutnya: {way}.",
+        "Plan {plan} is {state}, revision {revision}; it cannot be changed at this address. The way on: {way}.",
     )
 
 
@@ -161,29 +162,16 @@ def is_editable(state: str, revision: int | None) -> bool:
 def check_editable(plan: str, state: str, revision: int | None) -> None:
     """PlanNotEditable, with the way on, where the plan's own addresses take no changes."""
     if not is_editable(state, revision):
-        id, en = _way_on(plan, state, revision)
-        raise PlanNotEditable(
-            plan=plan, state=state, revision="–" if revision is None else revision, way_id=id, way_en=en
-        )
+        shown = "–" if revision is None else revision
+        raise PlanNotEditable(plan=plan, state=state, revision=shown, way=_way_on(plan, state, revision))
 
 
-def _way_on(plan: str, state: str, revision: int | None) -> tuple[str, str]:
+def _way_on(plan: str, state: str, revision: int | None) -> str:
     if revision is None:
-        return (
-            f"Provinsi dapat mengembalikannya: POST /v1/plans/{plan}/return.",
-            f"The province can return it: POST /v1/plans/{plan}/return.",
-        )
-    if state == _S.closed:
-        return ("Rencana sudah ditutup.", "It is closed.")
+        return f"POST /v1/plans/{plan}/return"
     if state == _S.adopted:
-        return (
-            f"Perubahan disusun di sampingnya: POST /v1/plans/{plan}/amend.",
-            f"A change is drafted beside it: POST /v1/plans/{plan}/amend.",
-        )
-    return (
-        f"Perubahannya sedang disusun: /v1/plans/{plan}/amendment.",
-        f"Its amendment is being drafted: /v1/plans/{plan}/amendment.",
-    )
+        return f"POST /v1/plans/{plan}/amend"
+    return "–" if state == _S.closed else f"/v1/plans/{plan}/amendment"
 
 
 def is_reportable(state: str) -> bool:
