@@ -7,6 +7,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
+import app.plans.amendments.adoption
+import app.plans.amendments.moves
 import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
@@ -19,6 +21,8 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.amendments.routes import router as amendments
+from app.plans.differences.routes import router as differences
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
@@ -109,8 +113,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    routers = (actions, tracking, plans, revisions, workflow, changes, exchange, agencies, reference)
-    for router in (*routers, nomenclature, access):
+    routers = (actions, tracking, plans, revisions, amendments, differences, workflow, changes, exchange)
+    for router in (*routers, agencies, reference, nomenclature, access):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

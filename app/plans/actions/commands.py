@@ -17,7 +17,7 @@ from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Pro
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, stored_actions
 from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, Outcome, findings_of
+from app.plans.actions.rules import Draft, Outcome, findings_of, renamed
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now
@@ -238,11 +238,7 @@ def patch_action(
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
     _check_editable(session, plan)
-    target = dict(stored.content)
-    if patch.get("subactivity_code") not in (None, target["subactivity_code"]):
-        # The names are those of the old code; the new one brings its own.
-        target |= dict.fromkeys(("subactivity", "activity", "program"))
-    content = validated(ActionIn, merge_patch(target, patch))
+    content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
     (outcome,) = put_actions(session, author, actor, plan, [Draft(code, content)], check=lambda stored: None)
     return outcome
 
@@ -270,6 +266,8 @@ def action_entry(
     stored: StoredAction | None,
     after: dict[str, Any] | None,
     reason: str | None,
+    *,
+    is_draft: bool = True,
 ) -> Entry:
     """What the journal says of a line that was written; `after` None: taken out."""
     verb = "created" if stored is None else "deleted" if after is None else "changed"
@@ -282,7 +280,7 @@ def action_entry(
         before,
         after,
         reason,
-        is_draft=True,
+        is_draft=is_draft,
     )
 
 

@@ -188,3 +188,21 @@ def stored_actions(
         query = query.where(actions.c.code.in_(codes))
     rows = session.execute(json_texts(query, "code", "_id"))
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
+
+
+def whole_actions(
+    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
+    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    if codes is not None:
+        query = query.where(actions.c.code.in_(codes))
+    return {code: json.loads(text) for text, code in session.execute(json_texts(query, "code"))}
+
+
+def reported_codes(session: Session, plan: sa.Row[Any], codes: list[str]) -> list[str]:
+    """Those of the codes whose action was reported on."""
+    query = sa.select(actions.c.code).where(
+        actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
+    )
+    return list(session.scalars(query.order_by(actions.c.code)))

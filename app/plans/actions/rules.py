@@ -1,12 +1,13 @@
 """Rules of actions: what is to be said of a line, and what becomes of a draft. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
 from app.kit.problems import ErrorShape, FieldError, Kind, Language, Text
 from app.plans.actions.models import ActionIn
+from app.reference.rules import folded
 
 # Findings of one line (domain, section 4)
 
@@ -163,6 +164,11 @@ def findings_of(action: dict[str, Any], year: int, successors: Sequence[str] | N
     return sorted(found, key=lambda finding: finding.code)
 
 
+def absorption_percent(spent: int, allocation: int) -> float | None:
+    """Spent of the allocation, two decimals, as the database rounds it; None where nothing is allocated."""
+    return round(spent * 100 / allocation, 2) if allocation else None
+
+
 blocking_finding = Kind(
     "blocking_finding", id="{value}: {finding} {message}", en="{value}: {finding} {message}"
 )
@@ -186,6 +192,20 @@ class BlockingFinding(FieldError):
 
 
 # Writing
+
+
+def search_text(action: Mapping[str, Any]) -> str:
+    """What a search for words looks through: title and names, folded."""
+    return folded(
+        " ".join(filter(None, (action[n] for n in ("title", "subactivity", "activity", "program"))))
+    )
+
+
+def renamed(action: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
+    if patch.get("subactivity_code") in (None, action["subactivity_code"]):
+        return action
+    return action | dict.fromkeys(("subactivity", "activity", "program"))
 
 
 @dataclass(frozen=True)

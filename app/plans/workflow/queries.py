@@ -38,6 +38,9 @@ PROPOSED: list[Callable[[Session, sa.Row[Any]], Contents]] = []
 """Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of
 this area that keeps amendments adds it when it is imported."""
 
+BLOCKS: list[Callable[[Session, sa.Row[Any]], Sequence[FieldError]]] = []
+"""Gives what keeps the amendment of a plan in force from being submitted, findings aside; filled as above."""
+
 
 def standing_of(session: Session, plan: sa.Row[Any], now: datetime) -> Standing:
     """A plan as the conditions of a move look at it, findings aside."""
@@ -66,7 +69,8 @@ def check_lines(session: Session, plan: sa.Row[Any]) -> Checked:
     """The findings of every line, those that block one by one; as many statements for many lines as for one."""
     contents = lines_to_submit(session, plan)
     successors = successors_of_retired_codes(session, plan, contents.values())
-    errors, warnings = [], 0
+    errors: list[FieldError] = []
+    warnings = 0
     for code in sorted(contents):
         content = contents[code]
         retired = successors.get((content["nomenclature_edition"], content["subactivity_code"]))
@@ -75,6 +79,8 @@ def check_lines(session: Session, plan: sa.Row[Any]) -> Checked:
                 errors.append(BlockingFinding.of(code, finding))
             else:
                 warnings += 1
+    if plan.revision is not None:
+        errors = [*(error for ask in BLOCKS for error in ask(session, plan)), *errors]
     return Checked(errors, warnings)
 
 
