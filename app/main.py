@@ -9,7 +9,8 @@ from fastapi import FastAPI
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
-import app.schema  # noqa: F401 - declares every table
+import app.schema
+import app.tracking.meetings.moves  # noqa: F401 - what these are imported for is what they register
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
@@ -29,6 +30,7 @@ from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.meetings.routes import router as meetings
 from app.tracking.routes import router as tracking
 
 VERSION = "1.0.0"
@@ -67,7 +69,8 @@ TAGS = [
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
         "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+        "coordination meetings and the commitments made there.",
     },
 ]
 """What the document says of each area."""
@@ -113,8 +116,22 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    routers = (actions, tracking, plans, revisions, amendments, differences, workflow, changes, exchange)
-    for router in (*routers, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        revisions,
+        amendments,
+        differences,
+        workflow,
+        changes,
+        exchange,
+        agencies,
+        meetings,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

@@ -23,7 +23,7 @@ OF_ADOPTED = frozenset(
 )
 #: A plan in force with an amendment open beside it, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
-_ALTERABLE = ("title", "name", "obstacle")
+_ALTERABLE = ("title", "name", "obstacle", "text")
 
 
 @dataclass(frozen=True)

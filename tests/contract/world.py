@@ -39,9 +39,11 @@ OUR_HEADERS = (
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
-    "delete_agency": ["delete_progress", "delete_action"],
-    "delete_action": ["delete_progress"],
-    "delete_plan": ["delete_progress", "delete_action"],
+    "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
+    "delete_action": ["delete_commitment", "delete_progress"],
+    "delete_plan": ["delete_commitment", "delete_progress", "delete_action"],
+    "delete_meeting": ["delete_commitment"],
+    "reopen_commitment": ["complete_commitment"],
     "return_plan": ["submit_plan"],
     "endorse_plan": ["submit_plan"],
     "adopt_plan": ["submit_plan", "endorse_plan"],
@@ -110,7 +112,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports."""
+        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY, THIRD_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -131,6 +133,11 @@ class World:
                 self.move(id, plan, **({"date": "2024-12-19"} if id == "adopt_plan" else {}))
         self.move("amend_plan", AMENDED)
         self.make("put_amended_action", {**theirs, "title": "Baru"})
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()

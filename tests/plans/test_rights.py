@@ -116,5 +116,7 @@ def test_who_may_not_write_hears_that_before_anything_else(client: TestClient, c
     assert (
         reviewer.put(f"{AT}/actions/A-9", json=ACTION, headers={"If-Match": '"7"'}).status_code == 403
     )  # not 412
-    assert reviewer.put(f"{AT}/actions/A-1", json={**ACTION, "lead_agency": "X"}).status_code == 403  # not 422
+    assert (
+        reviewer.put(f"{AT}/actions/A-1", json={**ACTION, "lead_agency": "X"}).status_code == 403
+    )  # not 422
     assert reviewer.delete(f"{AT}/actions/A-9").status_code == 403

@@ -15,7 +15,7 @@ from app.kit.journal import Author, Entry, hold, record
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Problem, Text
 from app.plans.actions.models import PARTS, ActionIn
-from app.plans.actions.queries import StoredAction, actions, stored_actions
+from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, findings_of, renamed
 from app.plans.actions.storing import key_of, write_actions
@@ -52,6 +52,16 @@ class PartInUse(Problem):
     detail = Text(
         "{keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
         "{keys} has progress reported on it; correct the reports first.",
+    )
+
+
+class ActionInUse(Problem):
+    status = 409
+    code = "action_in_use"
+    title = Text("Masih dirujuk", "Still referred to")
+    detail = Text(
+        "Baris {action} masih dirujuk ({references}); lepaskan rujukannya lebih dahulu.",
+        "Action {action} is still referred to ({references}); take the references out first.",
     )
 
 
@@ -287,7 +297,8 @@ def action_entry(
 def delete_action(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, check: CheckVersion
 ) -> None:
-    """Delete an action. NotFound: there is none; Conflict: progress was reported on it."""
+    """Delete an action. NotFound: there is none; PartInUse: progress was reported on it; ActionInUse: something
+    else names it."""
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [code]).get(code)
@@ -296,8 +307,16 @@ def delete_action(
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
     _check_editable(session, plan)
+    if references := references_to(session, plan, [code]):
+        raise_referred(references)
     remove_actions(session, {code: stored})
     record(session, chain, author, [action_entry(plan, code, stored.version + 1, stored, None, None)])
+
+
+def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
+    """ActionInUse of the first of the lines that something refers to."""
+    code, found = min(references.items())
+    raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in found.items()))
 
 
 def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:

@@ -206,3 +206,29 @@ def reported_codes(session: Session, plan: sa.Row[Any], codes: list[str]) -> lis
         actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
     )
     return list(session.scalars(query.order_by(actions.c.code)))
+
+
+# What refers to an action
+
+
+REFERRERS: dict[str, sa.Column[Any]] = {}
+"""Kind of thing that refers to actions → its column with their ids. Areas above add theirs when they are
+imported: plans must not know commitments, yet a line that one names cannot be deleted."""
+
+
+def references_to(session: Session, plan: sa.Row[Any], codes: list[str]) -> dict[str, dict[str, int]]:
+    """Of those of the codes that something refers to: kind of thing → how many, in one statement."""
+    counts = {
+        name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
+        for name, column in REFERRERS.items()
+    }
+    if not counts or not codes:
+        return {}
+    found = sa.select(actions.c.code, *counts.values()).where(
+        actions.c.plan_id == plan.id, actions.c.code.in_(codes)
+    )
+    by_code = {
+        code: {name: count for name, count in zip(counts, numbers, strict=True) if count}
+        for code, *numbers in session.execute(found)
+    }
+    return {code: references for code, references in by_code.items() if references}

@@ -13,11 +13,12 @@ from app.plans.actions.commands import (
     action_entry,
     parts_in_use,
     raise_in_use,
+    raise_referred,
     remove_actions,
     reported_part,
 )
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import StoredAction, reported_codes, stored_actions
+from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft
 from app.plans.actions.storing import write_actions
@@ -40,6 +41,11 @@ missing_reason = Kind(
     "missing_reason",
     id="{value}: perubahan {field} belum beralasan",
     en="{value}: the change of {field} has no reason",
+)
+referred_line = Kind(
+    "referred_line",
+    id="{value} masih dirujuk ({references}); baris ini tidak dapat dihapus",
+    en="{value} is still referred to ({references}); this line cannot be taken out",
 )
 empty_amendment = Kind(
     "empty_amendment",
@@ -82,13 +88,26 @@ def blocks(session: Session, plan: sa.Row[Any]) -> Sequence[FieldError]:
     _, unknown = check_references(session, plan, drafts)
     errors += [error for of_line in unknown.values() for error in of_line]
     in_use = _in_use(session, plan, rows, stored)
-    return errors + [error for of_line in in_use.values() for error in of_line]
+    errors += [error for of_line in in_use.values() for error in of_line]
+    return errors + [
+        FieldError(
+            referred_line,
+            pointer=f"/actions/{code}",
+            value=code,
+            values={"references": ", ".join(f"{name}: {count}" for name, count in found.items())},
+        )
+        for code, found in references_to(session, plan, _taken_out(rows)).items()
+    ]
 
 
 def _open(session: Session, plan: sa.Row[Any]) -> tuple[Amendment, Editions]:
     amendment = open_amendment(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     return amendment, editions(session, amendment)
+
+
+def _taken_out(rows: Mapping[str, AmendedRow]) -> list[str]:
+    return [code for code, row in rows.items() if row.content is None]
 
 
 def _in_use(
@@ -101,7 +120,7 @@ def _in_use(
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     pointers = {code: f"/actions/{code}" for code in rows}
     found = parts_in_use(session, pointers, contents, stored)
-    for code in reported_codes(session, plan, [code for code in rows if code not in contents]):
+    for code in reported_codes(session, plan, _taken_out(rows)):
         found[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
     return found
 
@@ -116,13 +135,15 @@ def apply_amendment(
 
     Gives the plan's chain as it then is, and what the revision keeps: why all of it, and why each change.
     PartInUse: something was
-    reported meanwhile on what is taken out.
+    reported meanwhile on what is taken out. ActionInUse: something refers to such a line.
     """
     amendment, rows = open_amendment(session, plan), amended_rows(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     stored = stored_actions(session, plan, list(rows))
     if in_use := _in_use(session, plan, rows, stored):
         raise_in_use(in_use)
+    if references := references_to(session, plan, _taken_out(rows)):
+        raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     gone = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
     if gone:

@@ -18,8 +18,8 @@ from app.kit.journal import Author, Chain, Entry, hold, record
 from app.kit.json_sql import records, to_json, upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, NotFound, Problem, Text
-from app.plans.actions.commands import PartInUse, judge
-from app.plans.actions.queries import StoredAction, reported_codes, stored_actions
+from app.plans.actions.commands import PartInUse, judge, raise_referred
+from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
 from app.plans.actions.rules import Draft, Outcome, findings_of, renamed
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
@@ -382,6 +382,8 @@ def remove_amended_action(
     check(line.version)
     if reported := reported_codes(session, plan, [action]):
         raise PartInUse(keys=", ".join(reported))
+    if references := references_to(session, plan, [action]):
+        raise_referred(references)
     base = stored[action].version if action in stored else 0
     gone = AmendedRow(None, _plain([reason] if reason else []), base + _number(chain), author.at)
     if (line.content, list(line.reasons)) != (None, gone.reasons):
