@@ -12,9 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "plan_amendment", sa.Column("purpose", text_type(), nullable=False, server_default=sa.text("''"))
-    )
+    with op.batch_alter_table("plan_amendment", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("purpose", text_type(), nullable=False, server_default=""))
+    # Whatever is written from here on says why.
+    with op.batch_alter_table("plan_amendment", schema=None) as batch_op:
+        batch_op.alter_column("purpose", server_default=None)
 
 
 def downgrade() -> None:

@@ -21,6 +21,9 @@ class Movers(moves.Movers):
     def move(self, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
         return super().move(verb, plan=plan, body=body, **params)
 
+    def draft(self, plan: str) -> None:
+        """These tests say themselves what is amended."""
+
     def bring(self, state: str, *, plan: str = PLAN) -> None:
         super().bring(state, plan=plan)
 
