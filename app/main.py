@@ -7,8 +7,10 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
+import app.plans.amendments.adoption
+import app.plans.amendments.moves
 import app.schema
-import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
+import app.tracking.meetings.moves  # noqa: F401 - what these are imported for is what they register
 from app.access.issuer import issuer_of
 from app.access.routes import router as access
 from app.access.uses import Uses
@@ -22,6 +24,8 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.amendments.routes import router as amendments
+from app.plans.differences.routes import router as differences
 from app.plans.findings.routes import documents as finding_kinds
 from app.plans.findings.routes import router as findings
 from app.plans.overlaps.routes import router as overlaps
@@ -134,6 +138,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         overlaps,
         plans,
         revisions,
+        amendments,
+        differences,
         workflow,
         changes,
         quarters,

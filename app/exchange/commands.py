@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.exchange.doubts import basis_required
+from app.exchange.doubts import basis_required, no_amendment, not_in_force_yet
 from app.exchange.lines import Names
 from app.exchange.matching import in_order, matched
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
@@ -32,16 +32,22 @@ from app.exchange.resolving import Outcome, resolve
 from app.exchange.rules import Resolved, column_of, content_of, new_codes
 from app.kit.inputs import body_errors
 from app.kit.journal import Author, hold
-from app.kit.problems import Cell, CellShape, FieldError, Invalid, Language, Problem
+from app.kit.problems import BadRequest, Cell, CellShape, FieldError, Invalid, Language, Problem
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import stored_actions
 from app.plans.actions.rules import Draft
+from app.plans.actions.rules import Outcome as WrittenLine
+from app.plans.amendments.commands import put_amended_actions
+from app.plans.amendments.models import reason_of
+from app.plans.amendments.queries import amended_rows, editions, open_amendment
 from app.plans.commands import plan_chain
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.models import PlanFinding, placed_shown
-from app.plans.findings.queries import check_plan
+from app.plans.findings.queries import check_lines, check_plan
+from app.plans.models import Reason
 from app.plans.queries import plan_of
+from app.plans.workflow.queries import lines_to_submit
 from app.tracking.commands import Report, Reported, report_progress
 from app.tracking.models import ProgressIn
 from app.tracking.queries import latest_spent, stored_progress
@@ -65,6 +71,18 @@ class Writing:
         return self.found.line.cell(column_of(pointer, self.content))
 
 
+@dataclass(frozen=True)
+class Amended:
+    """The open amendment that a file goes into, where the plan is in force."""
+
+    lines: Mapping[str, Content]
+    """As they shall be, by code."""
+    taken: Sequence[str]
+    """Codes that no new line can get."""
+    reason: Reason | None
+    """For every line that the file changes."""
+
+
 @dataclass
 class _Import:
     """What the steps of one import share."""
@@ -75,6 +93,7 @@ class _Import:
     plan: Any
     reason: str
     language: Language
+    amended: Amended | None
     findings: list[ImportFinding] = field(default_factory=list)
     plan_findings: list[PlanFinding] = field(default_factory=list)
 
@@ -91,7 +110,8 @@ def import_matrix(
 ) -> ImportReport:
     """Bring a plan to what a file says: lines by what identifies them, realisation to Q2 and Q4.
 
-    The same file twice changes nothing. Invalid lists every cell that has to be settled, and nothing is
+    The same file twice changes nothing. Of a plan in force it is the open amendment that the lines go into;
+    what was spent is reported on the lines in force. Invalid lists every cell that has to be settled, and nothing is
     written.
     """
     matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
@@ -102,8 +122,14 @@ def import_matrix(
         # Whoever merges agencies holds the region first and its plans after; so do we.
         hold(session, f"region:{row.region_code}")
     hold(session, chain)
-    run = _Import(session, author, actor, plan_of(session, actor, plan), reason, language)
-    stored = {code: action.content for code, action in stored_actions(session, run.plan).items()}
+    row = plan_of(session, actor, plan)
+    amended = _amended(session, row, reason_of(query.category, query.reason))
+    run = _Import(session, author, actor, row, reason, language, amended)
+    stored = (
+        amended.lines
+        if amended
+        else {code: action.content for code, action in stored_actions(session, row).items()}
+    )
     looked = resolve(
         session,
         run.plan,
@@ -121,7 +147,8 @@ def import_matrix(
         raise Invalid(errors=errors)
     for code, content in agencies.items():
         put_agency(session, author, actor, run.plan.region_code, code, content, lambda version: None)
-    writings = _writings(looked.lines, stored, names_for(session, run.plan, list(stored.values())))
+    names = names_for(session, run.plan, list(stored.values()))
+    writings = _writings(looked.lines, stored, names, amended.taken if amended else list(stored))
     counts = _write(run, writings)
     progress = _progress(run, writings, query.basis) if matrix.has_realisation and query.basis else []
     return ImportReport(
@@ -141,6 +168,17 @@ def import_matrix(
         plan_findings=run.plan_findings,
         warnings=[warning.shown(language) for warning in (*matrix.warnings, *looked.warnings)],
     )
+
+
+def _amended(session: Session, plan: Any, reason: Reason | None) -> Amended | None:
+    """The open amendment of a plan in force; None: the file goes into the plan itself."""
+    amendment = open_amendment(session, plan)
+    if amendment is None:
+        if reason is not None and plan.revision is None:
+            raise BadRequest(errors=[FieldError(no_amendment, parameter="reason")])
+        return None
+    before, after, reasons = editions(session, amendment)
+    return Amended(after.actions, [*{**before.actions, **reasons}], reason)
 
 
 def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
@@ -182,11 +220,13 @@ def kind_of_agency(name: str) -> AgencyKind:
 # Lines
 
 
-def _writings(lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names) -> list[Writing]:
+def _writings(
+    lines: Sequence[Resolved], stored: Mapping[str, Content], names: Names, taken: Sequence[str]
+) -> list[Writing]:
     def says_the_same(code: str, line: Resolved) -> bool:
         return content_of(line, stored[code], names) == stored[code]
 
-    fresh = new_codes(list(stored))
+    fresh = new_codes(taken)
     writings = []
     for line, known in zip(lines, matched(stored, lines, says_the_same), strict=True):
         content = content_of(line, stored[known] if known else None, names)
@@ -207,7 +247,17 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
         except ValidationError as error:
             errors += [_at(writing.cell(found.pointer or ""), found) for found in body_errors(error)]
     with _by_cell(changed):
-        outcomes = put_actions(
+        outcomes = _put(run, drafts, errors)
+    _check(run, writings)
+    counts = Counter(str(outcome.status) for outcome in outcomes)
+    counts["unchanged"] += len(writings) - len(changed)
+    return counts
+
+
+def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[WrittenLine]:
+    """Into the plan, or into the amendment that is open beside it, with the import's reason for each line."""
+    if run.amended is None:
+        return put_actions(
             run.session,
             run.author,
             run.actor,
@@ -217,16 +267,42 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
             reason=run.reason,
             errors_before=errors,
         )
-    _check(run, writings)
-    counts = Counter(str(outcome.status) for outcome in outcomes)
-    counts["unchanged"] += len(writings) - len(changed)
-    return counts
+    if not drafts and not errors:
+        return []  # Nothing to draft: what was spent is taken whatever state the amendment is in.
+    return put_amended_actions(
+        run.session,
+        run.author,
+        run.actor,
+        run.plan.code,
+        drafts,
+        _reasons(run, drafts),
+        check=lambda _: None,
+        note=run.reason,
+        errors_before=errors,
+    )
+
+
+def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
+    """What was said of these lines stays; the import's reason stands for the whole of each."""
+    rows = amended_rows(run.session, run.plan, [draft.code for draft in drafts])
+    said = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
+    own = run.amended.reason if run.amended else None
+    if own is None:
+        return said
+    return {
+        draft.code: [own, *(one for one in said.get(draft.code, ()) if one.field != own.field)]
+        for draft in drafts
+    }
 
 
 def _check(run: _Import, writings: Sequence[Writing]) -> None:
     """What is to be said of the file's lines as they now stand, at their cells, and of the plan they are in."""
     by_code = {writing.code: writing for writing in writings}
-    for placed in check_plan(run.session, run.plan).found:
+    if run.amended is None:
+        found = check_plan(run.session, run.plan).found
+    else:
+        found = check_lines(run.session, run.plan, lines_to_submit(run.session, run.plan))
+    for placed in found:
         if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
             writing = by_code[placed.action]
             _tell(run, writing.code, writing.cell(placed.finding.pointer), placed.finding)
@@ -329,8 +405,14 @@ def _report(
     told: list[Writing] = []
     errors: list[FieldError] = []
     for writing in writings:
-        id = ids[writing.code]
         figure = getattr(cumulative_spent(writing.found.line, basis), half)
+        id = ids.get(writing.code)
+        if id is None:
+            if figure is not None:
+                errors.append(
+                    FieldError(not_in_force_yet, cell=writing.found.line.cell(column), value=figure)
+                )
+            continue
         if figure is None or (id not in there and known.get(id) == figure):
             continue
         content = dict(there[id].content) if id in there else {}

@@ -44,6 +44,16 @@ merged_agency = Kind(
     id="perangkat daerah {value} sudah digabung; barisnya menjadi milik {code} {name}",
     en="agency {value} was merged; its line belongs to {code} {name}",
 )
+not_in_force_yet = Kind(
+    "not_in_force_yet",
+    id="baris ini belum berlaku; realisasinya dapat dilaporkan setelah perubahan rencana ditetapkan",
+    en="this line is not in force yet; report its spending once the amendment is adopted",
+)
+no_amendment = Kind(
+    "no_amendment",
+    id="alasan hanya untuk perubahan rencana; rencana ini tidak sedang diubah",
+    en="a reason belongs to an amendment; this plan is not being amended",
+)
 basis_required = Kind(
     "basis_required",
     id="nyatakan basis: cumulative atau period; berkas ini memuat kolom realisasi",

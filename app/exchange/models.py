@@ -11,6 +11,7 @@ from app.kit.inputs import RuleBroken, body_errors
 from app.kit.periods import PeriodText
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.findings.models import PlanFinding
+from app.plans.models import ReasonCategory, ReasonText
 
 code_needed = Kind(
     "resolution_code_needed",
@@ -77,6 +78,14 @@ def settled(text: str | bytes) -> list[Resolution]:
 
 class ImportQuery(BaseModel):
     """How a file is to be read."""
+
+    category: ReasonCategory | None = ShapeField(
+        default=None,
+        description="Into an open amendment: why the lines that it changes are changed, in one word.",
+    )
+    reason: ReasonText | None = ShapeField(
+        default=None, description="The same in a sentence; both or none, and none only while it is drafted."
+    )
 
     basis: Basis | None = ShapeField(
         default=None,

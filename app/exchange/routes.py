@@ -88,6 +88,9 @@ def import_plan_matrix(
     already says by the same names stands. With 21 columns the realisation is stored for Q2 and Q4,
     cumulative whatever the file's `basis`. The same file twice changes nothing. Lines that the file does not
     have stay (`absent`); a column changes only what it shows, and only where its cell says something else.
+
+    While a plan in force is being amended, the lines go into its amendment, with `category` and `reason` for each
+    that the file changes; what was spent is reported on the lines in force.
     """
     reading = call.unit.reading
     row = plan_of(reading, call.actor, plan)

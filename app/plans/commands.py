@@ -16,7 +16,7 @@ from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.actions.queries import actions
 from app.plans.models import PlanIn, PlanRow, PlanState, PriorityLocationRow
-from app.plans.queries import plan_of, plans
+from app.plans.queries import plan_of, plans, stored_plan
 from app.plans.references import check_locations, check_region, edition_in_force
 from app.plans.rules import FIRST_YEAR, PLAN_CHAIN, plan_key
 from app.plans.workflow.rules import check_editable
@@ -70,14 +70,7 @@ def put_plan(
     check(row.version if row else None)
     if row is not None:
         check_editable(code, row.state, row.revision)
-    places = [
-        (f"/priority_locations/{n}/region_code", location.region_code)
-        for n, location in enumerate(content.priority_locations)
-    ]
-    if errors := check_locations(session, region, places):
-        raise Invalid(errors=errors)
-    edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
-    after = {**content.model_dump(mode="json"), "nomenclature_edition": edition}
+    after = fitting_plan(session, region, content)
     before = stored_plan(session, row) if row else None
     if before == after:
         return False
@@ -103,11 +96,23 @@ def put_plan(
     )
     if not written:
         raise PreconditionFailed(sent=version - 1, current="–")
-    _replace_priority_locations(session, written[0].id, after["priority_locations"])
+    replace_priority_locations(session, written[0].id, after["priority_locations"])
     verb = "created" if row is None else "changed"
     entry = Entry(f"plan.{verb}", region, f"plans/{code}", version, before, after, is_draft=True)
     record(session, chain, author, [entry])
     return row is None
+
+
+def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, Any]:
+    """A plan's content as it is stored, its edition filled in. Invalid: what it refers to is not there."""
+    places = [
+        (f"/priority_locations/{n}/region_code", location.region_code)
+        for n, location in enumerate(content.priority_locations)
+    ]
+    if errors := check_locations(session, region, places):
+        raise Invalid(errors=errors)
+    edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
+    return {**content.model_dump(mode="json"), "nomenclature_edition": edition}
 
 
 def patch_plan(
@@ -124,22 +129,8 @@ def patch_plan(
     put_plan(session, author, actor, code, content, check)
 
 
-def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
-    """A plan's content as `PlanIn` has it."""
-    table = table_of(PriorityLocationRow)
-    found = session.execute(
-        sa.select(table).where(table.c.plan_id == row.id).order_by(table.c.position)
-    ).mappings()
-    locations = [
-        {k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found
-    ]
-    return {
-        name: locations if name == "priority_locations" else row._mapping[name]
-        for name in PlanIn.model_fields
-    }
-
-
-def _replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
+def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
+    """The poverty pockets that a plan names, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
     upsert(

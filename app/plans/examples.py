@@ -17,6 +17,12 @@ PLAN_EXAMPLE: dict[str, Any] = {
     ],
 }
 
+REASON_EXAMPLE: dict[str, Any] = {
+    "field": "/allocation",
+    "category": "revised_budget",
+    "text": "Pagu disesuaikan dengan APBD Perubahan 2026",
+}
+
 PLAN_OUT_EXAMPLE: dict[str, Any] = {
     **PLAN_EXAMPLE,
     "plan": "63.02-2026",

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -21,7 +21,7 @@ from app.kit.fields import (
 )
 from app.kit.inputs import refuse_repeated
 from app.kit.periods import PeriodText
-from app.plans.examples import PLAN_EXAMPLE, PLAN_OUT_EXAMPLE
+from app.plans.examples import PLAN_EXAMPLE, PLAN_OUT_EXAMPLE, REASON_EXAMPLE
 
 EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
@@ -45,6 +45,46 @@ class Instrument(StrEnum):
 
     decree = "decree"
     regulation = "regulation"
+
+
+class ReasonCategory(StrEnum):
+    """Why something is amended, in a word that can be counted."""
+
+    revised_budget = "revised_budget"
+    revised_data = "revised_data"
+    moved_location = "moved_location"
+    delayed = "delayed"
+    corrected = "corrected"
+    disaster = "disaster"
+    policy = "policy"
+    other = "other"
+
+
+FieldAddress = Annotated[
+    str,
+    ShapeField(
+        max_length=200,
+        pattern=r"^(/[^/]+)*$",
+        description="Address of a field like a JSON Pointer, a list's item by its own key: `/allocation`, "
+        "`/outputs/O1/target`, `/locations/63.02.05.2001`. The empty text is the whole.",
+    ),
+]
+
+SHORTEST_REASON = 10
+"""Characters: a reason is a sentence, not a mark."""
+
+
+ReasonText = Annotated[Prose, StringConstraints(min_length=SHORTEST_REASON, max_length=1000)]
+
+
+class Reason(Shape):
+    """Why a field was amended, or all that lies below it."""
+
+    field: FieldAddress = ""
+    category: ReasonCategory
+    text: ReasonText
+
+    model_config = ConfigDict(json_schema_extra={"examples": [REASON_EXAMPLE]})
 
 
 PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]

@@ -19,7 +19,7 @@ from app.kit.problems import NotFound
 from app.plans.actions.models import (
     ActionRow,
 )
-from app.plans.models import PlanOut, PlanRow, PlanState, PriorityLocation, PriorityLocationRow
+from app.plans.models import PlanIn, PlanOut, PlanRow, PlanState, PriorityLocation, PriorityLocationRow
 from app.plans.revisions.models import PlanRevisionRow
 from app.plans.rules import PLAN_CHAIN
 from app.reference.models import RegionRow
@@ -167,6 +167,20 @@ def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
     if row is None:
         raise NotFound()
     return PlanText(*row)
+
+
+def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
+    """A plan's content as `PlanIn` has it."""
+    found = session.execute(
+        sa.select(_priorities).where(_priorities.c.plan_id == row.id).order_by(_priorities.c.position)
+    ).mappings()
+    locations = [
+        {k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found
+    ]
+    return {
+        name: locations if name == "priority_locations" else row._mapping[name]
+        for name in PlanIn.model_fields
+    }
 
 
 def is_plan(session: Session, code: str) -> bool:

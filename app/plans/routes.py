@@ -12,6 +12,7 @@ from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.kit.etags import check_list_condition, tag_of
 from app.kit.journal import stamp
+from app.kit.json_sql import to_json
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
@@ -19,6 +20,7 @@ from app.plans import commands, queries
 from app.plans.commands import plan_chain
 from app.plans.models import PlanIn, PlanKey, PlanOut, PlanState
 from app.plans.queries import PlanQuery, plan_json, plan_of
+from app.plans.revisions.as_of import AsOfQuery, plan_then
 from app.plans.workflow.models import PlanReply
 from app.plans.workflow.rules import Standing, allowed
 from app.reference.rules import local_date
@@ -62,8 +64,14 @@ def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
 
 
 @router.get("/plans/{plan}", response_model=PlanReply)
-def read_plan(call: Caller, plan: PlanKey) -> Response:
-    """One plan with its priority locations; `allowed` says what the caller may do with it."""
+def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()]) -> Response:
+    """One plan with its priority locations; `allowed` says what the caller may do with it.
+
+    With `as_of`, the plan that was in force then; 404 (`not_in_force_then`) before its first adoption.
+    """
+    if query.as_of is not None:
+        then = plan_then(call.session, plan_of(call.session, call.actor, plan), query.as_of)
+        return answer(call.request, to_json({**then, "allowed": []}).encode())
     return plan_reply(call, plan)
 
 

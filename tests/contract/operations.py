@@ -11,7 +11,18 @@ import jsonschema_rs
 WRITES = ("post", "put", "patch", "delete")
 #: What is there only of a plan in force; the plan of the examples is a draft.
 ADOPTED = "63.02-2025"
-OF_ADOPTED = frozenset({"amend_plan", "close_plan", "list_revisions", "read_revision", "list_plan_notes"})
+OF_ADOPTED = frozenset(
+    {
+        "amend_plan",
+        "close_plan",
+        "list_revisions",
+        "read_revision",
+        "read_revision_differences",
+        "list_plan_notes",
+    }
+)
+#: A plan in force with an amendment open beside it, and a line that is new in the amendment.
+AMENDED, DRAFTED = "63.02-2024", "A-003"
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "legal_basis")
 
 
@@ -66,6 +77,8 @@ class Operation:
     def keys(self) -> dict[str, str]:
         """Path parameter → the example that the document gives."""
         found = {name: one["schema"]["examples"][0] for name, one in self._named("path").items()}
+        if "/amendment" in self.path:
+            return found | {"plan": AMENDED} | ({"action": DRAFTED} if "action" in found else {})
         return found | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})
 
     def address(self, **keys: str) -> str:

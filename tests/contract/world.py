@@ -16,10 +16,12 @@ from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.contract.operations import ADOPTED, Operation, Schemas, operations
+from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
 from tests.database import OneTransaction
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
+#: Leads what is amended, so that the others can be deleted.
+THIRD_AGENCY = "2.07.0.00.0.00.01.0000"
 #: In a file, what is another in it than in the plan.
 ALTERED = ("Verifikasi data", "Verifikasi ulang data")
 OUR_HEADERS = (
@@ -129,21 +131,26 @@ class World:
     def _make(self) -> None:
         """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
-        for agency in (None, OTHER_AGENCY):
+        for agency in (None, OTHER_AGENCY, THIRD_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
         empty = {**one["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
-        self.make("put_plan", empty, plan=ADOPTED)
+        for plan in (ADOPTED, AMENDED):
+            self.make("put_plan", empty, plan=plan)
         for action, agency in (("A-001", {}), ("A-002", {"lead_agency": OTHER_AGENCY})):
             self.make("put_action", {**one["put_action"].example, **agency}, action=action)
             self.make("put_progress", action=action)
         self.make("put_explanation")
         self.make("put_progress", period="2026-Q3")
         self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
-        for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):
-            signed = {"date": "2024-12-19"} if id == "adopt_plan" else {}
-            done = self.call(one[id], keys={"plan": ADOPTED}, body={**one[id].example, **signed})
-            assert done.status_code == 200, done.text
+        for action in ("A-001", "A-002"):
+            theirs = {**one["put_action"].example, "lead_agency": THIRD_AGENCY}
+            self.make("put_action", theirs, plan=AMENDED, action=action)
+        for plan in (ADOPTED, AMENDED):
+            for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):
+                self.move(id, plan, **({"date": "2024-12-19"} if id == "adopt_plan" else {}))
+        self.move("amend_plan", AMENDED)
+        self.make("put_amended_action", {**theirs, "title": "Baru"})
         for name in ("dasbor-kotabaru", "laman-kotabaru"):
             self.make("put_principal", principal=name)
         for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
@@ -163,6 +170,11 @@ class World:
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
+
+    def move(self, id: str, plan: str, **said: str) -> None:
+        operation = self.operations[id]
+        done = self.call(operation, keys={"plan": plan}, body={**operation.example, **said})
+        assert done.status_code == 200, done.text
 
     def make(self, id: str, body: Any = None, **keys: str) -> Any:
         operation = self.operations[id]

@@ -43,17 +43,27 @@ WAYS: dict[str, tuple[str, ...]] = {
 
 
 class Movers:
-    """The chair of a regency's team and the reviewer of its province."""
+    """The chair of a regency's team with its secretariat, and the reviewer of its province."""
 
     def __init__(self, connect: Connect, region: str = "63.02") -> None:
         self.chair = connect(("chair", region))
+        self.team = connect(("secretariat", region))
         self.reviewer = connect(("reviewer", region.partition(".")[0]))
 
     def of(self, verb: str) -> TestClient:
         return self.reviewer if verb in ("return", "endorse") else self.chair
 
     def move(self, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
-        return move(self.of(verb), verb, plan=plan, body=body, **params)
+        done = move(self.of(verb), verb, plan=plan, body=body, **params)
+        if verb == "amend" and done.status_code == 200 and "dry_run" not in params:
+            self.draft(plan)
+        return done
+
+    def draft(self, plan: str) -> None:
+        """Something to submit: an amendment that changes nothing is not taken."""
+        said = {"note": f"Perubahan {self.chair.get(f'/v1/plans/{plan}').json()['version']}"}
+        done = self.team.patch(f"/v1/plans/{plan}/amendment", json=said, headers=ANY)
+        assert done.status_code == 200, done.text
 
     def bring(self, state: str, *, plan: str = PLAN) -> None:
         """A first draft with a line that can be submitted, to a state."""

@@ -102,6 +102,7 @@ def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
         ("progress.created", "actions/A-1/progress/2025-Q2"),
         ("progress.created", "actions/A-1/progress/2025-Q3"),
         ("action.changed", "actions/A-1"),
+        ("plan.changed", ""),
         ("plan.adopted", ""),
         ("plan.closed", ""),
     ]

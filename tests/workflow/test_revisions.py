@@ -47,7 +47,11 @@ def content(client: TestClient) -> dict[str, Any]:
         "instrument": "decree",
         "instrument_number": SIGNED["number"],
         "instrument_date": SIGNED["date"],
-        "actions": [{name: line[name] for name in ("code", *ActionIn.model_fields)} for line in lines],
+        "purpose": None,
+        "reasons": [],
+        "actions": [
+            {name: line[name] for name in ("code", "version", *ActionIn.model_fields)} for line in lines
+        ],
     }
 
 

@@ -1,7 +1,8 @@
 """Writing actions: many lines are written by as many statements as one."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +17,7 @@ from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Pro
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, Outcome
+from app.plans.actions.rules import Draft, Outcome, renamed
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now
@@ -88,36 +89,88 @@ def put_actions(
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [draft.code for draft in drafts])
-    forbidden = _forbidden(actor, plan, drafts, stored)
-    if forbidden and not each:
-        found = [error for of_draft in forbidden.values() for error in of_draft]
-        raise Forbidden(errors=found, **found[0].values)
-    check(stored)
-    if drafts:
-        _check_editable(session, plan)
-    wanted, errors = check_references(session, plan, drafts)
-    if not each and (errors or errors_before):
-        raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
-    in_use = _in_use(session, drafts, wanted, stored)
-    if in_use and not each:
-        found = [error for of_draft in in_use.values() for error in of_draft]
-        raise PartInUse(errors=found, keys=", ".join(str(error.value) for error in found))
-    for more in (forbidden, in_use):
-        for code, of_draft in more.items():
-            errors.setdefault(code, []).extend(of_draft)
-    changed = [
-        code
-        for code, content in wanted.items()
-        if code not in errors and (code not in stored or stored[code].content != content)
-    ]
+    leads = {code: {one.content["lead_agency"]} for code, one in stored.items()}
+
+    def check_all() -> None:
+        check(stored)
+        if drafts:
+            _check_editable(session, plan)
+
+    judged = judge(
+        session,
+        actor,
+        plan,
+        drafts,
+        stored,
+        leads=leads,
+        check=check_all,
+        each=each,
+        errors_before=errors_before,
+    )
+    wanted, changed = judged.wanted, judged.unlike({code: one.content for code, one in stored.items()})
     versions = write_actions(session, author, plan, {code: wanted[code] for code in changed}, stored)
     record(
         session,
         chain,
         author,
-        [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed],
+        [
+            action_entry(plan, code, versions[code], stored.get(code), wanted[code], reason)
+            for code in changed
+        ],
     )
-    return [_outcome(draft.code, wanted, stored, versions, errors) for draft in drafts]
+    return [_outcome(draft.code, wanted, stored, versions, judged.errors) for draft in drafts]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Drafts that were held against everything they have to fit."""
+
+    wanted: dict[str, dict[str, Any]]
+    """Content by code, completed with edition and official names."""
+    errors: dict[str, list[FieldError]]
+    """By code, of those that are refused."""
+
+    def unlike(self, before: Mapping[str, Any]) -> list[str]:
+        """The codes of those that may be written and say something else than before."""
+        return [
+            code
+            for code, content in self.wanted.items()
+            if code not in self.errors and before.get(code) != content
+        ]
+
+
+def judge(
+    session: Session,
+    actor: Actor,
+    plan: sa.Row[Any],
+    drafts: Sequence[Draft],
+    stored: dict[str, StoredAction],
+    *,
+    leads: Mapping[str, set[str]],
+    check: Callable[[], None],
+    each: bool = False,
+    errors_before: Sequence[FieldError] = (),
+) -> Judged:
+    """Hold drafts against the actor's rights, what they refer to, and what hangs on what they leave out.
+
+    `stored` is what is in force of them, `leads` who leads them by now. Unless `each`, the first kind of
+    error refuses all (Forbidden, Invalid, PartInUse); `check`, the request's condition, comes after rights.
+    """
+    forbidden = _forbidden(actor, plan, drafts, leads)
+    if forbidden and not each:
+        found = [error for of_draft in forbidden.values() for error in of_draft]
+        raise Forbidden(errors=found, **found[0].values)
+    check()
+    wanted, errors = check_references(session, plan, drafts)
+    if not each and (errors or errors_before):
+        raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
+    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, wanted, stored)
+    if in_use and not each:
+        raise_in_use(in_use)
+    for more in (forbidden, in_use):
+        for code, of_draft in more.items():
+            errors.setdefault(code, []).extend(of_draft)
+    return Judged(wanted, errors)
 
 
 def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
@@ -127,15 +180,12 @@ def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
 
 
 def _forbidden(
-    actor: Actor, plan: sa.Row[Any], drafts: Sequence[Draft], stored: dict[str, StoredAction]
+    actor: Actor, plan: sa.Row[Any], drafts: Sequence[Draft], leads: Mapping[str, set[str]]
 ) -> dict[str, list[FieldError]]:
     """What an operator may not write: lines that other agencies lead, now or by this draft."""
     found: dict[str, list[FieldError]] = {}
     for draft in drafts:
-        agencies = {draft.content.lead_agency}
-        if draft.code in stored:
-            agencies.add(stored[draft.code].content["lead_agency"])
-        for agency in sorted(agencies):
+        for agency in sorted({draft.content.lead_agency, *leads.get(draft.code, ())}):
             try:
                 actor.require("write_actions", plan.region_code, agency)
             except Forbidden as refused:
@@ -149,13 +199,13 @@ def _forbidden(
     return found
 
 
-def _in_use(
+def parts_in_use(
     session: Session,
-    drafts: Sequence[Draft],
-    wanted: dict[str, dict[str, Any]],
-    stored: dict[str, StoredAction],
+    pointers: Mapping[str, str],
+    wanted: Mapping[str, dict[str, Any]],
+    stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Items that drafts leave out although something hangs on them."""
+    """Items that are left out although something hangs on them, by code; `pointers` say where a line stands."""
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
@@ -165,15 +215,19 @@ def _in_use(
                 gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
     if not gone:
         return {}
-    drafts_of = {stored[draft.code].id: draft for draft in drafts if draft.code in stored}
+    codes = {stored[code].id: code for code in wanted if code in stored}
     found: dict[str, list[FieldError]] = {}
     for ask in IN_USE:
         for name, items in ask(session, gone).items():
             for id, key in sorted(items):
-                draft = drafts_of[id]
-                error = FieldError(reported_part, pointer=f"{draft.pointer}/{name}", value=key)
-                found.setdefault(draft.code, []).append(error)
+                error = FieldError(reported_part, pointer=f"{pointers[codes[id]]}/{name}", value=key)
+                found.setdefault(codes[id], []).append(error)
     return found
+
+
+def raise_in_use(in_use: Mapping[str, Sequence[FieldError]]) -> NoReturn:
+    found = [error for of_line in in_use.values() for error in of_line]
+    raise PartInUse(errors=found, keys=", ".join(str(error.value) for error in found))
 
 
 def patch_action(
@@ -194,11 +248,7 @@ def patch_action(
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
     _check_editable(session, plan)
-    target = dict(stored.content)
-    if patch.get("subactivity_code") not in (None, target["subactivity_code"]):
-        # The names are those of the old code; the new one brings its own.
-        target |= dict.fromkeys(("subactivity", "activity", "program"))
-    content = validated(ActionIn, merge_patch(target, patch))
+    content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
     (outcome,) = put_actions(session, author, actor, plan, [Draft(code, content)], check=lambda stored: None)
     return outcome
 
@@ -217,14 +267,17 @@ def _outcome(
     return Outcome(code, "updated" if code in stored else "created", versions[code], wanted[code])
 
 
-def _entry(
+def action_entry(
     plan: sa.Row[Any],
     code: str,
     version: int,
     stored: StoredAction | None,
     after: dict[str, Any] | None,
     reason: str | None,
+    *,
+    is_draft: bool = True,
 ) -> Entry:
+    """What the journal says of a line that was written; `after` None: taken out."""
     verb = "created" if stored is None else "deleted" if after is None else "changed"
     before = stored.content if stored else None
     return Entry(
@@ -235,7 +288,7 @@ def _entry(
         before,
         after,
         reason,
-        is_draft=True,
+        is_draft=is_draft,
     )
 
 
@@ -252,11 +305,21 @@ def delete_action(
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
     _check_editable(session, plan)
-    if references := references_to(session, plan, code):
-        shown = ", ".join(f"{name}: {count}" for name, count in references.items())
-        raise ActionInUse(action=code, references=shown)
+    if references := references_to(session, plan, [code]):
+        raise_referred(references)
+    remove_actions(session, {code: stored})
+    record(session, chain, author, [action_entry(plan, code, stored.version + 1, stored, None, None)])
+
+
+def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
+    """ActionInUse of the first of the lines that something refers to."""
+    code, found = min(references.items())
+    raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in found.items()))
+
+
+def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
+    """Take lines out, by code. PartInUse: progress was reported on them."""
     try:
-        session.execute(sa.delete(actions).where(actions.c.id == stored.id))
+        session.execute(sa.delete(actions).where(actions.c.id.in_([one.id for one in gone.values()])))
     except IntegrityError as error:
-        raise PartInUse(keys=code) from error
-    record(session, chain, author, [_entry(plan, code, stored.version + 1, stored, None, None)])
+        raise PartInUse(keys=", ".join(sorted(gone))) from error

@@ -190,6 +190,24 @@ def stored_actions(
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
 
 
+def whole_actions(
+    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
+    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    if codes is not None:
+        query = query.where(actions.c.code.in_(codes))
+    return {code: json.loads(text) for text, code in session.execute(json_texts(query, "code"))}
+
+
+def reported_codes(session: Session, plan: sa.Row[Any], codes: list[str]) -> list[str]:
+    """Those of the codes whose action was reported on."""
+    query = sa.select(actions.c.code).where(
+        actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
+    )
+    return list(session.scalars(query.order_by(actions.c.code)))
+
+
 # What refers to an action
 
 
@@ -198,14 +216,19 @@ REFERRERS: dict[str, sa.Column[Any]] = {}
 imported: plans must not know commitments, yet a line that one names cannot be deleted."""
 
 
-def references_to(session: Session, plan: sa.Row[Any], code: str) -> dict[str, int]:
-    """Kind of thing → how many of it refer to an action, in one statement; empty where nothing does."""
+def references_to(session: Session, plan: sa.Row[Any], codes: list[str]) -> dict[str, dict[str, int]]:
+    """Of those of the codes that something refers to: kind of thing → how many, in one statement."""
     counts = {
         name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
         for name, column in REFERRERS.items()
     }
-    if not counts:
+    if not counts or not codes:
         return {}
-    found = sa.select(*counts.values()).where(actions.c.plan_id == plan.id, actions.c.code == code)
-    row = session.execute(found).one_or_none()
-    return {name: count for name, count in zip(counts, row or (), strict=False) if count}
+    found = sa.select(actions.c.code, *counts.values()).where(
+        actions.c.plan_id == plan.id, actions.c.code.in_(codes)
+    )
+    by_code = {
+        code: {name: count for name, count in zip(counts, numbers, strict=True) if count}
+        for code, *numbers in session.execute(found)
+    }
+    return {code: references for code, references in by_code.items() if references}

@@ -1,6 +1,8 @@
 """The actions of a plan over HTTP."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -10,8 +12,10 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.kit.inputs import checked_key
+from app.kit.json_sql import to_json
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
+from app.kit.problems import NotFound
 from app.kit.requests import (
     answer,
     answer_page,
@@ -31,13 +35,16 @@ from app.plans.actions.batches import (
     errors_of,
     read_items,
 )
+from app.plans.actions.lines import list_lines
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
 from app.plans.actions.queries import ActionQuery, StoredAction, action_json, references_to
 from app.plans.actions.rules import Draft
 from app.plans.commands import plan_chain
+from app.plans.findings.kinds import Finding
 from app.plans.findings.queries import findings_by_line, findings_on
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
+from app.plans.revisions.as_of import AsOfQuery, lines_then
 from app.plans.routes import list_condition, plan_tag, tag_in
 from app.plans.workflow.queries import open_notes
 from app.plans.workflow.rules import is_editable, is_reportable
@@ -45,16 +52,24 @@ from app.plans.workflow.rules import is_editable, is_reportable
 router = house_router(tags=["plans"])
 
 
+class ActionsQuery(ActionQuery, AsOfQuery):
+    """Which actions of a plan, of which instant, in which order."""
+
+
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
 @revalidated(plan_tag)
-def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionQuery, Query()]) -> Response:
+def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionsQuery, Query()]) -> Response:
     """Actions of a plan with all their parts and the latest figures reported on each.
 
     The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
     304. Its part before the dash can be sent as `If-Match` of a call that writes many.
     """
     row = plan_of(call.session, call.actor, plan)
-    body = read_page(call.session, call.request, queries.list_actions(row, query), query, sort=query.sort)
+    if query.as_of is None:
+        listing = queries.list_actions(row, query)
+    else:
+        listing = list_lines(call.session, lines_then(call.session, row, query.as_of).values(), query)
+    body = read_page(call.session, call.request, listing, query, sort=query.sort)
     return answer_page(call.request, body, tag=tag_in(call, row))
 
 
@@ -93,9 +108,14 @@ def _content(item: ActionItem) -> ActionIn:
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
-def read_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
+def read_action(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[AsOfQuery, Query()]
+) -> Response:
     """One action with its findings (what to mend or know) and what the caller may do with it."""
-    return _action_reply(call, plan_of(call.session, call.actor, plan), action)
+    row = plan_of(call.session, call.actor, plan)
+    if query.as_of is not None:
+        return _reply_then(call, row, action, query.as_of)
+    return _action_reply(call, row, action)
 
 
 @router.put("/plans/{plan}/actions/{action}", response_model=ActionReply, responses=created(ActionReply))
@@ -161,25 +181,40 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     text = action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
-    if content["progress_period"] is not None or references_to(call.session, plan, code):
+    if content["progress_period"] is not None or references_to(call.session, plan, [code]):
         del may["delete"]
     if not is_editable(plan.state, plan.revision):
         may = {"report_progress": "report_progress"} if is_reportable(plan.state) else {}
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
-    language = language_of(call.request)
-    findings = findings_on(call.session, plan, code, content)
-    body = with_fields(
-        text,
-        findings=[finding.shown(language) for finding in findings],
-        notes=open_notes(call.session, call.actor, plan, code),
-        allowed=allowed,
-    )
+    body = _with_all(call, plan, text, findings_on(call.session, plan, code, content), code, allowed)
     return answer(
         call.request,
         body,
         status=status,
         version=content["version"],
         location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,
+    )
+
+
+def _reply_then(call: Call, plan: sa.Row[Any], code: str, instant: datetime) -> Response:
+    """The action as it was in force at an instant; nothing can be done with it."""
+    content = lines_then(call.session, plan, instant).get(code)
+    if content is None:
+        raise NotFound()
+    findings = findings_by_line(call.session, plan, {code: content})[code]
+    return answer(call.request, _with_all(call, plan, to_json(content), findings, code, []))
+
+
+def _with_all(
+    call: Call, plan: sa.Row[Any], text: str, findings: Sequence[Finding], code: str, allowed: list[str]
+) -> bytes:
+    """An action with what is to be said of it and what the caller may do with it."""
+    language = language_of(call.request)
+    return with_fields(
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        notes=open_notes(call.session, call.actor, plan, code),
+        allowed=allowed,
     )

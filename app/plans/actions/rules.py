@@ -1,10 +1,31 @@
 """Rules of actions: what becomes of a draft. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.kit.problems import FieldError
 from app.plans.actions.models import ActionIn
+from app.reference.rules import folded
+
+
+def absorption_percent(spent: int, allocation: int) -> float | None:
+    """Spent of the allocation, two decimals, as the database rounds it; None where nothing is allocated."""
+    return round(spent * 100 / allocation, 2) if allocation else None
+
+
+def search_text(action: Mapping[str, Any]) -> str:
+    """What a search for words looks through: title and names, folded."""
+    return folded(
+        " ".join(filter(None, (action[n] for n in ("title", "subactivity", "activity", "program"))))
+    )
+
+
+def renamed(action: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
+    if patch.get("subactivity_code") in (None, action["subactivity_code"]):
+        return action
+    return action | dict.fromkeys(("subactivity", "activity", "program"))
 
 
 @dataclass(frozen=True)

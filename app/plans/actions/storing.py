@@ -12,7 +12,7 @@ from app.kit.json_sql import records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
 from app.plans.actions.queries import StoredAction
-from app.reference.rules import folded
+from app.plans.actions.rules import search_text
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
 """Called with the ids of actions that were there before and were rewritten: areas above keep figures
@@ -40,9 +40,7 @@ def write_actions(
             **{name: content[name] for name in ActionFields.model_fields},
             **fixed,
             "code": code,
-            "search": folded(
-                " ".join(filter(None, (content[n] for n in ("title", "subactivity", "activity", "program"))))
-            ),
+            "search": search_text(content),
             "version": stored[code].version + 1 if code in stored else 1,
         }
         for code, content in contents.items()

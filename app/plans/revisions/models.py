@@ -9,11 +9,11 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import RegionCode, address
+from app.kit.fields import RegionCode, Version, address
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
-from app.plans.examples import PLAN_EXAMPLE
-from app.plans.models import Instrument, PlanIn
+from app.plans.examples import PLAN_EXAMPLE, REASON_EXAMPLE
+from app.plans.models import Instrument, PlanIn, Reason
 
 RevisionNumber = Annotated[str, address("Number of the revision, from 0.", "0")]
 
@@ -62,12 +62,34 @@ class RevisionOut(RevisionFields):
     )
 
 
+class RevisionAction(ActionItem):
+    """An action as it was adopted."""
+
+    version: Version
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "A-001", "version": 3, **ACTION_EXAMPLE}]}
+    )
+
+
+class ChangeReason(Reason):
+    """Why a field of the plan, or of one of its lines, is not what the revision before said."""
+
+    action: str | None = ShapeField(description="Key of the line; null: of the plan's own fields.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "A-001", **REASON_EXAMPLE}]})
+
+
 class RevisionContent(PlanIn, RevisionFields):
     """A plan as it was adopted: its own fields, and every action in the order of the codes."""
 
     region_code: RegionCode
     year: int
-    actions: list[ActionItem]
+    purpose: str | None = ShapeField(description="Why the plan was amended; null: its first adoption.")
+    reasons: list[ChangeReason] = ShapeField(
+        description="Why what changed since the revision before; none in the first."
+    )
+    actions: list[RevisionAction]
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -77,7 +99,9 @@ class RevisionContent(PlanIn, RevisionFields):
                     **_SIGNED,
                     "region_code": "63.02",
                     "year": 2026,
-                    "actions": [{"code": "A-001", **ACTION_EXAMPLE}],
+                    "purpose": None,
+                    "reasons": [],
+                    "actions": [{"code": "A-001", "version": 3, **ACTION_EXAMPLE}],
                 }
             ]
         }
@@ -118,6 +142,7 @@ class AmendmentRow(Table, table=True):
         description="The plan's own fields as they shall be; null: as they are.",
     )
     reasons: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    purpose: str = Field(description="Why the plan is amended at all.")
     opened_at: datetime
     version: int = 1
 

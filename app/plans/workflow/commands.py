@@ -12,7 +12,7 @@ from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import nearest, unknown_reference
 from app.kit.journal import Author, Chain, Entry, hold, record
-from app.kit.json_sql import to_json
+from app.kit.json_sql import to_json, upsert
 from app.kit.problems import FieldError, Invalid
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now, plan_of, plans
@@ -202,10 +202,16 @@ def _check_instrument(
 def _open_amendment(
     session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
 ) -> None:
-    reasons = [{"pointer": "", "text": move.note}]
-    session.execute(
-        sa.insert(_amendments).values(plan_id=plan.id, reasons=reasons, opened_at=author.at, version=1)
-    )
+    # Through JSON like every other: a null in Python is a text in a column of JSON.
+    row = {
+        "plan_id": plan.id,
+        "content": None,
+        "reasons": [],
+        "purpose": move.note,
+        "opened_at": author.at.isoformat(),
+        "version": 1,
+    }
+    upsert(session, _amendments, [row])
 
 
 def _nothing(session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move) -> None:

@@ -38,6 +38,9 @@ PROPOSED: list[Callable[[Session, sa.Row[Any]], Contents]] = []
 """Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of
 this area that keeps amendments adds it when it is imported."""
 
+BLOCKS: list[Callable[[Session, sa.Row[Any]], Sequence[FieldError]]] = []
+"""Gives what keeps the amendment of a plan in force from being submitted, findings aside; filled as above."""
+
 
 def standing_of(session: Session, plan: sa.Row[Any], now: datetime) -> Standing:
     """A plan as the conditions of a move look at it, findings aside."""
@@ -77,8 +80,9 @@ def check_submission(session: Session, plan: sa.Row[Any]) -> Submission:
         found = check_lines(session, plan, lines_to_submit(session, plan))
     of_plan = [placed for placed in found if placed.period is None]
     errors = [placed for placed in of_plan if placed.finding.severity == "error"]
+    lacking = [error for ask in BLOCKS for error in ask(session, plan)] if plan.revision is not None else []
     return Submission(
-        [blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or "")],
+        [*lacking, *(blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or ""))],
         [placed for placed in of_plan if placed.finding.severity == "warning"],
         left_out,
     )

@@ -1,0 +1,200 @@
+"""What an amendment has to meet before it moves on, and how it becomes the plan when it is adopted."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.journal import Author, Chain, Entry, record
+from app.kit.problems import FieldError, Kind
+from app.plans.actions.commands import (
+    action_entry,
+    parts_in_use,
+    raise_in_use,
+    raise_referred,
+    remove_actions,
+    reported_part,
+)
+from app.plans.actions.models import ActionIn
+from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
+from app.plans.actions.references import check_references
+from app.plans.actions.rules import Draft
+from app.plans.actions.storing import write_actions
+from app.plans.amendments.queries import (
+    AmendedRow,
+    Amendment,
+    Editions,
+    amended_rows,
+    editions,
+    open_amendment,
+)
+from app.plans.amendments.rules import Amended, in_short, missing_reasons, telling
+from app.plans.commands import replace_priority_locations
+from app.plans.differences.rules import Change, Content, changes_of
+from app.plans.queries import plans
+from app.plans.revisions.commands import BEFORE_ADOPTION
+from app.plans.workflow.queries import BLOCKS, PROPOSED
+
+missing_reason = Kind(
+    "missing_reason",
+    id="{value}: perubahan {field} belum beralasan",
+    en="{value}: the change of {field} has no reason",
+)
+referred_line = Kind(
+    "referred_line",
+    id="{value} masih dirujuk ({references}); baris ini tidak dapat dihapus",
+    en="{value} is still referred to ({references}); this line cannot be taken out",
+)
+empty_amendment = Kind(
+    "empty_amendment",
+    id="perubahan rencana ini belum mengubah apa pun",
+    en="this amendment changes nothing yet",
+)
+
+
+# Before it is submitted
+
+
+def proposed(session: Session, plan: sa.Row[Any]) -> Mapping[str, Content]:
+    """The lines as the open amendment would make them."""
+    return _open(session, plan)[1].after.actions
+
+
+def blocks(session: Session, plan: sa.Row[Any]) -> Sequence[FieldError]:
+    """What keeps the open amendment from being submitted, findings aside."""
+    amendment, (before, after, reasons) = _open(session, plan)
+    if before == after:
+        return [FieldError(empty_amendment, pointer="/actions")]
+    errors = [
+        FieldError(
+            missing_reason,
+            pointer=f"/actions/{one.action}{field}" if one.action else field,
+            value=one.action or plan.code,
+            values={"field": field or "/"},
+        )
+        for one in missing_reasons(before, after, amendment.reasons, reasons)
+        for field in one.fields
+    ]
+    rows = amended_rows(session, plan)
+    stored = stored_actions(session, plan, list(rows))
+    contents = {code: row.content for code, row in rows.items() if row.content is not None}
+    # What a line refers to may have gone since it was written: an agency retired, a code withdrawn.
+    drafts = [
+        Draft(code, ActionIn.model_validate(content), pointer=f"/actions/{code}")
+        for code, content in contents.items()
+    ]
+    _, unknown = check_references(session, plan, drafts)
+    errors += [error for of_line in unknown.values() for error in of_line]
+    in_use = _in_use(session, plan, rows, stored)
+    errors += [error for of_line in in_use.values() for error in of_line]
+    return errors + [
+        FieldError(
+            referred_line,
+            pointer=f"/actions/{code}",
+            value=code,
+            values={"references": ", ".join(f"{name}: {count}" for name, count in found.items())},
+        )
+        for code, found in references_to(session, plan, _taken_out(rows)).items()
+    ]
+
+
+def _open(session: Session, plan: sa.Row[Any]) -> tuple[Amendment, Editions]:
+    amendment = open_amendment(session, plan)
+    assert amendment is not None, f"{plan.code} is being amended without an amendment"
+    return amendment, editions(session, amendment)
+
+
+def _taken_out(rows: Mapping[str, AmendedRow]) -> list[str]:
+    return [code for code, row in rows.items() if row.content is None]
+
+
+def _in_use(
+    session: Session,
+    plan: sa.Row[Any],
+    rows: Mapping[str, AmendedRow],
+    stored: Mapping[str, StoredAction],
+) -> dict[str, list[FieldError]]:
+    """Lines and parts that are taken out although they were reported on, by line."""
+    contents = {code: row.content for code, row in rows.items() if row.content is not None}
+    pointers = {code: f"/actions/{code}" for code in rows}
+    found = parts_in_use(session, pointers, contents, stored)
+    for code in reported_codes(session, plan, _taken_out(rows)):
+        found[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
+    return found
+
+
+# When it is adopted
+
+
+def apply_amendment(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], chain: Chain
+) -> tuple[Chain, Content]:
+    """Write what was drafted into the plan, by as many statements for many lines as for one.
+
+    Gives the plan's chain as it then is, and what the revision keeps: why all of it, and why each change.
+    PartInUse: something was
+    reported meanwhile on what is taken out. ActionInUse: something refers to such a line.
+    """
+    amendment, rows = open_amendment(session, plan), amended_rows(session, plan)
+    assert amendment is not None, f"{plan.code} is being amended without an amendment"
+    stored = stored_actions(session, plan, list(rows))
+    if in_use := _in_use(session, plan, rows, stored):
+        raise_in_use(in_use)
+    if references := references_to(session, plan, _taken_out(rows)):
+        raise_referred(references)
+    contents = {code: row.content for code, row in rows.items() if row.content is not None}
+    gone = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
+    if gone:
+        remove_actions(session, gone)
+    versions = write_actions(session, author, plan, contents, stored)
+    versions |= {code: line.version + 1 for code, line in gone.items()}
+    own = changes_of(amendment.in_force, amendment.content)
+    entries = [_store_own(session, plan, amendment, own)] if own else []
+    lines = {
+        code: Amended(stored[code].content if code in stored else None, row.content, row.reasons, row.version)
+        for code, row in sorted(rows.items())
+    }
+    entries += [
+        action_entry(
+            plan,
+            code,
+            versions[code],
+            stored.get(code),
+            line.after,
+            in_short(line.reasons),
+            is_draft=False,
+        )
+        for code, line in lines.items()
+        if code in versions
+    ]
+    kept = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
+    kept += [
+        {"action": code, **reason}
+        for code, line in lines.items()
+        for reason in telling(line.changes, line.reasons)
+    ]
+    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": kept}
+
+
+def _store_own(session: Session, plan: sa.Row[Any], amendment: Amendment, own: list[Change]) -> Entry:
+    """The plan's own fields; its version is raised by the adoption that follows."""
+    content = dict(amendment.content)
+    locations = content.pop("priority_locations")
+    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**content))
+    replace_priority_locations(session, plan.id, locations)
+    return Entry(
+        "plan.changed",
+        plan.region_code,
+        f"plans/{plan.code}",
+        plan.version + 1,
+        amendment.in_force,
+        amendment.content,
+        in_short(telling(own, amendment.reasons)),
+    )
+
+
+PROPOSED.append(proposed)
+BLOCKS.append(blocks)
+BEFORE_ADOPTION.append(apply_amendment)

@@ -1,0 +1,388 @@
+"""Writing an amendment: the plan's own fields and its lines as they shall be, each with reasons.
+
+Whoever writes holds the plan's chain first, as the moves of the plan do, then the amendment's own, in which
+the drafting is recorded: readers of the plan in force never meet it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import validated
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import records, to_json, upsert
+from app.kit.patches import merge_patch
+from app.kit.problems import FieldError, NotFound, Problem, Text
+from app.plans.actions.commands import PartInUse, judge, raise_referred
+from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
+from app.plans.actions.rules import Draft, Outcome, renamed
+from app.plans.amendments.models import AmendedActionIn, AmendmentIn
+from app.plans.amendments.queries import (
+    AmendedRow,
+    Amendment,
+    amended_actions,
+    amended_rows,
+    amendment_chain,
+    amendment_of,
+    amendments,
+)
+from app.plans.commands import fitting_plan, plan_chain
+from app.plans.models import PlanIn, PlanState, Reason
+from app.plans.queries import plans
+from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
+
+
+class AmendmentNotEditable(Problem):
+    status = 409
+    code = "amendment_not_editable"
+    title = Text("Perubahan rencana tidak dapat diubah", "The amendment cannot be changed")
+    detail = Text(
+        "Perubahan rencana {plan} berkeadaan {state}; provinsi dapat mengembalikannya: POST /v1/plans/{plan}/return.",
+        "The amendment of plan {plan} is {state}; the province can return it: POST /v1/plans/{plan}/return.",
+    )
+
+
+EDITABLE = (PlanState.draft, PlanState.returned)
+
+
+def _editable(session: Session, actor: Actor, code: str, right: str) -> tuple[Amendment, Chain]:
+    """The amendment, as it stands when it is this writer's turn, and its chain."""
+    amendment = amendment_of(session, actor, code)
+    actor.require(right, amendment.plan.region_code)
+    hold(session, plan_chain(code))
+    amendment = amendment_of(session, actor, code)
+    if amendment.plan.state not in EDITABLE:
+        raise AmendmentNotEditable(plan=code, state=amendment.plan.state)
+    return amendment, hold(session, amendment_chain(code))
+
+
+def _number(chain: Chain) -> int:
+    """Of the next entry in the chain: higher than that of any earlier write, those of amendments before too."""
+    return chain.position + 1
+
+
+# The plan's own fields
+
+
+def put_amendment(
+    session: Session, author: Author, actor: Actor, code: str, content: AmendmentIn, check: CheckVersion
+) -> None:
+    """Replace the plan's own fields as they shall be."""
+    amendment, chain = _editable(session, actor, code, "write_plan")
+    check(amendment.version)
+    _store_plan(session, author, amendment, chain, content)
+
+
+def patch_amendment(
+    session: Session, author: Author, actor: Actor, code: str, patch: dict[str, Any], check: CheckVersion
+) -> None:
+    amendment, chain = _editable(session, actor, code, "write_plan")
+    check(amendment.version)
+    target = {**amendment.content, "reasons": amendment.reasons}
+    _store_plan(session, author, amendment, chain, validated(AmendmentIn, merge_patch(target, patch)))
+
+
+def _store_plan(
+    session: Session, author: Author, amendment: Amendment, chain: Chain, content: AmendmentIn
+) -> None:
+    own = PlanIn.model_construct(**{name: getattr(content, name) for name in PlanIn.model_fields})
+    wanted = fitting_plan(session, amendment.plan.region_code, own)
+    is_changed = wanted != amendment.in_force
+    # What is as it is in force has nothing to explain.
+    reasons = _plain(content.reasons) if is_changed else []
+    before = {**amendment.content, "reasons": amendment.reasons}
+    after = {**wanted, "reasons": reasons}
+    if before == after:
+        return
+    plan = amendment.plan
+    row = {
+        "plan_id": plan.id,
+        "content": wanted if is_changed else None,
+        "reasons": reasons,
+        "opened_at": amendment.opened_at.isoformat(),
+        "purpose": amendment.purpose,
+        "version": _number(chain),
+    }
+    upsert(session, table_of(AmendmentRow), [row], key=["plan_id"])
+    entry = Entry(
+        "amendment.changed",
+        plan.region_code,
+        f"plans/{plan.code}/amendment",
+        row["version"],
+        before,
+        after,
+        is_draft=True,
+    )
+    record(session, chain, author, [entry])
+
+
+def _plain(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+    return [reason.model_dump(mode="json") for reason in reasons]
+
+
+def discard_amendment(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
+    """Drop the amendment with all its lines; the revision in force stays as it is."""
+    amendment, chain = _editable(session, actor, code, "amend")
+    check(amendment.version)
+    plan = amendment.plan
+    session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
+    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(state=PlanState.adopted))
+    entry = Entry(
+        "amendment.deleted",
+        plan.region_code,
+        f"plans/{code}/amendment",
+        _number(chain),
+        {**amendment.content, "reasons": amendment.reasons},
+        None,
+        is_draft=True,
+    )
+    record(session, chain, author, [entry])
+
+
+# Lines
+
+
+def put_amended_actions(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    code: str,
+    drafts: Sequence[Draft],
+    reasons: dict[str, list[Reason]],
+    *,
+    check: Callable[[dict[str, int]], None],
+    each: bool = False,
+    note: str | None = None,
+    errors_before: Sequence[FieldError] = (),
+) -> list[Outcome]:
+    """Say how lines shall be; one that says what is in force is no longer part of the amendment.
+
+    All or nothing unless `each`, as where a plan's own lines are written. `check` sees the versions of those
+    that exist; `note` is what the drafting's history says of the call.
+    """
+    amendment, chain = _editable(session, actor, code, "write_actions")
+    return _put_lines(
+        session,
+        author,
+        actor,
+        amendment.plan,
+        chain,
+        drafts,
+        reasons,
+        check=check,
+        each=each,
+        note=note,
+        errors_before=errors_before,
+    )
+
+
+def _put_lines(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    chain: Chain,
+    drafts: Sequence[Draft],
+    reasons: dict[str, list[Reason]],
+    *,
+    check: Callable[[dict[str, int]], None],
+    each: bool = False,
+    note: str | None = None,
+    errors_before: Sequence[FieldError] = (),
+) -> list[Outcome]:
+    codes = [draft.code for draft in drafts]
+    stored, rows = stored_actions(session, plan, codes), amended_rows(session, plan, codes)
+    now = {code: as_it_shall_be(stored.get(code), rows.get(code)) for code in codes}
+    leads: dict[str, set[str]] = {}
+    for found in (*[(c, s.content) for c, s in stored.items()], *[(c, r.content) for c, r in rows.items()]):
+        if found[1] is not None:
+            leads.setdefault(found[0], set()).add(found[1]["lead_agency"])
+    judged = judge(
+        session,
+        actor,
+        plan,
+        drafts,
+        stored,
+        leads=leads,
+        check=lambda: check({code: line.version for code, line in now.items() if line is not None}),
+        each=each,
+        errors_before=errors_before,
+    )
+    wanted = {code: content for code, content in judged.wanted.items() if code not in judged.errors}
+    number, shall_be = _number(chain), {}
+    for code, content in wanted.items():
+        in_force = stored.get(code)
+        if in_force is not None and in_force.content == content:
+            line = AmendedRow(content, [], in_force.version, author.at)
+        else:
+            base = in_force.version if in_force else 0
+            line = AmendedRow(content, _plain(reasons.get(code, ())), base + number, author.at)
+        was = now[code]
+        if was is None or (was.content, list(was.reasons)) != (line.content, line.reasons):
+            shall_be[code] = line
+    _store_lines(session, author, plan, chain, stored, now, shall_be, note)
+    return [_outcome(draft.code, judged.wanted, judged.errors, now[draft.code], shall_be) for draft in drafts]
+
+
+def as_it_shall_be(stored: StoredAction | None, row: AmendedRow | None) -> AmendedRow | None:
+    """A line of the next revision as it stands by now; None: there is none of that key."""
+    if row is not None or stored is None:
+        return row
+    return AmendedRow(stored.content, [], stored.version)
+
+
+def _store_lines(
+    session: Session,
+    author: Author,
+    plan: sa.Row[Any],
+    chain: Chain,
+    stored: dict[str, StoredAction],
+    now: dict[str, AmendedRow | None],
+    shall_be: dict[str, AmendedRow],
+    note: str | None = None,
+) -> None:
+    """Write lines whose content or reasons are others than by now; those that say what is in force leave."""
+    left = [
+        code
+        for code, line in shall_be.items()
+        if line.content == (stored[code].content if code in stored else None)
+    ]
+    rows = [
+        {
+            "plan_id": plan.id,
+            "code": code,
+            "content": line.content,
+            "reasons": line.reasons,
+            "version": line.version,
+            "updated_at": author.at.isoformat(),
+        }
+        for code, line in shall_be.items()
+        if code not in left
+    ]
+    forget_lines(session, plan, left)
+    upsert(session, table_of(AmendmentActionRow), rows, key=["plan_id", "code"])
+    entries = [drafted_entry(plan, code, now[code], line, note) for code, line in shall_be.items()]
+    record(session, chain, author, entries)
+
+
+def forget_lines(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> None:
+    """Lines that are no longer part of the amendment."""
+    if codes:
+        given = records(session, {"code": amended_actions.c.code.type})
+        chosen = sa.select(given.c.code)
+        statement = sa.delete(amended_actions).where(
+            amended_actions.c.plan_id == plan.id, amended_actions.c.code.in_(chosen)
+        )
+        session.connection().execute(statement, {"records": to_json([{"code": code} for code in codes])})
+
+
+def drafted_entry(
+    plan: sa.Row[Any], code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
+) -> Entry:
+    """What the amendment's own chain says of a line that was written."""
+    before, after = _shown(was), _shown(line)
+    if line.content is None and was is not None and was.content is None:
+        before, after = {"reasons": was.reasons}, {"reasons": line.reasons}
+    verb = "created" if before is None else "deleted" if after is None else "changed"
+    return Entry(
+        f"amendment_action.{verb}",
+        plan.region_code,
+        f"plans/{plan.code}/amendment/actions/{code}",
+        line.version,
+        before,
+        after,
+        note,
+        is_draft=True,
+    )
+
+
+def _shown(line: AmendedRow | None) -> dict[str, Any] | None:
+    if line is None or line.content is None:
+        return None
+    return {**line.content, "reasons": line.reasons}
+
+
+def _outcome(
+    code: str,
+    wanted: dict[str, dict[str, Any]],
+    errors: dict[str, list[FieldError]],
+    was: AmendedRow | None,
+    shall_be: dict[str, AmendedRow],
+) -> Outcome:
+    if code in errors:
+        return Outcome(code, "refused", errors=tuple(errors[code]))
+    if code in shall_be:
+        return Outcome(code, "created" if was is None else "updated", shall_be[code].version, wanted[code])
+    assert was is not None
+    return Outcome(code, "unchanged", was.version, wanted[code])
+
+
+def patch_amended_action(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    code: str,
+    action: str,
+    patch: dict[str, Any],
+    check: CheckVersion,
+) -> None:
+    """Merge a patch into a line as it shall be, reasons included; they stay unless the patch names them."""
+    amendment, chain = _editable(session, actor, code, "write_actions")
+    plan = amendment.plan
+    line = _line(session, plan, action)
+    if line is None or line.content is None:
+        raise NotFound()
+    actor.require("write_actions", plan.region_code, line.content["lead_agency"])
+    check(line.version)
+    target = {**renamed(line.content, patch), "reasons": line.reasons}
+    content = validated(AmendedActionIn, merge_patch(target, patch))
+    _put_lines(
+        session,
+        author,
+        actor,
+        plan,
+        chain,
+        [Draft(action, content.action)],
+        {action: content.reasons},
+        check=lambda versions: None,
+    )
+
+
+def remove_amended_action(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    code: str,
+    action: str,
+    reason: Reason | None,
+    check: CheckVersion,
+) -> None:
+    """Take a line out of the next revision. PartInUse: progress was reported on it."""
+    amendment, chain = _editable(session, actor, code, "write_actions")
+    plan = amendment.plan
+    stored = stored_actions(session, plan, [action])
+    line = as_it_shall_be(stored.get(action), amended_rows(session, plan, [action]).get(action))
+    if line is None:
+        raise NotFound()
+    for content in (line.content, stored[action].content if action in stored else None):
+        if content is not None:
+            actor.require("write_actions", plan.region_code, content["lead_agency"])
+    check(line.version)
+    if reported := reported_codes(session, plan, [action]):
+        raise PartInUse(keys=", ".join(reported))
+    if references := references_to(session, plan, [action]):
+        raise_referred(references)
+    base = stored[action].version if action in stored else 0
+    gone = AmendedRow(None, _plain([reason] if reason else []), base + _number(chain), author.at)
+    if (line.content, list(line.reasons)) != (None, gone.reasons):
+        _store_lines(session, author, plan, chain, stored, {action: line}, {action: gone})
+
+
+def _line(session: Session, plan: sa.Row[Any], action: str) -> AmendedRow | None:
+    stored = stored_actions(session, plan, [action]).get(action)
+    return as_it_shall_be(stored, amended_rows(session, plan, [action]).get(action))

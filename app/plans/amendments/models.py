@@ -1,0 +1,202 @@
+"""The amendment of a plan as it goes over the wire; its tables stand with the revisions."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
+from pydantic import Field as ShapeField
+
+from app.kit.fields import Key, Shape, Version
+from app.kit.inputs import RuleBroken, nearest, refuse_repeated
+from app.kit.problems import BadRequest, FieldError, Kind
+from app.plans.actions.models import ActionIn, ActionOut, RecipientKind, Strategy
+from app.plans.amendments.examples import (
+    AMENDED_ACTION_EXAMPLE,
+    AMENDED_ACTION_OUT_EXAMPLE,
+    AMENDMENT_EXAMPLE,
+    AMENDMENT_OUT_EXAMPLE,
+)
+from app.plans.models import PlanIn, PlanState, Reason, ReasonCategory
+
+no_such_field = Kind(
+    "no_such_field",
+    id="{value} bukan isian di sini; mulai dengan salah satu dari {allowed}",
+    en="{value} is no field here; begin with one of {allowed}",
+)
+
+
+# Reasons
+
+
+def _check_reasons(reasons: list[Reason], fields: list[str]) -> None:
+    refuse_repeated((reason.field for reason in reasons), at="/reasons")
+    for n, reason in enumerate(reasons):
+        first = reason.field.split("/")[1:2]
+        if first and first[0] not in fields:
+            raise RuleBroken(
+                no_such_field,
+                at=f"/reasons/{n}/field",
+                value=reason.field,
+                allowed=[f"/{name}" for name in fields],
+                nearest=nearest(first[0], fields),
+            )
+
+
+_REASONS: Any = ShapeField(
+    default_factory=list,
+    max_length=200,
+    description="May be missing while the amendment is drafted; replaced whole.",
+)
+
+
+reason_incomplete = Kind(
+    "reason_incomplete",
+    id="category dan reason diisi bersama-sama",
+    en="category and reason are given together",
+)
+
+
+def reason_of(category: ReasonCategory | None, text: str | None) -> Reason | None:
+    """One reason for the whole of what a call changes. BadRequest where one half is there without the other."""
+    if category is None and text is None:
+        return None
+    if category is None or text is None:
+        name = "category" if category is None else "reason"
+        raise BadRequest(errors=[FieldError(reason_incomplete, parameter=name)])
+    return Reason(category=category, text=text)
+
+
+# Lines
+
+
+Change = Literal["unchanged", "created", "changed", "removed"]
+
+
+class AmendedActionIn(ActionIn):
+    """An action as it shall be in the next revision, with the reasons for what changes."""
+
+    reasons: list[Reason] = _REASONS
+
+    model_config = ConfigDict(json_schema_extra={"examples": [AMENDED_ACTION_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _reasons_fit(self) -> "AmendedActionIn":
+        _check_reasons(self.reasons, list(ActionIn.model_fields))
+        return self
+
+    @property
+    def action(self) -> ActionIn:
+        """The action alone."""
+        return ActionIn.model_construct(**{name: getattr(self, name) for name in ActionIn.model_fields})
+
+
+class AmendedActionItem(AmendedActionIn):
+    """An action in a call that writes many; its key is in the body."""
+
+    code: Key
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **AMENDED_ACTION_EXAMPLE}]})
+
+
+class AmendedActionBatch(Shape):
+    """Up to 1,000 actions as they shall be."""
+
+    items: list[SkipValidation[AmendedActionItem]] = ShapeField(min_length=1, max_length=1000)
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"code": "A-001", **AMENDED_ACTION_EXAMPLE}]}]}
+    )
+
+
+class AmendedAction(ActionOut):
+    """An action as it shall be in the next revision; of one that is taken out, as it is in force.
+
+    The figures that were reported are those of the line in force.
+    """
+
+    change: Change
+    reasons: list[Reason]
+    lacking: list[str] = ShapeField(description="Changed fields that need a reason and have none.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [AMENDED_ACTION_OUT_EXAMPLE]})
+
+
+# Sums
+
+
+class Amounts(BaseModel):
+    """A number before and after."""
+
+    before: int
+    after: int
+    difference: int
+
+
+class StrategyAmounts(Amounts):
+    strategy: Strategy
+
+
+class AgencyAmounts(Amounts):
+    agency: str
+
+
+class RecipientAmounts(Amounts):
+    kind: RecipientKind
+
+
+class Sums(BaseModel):
+    """What all lines sum up to, before and after."""
+
+    actions: Amounts = ShapeField(description="Number of lines.")
+    allocation: Amounts = ShapeField(description="Whole rupiah.")
+    locations: Amounts = ShapeField(description="Places that any line works in, each once.")
+    recipients: list[RecipientAmounts] = ShapeField(description="Planned recipients of all lines, by kind.")
+    strategies: list[StrategyAmounts] = ShapeField(description="Whole rupiah by strategy.")
+    agencies: list[AgencyAmounts] = ShapeField(description="Whole rupiah by lead agency.")
+
+
+# The amendment
+
+
+class AmendmentIn(PlanIn):
+    """The plan's own fields as they shall be in the next revision."""
+
+    reasons: list[Reason] = _REASONS
+
+    model_config = ConfigDict(json_schema_extra={"examples": [AMENDMENT_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _reasons_fit(self) -> "AmendmentIn":
+        _check_reasons(self.reasons, list(PlanIn.model_fields))
+        return self
+
+
+class Lacking(BaseModel):
+    """What has no reason yet."""
+
+    action: str | None = ShapeField(description="Key of the line; null: the plan's own fields.")
+    fields: list[str]
+
+
+class AmendmentReply(AmendmentIn):
+    """An open amendment: the plan as it shall be, what it changes, what it still needs."""
+
+    plan: str
+    state: PlanState
+    revision: int = ShapeField(description="Number of the revision in force, which it is to replace.")
+    version: Version
+    opened_at: datetime
+    purpose: str = ShapeField(description="Why the plan is amended, as was said when this was begun.")
+    created: int = ShapeField(description="Number of lines that are new.")
+    changed: int
+    removed: int
+    unchanged: int
+    lacking: list[Lacking] = ShapeField(description="Must be empty before it can be submitted.")
+    sums: Sums
+    allowed: list[Literal["edit", "write_actions", "import_matrix", "discard"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**AMENDMENT_OUT_EXAMPLE, "allowed": ["edit", "write_actions", "discard"]}]
+        }
+    )

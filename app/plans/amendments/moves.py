@@ -1,0 +1,96 @@
+"""What becomes of drafted lines when an agency is merged into another; agencies must not know amendments."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.agencies.commands import MOVERS
+from app.agencies.queries import REFERRERS, Referrer
+from app.kit.db import table_of
+from app.kit.journal import Author, hold, record
+from app.kit.json_sql import upsert
+from app.plans.actions.queries import stored_actions
+from app.plans.amendments.commands import drafted_entry, forget_lines
+from app.plans.amendments.queries import (
+    AmendedRow,
+    amended_rows,
+    amendment_chain,
+    amendments,
+)
+from app.plans.commands import plan_chain
+from app.plans.queries import plans
+from app.plans.revisions.models import AmendmentActionRow
+
+
+def _names(content: dict[str, Any] | None, agency: str) -> bool:
+    return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
+
+
+def _being_amended(session: Session, region: str) -> list[sa.Row[Any]]:
+    found = sa.select(plans).join(amendments, amendments.c.plan_id == plans.c.id)
+    return list(session.execute(found.where(plans.c.region_code == region).order_by(plans.c.code)).all())
+
+
+def _count_drafted(session: Session, region: str, agency: str) -> int:
+    return sum(
+        _names(row.content, agency)
+        for plan in _being_amended(session, region)
+        for row in amended_rows(session, plan).values()
+    )
+
+
+def move_drafted(session: Session, author: Author, region: str, old: str, new: str) -> None:
+    """Point every drafted line of a region that names an agency at another; its plans' chains are held first."""
+    for plan in _being_amended(session, region):
+        hold(session, plan_chain(plan.code))
+        chain = hold(session, amendment_chain(plan.code))
+        before = {code: row for code, row in amended_rows(session, plan).items() if _names(row.content, old)}
+        if not before:
+            continue
+        stored = stored_actions(session, plan, list(before))
+        after = {
+            code: AmendedRow(
+                _renamed(row.content or {}, old, new),
+                row.reasons,
+                (stored[code].version if code in stored else 0) + chain.position + 1,
+                author.at,
+            )
+            for code, row in before.items()
+        }
+        forget_lines(
+            session,
+            plan,
+            [code for code, row in after.items() if code in stored and row.content == stored[code].content],
+        )
+        upsert(
+            session,
+            table_of(AmendmentActionRow),
+            [
+                {
+                    "plan_id": plan.id,
+                    "code": code,
+                    "content": row.content,
+                    "reasons": row.reasons,
+                    "version": row.version,
+                    "updated_at": author.at.isoformat(),
+                }
+                for code, row in after.items()
+                if code not in stored or row.content != stored[code].content
+            ],
+            key=["plan_id", "code"],
+        )
+        entries = [drafted_entry(plan, code, before[code], row) for code, row in after.items()]
+        record(session, chain, author, entries)
+
+
+def _renamed(content: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """Nobody supports what it leads, and whoever supports a line stands there once."""
+    lead = new if content["lead_agency"] == old else content["lead_agency"]
+    supporting = dict.fromkeys(new if one == old else one for one in content["supporting_agencies"])
+    supporting.pop(lead, None)
+    return {**content, "lead_agency": lead, "supporting_agencies": list(supporting)}
+
+
+MOVERS.append(move_drafted)
+REFERRERS.append(Referrer("lines drafted for it", _count_drafted))

@@ -1,0 +1,153 @@
+"""Reading an open amendment: the plan as it shall be, beside the one in force."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.journal import stamp
+from app.kit.problems import NotFound
+from app.plans.actions.models import ActionIn
+from app.plans.actions.queries import ActionQuery, whole_actions
+from app.plans.actions.rules import absorption_percent
+from app.plans.amendments.models import AmendedAction
+from app.plans.amendments.rules import Amended, Reasons
+from app.plans.differences.rules import Edition, whole
+from app.plans.queries import plan_of, stored_plan
+from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
+from app.plans.rules import AMENDMENT_CHAIN
+
+amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
+
+_FIGURES: dict[str, Any] = {"progress_period": None, "spent": 0, "physical_percent": None}
+
+
+class AmendedActionQuery(ActionQuery):
+    """Which lines of an amendment, in which order."""
+
+    changed: bool | None = Field(
+        default=None, description="Only lines that the amendment changes (`true`), or only the others."
+    )
+
+
+class Amendment(NamedTuple):
+    """An open amendment, without its lines."""
+
+    plan: sa.Row[Any]
+    in_force: dict[str, Any]
+    """The plan's own fields (`PlanIn`)."""
+    content: dict[str, Any]
+    """As they shall be."""
+    reasons: Reasons
+    version: int
+    opened_at: datetime
+    purpose: str
+    """Why the plan is amended at all."""
+
+
+def amendment_chain(code: str) -> str:
+    """Chain of the journal in which the drafting beside a plan is written."""
+    return f"{AMENDMENT_CHAIN}{code}"
+
+
+def amendment_of(session: Session, actor: Actor, code: str) -> Amendment:
+    """The open amendment of a plan; NotFound: there is none, or the actor may not read drafts there."""
+    plan = plan_of(session, actor, code)
+    found = open_amendment(session, plan)
+    if found is None or not actor.may("read_drafts", plan.region_code):
+        raise NotFound()
+    return found
+
+
+def open_amendment(session: Session, plan: sa.Row[Any]) -> Amendment | None:
+    row = session.execute(sa.select(amendments).where(amendments.c.plan_id == plan.id)).one_or_none()
+    if row is None:
+        return None
+    in_force = stored_plan(session, plan)
+    content = in_force if row.content is None else whole("plan", row.content)
+    return Amendment(plan, in_force, content, row.reasons, row.version, row.opened_at, row.purpose)
+
+
+class AmendedRow(NamedTuple):
+    """A line that the amendment changes."""
+
+    content: dict[str, Any] | None
+    """`ActionIn`; None: the line is taken out."""
+    reasons: Reasons
+    version: int
+    updated_at: datetime | None = None
+    """When it was last written; of what is as it is in force: None."""
+
+
+def amended_rows(
+    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
+) -> dict[str, AmendedRow]:
+    """The lines of those codes (all: None) that the amendment changes, by code."""
+    c = amended_actions.c
+    query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
+    if codes is not None:
+        query = query.where(c.code.in_(codes))
+    return {
+        code: AmendedRow(content and whole("action", content), reasons, version, at)
+        for code, content, reasons, version, at in session.execute(query)
+    }
+
+
+def lines_of(session: Session, plan: sa.Row[Any], codes: list[str] | None = None) -> list[dict[str, Any]]:
+    """The lines as they shall be (`AmendedAction`), of one that is taken out as it is in force."""
+    in_force, rows = whole_actions(session, plan, codes), amended_rows(session, plan, codes)
+    return [_line(plan, code, in_force.get(code), rows.get(code)) for code in sorted({*in_force, *rows})]
+
+
+def _line(
+    plan: sa.Row[Any], code: str, in_force: dict[str, Any] | None, row: AmendedRow | None
+) -> dict[str, Any]:
+    before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
+    shown: dict[str, Any] = {**(in_force or {"code": code, "plan": plan.code, **_FIGURES})}
+    if row is None:
+        return {**shown, "change": "unchanged", "reasons": [], "lacking": []}
+    line = Amended(before, row.content, row.reasons, row.version)
+    shown |= {**(row.content or {}), "version": row.version, "updated_at": row.updated_at}
+    shown |= {
+        "absorption_percent": absorption_percent(shown["spent"], shown["allocation"]),
+        "change": line.change,
+        "reasons": row.reasons,
+        "lacking": line.lacking,
+    }
+    return {name: shown[name] for name in AmendedAction.model_fields}
+
+
+class Editions(NamedTuple):
+    """A plan as it is in force and as it shall be, with the reasons by line."""
+
+    before: Edition
+    after: Edition
+    reasons: dict[str, Reasons]
+
+
+def editions(session: Session, amendment: Amendment) -> Editions:
+    """Both sides of an amendment whole."""
+    names = ActionIn.model_fields
+    rows = amended_rows(session, amendment.plan)
+    in_force = {
+        code: {name: action[name] for name in names}
+        for code, action in whole_actions(session, amendment.plan).items()
+    }
+    after = in_force | {code: row.content for code, row in rows.items() if row.content is not None}
+    for code, row in rows.items():
+        if row.content is None:
+            after.pop(code, None)
+    return Editions(
+        Edition(amendment.in_force, in_force),
+        Edition(amendment.content, after),
+        {code: row.reasons for code, row in rows.items()},
+    )
+
+
+def amendment_state(session: Session, code: str) -> str:
+    """What changes with every write to the amendment."""
+    return stamp(session, amendment_chain(code)) or "0" * 64

@@ -1,0 +1,146 @@
+"""Rules of amendments: which changes need a reason, and which reason covers which change. Pure."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+from app.plans.amendments.models import Change as LineChange
+from app.plans.differences.rules import Change, Content, Edition, changes_of, line_differences
+
+NEEDS_REASON = (
+    # targets
+    "/outputs/*/target",
+    "/outputs/*/quarterly_targets",
+    "/outputs/*/baseline",
+    # budget
+    "/allocation",
+    "/budget_lines/*/amount",
+    "/components/*/amount",
+    # locations
+    "/locations/*",
+    "/priority_locations/*",
+    # dates
+    "/milestones/*/due",
+)
+"""Fields whose change has to be explained (domain, section 5); `*` is an item's key. A line that comes or
+goes has to be explained as a whole."""
+
+_NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
+
+Reasons = Sequence[dict[str, Any]]
+"""As `Reason` declares them."""
+
+
+def needs_reason(change: Change) -> bool:
+    """Whether a change must be explained. An item that comes or goes, where it has a value in such a field."""
+    parts = change.field.split("/")[1:]
+    if not parts:
+        return True
+    for pattern in _NEEDS:
+        if len(parts) > len(pattern) or any(
+            there not in ("*", part) for there, part in zip(pattern, parts, strict=False)
+        ):
+            continue
+        if len(parts) == len(pattern):
+            return True
+        item = change.after if change.before is None else change.before
+        is_item = len(parts) == 2 and isinstance(item, dict)
+        if is_item and item.get(pattern[2]) not in (None, []):
+            return True
+    return False
+
+
+def is_covered(field: str, reasons: Reasons) -> bool:
+    """Whether a reason speaks of the field or of something that it lies in."""
+    return any(_covers(reason["field"], field) for reason in reasons)
+
+
+def _covers(above: str, field: str) -> bool:
+    return above == field or field.startswith(f"{above}/") or above == ""
+
+
+def lacking(changes: Iterable[Change], reasons: Reasons) -> list[str]:
+    """The fields whose change needs a reason and has none."""
+    return [
+        change.field for change in changes if needs_reason(change) and not is_covered(change.field, reasons)
+    ]
+
+
+def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, Any]]:
+    """The reasons that speak of something that changed: those that an adopted revision keeps.
+
+    A reason may name a part of what changed: of a line that is new, its budget.
+    """
+    return [
+        reason
+        for reason in reasons
+        if any(
+            _covers(reason["field"], change.field) or _covers(change.field, reason["field"])
+            for change in changes
+        )
+    ]
+
+
+class Amended(NamedTuple):
+    """A line as it shall be, beside the line in force."""
+
+    before: Content | None
+    """In force; None: there is none."""
+    after: Content | None
+    """None: it is taken out."""
+    reasons: Reasons
+    version: int
+
+    @property
+    def change(self) -> LineChange:
+        if self.before is None:
+            return "created"
+        if self.after is None:
+            return "removed"
+        return "unchanged" if self.before == self.after else "changed"
+
+    @property
+    def changes(self) -> list[Change]:
+        if self.before is None or self.after is None:
+            return [Change("", self.before, self.after)]
+        return changes_of(self.before, self.after)
+
+    @property
+    def lacking(self) -> list[str]:
+        return lacking(self.changes, self.reasons) if self.change != "unchanged" else []
+
+
+class Missing(NamedTuple):
+    """Changed fields without a reason; of the plan itself: None."""
+
+    action: str | None
+    fields: list[str]
+
+
+def missing_reasons(
+    before: Edition, after: Edition, plan_reasons: Reasons, reasons: dict[str, Reasons]
+) -> list[Missing]:
+    """Everything that an amendment changes and does not explain yet."""
+    found = [Missing(None, lacking(changes_of(before.plan, after.plan), plan_reasons))]
+    found += [
+        Missing(line.code, lacking(line.changes, reasons.get(line.code, ())))
+        for line in line_differences(before, after)
+    ]
+    return [one for one in found if one.fields]
+
+
+def in_short(reasons: Reasons) -> str | None:
+    """All reasons of a line as the journal repeats them; in full they stand in the revision."""
+    texts = "; ".join(dict.fromkeys(f"{reason['category']}: {reason['text']}" for reason in reasons))
+    return (texts if len(texts) <= JOURNAL_REASON else f"{texts[: JOURNAL_REASON - 1]}…") or None
+
+
+JOURNAL_REASON = 1000
+
+Verb = Literal["edit", "write_actions", "import_matrix", "discard"]
+RIGHT_OF: dict[Verb, str] = {
+    "edit": "write_plan",
+    "write_actions": "write_actions",
+    "import_matrix": "import_matrix",
+    "discard": "amend",
+}
+"""What can be done with an amendment that is being drafted → the right that it takes."""

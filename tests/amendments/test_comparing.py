@@ -1,0 +1,150 @@
+"""The pure comparison: against an independent way of finding what differs, on contents nobody would write."""
+
+import copy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.plans.actions.models import ActionIn
+from app.plans.differences.rules import (
+    KEYS,
+    NOTHING,
+    Edition,
+    changes_of,
+    line_differences,
+    sums,
+    whole,
+)
+from app.plans.models import PlanIn
+from tests.plans.world import ACTION, HEALTH, LEAN, SOCIAL
+
+LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")
+SHORT = ActionIn.model_validate(LEAN).model_dump(mode="json")
+PLAN = PlanIn(title="RAT").model_dump(mode="json")
+
+codes = st.sampled_from(["A", "B", "C", "D"])
+milestones = st.lists(
+    st.fixed_dictionaries(
+        {
+            "code": codes,
+            "title": st.sampled_from(["x", "y"]),
+            "due": st.sampled_from([None, "2026-03-31"]),
+            "weight": st.none(),
+            "evidence_required": st.booleans(),
+        }
+    ),
+    unique_by=lambda item: item["code"],
+)
+contents = st.builds(
+    lambda **changes: {**LINE, **changes},
+    title=st.sampled_from(["x", "y"]),
+    tags=st.lists(codes, unique=True),
+    matrix_texts=st.dictionaries(codes, st.sampled_from(["x", "y"])),
+    benefit_forms=st.lists(st.sampled_from(["cash", "goods"]), unique=True),
+    milestones=milestones,
+)
+
+
+def applied(before: dict[str, Any], changes: list[Any]) -> dict[str, Any]:
+    """A content with the changes made in it, the other way round: whoever has the differences has the rest."""
+    after = copy.deepcopy(before)
+    for field, _, new in changes:
+        name, *path = field.split("/")[1:]
+        if not path:
+            if name in KEYS:  # only the order
+                key = KEYS[name]
+                after[name].sort(key=lambda item: new.index(item if key is None else item[key]))
+            else:
+                after[name] = new
+        elif isinstance(after[name], dict):
+            after[name] = {k: v for k, v in after[name].items() if k != path[0]} | (
+                {path[0]: new} if new is not None else {}
+            )
+        else:
+            key = KEYS[name]
+            found = [
+                n for n, item in enumerate(after[name]) if (item if key is None else item[key]) == path[0]
+            ]
+            if len(path) == 2:
+                after[name][found[0]][path[1]] = new
+            elif found:
+                del after[name][found[0]]
+            else:
+                after[name].append(new)
+    return after
+
+
+def by_key(name: str, items: list[Any]) -> dict[str, Any]:
+    key = KEYS[name]
+    return {item if key is None else item[key]: item for item in items}
+
+
+@settings(max_examples=300)
+@given(contents, contents)
+def test_differences_tell_everything_and_nothing_else(before: dict[str, Any], after: dict[str, Any]) -> None:
+    changes = changes_of(before, after)
+    rebuilt = applied(before, changes)
+    for name in after:
+        if name in ("tags", "milestones"):  # an item that came stands at the end of what is rebuilt
+            assert by_key(name, rebuilt[name]) == by_key(name, after[name])
+            kept = [i for i in rebuilt[name] if i in before[name] and i in after[name]]
+            assert kept == [i for i in after[name] if i in kept]
+        else:
+            assert rebuilt[name] == after[name]
+    assert (changes == []) == (before == after)
+    assert len({change.field for change in changes}) == len(changes)
+
+
+def test_a_milestone_that_was_put_off_is_one_change_wherever_it_stands() -> None:
+    first, second = LINE["milestones"]
+    later = {**first, "due": "2026-05-31"}
+    after = {**LINE, "milestones": [later, second]}
+    assert [tuple(change) for change in changes_of(LINE, after)] == [
+        ("/milestones/M1/due", "2026-03-31", "2026-05-31")
+    ]
+    swapped = {**LINE, "milestones": [second, first]}
+    assert [tuple(change) for change in changes_of(LINE, swapped)] == [
+        ("/milestones", ["M1", "M2"], ["M2", "M1"])
+    ]
+
+
+def test_lines_come_go_and_change() -> None:
+    before = Edition(PLAN, {"A-1": LINE, "A-2": SHORT, "A-3": SHORT})
+    after = Edition(PLAN, {"A-1": {**LINE, "allocation": 7}, "A-3": SHORT, "A-4": SHORT})
+    found = {line.code: line for line in line_differences(before, after)}
+    assert {code: line.change for code, line in found.items()} == {
+        "A-1": "changed",
+        "A-2": "removed",
+        "A-4": "created",
+    }
+    assert [tuple(change) for change in found["A-4"].changes] == [("", None, SHORT)]
+    assert found["A-2"].content == SHORT
+    assert len(line_differences(NOTHING, after)) == 3
+
+
+def test_sums_before_and_after() -> None:
+    before = Edition(PLAN, {"A-1": LINE, "A-2": SHORT})
+    after = Edition(
+        PLAN,
+        {
+            "A-1": {**LINE, "allocation": 7, "recipients": []},
+            "A-3": {**SHORT, "lead_agency": SOCIAL, "locations": LINE["locations"]},
+        },
+    )
+    found = sums(before, after)
+    assert found["actions"] == {"before": 2, "after": 2, "difference": 0}
+    assert found["allocation"] == {"before": 250_000_100, "after": 107, "difference": -249_999_993}
+    assert found["locations"] == {"before": 1, "after": 1, "difference": 0}
+    assert found["recipients"] == [{"kind": "persons", "before": 40, "after": 0, "difference": -40}]
+    assert found["agencies"] == [
+        {"agency": HEALTH, "before": 100, "after": 0, "difference": -100},
+        {"agency": SOCIAL, "before": 250_000_000, "after": 107, "difference": -249_999_893},
+    ]
+    for group in ("strategies", "agencies"):
+        assert sum(one["difference"] for one in found[group]) == found["allocation"]["difference"]
+
+
+def test_a_field_that_is_younger_than_what_was_frozen_has_its_default() -> None:
+    old = {name: value for name, value in LINE.items() if name not in ("tags", "note")}
+    assert whole("action", {**old, "code": "A-1", "gone": 1}) == LINE

@@ -1,0 +1,97 @@
+"""Adopting and drafting at once, with real commits: one adoption, nothing lost, nothing half written."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.changes.queries import verify_journal
+from app.kit.db import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, ok
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.world import ANY, AT, furnish, put, put_plan, walk
+from tests.postgres import worker_database
+from tests.workflow.moves import CODED, SIGNED
+
+THREADS = 6
+
+
+@pytest.fixture(params=ENGINES)
+def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database that keeps what is written to it, with Kotabaru's agencies."""
+    if request.param == "sqlite":
+        database = prepare(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
+        furnish(database)
+        yield database
+        database.close()
+        return
+    with worker_database() as url:
+        database = prepare(url)
+        furnish(database)
+        yield database
+        database.close()
+
+
+@pytest.fixture
+def app_of(committed: Database) -> FastAPI:
+    return create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
+
+
+def test_of_many_who_adopt_and_draft_at_once_all_is_adopted_or_refused(
+    committed: Database, app_of: FastAPI
+) -> None:
+    def connect(*roles: Any) -> TestClient:
+        secret = token_for(committed, *roles)
+        return TestClient(
+            app_of, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False
+        )
+
+    team = connect(("secretariat", "63.02"))
+    put_plan(team)
+    put(team, "A-1", base=CODED)
+    movers = Movers(connect)
+    movers.bring("amended")
+    items = [{**HEALTHY, "code": f"B-{n}", "title": f"B-{n}", "reasons": [because()]} for n in range(20)]
+    gate = threading.Barrier(THREADS)
+
+    def draft(number: int) -> httpx.Response:
+        gate.wait()
+        return team.put(f"{LINES}?each=true", json={"items": items[number::THREADS]}, headers=ANY)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        done = list(pool.map(draft, range(THREADS)))
+    assert {reply.status_code for reply in done} == {200}
+    assert ok(team.get(AMENDMENT))["created"] == 20
+    for verb in ("submit", "endorse"):
+        ok(movers.move(verb))
+    tag = ok(team.get(AT))["version"]
+
+    def adopt(number: int) -> int:
+        gate.wait()
+        if number % 2:
+            late = {"title": "terlambat", "reasons": [because()]}
+            return team.patch(f"{LINES}/B-1", json=late, headers=ANY).status_code
+        headers = {"If-Match": f'"{tag}"'}
+        return movers.chair.post(f"{AT}/adopt", json=SIGNED, headers=headers).status_code
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = Counter(pool.map(adopt, range(THREADS)))
+    assert found[200] == 1
+    assert set(found) <= {200, 404, 409, 412}
+    assert ok(team.get(AT))["revision"] == 1
+    lines = {line["code"]: line["title"] for line in walk(team, f"{AT}/actions")}
+    assert lines == {"A-1": CODED["title"], **{item["code"]: item["title"] for item in items}}
+    frozen = ok(team.get(f"{AT}/revisions/1"))
+    assert {line["code"]: line["title"] for line in frozen["actions"]} == lines
+    assert len(frozen["reasons"]) == 20
+    with committed.read_session() as session:
+        assert verify_journal(session).breaks == []

@@ -1,0 +1,52 @@
+"""Lines to amend, and how the tests say what they shall be."""
+
+from typing import Any
+
+import httpx2 as httpx
+from fastapi.testclient import TestClient
+
+from tests.plans.world import ANY, AT, HEALTH, PLAN
+from tests.workflow import moves
+from tests.workflow.moves import CODED
+
+AMENDMENT = f"{AT}/amendment"
+LINES = f"{AMENDMENT}/actions"
+HEALTHY: dict[str, Any] = {**CODED, "title": "Posyandu", "lead_agency": HEALTH}
+REGION_LINES = {"A-1": CODED, "A-2": HEALTHY, "A-3": {**HEALTHY, "title": "Imunisasi"}}
+
+
+class Movers(moves.Movers):
+    """Whoever moves the plan of these tests."""
+
+    def move(self, verb: str, *, plan: str = PLAN, body: Any = None, **params: Any) -> httpx.Response:
+        return super().move(verb, plan=plan, body=body, **params)
+
+    def draft(self, plan: str) -> None:
+        """These tests say themselves what is amended."""
+
+    def bring(self, state: str, *, plan: str = PLAN) -> None:
+        super().bring(state, plan=plan)
+
+
+def because(field: str = "", category: str = "revised_budget") -> dict[str, Any]:
+    return {"field": field, "category": category, "text": f"Sesuai APBD-P, {field or 'seluruh baris'}"}
+
+
+def budget(amount: int) -> dict[str, Any]:
+    """A line's money at another amount, everywhere it stands."""
+    return {
+        "allocation": amount,
+        "components": [{"code": "C1", "component_class": "direct", "amount": amount}],
+        "budget_lines": [{"funding_source": "APBD", "amount": amount, "stage": "apbd_p"}],
+    }
+
+
+def amend(client: TestClient, code: str, reasons: list[Any] | None = None, **changes: Any) -> Any:
+    """A line patched in the amendment, as the reply shows it."""
+    body = {**changes, **({} if reasons is None else {"reasons": reasons})}
+    return ok(client.patch(f"{LINES}/{code}", json=body, headers=ANY))
+
+
+def ok(reply: httpx.Response) -> Any:
+    assert reply.status_code in (200, 201, 204), reply.text
+    return reply.json() if reply.content else None
