@@ -24,6 +24,7 @@ from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
+from app.tracking.completeness.routes import router as completeness
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
 from app.tracking.snapshots.routes import router as snapshots
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         quarters,
         snapshots,
         calendars,
+        completeness,
         exchange,
         agencies,
         reference,

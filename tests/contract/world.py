@@ -41,6 +41,9 @@ BEFORE: dict[str, Sequence[str]] = {
     "delete_plan": ["delete_progress", "delete_action"],
 }
 
+#: Of what several were made: the keys of all.
+_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3"}, {})
+
 
 @cache
 def declared() -> tuple[dict[str, Any], Schemas]:
@@ -89,7 +92,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports."""
+        """Two of what lists show: agencies, plans, actions, reports, lines without a report."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -99,6 +102,8 @@ class World:
         for action in ("A-001", "A-002"):
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
+        self.make("put_action", action="A-003")
+        self.make("put_action", action="A-004")
         self.make("put_progress", period="2026-Q3")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
@@ -126,7 +131,7 @@ class World:
         """The world as it must be for the operation to succeed, afterwards as it was."""
         with self.undone():
             for id in BEFORE.get(operation.id, ()):
-                for keys in ({"action": "A-002"}, {"period": "2026-Q3"}, {}) if "delete" in id else ({},):
+                for keys in _ALL if "delete" in id else ({},):
                     if keys.keys() <= self.operations[id].keys.keys():
                         self.call(self.operations[id], keys=keys)
             yield
