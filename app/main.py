@@ -7,7 +7,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
-import app.schema  # noqa: F401 - declares every table
+import app.schema
+import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
@@ -25,6 +26,7 @@ from app.reference.routes import router as reference
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
+from app.tracking.meetings.routes import router as meetings
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
 from app.tracking.snapshots.routes import router as snapshots
@@ -65,7 +67,8 @@ TAGS = [
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
         "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+        "coordination meetings and the commitments made there.",
     },
 ]
 """What the document says of each area."""
@@ -120,6 +123,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         snapshots,
         calendars,
         completeness,
+        meetings,
         exchange,
         agencies,
         reference,

@@ -12,6 +12,7 @@ from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking
 from app.tracking.calendars import models as _calendars
+from app.tracking.meetings import models as _meetings
 from app.tracking.quarters import models as _quarters
 from app.tracking.snapshots import models as _snapshots
 

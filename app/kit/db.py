@@ -19,9 +19,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ColumnElement
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session, SQLModel
 
 from app.kit.problems import Busy, Conflict, Problem
@@ -83,35 +80,6 @@ def _house_types(column: sa.Column[Any], parent: Any) -> None:
         column.type = text_type(length)
     elif isinstance(kind, sa.Integer):
         column.type = BigInt
-
-
-class _DaysBetween(ColumnElement[int]):
-    inherit_cache = True
-    type = sa.Integer()
-    _traverse_internals = [
-        ("later", sa.sql.visitors.InternalTraversal.dp_clauseelement),
-        ("earlier", sa.sql.visitors.InternalTraversal.dp_clauseelement),
-    ]
-
-    def __init__(self, later: ColumnElement[str], earlier: ColumnElement[str]) -> None:
-        self.later, self.earlier = later, earlier
-
-
-@compiles(_DaysBetween, "postgresql")
-def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
-    later, earlier = (compiler.process(one, **kw) for one in (element.later, element.earlier))
-    return f"(CAST({later} AS DATE) - CAST({earlier} AS DATE))"
-
-
-@compiles(_DaysBetween, "sqlite")
-def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
-    later, earlier = (compiler.process(one, **kw) for one in (element.later, element.earlier))
-    return f"CAST(julianday({later}) - julianday({earlier}) AS INTEGER)"
-
-
-def days_between(later: ColumnElement[str], earlier: ColumnElement[str]) -> ColumnElement[int]:
-    """Whole days from one day to a later one, both as ISO text."""
-    return _DaysBetween(later, earlier)
 
 
 class Database:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-_ALTERABLE = ("title", "name", "obstacle")
+_ALTERABLE = ("title", "name", "obstacle", "text")
 
 
 @dataclass(frozen=True)

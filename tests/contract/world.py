@@ -36,9 +36,11 @@ OUR_HEADERS = (
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
-    "delete_agency": ["delete_progress", "delete_action"],
-    "delete_action": ["delete_progress"],
-    "delete_plan": ["delete_progress", "delete_action"],
+    "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
+    "delete_action": ["delete_commitment", "delete_progress"],
+    "delete_plan": ["delete_commitment", "delete_progress", "delete_action"],
+    "delete_meeting": ["delete_commitment"],
+    "reopen_commitment": ["complete_commitment"],
 }
 
 #: Of what several were made: the keys of all.
@@ -92,7 +94,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports, lines without a report."""
+        """Two of what lists show: agencies, plans, actions, reports, lines without a report, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -105,6 +107,11 @@ class World:
         self.make("put_action", action="A-003")
         self.make("put_action", action="A-004")
         self.make("put_progress", period="2026-Q3")
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()

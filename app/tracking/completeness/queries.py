@@ -13,9 +13,9 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.db import days_between, table_of
+from app.kit.db import table_of
 from app.kit.fields import AgencyCode, RegionCode
-from app.kit.json_sql import fields_of, json_row, json_rows, json_texts
+from app.kit.json_sql import days_between, fields_of, json_row, json_rows, json_texts
 from app.kit.pages import Listing, PageQuery
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
@@ -93,7 +93,7 @@ def _timing(
     due: ColumnElement[str], day: ColumnElement[str], is_done: ColumnElement[bool], judged: ColumnElement[Any]
 ) -> _Timing:
     """Until it was submitted, as it was `judged` then; else until `day`, today."""
-    until_today = sa.case((day > due, days_between(day, due)), else_=0)
+    until_today = sa.case((day > due, days_between(due, day)), else_=0)
     days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
     return _Timing(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
 
