@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.kit.db import Database, alembic_config
@@ -18,7 +19,8 @@ from tests.database import ENGINES, prepare, sqlite_url
 from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
-from tests.plans.world import ACTION, ANY, AT, PARTNER, WORKS, furnish, put, put_plan, report
+from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
+from tests.quarters.world import ACCEPTED
 
 
 @pytest.fixture(params=ENGINES)
@@ -102,11 +104,30 @@ def fill(database: Database) -> None:
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
         step(client, "start")
+        move_a_quarter(client, database, app)
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
     database.close()
+
+
+def move_a_quarter(secretariat: TestClient, database: Database, app: FastAPI) -> None:
+    """A quarter with a calendar, an extension and a part, frozen."""
+    quarter, days = "/v1/regions/63.02/quarters/2026-Q1", "/v1/regions/63.02/calendar/2026-Q1"
+    secret = token_for(database, ("reviewer", "63"), ("administrator", "0"))
+    with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as above:
+        content = {"opens_on": "2026-01-01", "due_on": "2026-04-15", "issued_by": "Gubernur"}
+        done = [
+            above.put(days, json=content),
+            above.put(f"{quarter}/extensions/banjir", json={"until": "2026-04-30", "reason": "Banjir"}),
+            *[secretariat.post(f"{quarter}/{at}", json=ACCEPTED, headers=ANY) for at in (PART, "submit")],
+            *[above.post(f"{quarter}/{verb}", headers=ANY) for verb in ("verify", "freeze")],
+        ]
+    assert [one.status_code for one in done] == [201, 201, 200, 200, 200, 200]
+
+
+PART = f"agencies/{SOCIAL}/submit"
 
 
 def tables_of(database: Database) -> set[str]:

@@ -47,6 +47,8 @@ def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> lis
     marked = tag.removesuffix(b'"') + _MARK
     if found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent):
         found[b"etag"] = marked
+        # It is of the bytes that are sent (RFC 9530), and those nobody has hashed.
+        found.pop(b"repr-digest", None)
     if b"accept-encoding" not in found.get(b"vary", b"").lower():
         found[b"vary"] = b", ".join(filter(None, (found.get(b"vary"), b"Accept-Encoding")))
     return [*found.items()]

@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("closes_on", sa.Date(), nullable=True),
         sa.Column("region_code", text_type(13), nullable=False),
         sa.Column("period", text_type(7), nullable=False),
-        sa.Column("source", text_type(500), nullable=False),
+        sa.Column("issued_by", text_type(500), nullable=False),
         sa.Column("legal_basis", text_type(500), nullable=True),
         sa.Column("version", BigInt, nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-_ALTERABLE = ("title", "name", "obstacle", "text")
+_ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "legal_basis")
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def with_body(world: World) -> list[Operation]:
 def send(world: World, operation: Operation, body: bytes, kind: str | None = JSON, **headers: str) -> Any:
     if operation.is_conditional:
         headers["If-Match"] = "*"
-    reply = world.client.request(
+    reply = world.doer(operation).request(
         operation.method,
         operation.address(),
         content=body,
@@ -116,7 +116,7 @@ def test_body_of_another_kind(world: World) -> None:
             assert send(world, operation, body, kind).status_code == 415, f"{operation}: {kind}"
         assert send(world, operation, body, None).status_code == 415, operation
         for kind in (JSON, "application/json; charset=utf-8", "application/merge-patch+json"):
-            with world.undone():
+            with world.ready_for(operation):
                 assert send(world, operation, body, kind).status_code == 200, f"{operation}: {kind}"
     for operation in world:
         if operation.body and not operation.takes_json:

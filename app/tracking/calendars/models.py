@@ -32,7 +32,7 @@ class CalendarFields(BaseModel):
     closes_on: date | None = ShapeField(
         default=None, description="Last day on which it is accepted at all; null: late is always accepted."
     )
-    source: Line = ShapeField(description="Who set these days.")
+    issued_by: Line = ShapeField(description="Who set these days.")
     legal_basis: Line | None = None
 
 
@@ -40,7 +40,7 @@ _JULY: dict[str, Any] = {
     "opens_on": "2026-04-01",
     "due_on": "2026-07-15",
     "closes_on": None,
-    "source": "Sekretariat TKPK Provinsi Kalimantan Selatan",
+    "issued_by": "Sekretariat TKPK Provinsi Kalimantan Selatan",
     "legal_basis": "Surat Edaran Gubernur 460/2026",
 }
 
@@ -125,7 +125,7 @@ class CalendarRow(CalendarFields, Table, table=True):
 
     region_code: str = Field(foreign_key="region.code", max_length=13)
     period: str = Field(max_length=7)
-    source: str = Field(max_length=500)
+    issued_by: str = Field(max_length=500)
     legal_basis: str | None = Field(default=None, max_length=500)
     version: int = 1
     updated_at: datetime

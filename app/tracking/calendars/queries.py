@@ -35,7 +35,7 @@ class Days:
 
     source: FromClause
     columns: Mapping[str, ColumnElement[Any]]
-    """`opens_on`, `due_on`, `closes_on` as text, `set_by`, `own_version`."""
+    """`opens_on`, `due_on`, `closes_on` as text, `issued_by`, `legal_basis`, `set_by`, `own_version`."""
 
 
 def days_of(
@@ -64,7 +64,7 @@ def days_of(
             "opens_on": nearest("opens_on", shipped(r.opens, r.opens_years_later)),
             "due_on": nearest("due_on", shipped(r.due, r.due_years_later)),
             "closes_on": nearest("closes_on", shipped(r.closes, r.closes_years_later)),
-            "source": nearest("source", r.source),
+            "issued_by": nearest("issued_by", r.source),
             "legal_basis": nearest("legal_basis", r.legal_basis),
             "set_by": nearest("region_code", sa.null()),
             "own_version": sa.func.coalesce(_own.c.version, 0),

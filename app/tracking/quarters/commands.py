@@ -5,6 +5,7 @@ quarter never pass each other.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,6 +46,9 @@ from app.tracking.quarters.rules import (
     Closed,
     Facts,
     Standing,
+    State,
+    Step,
+    Verb,
     check,
     closed_for,
     state_after,
@@ -112,12 +116,10 @@ def move_quarter(
     plan = plan_at(session, actor, region, period)
     standing = standing_of(session, plan, period, author.at)
     check_version(standing.version)
-    facts = Facts(standing)
+    facts = _facts(session, plan, standing, None, submission)
     step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
-    if step.content:
-        facts = _reported(session, plan, facts, submission)
-        check(step, step.content, standing.state, facts)
-    before = _stored_quarter(session, region, period)
+    facts = _check_content(session, plan, step, standing.state, facts)
+    before = {**_stored_quarter(session, region, period), "state": standing.state}
     after = {
         **before,
         **_moved(author, standing, verb, facts, submission, text),
@@ -148,18 +150,30 @@ def move_quarter(
     record(session, chain, author, [told, *entries])
 
 
-def _reported(session: Session, plan: sa.Row[Any], facts: Facts, submission: SubmitIn | None) -> Facts:
-    """The same with what was reported, by everybody or by the agency that it is about."""
-    period, agency = facts.standing.period, facts.agency
-    lines = expected_lines(session, plan, period, agency)
+def _facts(
+    session: Session, plan: sa.Row[Any], standing: Standing, agency: str | None, submission: SubmitIn | None
+) -> Facts:
+    """What the conditions of a step look at."""
+    lines = expected_lines(session, plan, standing.period, agency)
     return Facts(
-        facts.standing,
+        standing,
         agency,
         lines=len(lines),
+        reported=[code for code, is_reported in lines if is_reported],
         missing=[code for code, is_reported in lines if not is_reported],
-        errors=reports_with_errors(session, plan, period, [code for code, done in lines if done]),
         accept_missing=submission is not None and submission.accept_missing,
     )
+
+
+def _check_content(
+    session: Session, plan: sa.Row[Any], step: Step[State, Verb], state: State, facts: Facts
+) -> Facts:
+    """Hold what was reported to the conditions of a step."""
+    if step.content:
+        wrong = reports_with_errors(session, plan, facts.standing.period, facts.reported)
+        facts = replace(facts, errors=wrong)
+        check(step, step.content, state, facts)
+    return facts
 
 
 def _moved(
@@ -239,11 +253,9 @@ def move_part(
     standing = standing_of(session, plan, period, author.at)
     before = _stored_part(session, region, period, agency)
     check_version(before["version"])
-    facts = Facts(standing, agency)
+    facts = _facts(session, plan, standing, agency, submission)
     step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
-    if step.content:
-        facts = _reported(session, plan, facts, submission)
-        check(step, step.content, before["state"], facts)
+    facts = _check_content(session, plan, step, before["state"], facts)
     after = {
         **before,
         **_moved(author, standing, verb, facts, submission, text),

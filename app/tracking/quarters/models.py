@@ -245,12 +245,15 @@ _MOVED: dict[str, Any] = {
 VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
 
 
-class PartOut(MovedFields):
-    """The part of an agency: the lines that it leads."""
-
+class _Agency(BaseModel):
     agency_code: AgencyCode
     agency_name: str
     state: PartState
+
+
+class PartOut(MovedFields, _Agency):
+    """The part of an agency: the lines that it leads."""
+
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")
     expected: int = ShapeField(description="Lines of the plan that it leads.")
     reported: int = ShapeField(description="Of these, with a report of the quarter.")
@@ -306,14 +309,17 @@ _QUARTER: dict[str, Any] = {
 }
 
 
-class QuarterOut(MovedFields):
-    """A region's quarter in a list."""
-
+class _Quarter(BaseModel):
     region_code: RegionCode
     region_name: str
     period: str
     plan: str
     state: QuarterState
+
+
+class QuarterOut(MovedFields, _Quarter):
+    """A region's quarter in a list."""
+
     timezone: Timezone
     opens_on: date
     due_on: date = ShapeField(description="As the calendar says; extensions show in `deadline`.")

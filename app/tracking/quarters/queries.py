@@ -52,7 +52,7 @@ class RegionQuartersQuery(PageQuery):
     """Quarters of a region."""
 
     year: int | None = Field(default=None, ge=2015, le=2100, description="Only those of this year.")
-    sort: Literal["period", "-period"] = "-period"
+    sort: Literal["-period", "period"] = "-period"
 
 
 class QuartersQuery(PageQuery):
@@ -294,6 +294,10 @@ class QuarterText:
 
     json: str
     standing: Standing
+
+    @property
+    def lines(self) -> int:
+        return int(json.loads(self.json)["expected"])
 
 
 def quarter_text(session: Session, plan: sa.Row[Any], period: str, now: datetime) -> QuarterText:

@@ -40,7 +40,6 @@ SOURCES.append("/v1/quarters?region={region}")
 
 _CONDITIONAL = {"x-conditional": True}
 _AT = "/regions/{region}/quarters/{period}"
-_WITHOUT_WORDS = SubmitIn()
 
 
 @router.get("/quarters", response_model=Page[QuarterOut])
@@ -76,9 +75,7 @@ def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> 
 
 
 @router.post(f"{_AT}/submit", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
-def submit_quarter(
-    call: Caller, region: RegionKey, period: QuarterPeriod, submission: SubmitIn = _WITHOUT_WORDS
-) -> Response:
+def submit_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, submission: SubmitIn) -> Response:
     """The secretariat submits the quarter to whoever reviews the region; its progress is read-only from then on.
 
     409 with `errors` for every line that has no report (`accept_missing` with a reason submits all the same) and
@@ -139,7 +136,7 @@ def submit_quarter_part(
     region: RegionKey,
     period: QuarterPeriod,
     agency: AgencyKey,
-    submission: SubmitIn = _WITHOUT_WORDS,
+    submission: SubmitIn,
 ) -> Response:
     """An agency submits its part to the secretariat, on the conditions of the whole quarter. From then on only the
     secretariat writes progress of its lines, until it returns the part or submits the quarter."""
@@ -221,7 +218,10 @@ def _quarter(call: Call, region: str, period: str) -> Response:
     found = _found(call, queries.plan_at(call.session, call.actor, region, period), period)
     standing = found.standing
     allowed = verbs_from(
-        QUARTER_STEPS, standing.state, Facts(standing), lambda right: call.actor.may(right, region)
+        QUARTER_STEPS,
+        standing.state,
+        Facts(standing, lines=found.lines),
+        lambda right: call.actor.may(right, region),
     )
     return answer(call.request, with_fields(found.json, allowed=allowed), version=standing.version)
 

@@ -183,6 +183,7 @@ class Facts:
     standing: Standing
     agency: str | None = None
     lines: int = 0
+    reported: Sequence[str] = ()
     missing: Sequence[str] = ()
     errors: Sequence[tuple[str, str, str]] = ()
     """(line, finding, place) of errors in reports."""
@@ -253,10 +254,17 @@ class Step(Generic[State, Verb]):
 
 _open, _submitted = QuarterState.open, QuarterState.submitted
 _verified, _frozen, _correcting = QuarterState.verified, QuarterState.frozen, QuarterState.correcting
-_CONTENT: tuple[Condition, ...] = (has_lines, is_complete, is_free_of_errors)
+_CONTENT: tuple[Condition, ...] = (is_complete, is_free_of_errors)
 
 QUARTER_STEPS: tuple[Step[QuarterState, QuarterVerb], ...] = (
-    Step("submit", frozenset({_open, _correcting}), _submitted, "submit_quarter", (is_accepted,), _CONTENT),
+    Step(
+        "submit",
+        frozenset({_open, _correcting}),
+        _submitted,
+        "submit_quarter",
+        (is_accepted, has_lines),
+        _CONTENT,
+    ),
     # Back to `correcting` where a snapshot is in force: see `state_after`.
     Step("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
     Step("verify", frozenset({_submitted}), _verified, "verify_quarter"),
@@ -270,7 +278,7 @@ PART_STEPS: tuple[Step[PartState, PartVerb], ...] = (
         frozenset({PartState.open}),
         PartState.submitted,
         "submit_part",
-        (is_reporting, is_accepted),
+        (is_reporting, is_accepted, has_lines),
         _CONTENT,
     ),
     Step("return", frozenset({PartState.submitted}), PartState.open, "return_part", (is_reporting,)),

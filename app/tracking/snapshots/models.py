@@ -87,6 +87,15 @@ class SnapshotOut(SnapshotHead):
     )
 
 
+_REPORT: dict[str, Any] = {
+    **PROGRESS_EXAMPLE,
+    "physical_percent": 30,
+    "physical_basis": "milestones",
+    "reported_at": "2026-04-08T03:00:00+00:00",
+    "reported_by": "dinas-sosial",
+}
+
+
 class SnapshotReport(ProgressIn):
     """What was reported on a line; every figure cumulative from January."""
 
@@ -95,12 +104,19 @@ class SnapshotReport(ProgressIn):
     reported_at: datetime
     reported_by: str
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_REPORT]})
+
+
+_LINE: dict[str, Any] = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
+
 
 class SnapshotLine(ActionIn):
     """A line of the plan as it was, with its report of the quarter or null."""
 
     action: Key
     report: SnapshotReport | None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_LINE]})
 
 
 class SnapshotAgency(BaseModel):
@@ -110,17 +126,12 @@ class SnapshotAgency(BaseModel):
 
 class SnapshotSums(BaseModel):
     reported: int = ShapeField(description="Lines with a report of the quarter.")
-    allocated: int = ShapeField(description="Whole rupiah of all lines.")
-    spent: int = ShapeField(description="Whole rupiah, cumulative, of the reports of the quarter.")
-
-
-_REPORT: dict[str, Any] = {
-    **PROGRESS_EXAMPLE,
-    "physical_percent": 30,
-    "physical_basis": "milestones",
-    "reported_at": "2026-04-08T03:00:00+00:00",
-    "reported_by": "dinas-sosial",
-}
+    allocated: int | None = ShapeField(
+        description="Whole rupiah of all lines; null beyond 2^53 - 1, which JSON cannot say exactly."
+    )
+    spent: int | None = ShapeField(
+        description="Whole rupiah, cumulative, of the reports of the quarter; null in the same case."
+    )
 
 
 class Snapshot(SnapshotHead):
@@ -148,7 +159,7 @@ class Snapshot(SnapshotHead):
                     "verified_at": "2026-04-28T03:00:00+00:00",
                     "agencies": [{"code": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
                     "sums": {"reported": 1, "allocated": 250000000, "spent": 120000000},
-                    "rows": [{**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}],
+                    "rows": [_LINE],
                 }
             ]
         }

@@ -5,10 +5,13 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.kit.etags import VARY, is_unchanged
 from app.kit.pages import Page, read_page
 from app.kit.requests import answer_page, house_router
+from app.plans.commands import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.snapshots import queries
 from app.tracking.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
@@ -55,6 +58,15 @@ def read_snapshot_amendment(
 ) -> Response:
     """A correction of a frozen quarter, whole, with its reason; as unchangeable as what it corrects."""
     return _held(call, region, period, amendment)
+
+
+@router.get("/{period}/{region}/history", response_model=Page[HistoryEntry])
+def list_snapshot_history(
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
+    chain = plan_chain(f"{region}-{period[:4]}")
+    return history_page(call, chain, f"snapshots/{period}/{region}", query)
 
 
 def _held(call: Call, region: str, period: str, amendment: int) -> Response:

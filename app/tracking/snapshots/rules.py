@@ -7,15 +7,19 @@ from typing import Any
 
 import rfc8785
 
+EXACT = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps, and that RFC 8785 can write."""
 
-def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+
+def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
     """`SnapshotSums` of the lines."""
     reports = [row["report"] for row in rows if row["report"] is not None]
-    return {
+    sums = {
         "reported": len(reports),
         "allocated": sum(row["allocation"] for row in rows),
         "spent": sum(report["spent"] for report in reports),
     }
+    return {name: value if value <= EXACT else None for name, value in sums.items()}
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,85 @@
+"""What the tests of quarters share: an office of callers, and the steps they take."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import httpx2 as httpx
+from fastapi.testclient import TestClient
+
+from tests.plans.world import ANY, AT, SOCIAL, report
+
+Q2 = "/v1/regions/63.02/quarters/2026-Q2"
+PART = f"{Q2}/agencies/{SOCIAL}"
+A1 = f"{AT}/actions/A-1/progress/2026-Q2"
+ACCEPTED = {"accept_missing": True, "reason": "Belum mulai"}
+BODIES: dict[str, Any] = {
+    "submit": ACCEPTED,
+    "return": {"notes": "Mohon diperiksa"},
+    "correct": {"reason": "Koreksi setelah pemeriksaan"},
+}
+
+
+class Office:
+    """The callers of a region, made when they are asked for."""
+
+    def __init__(self, connect: Callable[..., TestClient]) -> None:
+        self.connect = connect
+
+    @cached_property
+    def secretariat(self) -> TestClient:
+        return self.connect(("secretariat", "63.02"))
+
+    @cached_property
+    def province(self) -> TestClient:
+        return self.connect(("reviewer", "63"))
+
+    @cached_property
+    def operator(self) -> TestClient:
+        return self.connect(("operator", "63.02", SOCIAL))
+
+    @cached_property
+    def administrator(self) -> TestClient:
+        return self.connect(("administrator", "0"))
+
+    def report(self, *codes: str, quarter: int = 2, **content: Any) -> None:
+        for code in codes:
+            report(self.secretariat, code, quarter, **content)
+
+    def move(self, *verbs: str, at: str = Q2) -> httpx.Response:
+        """Take these steps, each by whom it is for; the last reply."""
+        for verb in verbs:
+            caller = self.province if verb in ("return", "verify", "freeze") else self.secretariat
+            done = send(caller, verb, at)
+            assert done.status_code == 200, done.text
+        return done
+
+    def freeze(self) -> None:
+        self.report("A-1", "A-2", spent=5)
+        self.move("submit", "verify", "freeze")
+
+    def calendar(self, region: str = "63.02", period: str = "2026-Q2", **days: str | None) -> None:
+        content = {"opens_on": "2026-04-01", "due_on": "2026-07-20", "issued_by": "Gubernur", **days}
+        at = f"/v1/regions/{region}/calendar/{period}"
+        there = self.administrator.get(at).json()["set_by"] == region
+        done = self.administrator.put(at, json=content, headers=ANY if there else {})
+        assert done.status_code in (200, 201), done.text
+
+    def extend(self, until: str, *, agency: str | None = None, name: str = "banjir") -> httpx.Response:
+        content = {"until": until, "reason": "Banjir", "agency_code": agency}
+        return self.province.put(f"{Q2}/extensions/{name}", json=content)
+
+
+def send(caller: TestClient, verb: str, at: str = Q2, **headers: str) -> httpx.Response:
+    body = BODIES.get(verb)
+    options = {} if body is None else {"json": body}
+    return caller.post(f"{at}/{verb}", headers=headers or ANY, **options)
+
+
+def codes(reply: httpx.Response) -> list[str]:
+    return [error["code"] for error in reply.json().get("errors", ())]
+
+
+def told(reply: httpx.Response) -> tuple[int, str, Sequence[str]]:
+    """(status, code, codes of its errors) of a refusal."""
+    return reply.status_code, reply.json()["code"], codes(reply)
