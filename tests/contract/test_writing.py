@@ -5,7 +5,7 @@ from typing import Any
 
 from app.kit import idempotency
 from tests.contract.operations import Operation
-from tests.contract.world import DOERS, OTHER_AGENCY, World
+from tests.contract.world import DOERS, KEYS_OF_ALL, OTHER_AGENCY, World
 
 #: Verb of `allowed` → the operation that does it.
 VERBS = {
