@@ -100,11 +100,11 @@ def fill(database: Database) -> None:
             recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
+        move_a_quarter(client, database, app)
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
         step(client, "start")
-        move_a_quarter(client, database, app)
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200

@@ -34,7 +34,7 @@ OUR_HEADERS = (
 )
 
 #: Operations that the secretariat may not do → who does them.
-DOERS: dict[str, tuple[str, str]] = {
+DONE_BY: dict[str, tuple[str, str]] = {
     "return_quarter": ("reviewer", "63"),
     "verify_quarter": ("reviewer", "63"),
     "freeze_quarter": ("reviewer", "63"),
@@ -82,7 +82,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.client = self.caller(("secretariat", "63.02"))
-        self._doers = {role: self.caller(role) for role in set(DOERS.values())}
+        self._doers = {role: self.caller(role) for role in set(DONE_BY.values())}
         self._make()
         return self
 
@@ -95,9 +95,9 @@ class World:
         secret = token_for(self.database, *roles, scopes=scopes, **options)
         return self.connect(Authorization=f"Bearer {secret}")
 
-    def doer(self, operation: Operation) -> TestClient:
+    def client_of(self, operation: Operation) -> TestClient:
         """Who may do it: the secretariat, but for what only others may."""
-        return self._doers[DOERS[operation.id]] if operation.id in DOERS else self.client
+        return self._doers[DONE_BY[operation.id]] if operation.id in DONE_BY else self.client
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
@@ -115,7 +115,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports, lines without a report, meetings, commitments."""
+        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -125,14 +125,9 @@ class World:
         for action in ("A-001", "A-002"):
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
-        self.make("put_action", action="A-003")
-        self.make("put_action", action="A-004")
+        for action in ("A-003", "A-004"):
+            self.make("put_action", action=action)
         self.make("put_progress", period="2026-Q3")
-        self.make("put_meeting")
-        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
-        self.make("put_commitment")
-        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
-        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         self.make("put_calendar")
         self.make("put_quarter_extension")
         self.make("put_quarter_extension", extension="banjir-agustus")
@@ -140,6 +135,11 @@ class World:
         for id in [*frozen, "correct_quarter", *frozen, "correct_quarter", *frozen]:
             done = self.call(one[id], body=one[id].example, keys={"period": "2026-Q1"})
             assert done.status_code == 200, done.text
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.matrix = matrix.replace(*ALTERED).encode()
@@ -196,7 +196,7 @@ class World:
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
             options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
-        reply = (client or self.doer(operation)).request(
+        reply = (client or self.client_of(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

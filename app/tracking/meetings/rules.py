@@ -1,11 +1,12 @@
 """What may happen to a commitment, as one table; days in the zones of the regions. Pure."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from app.access.rules import Actor
 from app.reference.models import Timezone
+from app.tracking.calendars.rules import local_day
 
 Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
 
@@ -67,9 +68,6 @@ def meetings_chain(region: str) -> str:
     return f"meetings:{region}"
 
 
-_HOURS = {Timezone.wib: 7, Timezone.wita: 8, Timezone.wit: 9}
-
-
 def todays(now: datetime) -> dict[Timezone, date]:
     """Zone → the day it is there at that instant."""
-    return {zone: now.astimezone(timezone(timedelta(hours=hours))).date() for zone, hours in _HOURS.items()}
+    return {zone: local_day(now, zone) for zone in Timezone}
