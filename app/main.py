@@ -20,7 +20,9 @@ from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.plans.actions.routes import router as actions
+from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
+from app.plans.workflow.routes import router as workflow
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
@@ -118,6 +120,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         actions,
         tracking,
         plans,
+        revisions,
+        workflow,
         changes,
         quarters,
         snapshots,

@@ -8,6 +8,7 @@ from app.kit.db import Table
 from app.plans import models as _plans
 from app.plans.actions import models as _actions
 from app.plans.revisions import models as _revisions
+from app.plans.workflow import models as _workflow
 from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.kit.db import Database, table_of
-from app.kit.journal import JournalRow, link_hash
+from app.kit.journal import NOT_HASHED, JournalRow, link_hash
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for
@@ -218,6 +218,6 @@ def check_chain(database: Database, chain: str, *, at_least: int) -> None:
     assert len(found) >= at_least
     link = "0" * 64
     for position, row in enumerate(found, 1):
-        told = {name: value for name, value in row.items() if name not in ("sequence", "hash")}
+        told = {name: value for name, value in row.items() if name not in NOT_HASHED}
         link = link_hash(link, {**told, "at": row["at"].isoformat()})
         assert (row["position"], row["hash"]) == (position, link)

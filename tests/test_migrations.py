@@ -1,6 +1,7 @@
 """One migration tree for both engines: up, nothing left to migrate, down and up again with data in every table."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from alembic.script import ScriptDirectory
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, alembic_config
+from app.kit.db import Database, alembic_config, table_of
 from app.main import OldSchema, check_schema, create_app
+from app.plans.models import PlanRow
+from app.plans.revisions.models import AmendmentActionRow
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
@@ -21,6 +24,8 @@ from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
+from tests.workflow.moves import CODED, Movers
+from tests.workflow.moves import PLAN as ADOPTED
 
 
 @pytest.fixture(params=ENGINES)
@@ -109,6 +114,23 @@ def fill(database: Database) -> None:
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
+        put_plan(client, ADOPTED)
+        put(client, "A-1", plan=ADOPTED, base=CODED)
+    opened: list[TestClient] = []
+
+    def connect(*roles: tuple[str, str]) -> TestClient:
+        opened.append(TestClient(app, headers={"Authorization": f"Bearer {token_for(database, *roles)}"}))
+        return opened[-1]
+
+    movers = Movers(connect)
+    for verb in ("submit", "return", "submit", "endorse", "adopt", "amend"):
+        assert movers.move(verb).status_code == 200
+    for mover in opened:
+        mover.close()
+    with database.writing() as session:  # a line of the amendment that was begun
+        amended = {"code": "A-1", "content": None, "reasons": [], "updated_at": datetime.now(UTC)}
+        plan = sa.select(table_of(PlanRow).c.id).where(table_of(PlanRow).c.code == ADOPTED).scalar_subquery()
+        session.execute(sa.insert(table_of(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
     database.close()
 
 

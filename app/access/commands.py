@@ -94,8 +94,8 @@ def _set_memberships(
                 change.region,
                 "me",
                 chain.position + n,
-                {"sees": change.before},
-                {"sees": change.after},
+                {"sees": change.before, "sees_drafts": change.drafts_before},
+                {"sees": change.after, "sees_drafts": change.drafts_after},
             )
             for n, change in enumerate(changes, 1)
         ]

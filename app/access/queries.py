@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.models import Membership, Principal, Role, Token, TokenScope
-from app.access.rules import Actor, Grant
+from app.access.rules import RIGHTS, Actor, Grant
 from app.kit.db import table_of
 
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
@@ -74,11 +74,16 @@ def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
 
 
-def visible(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
-    """Predicate: the region in `column` is one the actor sees; false for whoever sees none."""
-    if TokenScope.read not in actor.scopes:
+def visible(actor: Actor, column: ColumnElement[str], right: str = "read") -> ColumnElement[bool]:
+    """Predicate: the actor has the right in the region in `column`; false for whoever has it nowhere."""
+    roles, scope = RIGHTS[right].roles, RIGHTS[right].scope
+    if scope not in actor.scopes:
         return sa.false()
-    seen = [within(column, g.region) if g.is_below else column == g.region for g in actor.grants]
+    seen = [
+        within(column, g.region) if g.is_below else column == g.region
+        for g in actor.grants
+        if g.role in roles
+    ]
     return sa.or_(*seen) if seen else sa.false()
 
 

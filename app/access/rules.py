@@ -108,6 +108,11 @@ class Actor:
             for grant in self.grants
         )
 
+    @property
+    def sees_every_draft(self) -> bool:
+        """Whether drafts are shown wherever anything is: to most callers, whose statements then stay short."""
+        return all(grant.role in RIGHTS["read_drafts"].roles for grant in self.grants)
+
     def require(self, verb: str, region: str, agency: str | None = None) -> None:
         """Forbidden (403) where the right is missing; call it for what the actor can already see."""
         if not self.may(verb, region, agency):
@@ -148,14 +153,29 @@ class ScopeChange(NamedTuple):
     region: str
     before: Reach | None
     after: Reach | None
+    drafts_before: Reach | None = None
+    """The same of what is not in force yet."""
+    drafts_after: Reach | None = None
 
 
 def scope_changes(before: Iterable[Grant], after: Iterable[Grant]) -> list[ScopeChange]:
     """What other grants change of what is seen; nothing where others of them show the same."""
     old, new = tuple(before), tuple(after)
-    moved = {g.region for g in old if not _shows(new, g.region, g.is_below)}
-    moved |= {g.region for g in new if not _shows(old, g.region, g.is_below)}
-    return [ScopeChange(region, _reach(old, region), _reach(new, region)) for region in sorted(moved)]
+    old_drafts, new_drafts = _of_drafts(old), _of_drafts(new)
+    moved = _moved(old, new) | _moved(old_drafts, new_drafts)
+    return [
+        ScopeChange(region, *(_reach(grants, region) for grants in (old, new, old_drafts, new_drafts)))
+        for region in sorted(moved)
+    ]
+
+
+def _of_drafts(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    return tuple(grant for grant in grants if grant.role in RIGHTS["read_drafts"].roles)
+
+
+def _moved(old: tuple[Grant, ...], new: tuple[Grant, ...]) -> set[str]:
+    gone = {g.region for g in old if not _shows(new, g.region, g.is_below)}
+    return gone | {g.region for g in new if not _shows(old, g.region, g.is_below)}
 
 
 def _shows(grants: Iterable[Grant], region: str, is_below: bool) -> bool:

@@ -49,6 +49,7 @@ def history(session: Session, actor: Actor, chain: str, subject: str, query: His
         _c.chain == chain,
         sa.or_(_c.subject == subject, _begins(_c.subject, f"{subject}/")),
         visible(actor, _c.region_code),
+        _shown(actor),
     )
     if session.execute(found.with_only_columns(sa.literal(1)).limit(1)).first() is None:
         raise NotFound()
@@ -206,7 +207,7 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     seen = visible(actor, _c.region_code)
     if actor.grants:
         seen = sa.or_(seen, _c.region_code == "0")
-    known = sa.and_(seen, sa.not_(is_private))
+    known = sa.and_(seen, sa.not_(is_private), _shown(actor))
     if actor.may("read_access", "0"):
         known = sa.or_(known, _c.chain == ACCESS)
     own = _c.chain == scope_chain(actor.principal)
@@ -214,6 +215,13 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
         known = sa.and_(known, within(_c.region_code, region))
         own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(_above(region))))
     return sa.or_(known, own)
+
+
+def _shown(actor: Actor) -> ColumnElement[bool]:
+    """Predicate: what is written is in force, or the actor may read drafts there."""
+    if actor.sees_every_draft:
+        return sa.true()
+    return sa.or_(_c.is_draft.is_(False), visible(actor, _c.region_code, "read_drafts"))
 
 
 def _above(region: str) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.kit.journal import link_hash
+from app.kit.journal import NOT_HASHED, link_hash
 from app.kit.json_sql import to_json
 from app.kit.pages import foreign_cursor
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
@@ -147,7 +147,7 @@ def _wrong(row: Mapping[str, Any], link: str, place: int, number: int, end: End)
         return f"missing; the next one there is {row['position']}"
     if place > end.position:
         return f"behind the end; the head of the chain says that it has {end.position}"
-    said = {name: value for name, value in row.items() if name not in ("sequence", "hash")}
+    said = {name: value for name, value in row.items() if name not in NOT_HASHED}
     if link_hash(link, {**said, "at": row["at"].isoformat()}) != row["hash"]:
         return "its hash is not that of the link before it and of what it says"
     if row["sequence"] <= number:

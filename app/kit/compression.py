@@ -2,7 +2,7 @@
 
 A strong tag promises the same bytes, and the compressed bytes are others: such a reply's tag ends in
 `-gzip`. On the way in that ending is taken off again, so no condition ever fails for it and nothing
-behind this layer knows of it.
+behind this layer knows of it. What bears a digest of its bytes is sent as these very bytes.
 """
 
 from starlette.middleware.gzip import GZipMiddleware
@@ -16,7 +16,7 @@ class Compressed:
     """GZip for whoever accepts it, with honest entity tags."""
 
     def __init__(self, app: ASGIApp, *, minimum_size: int, compresslevel: int) -> None:
-        self.inner = GZipMiddleware(app, minimum_size=minimum_size, compresslevel=compresslevel)
+        self.inner = GZipMiddleware(_keeping(app), minimum_size=minimum_size, compresslevel=compresslevel)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,17 +38,35 @@ class Compressed:
         await self.inner(scope, receive, send_tagged)
 
 
+_AS_IT_IS = (b"content-encoding", b"identity")
+"""What tells the compressing layer to leave a reply alone; taken off again behind it."""
+
+
+def _keeping(app: ASGIApp) -> ASGIApp:
+    """An application whose replies with a digest are not to be compressed."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start" and b"repr-digest" in dict(message["headers"]):
+                message["headers"] = [*message["headers"], _AS_IT_IS]
+            await send(message)
+
+        await app(scope, receive, send_marked)
+
+    return run
+
+
 def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> list[tuple[bytes, bytes]]:
     """The headers with the tag of what is really sent: compressed, or (304) what the caller has."""
     found = dict(headers)
+    if _AS_IT_IS in headers:
+        del found[_AS_IT_IS[0]]
     tag = found.get(b"etag", b"")
     if not tag:
-        return headers
+        return [*found.items()]
     marked = tag.removesuffix(b'"') + _MARK
     if found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent):
         found[b"etag"] = marked
-        # It is of the bytes that are sent (RFC 9530), and those nobody has hashed.
-        found.pop(b"repr-digest", None)
     if b"accept-encoding" not in found.get(b"vary", b"").lower():
         found[b"vary"] = b", ".join(filter(None, (found.get(b"vary"), b"Accept-Encoding")))
     return [*found.items()]

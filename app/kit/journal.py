@@ -46,6 +46,15 @@ class JournalRow(Table, table=True):
     chain: str = Field(max_length=60)
     position: int = Field(description="Place in the chain, from 1.")
     hash: str = Field(max_length=64, description="SHA-256 over the previous hash and this row.")
+    is_draft: bool = Field(
+        default=False,
+        sa_column_kwargs={"server_default": sa.false()},
+        description="Of what is not in force yet: who may read the row, not what was done, so it is not hashed.",
+    )
+
+
+NOT_HASHED = frozenset({"sequence", "hash", "is_draft"})
+"""What a row of the journal has beside what its hash covers."""
 
 
 class JournalHead(Table, table=True):
@@ -84,6 +93,8 @@ class Entry:
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     reason: str | None = None
+    is_draft: bool = False
+    """Hidden from whoever may not read drafts in that region."""
 
     @property
     def changes(self) -> dict[str, list[Any]]:
@@ -155,7 +166,7 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
             "position": position,
         }
         link = link_hash(link, row)
-        rows.append({**row, "hash": link})
+        rows.append({**row, "hash": link, "is_draft": entry.is_draft})
     if rows:
         session.info.setdefault(_UNNUMBERED, []).extend(rows)
         session.connection().execute(_END, {"name": chain.name, "position": position, "hash": link})

@@ -29,7 +29,7 @@ _HEADERS = {
     "Location": "Address of what was created.",
     "Link": '`rel="next"`: address of the next page; missing on the last one. `rel="version-history"`: of what came '
     "after.",
-    "Repr-Digest": "SHA-256 of the bytes (RFC 9530); missing on a compressed reply.",
+    "Repr-Digest": "SHA-256 of the bytes (RFC 9530), by which a copy can be checked.",
     "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
     "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",

@@ -15,10 +15,11 @@ from app.kit.json_sql import upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.actions.queries import actions
-from app.plans.models import PlanIn, PlanRow, PriorityLocationRow
+from app.plans.models import PlanIn, PlanRow, PlanState, PriorityLocationRow
 from app.plans.queries import plan_of, plans
 from app.plans.references import check_locations, check_region, edition_in_force
 from app.plans.rules import FIRST_YEAR, PLAN_CHAIN, plan_key
+from app.plans.workflow.rules import check_editable
 
 malformed_plan_key = Kind(
     "malformed_plan_key",
@@ -67,6 +68,8 @@ def put_plan(
     chain = hold(session, plan_chain(code))
     row = session.execute(sa.select(plans).where(plans.c.code == code)).one_or_none()
     check(row.version if row else None)
+    if row is not None:
+        check_editable(code, row.state, row.revision)
     places = [
         (f"/priority_locations/{n}/region_code", location.region_code)
         for n, location in enumerate(content.priority_locations)
@@ -88,7 +91,7 @@ def put_plan(
                 "code": code,
                 "region_code": region,
                 "year": year,
-                "state": "draft",
+                "state": row.state if row else PlanState.draft,
                 "version": version,
                 "updated_at": author.at.isoformat(),
                 **scalars,
@@ -101,9 +104,8 @@ def put_plan(
     if not written:
         raise PreconditionFailed(sent=version - 1, current="–")
     _replace_priority_locations(session, written[0].id, after["priority_locations"])
-    entry = Entry(
-        "plan.created" if row is None else "plan.changed", region, f"plans/{code}", version, before, after
-    )
+    verb = "created" if row is None else "changed"
+    entry = Entry(f"plan.{verb}", region, f"plans/{code}", version, before, after, is_draft=True)
     record(session, chain, author, [entry])
     return row is None
 
@@ -117,6 +119,7 @@ def patch_plan(
     hold(session, plan_chain(code))
     plan = plan_of(session, actor, code)
     check(plan.version)
+    check_editable(code, plan.state, plan.revision)
     content = validated(PlanIn, merge_patch(stored_plan(session, plan), patch))
     put_plan(session, author, actor, code, content, check)
 
@@ -153,6 +156,7 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
     chain = hold(session, plan_chain(code))
     plan = plan_of(session, actor, code)
     check(plan.version)
+    check_editable(code, plan.state, plan.revision)
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     if count:
         raise PlanInUse(count=count)
@@ -161,9 +165,6 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
         sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
     )
     session.execute(sa.delete(plans).where(plans.c.id == plan.id))
-    record(
-        session,
-        chain,
-        author,
-        [Entry("plan.deleted", plan.region_code, f"plans/{code}", plan.version + 1, before, None)],
-    )
+    version = plan.version + 1
+    entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
+    record(session, chain, author, [entry])

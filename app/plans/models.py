@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -38,6 +38,13 @@ class PlanState(StrEnum):
     endorsed = "endorsed"
     adopted = "adopted"
     closed = "closed"
+
+
+class Instrument(StrEnum):
+    """The legal form by which a region adopts its plan."""
+
+    decree = "decree"
+    regulation = "regulation"
 
 
 PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
@@ -104,16 +111,6 @@ class PlanOut(PlanIn):
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [PLAN_OUT_EXAMPLE]})
-
-
-class PlanReply(PlanOut):
-    """One plan, with what the caller may do with it."""
-
-    allowed: list[Literal["edit", "delete", "write_actions", "report_progress", "import_matrix"]]
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**PLAN_OUT_EXAMPLE, "allowed": ["edit", "delete", "write_actions"]}]}
-    )
 
 
 # Tables

@@ -20,11 +20,13 @@ from app.plans.actions.models import (
     ActionRow,
 )
 from app.plans.models import PlanOut, PlanRow, PlanState, PriorityLocation, PriorityLocationRow
+from app.plans.revisions.models import PlanRevisionRow
 from app.plans.rules import PLAN_CHAIN
 from app.reference.models import RegionRow
 
 plans, regions, _actions = table_of(PlanRow), table_of(RegionRow), table_of(ActionRow)
 _priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
+_revisions = table_of(PlanRevisionRow)
 
 
 class PlanQuery(PageQuery):
@@ -36,9 +38,28 @@ class PlanQuery(PageQuery):
     sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
+def seen(actor: Actor) -> ColumnElement[bool]:
+    """Predicate: the actor sees this plan: its region, and that it is in force or that drafts are shown there."""
+    there = visible(actor, plans.c.region_code)
+    if actor.sees_every_draft:
+        return there
+    return sa.and_(there, sa.or_(plans.c.revision.is_not(None), _drafts(actor)))
+
+
+def _drafts(actor: Actor) -> ColumnElement[bool]:
+    return visible(actor, plans.c.region_code, "read_drafts")
+
+
+def seen_lines(actor: Actor, plan_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """Predicate: the plan of that id is in force, or drafts are shown there; the region is looked at elsewhere."""
+    if actor.sees_every_draft:
+        return sa.true()
+    return plan_id.in_(sa.select(plans.c.id).where(seen(actor)))
+
+
 def visible_plans(actor: Actor) -> Select[Any]:
     """The plans an actor sees: where every SELECT of this area begins."""
-    return sa.select(plans).where(visible(actor, plans.c.region_code))
+    return sa.select(plans).where(seen(actor))
 
 
 def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
@@ -58,6 +79,47 @@ def _one_plan(actor: Actor) -> Select[Any]:
     stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
     found = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
     return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
+
+
+def as_it_is_now(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+    """A plan that the actor was found to see, once its chain is held; NotFound where it went meanwhile."""
+    row = session.execute(sa.select(plans).where(plans.c.id == plan.id)).one_or_none()
+    if row is None:
+        raise NotFound()
+    return row
+
+
+_BESIDE = (PlanState.draft, PlanState.submitted, PlanState.returned, PlanState.endorsed)
+
+
+def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
+    """State, version and instant of change as they are shown: what moves an amendment beside a plan in
+    force is of the amendment, and moves nothing that readers see."""
+    if actor.sees_every_draft:
+        return {}
+    is_amended = sa.and_(plans.c.revision.is_not(None), plans.c.state.in_(_BESIDE), sa.not_(_drafts(actor)))
+    newest = sa.and_(_revisions.c.plan_id == plans.c.id, _revisions.c.number == plans.c.revision)
+
+    def of_revision(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return sa.select(column).where(newest).correlate(plans).scalar_subquery()
+
+    shown = {
+        "state": sa.literal(PlanState.adopted, plans.c.state.type),
+        "version": of_revision(_revisions.c.plan_version),
+        "updated_at": of_revision(_revisions.c.adopted_at),
+    }
+    return {name: sa.case((is_amended, value), else_=plans.c[name]) for name, value in shown.items()}
+
+
+@lru_cache(maxsize=1000)
+def _columns_for(actor: Actor) -> list[ColumnElement[Any]]:
+    if actor.sees_every_draft:
+        return _plan_columns()
+    shown = _in_force(actor)
+    return [
+        shown[column.name].label(column.name) if column.name in shown else column
+        for column in _plan_columns()
+    ]
 
 
 @cache
@@ -89,14 +151,19 @@ class PlanText(NamedTuple):
 
     json: str
     region_code: str
+    year: int
+    state: str
+    revision: int | None
     version: int
     action_count: int
+    timezone: str
 
 
 def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
     """A plan; NotFound when not visible."""
-    query = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code), plans.c.code == code)
-    row = session.execute(json_texts(query, *PlanText._fields[1:])).one_or_none()
+    zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
+    query = sa.select(*_columns_for(actor), zone.label("_timezone")).where(seen(actor), plans.c.code == code)
+    row = session.execute(json_texts(query, *PlanText._fields[1:-1], "_timezone")).one_or_none()
     if row is None:
         raise NotFound()
     return PlanText(*row)
@@ -112,12 +179,12 @@ def region_name(session: Session, code: str) -> str:
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:
-    found = sa.select(*_plan_columns()).where(visible(actor, plans.c.region_code))
+    found = sa.select(*_columns_for(actor)).where(seen(actor))
     if query.region is not None:
         found = found.where(within(plans.c.region_code, query.region))
     if query.year is not None:
         found = found.where(plans.c.year == query.year)
     if query.state is not None:
-        found = found.where(plans.c.state == query.state)
+        found = found.where(_in_force(actor).get("state", plans.c.state) == query.state)
     sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
     return Listing(found, sorts, {"plan": plans.c.code})

@@ -17,8 +17,11 @@ from app.kit.patches import Patch
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 from app.plans import commands, queries
 from app.plans.commands import plan_chain
-from app.plans.models import PlanIn, PlanKey, PlanOut, PlanReply
+from app.plans.models import PlanIn, PlanKey, PlanOut, PlanState
 from app.plans.queries import PlanQuery, plan_json, plan_of
+from app.plans.workflow.models import PlanReply
+from app.plans.workflow.rules import Standing, allowed
+from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
 SOURCES += ["/v1/plans?region={region}", "/v1/plans/{plan}/actions"]
@@ -61,7 +64,7 @@ def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
 @router.get("/plans/{plan}", response_model=PlanReply)
 def read_plan(call: Caller, plan: PlanKey) -> Response:
     """One plan with its priority locations; `allowed` says what the caller may do with it."""
-    return _plan_reply(call, plan)
+    return plan_reply(call, plan)
 
 
 @router.put("/plans/{plan}", response_model=PlanReply, responses=created(PlanReply))
@@ -75,7 +78,7 @@ def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
         content,
         call.check_version,
     )
-    return _plan_reply(call, plan, status=201 if is_new else 200)
+    return plan_reply(call, plan, status=201 if is_new else 200)
 
 
 @router.patch("/plans/{plan}", response_model=PlanReply)
@@ -89,7 +92,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
         patch,
         call.check_version,
     )
-    return _plan_reply(call, plan)
+    return plan_reply(call, plan)
 
 
 @router.delete("/plans/{plan}", status_code=204)
@@ -109,21 +112,20 @@ def list_plan_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery
     return history_page(call, plan_chain(plan), f"plans/{plan}", query)
 
 
-def _plan_reply(call: Call, code: str, *, status: int = 200) -> Response:
+def plan_reply(call: Call, code: str, *, status: int = 200, **beside: Any) -> Response:
+    """A plan with what the caller may do with it, and what else a reply says of it."""
     found = plan_json(call.session, call.actor, code)
-    may = {
-        "edit": "write_plan",
-        "delete": "write_plan",
-        "write_actions": "write_actions",
-        "report_progress": "report_progress",
-        "import_matrix": "import_matrix",
-    }
-    if found.action_count:
-        del may["delete"]
-    allowed = [verb for verb, right in may.items() if call.actor.may(right, found.region_code)]
+    standing = Standing(
+        plan=code,
+        state=PlanState(found.state),
+        revision=found.revision,
+        year=found.year,
+        action_count=found.action_count,
+        today=local_date(call.now, found.timezone),
+    )
     return answer(
         call.request,
-        with_fields(found.json, allowed=allowed),
+        with_fields(found.json, allowed=allowed(call.actor, found.region_code, standing), **beside),
         status=status,
         version=found.version,
         location=f"/v1/plans/{code}" if status == 201 else None,

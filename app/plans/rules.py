@@ -9,6 +9,9 @@ from app.kit.fields import REGION_PATTERN
 PLAN_CHAIN = "plan:"
 """With a plan's key behind it: the journal's chain of the plan and all that hangs on it."""
 
+AMENDMENT_CHAIN = "amendment:"
+"""The same for what is drafted beside a plan in force: readers do not see it, and miss nothing in the plan's."""
+
 _PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})\Z")
 _REGION = re.compile(REGION_PATTERN)
 FIRST_YEAR = 2015

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import date, datetime, timedelta, timezone
 from typing import NamedTuple
 
 _DROPPED = re.compile("['’‘ʼ`´]")
@@ -21,6 +22,14 @@ def folded(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The words of a search, each once."""
     return list(dict.fromkeys(folded(text).split()))
+
+
+HOURS_AHEAD = {"WIB": 7, "WITA": 8, "WIT": 9}
+
+
+def local_date(at: datetime, zone: str) -> date:
+    """The day that it is in a zone of Indonesia, by which its deadlines are judged."""
+    return at.astimezone(timezone(timedelta(hours=HOURS_AHEAD[zone]))).date()
 
 
 _LEVELS = ("province", "regency", "district", "village")

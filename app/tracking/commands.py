@@ -18,6 +18,8 @@ from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import IN_USE, Gone, not_your_agency
 from app.plans.actions.rules import Finding
 from app.plans.commands import plan_chain
+from app.plans.queries import as_it_is_now
+from app.plans.workflow.rules import check_reportable
 from app.tracking.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.quarters.commands import check_reporting
 from app.tracking.queries import (
@@ -60,6 +62,13 @@ def check_period(plan: sa.Row[Any], period: str) -> None:
         raise UnknownPeriod(period=period, year=plan.year)
 
 
+def _reportable(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+    """The plan as it is once its chain is held. PlanClosed (409) where it takes no reports any more."""
+    now = as_it_is_now(session, plan)
+    check_reportable(now.code, now.state)
+    return now
+
+
 def report_progress(
     session: Session,
     author: Author,
@@ -84,6 +93,7 @@ def report_progress(
     check_period(plan, period)
     actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
+    plan = _reportable(session, plan)
     lines = lines_by_code(session, plan, [report.action for report in reports])
     closed = check_reporting(
         session, author, actor, plan, period, {line.lead_agency for line in lines.values()}
@@ -222,6 +232,7 @@ def _entry(
         stored.content if stored else None,
         after,
         reason,
+        is_draft=plan.revision is None,
     )
 
 
@@ -271,6 +282,7 @@ def patch_progress(
     check_period(plan, period)
     actor.require("report_progress", plan.region_code)
     hold(session, plan_chain(plan.code))
+    plan = _reportable(session, plan)
     line = lines_by_code(session, plan, [action]).get(action)
     stored = stored_progress(session, [line.id], period).get(line.id) if line else None
     if line is None or stored is None:
@@ -315,6 +327,7 @@ def delete_progress(
     """Take a report back. NotFound: none was made."""
     actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
+    plan = _reportable(session, plan)
     line = lines_by_code(session, plan, [action]).get(action)
     stored = stored_progress(session, [line.id], period).get(line.id) if line else None
     if line is None or stored is None:

@@ -35,6 +35,7 @@ from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
 from app.plans.routes import STATE, list_condition, plan_tag, tag_in
+from app.plans.workflow.rules import is_reportable
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking import commands, queries
 from app.tracking.commands import Report, Reported, check_period
@@ -263,7 +264,7 @@ def _reply(
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
     findings = done.findings if done else commands.findings_on(call.session, line, stored)
-    may = call.actor.may("report_progress", plan.region_code, line.lead_agency)
+    may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
     if may and not done:
         standing = standing_of(call.session, plan, period, call.now)
         compiles = call.actor.may("return_part", plan.region_code)

@@ -16,7 +16,7 @@ from app.kit.json_sql import json_rows
 from app.kit.periods import Period
 from app.plans.actions.models import RecipientKind
 from app.plans.actions.queries import actions
-from app.plans.queries import plans, regions
+from app.plans.queries import plans, regions, seen, seen_lines
 from app.reference.queries import funding_source_labels, strategy_labels
 from app.tracking import figures
 from app.tracking.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
@@ -159,7 +159,7 @@ def region_summary(session: Session, actor: Actor, region: str, period: Period) 
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
         .where(
-            visible(actor, plans.c.region_code),
+            seen(actor),
             within(plans.c.region_code, region),
             plans.c.year == period.year,
         )
@@ -169,6 +169,7 @@ def region_summary(session: Session, actor: Actor, region: str, period: Period) 
         visible(actor, actions.c.region_code),
         within(actions.c.region_code, region),
         actions.c.year == period.year,
+        seen_lines(actor, actions.c.plan_id),
     )
     groups = _Groups(session, chosen, period, plans=found)
     plan_of = {row.id: row for row in groups.rows["plans"]}

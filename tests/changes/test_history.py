@@ -100,9 +100,9 @@ def test_whoever_does_not_see_the_resource_does_not_see_its_history(
     report(client, "A-1", 1, spent=5)
     paths = (AT, A1, Q1, SOCIAL_AT)
     for reader in (
-        connect(("reader", "63")),
+        connect(("reviewer", "63")),
         connect(("operator", "63.02", SOCIAL)),
-        connect(("reader", "0")),
+        connect(("administrator", "0")),
     ):
         for path in paths:
             assert entries(reader, path) == entries(client, path)

@@ -62,7 +62,7 @@ def test_two_in_flight_of_which_the_first_begun_commits_last(
     committed: Database, connect: Callable[..., TestClient]
 ) -> None:
     """On PostgreSQL the second commits while the first is open; on SQLite it waits. Nothing is lost on either."""
-    reader = connect(("reader", "63"))
+    reader = connect(("reviewer", "63"))
     cursor, seen = now(reader), []
 
     def poll() -> None:
@@ -98,7 +98,7 @@ def write_and_fail(database: Database) -> None:
 
 
 def test_what_is_rolled_back_leaves_no_gap(committed: Database, connect: Callable[..., TestClient]) -> None:
-    reader = connect(("reader", "63"))
+    reader = connect(("reviewer", "63"))
     start = now(reader)
     heads = table_of(JournalHead)
 
@@ -211,7 +211,7 @@ def test_a_reader_who_polls_during_eight_writers_ends_with_the_state_of_the_data
     committed: Database, connect: Callable[..., TestClient]
 ) -> None:
     writers = [connect(("administrator", "63")) for _ in range(WRITERS)]
-    reader = connect(("reader", "63"))
+    reader = connect(("reviewer", "63"))
     copies = [Copy(reader), Copy(connect(("administrator", "0")))]
     for plan in PLANS:
         put_plan(writers[0], plan)

@@ -14,7 +14,7 @@ from app.access.rules import Grant, ScopeChange, scope_changes
 from app.kit.journal import Author
 from tests.changes.feed import follow, now, page
 from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, LEAN, PARTNER, SOCIAL, put, put_plan
+from tests.plans.world import ANY, AT, LEAN, PARTNER, PLAN, SOCIAL, put, put_plan
 
 OTHER = "63.03-2026"
 
@@ -111,10 +111,10 @@ def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
 ) -> None:
     province = connect(("administrator", "63"))
     put_plan(province, OTHER)
-    reader = token("dasbor", ("reader", "63.02"))
+    reader = token("dasbor", ("reviewer", "63.02"))
     start = now(reader)
     put(client, "A-1", base=LEAN)
-    token("dasbor", ("reader", "63.03"), ("secretariat", "73.22"))
+    token("dasbor", ("reviewer", "63.03"), ("secretariat", "73.22"))
     put(client, "A-2", base=LEAN)
     retitle(province, OTHER)
     found = list(follow(reader, start, changes=True, limit=1))
@@ -154,7 +154,7 @@ def test_a_scope_change_comes_through_every_filter_that_it_concerns(
 
 def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[..., TestClient]) -> None:
     principal = "x" * 80
-    reader = token(principal, ("reader", "63"))
+    reader = token(principal, ("administrator", "63"))
     start = now(reader)
     again = token(principal, ("reviewer", "63"), ("secretariat", "63.02"))
     third = token(principal)
@@ -162,8 +162,27 @@ def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[...,
         reader.get("/v1/changes").headers["ETag"]
     }
     assert page(again, start)["items"] == []
-    token(principal, ("reader", "0"))
+    token(principal, ("reviewer", "0"))
     assert scope(follow(third, start, changes=True)) == [("0", None, "below")]
+
+
+def test_drafts_that_come_into_view_are_a_change_of_what_is_seen(
+    client: TestClient, token: Callable[..., TestClient]
+) -> None:
+    reader = token("dasbor", ("reader", "63"))
+    start = now(reader)
+    assert reader.get(AT).status_code == 404
+    token("dasbor", ("reader", "63"), ("secretariat", "63.02"))
+    created, found = follow(reader, start, changes=True)
+    assert (created["kind"], created["subject"]) == ("plan.created", f"plans/{PLAN}")
+    assert (found["kind"], found["region_code"]) == ("scope.changed", "63.02")
+    assert found["changes"] == {"sees_drafts": [None, "region"]}
+    assert reader.get(AT).status_code == 200
+    token("dasbor", ("reader", "63"))
+    assert [one["changes"] for one in follow(reader, start, changes=True)] == [
+        {"sees_drafts": [None, "region"]},
+        {"sees_drafts": ["region", None]},
+    ]
 
 
 READER_63, READER_NATION = Grant(Role.reader, "63", None), Grant(Role.reader, "0", None)
@@ -178,15 +197,20 @@ READER_02, TEAM_02, TEAM_63 = (
     ("before", "after", "expected"),
     [
         ([], [], []),
-        ([READER_63], [READER_63, READER_02, TEAM_02], []),
-        ([READER_63, TEAM_02], [READER_63], []),
-        ([READER_02], [TEAM_02], [ScopeChange("63.02", "below", "region")]),
-        ([TEAM_02], [READER_02], [ScopeChange("63.02", "region", "below")]),
-        ([TEAM_63], [READER_63], [ScopeChange("63", "region", "below")]),
+        ([READER_63], [READER_63, READER_02], []),
+        ([READER_63], [READER_63, TEAM_02], [ScopeChange("63.02", "below", "below", None, "region")]),
+        ([READER_63, TEAM_02], [READER_63], [ScopeChange("63.02", "below", "below", "region", None)]),
+        ([READER_02], [TEAM_02], [ScopeChange("63.02", "below", "region", None, "region")]),
+        ([TEAM_02], [READER_02], [ScopeChange("63.02", "region", "below", "region", None)]),
+        ([TEAM_63], [READER_63], [ScopeChange("63", "region", "below", "region", None)]),
         ([READER_63], [READER_02], [ScopeChange("63", "below", None)]),
         ([READER_02], [READER_63], [ScopeChange("63", None, "below")]),
         ([READER_63], [READER_NATION], [ScopeChange("0", None, "below")]),
-        ([READER_NATION], [TEAM_63], [ScopeChange("0", "below", None)]),
+        (
+            [READER_NATION],
+            [TEAM_63],
+            [ScopeChange("0", "below", None), ScopeChange("63", "below", "region", None, "region")],
+        ),
         ([READER_63], [], [ScopeChange("63", "below", None)]),
         ([Grant(Role.operator, "63.02", "A")], [Grant(Role.operator, "63.02", "B")], []),
     ],

@@ -17,7 +17,7 @@ from app.changes import queries
 from app.changes.queries import Verdict, verify_journal
 from app.cli import Refused, cli
 from app.kit.db import Database, table_of
-from app.kit.journal import Author, JournalHead, JournalRow, link_hash
+from app.kit.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
 from app.kit.problems import NotFound
 from tests.database import OneTransaction, prepare, sqlite_url
 from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish, put, put_many, report
@@ -106,7 +106,7 @@ def test_a_row_that_was_changed_and_hashed_anew_breaks_the_next(
                 session.execute(sa.select(_table).where(_HERE).order_by(_table.c.position)).mappings().all()
             )
             row = {**rows[position - 1], "actor": "orang lain"}
-            said = {name: value for name, value in row.items() if name not in ("sequence", "hash")}
+            said = {name: value for name, value in row.items() if name not in NOT_HASHED}
             new = link_hash(rows[position - 2]["hash"], {**said, "at": row["at"].isoformat()})
             changed = sa.update(_table).where(_HERE, _table.c.position == position)
             session.execute(changed.values(actor="orang lain", hash=new))

@@ -15,7 +15,7 @@ Connect = Callable[..., TestClient]
 
 
 def test_a_province_says_who_has_not_reported(client: TestClient, connect: Connect) -> None:
-    found = connect(("reader", "63")).get(f"{AT}&region=63").json()
+    found = connect(("reviewer", "63")).get(f"{AT}&region=63").json()
     assert (found["region_code"], found["region_name"]) == ("63", "Kalimantan Selatan")
     shown = {
         one["region_code"]: (one["plan"], one["expected"], one["reported"], one["missing"])
@@ -74,7 +74,7 @@ def test_only_what_the_caller_sees(client: TestClient, connect: Connect) -> None
     assert [one["region_code"] for one in client.get(f"{AT}&region=0").json()["regions"]] == ["63.02"]
     for caller, region in (
         (connect(), "63.02"),
-        (connect(("reader", "73")), "63.02"),
+        (connect(("reviewer", "73")), "63.02"),
         (client, "63.03"),
         (client, "63.02.01"),
         (client, "99"),
@@ -82,6 +82,15 @@ def test_only_what_the_caller_sees(client: TestClient, connect: Connect) -> None
         assert caller.get(f"{AT}&region={region}").status_code == 404, region
     assert client.get("/v1/completeness?period=2026-Q5&region=63.02").status_code == 400
     assert client.get(f"{AT}&region=63.02&by=strategy").status_code == 400
+
+
+def test_a_draft_is_no_plan_to_a_reader(client: TestClient, connect: Connect) -> None:
+    reader = connect(("reader", "63"))
+    found = reader.get(f"{AT}&region=63&by=agency").json()
+    assert [(one["plan"], one["expected"], one["agencies"]) for one in found["regions"]] == [
+        (None, 0, [])
+    ] * 3
+    assert reader.get(f"/v1/completeness/missing?period={QUARTER}&region=63").json()["items"] == []
 
 
 def test_nothing_new_is_304(client: TestClient) -> None:
@@ -105,7 +114,7 @@ def _regencies(database: OneTransaction, connect: Connect, lines: int, *regions:
 def test_one_statement_however_many_regions_and_lines(
     client: TestClient, database: OneTransaction, connect: Connect
 ) -> None:
-    nation = connect(("reader", "0"))
+    nation = connect(("reviewer", "0"))
 
     def counts() -> list[int]:
         found = []

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.kit.json_sql import json_texts
 from app.tracking.completeness.queries import MissingQuery, list_missing
-from tests.completeness.world import QUARTER, READER, days_late, extend, move, submit_part
+from tests.completeness.world import QUARTER, REVIEWER, days_late, extend, move, submit_part
 from tests.database import OneTransaction
 from tests.plans.world import HEALTH, LEAN, SOCIAL, furnish, put_many, put_plan, report, rows, walk
 
@@ -19,7 +19,7 @@ Connect = Callable[..., TestClient]
 
 def lines_at(database: OneTransaction, days: int) -> dict[str, Any]:
     query = MissingQuery(period=QUARTER, region="63")
-    found = json_texts(list_missing(READER, query, days_late(days)).query)
+    found = json_texts(list_missing(REVIEWER, query, days_late(days)).query)
     lines = [json.loads(row.json) for row in rows(database, found)]
     return {line["action"]: line for line in lines}
 
@@ -95,7 +95,7 @@ def test_pages_of_a_province(
     neighbour = connect(("secretariat", "63.03"))
     put_plan(neighbour, "63.03-2026")
     put_many(neighbour, [{**LEAN, "code": f"B-{n}"} for n in range(3)], plan="63.03-2026")
-    province = connect(("reader", "63"))
+    province = connect(("reviewer", "63"))
     found = list(walk(province, f"{AT}&region=63&sort={sort}&limit=2"))
     by = {"plan": ("plan", "action"), "agency_code": ("agency_code", "plan", "action")}[
         sort.removeprefix("-")

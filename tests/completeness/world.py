@@ -21,7 +21,7 @@ OFFICES = Actor(
     "offices", "offices", frozenset(TokenScope), (*CONSOLE.grants, Grant(Role.reviewer, "63", None))
 )
 """Secretariat and province in one."""
-READER = Actor("bappeda", "bappeda", frozenset(TokenScope), (Grant(Role.reader, "0", None),))
+REVIEWER = Actor("bappeda", "bappeda", frozenset(TokenScope), (Grant(Role.reviewer, "0", None),))
 ACCEPTED = SubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
 
 
@@ -34,7 +34,7 @@ def look(database: Database, at: datetime, region: str = "63.02", **query: Any) 
     """The reply as it is at an instant."""
     with database.read_session() as session:
         asked = CompletenessQuery(period=QUARTER, region=region, **query)
-        return json.loads(completeness_json(session, READER, asked, at))
+        return json.loads(completeness_json(session, REVIEWER, asked, at))
 
 
 def region_at(database: Database, at: datetime, code: str = "63.02") -> Any:

@@ -9,6 +9,9 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
+#: What is there only of a plan in force; the plan of the examples is a draft.
+ADOPTED = "63.02-2025"
+OF_ADOPTED = frozenset({"amend_plan", "close_plan", "list_revisions", "read_revision", "list_plan_notes"})
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "legal_basis")
 
 
@@ -58,7 +61,8 @@ class Operation:
     @cached_property
     def keys(self) -> dict[str, str]:
         """Path parameter → the example that the document gives."""
-        return {name: one["schema"]["examples"][0] for name, one in self._named("path").items()}
+        found = {name: one["schema"]["examples"][0] for name, one in self._named("path").items()}
+        return found | ({"plan": ADOPTED} if self.id in OF_ADOPTED else {})
 
     def address(self, **keys: str) -> str:
         return self.path.format(**{**self.keys, **keys})

@@ -16,7 +16,7 @@ from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.contract.operations import Operation, Schemas, operations
+from tests.contract.operations import ADOPTED, Operation, Schemas, operations
 from tests.database import OneTransaction
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
@@ -30,19 +30,9 @@ OUR_HEADERS = (
     "X-Request-Id",
     "Idempotency-Replayed",
     "Content-Language",
+    "Repr-Digest",
     "WWW-Authenticate",
 )
-
-#: Operations that the secretariat may not do → who does them.
-DONE_BY: dict[str, tuple[str, str]] = {
-    "return_quarter": ("reviewer", "63"),
-    "verify_quarter": ("reviewer", "63"),
-    "freeze_quarter": ("reviewer", "63"),
-    "put_quarter_extension": ("reviewer", "63"),
-    "delete_quarter_extension": ("reviewer", "63"),
-    "put_calendar": ("administrator", "0"),
-    "delete_calendar": ("administrator", "0"),
-}
 
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
@@ -57,7 +47,27 @@ BEFORE: dict[str, Sequence[str]] = {
     "freeze_quarter": ["submit_quarter", "verify_quarter"],
     "correct_quarter": ["submit_quarter", "verify_quarter", "freeze_quarter"],
     "return_quarter_part": ["submit_quarter_part"],
+    "return_plan": ["submit_plan"],
+    "endorse_plan": ["submit_plan"],
+    "adopt_plan": ["submit_plan", "endorse_plan"],
 }
+#: Who does what the secretariat does not.
+CHAIR, REVIEWER, NATION = ("chair", "63.02"), ("reviewer", "63"), ("administrator", "0")
+DONE_BY = {
+    "submit_plan": CHAIR,
+    "return_plan": REVIEWER,
+    "endorse_plan": REVIEWER,
+    "adopt_plan": CHAIR,
+    "close_plan": CHAIR,
+    "return_quarter": REVIEWER,
+    "verify_quarter": REVIEWER,
+    "freeze_quarter": REVIEWER,
+    "put_quarter_extension": REVIEWER,
+    "delete_quarter_extension": REVIEWER,
+    "put_calendar": NATION,
+    "delete_calendar": NATION,
+}
+SECRETARIAT = ("secretariat", "63.02")
 
 #: Of what several were made: the keys of all.
 KEYS_OF_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3"}, {})
@@ -81,8 +91,8 @@ class World:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.client = self.caller(("secretariat", "63.02"))
-        self._doers = {role: self.caller(role) for role in set(DONE_BY.values())}
+        self.clients = {role: self.caller(role) for role in (SECRETARIAT, CHAIR, REVIEWER, NATION)}
+        self.client = self.clients[SECRETARIAT]
         self._make()
         return self
 
@@ -96,8 +106,8 @@ class World:
         return self.connect(Authorization=f"Bearer {secret}")
 
     def client_of(self, operation: Operation) -> TestClient:
-        """Who may do it: the secretariat, but for what only others may."""
-        return self._doers[DONE_BY[operation.id]] if operation.id in DONE_BY else self.client
+        """A client that may call an operation."""
+        return self.clients[DONE_BY.get(operation.id, SECRETARIAT)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
@@ -121,13 +131,18 @@ class World:
             self.make("put_agency", **({"agency": agency} if agency else {}))
         empty = {**one["put_plan"].example, "priority_locations": []}
         self.make("put_plan")
-        self.make("put_plan", empty, plan="63.02-2025")
+        self.make("put_plan", empty, plan=ADOPTED)
         for action in ("A-001", "A-002"):
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         for action in ("A-003", "A-004"):
             self.make("put_action", action=action)
         self.make("put_progress", period="2026-Q3")
+        self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
+        for id in ("submit_plan", "return_plan", "submit_plan", "endorse_plan", "adopt_plan"):
+            signed = {"date": "2024-12-19"} if id == "adopt_plan" else {}
+            done = self.call(one[id], keys={"plan": ADOPTED}, body={**one[id].example, **signed})
+            assert done.status_code == 200, done.text
         self.make("put_calendar")
         self.make("put_quarter_extension")
         self.make("put_quarter_extension", extension="banjir-agustus")

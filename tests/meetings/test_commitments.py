@@ -86,7 +86,7 @@ def test_a_line_that_is_not_there_names_the_nearest(client: TestClient) -> None:
 
 def test_a_province_links_lines_of_its_regencies_that_it_sees(client: TestClient, connect: Connect) -> None:
     put(client, "A-1")
-    both = connect(("secretariat", "63"), ("reader", "63"), days=EVER)
+    both = connect(("secretariat", "63"), ("reviewer", "63"), days=EVER)
     alone = connect(("secretariat", "63"), days=EVER)
     agency = {"name": "Dinas Sosial", "kind": "dinas"}
     assert both.put(f"/v1/regions/63/agencies/{SOCIAL}", json=agency).status_code == 201
@@ -97,7 +97,7 @@ def test_a_province_links_lines_of_its_regencies_that_it_sees(client: TestClient
     # Whoever does not see the line may go on writing what another linked.
     assert alone.patch(of_province, json={"due": "2025-08-01"}, headers=ANY).json()["linked_actions"] == [A1]
     # A regency does not link lines of elsewhere, not even those that it sees.
-    wide = connect(("secretariat", "63.03"), ("reader", "63"), days=EVER)
+    wide = connect(("secretariat", "63.03"), ("reviewer", "63"), days=EVER)
     assert wide.put(f"/v1/regions/63.03/agencies/{SOCIAL}", json=agency).status_code == 201
     assert refused(wide.put("/v1/regions/63.03/commitments/K-1", json=linked)) == [
         ("/linked_actions/0/action", "unknown_reference")

@@ -164,4 +164,4 @@ def test_a_list_is_another_after_any_write_in_its_plan_and_the_same_for_equal_ri
     tags.add(client.get(LIST).headers["ETag"])
     assert len(tags) == 3
     assert connect(("secretariat", "63.02")).get(LIST).headers["ETag"] in tags
-    assert connect(("reader", "63")).get(LIST).headers["ETag"] not in tags
+    assert connect(("reviewer", "63")).get(LIST).headers["ETag"] not in tags

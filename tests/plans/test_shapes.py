@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from app.kit.db import table_of
 from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
-from app.plans.models import PlanOut, PlanReply, PlanRow, PriorityLocationRow
+from app.plans.models import PlanOut, PlanRow, PriorityLocationRow
+from app.plans.workflow.models import PlanReply
 from app.tracking.models import (
     PROGRESS_PARTS,
     ProgressOut,

@@ -16,7 +16,7 @@ from app.tracking.snapshots.models import SnapshotRow
 from app.tracking.snapshots.queries import content_of, snapshot_of
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, SOCIAL, WORKS, put, put_many
-from tests.quarters.world import A1, Q2, Office
+from tests.quarters.world import A1, Q2, Office, adopt
 
 FIRST = "/v1/snapshots/2026-Q2/63.02"
 PLAIN = {"Accept-Encoding": "identity"}
@@ -55,7 +55,7 @@ def test_snapshot_is_canonical_hashed_and_for_ever(office: Office) -> None:
     assert [(one["sha256"], one["address"], one["amendment"]) for one in listed] == [(hashed, FIRST, 0)]
     packed = office.secretariat.get(FIRST, headers={"Accept-Encoding": "gzip"})
     assert packed.content == reply.content
-    assert "Repr-Digest" not in packed.headers
+    assert "Content-Encoding" not in packed.headers
     again = office.secretariat.get(FIRST, headers={"If-None-Match": reply.headers["ETag"]})
     assert (again.status_code, again.headers["Cache-Control"]) == (304, reply.headers["Cache-Control"])
 
@@ -169,6 +169,21 @@ def test_whoever_sees_the_region_reads_its_snapshots_and_nobody_else(
         assert office.administrator.get(f"/v1/snapshots/{nowhere}").status_code == 404
     for number in ("0", "-1", "x", "1" * 30):
         assert office.administrator.get(f"{FIRST}/amendments/{number}").status_code == 404
+
+
+def test_quarters_of_a_draft_are_not_a_readers_but_what_was_frozen_is(
+    office: Office, connect: Callable[..., TestClient], database: OneTransaction
+) -> None:
+    office.freeze()
+    reader = connect(("reader", "63"))
+    assert reader.get(Q2).status_code == 404
+    assert reader.get("/v1/quarters").json()["items"] == []
+    assert reader.get(f"{Q2}/history").status_code == 404
+    feed = reader.get("/v1/changes?region=63.02&kind=quarter&kind=snapshot").json()["items"]
+    assert [one["kind"] for one in feed] == ["snapshot.created"]
+    assert reader.get(FIRST).status_code == 200
+    adopt(database)
+    assert reader.get(Q2).json()["state"] == "frozen"
 
 
 def test_a_semester_is_its_last_quarter(office: Office) -> None:

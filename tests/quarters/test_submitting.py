@@ -9,7 +9,8 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.kit.journal import Author
 from app.reference.models import Timezone
-from app.tracking.calendars.rules import end_of, local_day
+from app.reference.rules import local_date
+from app.tracking.calendars.rules import end_of
 from app.tracking.quarters.commands import move_part, move_quarter
 from app.tracking.quarters.models import QuarterState, SubmitIn
 from app.tracking.quarters.queries import plan_at, standing_of
@@ -90,7 +91,7 @@ def test_part_is_judged_by_its_own_lines(office: Office) -> None:
 )
 def test_a_day_ends_at_midnight_of_the_zone(zone: Timezone, last: str, first: str) -> None:
     due = date(2026, 7, 20)
-    assert (local_day(at(last), zone), local_day(at(first), zone)) == (due, date(2026, 7, 21))
+    assert (local_date(at(last), zone), local_date(at(first), zone)) == (due, date(2026, 7, 21))
     assert end_of(due, zone) == at(last)
     day = {"region": "63.02", "period": "2026-Q2", "state": QuarterState.open, "zone": zone}
     standing = Standing(**day, opens_on=due, due_on=due, closes_on=None, today=due)

@@ -12,7 +12,7 @@ from app.tracking.quarters.models import PartState, QuarterState
 from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, SOCIAL
-from tests.quarters.world import PART, Q2, Office, send, told
+from tests.quarters.world import PART, Q2, Office, adopt, send, told
 
 #: State of the quarter → the steps that lead there.
 WAYS: dict[QuarterState, tuple[str, ...]] = {
@@ -93,6 +93,7 @@ def test_rights_are_those_that_were_agreed() -> None:
 def test_every_step_of_a_quarter_by_everybody(
     office: Office, connect: Callable[..., TestClient], database: OneTransaction, state: QuarterState
 ) -> None:
+    adopt(database)
     if state == QuarterState.not_yet_open:
         office.calendar(opens_on="2099-01-01", due_on="2099-02-01")
     if WAYS[state]:
@@ -136,6 +137,7 @@ def test_every_step_of_a_part_by_everybody(
     state: QuarterState,
     part: PartState,
 ) -> None:
+    adopt(database)
     if part == PartState.submitted:
         assert send(office.operator, "submit", PART).status_code == 200
     if state == QuarterState.not_yet_open:

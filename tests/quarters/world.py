@@ -5,8 +5,11 @@ from functools import cached_property
 from typing import Any
 
 import httpx2 as httpx
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.kit.db import Database, table_of
+from app.plans.models import PlanRow, PlanState
 from tests.plans.world import ANY, AT, SOCIAL, report
 
 Q2 = "/v1/regions/63.02/quarters/2026-Q2"
@@ -68,6 +71,13 @@ class Office:
     def extend(self, until: str, *, agency: str | None = None, name: str = "banjir") -> httpx.Response:
         content = {"until": until, "reason": "Banjir", "agency_code": agency}
         return self.province.put(f"{Q2}/extensions/{name}", json=content)
+
+
+def adopt(database: Database) -> None:
+    """The plan is in force, so that readers see its quarters: how it came to be is told elsewhere."""
+    table = table_of(PlanRow)
+    with database.writing() as session:
+        session.execute(sa.update(table).values(state=PlanState.adopted, revision=0))
 
 
 def send(caller: TestClient, verb: str, at: str = Q2, **headers: str) -> httpx.Response:

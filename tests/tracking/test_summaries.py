@@ -275,7 +275,7 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
     pooled(national, "63", ["63-2026", "63.02-2026", "63.03-2026"])
     pooled(national, "0", ["63-2026", "63.02-2026", "63.03-2026", "73-2026", "73.22-2026"])
     pooled(national, "63.02", [PLAN])
-    pooled(connect(("reader", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
+    pooled(connect(("reviewer", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
     pooled(client, "63", [PLAN])
     empty = national.get("/v1/summaries?region=73&period=2026").json()["by_plan"][0]
     assert (empty["key"], empty["name"], empty["actions"], empty["absorption_percent"]) == (

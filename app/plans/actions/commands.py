@@ -19,6 +19,8 @@ from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, findings_of
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
+from app.plans.queries import as_it_is_now
+from app.plans.workflow.rules import check_editable
 
 not_your_agency = Kind(
     "not_your_agency",
@@ -91,6 +93,8 @@ def put_actions(
         found = [error for of_draft in forbidden.values() for error in of_draft]
         raise Forbidden(errors=found, **found[0].values)
     check(stored)
+    if drafts:
+        _check_editable(session, plan)
     wanted, errors = check_references(session, plan, drafts)
     if not each and (errors or errors_before):
         raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
@@ -114,6 +118,12 @@ def put_actions(
         [_entry(plan, code, versions[code], stored.get(code), wanted[code], reason) for code in changed],
     )
     return [_outcome(draft.code, plan.year, wanted, stored, versions, errors) for draft in drafts]
+
+
+def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
+    """Once the chain is held: the plan may have been moved since it was found."""
+    now = as_it_is_now(session, plan)
+    check_editable(now.code, now.state, now.revision)
 
 
 def _forbidden(
@@ -183,6 +193,7 @@ def patch_action(
         raise NotFound()
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
+    _check_editable(session, plan)
     target = dict(stored.content)
     if patch.get("subactivity_code") not in (None, target["subactivity_code"]):
         # The names are those of the old code; the new one brings its own.
@@ -226,6 +237,7 @@ def _entry(
         before,
         after,
         reason,
+        is_draft=True,
     )
 
 
@@ -241,6 +253,7 @@ def delete_action(
         raise NotFound()
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
+    _check_editable(session, plan)
     if references := references_to(session, plan, code):
         shown = ", ".join(f"{name}: {count}" for name, count in references.items())
         raise ActionInUse(action=code, references=shown)

@@ -37,6 +37,7 @@ from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.models import EDITION_PATTERN
+from app.plans.workflow.models import PlanNote
 
 decile_order = Kind(
     "decile_order",
@@ -340,12 +341,20 @@ class ActionReply(ActionOut):
     """One action, with its findings and what the caller may do with it."""
 
     findings: list[FindingShape]
+    notes: list[PlanNote] = ShapeField(
+        description="Open notes on this line, with which its plan was returned; for whoever may read drafts."
+    )
     allowed: list[Literal["edit", "delete", "report_progress"]]
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {**ACTION_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete", "report_progress"]}
+                {
+                    **ACTION_OUT_EXAMPLE,
+                    "findings": [],
+                    "notes": [],
+                    "allowed": ["edit", "delete", "report_progress"],
+                }
             ]
         }
     )

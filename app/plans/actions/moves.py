@@ -14,7 +14,7 @@ from app.kit.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
 from app.plans.commands import plan_chain
-from app.plans.queries import plans
+from app.plans.queries import as_it_is_now, plans
 
 _supporting = table_of(SupportingAgencyRow)
 
@@ -38,6 +38,7 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
         sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
     ).all():
         chain = hold(session, plan_chain(plan.code))
+        revision = as_it_is_now(session, plan).revision
         before = _lines_of(session, plan.id, region, old)
         ids = [id for id, _, _ in before]
         if not ids:
@@ -63,6 +64,7 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
                 _content(content),
                 _content(after[id]),
                 f"merge {old} → {new}",
+                is_draft=revision is None,
             )
             for id, content, code in before
         ]

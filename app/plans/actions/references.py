@@ -1,7 +1,7 @@
 """What lines refer to must exist: agencies, codes, funding sources and regions, looked up for many
 lines at once, with the nearest candidates where one is unknown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -166,14 +166,24 @@ def _unknown_codes(
 
 def successors_of_retired(session: Session, plan: sa.Row[Any], content: dict[str, Any]) -> list[str] | None:
     """The codes that follow an action's code, as a person reads them, where it was retired; else None."""
-    edition, code, level = (
-        content["nomenclature_edition"],
-        content["subactivity_code"],
-        government_level(plan.region_code),
-    )
-    if code is None:
-        return None
-    found = subactivities_by_code(session, edition, level, [code]).get(code)
-    if found is not None and not found.retired:
-        return None
-    return [f"{one.code} {one.name}" for one in successors_of(session, edition, level, [code]).get(code, ())]
+    key = (content["nomenclature_edition"], content["subactivity_code"])
+    return successors_of_retired_codes(session, plan, [content]).get(key)
+
+
+def successors_of_retired_codes(
+    session: Session, plan: sa.Row[Any], contents: Iterable[dict[str, Any]]
+) -> dict[tuple[str, str], list[str]]:
+    """(edition, code) → the codes that follow it, of those that were retired; two SELECTs for each edition."""
+    level = government_level(plan.region_code)
+    by_edition: dict[str, set[str]] = {}
+    for content in contents:
+        if content["subactivity_code"] is not None:
+            by_edition.setdefault(content["nomenclature_edition"], set()).add(content["subactivity_code"])
+    result: dict[tuple[str, str], list[str]] = {}
+    for edition, codes in by_edition.items():
+        known = subactivities_by_code(session, edition, level, codes)
+        retired = [code for code in codes if code not in known or known[code].retired]
+        following = successors_of(session, edition, level, retired)
+        for code in retired:
+            result[edition, code] = [f"{one.code} {one.name}" for one in following.get(code, ())]
+    return result

@@ -39,6 +39,8 @@ from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of
 from app.plans.routes import list_condition, plan_tag, tag_in
+from app.plans.workflow.queries import open_notes
+from app.plans.workflow.rules import is_editable, is_reportable
 
 router = house_router(tags=["plans"])
 
@@ -159,12 +161,19 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
     if content["progress_period"] is not None or references_to(call.session, plan, code):
         del may["delete"]
+    if not is_editable(plan.state, plan.revision):
+        may = {"report_progress": "report_progress"} if is_reportable(plan.state) else {}
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
     language = language_of(call.request)
     findings = findings_of(content, plan.year, successors_of_retired(call.session, plan, content))
-    body = with_fields(text, findings=[finding.shown(language) for finding in findings], allowed=allowed)
+    body = with_fields(
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        notes=open_notes(call.session, call.actor, plan, code),
+        allowed=allowed,
+    )
     return answer(
         call.request,
         body,

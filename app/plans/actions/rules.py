@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
-from app.kit.problems import FieldError, Language, Text
+from app.kit.problems import ErrorShape, FieldError, Kind, Language, Text
 from app.plans.actions.models import ActionIn
 
 # Findings of one line (domain, section 4)
@@ -161,6 +161,28 @@ def findings_of(action: dict[str, Any], year: int, successors: Sequence[str] | N
         }
         found.append(Finding("E02", "/subactivity_code", values, about="E02 retired"))
     return sorted(found, key=lambda finding: finding.code)
+
+
+blocking_finding = Kind(
+    "blocking_finding", id="{value}: {finding} {message}", en="{value}: {finding} {message}"
+)
+
+
+@dataclass(frozen=True)
+class BlockingFinding(FieldError):
+    """A finding of a line that keeps the plan from being submitted; speaks as the finding does."""
+
+    finding: Finding | None = None
+
+    @classmethod
+    def of(cls, line: str, finding: Finding) -> "BlockingFinding":
+        pointer = f"/actions/{line}{finding.pointer}"
+        return cls(blocking_finding, pointer=pointer, value=line, finding=finding)
+
+    def shown(self, language: Language) -> ErrorShape:
+        assert self.finding is not None
+        said = {"finding": self.finding.code, "message": self.finding.shown(language)["message"]}
+        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=said).shown(language)
 
 
 # Writing

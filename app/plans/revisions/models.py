@@ -1,20 +1,90 @@
 """Revisions of a plan and the amendment that is drafted beside the one in force (domain, section 5)."""
 
 from datetime import date, datetime
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
+from app.kit.fields import RegionCode, address
+from app.plans.actions.examples import ACTION_EXAMPLE
+from app.plans.actions.models import ActionItem
+from app.plans.examples import PLAN_EXAMPLE
+from app.plans.models import Instrument, PlanIn
+
+RevisionNumber = Annotated[str, address("Number of the revision, from 0.", "0")]
 
 
-class Instrument(StrEnum):
-    """The legal form by which a region adopts its plan."""
+class RevisionFields(BaseModel):
+    """By what a revision was adopted."""
 
-    decree = "decree"
-    regulation = "regulation"
+    plan: str = ShapeField(description="Key of the plan: region and year.")
+    revision: int = ShapeField(description="0 is the first; each amendment that is adopted makes the next.")
+    instrument: Instrument
+    instrument_number: str
+    instrument_date: date
+
+
+_SIGNED: dict[str, Any] = {
+    "plan": "63.02-2026",
+    "revision": 0,
+    "instrument": "decree",
+    "instrument_number": "188.45/17/KUM/2025",
+    "instrument_date": "2025-12-19",
+}
+
+
+class RevisionOut(RevisionFields):
+    """A revision of a plan, without what is in it."""
+
+    adopted_at: datetime
+    adopted_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    action_count: int
+    allocation: int = ShapeField(description="Whole rupiah of all actions.")
+    sha256: str = ShapeField(description="SHA-256 (hex) of the revision's bytes.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_SIGNED,
+                    "adopted_at": "2025-12-22T02:11:09.481516+00:00",
+                    "adopted_by": "ketua-tkpk-kotabaru",
+                    "action_count": 156,
+                    "allocation": 632470087081,
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                }
+            ]
+        }
+    )
+
+
+class RevisionContent(PlanIn, RevisionFields):
+    """A plan as it was adopted: its own fields, and every action in the order of the codes."""
+
+    region_code: RegionCode
+    year: int
+    actions: list[ActionItem]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **PLAN_EXAMPLE,
+                    **_SIGNED,
+                    "region_code": "63.02",
+                    "year": 2026,
+                    "actions": [{"code": "A-001", **ACTION_EXAMPLE}],
+                }
+            ]
+        }
+    )
+
+
+# Tables
 
 
 class PlanRevisionRow(Table, table=True):
@@ -33,6 +103,7 @@ class PlanRevisionRow(Table, table=True):
     instrument_date: date
     adopted_at: datetime
     adopted_by: str = Field(max_length=200)
+    plan_version: int = Field(description="The plan's, when it was adopted: what readers see until the next.")
 
 
 class AmendmentRow(Table, table=True):

@@ -22,8 +22,8 @@ from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
+from app.reference.rules import HOURS_AHEAD, local_date
 from app.tracking.calendars.models import CalendarOut, CalendarRow
-from app.tracking.calendars.rules import OFFSETS, local_day
 
 rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)
 _own, _province, _nation = (calendar.alias(name) for name in ("own", "of_province", "of_nation"))
@@ -79,12 +79,12 @@ def today(zone: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def clock(now: datetime) -> dict[str, str]:
     """Values of `today`."""
-    return {f"today_{zone.value}": local_day(now, zone).isoformat() for zone in Timezone}
+    return {f"today_{zone.value}": local_date(now, zone).isoformat() for zone in Timezone}
 
 
 def end_of_day(day: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
     """The last second of a day in a zone, with its offset."""
-    offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in OFFSETS.items()]
+    offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in HOURS_AHEAD.items()]
     return day + sa.case(*offsets)
 
 

@@ -1,11 +1,9 @@
-"""Days and zones: which day it is in a region, and when a day there ends. Pure."""
+"""When a day ends in a region's zone. Pure."""
 
 from datetime import date, datetime, time, timedelta, timezone
 
 from app.reference.models import Timezone
-
-#: Indonesia knows no summer time; its three zones have had these offsets since Keppres 41/1987.
-OFFSETS = {Timezone.wib: 7, Timezone.wita: 8, Timezone.wit: 9}
+from app.reference.rules import HOURS_AHEAD
 
 
 def calendar_chain(region: str) -> str:
@@ -14,12 +12,7 @@ def calendar_chain(region: str) -> str:
 
 
 def zone_of(name: Timezone) -> timezone:
-    return timezone(timedelta(hours=OFFSETS[name]), name)
-
-
-def local_day(at: datetime, zone: Timezone) -> date:
-    """The day that an instant is in a zone: 16:30 UTC is the next day in Jayapura already."""
-    return at.astimezone(zone_of(zone)).date()
+    return timezone(timedelta(hours=HOURS_AHEAD[name]), name)
 
 
 def end_of(day: date, zone: Timezone) -> datetime:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import within
 from app.access.rules import Actor
 from app.agencies.models import AgencyState
 from app.agencies.queries import agencies_by_code, agency_labels
@@ -14,7 +14,7 @@ from app.kit.inputs import nearest, unknown_reference
 from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
 from app.plans.actions.references import retired_agency
-from app.plans.queries import plans
+from app.plans.queries import plans, seen
 from app.plans.references import unknown
 from app.tracking.meetings.queries import meetings
 
@@ -100,7 +100,7 @@ def _lines() -> sa.Select[Any]:
 
 
 def _is_reachable(actor: Actor, region: str) -> sa.ColumnElement[bool]:
-    return sa.and_(visible(actor, plans.c.region_code), within(plans.c.region_code, region))
+    return sa.and_(seen(actor), within(plans.c.region_code, region))
 
 
 def _reachable(actor: Actor, region: str) -> sa.Select[Any]:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from app.access.rules import Actor
 from app.reference.models import Timezone
-from app.tracking.calendars.rules import local_day
+from app.reference.rules import local_date
 
 Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
 
@@ -70,4 +70,4 @@ def meetings_chain(region: str) -> str:
 
 def todays(now: datetime) -> dict[Timezone, date]:
     """Zone → the day it is there at that instant."""
-    return {zone: local_day(now, zone) for zone in Timezone}
+    return {zone: local_date(now, zone) for zone in Timezone}

@@ -20,7 +20,7 @@ from app.kit.journal import Author, Chain, Entry, hold, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.commands import plan_chain
-from app.plans.queries import plans
+from app.plans.queries import as_it_is_now, plans
 from app.tracking.quarters.models import (
     ExtensionIn,
     MovedFields,
@@ -113,7 +113,7 @@ def move_quarter(
     plan = plan_at(session, actor, region, period)
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
     chain = hold(session, plan_chain(plan.code))
-    plan = plan_at(session, actor, region, period)
+    plan = as_it_is_now(session, plan)
     standing = standing_of(session, plan, period, author.at)
     check_version(standing.version)
     facts = _facts(session, plan, standing, None, submission)
@@ -146,6 +146,7 @@ def move_quarter(
         _shown(before),
         _shown(after),
         text if verb == "correct" else None,
+        is_draft=plan.revision is None,
     )
     record(session, chain, author, [told, *entries])
 
@@ -250,6 +251,7 @@ def move_part(
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
     chain = hold(session, plan_chain(plan.code))
+    plan = as_it_is_now(session, plan)
     standing = standing_of(session, plan, period, author.at)
     before = _stored_part(session, region, period, agency)
     check_version(before["version"])
@@ -264,7 +266,7 @@ def move_part(
         "updated_at": author.at,
     }
     upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-    record(session, chain, author, [_part_entry(_DONE[verb], before, after)])
+    record(session, chain, author, [_part_entry(plan, _DONE[verb], before, after)])
 
 
 def _stored_part(session: Session, region: str, period: str, agency: str) -> dict[str, Any]:
@@ -285,10 +287,21 @@ def _stored_part(session: Session, region: str, period: str, agency: str) -> dic
     }
 
 
-def _part_entry(what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None) -> Entry:
+def _part_entry(
+    plan: sa.Row[Any], what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None
+) -> Entry:
     subject = f"regions/{after['region_code']}/quarters/{after['period']}/agencies/{after['agency_code']}"
     kind, version = f"quarter_part.{what}", after["version"]
-    return Entry(kind, after["region_code"], subject, version, _shown(before), _shown(after), reason)
+    return Entry(
+        kind,
+        plan.region_code,
+        subject,
+        version,
+        _shown(before),
+        _shown(after),
+        reason,
+        is_draft=plan.revision is None,
+    )
 
 
 # Extensions
@@ -334,7 +347,7 @@ def put_extension(
         "version": version,
     }
     upsert(session, extensions, [row], key=["region_code", "period", "name"])
-    record(session, chain, author, [_extension_entry(row, before, after)])
+    record(session, chain, author, [_extension_entry(plan, row, before, after)])
     return stored is None
 
 
@@ -348,13 +361,13 @@ def delete_extension(
     check_version: CheckVersion,
 ) -> None:
     """Take an extension back. NotFound: none of that name was granted."""
-    _, chain, stored = _held_extension(session, actor, region, period, name)
+    plan, chain, stored = _held_extension(session, actor, region, period, name)
     if stored is None:
         raise NotFound()
     check_version(stored["version"])
     session.execute(sa.delete(extensions).where(*_is_extension(region, period, name)))
     gone = {**stored, "version": stored["version"] + 1}
-    record(session, chain, author, [_extension_entry(gone, _extension_content(stored), None)])
+    record(session, chain, author, [_extension_entry(plan, gone, _extension_content(stored), None)])
 
 
 def _held_extension(
@@ -377,13 +390,18 @@ def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extension_entry(
-    row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
+    plan: sa.Row[Any], row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
     what = "created" if before is None else "deleted" if after is None else "changed"
-    region, subject = row["region_code"], f"quarters/{row['period']}/extensions/{row['name']}"
-    reason = after["reason"] if after else None
     return Entry(
-        f"extension.{what}", region, f"regions/{region}/{subject}", row["version"], before, after, reason
+        f"extension.{what}",
+        plan.region_code,
+        f"regions/{plan.region_code}/quarters/{row['period']}/extensions/{row['name']}",
+        row["version"],
+        before,
+        after,
+        after["reason"] if after else None,
+        is_draft=plan.revision is None,
     )
 
 
@@ -418,7 +436,7 @@ def _reopened_parts(session: Session, author: Author, plan: sa.Row[Any], old: st
             continue
         after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": author.at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-        entries.append(_part_entry("reopened", before, after, f"merge {old} → {new}"))
+        entries.append(_part_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
     return entries
 
 
@@ -433,7 +451,7 @@ def _moved_extensions(session: Session, plan: sa.Row[Any], old: str, new: str) -
         after = {**row._mapping, "agency_code": new, "version": row.version + 1}
         upsert(session, extensions, [after], key=["region_code", "period", "name"])
         before = dict(row._mapping)
-        entries.append(_extension_entry(after, _extension_content(before), _extension_content(after)))
+        entries.append(_extension_entry(plan, after, _extension_content(before), _extension_content(after)))
     return entries
 
 

@@ -7,7 +7,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from app.kit.problems import FieldError, Kind, Problem, Text
 from app.reference.models import Timezone
-from app.tracking.calendars.rules import end_of, local_day
+from app.reference.rules import local_date
+from app.tracking.calendars.rules import end_of
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
 REPORTING = frozenset({QuarterState.open, QuarterState.correcting})
@@ -121,7 +122,7 @@ class Standing:
 
     def late_by_days(self, at: datetime, agency: str | None = None) -> int:
         """Whole days between the last day in time and the day that it is in the region; 0: in time."""
-        return max(0, (local_day(at, self.zone) - self.extended(self.due_on, agency)).days)
+        return max(0, (local_date(at, self.zone) - self.extended(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
         """Whether the calendar accepts no more, even late. A correction is not the calendar's."""

@@ -11,9 +11,10 @@ from sqlmodel import Session
 from app.agencies.queries import agencies_by_code
 from app.kit.journal import Entry
 from app.plans.queries import region_name
+from app.plans.revisions.rules import canonical, sha256_of
 from app.tracking.snapshots.models import SnapshotHead
 from app.tracking.snapshots.queries import lines_with_reports, snapshots
-from app.tracking.snapshots.rules import address_of, canonical, sha256_of, sums_of
+from app.tracking.snapshots.rules import address_of, sums_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def store_snapshot(session: Session, frozen: Frozen) -> Entry:
     )
     sha256 = sha256_of(content)
     row = {name: head[name] for name in SnapshotHead.model_fields if name != "frozen_at"}
-    stored = {**row, "year": plan.year, "content": content.decode(), "sha256": sha256, "frozen_at": frozen.at}
+    stored = {**row, "year": plan.year, "content": content, "sha256": sha256, "frozen_at": frozen.at}
     session.execute(sa.insert(snapshots).values(**stored, frozen_by=frozen.by))
     subject = address_of(plan.region_code, frozen.period, frozen.amendment)
     told = {"sha256": sha256, "row_count": len(rows), "amendment": frozen.amendment}

@@ -12,19 +12,17 @@ from app.kit.etags import VARY, is_unchanged
 from app.kit.pages import Page, read_page
 from app.kit.requests import answer_page, house_router
 from app.plans.commands import plan_chain
+from app.plans.revisions.routes import FOR_EVER
+from app.plans.revisions.rules import digest_field
 from app.reference.models import RegionKey
 from app.tracking.snapshots import queries
 from app.tracking.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
 from app.tracking.snapshots.queries import AmendmentsQuery, SnapshotsQuery
-from app.tracking.snapshots.rules import repr_digest
 
 router = house_router(prefix="/snapshots", tags=["tracking"])
 SOURCES.append("/v1/snapshots?region={region}")
 
-_FOR_EVER = "private, max-age=31536000, immutable"
-_HELD: dict[int | str, dict[str, Any]] = {
-    200: {"headers": {"Repr-Digest": {"schema": {"type": "string"}}, "Link": {"schema": {"type": "string"}}}}
-}
+_HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
 
 
 @router.get("", response_model=Page[SnapshotOut])
@@ -39,7 +37,7 @@ def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> R
 def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
     """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
     (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
-    `Repr-Digest`. Corrections stand under `amendments`, to which `Link` leads."""
+    `Repr-Digest`, and they are never sent compressed. Corrections stand under `amendments`, to which `Link` leads."""
     return _held(call, region, period, 0)
 
 
@@ -72,9 +70,9 @@ def list_snapshot_history(
 def _held(call: Call, region: str, period: str, amendment: int) -> Response:
     key = queries.snapshot_of(call.session, call.actor, region, period, amendment)
     tag = f'"{key.sha256}"'
-    headers = {"ETag": tag, "Cache-Control": _FOR_EVER, "Vary": VARY}
+    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
     if is_unchanged(call.request, tag):
         return Response(status_code=304, headers=headers)
-    headers["Repr-Digest"] = repr_digest(key.sha256)
+    headers["Repr-Digest"] = digest_field(key.sha256)
     headers["Link"] = f'</v1/snapshots/{key.period}/{key.region_code}/amendments>; rel="version-history"'
     return Response(queries.content_of(call.session, key), headers=headers, media_type="application/json")

@@ -1,0 +1,69 @@
+"""Freezing a plan as it is adopted. Nothing here, or anywhere, changes or deletes what was frozen."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.journal import Author, Chain
+from app.plans.actions.queries import stored_actions
+from app.plans.commands import stored_plan
+from app.plans.models import Instrument
+from app.plans.queries import as_it_is_now
+from app.plans.revisions.models import AmendmentRow
+from app.plans.revisions.queries import revisions
+from app.plans.revisions.rules import canonical, revision_content, sha256_of
+
+BEFORE_ADOPTION: list[Callable[[Session, Author, Actor, sa.Row[Any], Chain], Chain]] = []
+"""Called when an amendment is adopted, with the plan as it stands and the plan's chain: writes what was
+drafted beside it into the plan, records it there, and gives the chain as it then is. The part of this
+area that keeps amendments adds it when it is imported."""
+
+
+class Signed(Protocol):
+    """By what a region adopts."""
+
+    instrument: Instrument
+    number: str
+    date: Any
+
+
+def adopt_revision(
+    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], chain: Chain, signed: Signed
+) -> Chain:
+    """Freeze the plan, with its amendment if it has one, as its next revision; its chain is held."""
+    number = 0 if plan.revision is None else plan.revision + 1
+    if plan.revision is not None:
+        for apply in BEFORE_ADOPTION:
+            chain = apply(session, author, actor, plan, chain)
+        amendments = table_of(AmendmentRow)
+        session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
+        plan = as_it_is_now(session, plan)
+    lines = {code: action.content for code, action in stored_actions(session, plan).items()}
+    said = {
+        "revision": number,
+        "instrument": str(signed.instrument),
+        "instrument_number": signed.number,
+        "instrument_date": signed.date.isoformat(),
+    }
+    content = canonical(revision_content(dict(plan._mapping), stored_plan(session, plan), lines, said))
+    session.execute(
+        sa.insert(revisions).values(
+            plan_id=plan.id,
+            number=number,
+            content=content,
+            sha256=sha256_of(content),
+            action_count=len(lines),
+            allocation=sum(line["allocation"] for line in lines.values()),
+            instrument=signed.instrument,
+            instrument_number=signed.number,
+            instrument_date=signed.date,
+            adopted_at=author.at,
+            adopted_by=author.actor,
+            plan_version=plan.version + 1,
+        )
+    )
+    return chain

@@ -1,0 +1,60 @@
+"""Reading what was adopted, of a plan that the actor was found to see."""
+
+from datetime import date
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of
+from app.kit.pages import Listing, PageQuery
+from app.kit.problems import NotFound
+from app.plans.revisions.models import PlanRevisionRow, RevisionOut
+
+revisions = table_of(PlanRevisionRow)
+
+
+class RevisionsQuery(PageQuery):
+    """Revisions of a plan, in their order."""
+
+    sort: Literal["revision", "-revision"] = "revision"
+
+
+def list_revisions(plan: sa.Row[Any]) -> Listing:
+    c = revisions.c
+    columns = fields_of(RevisionOut, revisions, plan=sa.literal(plan.code), revision=c.number)
+    found = sa.select(*columns).where(c.plan_id == plan.id)
+    return Listing(found, {"revision": c.number}, {"revision": c.number})
+
+
+class Frozen(NamedTuple):
+    """The canonical JSON of a revision and its SHA-256, hex."""
+
+    content: str
+    sha256: str
+
+
+def revision_of(session: Session, plan: sa.Row[Any], number: str) -> Frozen:
+    """A revision as it was adopted; NotFound when there is none of that number."""
+    is_number = number.isascii() and number.isdecimal() and len(number) < 10 and str(int(number)) == number
+    c = revisions.c
+    row = (
+        session.execute(
+            sa.select(c.content, c.sha256).where(c.plan_id == plan.id, c.number == int(number))
+        ).one_or_none()
+        if is_number
+        else None
+    )
+    if row is None:
+        raise NotFound()
+    return Frozen(*row)
+
+
+def latest_instrument_date(session: Session, plan: sa.Row[Any]) -> date | None:
+    """When the instrument of the revision in force was signed; None before the first."""
+    c = revisions.c
+    found: date | None = session.scalar(
+        sa.select(c.instrument_date).where(c.plan_id == plan.id, c.number == plan.revision)
+    )
+    return found

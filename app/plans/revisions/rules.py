@@ -1,0 +1,40 @@
+"""A plan as it was adopted, and the bytes that are signed for. Pure."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+
+def canonical(content: Any) -> str:
+    """The one way to write a JSON value (RFC 8785): what is equal has equal bytes, whoever writes them."""
+    return rfc8785.dumps(content).decode()
+
+
+def sha256_of(text: str) -> str:
+    """SHA-256 of the text's UTF-8 bytes, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_field(sha256: str) -> str:
+    """The same as a digest field says it (RFC 9530)."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
+
+
+def revision_content(
+    plan: Mapping[str, Any],
+    own: Mapping[str, Any],
+    lines: Mapping[str, Mapping[str, Any]],
+    said: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A plan (`RevisionContent`): its row, its own fields, its lines by code, and by what it was adopted."""
+    return {
+        **own,
+        "plan": plan["code"],
+        "region_code": plan["region_code"],
+        "year": plan["year"],
+        **said,
+        "actions": [{"code": code, **lines[code]} for code in sorted(lines)],
+    }

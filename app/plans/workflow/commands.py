@@ -1,0 +1,221 @@
+"""Moving a plan: every move goes the same way, whatever its verb."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import to_json
+from app.kit.problems import FieldError, Invalid
+from app.plans.commands import plan_chain
+from app.plans.queries import as_it_is_now, plan_of, plans
+from app.plans.revisions.commands import adopt_revision
+from app.plans.revisions.models import AmendmentRow
+from app.plans.revisions.queries import latest_instrument_date
+from app.plans.rules import AMENDMENT_CHAIN
+from app.plans.workflow.models import AdoptIn, PlanNoteIn, PlanNoteRow
+from app.plans.workflow.queries import check_lines, known_lines, last_said, standing_of
+from app.plans.workflow.rules import (
+    BY_VERB,
+    AlreadyMoved,
+    ConditionFailed,
+    Standing,
+    Transition,
+    TransitionRefused,
+    allowed,
+    check_instrument_date,
+    failures,
+    is_done,
+)
+
+_notes, _amendments = table_of(PlanNoteRow), table_of(AmendmentRow)
+
+
+@dataclass(frozen=True)
+class Move:
+    """What somebody wants to be done with a plan, and what is said with it."""
+
+    verb: str
+    note: str | None = None
+    notes: Sequence[PlanNoteIn] = ()
+    instrument: AdoptIn | None = None
+    said: dict[str, Any] = field(init=False)
+    """As the journal keeps it: by this a repeated call is known."""
+
+    def __post_init__(self) -> None:
+        said: dict[str, Any] = {}
+        if self.notes:
+            said["notes"] = [note.model_dump(mode="json") for note in self.notes]
+        if self.instrument is not None:
+            said |= self.instrument.model_dump(mode="json")
+        object.__setattr__(self, "said", said)
+
+    @property
+    def transition(self) -> Transition:
+        return BY_VERB[self.verb]
+
+
+def move_plan(
+    session: Session, author: Author, actor: Actor, code: str, move: Move, check: CheckVersion
+) -> int:
+    """Move a plan by one of `TRANSITIONS`; gives the number of warnings that travel with a submission.
+
+    The same call again, to a plan that it has moved already, changes nothing. TransitionRefused: not in
+    this state. ConditionFailed: names each condition that is not met.
+    """
+    plan = plan_of(session, actor, code)
+    actor.require(move.verb, plan.region_code)
+    chain = hold(session, plan_chain(code))
+    plan = as_it_is_now(session, plan)
+    check(plan.version)
+    standing = standing_of(session, plan, author.at)
+    if is_done(move.transition, standing):
+        _check_repeated(session, code, move)
+        return check_lines(session, plan).warnings if move.verb == "submit" else 0
+    _check_state(actor, plan, standing, move.transition)
+    warnings = 0
+    if move.verb == "submit":
+        checked = check_lines(session, plan)
+        standing, warnings = replace(standing, errors=checked.errors), checked.warnings
+    if errors := failures(move.transition, standing):
+        raise ConditionFailed(errors=errors, verb=move.verb)
+    _PREPARE[move.verb](session, author, plan, standing, move)
+    revision = plan.revision
+    if move.verb == "adopt":
+        assert move.instrument is not None
+        chain = adopt_revision(session, author, actor, plan, chain, move.instrument)
+        revision = 0 if revision is None else revision + 1
+    _move(session, author, plan, chain, move, revision)
+    return warnings
+
+
+def _check_repeated(session: Session, code: str, move: Move) -> None:
+    """AlreadyMoved where the plan was moved so by words that this call does not say."""
+    last = last_said(session, code, move.transition.kind)
+    if last is None:
+        return
+    said = {name: change[1] for name, change in last.changes.items() if name in move.said}
+    if last.reason != move.note or to_json(said) != to_json(dict(sorted(move.said.items()))):
+        raise AlreadyMoved(verb=move.verb, actor=last.actor)
+
+
+def _check_state(actor: Actor, plan: sa.Row[Any], standing: Standing, transition: Transition) -> None:
+    if standing.state not in transition.from_states:
+        raise TransitionRefused(
+            plan=plan.code,
+            state=standing.state,
+            verb=transition.verb,
+            from_states=", ".join(transition.from_states),
+            allowed=", ".join(allowed(actor, plan.region_code, standing)) or "–",
+        )
+
+
+def _move(
+    session: Session, author: Author, plan: sa.Row[Any], chain: Chain, move: Move, revision: int | None
+) -> None:
+    """Set the state, and record the move: of an amendment in a chain of its own, which readers do not see."""
+    to_state = move.transition.to_state
+    session.execute(
+        sa.update(plans)
+        .where(plans.c.id == plan.id, plans.c.version == plan.version)
+        .values(state=to_state, revision=revision, version=plan.version + 1, updated_at=author.at)
+    )
+    is_draft = move.verb not in ("adopt", "close")
+    if is_draft and plan.revision is not None:
+        chain = hold(session, f"{AMENDMENT_CHAIN}{plan.code}")
+    entry = Entry(
+        move.transition.kind,
+        plan.region_code,
+        f"plans/{plan.code}",
+        plan.version + 1,
+        {"state": plan.state, "revision": plan.revision},
+        {"state": str(to_state), "revision": revision, **move.said},
+        move.note,
+        is_draft=is_draft,
+    )
+    record(session, chain, author, [entry])
+
+
+# What a move does beside moving
+
+
+def _answer_notes(
+    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
+) -> None:
+    """Submitting again answers what the province asked for."""
+    session.execute(
+        sa.update(_notes)
+        .where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
+        .values(answered_at=author.at, answer=move.note)
+    )
+
+
+def _keep_notes(session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move) -> None:
+    """Invalid where a note is of a line that is not there."""
+    known = known_lines(session, plan)
+    errors = [
+        FieldError(
+            unknown_reference,
+            pointer=f"/notes/{n}/action",
+            value=note.action,
+            nearest=nearest(note.action, known),
+            values={"source": f"plans/{plan.code}/actions"},
+        )
+        for n, note in enumerate(move.notes)
+        if note.action is not None and note.action not in known
+    ]
+    if errors:
+        raise Invalid(errors=errors)
+    last = session.scalar(sa.select(sa.func.max(_notes.c.number)).where(_notes.c.plan_id == plan.id)) or 0
+    session.execute(
+        sa.insert(_notes),
+        [
+            {
+                **note.model_dump(),
+                "plan_id": plan.id,
+                "number": last + n,
+                "at": author.at,
+                "author": author.actor,
+            }
+            for n, note in enumerate(move.notes, 1)
+        ],
+    )
+
+
+def _check_instrument(
+    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
+) -> None:
+    assert move.instrument is not None
+    previous = latest_instrument_date(session, plan)
+    if errors := [*check_instrument_date(move.instrument.date, standing, previous)]:
+        raise Invalid(errors=errors)
+
+
+def _open_amendment(
+    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
+) -> None:
+    reasons = [{"pointer": "", "text": move.note}]
+    session.execute(
+        sa.insert(_amendments).values(plan_id=plan.id, reasons=reasons, opened_at=author.at, version=1)
+    )
+
+
+def _nothing(session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move) -> None:
+    return None
+
+
+_PREPARE = {
+    "submit": _answer_notes,
+    "return": _keep_notes,
+    "endorse": _nothing,
+    "adopt": _check_instrument,
+    "amend": _open_amendment,
+    "close": _nothing,
+}

@@ -1,0 +1,145 @@
+"""Reading what a move depends on: what blocks it, what was said before, the notes that are open."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.sql import Select
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from app.kit.json_sql import fields_of, json_texts
+from app.kit.pages import Listing, PageQuery
+from app.kit.problems import FieldError, NotFound
+from app.plans.actions.models import ActionRow
+from app.plans.actions.queries import stored_actions
+from app.plans.actions.references import successors_of_retired_codes
+from app.plans.actions.rules import BlockingFinding, findings_of
+from app.plans.models import PlanState
+from app.plans.queries import regions
+from app.plans.revisions.models import AmendmentActionRow
+from app.plans.workflow.models import NoteState, PlanNote, PlanNoteRow
+from app.plans.workflow.rules import Standing
+from app.reference.rules import local_date
+
+_notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
+_amended = table_of(AmendmentActionRow)
+
+Contents = Mapping[str, dict[str, Any]]
+"""Lines by code, each as `ActionIn` has it."""
+
+PROPOSED: list[Callable[[Session, sa.Row[Any]], Contents]] = []
+"""Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of
+this area that keeps amendments adds it when it is imported."""
+
+
+def standing_of(session: Session, plan: sa.Row[Any], now: datetime) -> Standing:
+    """A plan as the conditions of a move look at it, findings aside."""
+    count = sa.select(sa.func.count()).where(_actions.c.plan_id == plan.id).scalar_subquery()
+    zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
+    row = session.execute(sa.select(count.label("actions"), zone.label("zone"))).one()
+    return Standing(
+        plan=plan.code,
+        state=PlanState(plan.state),
+        revision=plan.revision,
+        year=plan.year,
+        action_count=row.actions,
+        today=local_date(now, row.zone),
+    )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What is to be said of a plan that is to be submitted."""
+
+    errors: Sequence[FieldError]
+    warnings: int
+
+
+def check_lines(session: Session, plan: sa.Row[Any]) -> Checked:
+    """The findings of every line, those that block one by one; as many statements for many lines as for one."""
+    contents = lines_to_submit(session, plan)
+    successors = successors_of_retired_codes(session, plan, contents.values())
+    errors, warnings = [], 0
+    for code in sorted(contents):
+        content = contents[code]
+        retired = successors.get((content["nomenclature_edition"], content["subactivity_code"]))
+        for finding in findings_of(content, plan.year, retired):
+            if finding.severity == "error":
+                errors.append(BlockingFinding.of(code, finding))
+            else:
+                warnings += 1
+    return Checked(errors, warnings)
+
+
+def lines_to_submit(session: Session, plan: sa.Row[Any]) -> Contents:
+    """The lines of a plan, or of its open amendment, as they would be adopted."""
+    if plan.revision is not None:
+        for propose in PROPOSED:
+            return propose(session, plan)
+    return {code: action.content for code, action in stored_actions(session, plan).items()}
+
+
+class Said(NamedTuple):
+    """What was said with the latest move of a kind, and by whom."""
+
+    actor: str
+    reason: str | None
+    changes: dict[str, list[Any]]
+
+
+def last_said(session: Session, plan: str, kind: str) -> Said | None:
+    found = sa.select(_journal.c.actor, _journal.c.reason, _journal.c.changes).where(
+        _journal.c.subject == f"plans/{plan}", _journal.c.kind == kind
+    )
+    row = session.execute(found.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()
+    return Said(*row) if row else None
+
+
+def known_lines(session: Session, plan: sa.Row[Any]) -> list[str]:
+    """Codes of a plan's lines, those of an open amendment among them."""
+    found = sa.union(
+        sa.select(_actions.c.code).where(_actions.c.plan_id == plan.id),
+        sa.select(_amended.c.code).where(_amended.c.plan_id == plan.id),
+    )
+    return sorted(session.scalars(found))
+
+
+# Notes
+
+
+class NotesQuery(PageQuery):
+    """Which notes of a plan."""
+
+    state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
+    sort: Literal["number", "-number"] = "number"
+
+
+def _of_plan(plan: sa.Row[Any]) -> Select[Any]:
+    is_open = sa.case((_notes.c.answered_at.is_(None), NoteState.open.value), else_=NoteState.answered.value)
+    return sa.select(*fields_of(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
+
+
+def list_notes(actor: Actor, plan: sa.Row[Any], query: NotesQuery) -> Listing:
+    """The notes of a plan's returns. NotFound for whoever may not read drafts: they are about drafts."""
+    if not actor.may("read_drafts", plan.region_code):
+        raise NotFound()
+    found = _of_plan(plan)
+    if query.state is not None:
+        is_open = _notes.c.answered_at.is_(None)
+        found = found.where(is_open if query.state == NoteState.open else sa.not_(is_open))
+    return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
+
+
+def open_notes(session: Session, actor: Actor, plan: sa.Row[Any], line: str) -> list[Any]:
+    """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
+    if not actor.may("read_drafts", plan.region_code):
+        return []
+    found = _of_plan(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
+    return [json.loads(text) for text in session.scalars(json_texts(found.order_by(_notes.c.number)))]

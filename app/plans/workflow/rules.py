@@ -1,0 +1,232 @@
+"""How a plan moves, as one table; what each move needs, and what may be written in which state. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from app.access.rules import Actor
+from app.kit.problems import FieldError, Kind, Problem, Text
+from app.plans.models import PlanState
+
+# Refusals
+
+
+class TransitionRefused(Problem):
+    status = 409
+    code = "transition_refused"
+    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    detail = Text(
+        "Rencana {plan} berkeadaan {state}; {verb} hanya dapat dari {from_states}. Yang dapat Anda lakukan "
+        "sekarang: {allowed}.",
+        "Plan {plan} is {state}; {verb} is possible from {from_states} alone. What you may do now: {allowed}.",
+    )
+
+
+class AlreadyMoved(Problem):
+    status = 409
+    code = "already_moved"
+    title = Text("Sudah dilakukan dengan isi lain", "Done already, saying something else")
+    detail = Text(
+        "{verb} sudah dilakukan oleh {actor} dengan isi lain; isi permintaan ini tidak disimpan.",
+        "{verb} was done already by {actor}, saying something else; nothing of this request was stored.",
+    )
+
+
+class ConditionFailed(Problem):
+    status = 422
+    code = "condition_failed"
+    title = Text("Syarat belum terpenuhi", "A condition is not met")
+    detail = Text(
+        "{verb} belum dapat dilakukan; lihat errors. Tidak ada yang berubah.",
+        "{verb} is not possible yet; see errors. Nothing has changed.",
+    )
+
+
+class PlanNotEditable(Problem):
+    status = 409
+    code = "plan_not_editable"
+    title = Text("Rencana tidak dapat diubah", "The plan cannot be changed")
+    detail = Text(
+        "Rencana {plan} berkeadaan {state}, revisi {revision}; isinya tidak dapat diubah di alamat ini. "
+        "Jalan selanjutnya: {way}.",
+        "Plan {plan} is {state}, revision {revision}; it cannot be changed at this address. The way on: {way}.",
+    )
+
+
+class PlanClosed(Problem):
+    status = 409
+    code = "plan_closed"
+    title = Text("Rencana sudah ditutup", "The plan is closed")
+    detail = Text(
+        "Rencana {plan} sudah ditutup; tidak ada lagi laporan yang diterima.",
+        "Plan {plan} is closed; no report is taken any more.",
+    )
+
+
+# Conditions
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A plan as the conditions look at it; `today` in the region's own zone."""
+
+    plan: str
+    state: PlanState
+    revision: int | None
+    year: int
+    action_count: int
+    today: date
+    errors: Sequence[FieldError] = ()
+    """Findings that block, where they were looked for."""
+
+
+Condition = Callable[[Standing], Iterable[FieldError]]
+
+empty_plan = Kind(
+    "empty_plan",
+    id="rencana belum memuat satu baris pun",
+    en="the plan has not a single action yet",
+)
+year_not_over = Kind(
+    "year_not_over",
+    id="tahun rencana {value} belum berakhir di wilayahnya; tutup mulai {allowed}",
+    en="the plan's year {value} is not over in its region; close it from {allowed} on",
+)
+
+
+def has_lines(plan: Standing) -> Iterable[FieldError]:
+    if plan.action_count == 0:
+        yield FieldError(empty_plan, pointer="/actions")
+
+
+def has_no_errors(plan: Standing) -> Iterable[FieldError]:
+    yield from plan.errors
+
+
+def is_over(plan: Standing) -> Iterable[FieldError]:
+    if plan.today.year <= plan.year:
+        yield FieldError(
+            year_not_over, parameter="plan", value=plan.year, allowed=date(plan.year + 1, 1, 1).isoformat()
+        )
+
+
+# The table
+
+
+class Transition(NamedTuple):
+    """From which states a verb leads where. The right to it bears the verb's name."""
+
+    verb: str
+    from_states: tuple[PlanState, ...]
+    to_state: PlanState
+    kind: str
+    """Of the journal's entry."""
+    conditions: tuple[Condition, ...] = ()
+
+
+_S = PlanState
+
+TRANSITIONS = (
+    Transition("submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (has_lines, has_no_errors)),
+    # Also after it was endorsed: until it is adopted, an error that somebody finds has a way back.
+    Transition("return", (_S.submitted, _S.endorsed), _S.returned, "plan.returned"),
+    Transition("endorse", (_S.submitted,), _S.endorsed, "plan.endorsed"),
+    Transition("adopt", (_S.endorsed,), _S.adopted, "plan.adopted"),
+    Transition("amend", (_S.adopted,), _S.draft, "plan.amended"),
+    Transition("close", (_S.adopted,), _S.closed, "plan.closed", (is_over,)),
+)
+BY_VERB = {transition.verb: transition for transition in TRANSITIONS}
+
+
+def is_done(transition: Transition, plan: Standing) -> bool:
+    """Whether the plan is where the verb leads, and by that verb: a first draft is none that was amended."""
+    return plan.state == transition.to_state and (transition.verb != "amend" or plan.revision is not None)
+
+
+def failures(transition: Transition, plan: Standing) -> list[FieldError]:
+    """What is wrong with each condition that is not met."""
+    return [error for condition in transition.conditions for error in condition(plan)]
+
+
+# What may be written in which state
+
+EDITABLE = (_S.draft, _S.returned)
+
+
+def is_editable(state: str, revision: int | None) -> bool:
+    """Whether the plan's own addresses take changes: a first draft, while it is at its region."""
+    return revision is None and state in EDITABLE
+
+
+def check_editable(plan: str, state: str, revision: int | None) -> None:
+    """PlanNotEditable, with the way on, where the plan's own addresses take no changes."""
+    if not is_editable(state, revision):
+        shown = "–" if revision is None else revision
+        raise PlanNotEditable(plan=plan, state=state, revision=shown, way=_way_on(plan, state, revision))
+
+
+def _way_on(plan: str, state: str, revision: int | None) -> str:
+    if revision is None:
+        return f"POST /v1/plans/{plan}/return"
+    if state == _S.adopted:
+        return f"POST /v1/plans/{plan}/amend"
+    return "–" if state == _S.closed else f"/v1/plans/{plan}/amendment"
+
+
+def is_reportable(state: str) -> bool:
+    """Whether progress is taken: until the plan is closed, also while it is drafted or amended."""
+    return state != _S.closed
+
+
+def check_reportable(plan: str, state: str) -> None:
+    """PlanClosed where no progress is taken any more."""
+    if not is_reportable(state):
+        raise PlanClosed(plan=plan)
+
+
+# What a caller may do next
+
+WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
+    "edit": ("write_plan", lambda plan: is_editable(plan.state, plan.revision)),
+    "delete": (
+        "write_plan",
+        lambda plan: is_editable(plan.state, plan.revision) and plan.action_count == 0,
+    ),
+    "write_actions": ("write_actions", lambda plan: is_editable(plan.state, plan.revision)),
+    "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
+    "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
+}
+"""What can be written to a plan, transitions aside: the right it needs and when the plan takes it."""
+
+VERBS = [*WRITES, *BY_VERB]
+
+
+def allowed(actor: Actor, region: str, plan: Standing) -> list[str]:
+    """What the actor may do with a plan as it stands. Findings are looked for by `submit` itself."""
+    writes = [verb for verb, (right, takes) in WRITES.items() if takes(plan) and actor.may(right, region)]
+    moves = [
+        one.verb
+        for one in TRANSITIONS
+        if plan.state in one.from_states and actor.may(one.verb, region) and not failures(one, plan)
+    ]
+    return writes + moves
+
+
+# The instrument
+
+instrument_date_out_of_range = Kind(
+    "instrument_date_out_of_range",
+    id="tanggal {value} di luar batas; dari {first} sampai hari ini ({last}) di wilayah rencana",
+    en="the date {value} is out of range; from {first} to today ({last}) in the plan's region",
+)
+
+
+def check_instrument_date(signed: date, plan: Standing, previous: date | None) -> Iterable[FieldError]:
+    """Signed by today, and not before the last one nor before the year in which such a plan is begun."""
+    first = max(filter(None, (date(plan.year - 2, 1, 1), previous)))
+    if not first <= signed <= plan.today:
+        span = {"first": first.isoformat(), "last": plan.today.isoformat()}
+        yield FieldError(
+            instrument_date_out_of_range, pointer="/date", value=signed.isoformat(), allowed=span, values=span
+        )

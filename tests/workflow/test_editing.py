@@ -1,0 +1,133 @@
+"""What may be written in which state: a first draft while it is at its region, reports until the plan is closed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.plans.world import ANY, HEALTH, PARTNER, SOCIAL, put, report
+from tests.workflow.moves import AT, CODED, PLAN, WAYS, Movers
+
+EDITABLE = ("draft", "returned")
+Q1 = f"{AT}/actions/A-1/progress/2025-Q1"
+
+
+def matrix(client: TestClient, **changes: str) -> dict[str, Any]:
+    text = client.get(f"{AT}/matrix.csv").text
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return {"file": ("rat.csv", text.encode(), "text/csv")}
+
+
+def writes(client: TestClient) -> dict[str, Callable[..., Any]]:
+    """Every way to change what a plan says."""
+    item = {"code": "A-2", **CODED}
+    changed = matrix(client, Verifikasi="Pendataan")
+    return {
+        "put plan": lambda: client.put(AT, json={"title": "x"}, headers=ANY),
+        "patch plan": lambda: client.patch(AT, json={"note": "x"}, headers=ANY),
+        "put action": lambda: client.put(f"{AT}/actions/A-1", json={**CODED, "note": "x"}, headers=ANY),
+        "new action": lambda: client.put(f"{AT}/actions/A-3", json=CODED),
+        "put actions": lambda: client.put(f"{AT}/actions", json={"items": [item]}, headers=ANY),
+        "put each": lambda: client.put(f"{AT}/actions?each=true", json={"items": [item]}, headers=ANY),
+        "patch action": lambda: client.patch(f"{AT}/actions/A-1", json={"note": "y"}, headers=ANY),
+        "import": lambda: client.post(f"{AT}/imports?accept=free_text", files=changed),
+        "delete action": lambda: client.delete(f"{AT}/actions/A-1", headers=ANY),
+        "delete plan": lambda: client.delete(AT, headers=ANY),
+    }
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_a_plan_is_written_while_it_is_at_its_region_and_never_adopted(
+    client: TestClient, movers: Movers, state: str
+) -> None:
+    movers.bring(state)
+    before, lines = client.get(AT).json(), client.get(f"{AT}/actions").json()
+    for name, write in writes(client).items():
+        done = write()
+        if state in EDITABLE:
+            expected = (200, 201, 204) if name != "delete plan" else (409,)
+            assert done.status_code in expected, f"{name}: {done.text}"
+        else:
+            assert (done.status_code, done.json()["code"]) == (409, "plan_not_editable"), name
+    if state not in EDITABLE:
+        assert (client.get(AT).json(), client.get(f"{AT}/actions").json()) == (before, lines)
+
+
+def test_the_refusal_names_the_way_on(client: TestClient, movers: Movers) -> None:
+    def told() -> str:
+        headers = {**ANY, "Accept-Language": "en"}
+        return str(client.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
+
+    ways = {
+        "submit": f"POST {AT}/return",
+        "endorse": f"POST {AT}/return",
+        "adopt": f"POST {AT}/amend",
+        "amend": f"{AT}/amendment",
+    }
+    for verb, way in ways.items():
+        assert movers.move(verb).status_code == 200
+        assert told().endswith(f" The way on: {way}.")
+
+
+def test_a_returned_plan_stays_returned_when_it_is_written(client: TestClient, movers: Movers) -> None:
+    movers.bring("returned")
+    assert client.put(AT, json={"title": "x"}, headers=ANY).json()["state"] == "returned"
+    assert client.patch(AT, json={"title": "y"}, headers=ANY).json()["state"] == "returned"
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_progress_is_reported_until_the_plan_is_closed(
+    client: TestClient, movers: Movers, state: str
+) -> None:
+    report(client, "A-1", 1, plan=PLAN, spent=1)
+    movers.bring(state)
+    batch = {"items": [{"action": "A-1", "spent": 3}]}
+    done = [
+        client.patch(Q1, json={"spent": 2}, headers=ANY),
+        client.put(f"{AT}/progress/2025-Q1", json=batch, headers=ANY),
+        client.put(Q1, json={"spent": 4}, headers=ANY),
+        client.delete(Q1, headers=ANY),
+    ]
+    statuses = [one.status_code for one in done]
+    if state == "closed":
+        assert {one.json()["code"] for one in done} == {"plan_closed"}
+        assert client.get(Q1).json()["allowed"] == []
+    else:
+        assert statuses == [200, 200, 200, 204]
+
+
+def test_realisation_is_imported_into_a_plan_in_force_and_lines_are_not(
+    client: TestClient, movers: Movers
+) -> None:
+    report(client, "A-1", 2, plan=PLAN, spent=7_000_000)
+    movers.bring("adopted")
+    file = client.get(f"{AT}/matrix.csv?period=2025").content
+    assert client.delete(f"{AT}/actions/A-1/progress/2025-Q2", headers=ANY).status_code == 204
+    sent = {"file": ("rat.csv", file, "text/csv")}
+    done = client.post(f"{AT}/imports?basis=cumulative", files=sent)
+    assert done.status_code == 200, done.text
+    assert client.get(f"{AT}/actions/A-1").json()["spent"] == 7_000_000
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_allowed_follows_the_state(client: TestClient, movers: Movers, state: str) -> None:
+    movers.bring(state)
+    edits = ["edit", "write_actions"] if state in EDITABLE else []
+    reports = [] if state == "closed" else ["report_progress"]
+    found = client.get(AT).json()["allowed"]
+    amend = ["amend"] if state == "adopted" else []
+    assert found == edits + reports + (["import_matrix"] if edits else []) + amend
+    line = client.get(f"{AT}/actions/A-1").json()["allowed"]
+    assert line == (["edit", "delete"] if edits else []) + reports
+
+
+@pytest.mark.parametrize("state", ["submitted", "adopted", "closed"])
+def test_agencies_are_merged_in_any_state(client: TestClient, movers: Movers, state: str) -> None:
+    put(client, "A-2", plan=PLAN, base=CODED, supporting_agencies=[HEALTH])
+    movers.bring(state)
+    merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
+    assert client.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
+    assert client.get(f"{AT}/actions/A-1").json()["lead_agency"] == PARTNER

@@ -1,0 +1,251 @@
+"""What a move needs, what it says when that is missing, what it keeps, and what a repeated call does: nothing."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.access.models import TokenScope
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from app.plans.models import PlanState
+from app.plans.workflow.rules import BY_VERB, Standing, failures
+from app.reference.rules import local_date
+from tests.database import OneTransaction
+from tests.plans.world import ANY, LEAN, put, put_many, put_plan, refused, rows
+from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
+
+
+def journaled(database: OneTransaction) -> int:
+    (found,) = rows(database, sa.select(sa.func.count()).select_from(table_of(JournalRow)))
+    return int(found[0])
+
+
+# Conditions
+
+
+def test_an_empty_plan_is_not_submitted(client: TestClient, movers: Movers) -> None:
+    assert client.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
+    done = movers.move("submit")
+    assert (done.json()["code"], refused(done)) == ("condition_failed", [("/actions", "empty_plan")])
+    assert "submit" not in movers.chair.get(AT).json()["allowed"]
+
+
+def test_findings_of_severity_error_block_and_are_named_line_by_line(
+    client: TestClient, movers: Movers
+) -> None:
+    put(client, "A-2", plan=PLAN, base=LEAN)
+    put(client, "A-3", plan=PLAN, base=CODED, allocation=1)
+    for params in ({"dry_run": "true"}, {}):
+        done = movers.move("submit", **params)
+        assert refused(done) == [
+            ("/actions/A-2/subactivity_code", "blocking_finding"),
+            ("/actions/A-3/components", "blocking_finding"),
+            ("/actions/A-3/budget_lines", "blocking_finding"),
+        ]
+    first, _, third = done.json()["errors"]
+    assert (first["value"], third["value"]) == ("A-2", "A-3")
+    assert first["message"].startswith("A-2: E02 Sub kegiatan “Sub kegiatan” belum berkode")
+    assert third["message"].startswith("A-3: E01 Baris anggaran berjumlah Rp 250.000.000")
+    english = movers.chair.post(f"{AT}/submit", json={}, headers={**ANY, "Accept-Language": "en"}).json()[
+        "errors"
+    ][2]
+    assert "Budget lines sum to Rp 250,000,000" in english["message"]
+    assert client.get(AT).json()["state"] == "draft"
+
+
+def test_warnings_travel_with_the_plan(client: TestClient, movers: Movers) -> None:
+    put(client, "A-2", plan=PLAN, base=CODED, locations=[])
+    assert movers.move("submit", dry_run="true").json()["warnings"] == 1
+    done = movers.move("submit")
+    assert (done.status_code, done.json()["warnings"], done.json()["state"]) == (200, 1, "submitted")
+
+
+def test_many_lines_are_looked_at_by_as_many_statements_as_one(
+    client: TestClient, movers: Movers, database: OneTransaction
+) -> None:
+    def statements() -> int:
+        database.statements.clear()
+        assert movers.move("submit", dry_run="true").status_code == 200
+        return len(database.statements)
+
+    one = statements()
+    put_many(client, [{"code": f"B-{n}", **CODED} for n in range(40)], plan=PLAN)
+    assert statements() == one
+
+
+def test_the_instrument_is_signed_by_today_in_the_region_and_not_long_ago(movers: Movers) -> None:
+    movers.bring("endorsed")
+    for wrong in ("2099-01-01", "2022-12-31"):
+        done = movers.move("adopt", body={**SIGNED, "date": wrong})
+        assert refused(done) == [("/date", "instrument_date_out_of_range")]
+        assert done.json()["errors"][0]["allowed"]["first"] == "2023-01-01"
+    for body, pointer in (
+        ({**SIGNED, "instrument": "letter"}, "/instrument"),
+        ({**SIGNED, "number": " "}, "/number"),
+        ({"instrument": "decree", "number": "1"}, "/date"),
+    ):
+        assert [place for place, _ in refused(movers.move("adopt", body=body))] == [pointer]
+    assert movers.move("adopt").json()["revision"] == 0
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "is_over"),
+    [
+        ("2026-12-31T15:59:59Z", "WITA", False),
+        ("2026-12-31T16:00:00Z", "WITA", True),
+        ("2026-12-31T16:00:00Z", "WIB", False),
+        ("2026-12-31T15:00:00Z", "WIT", True),
+    ],
+)
+def test_a_plan_is_closed_when_its_year_is_over_where_it_is(at: str, zone: str, is_over: bool) -> None:
+    today = local_date(datetime.fromisoformat(at), zone)
+    plan = Standing("63.02-2026", PlanState.adopted, 0, 2026, 1, today)
+    errors = failures(BY_VERB["close"], plan)
+    assert [error.kind.code for error in errors] == ([] if is_over else ["year_not_over"])
+    assert is_over or errors[0].allowed == "2027-01-01"
+
+
+def test_a_running_year_is_not_closed(client: TestClient, movers: Movers) -> None:
+    today = local_date(datetime.now(UTC), "WITA")
+    plan = f"63.02-{today.year}"
+    put_plan(client, plan)
+    put(client, "A-1", plan=plan, base=CODED)
+    signed = {**SIGNED, "date": date(today.year - 1, 12, 1).isoformat()}
+    for verb in ("submit", "endorse"):
+        assert movers.move(verb, plan=plan).status_code == 200
+    assert movers.move("adopt", plan=plan, body=signed).status_code == 200
+    done = movers.move("close", plan=plan)
+    assert (done.status_code, done.json()["errors"][0]["code"]) == (422, "year_not_over")
+    assert movers.chair.get(f"/v1/plans/{plan}").json()["allowed"] == ["amend"]
+
+
+# Refusals
+
+
+def test_a_refused_move_says_the_state_and_what_is_possible(client: TestClient, movers: Movers) -> None:
+    done = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
+    assert (done.status_code, done.json()["code"]) == (409, "transition_refused")
+    assert done.json()["detail"] == (
+        f"Plan {PLAN} is draft; adopt is possible from endorsed alone. What you may do now: submit."
+    )
+    assert client.get(AT).json()["version"] == 1
+
+
+def test_a_move_is_held_to_the_version(movers: Movers) -> None:
+    assert movers.move("submit", headers={}).status_code == 428
+    assert movers.move("submit", headers={"If-Match": '"7"'}).status_code == 412
+    tag = movers.reviewer.get(AT).headers["ETag"]
+    done = movers.move("submit", headers={"If-Match": tag})
+    assert (done.status_code, done.json()["version"]) == (200, 2)
+    assert done.headers["ETag"].startswith('"2-')
+
+
+def test_a_token_moves_plans_only_with_the_scope_for_it(
+    client: TestClient, movers: Movers, connect: Callable[..., TestClient]
+) -> None:
+    weak = connect(("chair", "63.02"), scopes=(TokenScope.read, TokenScope.write))
+    done = weak.post(f"{AT}/submit", json={}, headers=ANY)
+    assert (done.status_code, "approve" in done.json()["detail"]) == (403, True)
+
+
+# Repeated
+
+
+@pytest.mark.parametrize(
+    ("state", "verb"),
+    [
+        ("submitted", "submit"),
+        ("returned", "return"),
+        ("endorsed", "endorse"),
+        ("adopted", "adopt"),
+        ("amended", "amend"),
+        ("closed", "close"),
+    ],
+)
+def test_the_same_call_again_changes_nothing(
+    client: TestClient, movers: Movers, database: OneTransaction, state: str, verb: str
+) -> None:
+    movers.bring(state)
+    before, written = client.get(AT), journaled(database)
+    for headers in (ANY, {"If-Match": before.headers["ETag"]}):
+        again = movers.move(verb, headers=headers)
+        assert (again.status_code, again.json()["version"]) == (200, before.json()["version"])
+    # Who had the tag from before the move, and lost the reply, learns that it is another version now.
+    old = movers.move(verb, headers={"If-Match": f'"{before.json()["version"] - 1}"'})
+    assert old.status_code == 412
+    other: dict[str, Any] = {
+        "return": {"notes": [*NOTES["notes"], {"text": "Lagi."}]},
+        "adopt": {**SIGNED, "number": "2"},
+    }.get(verb, {"note": "Lain."})
+    told = movers.move(verb, body=other)
+    assert (told.status_code, told.json()["code"]) == (409, "already_moved")
+    assert (client.get(AT).json(), journaled(database)) == (before.json(), written)
+
+
+def test_a_lost_reply_comes_again_by_its_key(movers: Movers) -> None:
+    headers = {"If-Match": '"1"', "Idempotency-Key": "satu"}
+    first = movers.move("submit", headers=headers)
+    again = movers.move("submit", headers=headers)
+    assert (first.status_code, again.content) == (200, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+# Notes
+
+
+def test_notes_come_back_with_the_plan_and_are_answered(client: TestClient, movers: Movers) -> None:
+    movers.bring("returned")
+    (note,) = client.get(f"{AT}/notes").json()["items"]
+    assert note.items() >= {**NOTES["notes"][0], "number": 1, "state": "open", "answer": None}.items()
+    assert note["author"].startswith("reviewer-63")
+    assert client.get(f"{AT}/actions/A-1").json()["notes"] == [note]
+    put(client, "A-1", plan=PLAN, base=CODED, note="Sudah.")
+    assert movers.move("submit", body={"note": "Disamakan."}).status_code == 200
+    assert client.get(f"{AT}/actions/A-1").json()["notes"] == []
+    (note,) = client.get(f"{AT}/notes?state=answered").json()["items"]
+    assert (note["state"], note["answer"]) == ("answered", "Disamakan.")
+    assert movers.move("return", body={"notes": [{"text": "Masih kurang."}]}).status_code == 200
+    assert [one["number"] for one in client.get(f"{AT}/notes?sort=-number&limit=1").json()["items"]] == [2]
+    assert [one["text"] for one in client.get(f"{AT}/notes?state=open").json()["items"]] == ["Masih kurang."]
+
+
+def test_a_note_is_of_a_line_that_there_is(movers: Movers) -> None:
+    movers.bring("submitted")
+    body = {"notes": [{"text": "x"}, {"action": "A-11", "text": "x"}]}
+    done = movers.move("return", body=body)
+    assert refused(done) == [("/notes/1/action", "unknown_reference")]
+    assert done.json()["errors"][0]["nearest"] == ["A-1"]
+    for wrong, pointer in (
+        ({"notes": []}, "/notes"),
+        ({"notes": [{"text": ""}]}, "/notes/0/text"),
+        ({"notes": [{"text": "x", "pointer": "title"}]}, "/notes/0/pointer"),
+        ({}, "/notes"),
+    ):
+        assert [place for place, _ in refused(movers.move("return", body=wrong))] == [pointer]
+
+
+def test_notes_are_for_those_who_read_drafts(
+    client: TestClient, movers: Movers, connect: Callable[..., TestClient]
+) -> None:
+    movers.bring("returned")
+    for verb in ("submit", "endorse", "adopt"):
+        assert movers.move(verb).status_code == 200
+    reader = connect(("reader", "63"))
+    assert reader.get(AT).status_code == 200
+    assert reader.get(f"{AT}/notes").status_code == 404
+    assert reader.get(f"{AT}/actions/A-1").json()["notes"] == []
+    assert len(client.get(f"{AT}/notes").json()["items"]) == 1
+
+
+def test_a_returned_plan_without_lines_can_be_deleted_with_its_notes(
+    client: TestClient, movers: Movers
+) -> None:
+    movers.bring("returned")
+    client.delete(f"{AT}/actions/A-1", headers=ANY)
+    assert client.delete(AT, headers=ANY).status_code == 204
+    put_plan(client, PLAN)
+    assert client.get(f"{AT}/notes").json()["items"] == []
