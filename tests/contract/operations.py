@@ -92,7 +92,7 @@ class Operation:
         body = self.example
         for place in (body, *body.get("items", [])) if body else ():
             for name in _ALTERABLE:
-                if name in place:
+                if isinstance(place.get(name), str):
                     place[name] += " (baru)"
         return body
 

@@ -12,7 +12,7 @@ from app.reference.models import Timezone
 from app.reference.rules import local_date
 from app.tracking.calendars.rules import end_of
 from app.tracking.quarters.commands import move_part, move_quarter
-from app.tracking.quarters.models import QuarterState, SubmitIn
+from app.tracking.quarters.models import QuarterState, QuarterSubmitIn
 from app.tracking.quarters.queries import plan_at, standing_of
 from app.tracking.quarters.rules import Extension, Standing
 from tests.database import OneTransaction
@@ -28,7 +28,7 @@ def at(text: str) -> datetime:
 
 def submit(database: OneTransaction, instant: str, agency: str | None = None) -> None:
     """Submit at an instant that has long passed."""
-    said = {"submission": SubmitIn(accept_missing=True, reason="x")}
+    said = {"submission": QuarterSubmitIn(accept_missing=True, reason="x")}
     author = Author("test", at(instant).astimezone(UTC))
     with database.writing() as session:
         if agency:

@@ -27,8 +27,8 @@ from app.tracking.quarters.models import (
     PartState,
     PartVerb,
     QuarterState,
+    QuarterSubmitIn,
     QuarterVerb,
-    SubmitIn,
 )
 from app.tracking.quarters.queries import (
     expected_lines,
@@ -103,7 +103,7 @@ def move_quarter(
     verb: QuarterVerb,
     check_version: CheckVersion,
     *,
-    submission: SubmitIn | None = None,
+    submission: QuarterSubmitIn | None = None,
     text: str | None = None,
 ) -> None:
     """Move a quarter one step. `text` is the notes of a return, the reason of a correction.
@@ -152,7 +152,11 @@ def move_quarter(
 
 
 def _facts(
-    session: Session, plan: sa.Row[Any], standing: Standing, agency: str | None, submission: SubmitIn | None
+    session: Session,
+    plan: sa.Row[Any],
+    standing: Standing,
+    agency: str | None,
+    submission: QuarterSubmitIn | None,
 ) -> Facts:
     """What the conditions of a step look at."""
     lines = expected_lines(session, plan, standing.period, agency)
@@ -182,7 +186,7 @@ def _moved(
     standing: Standing,
     verb: QuarterVerb | PartVerb,
     facts: Facts,
-    submission: SubmitIn | None,
+    submission: QuarterSubmitIn | None,
     text: str | None,
 ) -> dict[str, Any]:
     """What a step writes beside the state; the same for a quarter and for a part, as far as it has them."""
@@ -242,7 +246,7 @@ def move_part(
     verb: PartVerb,
     check_version: CheckVersion,
     *,
-    submission: SubmitIn | None = None,
+    submission: QuarterSubmitIn | None = None,
     text: str | None = None,
 ) -> None:
     """Move an agency's part one step, as `move_quarter`. NotFound: it leads no line of the plan."""

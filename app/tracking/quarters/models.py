@@ -149,7 +149,7 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
 # What is sent
 
 
-class SubmitIn(Shape):
+class QuarterSubmitIn(Shape):
     """How a quarter or a part is submitted."""
 
     accept_missing: bool = ShapeField(
@@ -164,13 +164,13 @@ class SubmitIn(Shape):
     )
 
     @model_validator(mode="after")
-    def _explained(self) -> "SubmitIn":
+    def _explained(self) -> "QuarterSubmitIn":
         if self.accept_missing and not self.reason:
             raise RuleBroken(reason_required, at="/reason")
         return self
 
 
-class ReturnIn(Shape):
+class QuarterReturnIn(Shape):
     """What has to be mended."""
 
     notes: Prose = ShapeField(min_length=1)
@@ -180,7 +180,7 @@ class ReturnIn(Shape):
     )
 
 
-class CorrectIn(Shape):
+class QuarterCorrectIn(Shape):
     """Why a frozen quarter is opened once more."""
 
     reason: Reason

@@ -17,20 +17,20 @@ from app.plans.commands import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
 from app.tracking.quarters.models import (
-    CorrectIn,
     ExtensionIn,
     ExtensionKey,
     ExtensionOut,
     PartReply,
     PartVerb,
+    QuarterCorrectIn,
     QuarterOut,
     QuarterPeriod,
     QuarterReply,
+    QuarterReturnIn,
+    QuarterSubmitIn,
     QuarterVerb,
-    ReturnIn,
     SemesterPeriod,
     SemesterReply,
-    SubmitIn,
 )
 from app.tracking.quarters.queries import ExtensionsQuery, QuartersQuery, RegionQuartersQuery
 from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, Facts, verbs_from
@@ -75,7 +75,9 @@ def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> 
 
 
 @router.post(f"{_AT}/submit", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
-def submit_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, submission: SubmitIn) -> Response:
+def submit_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, submission: QuarterSubmitIn
+) -> Response:
     """The secretariat submits the quarter to whoever reviews the region; its progress is read-only from then on.
 
     409 with `errors` for every line that has no report (`accept_missing` with a reason submits all the same) and
@@ -86,7 +88,9 @@ def submit_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, submi
 
 
 @router.post(f"{_AT}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
-def return_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, content: ReturnIn) -> Response:
+def return_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn
+) -> Response:
     """Whoever reviews the region sends the quarter back with notes; it can be reported and submitted again."""
     return _move(call, region, period, "return", text=content.notes)
 
@@ -105,7 +109,9 @@ def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Re
 
 
 @router.post(f"{_AT}/correct", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
-def correct_quarter(call: Caller, region: RegionKey, period: QuarterPeriod, content: CorrectIn) -> Response:
+def correct_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterCorrectIn
+) -> Response:
     """Open a frozen quarter for a correction, with its reason. What is frozen stays in force until the correction
     is submitted, verified and frozen in its turn, as an amendment that bears the reason."""
     return _move(call, region, period, "correct", text=content.reason)
@@ -136,7 +142,7 @@ def submit_quarter_part(
     region: RegionKey,
     period: QuarterPeriod,
     agency: AgencyKey,
-    submission: SubmitIn,
+    submission: QuarterSubmitIn,
 ) -> Response:
     """An agency submits its part to the secretariat, on the conditions of the whole quarter. From then on only the
     secretariat writes progress of its lines, until it returns the part or submits the quarter."""
@@ -145,7 +151,7 @@ def submit_quarter_part(
 
 @router.post(f"{_AT}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def return_quarter_part(
-    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: ReturnIn
+    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
 ) -> Response:
     """The secretariat sends an agency's part back with notes. 409 once the quarter itself was submitted."""
     return _move_part(call, region, period, agency, "return", text=content.notes)
