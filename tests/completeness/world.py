@@ -12,7 +12,7 @@ from app.reference.models import Timezone
 from app.tracking.calendars.rules import zone_of
 from app.tracking.completeness.queries import CompletenessQuery, completeness_json
 from app.tracking.quarters.commands import move_part, move_quarter, put_extension
-from app.tracking.quarters.models import ExtensionIn, QuarterVerb, SubmitIn
+from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb
 
 QUARTER = "2026-Q2"
 #: The shipped calendar: the second quarter is due on 20 July.
@@ -22,7 +22,7 @@ OFFICES = Actor(
 )
 """Secretariat and province in one."""
 REVIEWER = Actor("bappeda", "bappeda", frozenset(TokenScope), (Grant(Role.reviewer, "0", None),))
-ACCEPTED = SubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
+ACCEPTED = QuarterSubmitIn(accept_missing=True, reason="Dua kegiatan belum dimulai")
 
 
 def days_late(number: int) -> datetime:
