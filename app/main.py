@@ -36,6 +36,7 @@ from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
+from app.tracking.completeness.routes import router as completeness
 from app.tracking.meetings.routes import router as meetings
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
@@ -145,6 +146,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         quarters,
         snapshots,
         calendars,
+        completeness,
         exchange,
         agencies,
         meetings,

@@ -108,7 +108,8 @@ class _DaysBetween(ColumnElement[int]):
 
 @compiles(_DaysBetween, "postgresql")
 def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"({compiler.process(element.later, **kw)} - {compiler.process(element.earlier, **kw)})"
+    days = (f"CAST({compiler.process(one, **kw)} AS DATE)" for one in (element.later, element.earlier))
+    return f"({' - '.join(days)})"
 
 
 @compiles(_DaysBetween, "sqlite")
@@ -118,7 +119,7 @@ def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str
 
 
 def days_between(earlier: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[int]:
-    """Days from the one date to the other; negative where that lies before."""
+    """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
     return _DaysBetween(earlier, later)
 
 

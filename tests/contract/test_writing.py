@@ -5,7 +5,7 @@ from typing import Any
 
 from app.kit import idempotency
 from tests.contract.operations import Operation
-from tests.contract.world import CHAIR, OTHER_AGENCY, REVIEWER, World, role_for
+from tests.contract.world import CHAIR, KEYS_OF_ALL, OTHER_AGENCY, REVIEWER, World, role_for
 
 MOVES = ("submit", "return", "endorse", "adopt", "amend", "close")
 #: Verb of `allowed` → the operation that does it.
@@ -234,7 +234,7 @@ def test_allowed_is_what_is_allowed(world: World) -> None:
     ):
         with world.undone():
             for id in prepared:
-                for keys in ({"action": "A-002"}, {"period": "2026-Q3"}, {}) if "delete" in id else ({},):
+                for keys in KEYS_OF_ALL if "delete" in id else ({},):
                     if keys.keys() <= world.operations[id].keys.keys():
                         world.call(world.operations[id], keys=keys)
             for name, caller in callers.items():

@@ -76,6 +76,9 @@ def role_for(operation: Operation) -> tuple[str, str]:
     """Whose an operation is: the secretariat's, where nothing else is said."""
     return ADMINISTRATOR if operation.is_of_administrators else DONE_BY.get(operation.id, SECRETARIAT)
 
+#: Of what several were made: the keys of all.
+KEYS_OF_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3"}, {})
+
 
 @cache
 def declared() -> tuple[dict[str, Any], Schemas]:
@@ -141,6 +144,8 @@ class World:
             self.make("put_action", {**one["put_action"].example, **agency}, action=action)
             self.make("put_progress", action=action)
         self.make("put_explanation")
+        for action in ("A-003", "A-004"):
+            self.make("put_action", action=action)
         self.make("put_progress", period="2026-Q3")
         self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
         for action in ("A-001", "A-002"):
@@ -198,7 +203,7 @@ class World:
         """The world as it must be for the operation to succeed, afterwards as it was."""
         with self.undone():
             for id in BEFORE.get(operation.id, ()):
-                for keys in ({"action": "A-002"}, {"period": "2026-Q3"}, {}) if "delete" in id else ({},):
+                for keys in KEYS_OF_ALL if "delete" in id else ({},):
                     if keys.keys() <= self.operations[id].keys.keys():
                         self.call(self.operations[id], keys=keys)
             yield

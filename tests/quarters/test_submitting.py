@@ -94,7 +94,7 @@ def test_a_day_ends_at_midnight_of_the_zone(zone: Timezone, last: str, first: st
     assert end_of(due, zone) == at(last)
     day = {"region": "63.02", "period": "2026-Q2", "state": QuarterState.open, "zone": zone}
     standing = Standing(**day, opens_on=due, due_on=due, closes_on=None, today=due)
-    assert [standing.is_late(at(one)) for one in (last, first)] == [False, True]
+    assert [standing.late_by_days(at(one)) for one in (last, first)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_papua_is_in_time_until_its_own_midnight(office: Office, database: OneTr
     with database.read_session() as session:
         plan = plan_at(session, SECRETARIAT, "63.02", "2026-Q2")
         standing = standing_of(session, plan, "2026-Q2", instant)
-    assert not standing.is_late(instant)
+    assert standing.late_by_days(instant) == 0
     there = Standing(**{**vars(standing), "zone": Timezone.wit})
-    assert there.is_late(instant)
+    assert there.late_by_days(instant) == 1
 
 
 def test_opening_is_judged_in_the_zone_too(office: Office, database: OneTransaction) -> None:

@@ -197,7 +197,8 @@ def _moved(
             "missing_reason": submission.reason if submission and facts.missing else None,
         }
         if standing.state != QuarterState.correcting:
-            moved["is_late"] = standing.is_late(author.at, facts.agency)
+            days = standing.late_by_days(author.at, facts.agency)
+            moved |= {"is_late": days > 0, "late_by_days": days}
         return moved
     if verb == "return":
         moved = {"returned_at": author.at, "returned_by": author.actor, "notes": text}

@@ -63,6 +63,9 @@ class MovedFields(BaseModel):
         default=None,
         description="Whether the latest submission came after the deadline; a correction is never late by itself.",
     )
+    late_by_days: int | None = ShapeField(
+        default=None, description="Whole days by which it did so, as the calendar stood then; 0: in time."
+    )
     missing_reason: str | None = ShapeField(
         default=None, max_length=1000, description="Why lines without a report were accepted."
     )
@@ -233,6 +236,7 @@ _MOVED: dict[str, Any] = {
     "submitted_at": None,
     "submitted_by": None,
     "is_late": None,
+    "late_by_days": None,
     "missing_reason": None,
     "returned_at": None,
     "returned_by": None,

@@ -82,7 +82,7 @@ def plan_at(session: Session, actor: Actor, region: str, period: str) -> sa.Row[
 
 
 @dataclass(frozen=True)
-class _Quarters:
+class PlanQuarters:
     """Quarters of plans, joined with their days and with what somebody moved."""
 
     source: FromClause
@@ -93,7 +93,8 @@ class _Quarters:
     """Last day in time, the region's extensions included."""
 
 
-def _quarters() -> _Quarters:
+def plan_quarters() -> PlanQuarters:
+    """The quarters of every plan; whoever selects of them begins with the plans that are visible."""
     period = (sa.cast(plans.c.year, sa.Text) + "-" + rules.c.quarter).label("period")
     source = plans.join(_regions, _regions.c.code == plans.c.region_code).join(
         rules, rules.c.retired.is_(False)
@@ -105,16 +106,16 @@ def _quarters() -> _Quarters:
         else_=QuarterState.open.value,
     )
     state = sa.func.coalesce(sa.cast(quarters.c.state, sa.Text), by_calendar)
-    return _Quarters(
+    return PlanQuarters(
         days.source.outerjoin(quarters, moved),
         period,
         days,
         state,
-        _extended(days.columns["due_on"], plans.c.region_code, period.element),
+        extended(days.columns["due_on"], plans.c.region_code, period.element),
     )
 
 
-def _extended(
+def extended(
     due: ColumnElement[str],
     region: ColumnElement[str],
     period: ColumnElement[str],
@@ -151,6 +152,7 @@ _MOVED = (
     "submitted_at",
     "submitted_by",
     "is_late",
+    "late_by_days",
     "missing_reason",
     "returned_at",
     "returned_by",
@@ -163,7 +165,7 @@ _MOVED = (
 )
 
 
-def _given(of: _Quarters) -> dict[str, ColumnElement[Any]]:
+def _given(of: PlanQuarters) -> dict[str, ColumnElement[Any]]:
     """The columns of `QuarterOut`."""
     zone, period = _regions.c.timezone, of.period.element
     return {
@@ -187,7 +189,7 @@ def _given(of: _Quarters) -> dict[str, ColumnElement[Any]]:
 
 @built_once
 def _standing(session: Session) -> Select[Any]:
-    of = _quarters()
+    of = plan_quarters()
     c = extensions.c
     longer = (
         sa.select(c.agency_code, c.until)
@@ -250,7 +252,7 @@ def standing_of(session: Session, plan: sa.Row[Any], period: str, now: datetime)
 def _listed(
     chosen: Select[Any], now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None
 ) -> Listing:
-    of = _quarters()
+    of = plan_quarters()
     given = _given(of)
     visible = chosen.with_only_columns(plans.c.id).scalar_subquery()
     found = (
@@ -308,7 +310,7 @@ def quarter_text(session: Session, plan: sa.Row[Any], period: str, now: datetime
 
 @built_once
 def _one_quarter(session: Session) -> Select[Any]:
-    of = _quarters()
+    of = plan_quarters()
     period = of.period.element
     longer = (
         sa.select(*fields_of(ExtensionOut, extensions))
@@ -353,7 +355,7 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
 
 def _quarters_json(session: Session, plan: sa.Row[Any], periods: Sequence[str], now: datetime) -> list[str]:
     """Those quarters of a visible plan as `QuarterOut`, in their order."""
-    of = _quarters()
+    of = plan_quarters()
     query = (
         sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
         .select_from(of.source)
@@ -369,14 +371,14 @@ def _quarters_json(session: Session, plan: sa.Row[Any], periods: Sequence[str], 
 # Parts
 
 
-def _parts(of: _Quarters) -> Select[Any]:
+def _parts(of: PlanQuarters) -> Select[Any]:
     """The parts of a quarter: one for each agency that leads a line of the plan."""
     period, zone, code = of.period.element, _regions.c.timezone, _agencies.c.code
     leads = sa.and_(actions.c.plan_id == plans.c.id, actions.c.lead_agency == code)
     moved = sa.and_(
         parts.c.region_code == plans.c.region_code, parts.c.period == period, parts.c.agency_code == code
     )
-    due = _extended(of.days.columns["due_on"], plans.c.region_code, period, code)
+    due = extended(of.days.columns["due_on"], plans.c.region_code, period, code)
     given = {
         "agency_code": code,
         "agency_name": _agencies.c.name,

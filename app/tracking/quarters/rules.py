@@ -119,8 +119,9 @@ class Standing:
         """The last second in time."""
         return end_of(self.extended(self.due_on, agency), self.zone)
 
-    def is_late(self, at: datetime, agency: str | None = None) -> bool:
-        return local_date(at, self.zone) > self.extended(self.due_on, agency)
+    def late_by_days(self, at: datetime, agency: str | None = None) -> int:
+        """Whole days between the last day in time and the day that it is in the region; 0: in time."""
+        return max(0, (local_date(at, self.zone) - self.extended(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
         """Whether the calendar accepts no more, even late. A correction is not the calendar's."""

@@ -1,0 +1,347 @@
+"""Who has reported a quarter, as aggregates that the database makes: one statement, however many lines there are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy import CTE
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.db import table_of
+from app.kit.fields import AgencyCode, RegionCode
+from app.kit.json_sql import days_between, fields_of, json_row, json_rows, json_texts
+from app.kit.pages import Listing, PageQuery
+from app.kit.periods import Period, PeriodText
+from app.kit.problems import NotFound
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions, visible_plans
+from app.reference.models import RegionLevel
+from app.reference.nomenclature.queries import NotLoaded
+from app.tracking.calendars.queries import clock, end_of_day, rules, today
+from app.tracking.completeness.models import (
+    AgencyCompleteness,
+    CompletenessReply,
+    MissingLine,
+    RegionCompleteness,
+    Totals,
+)
+from app.tracking.completeness.rules import SUBMITTED
+from app.tracking.quarters.models import PartState
+from app.tracking.quarters.queries import PlanQuarters, extended, parts, plan_quarters, quarters
+from app.tracking.queries import progress
+
+_agencies, _homes, _asked = table_of(AgencyRow), regions.alias("home"), regions.alias("asked")
+_HOMES = (RegionLevel.province, RegionLevel.regency)
+"""Levels that have plans."""
+
+
+class CompletenessQuery(BaseModel):
+    """Of which period and where."""
+
+    period: PeriodText
+    region: RegionCode
+    by: Literal["agency"] | None = Field(
+        default=None, description="`agency` adds the agencies of each region."
+    )
+
+
+class MissingQuery(PageQuery):
+    """Which of the lines without a report; all conditions hold together."""
+
+    period: PeriodText
+    region: RegionCode
+    agency: AgencyCode | None = Field(default=None, description="Only lines that this agency leads.")
+    accepted: bool | None = Field(
+        default=None, description="Whether a submission has accepted that the line has no report."
+    )
+    sort: Literal["plan", "-plan", "agency_code", "-agency_code"] = "plan"
+
+
+# What both stand on
+
+
+def _chosen(of: PlanQuarters, actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
+    """Predicate: the quarter of a plan that the actor sees in a region or below it."""
+    seen = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
+    return sa.and_(
+        plans.c.id.in_(seen),
+        within(plans.c.region_code, region),
+        plans.c.year == int(quarter[:4]),
+        rules.c.quarter == quarter[5:],
+    )
+
+
+def _is_submitted(state: ColumnElement[Any]) -> ColumnElement[bool]:
+    return state.in_([one.value for one in SUBMITTED])
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """How late something is."""
+
+    days: ColumnElement[int]
+    on_time: ColumnElement[bool | None]
+
+
+def _timing(
+    due: ColumnElement[str], day: ColumnElement[str], is_done: ColumnElement[bool], judged: ColumnElement[Any]
+) -> _Timing:
+    """Until it was submitted, as it was `judged` then; else until `day`, today."""
+    until_today = sa.case((day > due, days_between(due, day)), else_=0)
+    days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
+    return _Timing(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
+
+
+# By region and agency
+
+
+def completeness_json(session: Session, actor: Actor, query: CompletenessQuery, now: datetime) -> str:
+    """`CompletenessReply` of a region. NotFound: it is none, or the actor sees nothing in it that has plans."""
+    period = Period.parse(query.period)
+    quarter = _quarter(actor, query.region, period.last_quarter)
+    counted = _counted(quarter, query.region, period)
+    rows = _regions(actor, query, quarter, counted).cte("completeness")
+    shown = [column for column in rows.c if column.name != "agencies" or query.by]
+    is_loaded = sa.exists().where(rules.c.quarter == period.last_quarter[5:], rules.c.retired.is_(False))
+    given = {
+        "region_code": _asked.c.code,
+        "region_name": _asked.c.name,
+        "period": sa.literal(str(period)),
+        "to_quarter": sa.literal(period.last_quarter),
+        "totals": json_row(_totals(rows), name="totals_of"),
+        "regions": json_rows(sa.select(*shown).order_by(rows.c.region_code), name="regions_of"),
+    }
+    reply = sa.select(
+        *fields_of(CompletenessReply, _asked, **given),
+        sa.select(sa.func.count()).select_from(rows).scalar_subquery().label("_seen"),
+        is_loaded.label("_loaded"),
+    ).where(_asked.c.code == query.region)
+    texts = json_texts(reply, "_seen", "_loaded")
+    found = session.connection().execute(texts, clock(now)).one_or_none()
+    if found is None or not found._seen:
+        raise NotFound()
+    if not found._loaded:
+        raise NotLoaded()
+    return str(found.json)
+
+
+def _quarter(actor: Actor, region: str, quarter: str) -> CTE:
+    """The quarter of each visible plan."""
+    of = plan_quarters()
+    zone, c = regions.c.timezone, quarters.c
+    return (
+        sa.select(
+            plans.c.id.label("plan_id"),
+            plans.c.code.label("plan"),
+            plans.c.region_code,
+            of.period,
+            of.state.label("state"),
+            zone.label("zone"),
+            today(zone).label("today"),
+            of.days.columns["due_on"].label("due_on"),
+            of.due.label("due"),
+            _is_submitted(of.state).label("is_submitted"),
+            c.late_by_days.label("judged"),
+            sa.case((_is_submitted(of.state), c.submitted_at)).label("submitted_at"),
+            c.verified_at,
+            c.frozen_at,
+        )
+        .select_from(of.source)
+        .where(_chosen(of, actor, region, quarter))
+        .cte("quarter_of_plan")
+    )
+
+
+def _counted(quarter: CTE, region: str, period: Period) -> CTE:
+    """Lines and reports, by plan and agency."""
+    report = sa.and_(
+        progress.c.action_id == actions.c.id,
+        progress.c.period == period.last_quarter,
+    )
+    return (
+        sa.select(
+            actions.c.plan_id,
+            actions.c.region_code,
+            actions.c.lead_agency,
+            sa.func.count().label("expected"),
+            sa.func.count(progress.c.action_id).label("reported"),
+        )
+        .select_from(
+            quarter.join(actions, actions.c.plan_id == quarter.c.plan_id).outerjoin(progress, report)
+        )
+        .where(within(actions.c.region_code, region), actions.c.year == period.year)
+        .group_by(actions.c.plan_id, actions.c.region_code, actions.c.lead_agency)
+        .cte("counted")
+    )
+
+
+def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE) -> Select[Any]:
+    """`RegionCompleteness` of every region that can have a plan."""
+    sums = (
+        sa.select(counted.c.plan_id, _whole(counted.c.expected), _whole(counted.c.reported))
+        .group_by(counted.c.plan_id)
+        .subquery("sums")
+    )
+    q, home = quarter.c, _homes.c
+    has_plan = q.plan_id.is_not(None)
+    timing = _timing(q.due, q.today, q.is_submitted, q.judged)
+    expected, reported = (sa.func.coalesce(column, 0) for column in (sums.c.expected, sums.c.reported))
+    given = {
+        "region_code": home.code,
+        "region_name": home.name,
+        "deadline": end_of_day(q.due, q.zone),
+        "on_time": sa.case((has_plan, timing.on_time)),
+        "late_by_days": sa.case((has_plan, timing.days)),
+        "expected": expected,
+        "reported": reported,
+        "missing": expected - reported,
+        "level": home.level,
+        "agencies": json_rows(_of_agencies(quarter, counted), name="agencies_of") if query.by else sa.null(),
+    }
+    return (
+        sa.select(*fields_of(RegionCompleteness, quarter, **given))
+        .select_from(
+            _homes.outerjoin(quarter, q.region_code == home.code).outerjoin(sums, sums.c.plan_id == q.plan_id)
+        )
+        .where(
+            visible(actor, home.code),
+            within(home.code, query.region),
+            home.level.in_(_HOMES),
+            sa.or_(home.retired.is_(False), has_plan),
+        )
+    )
+
+
+def _of_agencies(quarter: CTE, counted: CTE) -> Select[Any]:
+    """`AgencyCompleteness` of those that lead a line of a quarter's plan."""
+    q, n, code = quarter.c, counted.c, _agencies.c.code
+    due = extended(q.due_on, q.region_code, q.period, code)
+    part = _Part(q.is_submitted, q.judged)
+    timing = _timing(due, q.today, part.is_done, part.judged)
+    given = {
+        "agency_code": code,
+        "agency_name": _agencies.c.name,
+        "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
+        "submitted_at": sa.case((_IS_SUBMITTED, parts.c.submitted_at)),
+        "deadline": end_of_day(due, q.zone),
+        "on_time": timing.on_time,
+        "late_by_days": timing.days,
+        "missing": n.expected - n.reported,
+    }
+    leads = sa.and_(_agencies.c.region_code == n.region_code, code == n.lead_agency)
+    return (
+        sa.select(*fields_of(AgencyCompleteness, counted, **given))
+        .select_from(counted.join(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code)))
+        .where(n.plan_id == q.plan_id)
+        .order_by(code)
+        .correlate(quarter)
+    )
+
+
+def _totals(rows: CTE) -> Select[Any]:
+    """`Totals` of the regions."""
+    c, count = rows.c, sa.func.count
+    given = {
+        "expected": _whole(c.expected),
+        "reported": _whole(c.reported),
+        "missing": _whole(c.missing),
+        "regions": count(),
+        "without_plan": count().filter(c.plan.is_(None)),
+        "submitted": count().filter(_is_submitted(c.state)),
+        "verified": count().filter(sa.or_(c.verified_at.is_not(None), c.frozen_at.is_not(None))),
+        "frozen": count().filter(c.frozen_at.is_not(None)),
+        "on_time": count().filter(c.on_time.is_(True)),
+        "late": count().filter(c.on_time.is_(False)),
+    }
+    return sa.select(*fields_of(Totals, rows, **given)).select_from(rows)
+
+
+def _whole(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """The sum of a column, 0 where there are no rows."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger).label(column.name)
+
+
+# An agency's part
+
+
+_IS_SUBMITTED = sa.func.coalesce(sa.cast(parts.c.state, sa.Text), "") == PartState.submitted.value
+
+
+def _is_part(
+    region: ColumnElement[str], period: ColumnElement[str], agency: ColumnElement[str]
+) -> ColumnElement[bool]:
+    return sa.and_(parts.c.region_code == region, parts.c.period == period, parts.c.agency_code == agency)
+
+
+class _Part:
+    """Whether a part is done: by its agency, or with the region's quarter; and how that was judged."""
+
+    def __init__(self, is_submitted: ColumnElement[bool], judged: ColumnElement[Any]) -> None:
+        self.is_done = sa.or_(_IS_SUBMITTED, is_submitted)
+        own = sa.case((_IS_SUBMITTED, parts.c.late_by_days))
+        self.judged = sa.func.coalesce(own, judged)
+
+
+# Lines
+
+
+def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
+    """The lines without a report, of the plans that the actor sees."""
+    quarter = Period.parse(query.period).last_quarter
+    of = plan_quarters()
+    agency, region, zone = actions.c.lead_agency, plans.c.region_code, regions.c.timezone
+    period = sa.literal(quarter)
+    due = extended(of.days.columns["due_on"], region, period, agency)
+    part = _Part(_is_submitted(of.state), quarters.c.late_by_days)
+    given = {
+        "plan": plans.c.code,
+        "action": actions.c.code,
+        "region_code": region,
+        "region_name": regions.c.name,
+        "agency_code": agency,
+        "agency_name": _agencies.c.name,
+        "latest_report": _latest_before(quarter),
+        "state": of.state,
+        "accepted": part.is_done,
+        "deadline": end_of_day(due, zone),
+        "late_by_days": _timing(due, today(zone), part.is_done, part.judged).days,
+    }
+    report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == quarter)
+    leads = sa.and_(_agencies.c.region_code == actions.c.region_code, _agencies.c.code == agency)
+    found = (
+        sa.select(*fields_of(MissingLine, actions, **given))
+        .select_from(
+            of.source.join(actions, actions.c.plan_id == plans.c.id)
+            .join(_agencies, leads)
+            .outerjoin(parts, _is_part(region, period, agency))
+            .outerjoin(progress, report)
+        )
+        .where(_chosen(of, actor, query.region, quarter), progress.c.action_id.is_(None))
+    )
+    if query.agency is not None:
+        found = found.where(agency == query.agency)
+    if query.accepted is not None:
+        found = found.where(part.is_done if query.accepted else sa.not_(part.is_done))
+    sorts = {"plan": plans.c.code, "agency_code": agency}
+    return Listing(found.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
+
+
+def _latest_before(quarter: str) -> ColumnElement[Any]:
+    """The latest quarter before in which a line was reported on."""
+    earlier = progress.alias("earlier")
+    return (
+        sa.select(sa.func.max(earlier.c.period))
+        .where(
+            earlier.c.action_id == actions.c.id,
+            earlier.c.period < quarter,
+            earlier.c.period > quarter[:4],
+        )
+        .correlate(actions)
+        .scalar_subquery()
+    )
