@@ -175,9 +175,9 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
     assert (error["parameter"], error["code"], error["value"]) == ("after", "expired_cursor", start)
     assert error["allowed"] == [
         "/v1/changes?after=now&region=63.02", "/v1/principals?region=63.02", "/v1/regions/63.02/agencies",
-        "/v1/plans?region=63.02",
-        "/v1/plans/{plan}/actions", "/v1/plans/{plan}/revisions", "/v1/meetings?region=63.02",
-        "/v1/commitments?region=63.02", "/v1/plans/{plan}/progress/{period}",
+        "/v1/plans?region=63.02", "/v1/plans/{plan}/actions", "/v1/plans/{plan}/revisions",
+        "/v1/plans/{plan}/overlaps", "/v1/meetings?region=63.02", "/v1/commitments?region=63.02",
+        "/v1/quarters?region=63.02", "/v1/plans/{plan}/progress/{period}", "/v1/snapshots?region=63.02",
     ]  # fmt: skip
     for address in error["allowed"]:
         assert "{" in address or client.get(address).status_code == 200
