@@ -76,6 +76,7 @@ def role_for(operation: Operation) -> tuple[str, str]:
     """Whose an operation is: the secretariat's, where nothing else is said."""
     return ADMINISTRATOR if operation.is_of_administrators else DONE_BY.get(operation.id, SECRETARIAT)
 
+
 #: Of what several were made: the keys of all.
 KEYS_OF_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3"}, {})
 
