@@ -7,8 +7,8 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from app.access.rules import home_around
 from app.kit.db import BigInt, text_type
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.db import BigInt, text_type
 
-revision = "0005"
+revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
