@@ -155,7 +155,7 @@ KEYS = ("%00", "%0A", "%FF", "a" * 3000, "x%2Fy", "🦆", "'", '"', " ", "%25", 
 
 def test_keys_that_are_none(world: World) -> None:
     for operation in world:
-        for name in operation.keys:
+        for name in (name for name in operation.keys if f"{{{name}}}" in operation.path):
             for key in KEYS:
                 url = operation.address(**{name: key})
                 body = operation.body[1].get("example") if operation.body else None
