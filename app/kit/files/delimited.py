@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from app.exchange.matrix.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
-from app.exchange.matrix.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
+from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
+from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
 
 # What Excel, LibreOffice and (full width) East Asian editions take for the start of a formula.
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")

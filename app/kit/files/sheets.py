@@ -7,16 +7,16 @@ file that cannot be read raises `UnreadableFile` with the one cause, in words th
 
 from pathlib import PurePath
 
-from app.exchange.matrix.books import Book
-from app.exchange.matrix.delimited import read_delimited
-from app.exchange.matrix.unreadable import (
+from app.kit.files.books import Book
+from app.kit.files.delimited import read_delimited
+from app.kit.files.unreadable import (
     EMPTY_FILE,
     NOT_A_WORKBOOK,
     OLD_WORKBOOK,
     PASSWORD_PROTECTED,
     unreadable,
 )
-from app.exchange.matrix.workbooks import open_workbook
+from app.kit.files.workbooks import open_workbook
 from app.kit.problems import TooLarge
 
 LARGEST_FILE = 20 * 1024 * 1024

@@ -25,8 +25,8 @@ from xml.parsers import expat
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from app.exchange.matrix.books import LARGEST_COLUMN, LARGEST_ROW, Book, ErrorValue, Formula, Sheet, Value
-from app.exchange.matrix.unreadable import (
+from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Book, ErrorValue, Formula, Sheet, Value
+from app.kit.files.unreadable import (
     ARCHIVE_BOMB,
     DAMAGED_WORKBOOK,
     EMPTY_FILE,
