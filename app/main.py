@@ -11,6 +11,9 @@ import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
+from app.convergence.coverage.routes import router as coverage
+from app.convergence.methods.routes import choices as editions
+from app.convergence.methods.routes import router as methods
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -48,6 +51,10 @@ TAGS = [
     {
         "name": "changes",
         "description": "What changed, in the order in which it was committed: how other systems keep a true copy.",
+    },
+    {
+        "name": "convergence",
+        "description": "Whether services reach the same villages: coverage, what it sums up to, and by which editions.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -107,7 +114,20 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        changes,
+        exchange,
+        coverage,
+        editions,
+        agencies,
+        reference,
+        nomenclature,
+        methods,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

@@ -8,6 +8,7 @@ from alembic import command
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+import app.convergence.methods.commands  # noqa: F401 - brings its editions when reference data is loaded
 from app.access.rules import CONSOLE
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution

@@ -14,6 +14,8 @@ from app.main import OldSchema, check_schema, create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
+from tests.coverage.world import SIGAM
+from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, prepare, sqlite_url
 from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
@@ -97,6 +99,7 @@ def fill(database: Database) -> None:
             recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
+        put_coverage(client, SIGAM)
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200

@@ -74,6 +74,11 @@ def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
 
 
+def below(column: ColumnElement[str], ancestor: ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate: the code in `column` lies below that in `ancestor`, which is not the nation's."""
+    return sa.and_(column > ancestor.concat("."), column < ancestor.concat("/"))
+
+
 def visible(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
     """Predicate: the region in `column` is one the actor sees; false for whoever sees none."""
     if TokenScope.read not in actor.scopes:

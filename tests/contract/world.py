@@ -33,6 +33,14 @@ OUR_HEADERS = (
     "WWW-Authenticate",
 )
 
+#: Writes that no secretariat may do: the nation's administrator does.
+NATIONAL = {"put_service_package", "put_method", "put_region_editions"}
+#: A table of coverage that says something else than the example.
+COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
+63.02.05.2001,141,DTSEN,2026-Q1,96,25
+63.02.05.2003,90,DTSEN,2026-Q1,40,0
+"""
+
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
@@ -61,6 +69,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.client = self.caller(("secretariat", "63.02"))
+        self.nation = self.caller(("administrator", "0"))
         self._make()
         return self
 
@@ -100,9 +109,20 @@ class World:
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         self.make("put_progress", period="2026-Q3")
+        self.make("put_coverage")
+        self.make("put_coverage", village="63.02.05.2002")
+        self.make("put_service_package")
+        self.make("put_method")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
-        self.matrix = matrix.replace(*ALTERED).encode()
+        self.files = {
+            "import_plan_matrix": matrix.replace(*ALTERED).encode(),
+            "import_coverage": COVERAGE,
+        }
+
+    def client_for(self, operation: Operation) -> TestClient:
+        """A caller who may do it."""
+        return self.nation if operation.id in NATIONAL else self.client
 
     def make(self, id: str, body: Any = None, **keys: str) -> Any:
         operation = self.operations[id]
@@ -155,8 +175,9 @@ class World:
             sent.setdefault("Content-Type", operation.body[0])
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
-            options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
-        reply = (client or self.client).request(
+            file = ("table.csv", self.files[operation.id], "text/csv")
+            options["files"] = {"file": file} if body is ... else body
+        reply = (client or self.client_for(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

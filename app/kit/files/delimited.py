@@ -46,7 +46,7 @@ def write_delimited(rows: Iterable[Sequence[str | int | None]]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def read_delimited(data: bytes, filename: str) -> Sheet:
+def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Sheet:
     """The one sheet of a CSV file, named after it; row numbers are those of its records.
 
     Every cell is text (or a `Formula`, where it begins with `=`). Raises `UnreadableFile`.
@@ -62,8 +62,8 @@ def read_delimited(data: bytes, filename: str) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for record in reader:
-            if len(rows) >= LARGEST_ROW or len(record) > LARGEST_COLUMN:
-                raise unreadable(TOO_MANY_CELLS, filename, rows=LARGEST_ROW, columns=LARGEST_COLUMN)
+            if len(rows) >= most_rows or len(record) > LARGEST_COLUMN:
+                raise unreadable(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
             rows.append([_value(cell) for cell in record])
     except csv.Error:
         raise unreadable(DAMAGED_CSV, filename, len(rows) + 1) from None
