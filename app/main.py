@@ -11,6 +11,8 @@ import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
+from app.convergence.analyses.routes import router as analyses
+from app.convergence.indicators.routes import router as indicators
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -48,6 +50,10 @@ TAGS = [
     {
         "name": "changes",
         "description": "What changed, in the order in which it was committed: how other systems keep a true copy.",
+    },
+    {
+        "name": "convergence",
+        "description": "What came of the plans: outcome indicators, targets, and how a region stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -107,7 +113,19 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
-    for router in (actions, tracking, plans, changes, exchange, agencies, reference, nomenclature, access):
+    for router in (
+        actions,
+        tracking,
+        plans,
+        changes,
+        exchange,
+        indicators,
+        analyses,
+        agencies,
+        reference,
+        nomenclature,
+        access,
+    ):
         app.include_router(router, prefix="/v1")
     app.include_router(service_router(VERSION))
     openapi.install(app)

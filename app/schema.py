@@ -2,6 +2,7 @@
 
 from app.access import models as _access
 from app.agencies import models as _agencies
+from app.convergence.indicators import models as _indicators
 from app.kit import idempotency as _idempotency
 from app.kit import journal as _journal
 from app.kit.db import Table

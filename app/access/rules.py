@@ -33,6 +33,9 @@ RIGHTS: dict[str, Right] = {
     "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "report_progress": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "import_matrix": _right(Role.secretariat, Role.administrator),
+    "write_indicators": _right(Role.administrator, scope=TokenScope.administer),
+    "write_observations": _right(Role.administrator),
+    "write_targets": _right(Role.secretariat, Role.administrator),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 

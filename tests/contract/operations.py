@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-_ALTERABLE = ("title", "name", "obstacle")
+_ALTERABLE = ("title", "name", "obstacle", "source", "document")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Operation:
     @property
     def needed(self) -> dict[str, str]:
         """Query parameters that must be sent."""
-        values = {"period": "2026-Q2", "region": "63.02"}
+        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
         return {name: values[name] for name, one in self.query.items() if one.get("required")}
 
     @cached_property
