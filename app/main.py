@@ -11,7 +11,9 @@ import app.schema  # noqa: F401 - declares every table
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
+from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
+from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
 from app.exchange.routes import router as exchange
@@ -54,7 +56,8 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "Whether services reach the same villages: coverage, what it sums up to, and by which editions.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
+        "stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -122,6 +125,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         exchange,
         coverage,
         editions,
+        indicators,
+        analyses,
         agencies,
         reference,
         nomenclature,

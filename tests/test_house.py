@@ -30,6 +30,8 @@ NAMED_BY_NOUN = {
     "convergence/coverage/sums",
     "convergence/coverage/totals",
     "access/actor",
+    "convergence/indicators/cells",
+    "convergence/indicators/tables",
     "plans/actions/batches",
     "plans/actions/moves",
     "plans/actions/references",

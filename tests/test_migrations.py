@@ -14,7 +14,7 @@ from app.main import OldSchema, check_schema, create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.coverage.world import SIGAM
+from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, prepare, sqlite_url
 from tests.plans.test_actions import WHOLE
@@ -86,6 +86,9 @@ def fill(database: Database) -> None:
     app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
     secret = token_for(database, ("secretariat", "63.02"))
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        region = "/v1/regions/63.02/indicators/p0"
+        target = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021}
+        assert client.put(f"{region}/targets/2026", json=target).status_code == 201
         put_plan(client, **{name: value for name, value in WHOLE_PLAN.items() if name != "title"})
         put(client, "A-1", base=WHOLE)
         put(client, "A-2")
@@ -99,11 +102,14 @@ def fill(database: Database) -> None:
             recipients=[{"code": "R1", "reached": 1}],
             milestones=[{"code": "M1", "state": "done"}],
         )
-        put_coverage(client, SIGAM)
+        put_coverage(client, SEKAPUNG)
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
+    nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
+    with TestClient(app, headers=nation) as client:
+        assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
     database.close()
 
 

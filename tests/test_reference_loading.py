@@ -38,7 +38,7 @@ def test_loading_twice_changes_nothing(database: OneTransaction, tmp_path: Path)
         once = journal(session)
         assert load_reference(session, folder=folder) == []
         assert journal(session) == once
-        assert len(before) == 10
+        assert len(before) == 8
         assert {row.kind for row in once} == {"reference.loaded"}
 
 

@@ -36,6 +36,9 @@ RIGHTS: dict[str, Right] = {
     "write_coverage": _right(Role.secretariat, Role.administrator),
     "choose_editions": _right(Role.administrator),
     "write_editions": _right(Role.administrator),
+    "write_indicators": _right(Role.administrator, scope=TokenScope.administer),
+    "write_observations": _right(Role.administrator),
+    "write_targets": _right(Role.secretariat, Role.administrator),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
 }
 

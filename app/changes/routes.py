@@ -35,9 +35,3 @@ def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> R
     """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
     found = history(call.session, call.actor, chain, subject, query)
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
-
-
-def open_history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
-    """The same of what every valid token reads, as reference data is."""
-    found = history(call.session, None, chain, subject, query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.access.rules import CONSOLE
 from app.kit.db import table_of
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import records, to_json, upsert
 from app.reference.models import (
     FundingSourceKind,
@@ -37,12 +37,6 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being loaded, rows done, rows in all."""
 
 Row = dict[str, Any]
-
-
-Ship = Callable[[Session, Chain, Author], tuple[Chain, list[str]]]
-SHIPPED: list[Ship] = []
-"""What areas above bring with the product beside these files: adds what is missing and records it in the chain
-that is held, gives the chain as it then is and the names of what was added."""
 
 
 class BrokenReference(ValueError):
@@ -295,9 +289,6 @@ def load_reference(
         ]
         chain = record(session, chain, author, entries)
         done.append(load.what)
-    for ship in SHIPPED:
-        chain, added = ship(session, chain, author)
-        done += added
     return done
 
 

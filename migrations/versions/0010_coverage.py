@@ -7,7 +7,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from app.kit.db import BigInt, text_type
 
 revision = "0010"
-down_revision = "0002"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -33,8 +33,19 @@ OUR_HEADERS = (
     "WWW-Authenticate",
 )
 
-#: Writes that no secretariat may do: the nation's administrator does.
-NATIONAL = {"put_service_package", "put_method", "put_region_editions"}
+#: Who does what the secretariat may not.
+BY_ADMINISTRATORS = {
+    "put_indicator",
+    "put_observations",
+    "import_observations",
+    "put_observation",
+    "delete_observation",
+    "put_service_package",
+    "put_method",
+    "put_region_editions",
+}
+#: A table of observations, of which one is another in the service.
+TABLE = b"code,year,p0\n63.02,2021,4.57\n63,2021,4.83\n"
 #: A table of coverage that says something else than the example.
 COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
 63.02.05.2001,141,DTSEN,2026-Q1,96,25
@@ -69,7 +80,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.client = self.caller(("secretariat", "63.02"))
-        self.nation = self.caller(("administrator", "0"))
+        self.administrator = self.caller(("administrator", "0"))
         self._make()
         return self
 
@@ -85,6 +96,10 @@ class World:
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client that is closed with the world; opened once, it answers faster than one for each request."""
         return self._open.enter_context(TestClient(app or self.app, headers=headers))
+
+    def doer(self, operation: Operation) -> TestClient:
+        """Who may do it: the secretariat, wherever it may."""
+        return self.administrator if operation.id in BY_ADMINISTRATORS else self.client
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())
@@ -109,20 +124,21 @@ class World:
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         self.make("put_progress", period="2026-Q3")
-        self.make("put_coverage")
-        self.make("put_coverage", village="63.02.05.2002")
+        for period in ("2021-S1", "2020-S1"):
+            self.make("put_observation", period=period)
+        for year in ("2026", "2027"):
+            self.make("put_target", year=year)
+        for village in ("63.02.05.2001", "63.02.05.2002"):
+            self.make("put_coverage", village=village)
         self.make("put_service_package")
         self.make("put_method")
         matrix = self.call(one["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.files = {
-            "import_plan_matrix": matrix.replace(*ALTERED).encode(),
-            "import_coverage": COVERAGE,
+            "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
+            "import_observations": ("table.csv", TABLE, "text/csv"),
+            "import_coverage": ("table.csv", COVERAGE, "text/csv"),
         }
-
-    def client_for(self, operation: Operation) -> TestClient:
-        """A caller who may do it."""
-        return self.nation if operation.id in NATIONAL else self.client
 
     def make(self, id: str, body: Any = None, **keys: str) -> Any:
         operation = self.operations[id]
@@ -175,9 +191,8 @@ class World:
             sent.setdefault("Content-Type", operation.body[0])
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
-            file = ("table.csv", self.files[operation.id], "text/csv")
-            options["files"] = {"file": file} if body is ... else body
-        reply = (client or self.client_for(operation)).request(
+            options["files"] = {"file": self.files[operation.id]} if body is ... else body
+        reply = (client or self.doer(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),
             params=params if isinstance(params, list) else {**operation.needed, **(params or {})},

@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from app.kit.db import table_of
 from app.kit.journal import JournalRow
-from tests.coverage.world import ANY, AT, SIGAM, VILLAGES, add_villages, figures, item, put
+from tests.coverage.world import ANY, AT, SEKAPUNG, VILLAGES, add_villages, figures, item, put
 from tests.database import OneTransaction
 from tests.pages import walk
 from tests.plans.world import refused, rows
@@ -30,11 +30,11 @@ def test_many_at_once_and_again(client: TestClient) -> None:
 
 def test_all_or_none_and_each(client: TestClient) -> None:
     items = [
-        item(SIGAM),
+        item(SEKAPUNG),
         item(VILLAGES[0], {"safe_water": (3, 21), "electricity": (2, 3)}),
         item(VILLAGES[1], {"x": (1, 1)}),
         item("63.02.05.9999"),
-        item(SIGAM),
+        item(SEKAPUNG),
     ]
     expected = [
         ("/items/1/services/0/served", "served_over_eligible"),
@@ -51,16 +51,16 @@ def test_all_or_none_and_each(client: TestClient) -> None:
 
 
 def test_trial_keeps_nothing(client: TestClient) -> None:
-    done = client.put(f"{AT}?dry_run=true", json={"items": [item(SIGAM)]})
+    done = client.put(f"{AT}?dry_run=true", json={"items": [item(SEKAPUNG)]})
     assert done.json()["created"] == 1
-    assert client.get(f"{AT}/{SIGAM}").status_code == 404
+    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
     assert figures(client, "63.02")["villages_reporting"] == 0
 
 
 def test_a_province_in_one_call(connect: Callable[..., TestClient], database: OneTransaction) -> None:
     """Rights are asked in each regency; an administrator of the province has them below it."""
     other = add_villages(database, "63.03", 1, 2)
-    batch = {"items": [item(village) for village in (SIGAM, *other)]}
+    batch = {"items": [item(village) for village in (SEKAPUNG, *other)]}
     assert connect(("reader", "63")).put(AT, json=batch).status_code == 403
     assert connect(("secretariat", "63")).put(AT, json=batch).status_code == 404
     both = connect(("reader", "63"), ("secretariat", "63.02"))

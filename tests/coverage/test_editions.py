@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.convergence.methods.rules import edition_for
-from tests.coverage.world import ANY, SIGAM, figures, put
+from tests.coverage.world import ANY, SEKAPUNG, figures, put
 from tests.pages import walk
 from tests.plans.world import refused
 
@@ -21,7 +21,7 @@ def edited(client: TestClient, address: str, **changes: Any) -> dict[str, Any]:
     return {**{name: value for name, value in shown.items() if name not in told}, **changes}
 
 
-def test_the_default_edition_is_a_proposal(stranger: TestClient) -> None:
+def test_the_default_edition_is_a_proposal(stranger: TestClient, client: TestClient) -> None:
     (package,) = walk(stranger, PACKAGES)
     assert (package["edition"], package["status"], package["in_use"]) == ("1", "proposal", False)
     assert len(package["services"]) == 9
@@ -35,7 +35,7 @@ def test_the_default_edition_is_a_proposal(stranger: TestClient) -> None:
         60,
         50,
     ]
-    assert len(list(walk(stranger, f"{METHODS}/1/history"))) == 1
+    assert len(list(walk(client, f"{METHODS}/1/history"))) == 1
 
 
 @pytest.mark.parametrize("address", [f"{PACKAGES}/1", f"{METHODS}/1"])
@@ -45,7 +45,7 @@ def test_what_is_in_use_is_superseded_never_changed(
     body = edited(nation, address, name="Lain")
     assert client.put(address, json=body, headers=ANY).status_code == 403
     assert nation.put(address, json=body, headers=ANY).json()["version"] == 2
-    put(client, SIGAM)
+    put(client, SEKAPUNG)
     assert nation.put(address, json=body, headers=ANY).status_code == 200, "nothing changes"
     late = nation.put(address, json={**body, "name": "Lain lagi"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "edition_in_use")
@@ -53,19 +53,19 @@ def test_what_is_in_use_is_superseded_never_changed(
 
 
 def test_a_later_edition_leaves_what_was_measured(nation: TestClient, client: TestClient) -> None:
-    put(client, SIGAM)
+    put(client, SEKAPUNG)
     before = figures(client, "63.02")
     strict = edited(nation, f"{METHODS}/1", partial_coverage=79, first_year=2020)
     assert nation.put(f"{METHODS}/2", json=strict).status_code == 201
     other = edited(nation, f"{PACKAGES}/1", first_year=2020)
     other["services"] = other["services"][:1]
     assert nation.put(f"{PACKAGES}/2", json=other).status_code == 201
-    assert put(client, SIGAM, source="DTSEN lain")["status"] == "partial"
+    assert put(client, SEKAPUNG, source="DTSEN lain")["status"] == "partial"
     assert figures(client, "63.02") == before
     # The next year has not begun: its first report is by the newest.
-    refusal = client.put(f"/v1/coverage/2027-Q1/{SIGAM}", json={**_lean(), "services": _one("livelihood")})
+    refusal = client.put(f"/v1/coverage/2027-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")})
     assert refused(refusal) == [("/services/0/service", "unknown_reference")]
-    health = put(client, SIGAM, {"health_insurance": (10, 6)}, period="2027-Q1")
+    health = put(client, SEKAPUNG, {"health_insurance": (10, 6)}, period="2027-Q1")
     assert (health["service_package"], health["method"], health["status"]) == ("2", "2", "not_yet")
     year = client.get("/v1/regions/63.02/editions/2027").json()
     assert (year["service_package"], year["in_use"], year["version"]) == ("2", True, 1)
@@ -93,7 +93,7 @@ def test_choosing_for_a_region_and_year(
         ("/method", "unknown_reference")
     ]
     assert governor.put(address, json=choice).status_code == 201
-    assert put(client, SIGAM)["method"] == "0"
+    assert put(client, SEKAPUNG)["method"] == "0"
     late = governor.put(address, json={**choice, "method": "1"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "measured_already")
     named = governor.put(address, json={**choice, "legal_basis": "SK 7/2026"}, headers=ANY)
@@ -119,7 +119,7 @@ def test_editions_that_contradict_themselves(nation: TestClient) -> None:
 
 
 def test_no_edition_for_so_early_a_year(client: TestClient) -> None:
-    reply = client.put(f"/v1/coverage/2014-Q1/{SIGAM}", json={**_lean(), "services": _one("livelihood")})
+    reply = client.put(f"/v1/coverage/2014-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")})
     assert (reply.status_code, reply.json()["code"]) == (409, "no_edition")
 
 

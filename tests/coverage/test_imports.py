@@ -12,7 +12,7 @@ from app.convergence.coverage.sheets import read_table
 from app.convergence.methods.models import Service
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.problems import Invalid
-from tests.coverage.world import AT, SIGAM, VILLAGES, figures, put
+from tests.coverage.world import AT, SEKAPUNG, VILLAGES, figures, put
 from tests.pages import walk
 
 KEMENDAGRI = {"code_system": "kemendagri"}
@@ -43,26 +43,26 @@ def workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
 
 
 def test_wide_table_and_again(client: TestClient) -> None:
-    table = WIDE + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,15,40,30\n\n{SIGAM},90,DTSEN,2026-Q1,,,0,0\n"
+    table = WIDE + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,15,40,30\n\n{SEKAPUNG},90,DTSEN,2026-Q1,,,0,0\n"
     done = send(client, table).json()
     assert (done["layout"], done["villages"], done["created"], done["errors"]) == ("wide", 2, 2, [])
     assert send(client, table).json()["unchanged"] == 2
     shown = {one["village"]: one for one in walk(client, f"{AT}?region=63.02")}
     assert [one["service"] for one in shown[VILLAGES[0]]["services"]] == ["livelihood", "safe_water"]
-    assert [one["service"] for one in shown[SIGAM]["services"]] == ["safe_water"]
-    assert shown[SIGAM]["coverage_percent"] is None
+    assert [one["service"] for one in shown[SEKAPUNG]["services"]] == ["safe_water"]
+    assert shown[SEKAPUNG]["coverage_percent"] is None
     assert figures(client, "63.02")["served"] == 45
 
 
 def test_long_table_says_a_village_once(client: TestClient) -> None:
     table = (
         LONG
-        + f"{SIGAM},90,DTSEN,2026-Q1,livelihood,60,15\n{SIGAM},90,,,Air minum layak,40,30\n"
+        + f"{SEKAPUNG},90,DTSEN,2026-Q1,livelihood,60,15\n{SEKAPUNG},90,,,Air minum layak,40,30\n"
         + f"{VILLAGES[0]},80,DTSEN,2026-Q1,Safe water,1.250,-\n"
     )
     done = send(client, table).json()
     assert (done["layout"], done["villages"], done["created"]) == ("long", 2, 2)
-    reply = client.get(f"{AT}/{SIGAM}").json()
+    reply = client.get(f"{AT}/{SEKAPUNG}").json()
     assert [(one["service"], one["served"]) for one in reply["services"]] == [
         ("livelihood", 15),
         ("safe_water", 30),
@@ -85,11 +85,11 @@ def test_workbook_with_titles_and_indonesian_headings(client: TestClient) -> Non
             "Air minum layak terlayani",
         ],
         [1, 6302012001, "Labuan Barat", 100, 40, 30],
-        [2, SIGAM, "Desa " + _name(client, SIGAM), "1.100", "40", 12.0],
+        [2, SEKAPUNG, "Desa " + _name(client, SEKAPUNG), "1.100", "40", 12.0],
     ]
     done = send(client, workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1").json()
     assert (done["sheet"], done["created"]) == ("Cakupan", 2)
-    reply = client.get(f"{AT}/{SIGAM}").json()
+    reply = client.get(f"{AT}/{SEKAPUNG}").json()
     assert (reply["source"], reply["source_period"], reply["target_families"]) == (
         "Dinas PU",
         "2026-S1",
@@ -107,7 +107,7 @@ def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None
         + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,61,40,\n"
         + f"{VILLAGES[1]},x,DTSEN,2026-Q5,-1,0,40,30.5\n"
         + f"{VILLAGES[2]},,,,1,1,=A1,1\n"
-        + f"{SIGAM},90,DTSEN,2026-Q1,1,1,,\n{SIGAM},90,DTSEN,2026-Q1,1,1,,\n"
+        + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
         + ",90,DTSEN,2026-Q1,1,1,,\n63.02.05,90,DTSEN,2026-Q1,1,1,,\n63.02.05.9999,90,DTSEN,2026-Q1,1,1,,\n"
     )
     reply = send(client, table)
@@ -149,7 +149,7 @@ def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None
     ],
 )
 def test_headings(client: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
-    assert cells(send(client, f"{head}\n{SIGAM},1\n")) == wrong
+    assert cells(send(client, f"{head}\n{SEKAPUNG},1\n")) == wrong
 
 
 def test_code_system_is_declared_and_names_are_checked(client: TestClient) -> None:
@@ -200,24 +200,24 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(client: TestClie
 
 
 def test_who_may_import(connect: Callable[..., TestClient], client: TestClient) -> None:
-    table = WIDE + f"{SIGAM},90,DTSEN,2026-Q1,1,1,,\n"
+    table = WIDE + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
     assert send(connect(), table).status_code == 404
     assert send(connect(("reader", "63")), table).status_code == 403
     assert send(client, table, dry_run="true").json()["created"] == 1
-    assert client.get(f"{AT}/{SIGAM}").status_code == 404
+    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
     headers = {"Idempotency-Key": "cakupan"}
     sent = {"params": KEMENDAGRI, "headers": headers, "files": {"file": ("x.csv", table.encode())}}
     assert client.post(AT, **sent).json()["created"] == 1
     assert client.post(AT, **sent).json()["created"] == 1
-    put(client, SIGAM)
+    put(client, SEKAPUNG)
 
 
 def test_a_row_of_a_village_that_differs_from_the_one_before() -> None:
     rows: list[list[Value]] = [
         ["kode", "keluarga sasaran", "layanan", "sasaran", "terlayani"],
-        [SIGAM, 10, "Livelihood", 5, 5],
-        [SIGAM, 11, "Livelihood", 5, 5],
-        [SIGAM, 10, "x", 5, Formula("=1")],
+        [SEKAPUNG, 10, "Livelihood", 5, 5],
+        [SEKAPUNG, 11, "Livelihood", 5, 5],
+        [SEKAPUNG, 10, "x", 5, Formula("=1")],
     ]
     services = [_service("livelihood")]
     (village,) = read_table(Sheet("S", rows), 0, services).villages

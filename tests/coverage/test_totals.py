@@ -19,12 +19,12 @@ from app.convergence.coverage.rules import (
     target_of,
 )
 from app.convergence.coverage.totals import region_sums, service_sums
-from tests.coverage.world import ANY, PERIOD, SIGAM, VILLAGES, add_villages, figures, put, report
+from tests.coverage.world import ANY, PERIOD, SEKAPUNG, VILLAGES, add_villages, figures, put, report
 from tests.database import OneTransaction
 from tests.pages import walk
 
 PERIODS = ["2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2", "2027-Q2"]
-PLACES = [*VILLAGES[:3], SIGAM, "63.02.05.2002"]
+PLACES = [*VILLAGES[:3], SEKAPUNG, "63.02.05.2002"]
 SERVICES = ["health_insurance", "livelihood", "civil_documents"]
 
 counts = st.tuples(st.integers(0, 30), st.integers(0, 30)).map(lambda two: (max(two), min(two)))
@@ -157,7 +157,7 @@ def test_a_write_touches_the_ancestors_of_its_village_alone(
 ) -> None:
     """Rows are compared by what they hold and by where they lie: one that was written anew lies elsewhere."""
     other = add_villages(database, "63.03", 1, 2)
-    for village in (*VILLAGES[:2], SIGAM, *other):
+    for village in (*VILLAGES[:2], SEKAPUNG, *other):
         for period in ("2026-Q1", PERIOD):
             put(nation, village, period=period)
     before = _rows(database)
@@ -180,7 +180,7 @@ def _rows(database: OneTransaction) -> set[tuple[Any, ...]]:
 
 def test_reach_of_those_who_do_not_report(client: TestClient) -> None:
     assert figures(client, "63.02")["reach_percent"] is None
-    plan = {"title": "RAT", "priority_locations": [{"region_code": SIGAM, "target_families": 300}]}
+    plan = {"title": "RAT", "priority_locations": [{"region_code": SEKAPUNG, "target_families": 300}]}
     assert client.put("/v1/plans/63.02-2026", json=plan).status_code == 201
     nobody = figures(client, "63.02")
     assert (nobody["reach_percent"], nobody["families_expected"], nobody["coverage_percent"]) == (
@@ -201,8 +201,8 @@ def test_reach_of_those_who_do_not_report(client: TestClient) -> None:
 
 
 def test_report_without_a_change_writes_no_sums(client: TestClient, database: OneTransaction) -> None:
-    put(client, SIGAM)
+    put(client, SEKAPUNG)
     database.statements.clear()
-    done = client.put(f"/v1/coverage/{PERIOD}/{SIGAM}", json=report(), headers=ANY)
+    done = client.put(f"/v1/coverage/{PERIOD}/{SEKAPUNG}", json=report(), headers=ANY)
     assert done.json()["version"] == 1
     assert not [text for text in database.statements if "coverage_region" in text]

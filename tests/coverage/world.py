@@ -15,7 +15,7 @@ AT = f"/v1/coverage/{PERIOD}"
 ANY = {"If-Match": "*"}
 VILLAGES = [f"63.02.01.200{n}" for n in range(1, 6)]
 """Those of the district 63.02.01."""
-SIGAM = "63.02.05.2001"
+SEKAPUNG = "63.02.05.2001"
 """One of another district."""
 
 FULL: dict[str, tuple[int, int]] = {

@@ -217,7 +217,7 @@ def _reply(call: Call, period: str, village: str, *, done: Reported | None = Non
     )
 
 
-@router.get("/regions/{region}/coverage", response_model=RegionCoverage)
+@router.get("/regions/{region}/coverage", response_model=RegionCoverage, openapi_extra={"x-problems": [409]})
 def read_region_coverage(
     call: Caller, region: RegionKey, query: Annotated[FiguresQuery, Query()]
 ) -> Response:

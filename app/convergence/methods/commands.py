@@ -31,13 +31,15 @@ from app.convergence.methods.rules import BASE
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, nearest, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
-from app.reference.commands import CHAIN, SHIPPED
 from app.reference.queries import strategy_labels
 
 DATA = Path(__file__).parent / "data"
+CHAIN = "editions"
+"""Chain of the journal in which packages and methods are written."""
+
 COVERAGE_CHAIN = "coverage:"
 """With a region's code behind it: the journal's chain of its coverage, and of what that is measured by."""
 
@@ -147,8 +149,9 @@ def _store(
         upsert(session, table_of(ServiceRow), items)
 
 
-def ship_editions(session: Session, chain: Chain, author: Author) -> tuple[Chain, list[str]]:
-    """Add the editions that this version brings and the database has not; what is there stays as it is."""
+def load_editions(session: Session, author: Author) -> list[str]:
+    """Add the editions that this version brings and the database has not, and name them; what is there stays."""
+    chain = hold(session, CHAIN)
     done, entries = [], []
     for table, shape, file in (
         (packages, ServicePackageIn, "service_packages.json"),
@@ -160,12 +163,10 @@ def ship_editions(session: Session, chain: Chain, author: Author) -> tuple[Chain
             if stored_edition(session, table, edition) is None:
                 after = shape.model_validate(content).model_dump(mode="json")
                 _store(session, author, table, edition, after, 1)
-                entries.append(Entry("reference.loaded", "0", f"{address}/{edition}", 1, None, after))
+                entries.append(Entry(f"{noun}.created", "0", f"{address}/{edition}", 1, None, after))
                 done.append(f"{noun} {edition}".replace("_", " "))
-    return record(session, chain, author, entries), done
-
-
-SHIPPED.append(ship_editions)
+    record(session, chain, author, entries)
+    return done
 
 
 # Which editions a region's year is measured by

@@ -6,10 +6,10 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page, open_history_page
+from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.convergence.methods import commands, queries
-from app.convergence.methods.commands import COVERAGE_CHAIN
+from app.convergence.methods.commands import CHAIN, COVERAGE_CHAIN
 from app.convergence.methods.models import (
     MethodIn,
     MethodKey,
@@ -24,7 +24,6 @@ from app.convergence.methods.models import (
 from app.convergence.methods.rules import year_in
 from app.kit.pages import Page, PageQuery
 from app.kit.requests import answer, created, house_router
-from app.reference.commands import CHAIN
 from app.reference.models import RegionKey
 from app.reference.routes import page_of
 
@@ -67,7 +66,7 @@ def list_service_package_history(
     call: Caller, edition: PackageKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Every write to an edition of the service package."""
-    return open_history_page(call, CHAIN, f"service-packages/{edition}", query)
+    return history_page(call, CHAIN, f"service-packages/{edition}", query)
 
 
 @router.get("/methods", response_model=Page[MethodOut])
@@ -102,7 +101,7 @@ def list_method_history(
     call: Caller, edition: MethodKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Every write to an edition of the method."""
-    return open_history_page(call, CHAIN, f"methods/{edition}", query)
+    return history_page(call, CHAIN, f"methods/{edition}", query)
 
 
 def _written(call: Call, text: str, version: int, address: str, *, is_new: bool) -> Response:
@@ -115,7 +114,11 @@ def _written(call: Call, text: str, version: int, address: str, *, is_new: bool)
     )
 
 
-@choices.get("/regions/{region}/editions/{year}", response_model=RegionEditionReply)
+@choices.get(
+    "/regions/{region}/editions/{year}",
+    response_model=RegionEditionReply,
+    openapi_extra={"x-problems": [409]},
+)
 def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Response:
     """The editions of service package and method that a region's year is measured by.
 
