@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-_ALTERABLE = ("title", "name", "obstacle", "source", "document")
+_ALTERABLE = ("title", "name", "obstacle", "text", "source", "document")
 
 
 @dataclass(frozen=True)
