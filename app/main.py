@@ -7,7 +7,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.plans.actions.moves
-import app.schema  # noqa: F401 - declares every table
+import app.schema
+import app.tracking.meetings.moves  # noqa: F401 - what the three are imported for is what they register
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
@@ -28,6 +29,7 @@ from app.plans.routes import router as plans
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
+from app.tracking.meetings.routes import router as meetings
 from app.tracking.routes import router as tracking
 
 VERSION = "1.0.0"
@@ -71,7 +73,8 @@ TAGS = [
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
         "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to.",
+        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+        "coordination meetings and the commitments made there.",
     },
 ]
 """What the document says of each area."""
@@ -128,6 +131,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         indicators,
         analyses,
         agencies,
+        meetings,
         reference,
         nomenclature,
         methods,

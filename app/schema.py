@@ -13,5 +13,6 @@ from app.plans.actions import models as _actions
 from app.reference import models as _reference
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking
+from app.tracking.meetings import models as _meetings
 
 __all__ = ["Table"]

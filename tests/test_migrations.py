@@ -17,6 +17,7 @@ from tests.conftest import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, prepare, sqlite_url
+from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, WORKS, furnish, put, put_plan, report
@@ -103,6 +104,10 @@ def fill(database: Database) -> None:
             milestones=[{"code": "M1", "state": "done"}],
         )
         put_coverage(client, SEKAPUNG)
+        put_meeting(client, "R-1")
+        linked = [{"plan": "63.02-2026", "action": "A-2"}]
+        commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
+        step(client, "start")
         merge = f"/v1/regions/63.02/agencies/{WORKS}/merge"
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200

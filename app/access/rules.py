@@ -32,6 +32,8 @@ RIGHTS: dict[str, Right] = {
     "write_plan": _right(Role.secretariat, Role.administrator),
     "write_actions": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "report_progress": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
+    "write_meetings": _right(Role.secretariat, Role.administrator),
+    "follow_up": _right(Role.operator, Role.secretariat, Role.administrator, own_agency=True),
     "import_matrix": _right(Role.secretariat, Role.administrator),
     "write_coverage": _right(Role.secretariat, Role.administrator),
     "choose_editions": _right(Role.administrator),

@@ -55,6 +55,9 @@ Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
 Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
 """Text of several sentences, at most 10,000 characters."""
 
+Statement = Annotated[str, _strip, Field(min_length=1, max_length=10_000), _composed]
+"""The same where something must be said."""
+
 Key = Annotated[
     str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed
 ]
@@ -63,6 +66,7 @@ Key = Annotated[
 Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
 
 Link = Annotated[str, _strip, Field(max_length=2_000, pattern=r"^https?://[^\s]+$"), _composed]
+SecureLink = Annotated[str, _strip, Field(max_length=2_000, pattern=r"^https://[^\s]+$"), _composed]
 
 Rupiah = Annotated[int, Field(ge=0, le=9_007_199_254_740_991, description="Whole rupiah."), _numeric]
 """Whole rupiah; at most 2**53 - 1, which every JSON reader keeps exactly."""

@@ -92,6 +92,36 @@ def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> s
     return f"json_object({', '.join(pairs)})"
 
 
+class _DaysBetween(ColumnElement[int]):
+    """Whole days from one date to another."""
+
+    inherit_cache = True
+    type = sa.Integer()
+    _traverse_internals = [
+        ("earlier", sa.sql.visitors.InternalTraversal.dp_clauseelement),
+        ("later", sa.sql.visitors.InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, earlier: ColumnElement[Any], later: ColumnElement[Any]) -> None:
+        self.earlier, self.later = earlier, later
+
+
+@compiles(_DaysBetween, "postgresql")
+def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"({compiler.process(element.later, **kw)} - {compiler.process(element.earlier, **kw)})"
+
+
+@compiles(_DaysBetween, "sqlite")
+def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
+    days = (f"julianday({compiler.process(one, **kw)})" for one in (element.later, element.earlier))
+    return f"CAST({' - '.join(days)} AS INTEGER)"
+
+
+def days_between(earlier: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[int]:
+    """Days from the one date to the other; negative where that lies before."""
+    return _DaysBetween(earlier, later)
+
+
 def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return column.element if isinstance(column, sa.Label) else column
 

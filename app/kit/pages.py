@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
 
@@ -129,6 +129,8 @@ def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
     wanted = getattr(kind, "impl", kind).python_type
     if wanted is datetime:
         return sa.literal(datetime.fromisoformat(value), kind)
+    if wanted is date:
+        return sa.literal(date.fromisoformat(value), kind)
     if issubclass(wanted, Enum):
         return sa.literal(wanted(value), kind)
     if type(value) is not wanted or (wanted is int and abs(value) >= 2**63) or "\0" in str(value):

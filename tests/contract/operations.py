@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
-_ALTERABLE = ("title", "name", "obstacle", "source", "document", "legal_basis")
+_ALTERABLE = ("title", "name", "obstacle", "text", "source", "document", "legal_basis")
 
 
 @dataclass(frozen=True)

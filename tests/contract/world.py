@@ -55,9 +55,11 @@ COVERAGE = b"""village_code,target_families,source,source_period,livelihood elig
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
-    "delete_agency": ["delete_progress", "delete_action"],
-    "delete_action": ["delete_progress"],
-    "delete_plan": ["delete_progress", "delete_action"],
+    "delete_agency": ["delete_commitment", "delete_meeting", "delete_progress", "delete_action"],
+    "delete_action": ["delete_commitment", "delete_progress"],
+    "delete_plan": ["delete_commitment", "delete_progress", "delete_action"],
+    "delete_meeting": ["delete_commitment"],
+    "reopen_commitment": ["complete_commitment"],
 }
 
 
@@ -113,7 +115,7 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports."""
+        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
         one = self.operations
         for agency in (None, OTHER_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -124,6 +126,11 @@ class World:
             self.make("put_action", action=action)
             self.make("put_progress", action=action)
         self.make("put_progress", period="2026-Q3")
+        self.make("put_meeting")
+        self.make("put_meeting", {**one["put_meeting"].example, "agencies_present": []}, meeting="R-02")
+        self.make("put_commitment")
+        alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
+        self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
         for period in ("2021-S1", "2020-S1"):
             self.make("put_observation", period=period)
         for year in ("2026", "2027"):

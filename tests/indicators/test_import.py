@@ -290,6 +290,11 @@ def test_columns_can_be_left_out(send: Send) -> None:
     assert send(data, period="2021", skip="Catatan").json()["created"] == 1
 
 
+def test_file_of_too_many(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.convergence.indicators.tables.MOST", 1)
+    assert send(b"kode,2020,2021\n63.02,4.4,4.5\n", indicator="p0").status_code == 413
+
+
 def test_trial_and_rights(send: Send, administrator: TestClient, connect: ConnectAs) -> None:
     data = b"kode,p0\n63.02,4.5\n"
     assert send(data, period="2021", dry_run="true").json()["created"] == 1

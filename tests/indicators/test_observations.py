@@ -270,6 +270,13 @@ def test_addresses_that_are_none(secretariat: TestClient) -> None:
     assert secretariat.put("/v1/regions/63.02/indicators/p9/targets/2026", json=TARGET).status_code == 404
 
 
+def test_observations_of_what_is_not_there(administrator: TestClient) -> None:
+    for at in ("63.99/indicators/p0/observations/2021-S1", "63.02/indicators/p9/observations/2021-S1"):
+        assert administrator.put(f"/v1/regions/{at}", json={"value": 1}).status_code == 404
+    wrong = administrator.put("/v1/regions/63.02/indicators/p0/observations/2021", json={"value": 1})
+    assert (wrong.status_code, wrong.json()["errors"][0]["parameter"]) == (422, "period")
+
+
 def test_outcome_inputs_are_one_statement(administrator: TestClient, database: OneTransaction) -> None:
     put(
         administrator,

@@ -130,6 +130,13 @@ def observation_text(session: Session, region: str, indicator: str, period: str)
     return _one(session, _observed().where(*chosen))
 
 
+def check_place(session: Session, region: str, indicator: str) -> None:
+    """NotFound: there is no such region, or no such indicator."""
+    indicator_text(session, indicator)
+    if not is_region(session, region):
+        raise NotFound()
+
+
 class Stored(NamedTuple):
     """An observation or a target as it stands, for comparing and journaling."""
 

@@ -212,6 +212,8 @@ def put_observation(
 
     For the nation's administrators. 422 where the indicator has no such period.
     """
+    call.actor.require("write_observations", commands.NATION)
+    queries.check_place(call.session, region, indicator)
     told = Told(
         region,
         indicator,

@@ -7,6 +7,7 @@ cell that cannot be used is reported with sheet, row and column, and all of them
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 from app.convergence.indicators.cells import (
@@ -23,7 +24,7 @@ from app.convergence.indicators.rules import Observed, half_of_month, is_period_
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
 from app.kit.inputs import duplicate_key, nearest, unknown_reference
-from app.kit.problems import FieldError, Invalid, Kind
+from app.kit.problems import FieldError, Invalid, Kind, TooLarge
 from app.reference.rules import folded
 
 no_table = Kind(
@@ -72,6 +73,9 @@ column_of_fractions = Kind(
 )
 
 HEADER_ROWS = 30
+MOST = 50_000
+"""Observations of a file: every regency by ten indicators and ten years. All are written in one transaction."""
+
 _CODE, _NAME, _YEAR, _MONTH, _HALF, _PERIOD, _INDICATOR, _VALUE = (
     "code",
     "name",
@@ -373,7 +377,9 @@ def read_table(
         reader.errors.append(_not_said("period"))
     if reader.errors:
         raise Invalid(errors=reader.errors)
-    told = list(reader.rows(header, roles, columns))
+    told = list(islice(reader.rows(header, roles, columns), MOST + 1))
+    if len(told) > MOST:
+        raise TooLarge(allowed=f"{MOST} observations")
     _judge_columns(reader, header, columns, told)
     if reader.errors:
         raise Invalid(errors=reader.errors)

@@ -14,7 +14,7 @@ from app.kit.journal import Author, Entry, hold, record
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Problem, Text
 from app.plans.actions.models import PARTS, ActionIn
-from app.plans.actions.queries import StoredAction, actions, stored_actions
+from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, findings_of
 from app.plans.actions.storing import key_of, write_actions
@@ -49,6 +49,16 @@ class PartInUse(Problem):
     detail = Text(
         "{keys} sudah ada laporan realisasinya; koreksi laporannya lebih dahulu.",
         "{keys} has progress reported on it; correct the reports first.",
+    )
+
+
+class ActionInUse(Problem):
+    status = 409
+    code = "action_in_use"
+    title = Text("Masih dirujuk", "Still referred to")
+    detail = Text(
+        "Baris {action} masih dirujuk ({references}); lepaskan rujukannya lebih dahulu.",
+        "Action {action} is still referred to ({references}); take the references out first.",
     )
 
 
@@ -222,7 +232,8 @@ def _entry(
 def delete_action(
     session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, check: CheckVersion
 ) -> None:
-    """Delete an action. NotFound: there is none; Conflict: progress was reported on it."""
+    """Delete an action. NotFound: there is none; PartInUse: progress was reported on it; ActionInUse: something
+    else names it."""
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     stored = stored_actions(session, plan, [code]).get(code)
@@ -230,6 +241,9 @@ def delete_action(
         raise NotFound()
     actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     check(stored.version)
+    if references := references_to(session, plan, code):
+        shown = ", ".join(f"{name}: {count}" for name, count in references.items())
+        raise ActionInUse(action=code, references=shown)
     try:
         session.execute(sa.delete(actions).where(actions.c.id == stored.id))
     except IntegrityError as error:

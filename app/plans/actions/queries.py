@@ -188,3 +188,24 @@ def stored_actions(
         query = query.where(actions.c.code.in_(codes))
     rows = session.execute(json_texts(query, "code", "_id"))
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
+
+
+# What refers to an action
+
+
+REFERRERS: dict[str, sa.Column[Any]] = {}
+"""Kind of thing that refers to actions → its column with their ids. Areas above add theirs when they are
+imported: plans must not know commitments, yet a line that one names cannot be deleted."""
+
+
+def references_to(session: Session, plan: sa.Row[Any], code: str) -> dict[str, int]:
+    """Kind of thing → how many of it refer to an action, in one statement; empty where nothing does."""
+    counts = {
+        name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
+        for name, column in REFERRERS.items()
+    }
+    if not counts:
+        return {}
+    found = sa.select(*counts.values()).where(actions.c.plan_id == plan.id, actions.c.code == code)
+    row = session.execute(found).one_or_none()
+    return {name: count for name, count in zip(counts, row or (), strict=False) if count}

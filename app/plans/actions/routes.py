@@ -32,7 +32,7 @@ from app.plans.actions.batches import (
     read_items,
 )
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
-from app.plans.actions.queries import ActionQuery, StoredAction, action_json
+from app.plans.actions.queries import ActionQuery, StoredAction, action_json, references_to
 from app.plans.actions.references import successors_of_retired
 from app.plans.actions.rules import Draft, findings_of
 from app.plans.commands import plan_chain
@@ -120,7 +120,7 @@ def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -
 
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
 def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
-    """Delete an action; 409 where progress was reported on it."""
+    """Delete an action; 409 where progress was reported on it or a commitment names it."""
     row = plan_of(call.session, call.actor, plan)
     commands.delete_action(
         call.session,
@@ -157,7 +157,7 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     text = action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
-    if content["progress_period"] is not None:
+    if content["progress_period"] is not None or references_to(call.session, plan, code):
         del may["delete"]
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])

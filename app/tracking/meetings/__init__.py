@@ -1,0 +1,1 @@
+"""Coordination meetings of a region and the joint commitments that come out of them."""

@@ -1,0 +1,318 @@
+"""Writing meetings and commitments, and following commitments up."""
+
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.agencies.queries import home_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import checked_key, validated
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import upsert
+from app.kit.patches import merge_patch
+from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
+from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
+from app.tracking.meetings.queries import (
+    Stored,
+    attended,
+    commitments,
+    follow_ups,
+    links,
+    meetings,
+    stored_commitments,
+    stored_meetings,
+    supported,
+)
+from app.tracking.meetings.references import check_agencies, check_links, check_meeting
+from app.tracking.meetings.rules import STEPS, CommitmentState, Verb, allowed, meetings_chain
+
+FollowUpVerb = Literal["note", "start", "complete", "cancel", "reopen"]
+
+_KINDS: dict[FollowUpVerb, str] = {
+    "note": "commitment.noted",
+    "start": "commitment.started",
+    "complete": "commitment.completed",
+    "cancel": "commitment.cancelled",
+    "reopen": "commitment.reopened",
+}
+
+
+class MeetingInUse(Problem):
+    status = 409
+    code = "meeting_in_use"
+    title = Text("Masih dirujuk", "Still referred to")
+    detail = Text(
+        "Pada rapat {meeting} dibuat komitmen {commitments}; hapus atau lepaskan lebih dahulu.",
+        "Commitments {commitments} were made at meeting {meeting}; delete them or take the meeting out of them first.",
+    )
+
+
+class WrongCommitmentState(Problem):
+    status = 409
+    code = "commitment_state"
+    title = Text("Tidak dapat dari keadaan ini", "Not possible in this state")
+    detail = Text(
+        "Komitmen {commitment} berkeadaan {state}; {verb} tidak dapat dilakukan. Yang dapat Anda lakukan: {allowed}.",
+        "Commitment {commitment} is {state}; it cannot {verb}. What you can do: {allowed}.",
+    )
+
+
+# Meetings
+
+
+def put_meeting(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    code: str,
+    content: MeetingIn,
+    check: CheckVersion,
+) -> bool:
+    """Create a meeting (True) or replace what is said of it (False); the same content changes nothing."""
+    chain = _held(session, actor, region)
+    stored = _meeting(session, region, code)
+    check(stored.version if stored else None)
+    after = content.model_dump(mode="json")
+    if stored is not None and stored.content == after:
+        return False
+    named = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
+    kept = stored.content["agencies_present"] if stored else ()
+    if errors := check_agencies(session, region, named, kept):
+        raise Invalid(errors=errors)
+    new = stored or Stored(0, checked_key(code), 0, {})
+    said = {name: value for name, value in after.items() if name != "agencies_present"}
+    id = _write(session, author, meetings, region, new, said)
+    _replace_agencies(session, attended, "meeting_id", id, region, after["agencies_present"])
+    record(session, chain, author, [entry("meeting", region, stored, new.code, after)])
+    return stored is None
+
+
+def patch_meeting(
+    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
+) -> None:
+    """Merge a patch into a meeting, as it stands when it is this writer's turn."""
+    _held(session, actor, region)
+    stored = _existing(_meeting(session, region, code), check)
+    content = validated(MeetingIn, merge_patch(stored.content, patch))
+    put_meeting(session, author, actor, region, code, content, check)
+
+
+def delete_meeting(
+    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
+) -> None:
+    """Delete a meeting. MeetingInUse (409) names the commitments made there."""
+    chain = _held(session, actor, region)
+    stored = _existing(_meeting(session, region, code), check)
+    made_there = stored_commitments(session, region, commitments.c.meeting == code)
+    if made_there:
+        raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
+    session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
+    record(session, chain, author, [entry("meeting", region, stored, code, None)])
+
+
+# Commitments
+
+
+def put_commitment(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    code: str,
+    content: CommitmentIn,
+    check: CheckVersion,
+) -> bool:
+    """Create a commitment (True) or replace what is said of it (False); the same content changes nothing.
+
+    WrongCommitmentState (409): it is closed.
+    """
+    chain = _held(session, actor, region)
+    stored = _commitment(session, region, code)
+    check(stored.version if stored else None)
+    after = content.model_dump(mode="json")
+    if stored is not None:
+        if stored.content == after:
+            return False
+        _check_step(actor, region, stored, "edit")
+    ids = _check_references(session, actor, region, after, stored)
+    new = stored or Stored(0, checked_key(code), 0, {}, CommitmentState.open)
+    lists = ("supporting_agencies", "linked_actions")
+    said = {name: value for name, value in after.items() if name not in lists}
+    id = _write(session, author, commitments, region, new, {**said, "state": new.state})
+    _replace_agencies(session, supported, "commitment_id", id, region, after["supporting_agencies"])
+    session.execute(sa.delete(links).where(links.c.commitment_id == id))
+    upsert(
+        session,
+        links,
+        [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
+    )
+    record(session, chain, author, [entry("commitment", region, stored, new.code, after)])
+    return stored is None
+
+
+def patch_commitment(
+    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
+) -> None:
+    """Merge a patch into a commitment, as it stands when it is this writer's turn."""
+    _held(session, actor, region)
+    stored = _existing(_commitment(session, region, code), check)
+    content = validated(CommitmentIn, merge_patch(stored.content, patch))
+    put_commitment(session, author, actor, region, code, content, check)
+
+
+def delete_commitment(
+    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
+) -> None:
+    """Delete a commitment that is not closed, its follow-up with it; the journal keeps both."""
+    chain = _held(session, actor, region)
+    stored = _existing(_commitment(session, region, code), check)
+    _check_step(actor, region, stored, "delete")
+    session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
+    record(session, chain, author, [entry("commitment", region, stored, code, None)])
+
+
+def follow_up(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    code: str,
+    verb: FollowUpVerb,
+    said: FollowUpIn,
+    check: CheckVersion,
+) -> None:
+    """Take a step in a commitment's follow-up, or only note something; kept as an entry with its instant.
+
+    Nothing is written where the step leads to the state in which the commitment is. WrongCommitmentState
+    (409): not from this state.
+    """
+    step = STEPS[verb]
+    home_of(session, actor, region)
+    actor.require(step.right, region)
+    chain = hold(session, meetings_chain(region))
+    stored = _commitment(session, region, code)
+    if stored is None or stored.state is None:
+        raise NotFound()
+    actor.require(step.right, region, stored.content["responsible_agency"])
+    check(stored.version)
+    if step.to_state == stored.state:
+        return
+    _check_step(actor, region, stored, verb)
+    state = step.to_state or stored.state
+    _bump(session, author, stored, state)
+    told = {"state": state.value, **said.model_dump(mode="json")}
+    count = sa.select(sa.func.count()).where(follow_ups.c.commitment_id == stored.id)
+    row = {"commitment_id": stored.id, "position": (session.scalar(count) or 0) + 1}
+    upsert(session, follow_ups, [{**row, "at": author.at.isoformat(), "by": author.actor, **told}])
+    before, after = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
+    subject = f"regions/{region}/commitments/{code}"
+    done = Entry(_KINDS[verb], region, subject, stored.version + 1, before, after)
+    record(session, chain, author, [done])
+
+
+def _held(session: Session, actor: Actor, region: str) -> Chain:
+    """The chain of the region's meetings, for whoever may write them."""
+    home_of(session, actor, region)
+    actor.require("write_meetings", region)
+    return hold(session, meetings_chain(region))
+
+
+def _meeting(session: Session, region: str, code: str) -> Stored | None:
+    return next(iter(stored_meetings(session, region, meetings.c.code == code)), None)
+
+
+def _commitment(session: Session, region: str, code: str) -> Stored | None:
+    return next(iter(stored_commitments(session, region, commitments.c.code == code)), None)
+
+
+def _existing(stored: Stored | None, check: CheckVersion) -> Stored:
+    if stored is None:
+        raise NotFound()
+    check(stored.version)
+    return stored
+
+
+def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
+    """WrongCommitmentState, with what this caller can do instead."""
+    assert stored.state is not None
+    if stored.state in STEPS[verb].from_states:
+        return
+    verbs = allowed(actor, region, stored.content["responsible_agency"], stored.state)
+    shown = ", ".join(verbs) or "–"
+    raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=shown)
+
+
+def _check_references(
+    session: Session, actor: Actor, region: str, after: dict[str, Any], stored: Stored | None
+) -> list[int]:
+    """Ids of the linked lines; Invalid names everything that is not there."""
+    before = stored.content if stored else {"supporting_agencies": [], "linked_actions": []}
+    named = [("/responsible_agency", after["responsible_agency"])]
+    named += [(f"/supporting_agencies/{n}", one) for n, one in enumerate(after["supporting_agencies"])]
+    kept = {before.get("responsible_agency"), *before["supporting_agencies"]} - {None}
+    ids, errors = check_links(session, actor, region, after["linked_actions"], before["linked_actions"])
+    errors = [
+        *check_agencies(session, region, named, kept),
+        *check_meeting(session, region, after["meeting"]),
+        *errors,
+    ]
+    if errors:
+        raise Invalid(errors=errors)
+    return ids
+
+
+def _write(
+    session: Session, author: Author, table: sa.Table, region: str, stored: Stored, values: dict[str, Any]
+) -> int:
+    """Write the row as its next version and give its id."""
+    fixed = {
+        "region_code": region,
+        "code": stored.code,
+        "version": stored.version + 1,
+        "updated_at": author.at.isoformat(),
+    }
+    key = ["region_code", "code"]
+    written = upsert(session, table, [{**fixed, **values}], key=key, versioned=True, returning=["id"])
+    if not written:
+        raise PreconditionFailed(sent=stored.version, current="–")
+    return int(written[0].id)
+
+
+def _replace_agencies(
+    session: Session, table: sa.Table, owner: str, id: int, region: str, agencies: list[str]
+) -> None:
+    session.execute(sa.delete(table).where(table.c[owner] == id))
+    rows = [
+        {owner: id, "agency_code": agency, "region_code": region, "position": n}
+        for n, agency in enumerate(agencies)
+    ]
+    upsert(session, table, rows)
+
+
+def _bump(session: Session, author: Author, stored: Stored, state: CommitmentState) -> None:
+    changed = session.execute(
+        sa.update(commitments)
+        .where(commitments.c.id == stored.id, commitments.c.version == stored.version)
+        .values(state=state, version=stored.version + 1, updated_at=author.at)
+        .returning(commitments.c.id)
+    ).one_or_none()
+    if changed is None:
+        raise PreconditionFailed(sent=stored.version, current="–")
+
+
+def entry(
+    noun: Literal["meeting", "commitment"],
+    region: str,
+    stored: Stored | None,
+    code: str,
+    after: dict[str, Any] | None,
+    reason: str | None = None,
+) -> Entry:
+    """The journal's entry for a write of a whole meeting or commitment."""
+    verb = "created" if stored is None else "deleted" if after is None else "changed"
+    version = stored.version + 1 if stored else 1
+    before = stored.content if stored else None
+    return Entry(f"{noun}.{verb}", region, f"regions/{region}/{noun}s/{code}", version, before, after, reason)

@@ -1,0 +1,339 @@
+"""Coordination meetings (rakor) and joint commitments: tables and wire shapes, each field declared once."""
+
+import datetime as dt
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import (
+    AgencyCode,
+    Key,
+    Line,
+    Prose,
+    RegionCode,
+    SecureLink,
+    Shape,
+    Statement,
+    Version,
+    address,
+)
+from app.kit.inputs import RuleBroken, duplicate_key, refuse_repeated
+from app.kit.pages import PageQuery
+from app.tracking.meetings.examples import (
+    COMMITMENT_EXAMPLE,
+    COMMITMENT_OUT_EXAMPLE,
+    FOLLOW_UP_EXAMPLE,
+    MEETING_EXAMPLE,
+    MEETING_OUT_EXAMPLE,
+)
+from app.tracking.meetings.rules import CommitmentState, Verb
+
+MeetingKey = Annotated[
+    str, address("Key of the meeting in its region, chosen by who writes it: a date or a number.", "R-01")
+]
+CommitmentKey = Annotated[
+    str, address("Key of the commitment in its region, chosen by who writes it.", "K-01")
+]
+
+
+class MeetingState(StrEnum):
+    """Derived, never written: `planned` until its day has come, in the region's zone; from then on `held` where
+    anybody's attendance is recorded, else `unconfirmed`."""
+
+    planned = "planned"
+    held = "held"
+    unconfirmed = "unconfirmed"
+
+
+# Meetings
+
+
+class MeetingFields(BaseModel):
+    date: dt.date = ShapeField(description="Day of the meeting, in the region's zone.")
+    title: Line
+    place: Line | None = None
+    agenda: list[Line] = ShapeField(default_factory=list, max_length=50)
+    minutes_url: SecureLink | None = ShapeField(
+        default=None, description="Address of the minutes, https only."
+    )
+    document_number: Line | None = ShapeField(
+        default=None, description="Number of the minutes or the invitation."
+    )
+    note: Prose = ""
+
+
+class MeetingIn(MeetingFields, Shape):
+    """A meeting as it is written."""
+
+    agencies_present: list[AgencyCode] = ShapeField(
+        default_factory=list,
+        max_length=300,
+        description="Codes of the region's agencies that attended; empty until it was held.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MEETING_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _each_agency_once(self) -> "MeetingIn":
+        refuse_repeated(self.agencies_present, at="/agencies_present")
+        return self
+
+
+class MeetingOut(MeetingIn):
+    """A meeting as it is read."""
+
+    region_code: RegionCode
+    region_name: str
+    code: Key
+    state: MeetingState
+    commitment_count: int = ShapeField(description="Commitments made there.")
+    version: Version
+    updated_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"examples": [MEETING_OUT_EXAMPLE]})
+
+
+class MeetingReply(MeetingOut):
+    """One meeting, with what the caller may do with it."""
+
+    allowed: list[Literal["edit", "delete"]] = ShapeField(
+        description="`delete` is there only while no commitment names the meeting."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**MEETING_OUT_EXAMPLE, "allowed": ["edit"]}]})
+
+
+class RegionMeetingQuery(PageQuery):
+    """Which meetings; all conditions hold together."""
+
+    year: int | None = ShapeField(default=None, ge=2015, le=2100, description="Year of the meeting's day.")
+    agency: AgencyCode | None = ShapeField(default=None, description="Was attended by this agency.")
+    state: MeetingState | None = ShapeField(default=None, description="In this state today.")
+    sort: Literal["date", "-date", "code", "-code"] = "date"
+
+
+class MeetingQuery(RegionMeetingQuery):
+    """Which meetings of the regions that the caller sees."""
+
+    region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
+
+
+# Commitments
+
+
+class LinkedAction(Shape):
+    """A line of a plan by which the commitment is kept."""
+
+    plan: str = ShapeField(
+        max_length=20, pattern=r"^[0-9.]+-[0-9]{4}$", description="Key of the plan: region and year."
+    )
+    action: Key
+
+
+class CommitmentFields(BaseModel):
+    text: Statement = ShapeField(description="What was promised.")
+    meeting: Key | None = ShapeField(
+        default=None, description="Key of the meeting at which it was made, of the same region."
+    )
+    responsible_agency: AgencyCode
+    due: dt.date = ShapeField(description="Last day, in the region's zone.")
+    signatory_positions: list[Line] = ShapeField(
+        default_factory=list,
+        max_length=50,
+        description="Positions of those who signed (`Kepala Dinas Sosial`); never a person's name.",
+    )
+
+
+class CommitmentIn(CommitmentFields, Shape):
+    """A commitment as it is written; its state is changed by transitions only."""
+
+    supporting_agencies: list[AgencyCode] = ShapeField(default_factory=list, max_length=50)
+    linked_actions: list[LinkedAction] = ShapeField(
+        default_factory=list,
+        max_length=100,
+        description="Lines of the region's plans; a province's may name lines of its regencies. A linked line cannot "
+        "be deleted.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COMMITMENT_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "CommitmentIn":
+        refuse_repeated(self.supporting_agencies, at="/supporting_agencies")
+        for n, agency in enumerate(self.supporting_agencies):
+            if agency == self.responsible_agency:
+                raise RuleBroken(duplicate_key, at=f"/supporting_agencies/{n}", value=agency)
+        refuse_repeated((f"{link.plan}/{link.action}" for link in self.linked_actions), at="/linked_actions")
+        return self
+
+
+class FollowUpFields(BaseModel):
+    note: Statement = ShapeField(description="What was done, or why; names positions, never persons.")
+    evidence_url: SecureLink | None = ShapeField(
+        default=None, description="Address of the evidence, https only."
+    )
+
+
+class FollowUpIn(FollowUpFields, Shape):
+    """What is said with a step of the follow-up."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FOLLOW_UP_EXAMPLE]})
+
+
+class FollowUp(FollowUpFields):
+    """One entry of the follow-up; entries are never changed."""
+
+    at: datetime
+    by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    state: CommitmentState = ShapeField(description="State of the commitment from then on.")
+
+
+class CommitmentOut(CommitmentIn):
+    """A commitment as it is read, with its follow-up."""
+
+    region_code: RegionCode
+    region_name: str
+    code: Key
+    state: CommitmentState
+    overdue: bool = ShapeField(
+        description="Neither done nor cancelled, and its last day is over in the region's zone."
+    )
+    days_overdue: int = ShapeField(description="Days since its last day; 0 where it is not overdue.")
+    follow_ups: list[FollowUp] = ShapeField(description="In the order in which they were made.")
+    version: Version
+    updated_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COMMITMENT_OUT_EXAMPLE]})
+
+
+class CommitmentReply(CommitmentOut):
+    """One commitment, with what the caller may do with it."""
+
+    allowed: list[Verb] = ShapeField(
+        description="Steps from this state: `start`, `complete`, `cancel`, `reopen`, and `note` for `…/follow-ups`; "
+        "`edit` and `delete` while it is not closed."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**COMMITMENT_OUT_EXAMPLE, "allowed": ["note", "complete"]}],
+        }
+    )
+
+
+class RegionCommitmentQuery(PageQuery):
+    """Which commitments; all conditions hold together."""
+
+    state: CommitmentState | None = ShapeField(default=None, description="In this state.")
+    overdue: bool | None = ShapeField(
+        default=None, description="Only those that are overdue today (`true`) or are not (`false`)."
+    )
+    agency: AgencyCode | None = ShapeField(
+        default=None, description="This agency is responsible for it or supports it."
+    )
+    meeting: Key | None = ShapeField(default=None, description="Was made at a meeting of this key.")
+    due_before: dt.date | None = ShapeField(default=None, description="Its last day lies before this one.")
+    sort: Literal["due", "-due", "code", "-code"] = "due"
+
+
+class CommitmentQuery(RegionCommitmentQuery):
+    """Which commitments of the regions that the caller sees."""
+
+    region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
+
+
+# Tables
+
+
+class MeetingRow(MeetingFields, Table, table=True):
+    __tablename__ = "meeting"
+    __table_args__ = (sa.UniqueConstraint("region_code", "code"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    code: str = Field(max_length=40)
+    minutes_url: str | None = Field(default=None, max_length=2000)
+    agenda: list[str] = Field(sa_type=sa.JSON)
+    version: int = 1
+    updated_at: datetime
+
+
+class MeetingAgencyRow(Table, table=True):
+    """An agency that attended a meeting."""
+
+    __tablename__ = "meeting_agency"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "agency_code"),
+    )
+
+    meeting_id: int = Field(foreign_key="meeting.id", primary_key=True, ondelete="CASCADE")
+    agency_code: str = Field(primary_key=True, max_length=40)
+    region_code: str = Field(max_length=13)
+    position: int
+
+
+class CommitmentRow(CommitmentFields, Table, table=True):
+    __tablename__ = "commitment"
+    __table_args__ = (
+        sa.UniqueConstraint("region_code", "code"),
+        sa.ForeignKeyConstraint(["region_code", "meeting"], ["meeting.region_code", "meeting.code"]),
+        sa.ForeignKeyConstraint(["region_code", "responsible_agency"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "meeting"),
+        sa.Index(None, "region_code", "responsible_agency"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    code: str = Field(max_length=40)
+    text: str = Field(max_length=10_000)
+    meeting: str | None = Field(default=None, max_length=40)
+    signatory_positions: list[str] = Field(sa_type=sa.JSON)
+    state: CommitmentState = CommitmentState.open
+    version: int = 1
+    updated_at: datetime
+
+
+class CommitmentAgencyRow(Table, table=True):
+    """An agency that supports a commitment."""
+
+    __tablename__ = "commitment_agency"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", "agency_code"),
+    )
+
+    commitment_id: int = Field(foreign_key="commitment.id", primary_key=True, ondelete="CASCADE")
+    agency_code: str = Field(primary_key=True, max_length=40)
+    region_code: str = Field(max_length=13)
+    position: int
+
+
+class CommitmentActionRow(Table, table=True):
+    """A line of a plan that a commitment names: a real reference, so the line cannot vanish silently."""
+
+    __tablename__ = "commitment_action"
+
+    commitment_id: int = Field(foreign_key="commitment.id", primary_key=True, ondelete="CASCADE")
+    action_id: int = Field(foreign_key="action.id", primary_key=True, index=True)
+    position: int
+
+
+class FollowUpRow(Table, table=True):
+    """An entry of a commitment's follow-up."""
+
+    __tablename__ = "commitment_follow_up"
+
+    commitment_id: int = Field(foreign_key="commitment.id", primary_key=True, ondelete="CASCADE")
+    position: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime
+    by: str = Field(max_length=200)
+    state: CommitmentState
+    note: str = Field(max_length=10_000)
+    evidence_url: str | None = Field(default=None, max_length=2000)

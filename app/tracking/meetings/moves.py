@@ -1,0 +1,104 @@
+"""What becomes of meetings and commitments when an agency is merged into another."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.agencies.commands import MOVERS
+from app.agencies.queries import REFERRERS, Referrer
+from app.kit.journal import Author, Entry, hold, record
+from app.tracking.meetings.commands import entry
+from app.tracking.meetings.queries import (
+    Stored,
+    attended,
+    commitments,
+    meetings,
+    stored_commitments,
+    stored_meetings,
+    supported,
+)
+from app.tracking.meetings.rules import meetings_chain
+
+_Read = Callable[[Session, str, sa.ColumnElement[bool]], list[Stored]]
+
+
+def move_meetings(session: Session, author: Author, region: str, old: str, new: str) -> None:
+    """Point attendance, responsibility and support of an agency at another; each leaves its entry.
+
+    The region's chain is held first: whoever writes meanwhile is done before, or waits.
+    """
+    chain = hold(session, meetings_chain(region))
+    was_there = sa.select(attended.c.meeting_id).where(_names(attended, region, old))
+    ids = [one.id for one in stored_meetings(session, region, meetings.c.id.in_(was_there))]
+    entries = _moved(session, author, "meeting", region, ids, old, new)
+    supports = sa.select(supported.c.commitment_id).where(_names(supported, region, old))
+    named = sa.or_(commitments.c.responsible_agency == old, commitments.c.id.in_(supports))
+    ids = [one.id for one in stored_commitments(session, region, named)]
+    entries += _moved(session, author, "commitment", region, ids, old, new)
+    record(session, chain, author, entries)
+
+
+def _moved(
+    session: Session,
+    author: Author,
+    noun: Literal["meeting", "commitment"],
+    region: str,
+    ids: list[int],
+    old: str,
+    new: str,
+) -> list[Entry]:
+    """Move what is said of these, by as many statements as for one."""
+    if not ids:
+        return []
+    table, named, read = _NOUNS[noun]
+    chosen = table.c.id.in_(ids)
+    before = read(session, region, chosen)
+    owner = named.c[f"{noun}_id"]
+    _replace(session, named, owner, ids, old, new)
+    if noun == "commitment":
+        is_old = sa.and_(chosen, commitments.c.responsible_agency == old)
+        session.execute(sa.update(commitments).where(is_old).values(responsible_agency=new))
+        answers = sa.select(commitments.c.id).where(chosen, commitments.c.responsible_agency == new)
+        # Nobody supports what it answers for.
+        session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(answers)))
+    session.execute(sa.update(table).where(chosen).values(version=table.c.version + 1, updated_at=author.at))
+    after = {one.id: one.content for one in read(session, region, chosen)}
+    return [entry(noun, region, one, one.code, after[one.id], f"merge {old} → {new}") for one in before]
+
+
+def _replace(
+    session: Session, named: sa.Table, owner: sa.Column[int], ids: list[int], old: str, new: str
+) -> None:
+    """One agency in the place of another; where both are named, the one that stays."""
+    is_old = sa.and_(owner.in_(ids), named.c.agency_code == old)
+    both = sa.select(owner).where(owner.in_(ids), named.c.agency_code == new)
+    session.execute(sa.delete(named).where(is_old, owner.in_(both)))
+    session.execute(sa.update(named).where(is_old).values(agency_code=new))
+
+
+_NOUNS: dict[str, tuple[sa.Table, sa.Table, _Read]] = {
+    "meeting": (meetings, attended, stored_meetings),
+    "commitment": (commitments, supported, stored_commitments),
+}
+
+
+def _names(table: sa.Table, region: str, agency: str) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.region_code == region, table.c.agency_code == agency)
+
+
+def _count(table: sa.Table, column: str) -> Callable[[Session, str, str], int]:
+    def count(session: Session, region: str, agency: str) -> int:
+        named = sa.and_(table.c.region_code == region, table.c[column] == agency)
+        return session.scalar(sa.select(sa.func.count()).select_from(table).where(named)) or 0
+
+    return count
+
+
+MOVERS.append(move_meetings)
+REFERRERS += [
+    Referrer("meetings it attended", _count(attended, "agency_code")),
+    Referrer("commitments it answers for", _count(commitments, "responsible_agency")),
+    Referrer("commitments it supports", _count(supported, "agency_code")),
+]

@@ -1,0 +1,258 @@
+"""Reading meetings and commitments; whether one is held or overdue is judged here, in its region's zone."""
+
+import json
+from datetime import date, datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.json_sql import days_between, fields_of, json_rows, json_texts, json_values
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
+from app.plans.actions.queries import REFERRERS, actions
+from app.plans.queries import plans, regions
+from app.tracking.meetings.models import (
+    CommitmentActionRow,
+    CommitmentAgencyRow,
+    CommitmentIn,
+    CommitmentOut,
+    CommitmentQuery,
+    CommitmentRow,
+    FollowUp,
+    FollowUpRow,
+    LinkedAction,
+    MeetingAgencyRow,
+    MeetingIn,
+    MeetingOut,
+    MeetingQuery,
+    MeetingRow,
+    MeetingState,
+    RegionCommitmentQuery,
+    RegionMeetingQuery,
+)
+from app.tracking.meetings.rules import PENDING, CommitmentState, todays
+
+meetings, commitments = table_of(MeetingRow), table_of(CommitmentRow)
+attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
+links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
+
+REFERRERS["commitments"] = links.c.action_id
+
+
+def _today(now: datetime) -> ColumnElement[date]:
+    """The day it is at that instant where the row's region lies."""
+    return sa.case(
+        *[(regions.c.timezone == zone, sa.literal(day, sa.Date)) for zone, day in todays(now).items()]
+    )
+
+
+def _in_regions(table: sa.Table) -> sa.Join:
+    return table.join(regions, regions.c.code == table.c.region_code)
+
+
+# Meetings
+
+
+@cache
+def _present() -> ColumnElement[Any]:
+    found = sa.select(attended.c.agency_code).where(attended.c.meeting_id == meetings.c.id)
+    return json_values(found.order_by(attended.c.position).correlate(meetings), name="present")
+
+
+def _meeting_state(now: datetime) -> ColumnElement[str]:
+    is_attended = sa.exists().where(attended.c.meeting_id == meetings.c.id).correlate(meetings)
+    return sa.case(
+        (meetings.c.date > _today(now), sa.literal(MeetingState.planned.value)),
+        (is_attended, sa.literal(MeetingState.held.value)),
+        else_=sa.literal(MeetingState.unconfirmed.value),
+    )
+
+
+def _meetings(now: datetime) -> Select[Any]:
+    made_there = sa.select(sa.func.count()).where(
+        commitments.c.region_code == meetings.c.region_code, commitments.c.meeting == meetings.c.code
+    )
+    columns = fields_of(
+        MeetingOut,
+        meetings,
+        region_name=regions.c.name,
+        agencies_present=_present(),
+        state=_meeting_state(now),
+        commitment_count=made_there.correlate(meetings).scalar_subquery(),
+    )
+    return sa.select(*columns).select_from(_in_regions(meetings))
+
+
+def list_meetings(
+    actor: Actor, query: RegionMeetingQuery, now: datetime, *, home: str | None = None
+) -> Listing:
+    """Meetings that the actor sees: of that region alone, or of all that the query reaches."""
+    c = meetings.c
+    found = _meetings(now).where(visible(actor, c.region_code))
+    if home is not None:
+        found = found.where(c.region_code == home)
+    elif isinstance(query, MeetingQuery) and query.region is not None:
+        found = found.where(within(c.region_code, query.region))
+    if query.year is not None:
+        found = found.where(c.date.between(date(query.year, 1, 1), date(query.year, 12, 31)))
+    if query.agency is not None:
+        was_there = sa.exists().where(attended.c.meeting_id == c.id, attended.c.agency_code == query.agency)
+        found = found.where(was_there.correlate(meetings))
+    if query.state is not None:
+        found = found.where(_meeting_state(now) == query.state.value)
+    key = {"region_code": c.region_code, "code": c.code}
+    return Listing(found, {"date": c.date, "code": c.code}, key)
+
+
+class MeetingText(NamedTuple):
+    """A meeting as JSON (`MeetingOut`), and what its reply depends on."""
+
+    json: str
+    commitment_count: int
+    version: int
+
+
+def meeting_text(session: Session, region: str, code: str, now: datetime) -> MeetingText:
+    """A meeting of a visible region; NotFound where there is none of that key."""
+    found = _meetings(now).where(meetings.c.region_code == region, meetings.c.code == code)
+    row = session.execute(json_texts(found, *MeetingText._fields[1:])).one_or_none()
+    if row is None:
+        raise NotFound()
+    return MeetingText(*row)
+
+
+class Stored(NamedTuple):
+    """A meeting or a commitment as it stands, for comparing, patching and journaling."""
+
+    id: int
+    code: str
+    version: int
+    content: dict[str, Any]
+    state: CommitmentState | None = None
+
+
+def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[Stored]:
+    """The meetings of a region for which that holds, in the order of their keys."""
+    columns = fields_of(MeetingIn, meetings, agencies_present=_present())
+    beside = [meetings.c[name].label(f"_{name}") for name in ("id", "code", "version")]
+    return _stored(session, sa.select(*columns, *beside), meetings, region, condition)
+
+
+def _stored(
+    session: Session, query: Select[Any], table: sa.Table, region: str, condition: ColumnElement[bool]
+) -> list[Stored]:
+    found = query.where(table.c.region_code == region, condition).order_by(table.c.code)
+    beside = [name for name in found.selected_columns.keys() if name.startswith("_")]  # noqa: SIM118 - a collection of columns, not a dict
+    rows = session.execute(json_texts(found, *beside))
+    return [Stored(id, code, version, json.loads(text), *state) for text, id, code, version, *state in rows]
+
+
+# Commitments
+
+
+@cache
+def _parts() -> dict[str, ColumnElement[Any]]:
+    """The lists of a commitment as JSON the database builds."""
+    c = commitments.c
+    support = sa.select(supported.c.agency_code).where(supported.c.commitment_id == c.id)
+    linked = (
+        sa.select(*fields_of(LinkedAction, actions, plan=plans.c.code, action=actions.c.code))
+        .select_from(
+            links.join(actions, actions.c.id == links.c.action_id).join(
+                plans, plans.c.id == actions.c.plan_id
+            )
+        )
+        .where(links.c.commitment_id == c.id)
+    )
+    return {
+        "supporting_agencies": json_values(
+            support.order_by(supported.c.position).correlate(commitments), name="support"
+        ),
+        "linked_actions": json_rows(linked.order_by(links.c.position).correlate(commitments), name="linked"),
+    }
+
+
+def _commitments(now: datetime) -> Select[Any]:
+    c = commitments.c
+    entries = sa.select(*fields_of(FollowUp, follow_ups)).where(follow_ups.c.commitment_id == c.id)
+    columns = fields_of(
+        CommitmentOut,
+        commitments,
+        **_parts(),
+        region_name=regions.c.name,
+        overdue=_is_overdue(now),
+        days_overdue=sa.case((_is_overdue(now), days_between(c.due, _today(now))), else_=0),
+        follow_ups=json_rows(
+            entries.order_by(follow_ups.c.position).correlate(commitments), name="follow_up"
+        ),
+    )
+    return sa.select(*columns).select_from(_in_regions(commitments))
+
+
+def _is_overdue(now: datetime) -> ColumnElement[bool]:
+    return sa.and_(commitments.c.state.in_(PENDING), commitments.c.due < _today(now))
+
+
+def list_commitments(
+    actor: Actor, query: RegionCommitmentQuery, now: datetime, *, home: str | None = None
+) -> Listing:
+    """Commitments that the actor sees: of that region alone, or of all that the query reaches."""
+    c = commitments.c
+    found = _commitments(now).where(visible(actor, c.region_code), *_commitment_conditions(query, now))
+    if home is not None:
+        found = found.where(c.region_code == home)
+    elif isinstance(query, CommitmentQuery) and query.region is not None:
+        found = found.where(within(c.region_code, query.region))
+    key = {"region_code": c.region_code, "code": c.code}
+    return Listing(found, {"due": c.due, "code": c.code}, key)
+
+
+def _commitment_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    c = commitments.c
+    if query.state is not None:
+        found.append(c.state == query.state)
+    if query.overdue is not None:
+        is_overdue = _is_overdue(now)
+        found.append(is_overdue if query.overdue else sa.not_(is_overdue))
+    if query.agency is not None:
+        supports = sa.exists().where(
+            supported.c.commitment_id == c.id, supported.c.agency_code == query.agency
+        )
+        found.append(sa.or_(c.responsible_agency == query.agency, supports.correlate(commitments)))
+    if query.meeting is not None:
+        found.append(c.meeting == query.meeting)
+    if query.due_before is not None:
+        found.append(c.due < query.due_before)
+    return found
+
+
+class CommitmentText(NamedTuple):
+    """A commitment as JSON (`CommitmentOut`), and what its reply depends on."""
+
+    json: str
+    state: CommitmentState
+    responsible_agency: str
+    version: int
+
+
+def commitment_text(session: Session, region: str, code: str, now: datetime) -> CommitmentText:
+    """A commitment of a visible region; NotFound where there is none of that key."""
+    found = _commitments(now).where(commitments.c.region_code == region, commitments.c.code == code)
+    row = session.execute(json_texts(found, *CommitmentText._fields[1:])).one_or_none()
+    if row is None:
+        raise NotFound()
+    return CommitmentText(*row)
+
+
+def stored_commitments(session: Session, region: str, condition: ColumnElement[bool]) -> list[Stored]:
+    """The commitments of a region for which that holds, in the order of their keys."""
+    columns = fields_of(CommitmentIn, commitments, **_parts())
+    beside = [commitments.c[name].label(f"_{name}") for name in ("id", "code", "version", "state")]
+    return _stored(session, sa.select(*columns, *beside), commitments, region, condition)

@@ -1,0 +1,314 @@
+"""Coordination meetings and joint commitments over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.agencies.queries import home_of
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
+from app.kit.pages import Page, read_page
+from app.kit.patches import Patch
+from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.reference.models import RegionKey
+from app.tracking.meetings import commands, queries
+from app.tracking.meetings.commands import FollowUpVerb
+from app.tracking.meetings.models import (
+    CommitmentIn,
+    CommitmentKey,
+    CommitmentOut,
+    CommitmentQuery,
+    CommitmentReply,
+    FollowUpIn,
+    MeetingIn,
+    MeetingKey,
+    MeetingOut,
+    MeetingQuery,
+    MeetingReply,
+    RegionCommitmentQuery,
+    RegionMeetingQuery,
+)
+from app.tracking.meetings.rules import allowed, meetings_chain
+
+router = house_router(tags=["tracking"])
+
+_CONDITIONAL = {"x-conditional": True}
+SOURCES += ["/v1/meetings?region={region}", "/v1/commitments?region={region}"]
+
+
+# Meetings
+
+
+@router.get("/meetings", response_model=Page[MeetingOut])
+def list_meetings(call: Caller, query: Annotated[MeetingQuery, Query()]) -> Response:
+    """Coordination meetings of all regions that the caller sees, of a region and everything below it, of a year.
+
+    `state` follows from day and attendance and is judged today in the zone of each region: the entity tag
+    changes with it.
+    """
+    listing = queries.list_meetings(call.actor, query, call.now)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+
+
+@router.get("/regions/{region}/meetings", response_model=Page[MeetingOut])
+def list_region_meetings(
+    call: Caller, region: RegionKey, query: Annotated[RegionMeetingQuery, Query()]
+) -> Response:
+    """Coordination meetings (rakor) of one province, regency or city, with who attended and where the minutes are.
+
+    404 for a region that the caller does not see.
+    """
+    home = home_of(call.session, call.actor, region)
+    listing = queries.list_meetings(call.actor, query, call.now, home=home)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+
+
+@router.get("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
+def read_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
+    """One coordination meeting; `allowed` says what the caller may do with it."""
+    home_of(call.session, call.actor, region)
+    return _meeting_reply(call, region, meeting)
+
+
+@router.put(
+    "/regions/{region}/meetings/{meeting}", response_model=MeetingReply, responses=created(MeetingReply)
+)
+def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: MeetingIn) -> Response:
+    """Create a coordination meeting under a key of your own, or replace what is said of it.
+
+    Plan it with its agenda, add `agencies_present` and the minutes when it was held. Sending what is there already
+    changes nothing. 422 for agencies that the region has not, or that are no longer active.
+    """
+    is_new = commands.put_meeting(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        meeting,
+        content,
+        call.check_version,
+    )
+    return _meeting_reply(call, region, meeting, status=201 if is_new else 200)
+
+
+@router.patch("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
+def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: Patch) -> Response:
+    """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces that list whole."""
+    commands.patch_meeting(call.session, call.author, call.actor, region, meeting, patch, call.check_version)
+    return _meeting_reply(call, region, meeting)
+
+
+@router.delete("/regions/{region}/meetings/{meeting}", status_code=204)
+def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
+    """Delete a meeting that did not take place; 409 while commitments name it. Its history stays."""
+    commands.delete_meeting(call.session, call.author, call.actor, region, meeting, call.check_version)
+    return no_content()
+
+
+@router.get("/regions/{region}/meetings/{meeting}/history", response_model=Page[HistoryEntry])
+def list_meeting_history(
+    call: Caller, region: RegionKey, meeting: MeetingKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a meeting: who, when, from what to what. Stays after it was deleted."""
+    return history_page(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
+
+
+def _meeting_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
+    text, made_there, version = queries.meeting_text(call.session, region, code, call.now)
+    verbs = ["edit"] if made_there else ["edit", "delete"]
+    return answer(
+        call.request,
+        with_fields(text, allowed=verbs if call.actor.may("write_meetings", region) else []),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/meetings/{code}" if status == 201 else None,
+    )
+
+
+# Commitments
+
+
+@router.get("/commitments", response_model=Page[CommitmentOut])
+def list_commitments(call: Caller, query: Annotated[CommitmentQuery, Query()]) -> Response:
+    """Joint commitments of all regions that the caller sees, with their follow-up, the first due first.
+
+    `region=73&overdue=true` is what a province has to ask after. `overdue` and `days_overdue` are judged
+    today in the zone of each region: the entity tag changes with the day.
+    """
+    listing = queries.list_commitments(call.actor, query, call.now)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+
+
+@router.get("/regions/{region}/commitments", response_model=Page[CommitmentOut])
+def list_region_commitments(
+    call: Caller, region: RegionKey, query: Annotated[RegionCommitmentQuery, Query()]
+) -> Response:
+    """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
+    home = home_of(call.session, call.actor, region)
+    listing = queries.list_commitments(call.actor, query, call.now, home=home)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+
+
+@router.get("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)
+def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
+    """One commitment with its follow-up; `allowed` says which steps the caller may take now."""
+    home_of(call.session, call.actor, region)
+    return _commitment_reply(call, region, commitment)
+
+
+@router.put(
+    "/regions/{region}/commitments/{commitment}",
+    response_model=CommitmentReply,
+    responses=created(CommitmentReply),
+)
+def put_commitment(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: CommitmentIn
+) -> Response:
+    """Create a commitment under a key of your own (it begins `open`), or replace what is said of it.
+
+    The meeting, the agencies and the linked lines must exist (422). A closed commitment stays as it is (409) until
+    it is reopened; sending what is there already changes nothing.
+    """
+    is_new = commands.put_commitment(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        commitment,
+        content,
+        call.check_version,
+    )
+    return _commitment_reply(call, region, commitment, status=201 if is_new else 200)
+
+
+@router.patch("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)
+def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey, patch: Patch) -> Response:
+    """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces that list whole."""
+    commands.patch_commitment(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        commitment,
+        patch,
+        call.check_version,
+    )
+    return _commitment_reply(call, region, commitment)
+
+
+@router.delete("/regions/{region}/commitments/{commitment}", status_code=204)
+def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
+    """Delete a commitment that was recorded by mistake; 409 once it is closed. Its history stays."""
+    commands.delete_commitment(call.session, call.author, call.actor, region, commitment, call.check_version)
+    return no_content()
+
+
+@router.post(
+    "/regions/{region}/commitments/{commitment}/start",
+    response_model=CommitmentReply,
+    openapi_extra=_CONDITIONAL,
+)
+def start_commitment(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+) -> Response:
+    """Begin to keep a commitment: `open` becomes `in_progress`.
+
+    For the secretariat and for operators of the responsible agency. Where the commitment is in that state already,
+    nothing is written, the note included; 409 from any other state.
+    """
+    return _follow_up(call, region, commitment, "start", said)
+
+
+@router.post(
+    "/regions/{region}/commitments/{commitment}/complete",
+    response_model=CommitmentReply,
+    openapi_extra=_CONDITIONAL,
+)
+def complete_commitment(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+) -> Response:
+    """Close a commitment that was kept, with the address of the evidence: it is `done`.
+
+    For the secretariat and for operators of the responsible agency. Where it is done already, nothing is
+    written; 409 where it was cancelled.
+    """
+    return _follow_up(call, region, commitment, "complete", said)
+
+
+@router.post(
+    "/regions/{region}/commitments/{commitment}/cancel",
+    response_model=CommitmentReply,
+    openapi_extra=_CONDITIONAL,
+)
+def cancel_commitment(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+) -> Response:
+    """Close a commitment that will not be kept, with the reason: it is `cancelled`. For the secretariat alone.
+
+    Where it is cancelled already, nothing is written; 409 where it is done.
+    """
+    return _follow_up(call, region, commitment, "cancel", said)
+
+
+@router.post(
+    "/regions/{region}/commitments/{commitment}/reopen",
+    response_model=CommitmentReply,
+    openapi_extra=_CONDITIONAL,
+)
+def reopen_commitment(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+) -> Response:
+    """Take up a closed commitment again, with the reason: it is `open`. For the secretariat alone.
+
+    Where it is open already, nothing is written; 409 while it is in progress.
+    """
+    return _follow_up(call, region, commitment, "reopen", said)
+
+
+@router.post(
+    "/regions/{region}/commitments/{commitment}/follow-ups",
+    response_model=CommitmentReply,
+    openapi_extra=_CONDITIONAL,
+)
+def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn) -> Response:
+    """Note how far a commitment is, in whatever state; the state stays.
+
+    For the secretariat and for operators of the responsible agency. Each call adds an entry: after an unclear
+    answer send the same `Idempotency-Key` again.
+    """
+    return _follow_up(call, region, commitment, "note", said)
+
+
+@router.get("/regions/{region}/commitments/{commitment}/history", response_model=Page[HistoryEntry])
+def list_commitment_history(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a commitment and every step of its follow-up. Stays after it was deleted."""
+    return history_page(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)
+
+
+def _follow_up(call: Call, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> Response:
+    commands.follow_up(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        code,
+        verb,
+        said,
+        call.check_version,
+    )
+    return _commitment_reply(call, region, code)
+
+
+def _commitment_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
+    text, state, agency, version = queries.commitment_text(call.session, region, code, call.now)
+    return answer(
+        call.request,
+        with_fields(text, allowed=allowed(call.actor, region, agency, state)),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/commitments/{code}" if status == 201 else None,
+    )

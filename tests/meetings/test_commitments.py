@@ -1,0 +1,254 @@
+"""Joint commitments: what they refer to, who may write them, what becomes of them when others change."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.changes.feed import follow, now, told
+from tests.database import OneTransaction
+from tests.meetings.world import COMMITMENT, EVER, HOME, K1, commit, put_meeting, step
+from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, WORKS, put, put_plan, refused
+
+Connect = Callable[..., TestClient]
+A1 = {"plan": PLAN, "action": "A-1"}
+
+
+def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
+    put(client, "A-1")
+    put_meeting(client, "R-1")
+    whole = {
+        **COMMITMENT,
+        "meeting": "R-1",
+        "signatory_positions": ["Wakil Bupati", "Kepala Dinas Sosial"],
+        "supporting_agencies": [PARTNER, HEALTH],
+        "linked_actions": [A1],
+    }
+    made = client.put(K1, json=whole)
+    assert (made.status_code, made.headers["Location"]) == (201, K1)
+    assert made.json() == {
+        **whole,
+        "region_code": "63.02",
+        "region_name": "Kabupaten Kotabaru",
+        "code": "K-1",
+        "state": "open",
+        "overdue": False,
+        "days_overdue": 0,
+        "follow_ups": [],
+        "version": 1,
+        "updated_at": "2025-05-02T03:00:00.123456+00:00",
+        "allowed": ["edit", "delete", "note", "start", "complete", "cancel"],
+    }
+    same = client.put(K1, json=whole, headers=ANY)
+    assert (same.status_code, same.json()["version"]) == (200, 1)
+    new = client.patch(K1, json={"supporting_agencies": [HEALTH]}, headers={"If-Match": '"1"'}).json()
+    assert (new["version"], new["supporting_agencies"], new["linked_actions"]) == (2, [HEALTH], [A1])
+    assert client.patch(K1, json={"due": "2025-07-01"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert client.patch(K1, json={"due": "2025-07-01"}).status_code == 428
+
+
+@pytest.mark.parametrize(
+    ("change", "errors"),
+    [
+        ({"responsible_agency": "X"}, [("/responsible_agency", "unknown_reference")]),
+        ({"supporting_agencies": [SOCIAL]}, [("/supporting_agencies/0", "duplicate_key")]),
+        ({"supporting_agencies": [HEALTH, "X"]}, [("/supporting_agencies/1", "unknown_reference")]),
+        ({"meeting": "R-9"}, [("/meeting", "unknown_reference")]),
+        ({"linked_actions": [A1, A1]}, [("/linked_actions/1", "duplicate_key")]),
+        (
+            {"linked_actions": [{"plan": PLAN, "action": "A-7"}], "meeting": "R-9"},
+            [("/meeting", "unknown_reference"), ("/linked_actions/0/action", "unknown_reference")],
+        ),
+        (
+            {"linked_actions": [{"plan": "63.02-2026\x00", "action": "A-1"}]},
+            [("/linked_actions/0/plan", "wrong_pattern")],
+        ),
+        ({"text": "  "}, [("/text", "wrong_length")]),
+        ({"due": None}, [("/due", "malformed_date")]),
+        ({"state": "done"}, [("/state", "unknown_field")]),
+    ],
+)
+def test_what_is_not_there_is_named(
+    client: TestClient, change: dict[str, Any], errors: list[tuple[str, str]]
+) -> None:
+    put(client, "A-1")
+    put_meeting(client, "R-1")
+    assert refused(client.put(K1, json={**COMMITMENT, **change})) == errors
+    assert client.get(K1).status_code == 404
+
+
+def test_a_line_that_is_not_there_names_the_nearest(client: TestClient) -> None:
+    put(client, "A-1")
+    wrong = client.put(K1, json={**COMMITMENT, "linked_actions": [{"plan": PLAN, "action": "A-10"}]})
+    assert wrong.json()["errors"][0]["nearest"] == ["A-1"]
+
+
+def test_a_province_links_lines_of_its_regencies_that_it_sees(client: TestClient, connect: Connect) -> None:
+    put(client, "A-1")
+    both = connect(("secretariat", "63"), ("reader", "63"), days=EVER)
+    alone = connect(("secretariat", "63"), days=EVER)
+    agency = {"name": "Dinas Sosial", "kind": "dinas"}
+    assert both.put(f"/v1/regions/63/agencies/{SOCIAL}", json=agency).status_code == 201
+    of_province = "/v1/regions/63/commitments/K-1"
+    linked = {**COMMITMENT, "linked_actions": [A1]}
+    assert refused(alone.put(of_province, json=linked)) == [("/linked_actions/0/action", "unknown_reference")]
+    assert both.put(of_province, json=linked).status_code == 201
+    # Whoever does not see the line may go on writing what another linked.
+    assert alone.patch(of_province, json={"due": "2025-08-01"}, headers=ANY).json()["linked_actions"] == [A1]
+    # A regency does not link lines of elsewhere, not even those that it sees.
+    wide = connect(("secretariat", "63.03"), ("reader", "63"), days=EVER)
+    assert wide.put(f"/v1/regions/63.03/agencies/{SOCIAL}", json=agency).status_code == 201
+    assert refused(wide.put("/v1/regions/63.03/commitments/K-1", json=linked)) == [
+        ("/linked_actions/0/action", "unknown_reference")
+    ]
+
+
+def test_a_linked_line_cannot_vanish(client: TestClient) -> None:
+    put(client, "A-1")
+    assert "delete" in client.get(f"{AT}/actions/A-1").json()["allowed"]
+    commit(client, "K-1", linked_actions=[A1])
+    assert "delete" not in client.get(f"{AT}/actions/A-1").json()["allowed"]
+    kept = client.delete(f"{AT}/actions/A-1", headers=ANY)
+    assert (kept.status_code, kept.json()["code"]) == (409, "action_in_use")
+    assert "commitments: 1" in kept.json()["detail"]
+    put(client, "A-1", title="Lain")  # rewriting the line keeps the link
+    assert client.get(K1).json()["linked_actions"] == [A1]
+    client.patch(K1, json={"linked_actions": []}, headers=ANY)
+    assert client.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
+
+
+def test_links_keep_their_order(client: TestClient) -> None:
+    put_plan(client, "63.02-2027")
+    put(client, "A-2", base=LEAN)
+    put(client, "A-1")
+    put(client, "B-1", plan="63.02-2027", base=LEAN)
+    wanted = [{"plan": "63.02-2027", "action": "B-1"}, {"plan": PLAN, "action": "A-2"}, A1]
+    assert commit(client, "K-1", linked_actions=wanted)["linked_actions"] == wanted
+    turned = client.patch(K1, json={"linked_actions": wanted[::-1]}, headers=ANY).json()
+    assert turned["linked_actions"] == wanted[::-1]
+
+
+ROLES: dict[str, tuple[Any, list[int]]] = {
+    "secretariat": (("secretariat", "63.02"), [201, 200, 201, 200, 204, 204]),
+    "administrator above": (("administrator", "63"), [201, 200, 201, 200, 204, 204]),
+    "operator": (("operator", "63.02", SOCIAL), [403] * 6),
+    "chair": (("chair", "63.02"), [403] * 6),
+    "reviewer": (("reviewer", "63"), [403] * 6),
+    "reader": (("reader", "63.02"), [403] * 6),
+    "secretariat above": (("secretariat", "63"), [404] * 6),
+    "neighbour": (("secretariat", "63.03"), [404] * 6),
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_writes_meetings_and_commitments(client: TestClient, connect: Connect, role: str) -> None:
+    put_meeting(client, "R-1")
+    commit(client, "K-1")
+    grant, expected = ROLES[role]
+    who = connect(grant, days=EVER)
+    new_meeting, new_commitment = f"{HOME}/meetings/R-2", f"{HOME}/commitments/K-2"
+    meeting = {"date": "2025-04-01", "title": "Rakor II"}
+    done = [
+        who.put(new_meeting, json=meeting),
+        who.patch(f"{HOME}/meetings/R-1", json={"note": "x"}, headers=ANY),
+        who.put(new_commitment, json=COMMITMENT),
+        who.patch(K1, json={"text": "x"}, headers=ANY),
+        who.delete(K1, headers=ANY),
+        who.delete(f"{HOME}/meetings/R-1", headers=ANY),
+    ]
+    assert [one.status_code for one in done] == expected
+
+
+def test_a_merged_agency_hands_its_commitments_on(client: TestClient, connect: Connect) -> None:
+    commit(client, "K-1", supporting_agencies=[PARTNER, HEALTH])
+    commit(client, "K-2", responsible_agency=WORKS, supporting_agencies=[SOCIAL, HEALTH])
+    commit(client, "K-3", responsible_agency=HEALTH, supporting_agencies=[SOCIAL])
+    commit(client, "K-4", responsible_agency=WORKS)
+    agency = f"{HOME}/agencies/{SOCIAL}"
+    kept = client.delete(agency, headers=ANY).json()
+    assert "commitments it answers for: 1, commitments it supports: 2" in kept["detail"]
+    operator = connect(("operator", "63.02", SOCIAL), days=EVER)
+    assert client.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
+    found = client.get(f"{HOME}/commitments?sort=code").json()["items"]
+    assert [(one["responsible_agency"], one["supporting_agencies"], one["version"]) for one in found] == [
+        (HEALTH, [PARTNER], 2),
+        (WORKS, [HEALTH], 2),
+        (HEALTH, [], 2),
+        (WORKS, [], 1),
+    ]
+    last = client.get(f"{K1}/history?sort=-sequence").json()["items"][0]
+    assert (last["kind"], last["changes"]) == (
+        "commitment.changed",
+        {"responsible_agency": [SOCIAL, HEALTH], "supporting_agencies": [[PARTNER, HEALTH], [PARTNER]]},
+    )
+    step(operator, "start")  # its operators went over with it
+
+
+def test_a_merger_costs_as_many_statements_for_ten_commitments_as_for_one(
+    client: TestClient, database: OneTransaction
+) -> None:
+    def statements() -> int:
+        database.statements.clear()
+        merge = f"{HOME}/agencies/{SOCIAL}/merge?dry_run=true"
+        assert client.post(merge, json={"into": HEALTH}, headers=ANY).status_code == 200
+        return len(database.statements)
+
+    commit(client, "K-1")
+    put_meeting(client, "R-1")
+    one = statements()
+    for n in range(2, 11):
+        commit(client, f"K-{n}")
+        put_meeting(client, f"R-{n}")
+    assert statements() == one
+
+
+def test_a_retired_agency_keeps_what_it_promised(client: TestClient) -> None:
+    commit(client, "K-1")
+    assert client.post(f"{HOME}/agencies/{SOCIAL}/retire", headers=ANY).status_code == 200
+    assert client.patch(K1, json={"due": "2025-09-30"}, headers=ANY).status_code == 200
+    assert refused(client.put(f"{HOME}/commitments/K-2", json=COMMITMENT)) == [
+        ("/responsible_agency", "retired_agency")
+    ]
+    step(client, "complete")
+
+
+def test_history_and_feed(client: TestClient) -> None:
+    cursor = now(client, kind="commitment")
+    commit(client, "K-1")
+    commit(client, "K-10")
+    step(client, "start", evidence_url="https://berkas.example/a.pdf")
+    step(client, "start")
+    step(client, "follow-ups")
+    step(client, "cancel")
+    step(client, "reopen")
+    step(client, "complete")
+    step(client, "reopen")
+    client.delete(K1, headers=ANY)
+    verbs = ["created", "started", "noted", "cancelled", "reopened", "completed", "reopened", "deleted"]
+    history = client.get(f"{K1}/history").json()["items"]
+    assert [one["kind"] for one in history] == [f"commitment.{verb}" for verb in verbs]
+    assert [one["version"] for one in history] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert history[1]["changes"] == {
+        "state": ["open", "in_progress"],
+        "follow_up": [
+            None,
+            {
+                "state": "in_progress",
+                "note": "Sudah diserahkan",
+                "evidence_url": "https://berkas.example/a.pdf",
+            },
+        ],
+    }
+    assert set(history[2]["changes"]) == {"follow_up"}
+    fed = told(follow(client, cursor, kind="commitment"))
+    assert [kind for kind, subject in fed if subject == "commitments/K-1"] == [one["kind"] for one in history]
+    assert client.get(f"{K1}/history", params={"kind": "commitment.started"}).json()["items"] == [history[1]]
+
+
+def test_a_note_leaves_the_lists_of_agencies_as_they_are(client: TestClient) -> None:
+    commit(client, "K-1")
+    summary = f"{AT}/summary?period=2026-Q1"
+    tag = client.get(summary).headers["ETag"]
+    step(client, "start")
+    assert client.get(summary, headers={"If-None-Match": tag}).status_code == 304
