@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,10 +33,19 @@ from app.convergence.coverage.rules import (
 from app.convergence.coverage.sums import SUMMED, sources_of, sums_of_villages, whole_sum
 from app.convergence.coverage.totals import region_sums, service_sums
 from app.convergence.methods.models import Service
-from app.convergence.methods.queries import editions_of, methods_of, region_editions, services_of
-from app.kit.json_sql import fields_of
+from app.convergence.methods.queries import (
+    NoEdition,
+    methods,
+    packages,
+    region_editions,
+    services,
+    services_of,
+)
+from app.convergence.methods.rules import edition_for
+from app.kit.json_sql import built_once, fields_of, json_rows
 from app.kit.pages import Listing
 from app.kit.problems import NotFound
+from app.plans.actions.models import RecipientKind
 from app.reference.models import RegionLevel
 from app.reference.queries import is_region
 from app.reference.rules import level_of
@@ -44,25 +54,24 @@ _KEPT = (RegionLevel.district, RegionLevel.regency)
 
 
 def region_coverage(session: Session, actor: Actor, region: str, period: str) -> RegionCoverage:
-    """A region in a quarter with everything that its figures were computed from.
+    """A region in a quarter with everything that its figures were computed from; one statement reads it all.
 
     NotFound where the actor does not see it, or for a village, which has its own address.
     """
-    level = _level(session, actor, region)
-    year = int(period[:4])
-    sums = _sums(session, region, level, period)
-    counted = _services(session, region, level, period)
-    used = _editions_used(session, region, year, [edition for edition, _, _ in counted])
-    own = editions_of(session, [regency_of(region)], year)[regency_of(region)]
-    packages = services_of(session, {*(edition for edition, _, _ in counted), own.service_package})
-    known = _known(packages, own.service_package)
-    counts: dict[str, Count] = {code: Count(0, 0) for code in packages[own.service_package]}
-    for _, code, count in counted:
-        counts[code] = pooled([counts.get(code, Count(0, 0)), count])
+    if not actor.sees(regency_of(region)):
+        raise NotFound()
+    read = _read(session, region, period)
+    if not read.region or read.region[0].level == RegionLevel.village:
+        raise NotFound()
+    package, method = _own_editions(read, int(period[:4]))
+    counted = {row.service_package for row in read.services}
+    known = _known(read.packages, {*counted, package}, package)
+    counts = {row.code: Count(0, 0) for row in read.packages if row.edition == package}
+    for row in read.services:
+        counts[row.service] = pooled([counts.get(row.service, Count(0, 0)), Count(row.eligible, row.served)])
     strategies = by_strategy(counts, {code: known[code].strategy for code in counts})
     lowest = balance(strategies)
-    figures = _figures(sums)
-    cut_off = methods_of(session, [own.method])[own.method].rank_reach
+    figures = _figures({name: getattr(read.sums[0], name) or 0 for name in SUMMED})
     return RegionCoverage.model_construct(
         **figures,
         region_code=region,
@@ -70,13 +79,94 @@ def region_coverage(session: Session, actor: Actor, region: str, period: str) ->
         balance_percent=lowest.percent,
         lowest_strategy=lowest.strategy,
         undefined_strategies=list(lowest.undefined),
-        is_rankable=figures["reach_percent"] is not None and figures["reach_percent"] >= cut_off,
+        is_rankable=figures["reach_percent"] is not None and figures["reach_percent"] >= method.rank_reach,
         by_strategy=strategy_figures(strategies),
         by_service=[_service_sums(known[code], count) for code, count in counts.items()],
-        service_packages=used[0],
-        methods=used[1],
-        method=own.method,
+        service_packages=sorted(counted),
+        methods=sorted(row.method for row in read.used) if counted else [],
+        method=method.edition,
     )
+
+
+def _read(session: Session, region: str, period: str) -> Any:
+    """Rows by name: the region, its sums, those of its services, its own editions, the methods used in it, and
+    every edition there is."""
+    level = RegionLevel(level_of(region))
+    low, high = (
+        (region, region) if level in _KEPT else ("", "~") if region == "0" else (f"{region}.", f"{region}/")
+    )
+    own = regency_of(region)
+    bound = {
+        "region": region,
+        "period": period,
+        "level": level if level in _KEPT else RegionLevel.regency,
+        "low": low,
+        "high": high,
+        "own": own,
+        "own_low": own if level in _KEPT else low,
+        "own_high": own if level in _KEPT else high,
+        "year": int(period[:4]),
+    }
+    row = session.connection().execute(_parts(session), bound).one()
+    rows = (json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields)) for text in row)
+    return SimpleNamespace(**dict(zip(row._fields, rows, strict=True)))
+
+
+@built_once
+def _parts(session: Session) -> Select[Any]:
+    year = sa.bindparam("year", type_=sa.BigInteger)
+
+    def inside(table: sa.Table) -> Sequence[ColumnElement[bool]]:
+        c = table.c
+        chosen = c.region_code.between(sa.bindparam("low"), sa.bindparam("high"))
+        return (c.period == sa.bindparam("period"), c.level == sa.bindparam("level"), chosen)
+
+    s, e = service_sums.c, region_editions.c
+    service = [services.c[name] for name in Service.model_fields]
+    queries = {
+        "region": sa.select(regions.c.level).where(regions.c.code == sa.bindparam("region")),
+        "sums": sa.select(*[whole_sum(region_sums.c[name]).label(name) for name in SUMMED]).where(
+            *inside(region_sums)
+        ),
+        "services": sa.select(
+            s.service_package,
+            s.service,
+            whole_sum(s.eligible).label("eligible"),
+            whole_sum(s.served).label("served"),
+        )
+        .where(*inside(service_sums))
+        .group_by(s.service_package, s.service)
+        .order_by(s.service_package, s.service),
+        "own": sa.select(e.service_package, e.method).where(
+            e.region_code == sa.bindparam("own"), e.year == year
+        ),
+        "used": sa.select(e.method)
+        .where(
+            e.region_code.between(sa.bindparam("own_low"), sa.bindparam("own_high")),
+            e.year == year,
+            sa.func.length(e.region_code) == 5,
+        )
+        .distinct(),
+        "packages": sa.select(packages.c.edition, packages.c.first_year, *service)
+        .join_from(packages, services, services.c.edition == packages.c.edition)
+        .order_by(packages.c.edition, services.c.position),
+        "methods": sa.select(methods.c.edition, methods.c.first_year, methods.c.rank_reach),
+    }
+    parts: list[ColumnElement[Any]] = [
+        sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name) for name, query in queries.items()
+    ]
+    return sa.select(*parts)
+
+
+def _own_editions(read: Any, year: int) -> tuple[str, Any]:
+    """(package, method) that the region's year is measured by. NoEdition where there is none."""
+    by_edition = {row.edition: row for row in read.methods}
+    if read.own:
+        return read.own[0].service_package, by_edition[read.own[0].method]
+    package, method = edition_for(year, read.packages), edition_for(year, read.methods)
+    if package is None or method is None:
+        raise NoEdition(year=year)
+    return package.edition, method
 
 
 def strategy_figures(strategies: dict[str, Count]) -> list[StrategyCoverage]:
@@ -88,20 +178,18 @@ def strategy_figures(strategies: dict[str, Count]) -> list[StrategyCoverage]:
     ]
 
 
-def _known(packages: dict[str, dict[str, Service]], own: str) -> dict[str, Service]:
+def _known(rows: Sequence[Any], editions: set[str], own: str) -> dict[str, Any]:
     """Code → service. Where editions differ in what a code means, the region's own says it, else the latest by name."""
-    known: dict[str, Service] = {}
-    for edition in [*sorted(packages), own]:
-        known |= packages[edition]
-    return known
+    found = [row for row in rows if row.edition in editions]
+    return {row.code: row for row in [*found, *(row for row in found if row.edition == own)]}
 
 
-def _service_sums(service: Service, count: Count) -> ServiceSums:
+def _service_sums(service: Any, count: Count) -> ServiceSums:
     return ServiceSums.model_construct(
         service=service.code,
         name=service.name,
         name_english=service.name_english,
-        unit=service.unit,
+        unit=RecipientKind(service.unit),
         strategy=service.strategy,
         **count._asdict(),
         coverage_percent=percent(count.served, count.eligible),
@@ -115,42 +203,6 @@ def _level(session: Session, actor: Actor, region: str) -> RegionLevel:
     if level is RegionLevel.village:
         raise NotFound()
     return level
-
-
-def _of_region(
-    table: sa.Table, region: str, level: RegionLevel, period: str
-) -> Sequence[ColumnElement[bool]]:
-    """The rows that make up a region: its own, or those of its regencies."""
-    kept = level if level in _KEPT else RegionLevel.regency
-    return (table.c.period == period, table.c.level == kept, within(table.c.region_code, region))
-
-
-def _sums(session: Session, region: str, level: RegionLevel, period: str) -> dict[str, int]:
-    query = sa.select(*[whole_sum(region_sums.c[name]).label(name) for name in SUMMED])
-    row = session.execute(query.where(*_of_region(region_sums, region, level, period))).one()
-    return {name: value or 0 for name, value in row._mapping.items()}
-
-
-def _services(session: Session, region: str, level: RegionLevel, period: str) -> list[tuple[str, str, Count]]:
-    """(package edition, service, E and C)."""
-    c = service_sums.c
-    query = (
-        sa.select(c.service_package, c.service, whole_sum(c.eligible), whole_sum(c.served))
-        .where(*_of_region(service_sums, region, level, period))
-        .group_by(c.service_package, c.service)
-        .order_by(c.service_package, c.service)
-    )
-    return [(row[0], row[1], Count(row[2], row[3])) for row in session.execute(query)]
-
-
-def _editions_used(
-    session: Session, region: str, year: int, packages: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """(package editions, method editions) by which the coverage below was written."""
-    c = region_editions.c
-    chosen = (c.year == year, within(c.region_code, regency_of(region)), sa.func.length(c.region_code) == 5)
-    found = session.scalars(sa.select(c.method).where(*chosen).distinct()) if packages else ()
-    return sorted(set(packages)), sorted(found)
 
 
 def _figures(sums: dict[str, int]) -> dict[str, Any]:
