@@ -25,6 +25,7 @@ from app.convergence.coverage.rules import (
     status_of,
 )
 from app.convergence.coverage.totals import refresh_after_reports
+from app.convergence.methods.commands import CHAIN as EDITIONS_CHAIN
 from app.convergence.methods.commands import COVERAGE_CHAIN, pin_editions
 from app.convergence.methods.models import Service
 from app.convergence.methods.queries import Editions, editions_of, methods_of, services_of
@@ -106,6 +107,10 @@ def report_coverage(
     # Always in this order: two writers of several regencies wait for one another, never in a circle.
     chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
     editions = editions_of(session, by_regency, year) if by_regency else {}
+    if any(found.version is None for found in editions.values()):
+        # The first report of a regency's year: nobody may change an edition while it comes into use.
+        hold(session, EDITIONS_CHAIN)
+        editions = editions_of(session, by_regency, year)
     packages = services_of(session, {found.service_package for found in editions.values()})
     stored = stored_coverage(session, period, [village for found in by_regency.values() for village in found])
     check(by_regency, stored)
