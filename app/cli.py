@@ -22,6 +22,7 @@ from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.changes.queries import verify_journal
+from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.db import Database
@@ -32,7 +33,14 @@ from app.plans.commands import plan_chain
 from app.reference.queries import is_region
 from app.serving import run
 from app.settings import Settings
-from app.setup import console_author, import_file, load_shipped_reference, open_database, upgrade_schema
+from app.setup import (
+    console_author,
+    import_file,
+    import_table,
+    load_shipped_reference,
+    open_database,
+    upgrade_schema,
+)
 
 cli = typer.Typer(
     name="rata",
@@ -177,6 +185,48 @@ def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
         out.print(f"  finding {code}: {count}")
     for code, count in sorted(Counter(warning.code for warning in report.warnings).items()):
         out.print(f"  warning {code}: {count}")
+
+
+@cli.command()
+def import_observations(
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="A table of BPS: .xlsx or .csv."),
+    ],
+    code_system: Annotated[CodeSystem, typer.Option(help="Whose region codes the file has.")],
+    period: Annotated[
+        str | None, typer.Option(help="Year 2021 or half-year 2021-S1, where the file does not say it.")
+    ] = None,
+    indicator: Annotated[str | None, typer.Option(help="Indicator, where the file does not say it.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The publisher's table; the file's name if not given.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet; the first visible one if not given.")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Header of a column to leave out; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
+    ] = False,
+) -> None:
+    """Import a publisher's table of outcome indicators: all of it or nothing."""
+    query = TableQuery(
+        code_system=code_system,
+        period=period,
+        indicator=indicator,
+        source=source,
+        sheet=sheet,
+        skip=skip or [],
+    )
+    done = import_table(database(), file, query, dry_run=dry_run)
+    out.print(
+        f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "
+        f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.",
+        soft_wrap=True,
+    )
+    for one in done.series:
+        total = one.created + one.updated + one.unchanged
+        out.print(f"  {one.indicator} {one.period}: {total}, of these {one.symbols} symbols", highlight=False)
 
 
 @cli.command()

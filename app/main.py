@@ -16,6 +16,11 @@ from app.access.routes import router as access
 from app.access.uses import Uses
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
+from app.convergence.analyses.routes import router as analyses
+from app.convergence.coverage.routes import router as coverage
+from app.convergence.indicators.routes import router as indicators
+from app.convergence.methods.routes import choices as editions
+from app.convergence.methods.routes import router as methods
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -68,6 +73,11 @@ TAGS = [
     {
         "name": "changes",
         "description": "What changed, in the order in which it was committed: how other systems keep a true copy.",
+    },
+    {
+        "name": "convergence",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
+        "stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -148,10 +158,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        coverage,
+        editions,
+        indicators,
+        analyses,
         agencies,
         meetings,
         reference,
         nomenclature,
+        methods,
         access,
     ):
         app.include_router(router, prefix="/v1")

@@ -2,6 +2,9 @@
 
 from app.access import models as _access
 from app.agencies import models as _agencies
+from app.convergence.coverage import models as _coverage
+from app.convergence.indicators import models as _indicators
+from app.convergence.methods import models as _methods
 from app.kit import idempotency as _idempotency
 from app.kit import journal as _journal
 from app.kit.db import Table

@@ -9,6 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
+from app.convergence.indicators.commands import load_indicators, put_observations
+from app.convergence.indicators.models import ObservationsWritten, TableQuery
+from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
+from app.convergence.indicators.tables import read_table
+from app.convergence.methods.commands import load_editions
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
@@ -49,7 +54,9 @@ def load_shipped_reference(database: Database, out: Console) -> None:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID
 
-        loaded = load_reference(session, show, author=console_author())
+        author = console_author()
+        loaded = load_reference(session, show, author=author) + load_indicators(session, author)
+        loaded += load_editions(session, author)
     if not loaded:
         out.print("The reference data is up to date.")
 
@@ -69,3 +76,14 @@ def import_file(
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
         return import_matrix(session, console_author(), CONSOLE, plan, read, query, resolutions, "en")
+
+
+def import_table(
+    database: Database, file: Path, query: TableQuery, *, dry_run: bool = False
+) -> ObservationsWritten:
+    """Import a publisher's table as the console. Problem where it cannot be done; nothing is written then."""
+    with database.read_session() as session:
+        sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
+        told = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
+    with database.writing(dry_run=dry_run) as session:
+        return put_observations(session, console_author(), CONSOLE, told, lambda stored: None)

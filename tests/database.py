@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
@@ -10,7 +11,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
+from app.convergence.methods.commands import load_editions
 from app.kit.db import WRITE, Database, alembic_config
+from app.kit.journal import Author
 from tests.reference import load_small_reference
 
 ENGINES = tuple(os.environ.get("RATA_TEST_ENGINES", "sqlite,postgres").split(","))
@@ -22,6 +25,7 @@ def prepare(url: str) -> Database:
     database = Database(url)
     with database.writing() as session:
         load_small_reference(session)
+        load_editions(session, Author("test", datetime.now(UTC)))
     return database
 
 

@@ -9,10 +9,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlmodel import Session
 
+from app.access.rules import CONSOLE
+from app.convergence.indicators.commands import load_indicators
+from app.kit.journal import Author
 from app.reference.commands import DATA, load_reference
 
 _WHOLE = ("63", "73", "18", "63.02", "63.03", "73.22", "18.02", "18.06")
@@ -38,9 +42,10 @@ def small_files(folder: Path) -> Path:
 
 def load_small_reference(session: Session) -> None:
     """Nation, three provinces, five regencies, Kotabaru's districts, some villages; the codes of regencies
-    and of one field of provinces; all funding sources, groups and strategies."""
+    and of one field of provinces; all funding sources, groups, strategies and indicators."""
     with tempfile.TemporaryDirectory() as folder:
         load_reference(session, folder=small_files(Path(folder)))
+    load_indicators(session, Author(CONSOLE.token, datetime.now(UTC)))
 
 
 def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:

@@ -292,3 +292,18 @@ def test_the_document_is_printed_whole(rata: Rata) -> None:
     done = rata("openapi")
     assert done.returncode == 0
     assert "/v1/plans/{plan}/imports" in json.loads(done.stdout)["paths"]
+
+
+def test_tables_of_indicators_are_imported_whole_or_not_at_all(rata: Rata, prepared: Database) -> None:
+    Path("p0.csv").write_text("kode,p0\n6302,4.56\n6303,...\n")
+    trial = rata("import-observations", "p0.csv", "--code-system", "bps", "--period", "2021", "--dry-run")
+    assert (trial.returncode, "Would import 2 observations" in trial.stdout) == (0, True), trial
+    assert count(prepared, "observation") == 0
+    done = rata("import-observations", "p0.csv", "--code-system", "bps", "--period", "2021")
+    assert "p0 2021-S1: 2, of these 1 symbols" in done.stdout, done
+    assert count(prepared, "observation") == 2
+    Path("times.csv").write_text("kode,p0\n6302,4:56:00\n")
+    wrong = rata("import-observations", "times.csv", "--code-system", "bps", "--period", "2021")
+    assert (wrong.returncode, "times!B2" in wrong.stderr, "4.56" in wrong.stderr) == (1, True, True), wrong
+    unknown = rata("import-observations", "p0.csv", "--code-system", "bps", "--period", "soon")
+    assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False), unknown

@@ -18,6 +18,8 @@ from app.plans.revisions.models import AmendmentActionRow
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
+from tests.coverage.world import SEKAPUNG
+from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, prepare, sqlite_url
 from tests.findings.world import CLEAN, OTHER
 from tests.meetings.world import commit, put_meeting, step
@@ -93,6 +95,9 @@ def fill(database: Database) -> None:
     app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
     secret = token_for(database, ("secretariat", "63.02"))
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        region = "/v1/regions/63.02/indicators/p0"
+        target = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021}
+        assert client.put(f"{region}/targets/2026", json=target).status_code == 201
         put_plan(client, **{name: value for name, value in WHOLE_PLAN.items() if name != "title"})
         put(client, "A-1", base=WHOLE)
         put(client, "A-2")
@@ -111,6 +116,7 @@ def fill(database: Database) -> None:
         why = {"verdict": "complementary", "text": "…"}
         assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
         move_a_quarter(client, database, app)
+        put_coverage(client, SEKAPUNG)
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
@@ -136,6 +142,9 @@ def fill(database: Database) -> None:
         amended = {"code": "A-1", "content": None, "reasons": [], "updated_at": datetime.now(UTC)}
         plan = sa.select(table_of(PlanRow).c.id).where(table_of(PlanRow).c.code == ADOPTED).scalar_subquery()
         session.execute(sa.insert(table_of(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
+    nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
+    with TestClient(app, headers=nation) as client:
+        assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
     database.close()
 
 

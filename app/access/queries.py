@@ -131,6 +131,11 @@ def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
 
 
+def below(column: ColumnElement[str], ancestor: ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate: the code in `column` lies below that in `ancestor`, which is not the nation's."""
+    return sa.and_(column > ancestor.concat("."), column < ancestor.concat("/"))
+
+
 def visible(actor: Actor, column: ColumnElement[str], verb: str = "read") -> ColumnElement[bool]:
     """Predicate: in the region in `column` the actor holds a right, that of seeing it unless another is named."""
     right = RIGHTS[verb]

@@ -19,7 +19,8 @@ Sequence = Annotated[
     Field(
         ge=1,
         description="Place among the changes of the same plan, or of the same region's agencies, or of its meetings "
-        "and commitments, from 1 without a gap: without filters, a number that is missing was missed.",
+        "and commitments, or of its targets, or of all observations, from 1 without a gap: without filters, a number "
+        "that is missing was missed.",
     ),
 ]
 Changes = Annotated[

@@ -44,12 +44,10 @@ def list_principal_history(
     For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.
     """
     chain, subject = principal_chain(principal), principal_subject(principal)
-    return history_page(call, chain, subject, query, verb="read_access")
+    return history_page(call, chain, subject, query)
 
 
-def history_page(
-    call: Call, chain: str, subject: str, query: HistoryQuery, *, verb: str = "read"
-) -> Response:
+def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
     """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
-    found = history(call.session, call.actor, chain, subject, query, verb=verb)
+    found = history(call.session, call.actor, chain, subject, query)
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import Depends, File, Form, Query, Request, Response, UploadFile
+from fastapi import Depends, File, Form, Query, Response, UploadFile
 
 from app.access.actor import Call, Caller
 from app.exchange.commands import import_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, settled
 from app.exchange.queries import matrix_lines, read_file
+from app.kit.bodies import only_parts
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.inputs import nearest
 from app.kit.journal import stamp
 from app.kit.periods import Period, period_in
-from app.kit.problems import BadRequest, FieldError, Invalid, Kind
+from app.kit.problems import BadRequest, FieldError, Kind
 from app.kit.requests import answer, house_router, language_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
@@ -28,40 +28,6 @@ half_year_only = Kind(
     id="matriks hanya mengenal semester dan tahun: {allowed}",
     en="the matrix knows only semesters and the year: {allowed}",
 )
-unknown_part = Kind(
-    "unknown_part",
-    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
-    en="unknown part {part} of the form; there are: {allowed}",
-)
-repeated_part = Kind(
-    "repeated_part",
-    id="bagian formulir {part} hanya boleh sekali",
-    en="the form may have only one part {part}",
-)
-
-
-async def _check_form(request: Request) -> None:
-    """What a form holds beyond the declared parts, or twice, is refused and never dropped."""
-    names = [name for name, _ in (await request.form()).multi_items()]
-    known = ("file", "resolutions")
-    errors = [
-        FieldError(
-            unknown_part,
-            pointer=f"/{name}",
-            allowed=known,
-            nearest=nearest(name, known),
-            values={"part": name},
-        )
-        for name in dict.fromkeys(names)
-        if name not in known
-    ]
-    errors += [
-        FieldError(repeated_part, pointer=f"/{name}", values={"part": name})
-        for name in known
-        if names.count(name) > 1
-    ]
-    if errors:
-        raise Invalid(errors=errors)
 
 
 @router.post("/plans/{plan}/imports", response_model=ImportReport)
@@ -69,7 +35,7 @@ def import_plan_matrix(
     call: Caller,
     plan: PlanKey,
     query: Annotated[ImportQuery, Query()],
-    form: Annotated[None, Depends(_check_form)],
+    form: Annotated[None, Depends(only_parts("file", "resolutions"))],
     file: Annotated[
         UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")
     ],

@@ -2,13 +2,25 @@
 
 import email.message
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 from fastapi import Request, params
 from fastapi.routing import APIRoute
 
-from app.kit.inputs import control_character
-from app.kit.problems import BadRequest, FieldError, NotFound, UnsupportedMedia
+from app.kit.inputs import control_character, nearest
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, UnsupportedMedia
+
+unknown_part = Kind(
+    "unknown_part",
+    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
+    en="unknown part {part} of the form; there are: {allowed}",
+)
+repeated_part = Kind(
+    "repeated_part",
+    id="bagian formulir {part} hanya boleh sekali",
+    en="the form may have only one part {part}",
+)
 
 
 class HouseRequest(Request):
@@ -66,6 +78,33 @@ def check_media_type(request: Request, route: APIRoute) -> None:
         is_right = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     if not is_right:
         raise UnsupportedMedia(allowed=wanted)
+
+
+def only_parts(*known: str) -> Callable[[Request], Awaitable[None]]:
+    """A dependency for a form: what it holds beyond the `known` parts, or twice, is refused and never dropped."""
+
+    async def check_form(request: Request) -> None:
+        names = [name for name, _ in (await request.form()).multi_items()]
+        errors = [
+            FieldError(
+                unknown_part,
+                pointer=f"/{name}",
+                allowed=known,
+                nearest=nearest(name, known),
+                values={"part": name},
+            )
+            for name in dict.fromkeys(names)
+            if name not in known
+        ]
+        errors += [
+            FieldError(repeated_part, pointer=f"/{name}", values={"part": name})
+            for name in known
+            if names.count(name) > 1
+        ]
+        if errors:
+            raise Invalid(errors=errors)
+
+    return check_form
 
 
 def check_plain(request: Request) -> None:

@@ -78,6 +78,9 @@ Quantity = Annotated[
 ]
 """A measured amount in the unit of its output, at most four decimals: 15 digits, which SQLite shows in full."""
 
+Figure = Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False), _numeric]
+"""A published figure in its own unit, below zero too; its decimals are its definition's business."""
+
 Percent = Annotated[
     float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2)), _numeric
 ]

@@ -230,7 +230,7 @@ def answer(
     body: bytes,
     *,
     status: int = 200,
-    version: int | None = None,
+    version: int | str | None = None,
     tag: str | None = None,
     location: str | None = None,
 ) -> Response:

@@ -1,6 +1,6 @@
 """Writing plans: created, replaced, patched, deleted while empty."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,11 @@ malformed_plan_key = Kind(
     id="{value} bukan kunci rencana; yang menyusun rencana hanya provinsi dan kabupaten/kota, sejak {first}: {allowed}",
     en="{value} is no key of a plan; only provinces and regencies make plans, from {first} on: {allowed}",
 )
+
+
+AFTER_LOCATIONS: list[Callable[[Session, str, int, Collection[str]], None]] = []
+"""What follows from other priority locations of a plan: called with region, year and the codes of those that
+came, went or changed. Areas above add theirs when they are imported."""
 
 
 class PlanInUse(Problem):
@@ -96,7 +101,10 @@ def put_plan(
     )
     if not written:
         raise PreconditionFailed(sent=version - 1, current="–")
-    replace_priority_locations(session, written[0].id, after["priority_locations"])
+    old_locations = before["priority_locations"] if before else []
+    if after["priority_locations"] != old_locations:
+        replace_priority_locations(session, written[0].id, after["priority_locations"])
+        follow_locations(session, region, year, [*old_locations, *after["priority_locations"]])
     verb = "created" if row is None else "changed"
     entry = Entry(f"plan.{verb}", region, f"plans/{code}", version, before, after, is_draft=True)
     record(session, chain, author, [entry])
@@ -140,6 +148,13 @@ def replace_priority_locations(session: Session, plan_id: int, locations: Sequen
     )
 
 
+def follow_locations(session: Session, region: str, year: int, locations: Sequence[dict[str, Any]]) -> None:
+    """Tell the areas above which priority locations came, went or changed."""
+    codes = {location["region_code"] for location in locations}
+    for follow in AFTER_LOCATIONS if codes else ():
+        follow(session, region, year, codes)
+
+
 def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
     """Delete an empty plan. Conflict while it has actions."""
     plan = plan_of(session, actor, code)
@@ -156,6 +171,7 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
         sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
     )
     session.execute(sa.delete(plans).where(plans.c.id == plan.id))
+    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
     version = plan.version + 1
     entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
     record(session, chain, author, [entry])

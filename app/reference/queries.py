@@ -150,6 +150,16 @@ def regions_by_code(session: Session, codes: Collection[str]) -> dict[str, Found
     return {row.code: FoundRegion(*row) for row in found}
 
 
+def regencies_by_bps(session: Session, bps_codes: Collection[str]) -> dict[str, str]:
+    """BPS code of a regency or city → its Kemendagri code; unknown ones are missing."""
+    if not bps_codes:
+        return {}
+    found = session.execute(
+        sa.select(_region.c.bps_code, _region.c.code).where(among(session, _region.c.bps_code, bps_codes))
+    )
+    return {row.bps_code: row.code for row in found}
+
+
 def region_labels(session: Session, within_region: str) -> dict[str, str]:
     """Code → name of the regions in force in `within_region`, itself included."""
     c = _region.c

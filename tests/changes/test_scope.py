@@ -58,7 +58,7 @@ def test_out_of_scope_shows_nothing_not_even_that_something_happened(
         assert page(one, region="63.02")["items"] == []
     assert (before[0]["items"], before[1]["items"]) == ([], [])
     # Reference data is everybody's who sees anything; tokens are not.
-    assert {one["kind"] for one in before[2]["items"]} == {"reference.loaded"}
+    assert {one["region_code"] for one in before[2]["items"]} == {"0"}
 
 
 def test_numbers_tell_nothing_of_what_happens_elsewhere(

@@ -23,7 +23,7 @@ OF_ADOPTED = frozenset(
 )
 #: A plan in force with an amendment open beside it, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
-_ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "legal_basis")
+_ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Operation:
     @property
     def needed(self) -> dict[str, str]:
         """Query parameters that must be sent."""
-        values = {"period": "2026-Q2", "region": "63.02"}
+        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
         return {name: values[name] for name, one in self.query.items() if one.get("required")}
 
     @cached_property

@@ -1,5 +1,7 @@
 """Who may not see or do something learns nothing of it: every operation, asked by everyone it is not for."""
 
+import re
+
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
@@ -8,21 +10,31 @@ from app.kit.db import table_of
 from tests.contract.operations import Operation
 from tests.contract.world import World
 
+#: What of convergence is only for whoever sees the region.
+_OF_REGIONS = re.compile("target|coverage|editions")
+
 
 def is_everybodys(operation: Operation) -> bool:
-    """Reference data and what one is oneself."""
-    return operation.spec["tags"] == ["reference"] or operation.path == "/v1/me"
+    """Reference data, what is published, and what one is oneself."""
+    return (
+        operation.spec["tags"] == ["reference"]
+        or operation.path == "/v1/me"
+        or (operation.spec["tags"] == ["convergence"] and not _OF_REGIONS.search(operation.path))
+    )
 
 
 def test_stranger_and_neighbour_find_nothing(world: World) -> None:
-    for caller in (world.caller(), world.caller(("secretariat", "63.03")), world.caller(("reader", "73"))):
+    stranger = world.caller()
+    for caller in (stranger, world.caller(("secretariat", "63.03")), world.caller(("reader", "73"))):
         for operation in world.v1:
             reply = world.call(operation, caller)
             if is_everybodys(operation):
-                expected = 200
+                # Who is a member of nothing is told of no write.
+                is_told = caller is not stranger or not operation.path.endswith("/history")
+                expected = 403 if operation.is_write else 200 if is_told else 404
             elif operation.is_list and not operation.keys:
-                # The feed tells everybody of reference data.
-                items = [one for one in reply.json()["items"] if one.get("kind") != "reference.loaded"]
+                # The feed tells everybody of what is the nation's.
+                items = [one for one in reply.json()["items"] if one["region_code"] != "0"]
                 assert items == [], operation
                 expected = 200
             else:

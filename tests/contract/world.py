@@ -36,6 +36,14 @@ OUR_HEADERS = (
     "WWW-Authenticate",
 )
 
+#: A table of observations, of which one is another in the service.
+TABLE = b"code,year,p0\n63.02,2021,4.57\n63,2021,4.83\n"
+#: A table of coverage that says something else than the example.
+COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
+63.02.05.2001,141,DTSEN,2026-Q1,96,25
+63.02.05.2003,90,DTSEN,2026-Q1,40,0
+"""
+
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
@@ -69,6 +77,19 @@ DONE_BY = {
     "delete_quarter_extension": REVIEWER,
     "put_calendar": NATION,
     "delete_calendar": NATION,
+    **dict.fromkeys(
+        (
+            "put_indicator",
+            "put_observations",
+            "import_observations",
+            "put_observation",
+            "delete_observation",
+            "put_service_package",
+            "put_method",
+            "put_region_editions",
+        ),
+        NATION,
+    ),
 }
 
 
@@ -133,7 +154,21 @@ class World:
         return [operation for operation in self if operation.is_write]
 
     def _make(self) -> None:
-        """Two of what lists show: agencies, plans, actions, reports, meetings, commitments."""
+        """Two of what lists show."""
+        self._make_plans()
+        self._make_adopted()
+        self._make_beside_plans()
+        self._make_convergence()
+        matrix = self.call(self.operations["read_matrix_csv"]).text
+        assert ALTERED[0] in matrix
+        self.files = {
+            "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
+            "import_observations": ("table.csv", TABLE, "text/csv"),
+            "import_coverage": ("table.csv", COVERAGE, "text/csv"),
+        }
+
+    def _make_plans(self) -> None:
+        """Agencies, plans, actions, reports."""
         one = self.operations
         for agency in (None, OTHER_AGENCY, THIRD_AGENCY):
             self.make("put_agency", **({"agency": agency} if agency else {}))
@@ -148,6 +183,10 @@ class World:
         for action in ("A-003", "A-004"):
             self.make("put_action", action=action)
         self.make("put_progress", period="2026-Q3")
+
+    def _make_adopted(self) -> None:
+        """A plan in force, and one with an amendment beside it."""
+        one = self.operations
         self.make("put_action", {**one["put_action"].example, "lead_agency": OTHER_AGENCY}, plan=ADOPTED)
         for action in ("A-001", "A-002"):
             theirs = {**one["put_action"].example, "lead_agency": THIRD_AGENCY}
@@ -157,6 +196,10 @@ class World:
                 self.move(id, plan, **({"date": "2024-12-19"} if id == "adopt_plan" else {}))
         self.move("amend_plan", AMENDED)
         self.make("put_amended_action", {**theirs, "title": "Baru"})
+
+    def _make_beside_plans(self) -> None:
+        """Principals and tokens, a frozen quarter with corrections, meetings and commitments."""
+        one = self.operations
         for name in ("dasbor-kotabaru", "laman-kotabaru"):
             self.make("put_principal", principal=name)
         for name in ("dasbor-kotabaru-2026", "dasbor-kotabaru-2027"):
@@ -173,9 +216,16 @@ class World:
         self.make("put_commitment")
         alone = {"meeting": None, "responsible_agency": OTHER_AGENCY, "linked_actions": []}
         self.make("put_commitment", {**one["put_commitment"].example, **alone}, commitment="K-02")
-        matrix = self.call(one["read_matrix_csv"]).text
-        assert ALTERED[0] in matrix
-        self.matrix = matrix.replace(*ALTERED).encode()
+
+    def _make_convergence(self) -> None:
+        for period in ("2021-S1", "2020-S1"):
+            self.make("put_observation", period=period)
+        for year in ("2026", "2027"):
+            self.make("put_target", year=year)
+        for village in ("63.02.05.2001", "63.02.05.2002"):
+            self.make("put_coverage", village=village)
+        self.make("put_service_package")
+        self.make("put_method")
 
     def move(self, id: str, plan: str, **said: str) -> None:
         operation = self.operations[id]
@@ -233,7 +283,7 @@ class World:
             sent.setdefault("Content-Type", operation.body[0])
             options["json"] = operation.altered() if body is ... else body
         elif operation.body is not None:
-            options["files"] = {"file": ("matrix.csv", self.matrix, "text/csv")} if body is ... else body
+            options["files"] = {"file": self.files[operation.id]} if body is ... else body
         reply = (client or self.client_for(operation)).request(
             operation.method.upper(),
             operation.address(**(keys or {})),

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.exchange.matrix import sheets
 from app.kit.db import table_of
+from app.kit.files import sheets
 from app.kit.journal import JournalRow
 from tests.conftest import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet

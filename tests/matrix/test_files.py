@@ -8,11 +8,11 @@ from datetime import datetime
 import openpyxl
 import pytest
 
-from app.exchange.matrix import sheets, workbooks
-from app.exchange.matrix.books import ErrorValue, Formula
-from app.exchange.matrix.delimited import escaped, unescaped
-from app.exchange.matrix.sheets import open_book
-from app.exchange.matrix.unreadable import UnreadableFile
+from app.kit.files import sheets, workbooks
+from app.kit.files.books import ErrorValue, Formula
+from app.kit.files.delimited import escaped, unescaped
+from app.kit.files.sheets import open_book
+from app.kit.files.unreadable import UnreadableFile
 from app.kit.problems import TooLarge
 from tests.matrix.build import raw_xlsx, xlsx
 

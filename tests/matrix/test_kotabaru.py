@@ -8,8 +8,8 @@ import pytest
 import app.exchange
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.sheets import open_book
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
+from app.kit.files.sheets import open_book
 
 SAMPLES = Path(app.exchange.__file__).parent / "samples"
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.exchange.matrix.models import COLUMNS, Code, CodeKind, Named
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.unreadable import UnreadableFile
+from app.kit.files.unreadable import UnreadableFile
 from tests.matrix.build import LABELS, S1, S2, S3, codes, line, matrix, only, xlsx
 
 NUMBERS = list(range(1, 22))

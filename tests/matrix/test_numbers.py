@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.books import ErrorValue, Formula
 from app.exchange.matrix.numbers import LARGEST, read_rupiah, thousands
+from app.kit.files.books import ErrorValue, Formula
 
 
 @pytest.mark.parametrize(

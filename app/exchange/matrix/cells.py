@@ -8,10 +8,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from app.exchange.matrix.books import Value
 from app.exchange.matrix.codes import read_code, read_named, write_named
 from app.exchange.matrix.models import Code, CodeKind, Column, Holds, Line, Named, Reading
-from app.exchange.matrix.numbers import as_text, clean, read_change, read_rupiah, unusable
+from app.exchange.matrix.numbers import read_change, read_rupiah, unusable
 from app.exchange.matrix.places import read_places, write_places
 from app.exchange.matrix.recipients import read_benefit_amount, read_recipients, write_recipients
 from app.exchange.matrix.shares import read_components, read_sources, write_components, write_sources
@@ -25,6 +24,8 @@ from app.exchange.matrix.words import (
     write_regularity,
     write_strategy,
 )
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text, clean
 from app.kit.problems import Cell, FieldError
 
 # In a column whose blank cells mean "as above", this says "none" (see `rules.py`).

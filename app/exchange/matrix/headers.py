@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.books import Sheet
 from app.exchange.matrix.cells import read_ordinal
 from app.exchange.matrix.models import BY_KEY, COLUMNS, GROUP_VARIANTS, PLANNING
-from app.exchange.matrix.numbers import as_text
+from app.kit.files.books import Sheet
+from app.kit.files.cells import as_text
 from app.kit.problems import FieldError, Kind
 
 MISSING_COLUMN = Kind(

@@ -15,30 +15,13 @@ A fraction of a rupiah is rounded half up, and said so.
 
 import math
 import re
-from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
-from app.exchange.matrix.books import ErrorValue, Formula, Value
 from app.exchange.matrix.models import Reading, Remark
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text, clean, why_unusable
 from app.kit.problems import Kind
 
-FORMULA = Kind(
-    "formula",
-    "Sel berisi rumus ({value}). Salin lalu tempel sebagai nilai (Paste Special › Values), kirim lagi.",
-    "The cell holds a formula ({value}). Copy it, paste it as values, and send again.",
-)
-CELL_ERROR = Kind(
-    "cell_error",
-    "Sel menampilkan galat lembar kerja {value}. Isi nilainya.",
-    "The cell shows the spreadsheet error {value}. Give its value.",
-)
-BECAME_DATE = Kind(
-    "became_date",
-    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai "
-    "teks, isi ulang.",
-    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
-    "enter it again.",
-)
 NOT_A_NUMBER = Kind(
     "not_an_amount",
     "{value} bukan jumlah rupiah. Tulis angkanya saja, misalnya 1250000 atau Rp 1.250.000.",
@@ -68,9 +51,6 @@ ROUNDED = Kind(
 # Above this a spreadsheet's numbers no longer hold every digit.
 LARGEST = 2**53 - 1
 
-# Control signs other than tab and line feed, zero-width space, byte order mark.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
-
 _NIL = {"-", "–", "—", "nihil"}
 _CURRENCY = re.compile(r"^(?:rp|idr)\.?\s*|(?<=\d)\s*(?:rupiah|idr)\s*$", re.IGNORECASE)
 _NO_CENTS = re.compile(r"[.,]\s*[-–—]{1,2}$")  # "Rp 1.250.000,-"
@@ -78,35 +58,10 @@ _SCIENTIFIC = re.compile(r"^[+-]?\d+(?:[.,]\d+)?e[+-]?\d+$", re.IGNORECASE)
 _SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?=$|[.,])")
 
 
-def clean(value: str) -> str:
-    """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
-    if value.isprintable() and "  " not in value:
-        return value.strip()  # nearly every cell; no sign here but the plain space can be unseen
-    text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
-    text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
-    return re.sub(r"\n{3,}", "\n\n", text)
-
-
 def unusable(value: Value) -> Remark | None:
     """Why a cell cannot be used whatever its column: a formula, an error, a date."""
-    if isinstance(value, Formula):
-        return Remark(FORMULA, blocking=True)
-    if isinstance(value, ErrorValue):
-        return Remark(CELL_ERROR, blocking=True)
-    if isinstance(value, (date, time, timedelta)):
-        return Remark(BECAME_DATE, blocking=True)
-    return None
-
-
-def as_text(value: Value) -> str:
-    """A usable cell as the text a person would see; blank is the empty string."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        return repr(value)
-    return clean(str(value))
+    kind = why_unusable(value)
+    return Remark(kind, blocking=True) if kind else None
 
 
 def read_rupiah(value: Value) -> Reading[int | None]:

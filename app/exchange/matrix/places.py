@@ -7,9 +7,10 @@ an exported location finds its way back without a name search.
 
 import re
 
-from app.exchange.matrix.books import Value
 from app.exchange.matrix.models import Place, PlaceLevel, Reading
-from app.exchange.matrix.numbers import as_text, unusable
+from app.exchange.matrix.numbers import unusable
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text
 
 _LEVELS: dict[PlaceLevel, str] = {
     "village": r"desa(?:\s+adat)?|ds\.?|kelurahan|kel\.?|kampung|kp\.?|nagari|gampong|lurah",

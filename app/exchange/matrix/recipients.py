@@ -7,9 +7,10 @@ word behind the number gives the kind; an unknown word gives none and is reporte
 
 import re
 
-from app.exchange.matrix.books import Value
 from app.exchange.matrix.models import Reading, Recipient, RecipientKind, Remark
-from app.exchange.matrix.numbers import as_text, read_rupiah, thousands, unusable
+from app.exchange.matrix.numbers import read_rupiah, thousands, unusable
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text
 from app.kit.problems import Kind
 
 UNREAD_RECIPIENTS = Kind(

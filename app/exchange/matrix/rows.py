@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from enum import Enum, auto
 
-from app.exchange.matrix.books import Formula, Sheet, Value
 from app.exchange.matrix.cells import read_ordinal
 from app.exchange.matrix.headers import Header, is_header_again
 from app.exchange.matrix.models import SPENT
-from app.exchange.matrix.numbers import as_text, read_rupiah, unusable
+from app.exchange.matrix.numbers import read_rupiah, unusable
 from app.exchange.matrix.words import strategy_of
+from app.kit.files.books import Formula, Sheet, Value
+from app.kit.files.cells import as_text
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))

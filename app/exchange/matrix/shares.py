@@ -12,9 +12,10 @@ so is one that ends with `;` or that the caller knows.
 import re
 from collections.abc import Collection
 
-from app.exchange.matrix.books import Value
 from app.exchange.matrix.models import Reading, Remark, Share
-from app.exchange.matrix.numbers import NOT_A_NUMBER, as_text, read_rupiah, thousands, unusable
+from app.exchange.matrix.numbers import NOT_A_NUMBER, read_rupiah, thousands, unusable
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text
 
 _STRONG = re.compile(r"[;\n]")
 _WEAK = re.compile(r",(?!\d)|(?<!\bkab)(?<!\bkabupaten)/|[&+]|\bdan\b", re.IGNORECASE)

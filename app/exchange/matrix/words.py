@@ -10,9 +10,10 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.books import Value
 from app.exchange.matrix.models import BenefitForm, Reading, Regularity, Remark, Strategy
-from app.exchange.matrix.numbers import as_text, unusable
+from app.exchange.matrix.numbers import unusable
+from app.kit.files.books import Value
+from app.kit.files.cells import as_text
 from app.kit.problems import Kind
 
 UNKNOWN_STRATEGY = Kind(

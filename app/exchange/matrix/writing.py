@@ -13,11 +13,11 @@ from typing import Any
 
 import xlsxwriter
 
-from app.exchange.matrix.books import column_letter
 from app.exchange.matrix.cells import written
-from app.exchange.matrix.delimited import write_delimited
 from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
 from app.exchange.matrix.words import STRATEGY_NAMES
+from app.kit.files.books import column_letter
+from app.kit.files.delimited import write_delimited
 from app.kit.problems import Cell, FieldError, Kind, Problem, Text
 
 CELL_TOO_LONG = Kind(

@@ -31,7 +31,7 @@ from app.plans.amendments.queries import (
     open_amendment,
 )
 from app.plans.amendments.rules import Amended, in_short, missing_reasons, telling
-from app.plans.commands import replace_priority_locations
+from app.plans.commands import follow_locations, replace_priority_locations
 from app.plans.differences.rules import Change, Content, changes_of
 from app.plans.queries import plans
 from app.plans.revisions.commands import BEFORE_ADOPTION
@@ -184,6 +184,8 @@ def _store_own(session: Session, plan: sa.Row[Any], amendment: Amendment, own: l
     locations = content.pop("priority_locations")
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**content))
     replace_priority_locations(session, plan.id, locations)
+    were = amendment.in_force["priority_locations"]
+    follow_locations(session, plan.region_code, plan.year, [*were, *locations])
     return Entry(
         "plan.changed",
         plan.region_code,

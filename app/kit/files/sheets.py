@@ -7,23 +7,23 @@ file that cannot be read raises `UnreadableFile` with the one cause, in words th
 
 from pathlib import PurePath
 
-from app.exchange.matrix.books import Book
-from app.exchange.matrix.delimited import read_delimited
-from app.exchange.matrix.unreadable import (
+from app.kit.files.books import LARGEST_ROW, Book
+from app.kit.files.delimited import read_delimited
+from app.kit.files.unreadable import (
     EMPTY_FILE,
     NOT_A_WORKBOOK,
     OLD_WORKBOOK,
     PASSWORD_PROTECTED,
     unreadable,
 )
-from app.exchange.matrix.workbooks import open_workbook
+from app.kit.files.workbooks import open_workbook
 from app.kit.problems import TooLarge
 
 LARGEST_FILE = 20 * 1024 * 1024
 
 
-def open_book(data: bytes, filename: str) -> Book:
-    """The sheets of an .xlsx (or .xlsm, its macros unread) or CSV file.
+def open_book(data: bytes, filename: str, *, most_rows: int = LARGEST_ROW) -> Book:
+    """The sheets of an .xlsx (or .xlsm, its macros unread) or CSV file, each of at most so many rows.
 
     Raises `TooLarge` above 20 MB and `UnreadableFile` for everything that is no such file.
     """
@@ -33,7 +33,7 @@ def open_book(data: bytes, filename: str) -> Book:
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
         raise unreadable(EMPTY_FILE, filename)
     if data.startswith(b"PK"):
-        return open_workbook(data, filename)
+        return open_workbook(data, filename, most_rows)
     if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         # An encrypted workbook is an OLE container with this stream; names in it are UTF-16.
         if "EncryptedPackage".encode("utf-16-le") in data:
@@ -41,7 +41,7 @@ def open_book(data: bytes, filename: str) -> Book:
         raise unreadable(OLD_WORKBOOK, filename, ".xls")
     if PurePath(filename).suffix.lower() in {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}:
         raise unreadable(NOT_A_WORKBOOK, filename, _what(data))
-    sheet = read_delimited(data, filename)
+    sheet = read_delimited(data, filename, most_rows)
     return Book(filename, (sheet.name,), (sheet.name,), lambda _: sheet)
 
 

@@ -25,8 +25,8 @@ from xml.parsers import expat
 
 from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from app.exchange.matrix.books import LARGEST_COLUMN, LARGEST_ROW, Book, ErrorValue, Formula, Sheet, Value
-from app.exchange.matrix.unreadable import (
+from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Book, ErrorValue, Formula, Sheet, Value
+from app.kit.files.unreadable import (
     ARCHIVE_BOMB,
     DAMAGED_WORKBOOK,
     EMPTY_FILE,
@@ -53,7 +53,7 @@ _DOCTYPE = tuple("<!DOCTYPE".encode(encoding) for encoding in ("ascii", "utf-16-
 _RELATIONSHIP = re.compile(r"/(worksheet|sharedStrings|styles)$")
 
 
-def open_workbook(data: bytes, filename: str) -> Book:
+def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Book:
     """The worksheets of an .xlsx; raises `UnreadableFile` naming the one cause."""
     parts = _unpacked(data, filename)
     main = _main_part(parts, filename)
@@ -79,7 +79,7 @@ def open_workbook(data: bytes, filename: str) -> Book:
     lengths = _text_lengths(parts[texts], filename) if texts in parts else []
 
     def read(name: str) -> Sheet:
-        return _read_sheet(book, name, parts[sheets[name]], lengths, filename)
+        return _read_sheet(book, name, parts[sheets[name]], lengths, filename, most_rows)
 
     visible = tuple(m.name for m in found if m.visible is SheetVisibleEnum.Visible)
     return Book(filename, tuple(m.name for m in found), visible, read)
@@ -268,8 +268,9 @@ class _Cells:
 class _SheetWalk(_Walk):
     """Formulas, error cells, merged ranges and the bounds of a sheet; stops at the first one exceeded."""
 
-    def __init__(self, filename: str) -> None:
+    def __init__(self, filename: str, most_rows: int) -> None:
         super().__init__(filename)
+        self._most_rows = most_rows
         self.cells = _Cells()
         self._row = self._column = -1
         self._type = ""
@@ -308,11 +309,11 @@ class _SheetWalk(_Walk):
     def _use(self) -> None:
         self.cells.used += 1
         if (
-            not 0 <= self._row < LARGEST_ROW
+            not 0 <= self._row < self._most_rows
             or not 0 <= self._column < LARGEST_COLUMN
-            or self.cells.used > MOST_CELLS
+            or self.cells.used > max(MOST_CELLS, 10 * self._most_rows)
         ):
-            raise unreadable(TOO_MANY_CELLS, self.filename, rows=LARGEST_ROW, columns=LARGEST_COLUMN)
+            raise unreadable(TOO_MANY_CELLS, self.filename, rows=self._most_rows, columns=LARGEST_COLUMN)
 
     def _merge(self, ref: str) -> None:
         first, _, last = ref.replace("$", "").partition(":")
@@ -336,8 +337,10 @@ def _position(address: str | None, row: int, column: int) -> tuple[int, int]:
     return int(found[2]) - 1, number - 1
 
 
-def _read_sheet(book: CalamineWorkbook, name: str, part: bytes, lengths: list[int], filename: str) -> Sheet:
-    walk = _SheetWalk(filename)
+def _read_sheet(
+    book: CalamineWorkbook, name: str, part: bytes, lengths: list[int], filename: str, most_rows: int
+) -> Sheet:
+    walk = _SheetWalk(filename, most_rows)
     walk.read(part)
     cells = walk.cells
     text = sum(lengths[int(i)] * n for i, n in cells.shared.items() if i.isdigit() and int(i) < len(lengths))

@@ -17,8 +17,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from app.exchange.matrix.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
-from app.exchange.matrix.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
+from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
+from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
 
 # What Excel, LibreOffice and (full width) East Asian editions take for the start of a formula.
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")
@@ -46,7 +46,7 @@ def write_delimited(rows: Iterable[Sequence[str | int | None]]) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def read_delimited(data: bytes, filename: str) -> Sheet:
+def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Sheet:
     """The one sheet of a CSV file, named after it; row numbers are those of its records.
 
     Every cell is text (or a `Formula`, where it begins with `=`). Raises `UnreadableFile`.
@@ -62,8 +62,8 @@ def read_delimited(data: bytes, filename: str) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for record in reader:
-            if len(rows) >= LARGEST_ROW or len(record) > LARGEST_COLUMN:
-                raise unreadable(TOO_MANY_CELLS, filename, rows=LARGEST_ROW, columns=LARGEST_COLUMN)
+            if len(rows) >= most_rows or len(record) > LARGEST_COLUMN:
+                raise unreadable(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
             rows.append([_value(cell) for cell in record])
     except csv.Error:
         raise unreadable(DAMAGED_CSV, filename, len(rows) + 1) from None

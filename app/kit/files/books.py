@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 
-from app.exchange.matrix.unreadable import UNKNOWN_SHEET, unreadable
+from app.kit.files.unreadable import UNKNOWN_SHEET, unreadable
 from app.kit.problems import Cell
 
-# A matrix has some hundred rows; a region with every village's lines stays far below.
+# A matrix has some hundred rows, a table of every regency by year some thousand: both stay far below.
 LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
 

@@ -15,8 +15,8 @@ class UnreadableFile(Problem):
 
 EMPTY_FILE = Kind(
     "empty_file",
-    "Berkas kosong. Kirim berkas yang berisi matriks.",
-    "The file is empty. Send one with a matrix.",
+    "Berkas kosong. Kirim berkas yang berisi tabel.",
+    "The file is empty. Send one with a table.",
 )
 PASSWORD_PROTECTED = Kind(
     "password_protected",
@@ -50,18 +50,18 @@ DAMAGED_WORKBOOK = Kind(
 )
 ARCHIVE_BOMB = Kind(
     "archive_bomb",
-    "Isi berkas jauh lebih besar daripada berkasnya ({value}). Salin matriksnya saja ke buku kerja baru.",
-    "The file unpacks to far more than it is ({value}). Copy only the matrix to a new workbook.",
+    "Isi berkas jauh lebih besar daripada berkasnya ({value}). Salin tabelnya saja ke buku kerja baru.",
+    "The file unpacks to far more than it is ({value}). Copy only the table to a new workbook.",
 )
 XML_ENTITIES = Kind(
     "xml_entities",
-    "Buku kerja memuat deklarasi XML yang tidak diizinkan. Salin matriksnya ke buku kerja baru.",
-    "The workbook holds XML declarations that are not allowed. Copy the matrix to a new workbook.",
+    "Buku kerja memuat deklarasi XML yang tidak diizinkan. Salin tabelnya ke buku kerja baru.",
+    "The workbook holds XML declarations that are not allowed. Copy the table to a new workbook.",
 )
 TOO_MANY_CELLS = Kind(
     "too_many_cells",
-    "Lembar melampaui {rows} baris atau {columns} kolom yang terisi. Kirim matriksnya saja.",
-    "The sheet has more than {rows} rows or {columns} columns in use. Send only the matrix.",
+    "Lembar melampaui {rows} baris atau {columns} kolom yang terisi. Kirim tabelnya saja.",
+    "The sheet has more than {rows} rows or {columns} columns in use. Send only the table.",
 )
 DAMAGED_CSV = Kind(
     "damaged_csv",

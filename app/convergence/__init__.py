@@ -1,0 +1,1 @@
+"""What came of the plans: outcomes, and how a region stands beside others."""

@@ -1,0 +1,1 @@
+"""The five standard analyses of an outcome indicator, and the priority quadrant."""

@@ -1,0 +1,66 @@
+"""The analyses over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from app.access.actor import Call, Caller, recognised
+from app.convergence.analyses import queries
+from app.convergence.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
+from app.convergence.indicators.models import IndicatorKey
+from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
+from app.kit.etags import tag_of
+from app.kit.journal import stamp
+from app.kit.requests import answer, house_router, revalidated
+from app.reference.commands import CHAIN as REFERENCE
+from app.reference.models import RegionKey
+
+router = house_router(tags=["convergence"])
+
+
+def analysis_tag(request: Request) -> str:
+    """Tag of an analysis: the state of what is published, and of the region's targets."""
+    return _analysis_tag(recognised(request), request.path_params["region"])
+
+
+def _analysis_tag(call: Call, region: str) -> str:
+    state = stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS, targets_chain(region))
+    return tag_of(call.request.url, call.actor.fingerprint, state)
+
+
+def quadrants_tag(request: Request) -> str:
+    """Tag of quadrants: the state of what is published."""
+    return _quadrants_tag(recognised(request))
+
+
+def _quadrants_tag(call: Call) -> str:
+    return tag_of(call.request.url, stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS))
+
+
+@router.get("/regions/{region}/indicators/{indicator}/analysis", response_model=Analysis)
+@revalidated(analysis_tag)
+def read_analysis(
+    call: Caller, region: RegionKey, indicator: IndicatorKey, query: Annotated[AnalysisQuery, Query()]
+) -> Response:
+    """The five standard analyses of an indicator in a region, each with the series behind it.
+
+    Relative position, change over time, effectiveness, relevance, linkage (TNP2K). Values are those that were
+    published, never averages of regions below; what is undefined is null with a `reason`, never zero. Open to every
+    valid token; the region's target is shown to whoever sees the region.
+    """
+    found = queries.analysis(call.session, call.actor, region, indicator, query)
+    return answer(call.request, found.model_dump_json().encode(), tag=_analysis_tag(call, region))
+
+
+@router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
+@revalidated(quadrants_tag)
+def read_quadrants(
+    call: Caller, indicator: IndicatorKey, query: Annotated[QuadrantQuery, Query()]
+) -> Response:
+    """The regions below one by priority: 1 worse than it and worsening, 2 worse, 3 worsening, 4 neither.
+
+    The reference is the published value of `region`, the change that since `from`. A region without either value has
+    no quadrant and says why. Open to every valid token.
+    """
+    found = queries.quadrants(call.session, indicator, query)
+    return answer(call.request, found.model_dump_json(by_alias=True).encode(), tag=_quadrants_tag(call))

@@ -1,0 +1,172 @@
+"""The five standard analyses of TNP2K and the priority quadrant, as functions of series. Pure.
+
+The framework (posisi relatif, perkembangan antarwaktu, efektivitas, relevansi, keterkaitan: TNP2K's guides to
+the regions' poverty reports, LP2KD) says what to look at, not with which figure; the figures are this
+project's own. A series is year → value, of one and the same survey: March is compared with March. What is
+undefined is None and says why by a `Reason`, never 0. Nothing is averaged: a province's and the nation's values are
+those that were published.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import sqrt
+from typing import Generic, Literal, TypeVar
+
+from app.convergence.indicators.models import Direction
+from app.convergence.indicators.rules import sign_of
+
+Series = Mapping[int, float]
+Figure = TypeVar("Figure")
+
+LEAST_PAIRS = 3
+"""Two points always lie on a line: from three on a correlation says something."""
+
+
+class Reason(StrEnum):
+    """Why a figure is null."""
+
+    no_observation = "no_observation"
+    no_reference = "no_reference"
+    no_base = "no_base"
+    too_few = "too_few"
+    no_variation = "no_variation"
+    zero_base = "zero_base"
+    neutral = "neutral"
+    no_target = "no_target"
+    target_not_better = "target_not_better"
+
+
+Trend = Literal["improving", "worsening", "steady"]
+
+
+@dataclass(frozen=True)
+class Found(Generic[Figure]):
+    """A figure, or the reason why there is none."""
+
+    value: Figure | None
+    reason: Reason | None = None
+
+
+def is_worse(value: float, reference: float, direction: Direction) -> bool | None:
+    """Whether a value is worse than a reference; equal is not worse; None where nothing is better or worse."""
+    sign = sign_of(direction)
+    return sign * (value - reference) > 0 if sign else None
+
+
+def rank_of(value: float, others: Sequence[float], direction: Direction) -> int | None:
+    """Place among the regions (1 the best), those of equal value sharing it; `others` may hold the value itself.
+
+    `1 + number of others that are strictly better`. Analysis 1, relative position.
+    """
+    if not sign_of(direction):
+        return None
+    return 1 + sum(bool(is_worse(value, other, direction)) for other in others)
+
+
+def percent_change(before: float, after: float) -> Found[float]:
+    """`(after − before) / |before| × 100`; undefined from zero. Analysis 2, change over time."""
+    if before == 0:
+        return Found(None, Reason.zero_base)
+    return Found((after - before) / abs(before) * 100)
+
+
+def speed(series: Series, first: int, last: int) -> Found[float]:
+    """Change per year in the indicator's unit between two years of a series: `(v_last − v_first) / (last − first)`.
+
+    Analyses 2 and 3. A missing year between them does no harm; one at the ends leaves it undefined.
+    """
+    if first >= last:
+        return Found(None, Reason.too_few)
+    if first not in series or last not in series:
+        return Found(None, Reason.no_observation)
+    return Found((series[last] - series[first]) / (last - first))
+
+
+def trend_of(change: float | None, direction: Direction) -> Trend | None:
+    """What a change means; None where there is none, or where nothing is better or worse."""
+    sign = sign_of(direction)
+    if change is None or not sign:
+        return None
+    if change == 0:
+        return "steady"
+    return "worsening" if sign * change > 0 else "improving"
+
+
+def is_faster(before: float | None, after: float | None, direction: Direction) -> bool | None:
+    """Whether it improves faster (or worsens slower) after the base year than before it. Analysis 3, effectiveness."""
+    sign = sign_of(direction)
+    if before is None or after is None or not sign:
+        return None
+    return sign * after < sign * before
+
+
+def changes(series: Series) -> dict[int, float]:
+    """Year → change from the year before, for years that follow one another."""
+    return {year: series[year] - series[year - 1] for year in sorted(series) if year - 1 in series}
+
+
+def paired(one: Series, other: Series) -> list[tuple[int, float, float]]:
+    """(year, value of the one, of the other) of the years that both have."""
+    return [(year, one[year], other[year]) for year in sorted(one.keys() & other.keys())]
+
+
+def agreement(pairs: Sequence[tuple[float, float]]) -> Found[float]:
+    """Share of pairs of changes with the same sign, in percent. Analysis 4, relevance: does the region follow?
+
+    Standing still agrees with standing still alone.
+    """
+    if not pairs:
+        return Found(None, Reason.too_few)
+    same = sum((a > 0) == (b > 0) and (a < 0) == (b < 0) for a, b in pairs)
+    return Found(same / len(pairs) * 100)
+
+
+def correlation(pairs: Sequence[tuple[float, float]]) -> Found[float]:
+    """Pearson's r: `Σ(x−x̄)(y−ȳ) / √(Σ(x−x̄)² Σ(y−ȳ)²)`, from -1 to 1. Analyses 4 and 5, linkage.
+
+    Undefined for fewer than three pairs, and where either does not vary.
+    """
+    if len(pairs) < LEAST_PAIRS:
+        return Found(None, Reason.too_few)
+    xs, ys = zip(*pairs, strict=True)
+    if len(set(xs)) == 1 or len(set(ys)) == 1:
+        return Found(None, Reason.no_variation)
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    below = sqrt(sum((x - mean_x) ** 2 for x in xs)) * sqrt(sum((y - mean_y) ** 2 for y in ys))
+    if below == 0:  # so little that it vanishes in the squares
+        return Found(None, Reason.no_variation)
+    above = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
+    return Found(min(max(above / below, -1.0), 1.0))
+
+
+def expected_sign(one: Direction, other: Direction) -> Literal["positive", "negative"] | None:
+    """How two indicators are expected to move together: both get better, or both get worse."""
+    signs = sign_of(one) * sign_of(other)
+    return {1: "positive", -1: "negative"}.get(signs)  # type: ignore[return-value]  # the two that it can be
+
+
+Quadrant = Literal[1, 2, 3, 4]
+
+
+def quadrant(
+    before: float | None, after: float | None, reference: float | None, direction: Direction
+) -> Found[Quadrant]:
+    """Priority quadrant of a region (domain, section 8): worse than the reference and worsening comes first.
+
+    1 worse and worsening · 2 worse, not worsening · 3 not worse, but worsening · 4 neither. Equal to the
+    reference is not worse, standing still is not worsening.
+    """
+    if not sign_of(direction):
+        return Found(None, Reason.neutral)
+    if before is None or after is None:
+        return Found(None, Reason.no_observation)
+    if reference is None:
+        return Found(None, Reason.no_reference)
+    worse, worsening = (
+        is_worse(after, reference, direction),
+        trend_of(after - before, direction) == "worsening",
+    )
+    if worse:
+        return Found(1 if worsening else 2)
+    return Found(3 if worsening else 4)

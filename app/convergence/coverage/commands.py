@@ -1,0 +1,339 @@
+"""Reporting coverage: a province's villages are written by about as many statements as one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.convergence.coverage.models import (
+    CoverageFields,
+    CoverageIn,
+    CoverageRow,
+)
+from app.convergence.coverage.queries import StoredCoverage, cells, coverage, stored_coverage
+from app.convergence.coverage.rules import (
+    Count,
+    balance,
+    by_strategy,
+    district_of,
+    is_village,
+    pooled,
+    regency_of,
+    status_of,
+)
+from app.convergence.coverage.totals import refresh_after_reports
+from app.convergence.methods.commands import CHAIN as EDITIONS_CHAIN
+from app.convergence.methods.commands import COVERAGE_CHAIN, pin_editions
+from app.convergence.methods.models import Service
+from app.convergence.methods.queries import Editions, editions_of, methods_of, services_of
+from app.kit.db import table_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.json_sql import built_once, records, to_json, upsert
+from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed
+from app.plans.actions.batches import Status
+from app.reference.queries import is_region, regions_by_code
+
+not_your_region = Kind(
+    "not_your_region",
+    id="cakupan desa {value} hanya ditulis dengan peran {roles} di wilayah {region}",
+    en="coverage of {value} is written only with the role {roles} in region {region}",
+)
+
+CheckStored = Callable[[dict[str, list[str]], dict[str, StoredCoverage]], None]
+"""Holds a write to its conditions: given the villages by regency, and what is stored of them."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Coverage as somebody wants it for one village, and where in the request it stands: a pointer, or in a file
+    the cell of each field (`/village`, `/services/{code}`)."""
+
+    village: str
+    content: CoverageIn
+    pointer: str = ""
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+
+    def error(self, at: str, kind: Kind, *, service: str = "", **told: Any) -> FieldError:
+        if self.cells:
+            return FieldError(kind, cell=self.cells.get(f"/services/{service}" if service else at), **told)
+        return FieldError(kind, pointer=f"{self.pointer}{at}", **told)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What became of one report; `code` is the village's."""
+
+    code: str
+    status: Status
+    version: int | None = None
+    errors: tuple[FieldError, ...] = ()
+
+
+def report_coverage(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    period: str,
+    reports: Sequence[Report],
+    *,
+    check: CheckStored,
+    each: bool = False,
+    errors_before: Sequence[FieldError] = (),
+) -> list[Reported]:
+    """Create or replace the coverage of villages in a quarter; what is as it was stays untouched.
+
+    All or nothing (those errors among them that the caller found before), or with `each` village by village.
+    NotFound where the actor sees none of the villages, Forbidden where the right is missing in one of their
+    regencies.
+    """
+    year = int(period[:4])
+    errors = _unseen(session, actor, reports)
+    seen = [report for report in reports if report.village not in errors]
+    if reports and not seen and not (errors_before or _is_near(actor, reports)):
+        raise NotFound()
+    if any(not report.pointer and not report.cells for report in reports if report.village in errors):
+        raise NotFound()  # it stands in the address
+    forbidden = _forbidden(actor, seen)
+    if forbidden and not each:
+        raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
+    by_regency = _by_regency([report for report in seen if report.village not in forbidden])
+    # Always in this order: two writers of several regencies wait for one another, never in a circle.
+    chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
+    editions = editions_of(session, by_regency, year) if by_regency else {}
+    if any(found.version is None for found in editions.values()):
+        # The first report of a regency's year: nobody may change an edition while it comes into use.
+        hold(session, EDITIONS_CHAIN)
+        editions = editions_of(session, by_regency, year)
+    packages = services_of(session, {found.service_package for found in editions.values()})
+    stored = stored_coverage(session, period, [village for found in by_regency.values() for village in found])
+    check(by_regency, stored)
+    for report in seen:
+        if report.village not in forbidden:
+            found = _foreign(report, packages[editions[regency_of(report.village)].service_package])
+            if found:
+                errors[report.village] = found
+    if not each and (errors or errors_before):
+        raise Invalid(errors=_all(errors_before, errors))
+    errors |= {village: [refusal] for village, refusal in forbidden.items()}
+    wanted = {
+        report.village: report.content.model_dump(mode="json")
+        for report in reports
+        if report.village not in errors
+    }
+    changed = {
+        village: content
+        for village, content in wanted.items()
+        if village not in stored or stored[village].content != content
+    }
+    entries: list[Entry] = []
+    versions: dict[str, int] = {}
+    if changed:
+        written = {regency_of(village) for village in changed}
+        entries += pin_editions(session, author, {region: editions[region] for region in written}, year)
+        versions = _write(session, author, period, changed, stored, editions, packages)
+        refresh_after_reports(session, period, changed)
+    for village, content in changed.items():
+        before = stored[village].content if village in stored else None
+        entries.append(_entry(period, village, versions[village], before, content))
+    _record(session, author, chains, entries)
+    return [_reported(report.village, stored, versions, errors) for report in reports]
+
+
+def _all(before: Sequence[FieldError], errors: Mapping[str, Sequence[FieldError]]) -> list[FieldError]:
+    return [*before, *(error for found in errors.values() for error in found)]
+
+
+def _by_regency(reports: Sequence[Report]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for report in reports:
+        found.setdefault(regency_of(report.village), []).append(report.village)
+    return found
+
+
+def _unseen(session: Session, actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+    """Villages that do not exist, or as good as that."""
+    known = regions_by_code(session, {report.village for report in reports})
+    errors = {}
+    for report in reports:
+        code = report.village
+        if code not in known or not is_village(code) or not actor.sees(regency_of(code)):
+            source = {"source": "regions (villages)"}
+            errors[code] = [report.error("/village", unknown_reference, value=code, values=source)]
+    return errors
+
+
+def _is_near(actor: Actor, reports: Sequence[Report]) -> bool:
+    """Whether the actor sees one of the regencies, so that it may be told that a village is not there."""
+    return any(actor.sees(regency_of(report.village)) for report in reports)
+
+
+def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, FieldError]:
+    found: dict[str, FieldError] = {}
+    refused: dict[str, dict[str, Any] | None] = {}
+    for report in reports:
+        regency = regency_of(report.village)
+        if regency not in refused:
+            try:
+                actor.require("write_coverage", regency)
+                refused[regency] = None
+            except Forbidden as refusal:
+                refused[regency] = refusal.values
+        values = refused[regency]
+        if values is not None:
+            found[report.village] = report.error(
+                "/village", not_your_region, value=report.village, values=values
+            )
+    return found
+
+
+def _foreign(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
+    """A report may only speak of services of the package."""
+    return [
+        report.error(
+            f"/services/{n}/service",
+            unknown_reference,
+            service=item.service,
+            value=item.service,
+            allowed=list(package),
+            nearest=nearest(item.service, package),
+            values={"source": "service-packages"},
+        )
+        for n, item in enumerate(report.content.services)
+        if item.service not in package
+    ]
+
+
+def _write(
+    session: Session,
+    author: Author,
+    period: str,
+    contents: Mapping[str, dict[str, Any]],
+    stored: Mapping[str, StoredCoverage],
+    editions: Mapping[str, Editions],
+    packages: Mapping[str, Mapping[str, Service]],
+) -> dict[str, int]:
+    """Write whole reports and give their new versions, by village."""
+    thresholds = methods_of(session, {found.method for found in editions.values()})
+    strategy_of = {
+        edition: {code: service.strategy for code, service in services.items()}
+        for edition, services in packages.items()
+    }
+    rows, items = [], []
+    for village, content in contents.items():
+        edition = editions[regency_of(village)]
+        counts = {item["service"]: Count(item["eligible"], item["served"]) for item in content["services"]}
+        total = pooled(counts.values())
+        lowest = balance(by_strategy(counts, strategy_of[edition.service_package]))
+        key = {"period": period, "village": village}
+        rows.append(
+            {
+                **{name: content[name] for name in CoverageFields.model_fields},
+                **key,
+                "region_code": regency_of(village),
+                "district_code": district_of(village),
+                "year": int(period[:4]),
+                **total._asdict(),
+                "balance_percent": lowest.percent,
+                "status": status_of(total, lowest, thresholds[edition.method]),
+                "version": stored[village].version + 1 if village in stored else 1,
+                "reported_at": author.at.isoformat(),
+                "reported_by": author.actor,
+            }
+        )
+        items += [{**item, **key, "position": n} for n, item in enumerate(content["services"])]
+    written = upsert(
+        session,
+        table_of(CoverageRow),
+        rows,
+        key=["period", "village"],
+        versioned=True,
+        returning=["village", "version"],
+    )
+    if len(written) != len(rows):
+        raise PreconditionFailed(sent="–", current="–")
+    gone = _gone(period, contents, stored)
+    if gone:
+        session.connection().execute(_clear_services(session), {"records": to_json(gone)})
+    upsert(session, cells, items, key=["period", "village", "service"])
+    return {row.village: row.version for row in written}
+
+
+def _gone(
+    period: str, contents: Mapping[str, dict[str, Any]], stored: Mapping[str, StoredCoverage]
+) -> list[dict[str, str]]:
+    """The services that a new report no longer speaks of."""
+    found: list[dict[str, str]] = []
+    for village, content in contents.items():
+        kept = {item["service"] for item in content["services"]}
+        old = stored[village].content["services"] if village in stored else ()
+        gone = (item["service"] for item in old if item["service"] not in kept)
+        found += [{"period": period, "village": village, "service": service} for service in gone]
+    return found
+
+
+@built_once
+def _clear_services(session: Session) -> sa.Delete:
+    names = ("period", "village", "service")
+    source = records(session, {name: cells.c[name].type for name in names})
+    key = sa.tuple_(*[cells.c[name] for name in names])
+    return sa.delete(cells).where(key.in_(sa.select(*[source.c[name] for name in names])))
+
+
+def _record(session: Session, author: Author, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:
+    """Each regency's entries at the end of its chain."""
+    by_region: dict[str, list[Entry]] = {}
+    for entry in entries:
+        by_region.setdefault(entry.region_code, []).append(entry)
+    for region in sorted(by_region):
+        record(session, chains[region], author, by_region[region])
+
+
+def _entry(
+    period: str,
+    village: str,
+    version: int,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> Entry:
+    verb = "created" if before is None else "deleted" if after is None else "changed"
+    return Entry(
+        f"coverage.{verb}", regency_of(village), f"coverage/{period}/{village}", version, before, after
+    )
+
+
+def _reported(
+    village: str,
+    stored: Mapping[str, StoredCoverage],
+    versions: Mapping[str, int],
+    errors: Mapping[str, Sequence[FieldError]],
+) -> Reported:
+    if village in errors:
+        return Reported(village, "refused", errors=tuple(errors[village]))
+    if village not in versions:
+        return Reported(village, "unchanged", stored[village].version)
+    return Reported(village, "updated" if village in stored else "created", versions[village])
+
+
+def delete_coverage(
+    session: Session, author: Author, actor: Actor, period: str, village: str, check: CheckVersion
+) -> None:
+    """Take the coverage of a village in a quarter back. NotFound: none is seen."""
+    regency = regency_of(village)
+    if not is_village(village) or not actor.sees(regency) or not is_region(session, village):
+        raise NotFound()
+    actor.require("write_coverage", regency)
+    chain = hold(session, f"{COVERAGE_CHAIN}{regency}")
+    stored = stored_coverage(session, period, [village]).get(village)
+    if stored is None:
+        raise NotFound()
+    check(stored.version)
+    session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
+    session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
+    refresh_after_reports(session, period, [village])
+    entry = _entry(period, village, stored.version + 1, stored.content, None)
+    record(session, chain, author, [entry])

@@ -1,0 +1,205 @@
+"""Coverage from a file: opening it, finding its villages, saying what became of it.
+
+A Kemendagri code names its village; where the file has names too they must be the village's, since most BPS
+codes are valid codes of another place. Of a BPS code only the first four digits, the regency's, have an official
+counterpart: the village is then the one of exactly that name in the district of exactly that name, or none.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlmodel import Session
+
+from app.convergence.coverage.commands import Report, Reported
+from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
+from app.convergence.coverage.rules import district_of, is_village
+from app.convergence.coverage.sheets import (
+    HEADER_WITHIN,
+    HEADINGS,
+    LARGEST_TABLE,
+    Table,
+    TableVillage,
+    blank_cell,
+    find_header,
+    missing_heading,
+    read_table,
+)
+from app.convergence.methods.queries import services_until
+from app.kit.fields import REGION_PATTERN
+from app.kit.files.books import Book, Sheet
+from app.kit.files.sheets import open_book
+from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
+from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
+from app.reference.rules import folded, forms_of
+
+malformed_village_code = Kind(
+    "malformed_village_code",
+    id="{value} bukan kode desa {system}; contoh: {allowed}",
+    en="{value} is no {system} code of a village; such as {allowed}",
+)
+name_of_another = Kind(
+    "name_of_another",
+    id="kode {code} adalah {allowed}, bukan {value}; periksa sistem kodenya",
+    en="the code {code} is {allowed}, not {value}; check whose codes these are",
+)
+unresolved_village = Kind(
+    "unresolved_village",
+    id="{value} tidak ditemukan tepat satu kali di {place}; terdekat: {nearest}",
+    en="{value} is not found exactly once in {place}; nearest: {nearest}",
+)
+
+
+@dataclass(frozen=True)
+class ReadCoverage:
+    """A file as read: the reports in it, what is wrong with the others, and how many those are."""
+
+    sheet: str
+    table: Table
+    reports: list[Report]
+    errors: list[FieldError]
+
+    @property
+    def refused(self) -> int:
+        return len(self.table.villages) - len(self.reports)
+
+
+def read_coverage_file(
+    session: Session, year: int, data: bytes, filename: str, query: CoverageImportQuery
+) -> ReadCoverage:
+    """The reports in a file. UnreadableFile, TooLarge, or Invalid where it has no such table."""
+    book = open_book(data, filename, most_rows=LARGEST_TABLE)
+    sheet, header = _sheet(book, query.sheet)
+    table = read_table(sheet, header, services_until(session, year))
+    find = _by_bps_code if query.code_system == "bps" else _by_code
+    villages = find(session, [village for village in table.villages if village.code])
+    defaults = {"source": query.source, "source_period": query.source_period}
+    reports, errors, seen = [], [], set[str]()
+    for village in table.villages:
+        code = villages.get(village.code, "")
+        if code in seen:
+            village.wrong(duplicate_key, village.cells["/village"], value=village.code)
+        content = village.checked(defaults)
+        if content is None:
+            errors += village.errors
+        else:
+            seen.add(code)
+            reports.append(Report(code, content, cells=village.cells))
+    return ReadCoverage(sheet.name, table, reports, errors)
+
+
+def _sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
+    """The sheet asked for, or the first that has the header, with the header's row."""
+    names = [name] if name is not None else list(book.visible or book.names)
+    for one in names:
+        sheet = book.sheet(one)
+        header = find_header(sheet)
+        if header is not None:
+            return sheet, header
+    error = FieldError(
+        missing_heading,
+        cell=Cell(names[0], HEADER_WITHIN, "A"),
+        value=HEADINGS["village_code"][0],
+        allowed=[texts[0] for texts in HEADINGS.values()],
+    )
+    raise Invalid(errors=[error])
+
+
+def _by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
+    """Code as written → code. What is no village's code, or has another name, is marked."""
+    codes = {village.code: _dotted(village.code) for village in villages}
+    known = regions_by_code(session, {code for code in codes.values() if code})
+    above = regions_by_code(session, {district_of(code) for code in known})
+    for village in villages:
+        code = codes[village.code]
+        if not code or not is_village(code):
+            _malformed(village, "Kemendagri", "63.02.05.2001")
+        elif code in known:
+            for name, region in (("village", known[code]), ("district", above.get(district_of(code)))):
+                _check_name(village, name, region)
+    return codes
+
+
+def _dotted(code: str) -> str:
+    """`6302052001` as `63.02.05.2001`; empty where it is no code."""
+    if re.fullmatch(r"[0-9]{10}", code):
+        code = f"{code[:2]}.{code[2:4]}.{code[4:6]}.{code[6:]}"
+    return code if re.fullmatch(REGION_PATTERN, code) else ""
+
+
+def _malformed(village: TableVillage, system: str, example: str) -> None:
+    cell = village.cells["/village"]
+    village.wrong(
+        malformed_village_code, cell, value=village.code, allowed=example, values={"system": system}
+    )
+
+
+def _check_name(village: TableVillage, name: str, region: FoundRegion | None) -> None:
+    text = village.names.get(name)
+    if text is None or region is None:
+        return
+    if folded(region.name) not in {form.folded for form in forms_of(text)}:
+        cell = village.cells[f"/{name}_name"]
+        village.wrong(name_of_another, cell, value=text, allowed=region.name, values={"code": region.code})
+
+
+def _by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, str]:
+    """BPS code → the village's code, by its regency's code and by name. What fits nothing is marked."""
+    regencies = regencies_by_bps(session, {village.code[:4] for village in villages})
+    labels = {regency: region_labels(session, regency) for regency in sorted(set(regencies.values()))}
+    found: dict[str, str] = {}
+    for village in villages:
+        if not re.fullmatch(r"[0-9]{10}", village.code):
+            _malformed(village, "BPS", "6302050001")
+            continue
+        regency = regencies.get(village.code[:4])
+        if regency is None:
+            cell, source = village.cells["/village"], {"source": "BPS"}
+            near = nearest(village.code[:4], regencies)
+            village.wrong(unknown_reference, cell, value=village.code[:4], nearest=near, values=source)
+            continue
+        district = _named(village, "district", labels[regency], regency)
+        code = _named(village, "village", labels[regency], district) if district else None
+        if code:
+            found[village.code] = code
+    return found
+
+
+def _named(village: TableVillage, name: str, labels: Mapping[str, str], above: str) -> str | None:
+    """The one region of that name directly below another; marked where the file has no name, or it fits not once."""
+    text = village.names.get(name)
+    cell = village.cells.get(f"/{name}_name", village.cells["/village"])
+    if text is None:
+        village.wrong(blank_cell, cell, value=HEADINGS[name][1])
+        return None
+    forms = {form.folded for form in forms_of(text)}
+    beside = {code: label for code, label in labels.items() if code.rpartition(".")[0] == above}
+    codes = [code for code, label in beside.items() if folded(label) in forms]
+    if len(codes) == 1:
+        return codes[0]
+    near = nearest(text, [f"{code} {label}" for code, label in beside.items()])
+    village.wrong(
+        unresolved_village, cell, value=text, nearest=near, values={"place": labels.get(above, above)}
+    )
+    return None
+
+
+def import_report(
+    period: str, read: ReadCoverage, done: Sequence[Reported], language: Language
+) -> CoverageImportReport:
+    """What became of a file."""
+    counts: dict[str, Any] = {
+        status: sum(one.status == status for one in done) for status in ("created", "updated", "unchanged")
+    }
+    refused = [error for one in done for error in one.errors]
+    return CoverageImportReport(
+        period=period,
+        sheet=read.sheet,
+        layout=read.table.layout,
+        villages=len(read.table.villages),
+        **counts,
+        refused=read.refused + sum(one.status == "refused" for one in done),
+        errors=[error.shown(language) for error in [*read.errors, *refused]],
+    )

@@ -1,0 +1,504 @@
+"""Coverage of a village in a quarter, and what it sums up to: fields declared once for table and wire."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.convergence.coverage.rules import VillageStatus
+from app.kit.db import Table
+from app.kit.fields import Count, Key, Line, RegionCode, Shape, Version, address
+from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.pages import PageQuery
+from app.kit.periods import PeriodText, Quarter
+from app.kit.problems import ErrorShape, Kind
+from app.plans.actions.models import RecipientKind
+from app.reference.models import RegionLevel
+
+served_over_eligible = Kind(
+    "served_over_eligible",
+    id="terlayani {value} melebihi yang berhak ({eligible}) (E08)",
+    en="served {value} exceeds those eligible ({eligible}) (E08)",
+)
+complete_over_target = Kind(
+    "complete_over_target",
+    id="keluarga lengkap {value} melebihi keluarga sasaran ({target})",
+    en="complete families {value} exceed the target families ({target})",
+)
+
+QuarterKey = Annotated[str, address("Quarter.", "2026-Q2")]
+VillageKey = Annotated[str, address("Kemendagri code of the village.", "63.02.05.2001")]
+
+LARGEST_BATCH = 10_000
+"""Villages in a call: the largest province has 8,563."""
+
+
+class ServiceCoverageFields(BaseModel):
+    """One service in a village; figures count what the package's unit says."""
+
+    service: Key = ShapeField(description="Code of the service in the package of the regency's year.")
+    eligible: Count
+    served: Count = ShapeField(description="Of those eligible, so never more.")
+
+
+class ServiceCoverage(ServiceCoverageFields, Shape):
+    @model_validator(mode="after")
+    def _is_part(self) -> "ServiceCoverage":
+        if self.served > self.eligible:
+            raise RuleBroken(
+                served_over_eligible,
+                at="/served",
+                value=self.served,
+                allowed=f"≤ {self.eligible}",
+                eligible=self.eligible,
+            )
+        return self
+
+
+class CoverageFields(BaseModel):
+    """What a village reports of a quarter beside its services."""
+
+    target_families: Count
+    complete_families: Count | None = ShapeField(
+        default=None, description="Target families with every service they are eligible for, where counted."
+    )
+    source: Line = ShapeField(description="Where the figures come from.")
+    source_period: PeriodText = ShapeField(description="Period of that source.")
+
+
+COVERAGE_EXAMPLE: dict[str, Any] = {
+    "target_families": 140,
+    "complete_families": 35,
+    "source": "DTSEN",
+    "source_period": "2026-Q1",
+    "services": [
+        {"service": "health_insurance", "eligible": 140, "served": 126},
+        {"service": "livelihood", "eligible": 96, "served": 24},
+        {"service": "safe_water", "eligible": 52, "served": 38},
+    ],
+}
+
+
+class CoverageIn(CoverageFields, Shape):
+    """Coverage of a village as it is written: PUT replaces all of it."""
+
+    services: list[ServiceCoverage] = ShapeField(min_length=1, max_length=50)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COVERAGE_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "CoverageIn":
+        refuse_repeated((service.service for service in self.services), at="/services")
+        if self.complete_families is not None and self.complete_families > self.target_families:
+            raise RuleBroken(
+                complete_over_target,
+                at="/complete_families",
+                value=self.complete_families,
+                allowed=f"≤ {self.target_families}",
+                target=self.target_families,
+            )
+        return self
+
+
+class CoverageItem(CoverageIn):
+    """Coverage in a call that writes many; the village's code is in the body."""
+
+    village: RegionCode
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}]}
+    )
+
+
+class CoverageBatch(Shape):
+    """Coverage of up to 10,000 villages."""
+
+    # Validated item by item, so that with `each` one bad item does not refuse the others.
+    items: list[SkipValidation[CoverageItem]] = ShapeField(min_length=1, max_length=LARGEST_BATCH)
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}]}]}
+    )
+
+
+_PERCENT = "two decimals; null where nobody is eligible."
+Share = Annotated[float | None, ShapeField(description=f"Percent, {_PERCENT}")]
+
+
+_OUT_EXAMPLE: dict[str, Any] = {
+    **COVERAGE_EXAMPLE,
+    "village": "63.02.05.2001",
+    "village_name": "Sekapung",
+    "region_code": "63.02",
+    "period": "2026-Q2",
+    "service_package": "1",
+    "method": "1",
+    "eligible": 288,
+    "served": 188,
+    "coverage_percent": 65.28,
+    "balance_percent": 25.0,
+    "completeness_percent": 25.0,
+    "status": "partial",
+    "version": 1,
+    "reported_at": "2026-07-08T03:00:00+00:00",
+    "reported_by": "sekretariat-kotabaru",
+}
+
+
+class CoverageOut(CoverageIn):
+    """Coverage of a village as it is read, with what follows from it."""
+
+    village: RegionCode
+    village_name: str
+    region_code: RegionCode = ShapeField(description="The regency.")
+    period: Quarter
+    service_package: str = ShapeField(description="Edition that the services are of.")
+    method: str = ShapeField(description="Edition whose thresholds give the status.")
+    eligible: int = ShapeField(description="Of all services together.")
+    served: int
+    coverage_percent: Share = ShapeField(
+        description=f"KD: served of eligible, all services pooled; {_PERCENT}"
+    )
+    balance_percent: Share = ShapeField(
+        description="B: the lowest coverage of a strategy, over those that have somebody eligible; null where none has."
+    )
+    completeness_percent: float | None = ShapeField(
+        description="L: complete of target families; null where not counted or where there are none."
+    )
+    status: VillageStatus | None = ShapeField(description="Null where nobody is eligible for anything.")
+    version: Version
+    reported_at: datetime
+    reported_by: str = ShapeField(description="Name of the token that reported.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OUT_EXAMPLE]})
+
+
+class StrategyCoverage(BaseModel):
+    """The services of one strategy, pooled."""
+
+    strategy: str = ShapeField(description="Key of the strategy, or `base`.")
+    eligible: int
+    served: int
+    coverage_percent: Share
+
+
+class CoverageReply(CoverageOut):
+    """Coverage of one village, by strategy, with what the caller may do with it."""
+
+    by_strategy: list[StrategyCoverage]
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_OUT_EXAMPLE,
+                    "by_strategy": [
+                        {
+                            "strategy": "raise_income",
+                            "eligible": 96,
+                            "served": 24,
+                            "coverage_percent": 25.0,
+                        }
+                    ],
+                    "allowed": ["edit", "delete"],
+                }
+            ]
+        }
+    )
+
+
+# Figures of a region
+
+
+class CoverageSums(BaseModel):
+    """Sums over the villages of a region in a quarter, and what they say."""
+
+    eligible: int = ShapeField(description="Of all services together.")
+    served: int
+    coverage_percent: Share = ShapeField(
+        description=f"K: served of eligible, pooled over villages; {_PERCENT}"
+    )
+    villages_reporting: int
+    villages_expected: int = ShapeField(
+        description="Those that report, those that the regency's plan names as priority locations, and those that "
+        "reported in one of the four quarters before."
+    )
+    villages_without_target: int = ShapeField(
+        description="Of those expected: nobody says how many target families they have, so reach leaves them out."
+    )
+    families_reporting: int = ShapeField(description="Target families of the villages that report.")
+    families_expected: int = ShapeField(
+        description="Target families of the villages expected: as reported, else as the plan says, else as "
+        "they reported latest."
+    )
+    reach_percent: float | None = ShapeField(
+        description="R: target families of reporting of expected villages; null where nothing says who is expected."
+    )
+    complete_families: int
+    completeness_percent: float | None = ShapeField(
+        description="L: complete of target families, over the villages that counted them; null where none did."
+    )
+    converged: int = ShapeField(description="Villages.")
+    partial: int
+    not_yet: int
+    undefined: int = ShapeField(description="Villages that report and where nobody is eligible for anything.")
+
+
+_SUMS: dict[str, Any] = {
+    "eligible": 288,
+    "served": 188,
+    "coverage_percent": 65.28,
+    "villages_reporting": 1,
+    "villages_expected": 2,
+    "villages_without_target": 0,
+    "families_reporting": 140,
+    "families_expected": 200,
+    "reach_percent": 70.0,
+    "complete_families": 35,
+    "completeness_percent": 25.0,
+    "converged": 0,
+    "partial": 1,
+    "not_yet": 0,
+    "undefined": 0,
+}
+
+
+class RegionSums(CoverageSums):
+    """A region in a list; zeros and nulls where nothing was reported."""
+
+    region_code: RegionCode
+    name: str
+    level: RegionLevel
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_SUMS, "region_code": "63.02.05", "name": "Pulau Sebuku", "level": "district"}]
+        }
+    )
+
+
+class ServiceSums(BaseModel):
+    """One service over the villages of a region."""
+
+    service: str
+    name: str
+    name_english: str
+    unit: RecipientKind
+    strategy: str
+    eligible: int
+    served: int
+    coverage_percent: Share
+
+
+class RegionCoverage(CoverageSums):
+    """Coverage of a region in a quarter, with everything that it was computed from."""
+
+    region_code: RegionCode
+    period: Quarter
+    balance_percent: Share = ShapeField(
+        description="The lowest of the strategies, over those with somebody eligible."
+    )
+    lowest_strategy: str | None = ShapeField(description="The strategy that has it.")
+    undefined_strategies: list[str] = ShapeField(description="Strategies for which nobody is eligible.")
+    is_rankable: bool = ShapeField(description="Whether reach is at least what the method asks for a rank.")
+    by_strategy: list[StrategyCoverage]
+    by_service: list[ServiceSums]
+    service_packages: list[str] = ShapeField(
+        description="Editions by which the regencies' coverage was written."
+    )
+    methods: list[str] = ShapeField(description="Editions whose thresholds gave the villages' status.")
+    method: str = ShapeField(description="Edition that holds for the region itself.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_SUMS,
+                    "region_code": "63.02",
+                    "period": "2026-Q2",
+                    "balance_percent": 25.0,
+                    "lowest_strategy": "raise_income",
+                    "undefined_strategies": [],
+                    "is_rankable": True,
+                    "by_strategy": [
+                        {
+                            "strategy": "raise_income",
+                            "eligible": 96,
+                            "served": 24,
+                            "coverage_percent": 25.0,
+                        }
+                    ],
+                    "by_service": [
+                        {
+                            "service": "livelihood",
+                            "name": "Kerja, pelatihan, atau modal bagi satu anggota usia kerja",
+                            "name_english": "Work, training or capital for one working-age member",
+                            "unit": "families",
+                            "strategy": "raise_income",
+                            "eligible": 96,
+                            "served": 24,
+                            "coverage_percent": 25.0,
+                        }
+                    ],
+                    "service_packages": ["1"],
+                    "methods": ["1"],
+                    "method": "1",
+                }
+            ]
+        }
+    )
+
+
+# Queries
+
+
+class CoverageListQuery(PageQuery):
+    """Which villages."""
+
+    region: RegionCode = ShapeField(description="This region and everything below it.")
+    sort: Literal["village", "-village", "reported_at", "-reported_at"] = "village"
+
+
+class FiguresQuery(BaseModel):
+    period: Quarter
+
+
+class ChildrenQuery(PageQuery, FiguresQuery):
+    sort: Literal["region_code", "-region_code"] = "region_code"
+
+
+class CoverageImportQuery(BaseModel):
+    """How a file is to be read."""
+
+    code_system: Literal["kemendagri", "bps"] = ShapeField(
+        description="Whose codes the file has. With `bps` only the regency is taken from the code; the village is "
+        "found by its district's and its own name, exactly."
+    )
+    sheet: str | None = ShapeField(
+        default=None, max_length=100, description="Sheet; the first with the header if not given."
+    )
+    source: Line | None = ShapeField(default=None, description="Source of rows that name none.")
+    source_period: PeriodText | None = ShapeField(
+        default=None, description="Its period, of rows that name none."
+    )
+    each: bool = ShapeField(
+        default=False,
+        description="Write the villages that are right and refuse the others, instead of all or none.",
+    )
+
+
+class CoverageImportReport(BaseModel):
+    """What an import did, or in a trial run would do."""
+
+    period: Quarter
+    sheet: str
+    layout: Literal["wide", "long"]
+    villages: int
+    created: int
+    updated: int
+    unchanged: int
+    refused: int
+    errors: list[ErrorShape] = ShapeField(description="With `each`: what is wrong, cell by cell.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "period": "2026-Q2",
+                    "sheet": "Cakupan",
+                    "layout": "wide",
+                    "villages": 198,
+                    "created": 198,
+                    "updated": 0,
+                    "unchanged": 0,
+                    "refused": 0,
+                    "errors": [],
+                }
+            ]
+        }
+    )
+
+
+# Tables
+
+
+class CoverageRow(CoverageFields, Table, table=True):
+    """A village in a quarter, with what follows from its services."""
+
+    __tablename__ = "coverage"
+    __table_args__ = (sa.Index(None, "region_code", "period"), sa.Index(None, "district_code", "period"))
+
+    period: str = Field(primary_key=True, max_length=7)
+    village: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    region_code: str = Field(max_length=13, description="The regency; by it the table can be distributed.")
+    district_code: str = Field(max_length=13)
+    year: int = Field(description="By it the table can be partitioned.")
+    eligible: int
+    served: int
+    balance_percent: float | None
+    status: VillageStatus | None
+    version: int
+    reported_at: datetime
+    reported_by: str = Field(max_length=80)
+
+
+class ServiceCoverageRow(ServiceCoverageFields, Table, table=True):
+    """A service in a village in a quarter."""
+
+    __tablename__ = "coverage_service"
+    __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["period", "village"], ["coverage.period", "coverage.village"], ondelete="CASCADE"
+        ),
+    )
+
+    period: str = Field(primary_key=True, max_length=7)
+    village: str = Field(primary_key=True, max_length=13)
+    service: str = Field(primary_key=True, max_length=40)
+    position: int
+
+
+class CoverageRegionRow(Table, table=True):
+    """Sums over the villages of a district or a regency: kept, never computed on request."""
+
+    __tablename__ = "coverage_region"
+
+    period: str = Field(primary_key=True, max_length=7)
+    level: RegionLevel = Field(primary_key=True)
+    region_code: str = Field(primary_key=True, max_length=13)
+    eligible: int
+    served: int
+    villages_reporting: int
+    villages_expected: int
+    villages_foreseen: int = Field(
+        description="Of those expected: named by the plan or by an earlier report."
+    )
+    villages_without_target: int
+    families_reporting: int
+    families_expected: int
+    complete_families: int
+    families_counted: int = Field(
+        description="Target families of the villages that counted the complete ones."
+    )
+    converged: int
+    partial: int
+    not_yet: int
+    undefined: int
+
+
+class CoverageTotalRow(Table, table=True):
+    """The same of one service."""
+
+    __tablename__ = "coverage_total"
+
+    period: str = Field(primary_key=True, max_length=7)
+    level: RegionLevel = Field(primary_key=True)
+    region_code: str = Field(primary_key=True, max_length=13)
+    service: str = Field(primary_key=True, max_length=40)
+    service_package: str = Field(primary_key=True, max_length=40)
+    eligible: int
+    served: int

@@ -1,0 +1,135 @@
+"""Reading coverage of villages; every SELECT starts from the regencies that the actor sees."""
+
+import json
+from collections.abc import Collection
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.convergence.coverage.models import (
+    CoverageIn,
+    CoverageListQuery,
+    CoverageOut,
+    CoverageRow,
+    ServiceCoverage,
+    ServiceCoverageRow,
+)
+from app.convergence.coverage.rules import regency_of
+from app.convergence.methods.queries import IS_MEASURED, region_editions
+from app.kit.db import table_of
+from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
+from app.reference.models import RegionRow
+
+coverage, cells, regions = table_of(CoverageRow), table_of(ServiceCoverageRow), table_of(RegionRow)
+
+
+def percent_of(part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
+    """`rules.percent` in the database: the same digits on both engines."""
+    hundredths = (20_000 * part + whole) // (2 * sa.func.nullif(whole, 0, type_=sa.BigInteger()))
+    return sa.cast(hundredths, sa.Double) / sa.literal_column("100.0", sa.Double)
+
+
+@cache
+def coverage_columns() -> list[ColumnElement[Any]]:
+    """Columns of a village's coverage as `CoverageOut` declares them."""
+    c = coverage.c
+    services = (
+        sa.select(*fields_of(ServiceCoverage, cells))
+        .where(cells.c.period == c.period, cells.c.village == c.village)
+        .order_by(cells.c.position)
+        .correlate(coverage)
+    )
+
+    def edition(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return (
+            sa.select(column)
+            .where(region_editions.c.region_code == c.region_code, region_editions.c.year == c.year)
+            .correlate(coverage)
+            .scalar_subquery()
+        )
+
+    return fields_of(
+        CoverageOut,
+        coverage,
+        village_name=sa.select(regions.c.name).where(regions.c.code == c.village).scalar_subquery(),
+        services=json_rows(services, name="services"),
+        service_package=edition(region_editions.c.service_package),
+        method=edition(region_editions.c.method),
+        coverage_percent=percent_of(c.served, c.eligible),
+        completeness_percent=percent_of(c.complete_families, c.target_families),
+    )
+
+
+def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:
+    """The villages of a region that report; NotFound where the actor does not see the region."""
+    if not actor.sees(regency_of(query.region)):
+        raise NotFound()
+    c = coverage.c
+    found = sa.select(*coverage_columns()).where(
+        visible(actor, c.region_code), c.period == period, within(c.village, query.region)
+    )
+    return Listing(found, {"village": c.village, "reported_at": c.reported_at}, {"village": c.village})
+
+
+def coverage_text(session: Session, actor: Actor, period: str, village: str) -> str:
+    """A village's coverage as JSON (`CoverageOut`); NotFound where none is seen."""
+    bound = {"period": period, "village": village}
+    if not actor.sees(regency_of(village)):
+        raise NotFound()
+    text = session.connection().execute(_one(session), bound).scalar_one_or_none()
+    if text is None:
+        raise NotFound()
+    return str(text)
+
+
+@built_once
+def _one(session: Session) -> Select[Any]:
+    chosen = (coverage.c.period == sa.bindparam("period"), coverage.c.village == sa.bindparam("village"))
+    return json_texts(sa.select(*coverage_columns()).where(*chosen))
+
+
+class StoredCoverage:
+    """Coverage as it stands, for comparing and journaling."""
+
+    __slots__ = ("content", "version")
+
+    def __init__(self, text: str) -> None:
+        found = json.loads(text)
+        self.version: int = found.pop("version")
+        self.content: dict[str, Any] = found
+
+
+def stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, StoredCoverage]:
+    """Village → what is reported of it in a quarter."""
+    bound = {"period": period, "records": to_json([{"village": village} for village in villages])}
+    rows = session.connection().execute(_stored(session), bound)
+    return {village: StoredCoverage(text) for text, village in rows}
+
+
+@built_once
+def _stored(session: Session) -> Select[Any]:
+    given = records(session, {"village": coverage.c.village.type})
+    columns = [c for c in coverage_columns() if c.name in {*CoverageIn.model_fields, "version"}]
+    query = sa.select(*columns, coverage.c.village.label("_village")).where(
+        coverage.c.period == sa.bindparam("period"),
+        coverage.c.village.in_(sa.select(given.c.village)),
+    )
+    return json_texts(query, "_village")
+
+
+def has_coverage(session: Session, region: str, year: int) -> bool:
+    """Whether anything was reported of a regency's year, so that its editions stand."""
+    found = sa.select(sa.literal(1)).where(
+        coverage.c.region_code == region, coverage.c.period.between(f"{year}-Q1", f"{year}-Q4")
+    )
+    return session.execute(found.limit(1)).first() is not None
+
+
+IS_MEASURED.append(has_coverage)

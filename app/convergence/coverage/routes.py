@@ -1,0 +1,241 @@
+"""Coverage over HTTP."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, File, Query, Response, UploadFile
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
+from app.convergence.coverage import commands, queries
+from app.convergence.coverage.commands import CheckStored, Report, Reported
+from app.convergence.coverage.figures import list_children, region_coverage, village_strategies
+from app.convergence.coverage.imports import import_report, read_coverage_file
+from app.convergence.coverage.models import (
+    ChildrenQuery,
+    CoverageBatch,
+    CoverageImportQuery,
+    CoverageImportReport,
+    CoverageIn,
+    CoverageItem,
+    CoverageListQuery,
+    CoverageOut,
+    CoverageReply,
+    FiguresQuery,
+    QuarterKey,
+    RegionCoverage,
+    RegionSums,
+    VillageKey,
+)
+from app.convergence.coverage.queries import StoredCoverage
+from app.convergence.coverage.rules import regency_of
+from app.convergence.methods.commands import COVERAGE_CHAIN
+from app.kit.bodies import only_parts
+from app.kit.etags import check_list_condition, tag_of
+from app.kit.journal import stamp
+from app.kit.pages import Page, read_page
+from app.kit.periods import QUARTER_PATTERN, malformed_period
+from app.kit.problems import BadRequest, FieldError
+from app.kit.requests import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    language_of,
+    no_content,
+    with_fields,
+)
+from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.routes import STATE
+from app.reference.models import RegionKey
+
+router = house_router(tags=["convergence"])
+SOURCES.append("/v1/coverage/{period}?region={region}")
+
+_QUARTER = re.compile(QUARTER_PATTERN.removesuffix("$") + r"\Z")
+
+
+def _quarter(text: str) -> str:
+    """A quarter in an address; BadRequest for anything else."""
+    if not _QUARTER.match(text):
+        raise BadRequest(
+            errors=[FieldError(malformed_period, parameter="period", value=text, allowed=["2026-Q2"])]
+        )
+    return text
+
+
+@router.get("/coverage/{period}", response_model=Page[CoverageOut])
+def list_coverage(call: Caller, period: QuarterKey, query: Annotated[CoverageListQuery, Query()]) -> Response:
+    """The villages of a region that report a quarter, with what follows from their figures.
+
+    404 for a region that the caller does not see. Who does not report is shown by the children of a district.
+    """
+    listing = queries.list_coverage(call.actor, _quarter(period), query)
+    body = read_page(call.session, call.request, listing, query, sort=query.sort)
+    state = _state(call, regency_of(query.region))
+    return answer_page(call.request, body, tag=tag_of(body, version=state or None))
+
+
+@router.put("/coverage/{period}", response_model=BatchResult)
+def put_region_coverage(
+    call: Caller, period: QuarterKey, query: Annotated[BatchQuery, Query()], batch: CoverageBatch
+) -> Response:
+    """Report coverage of up to 10,000 villages in one call: all of them or none.
+
+    Each village's regency must be one where the caller may write: its secretariat, or an administrator of it or
+    of what it lies in, such as the province whose file this is. With `each=true` a village with errors is
+    refused with them and the others are written. Where one of the villages reports already, `If-Match` is required:
+    the tags of the lists of their regencies, or `*`.
+    """
+    quarter = _quarter(period)
+    items, refused = read_items(CoverageItem, batch.items, key="village")
+    reports = [Report(item.village, _content(item), pointer=f"/items/{n}") for n, item in items]
+    done = commands.report_coverage(
+        call.session,
+        call.author,
+        call.actor,
+        quarter,
+        reports,
+        check=_list_condition(call),
+        each=query.each,
+        errors_before=errors_of(refused),
+    )
+    result = batch_result(done, refused, {}, language=language_of(call.request))
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: CoverageItem) -> CoverageIn:
+    return CoverageIn.model_construct(**{name: getattr(item, name) for name in CoverageIn.model_fields})
+
+
+def _state(call: Call, regency: str) -> str:
+    """What changes with any write to a regency's coverage; empty where there was none."""
+    return stamp(call.session, f"{COVERAGE_CHAIN}{regency}")[:STATE]
+
+
+def _list_condition(call: Call) -> CheckStored:
+    """Holds a write of many to the tags of the lists of the regencies where something exists."""
+
+    def check(villages: dict[str, list[str]], stored: dict[str, StoredCoverage]) -> None:
+        for regency, codes in villages.items():
+            exists = any(code in stored for code in codes)
+            check_list_condition(call.request, _state(call, regency), exists=exists)
+
+    return check
+
+
+@router.post("/coverage/{period}", response_model=CoverageImportReport)
+def import_coverage(
+    call: Caller,
+    period: QuarterKey,
+    query: Annotated[CoverageImportQuery, Query()],
+    form: Annotated[None, Depends(only_parts("file"))],
+    file: Annotated[UploadFile, File(description="The table: .xlsx or .csv, at most 20 MB.")],
+) -> Response:
+    """Report coverage from a table: a row for each village, or for each village and service.
+
+    The header names the columns: `village_code`, `target_families`, `complete_families`, `source`,
+    `source_period`, then for each service of the package `<service> eligible` and `<service> served`; or in a long
+    table `service`, `eligible`, `served`. Indonesian headings do as well (`Kode Desa`, `Keluarga Sasaran`,
+    `<layanan> sasaran`, `<layanan> terlayani`). Everything that is wrong is reported by cell (422, nothing is
+    written). A name beside a code must be the one that the code has. What villages reported before is replaced;
+    the same file twice changes nothing.
+    """
+    quarter = _quarter(period)
+    reading = call.unit.reading
+    read = read_coverage_file(reading, int(quarter[:4]), file.file.read(), file.filename or "", query)
+    done = commands.report_coverage(
+        call.session,
+        call.author,
+        call.actor,
+        quarter,
+        read.reports,
+        check=lambda villages, stored: None,
+        each=query.each,
+        errors_before=read.errors,
+    )
+    report = import_report(quarter, read, done, language_of(call.request))
+    return answer(call.request, report.model_dump_json(exclude_none=True).encode())
+
+
+@router.get("/coverage/{period}/{village}", response_model=CoverageReply)
+def read_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
+    """Coverage of one village in a quarter, by strategy, with what the caller may do with it."""
+    return _reply(call, _quarter(period), village)
+
+
+@router.put("/coverage/{period}/{village}", response_model=CoverageReply, responses=created(CoverageReply))
+def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content: CoverageIn) -> Response:
+    """Report the coverage of a village in a quarter: eligible and served by service, target families, those
+    of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
+    quarter = _quarter(period)
+
+    def check(villages: dict[str, list[str]], stored: dict[str, StoredCoverage]) -> None:
+        call.check_version(stored[village].version if village in stored else None)
+
+    report = Report(village, content)
+    (done,) = commands.report_coverage(call.session, call.author, call.actor, quarter, [report], check=check)
+    return _reply(call, quarter, village, done=done)
+
+
+@router.delete("/coverage/{period}/{village}", status_code=204)
+def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
+    """Take the coverage of a village in a quarter back."""
+    commands.delete_coverage(
+        call.session, call.author, call.actor, _quarter(period), village, call.check_version
+    )
+    return no_content()
+
+
+@router.get("/coverage/{period}/{village}/history", response_model=Page[HistoryEntry])
+def list_coverage_history(
+    call: Caller, period: QuarterKey, village: VillageKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a village's coverage of a quarter. Stays after it was taken back."""
+    chain = f"{COVERAGE_CHAIN}{regency_of(village)}"
+    return history_page(call, chain, f"coverage/{period}/{village}", query)
+
+
+def _reply(call: Call, period: str, village: str, *, done: Reported | None = None) -> Response:
+    text = queries.coverage_text(call.session, call.actor, period, village)
+    may = call.actor.may("write_coverage", regency_of(village))
+    strategies, version = village_strategies(call.session, text)
+    body = with_fields(
+        text,
+        by_strategy=[one.model_dump() for one in strategies],
+        allowed=["edit", "delete"] if may else [],
+    )
+    is_new = done is not None and done.status == "created"
+    return answer(
+        call.request,
+        body,
+        status=201 if is_new else 200,
+        version=version,
+        location=f"/v1/coverage/{period}/{village}" if is_new else None,
+    )
+
+
+@router.get("/regions/{region}/coverage", response_model=RegionCoverage, openapi_extra={"x-problems": [409]})
+def read_region_coverage(
+    call: Caller, region: RegionKey, query: Annotated[FiguresQuery, Query()]
+) -> Response:
+    """Coverage of a district, a regency, a province or the nation in a quarter: by service, by strategy, with
+    reach, the status of the villages, and everything else that it was computed from.
+
+    Counts are pooled over villages, percentages never averaged. What has no denominator is null, never 0
+    or 100. 404 for a region that the caller does not see.
+    """
+    found = region_coverage(call.session, call.actor, region, query.period)
+    return answer(call.request, found.model_dump_json().encode())
+
+
+@router.get("/regions/{region}/coverage/children", response_model=Page[RegionSums])
+def list_region_coverage(
+    call: Caller, region: RegionKey, query: Annotated[ChildrenQuery, Query()]
+) -> Response:
+    """The regions one level below in a quarter, down to the villages of a district, those that report
+    nothing too. Of a province and the nation only the children that the caller sees."""
+    listing = list_children(call.session, call.actor, region, query)
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))

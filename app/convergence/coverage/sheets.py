@@ -1,0 +1,368 @@
+"""Tables of coverage as offices keep them, read cell by cell. Pure; villages are resolved elsewhere (`imports`).
+
+Wide: a row for each village, two columns for each service. Long: a row for each village and service. The header
+is the first row that names the code's column; above it may stand titles, and empty rows mean nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from app.convergence.coverage.models import (
+    CoverageIn,
+    complete_over_target,
+    served_over_eligible,
+)
+from app.convergence.methods.models import Service
+from app.kit.files.books import Sheet, Value, column_letter
+from app.kit.files.cells import as_text, why_unusable
+from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.periods import PERIOD_PATTERN, malformed_period
+from app.kit.problems import Cell, FieldError, Invalid, Kind
+from app.reference.rules import folded
+
+missing_heading = Kind(
+    "missing_heading",
+    id="tidak ada kolom {value}; judul yang dikenal: {allowed}",
+    en="there is no column {value}; headings that are known: {allowed}",
+)
+unknown_heading = Kind(
+    "unknown_heading",
+    id="judul kolom {value} tidak dikenal; terdekat: {nearest}",
+    en="the heading {value} is not known; nearest: {nearest}",
+)
+blank_cell = Kind("blank_cell", id="sel wajib diisi", en="the cell must be filled")
+not_a_count = Kind(
+    "not_a_count",
+    id="{value} bukan bilangan bulat dari 0; tulis angkanya saja, misalnya 1250",
+    en="{value} is no whole number from 0; write the digits, for example 1250",
+)
+row_differs = Kind(
+    "row_differs",
+    id="{value} berbeda dari {allowed} pada baris sebelumnya untuk desa yang sama",
+    en="{value} differs from {allowed} in a row before of the same village",
+)
+
+HEADER_WITHIN = 30
+"""Rows in which the header is looked for."""
+
+LARGEST_TABLE = 100_000
+"""Rows: 10,000 villages with a row for each service, and then some."""
+
+HEADINGS: dict[str, Sequence[str]] = {
+    "village_code": ("village_code", "kode desa", "kode desa/kelurahan", "kode wilayah", "kode"),
+    "district": ("district", "kecamatan", "distrik"),
+    "village": ("village", "desa", "kelurahan", "desa/kelurahan", "nama desa", "nama desa/kelurahan"),
+    "target_families": ("target_families", "keluarga sasaran"),
+    "complete_families": ("complete_families", "keluarga lengkap"),
+    "source": ("source", "sumber", "sumber data"),
+    "source_period": ("source_period", "periode sumber", "periode data"),
+    "service": ("service", "layanan"),
+    "eligible": ("eligible", "sasaran", "berhak"),
+    "served": ("served", "terlayani"),
+}
+"""Column → how its heading may be written; case and punctuation do not matter."""
+
+_KEY_OF = {folded(text): key for key, texts in HEADINGS.items() for text in texts}
+_IGNORED = {"no", "nomor"}
+_OF_VILLAGE = ("target_families", "complete_families", "source", "source_period")
+_GROUPED = re.compile(r"[0-9]{1,3}([. ,\u00a0])[0-9]{3}(\1[0-9]{3})*\Z")
+_NIL = {"-", "–", "—", "nihil"}
+_LARGEST = 1_000_000_000
+
+Layout = Literal["wide", "long"]
+
+
+@dataclass
+class TableVillage:
+    """What a table says of one village, with the cell of each statement."""
+
+    code: str
+    names: dict[str, str] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
+    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cells: dict[str, Cell] = field(default_factory=dict)
+    errors: list[FieldError] = field(default_factory=list)
+
+    def wrong(self, kind: Kind, cell: Cell, **told: Any) -> None:
+        self.errors.append(FieldError(kind, cell=cell, **told))
+
+    def checked(self, defaults: Mapping[str, Any]) -> CoverageIn | None:
+        """The report, where nothing is wrong with it."""
+        here = self.cells["/village"]
+        content = {**defaults, **self.content}
+        for name in ("target_families", "source", "source_period"):
+            if content.get(name) is None and not self._is_marked(name):
+                self.wrong(blank_cell, self.cells.get(f"/{name}", here), values={"value": name})
+        target, complete = content.get("target_families"), content.get("complete_families")
+        if target is not None and complete is not None and complete > target:
+            self.wrong(
+                complete_over_target,
+                self.cells["/complete_families"],
+                value=complete,
+                allowed=f"≤ {target}",
+                values={"target": target},
+            )
+        if not self.services and not self.errors:
+            self.wrong(blank_cell, here, values={"value": "service"})
+        if self.errors:
+            return None
+        try:
+            return CoverageIn.model_validate({**content, "services": list(self.services.values())})
+        except ValidationError as error:
+            self.wrong(not_a_count, here, value=str(error.errors()[0].get("input"))[:100])
+            return None
+
+    def _is_marked(self, name: str) -> bool:
+        """Whether its cell was found wrong already."""
+        cell = self.cells.get(f"/{name}")
+        return cell is not None and any(error.cell == cell for error in self.errors)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as read: its villages in their order."""
+
+    sheet: str
+    layout: Layout
+    villages: list[TableVillage]
+
+
+class _Columns:
+    """Which column holds what."""
+
+    def __init__(self, plain: dict[str, int], services: dict[tuple[str, str], int]) -> None:
+        self.plain, self.services = plain, services
+
+    @property
+    def layout(self) -> Layout:
+        return "long" if "service" in self.plain else "wide"
+
+
+def find_header(sheet: Sheet) -> int | None:
+    """The row, from 0, that names the code's column; None where there is none."""
+    for r, row in enumerate(sheet.rows[:HEADER_WITHIN]):
+        if any(_KEY_OF.get(folded(as_text(cell))) == "village_code" for cell in row if isinstance(cell, str)):
+            return r
+    return None
+
+
+def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
+    """The villages below a header. Invalid where a heading is unknown, double or missing."""
+    known = list(services)
+    columns = _columns(sheet, header, known)
+    found: dict[str, TableVillage] = {}
+    codes = {folded(text): one.code for one in known for text in (one.name_english, one.name, one.code)}
+    for r in range(header + 1, len(sheet.rows)):
+        row = _Row(sheet, r)
+        if row.is_blank:
+            continue
+        village = _village(row, columns, found)
+        if columns.layout == "long":
+            _read_service_row(row, columns, village, codes)
+        else:
+            for code in dict.fromkeys(code for code, _ in columns.services):
+                _read_service(
+                    row,
+                    village,
+                    code,
+                    columns.services[code, "eligible"],
+                    columns.services[code, "served"],
+                    is_optional=True,
+                )
+    return Table(sheet.name, columns.layout, list(found.values()))
+
+
+class _Row:
+    """One row of the sheet."""
+
+    def __init__(self, sheet: Sheet, r: int) -> None:
+        self.sheet, self.r, self.values = sheet, r, sheet.rows[r]
+
+    @property
+    def is_blank(self) -> bool:
+        return all(value is None for value in self.values)
+
+    def value(self, c: int) -> Value:
+        return self.values[c] if c < len(self.values) else None
+
+    def cell(self, c: int) -> Cell:
+        return self.sheet.cell(self.r, c)
+
+
+def _columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns:
+    of_services = {
+        f"{folded(text)} {folded(heading)}": (one.code, figure)
+        for one in services
+        for text in (one.name_english, one.name, one.code)
+        for figure in ("eligible", "served")
+        for heading in HEADINGS[figure]
+    }
+    plain: dict[str, int] = {}
+    wide: dict[tuple[str, str], int] = {}
+    errors = []
+    for c, value in enumerate(sheet.rows[header]):
+        text = folded(as_text(value))
+        if not text or text in _IGNORED:
+            continue
+        cell = sheet.cell(header, c)
+        key, service = _KEY_OF.get(text), of_services.get(text)
+        if key in plain or service in wide:
+            errors.append(FieldError(duplicate_key, cell=cell, value=as_text(value)))
+        elif key is not None:
+            plain[key] = c
+        elif service is not None:
+            wide[service] = c
+        else:
+            names = [*(texts[0] for texts in HEADINGS.values()), *of_services]
+            near = nearest(as_text(value), names)
+            errors.append(FieldError(unknown_heading, cell=cell, value=as_text(value), nearest=near))
+    errors += _missing(sheet, header, plain, wide)
+    if errors:
+        raise Invalid(errors=errors)
+    return _Columns(plain, wide)
+
+
+def _missing(
+    sheet: Sheet, header: int, plain: Mapping[str, int], wide: Mapping[tuple[str, str], int]
+) -> list[FieldError]:
+    if "service" in plain:
+        names = [name for name in ("eligible", "served") if name not in plain]
+    else:
+        other = {"eligible": "served", "served": "eligible"}
+        names = [f"{code} {other[figure]}" for code, figure in wide if (code, other[figure]) not in wide]
+        names = names if wide else ["service"]
+    cell = Cell(sheet.name, header + 1, column_letter(0))
+    known = [texts[0] for texts in HEADINGS.values()]
+    return [FieldError(missing_heading, cell=cell, value=name, allowed=known) for name in names]
+
+
+def _village(row: _Row, columns: _Columns, found: dict[str, TableVillage]) -> TableVillage:
+    """The village that a row speaks of, with what the row says beside its services."""
+    c = columns.plain["village_code"]
+    code = as_text(row.value(c)) if why_unusable(row.value(c)) is None else ""
+    if not code:
+        village = TableVillage("", cells={"/village": row.cell(c)})
+        village.wrong(why_unusable(row.value(c)) or blank_cell, row.cell(c), value=_shown(row.value(c)))
+        found[f"row {row.r}"] = village
+    elif code not in found:
+        village = found[code] = TableVillage(code, cells={"/village": row.cell(c)})
+    else:
+        village = found[code]
+        if columns.layout == "wide":
+            village.wrong(duplicate_key, row.cell(c), value=code)
+            village = TableVillage(code, cells={"/village": row.cell(c)})
+    for name in ("district", "village"):
+        if name in columns.plain:
+            text = as_text(row.value(columns.plain[name]))
+            village.cells.setdefault(f"/{name}_name", row.cell(columns.plain[name]))
+            if text:
+                village.names.setdefault(name, text)
+    for name in _OF_VILLAGE:
+        if name in columns.plain:
+            _read_of_village(row, village, name, columns.plain[name])
+    return village
+
+
+def _read_of_village(row: _Row, village: TableVillage, name: str, c: int) -> None:
+    value, cell = row.value(c), row.cell(c)
+    village.cells.setdefault(f"/{name}", cell)
+    if value is None:
+        return
+    read: Any
+    if name.endswith("_families"):
+        read = _count(village, value, cell)
+    else:
+        kind = why_unusable(value)
+        read = None if kind else as_text(value)
+        if kind:
+            village.wrong(kind, cell, value=_shown(value))
+        elif name == "source_period" and not re.fullmatch(PERIOD_PATTERN, read):
+            allowed = ["2026-Q2", "2026-S1", "2026"]
+            village.wrong(malformed_period, cell, value=read, allowed=allowed)
+            read = None
+    if read is None:
+        return
+    if village.content.setdefault(name, read) != read:
+        village.wrong(row_differs, cell, value=read, allowed=village.content[name])
+    village.cells[f"/{name}"] = cell
+
+
+def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes: Mapping[str, str]) -> None:
+    c = columns.plain["service"]
+    text, cell = as_text(row.value(c)), row.cell(c)
+    code = codes.get(folded(text))
+    if not text:
+        village.wrong(blank_cell, cell)
+    elif code is None:
+        known = sorted(set(codes.values()))
+        village.wrong(
+            unknown_reference,
+            cell,
+            value=text,
+            allowed=known,
+            nearest=nearest(text, codes),
+            values={"source": "service-packages"},
+        )
+    elif code in village.services or f"/services/{code}" in village.cells:
+        village.wrong(duplicate_key, cell, value=text)
+    else:
+        village.cells[f"/services/{code}"] = cell
+        _read_service(
+            row, village, code, columns.plain["eligible"], columns.plain["served"], is_optional=False
+        )
+
+
+def _read_service(
+    row: _Row, village: TableVillage, code: str, eligible: int, served: int, *, is_optional: bool
+) -> None:
+    """E and C of a service; in a wide table both may be blank: nothing is reported of it."""
+    values = {"eligible": eligible, "served": served}
+    if is_optional and all(row.value(c) is None for c in values.values()):
+        return
+    village.cells.setdefault(f"/services/{code}", row.cell(eligible))
+    read: dict[str, Any] = {"service": code}
+    for name, c in values.items():
+        if row.value(c) is None:
+            village.wrong(blank_cell, row.cell(c))
+        else:
+            read[name] = _count(village, row.value(c), row.cell(c))
+    if read.get("eligible") is None or read.get("served") is None:
+        return
+    if read["served"] > read["eligible"]:
+        village.wrong(
+            served_over_eligible,
+            row.cell(served),
+            value=read["served"],
+            allowed=f"≤ {read['eligible']}",
+            values={"eligible": read["eligible"]},
+        )
+        return
+    village.services[code] = read
+
+
+def _count(village: TableVillage, value: Value, cell: Cell) -> int | None:
+    """A whole number from 0: digits, thousands parted by threes, a dash for zero. What else it is, is marked."""
+    kind = why_unusable(value)
+    count: int | None = None
+    if kind is None:
+        text = as_text(value)
+        if text.lower() in _NIL:
+            count = 0
+        elif isinstance(value, int) and not isinstance(value, bool):
+            count = value
+        elif text.isascii() and text.isdigit() and len(text) < 12:
+            count = int(text)
+        elif isinstance(value, str) and _GROUPED.match(text):
+            count = int(re.sub(r"\D", "", text))
+    if count is None or not 0 <= count <= _LARGEST:
+        village.wrong(kind or not_a_count, cell, value=_shown(value), allowed=f"0 … {_LARGEST}")
+        return None
+    return count
+
+
+def _shown(value: Value) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,180 @@
+"""Keeping the sums of districts and regencies: recomputed for the ancestors of the villages that were written.
+
+A district is summed up from its villages, a regency from its districts; provinces and the nation are pooled
+from regencies when they are read (`figures`), so writers of different regencies share no row and wait for
+nobody. Whoever calls this holds the chains of the regencies concerned.
+
+A report says for the four quarters after it who is to be expected, so their sums follow too.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import below
+from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow, ServiceCoverageRow
+from app.convergence.coverage.rules import (
+    QUARTERS_BACK,
+    district_of,
+    is_village,
+    quarters_from,
+    regency_of,
+)
+from app.convergence.coverage.sums import (
+    SUMMED,
+    coverage,
+    sources_of,
+    sums_of_villages,
+    touched_by,
+    touched_records,
+    whole_sum,
+)
+from app.convergence.methods.commands import COVERAGE_CHAIN
+from app.convergence.methods.queries import region_editions
+from app.kit.db import table_of
+from app.kit.journal import hold
+from app.kit.json_sql import built_once, to_json
+from app.plans.commands import AFTER_LOCATIONS
+from app.reference.models import RegionLevel
+
+cells = table_of(ServiceCoverageRow)
+region_sums, service_sums = table_of(CoverageRegionRow), table_of(CoverageTotalRow)
+
+
+def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
+    """Bring the sums above those villages to what is reported of a quarter now."""
+    districts = {district_of(village) for village in villages}
+    _sum_services(session, period, districts)
+    _sum_regions(session, [quarters_from(period, n) for n in range(QUARTERS_BACK + 1)], districts)
+
+
+def refresh_after_locations(session: Session, region: str, year: int, places: Collection[str]) -> None:
+    """The plan of a regency names other villages: who is expected in its quarters follows."""
+    districts = {district_of(place) for place in places if is_village(place)}
+    if regency_of(region) != region or "." not in region or not districts:
+        return
+    hold(session, f"{COVERAGE_CHAIN}{region}")
+    _sum_regions(session, [f"{year}-Q{n}" for n in range(1, 5)], districts)
+
+
+AFTER_LOCATIONS.append(refresh_after_locations)
+
+
+def _sum_services(session: Session, period: str, districts: Collection[str]) -> None:
+    connection = session.connection()
+    of_districts = [touched_by(period, code) for code in sorted(districts)]
+    of_regencies = [touched_by(period, code) for code in sorted({regency_of(code) for code in districts})]
+    for level, touched in ((RegionLevel.district, of_districts), (RegionLevel.regency, of_regencies)):
+        bound = {"records": to_json(touched)}
+        connection.execute(_clear(session, service_sums, level), bound)
+        connection.execute(_services_of(session, level), bound)
+
+
+def _sum_regions(session: Session, periods: list[str], districts: Collection[str]) -> None:
+    connection = session.connection()
+    regencies = sorted({regency_of(code) for code in districts})
+    of_districts = {"records": to_json([touched_by(p, code) for p in periods for code in sorted(districts)])}
+    connection.execute(_clear(session, region_sums, RegionLevel.district), of_districts)
+    connection.execute(_districts(session), {"records": sources_of(periods, districts)})
+    of_regencies = {"records": to_json([touched_by(p, code) for p in periods for code in regencies])}
+    connection.execute(_clear(session, region_sums, RegionLevel.regency), of_regencies)
+    connection.execute(_regencies(session), of_regencies)
+
+
+@built_once
+def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
+    touched = touched_records(session)
+    key = sa.tuple_(table.c.period, table.c.region_code)
+    return sa.delete(table).where(
+        table.c.level == level, key.in_(sa.select(touched.c.period, touched.c.code))
+    )
+
+
+@built_once
+def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
+    touched = touched_records(session)
+    names = [column.name for column in service_sums.c]
+    if level is RegionLevel.district:
+        editions = region_editions
+        package = editions.c.service_package
+        source = (
+            touched.join(
+                coverage,
+                sa.and_(coverage.c.period == touched.c.period, coverage.c.district_code == touched.c.code),
+            )
+            .join(
+                cells, sa.and_(cells.c.period == coverage.c.period, cells.c.village == coverage.c.village)
+            )
+            .join(
+                editions,
+                sa.and_(editions.c.region_code == touched.c.regency, editions.c.year == touched.c.year),
+            )
+        )  # fmt: skip
+        inner: Any = cells
+    else:
+        inner = service_sums.alias("below")
+        package = inner.c.service_package
+        source = touched.join(
+            inner,
+            sa.and_(
+                inner.c.period == touched.c.period,
+                inner.c.level == RegionLevel.district,
+                below(inner.c.region_code, touched.c.code),
+            ),
+        )
+    key = (touched.c.period, touched.c.code, inner.c.service, package)
+    query = (
+        sa.select(
+            touched.c.period,
+            _level(level),
+            touched.c.code,
+            inner.c.service,
+            package,
+            whole_sum(inner.c.eligible),
+            whole_sum(inner.c.served),
+        )
+        .select_from(source)
+        .group_by(*key)
+    )
+    return sa.insert(service_sums).from_select(names, query)
+
+
+@built_once
+def _regencies(session: Session) -> sa.Insert:
+    touched, inner = touched_records(session), region_sums.alias("below")
+    query = (
+        sa.select(
+            touched.c.period,
+            _level(RegionLevel.regency),
+            touched.c.code,
+            *[whole_sum(inner.c[name]) for name in SUMMED],
+        )
+        .select_from(
+            touched.join(
+                inner,
+                sa.and_(
+                    inner.c.period == touched.c.period,
+                    inner.c.level == RegionLevel.district,
+                    below(inner.c.region_code, touched.c.code),
+                ),
+            )
+        )
+        .group_by(touched.c.period, touched.c.code)
+    )
+    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
+
+
+@built_once
+def _districts(session: Session) -> sa.Insert:
+    of = sums_of_villages(session).subquery("of")
+    query = sa.select(
+        of.c.period, _level(RegionLevel.district), *[of.c[name] for name in ("region_code", *SUMMED)]
+    )
+    return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
+
+
+def _level(level: RegionLevel) -> ColumnElement[Any]:
+    return sa.literal(level, region_sums.c.level.type)

@@ -1,0 +1,1 @@
+"""Outcome indicators: definitions, observations as their publisher tells them, targets."""

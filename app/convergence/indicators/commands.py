@@ -1,0 +1,382 @@
+"""Writing definitions, observations and targets; five thousand observations are as many statements as one."""
+
+import csv
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.convergence.indicators.models import (
+    IndicatorCode,
+    IndicatorIn,
+    ObservationsWritten,
+    SeriesWritten,
+    TargetIn,
+)
+from app.convergence.indicators.queries import (
+    Indicator,
+    Key,
+    Stored,
+    all_indicators,
+    home_of,
+    indicators,
+    is_observed,
+    observations,
+    stored_observations,
+    stored_target,
+    targets,
+)
+from app.convergence.indicators.rules import (
+    INDICATORS,
+    OBSERVATIONS,
+    is_period_of,
+    periods_of,
+    targets_chain,
+    too_many_decimals,
+    wrong_value,
+)
+from app.convergence.indicators.tables import Told, wrong_period
+from app.kit.etags import CheckVersion
+from app.kit.inputs import nearest, unknown_reference
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import upsert
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.reference.queries import regions_by_code
+
+SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
+NATION = "0"
+"""Whose the definitions and observations are: the same for everybody, and so told to everybody in the feed."""
+
+_CODE: TypeAdapter[str] = TypeAdapter(IndicatorCode)
+_LISTS = ("months", "aliases", "related")
+
+malformed_indicator = Kind(
+    "malformed_indicator_code",
+    id="{value} bukan kode indikator; gunakan huruf kecil, angka dan garis bawah",
+    en="{value} is no code of an indicator; use lower-case letters, digits and underscores",
+)
+not_before = Kind(
+    "not_before_target",
+    id="tahun dasar {value} harus sebelum tahun target {allowed}",
+    en="the baseline year {value} must be before the year of the target, {allowed}",
+)
+
+
+class IndicatorInUse(Problem):
+    status = 409
+    code = "indicator_in_use"
+    title = Text("Sudah ada datanya", "It has observations")
+    detail = Text(
+        "Frekuensi {indicator} tidak dapat diubah selagi ada datanya; buat indikator baru.",
+        "The frequency of {indicator} cannot change while it has observations; define another indicator.",
+    )
+
+
+# Definitions
+
+
+def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> list[str]:
+    """Bring the definitions to what the product ships, and name what was loaded; nothing where nothing changed.
+
+    What an administrator has replaced stays as he said it.
+    """
+    chain = hold(session, INDICATORS)
+    stored = all_indicators(session)
+    entries = []
+    for code, content in shipped_indicators(file).items():
+        before = stored.get(code)
+        if before is None or (before.shipped and _said(before) != content.model_dump(mode="json")):
+            entries.append(_store_indicator(session, code, content, before, shipped=True))
+    record(session, chain, author, entries)
+    return ["indicators"] if entries else []
+
+
+def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
+    """Code → definition, as the file says."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        rows = [{name: value for name, value in line.items() if value} for line in csv.DictReader(lines)]
+    found = {}
+    for row in rows:
+        code = row.pop("code")
+        told: dict[str, Any] = {
+            name: [part.strip() for part in value.split(";")] if name in _LISTS else value
+            for name, value in row.items()
+        }
+        told["months"] = [int(month) for month in told.get("months", [])]
+        for name in ("annual_month", "decimals", "minimum", "maximum"):
+            if name in told:
+                told[name] = float(told[name]) if name in ("minimum", "maximum") else int(told[name])
+        found[code] = IndicatorIn.model_validate(told)
+    return found
+
+
+def put_indicator(
+    session: Session, author: Author, actor: Actor, code: str, content: IndicatorIn, check: CheckVersion
+) -> bool:
+    """Create a definition (True) or replace it (False); the same content changes nothing."""
+    actor.require("write_indicators", NATION)
+    chain = hold(session, INDICATORS)
+    stored = all_indicators(session)
+    before = stored.get(code)
+    check(before.version if before else None)
+    if before is None:
+        _check_code(code)
+    elif before.frequency != content.frequency and is_observed(session, code):
+        raise IndicatorInUse(indicator=code)
+    unknown = [(n, one) for n, one in enumerate(content.related) if one not in stored or one == code]
+    if unknown:
+        raise Invalid(
+            errors=[
+                FieldError(
+                    unknown_reference,
+                    pointer=f"/related/{n}",
+                    value=one,
+                    nearest=nearest(one, stored.keys() - {code}),
+                    values={"source": "indicators"},
+                )
+                for n, one in unknown
+            ]
+        )
+    if before is None or _said(before) != content.model_dump(mode="json"):
+        entry = _store_indicator(session, code, content, before, shipped=False)
+        record(session, chain, author, [entry])
+    return before is None
+
+
+def _check_code(code: str) -> None:
+    try:
+        _CODE.validate_python(code)
+    except ValidationError:
+        error = FieldError(malformed_indicator, parameter="indicator", value=code)
+        raise Invalid(errors=[error]) from None
+
+
+def _said(indicator: Indicator) -> dict[str, Any]:
+    return {name: getattr(indicator, name) for name in IndicatorIn.model_fields}
+
+
+def _store_indicator(
+    session: Session, code: str, content: IndicatorIn, before: Indicator | None, *, shipped: bool
+) -> Entry:
+    after, version = content.model_dump(mode="json"), before.version + 1 if before else 1
+    row = {**after, "code": code, "shipped": shipped, "version": version}
+    upsert(session, indicators, [row], key=["code"], versioned=True)
+    verb = "changed" if before else "created"
+    return Entry(
+        f"indicator.{verb}", NATION, f"indicators/{code}", version, _said(before) if before else None, after
+    )
+
+
+# Observations
+
+
+def put_observations(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    told: Sequence[Told],
+    check: Callable[[dict[Key, Stored]], None],
+) -> ObservationsWritten:
+    """Create or replace observations, all of them or none; what is as it was stays untouched.
+
+    Invalid names every one that speaks of no region, no indicator, no period of it, or of what its unit does
+    not allow.
+    """
+    actor.require("write_observations", NATION)
+    chain = hold(session, OBSERVATIONS)
+    stored = stored_observations(session, [one.key for one in told])
+    check(stored)
+    if errors := _errors(session, told):
+        raise Invalid(errors=errors)
+    changed = [one for one in told if one.key not in stored or stored[one.key].content != one.content]
+    rows = [
+        {
+            "region_code": one.region,
+            "indicator": one.indicator,
+            "period": one.period,
+            **one.content,
+            "version": stored[one.key].version + 1 if one.key in stored else 1,
+        }
+        for one in changed
+    ]
+    key = ["region_code", "indicator", "period"]
+    written = upsert(session, observations, rows, key=key, versioned=True, returning=["version"])
+    if len(written) != len(rows):
+        raise PreconditionFailed(sent="–", current="–")
+    entries = [
+        _observed(one.key, row["version"], stored.get(one.key), one.content)
+        for one, row in zip(changed, rows, strict=True)
+    ]
+    record(session, chain, author, entries)
+    return _written(told, stored, {one.key for one in changed})
+
+
+def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
+    known, regions = all_indicators(session), regions_by_code(session, {one.region for one in told})
+    errors = []
+    for one in told:
+        indicator = known.get(one.indicator)
+        if one.region not in regions:
+            source = {"source": "regions"}
+            errors.append(
+                FieldError(unknown_reference, **one.place("region_code"), value=one.region, values=source)
+            )
+        if indicator is None:
+            near, source = nearest(one.indicator, known), {"source": "indicators"}
+            errors.append(
+                FieldError(
+                    unknown_reference,
+                    **one.place("indicator"),
+                    value=one.indicator,
+                    nearest=near,
+                    values=source,
+                )
+            )
+            continue
+        if not is_period_of(indicator, one.period):
+            errors.append(
+                FieldError(
+                    wrong_period,
+                    **one.place("period"),
+                    value=one.period,
+                    allowed=periods_of(indicator),
+                    values={"indicator": one.indicator},
+                )
+            )
+        value = one.content["value"]
+        if value is not None and (wrong := wrong_value(one.indicator, indicator, value)):
+            kind, allowed, values = wrong
+            errors.append(FieldError(kind, **one.place("value"), value=value, allowed=allowed, values=values))
+    return errors
+
+
+def _observed(key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
+    region, indicator, period = key
+    verb = "created" if before is None else "deleted" if after is None else "changed"
+    subject = f"regions/{region}/indicators/{indicator}/observations/{period}"
+    return Entry(f"observation.{verb}", NATION, subject, version, before.content if before else None, after)
+
+
+def _written(told: Sequence[Told], stored: dict[Key, Stored], changed: set[Key]) -> ObservationsWritten:
+    def counts(some: Sequence[Told]) -> dict[str, int]:
+        new = sum(one.key not in stored for one in some)
+        same = sum(one.key not in changed for one in some)
+        return {"created": new, "updated": len(some) - new - same, "unchanged": same}
+
+    def series(one: Told) -> tuple[str, str]:
+        return one.indicator, one.period
+
+    by_series = []
+    for (indicator, period), group in groupby(sorted(told, key=series), key=series):
+        some = list(group)
+        symbols = sum(one.content["symbol"] is not None for one in some)
+        by_series.append(SeriesWritten(indicator=indicator, period=period, symbols=symbols, **counts(some)))
+    return ObservationsWritten(**counts(told), series=by_series)
+
+
+def delete_observation(session: Session, author: Author, actor: Actor, key: Key, check: CheckVersion) -> None:
+    """Take back an observation that was told by mistake. NotFound: there is none."""
+    actor.require("write_observations", NATION)
+    chain = hold(session, OBSERVATIONS)
+    stored = stored_observations(session, [key]).get(key)
+    if stored is None:
+        raise NotFound()
+    check(stored.version)
+    c = observations.c
+    region, indicator, period = key
+    chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
+    session.execute(sa.delete(observations).where(*chosen))
+    record(session, chain, author, [_observed(key, stored.version + 1, stored, None)])
+
+
+# Targets
+
+
+def put_target(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    indicator: str,
+    year: int,
+    content: TargetIn,
+    check: CheckVersion,
+) -> bool:
+    """Set (True) or replace (False) the target of a region for a year; the same content changes nothing."""
+    home_of(session, actor, region)
+    actor.require("write_targets", region)
+    definition = all_indicators(session).get(indicator)
+    if definition is None:
+        raise NotFound()
+    chain = hold(session, targets_chain(region))
+    stored = stored_target(session, region, indicator, year)
+    check(stored.version if stored else None)
+    if errors := _target_errors(indicator, definition, year, content):
+        raise Invalid(errors=errors)
+    after = content.model_dump(mode="json")
+    if stored is None or stored.content != after:
+        version = stored.version + 1 if stored else 1
+        key = {"region_code": region, "indicator": indicator, "year": year}
+        upsert(session, targets, [{**key, **after, "version": version}], key=list(key), versioned=True)
+        entry = _targeted(region, indicator, year, version, stored.content if stored else None, after)
+        record(session, chain, author, [entry])
+    return stored is None
+
+
+def _target_errors(code: str, indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
+    errors = []
+    if content.baseline_year >= year:
+        errors.append(
+            FieldError(not_before, pointer="/baseline_year", value=content.baseline_year, allowed=year)
+        )
+    for name in ("value", "baseline"):
+        found = wrong_value(code, indicator, getattr(content, name))
+        if found and found[0] is not too_many_decimals:  # a target may be finer than what is published
+            kind, allowed, values = found
+            value = getattr(content, name)
+            errors.append(FieldError(kind, pointer=f"/{name}", value=value, allowed=allowed, values=values))
+    return errors
+
+
+def delete_target(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    indicator: str,
+    year: int,
+    check: CheckVersion,
+) -> None:
+    """Take back a target. NotFound: there is none."""
+    home_of(session, actor, region)
+    actor.require("write_targets", region)
+    chain = hold(session, targets_chain(region))
+    stored = stored_target(session, region, indicator, year)
+    if stored is None:
+        raise NotFound()
+    check(stored.version)
+    c = targets.c
+    session.execute(
+        sa.delete(targets).where(c.region_code == region, c.indicator == indicator, c.year == year)
+    )
+    record(
+        session, chain, author, [_targeted(region, indicator, year, stored.version + 1, stored.content, None)]
+    )
+
+
+def _targeted(
+    region: str,
+    indicator: str,
+    year: int,
+    version: int,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> Entry:
+    verb = "created" if before is None else "deleted" if after is None else "changed"
+    subject = f"regions/{region}/indicators/{indicator}/targets/{year}"
+    return Entry(f"target.{verb}", region, subject, version, before, after)

@@ -1,0 +1,489 @@
+"""Definitions, observations and targets of outcome indicators: tables and wire shapes, each field declared once."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import Figure, Line, Month, RegionCode, Shape, Version, Year, address
+from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.pages import PageQuery
+from app.kit.problems import Kind
+from app.reference.models import RegionLevel
+
+wrong_months = Kind(
+    "wrong_months",
+    id="{value} tidak sesuai frekuensi; {allowed}",
+    en="{value} does not fit the frequency; {allowed}",
+)
+empty_range = Kind(
+    "empty_range",
+    id="batas atas {value} harus lebih besar dari batas bawah",
+    en="the maximum {value} must be above the minimum",
+)
+value_or_symbol = Kind(
+    "value_or_symbol",
+    id="isi salah satu: value (angka) atau symbol ({allowed})",
+    en="give exactly one: value (a number) or symbol ({allowed})",
+)
+
+INDICATOR_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+OBSERVED_PATTERN = r"^(19|20)[0-9]{2}(-S[12])?$"
+
+IndicatorKey = Annotated[str, address("Code of the indicator.", "p0")]
+ObservedKey = Annotated[
+    str, address("Year `2021` of a yearly indicator, `2021-S1` or `2021-S2` of a half-yearly one.", "2021-S1")
+]
+TargetYearKey = Annotated[str, address("Year of the target.", "2026")]
+
+IndicatorCode = Annotated[
+    str, ShapeField(pattern=INDICATOR_PATTERN, max_length=40, description="Code of an indicator (`p0`).")
+]
+ObservedPeriod = Annotated[
+    str,
+    ShapeField(
+        pattern=OBSERVED_PATTERN,
+        max_length=7,
+        description="Year `2021`, or half-year: `2021-S1` is the survey of the indicator's first month (March for "
+        "poverty), `2021-S2` that of its second (September).",
+    ),
+]
+
+
+class Direction(StrEnum):
+    """What counts as better; `neutral`: neither, it is shown without a judgement."""
+
+    lower_is_better = "lower_is_better"
+    higher_is_better = "higher_is_better"
+    neutral = "neutral"
+
+
+class Frequency(StrEnum):
+    yearly = "yearly"
+    half_yearly = "half_yearly"
+
+
+class Symbol(StrEnum):
+    """What a publisher (BPS) prints in the place of a number; never a zero."""
+
+    not_available = "..."
+    none = "-"
+    not_shown = "NA"
+
+
+class Flag(StrEnum):
+    """What a publisher (BPS) prints behind a number."""
+
+    estimate = "e"
+    revised = "r"
+    preliminary = "*"
+    very_preliminary = "**"
+
+
+# Definitions
+
+
+class IndicatorFields(BaseModel):
+    """What is measured, by whom, how often."""
+
+    name: Line = ShapeField(description="Indonesian name.")
+    name_english: Line
+    unit: Line = ShapeField(max_length=60, description="Unit of every value: `percent`, `thousand_persons`.")
+    direction: Direction
+    publisher: Line = ShapeField(max_length=200)
+    frequency: Frequency = ShapeField(
+        description="`yearly`: periods such as `2021`; `half_yearly`: `2021-S1`, `2021-S2`."
+    )
+    months: list[Month] = ShapeField(
+        default_factory=list,
+        max_length=2,
+        description="Months in which it is surveyed: of a half-yearly one both, of a yearly one the one, or none.",
+    )
+    annual_month: Month | None = ShapeField(
+        default=None,
+        description="Of a half-yearly one: the month that a table means which names only the year.",
+    )
+    decimals: int = ShapeField(ge=0, le=4, description="Decimals with which it is published.")
+    minimum: Figure | None = ShapeField(default=None, description="Least value that the unit allows.")
+    maximum: Figure | None = ShapeField(default=None, description="Largest value that the unit allows.")
+    aliases: list[Line] = ShapeField(
+        default_factory=list, max_length=30, description="Other headers that an import takes for it."
+    )
+    related: list[IndicatorCode] = ShapeField(
+        default_factory=list, max_length=5, description="Indicators that the linkage analysis looks at."
+    )
+    legal_basis: Line | None = ShapeField(default=None, max_length=200)
+    edition: Line = ShapeField(max_length=20, description="Edition of this definition.")
+    retired: bool = ShapeField(default=False, description="Published no longer.")
+
+
+INDICATOR_EXAMPLE: dict[str, Any] = {
+    "name": "Persentase penduduk miskin (P0)",
+    "name_english": "Poverty headcount rate (P0)",
+    "unit": "percent",
+    "direction": "lower_is_better",
+    "publisher": "BPS, Susenas",
+    "frequency": "half_yearly",
+    "months": [3, 9],
+    "annual_month": 3,
+    "decimals": 2,
+    "minimum": 0,
+    "maximum": 100,
+    "aliases": ["p0_percent", "Persentase Penduduk Miskin"],
+    "related": ["mean_years_schooling", "open_unemployment"],
+    "legal_basis": "UU 16/1997",
+    "edition": "1",
+    "retired": False,
+}
+
+
+class IndicatorIn(IndicatorFields, Shape):
+    """A definition as it is written: PUT replaces all of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [INDICATOR_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "IndicatorIn":
+        first, second = [*self.months, 0, 0][:2]
+        if self.frequency is Frequency.half_yearly:
+            if not (len(self.months) == 2 and first <= 6 < second):
+                raise RuleBroken(wrong_months, at="/months", value=self.months, allowed="[1–6, 7–12]")
+            if self.annual_month not in self.months:
+                raise RuleBroken(
+                    wrong_months, at="/annual_month", value=self.annual_month, allowed=self.months
+                )
+        elif len(self.months) > 1 or self.annual_month is not None:
+            raise RuleBroken(
+                wrong_months, at="/months", value=self.months, allowed="[] / [1–12]; annual_month null"
+            )
+        if self.minimum is not None and self.maximum is not None and self.maximum <= self.minimum:
+            raise RuleBroken(empty_range, at="/maximum", value=self.maximum)
+        refuse_repeated(self.related, at="/related")
+        return self
+
+
+class IndicatorOut(IndicatorFields):
+    """A definition in a list."""
+
+    code: IndicatorCode
+    shipped: bool = ShapeField(description="As the product ships it; false: replaced by an administrator.")
+    version: Version
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"code": "p0", **INDICATOR_EXAMPLE, "shipped": True, "version": 1}]}
+    )
+
+
+class IndicatorReply(IndicatorOut):
+    """A definition with what the caller may do with it."""
+
+    allowed: list[Literal["edit"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"code": "p0", **INDICATOR_EXAMPLE, "shipped": True, "version": 1, "allowed": ["edit"]}
+            ]
+        }
+    )
+
+
+class IndicatorRow(IndicatorFields, Table, table=True):
+    __tablename__ = "indicator"
+
+    code: str = Field(primary_key=True, max_length=40)
+    name: str = Field(max_length=500)
+    name_english: str = Field(max_length=500)
+    months: list[int] = Field(sa_type=sa.JSON)
+    aliases: list[str] = Field(sa_type=sa.JSON)
+    related: list[str] = Field(sa_type=sa.JSON)
+    shipped: bool
+    version: int
+
+
+# Observations
+
+
+class ObservationFields(BaseModel):
+    """A number or the symbol in its place, as the publisher told it."""
+
+    value: Figure | None = ShapeField(
+        default=None, description="In the indicator's unit; null where a symbol stands."
+    )
+    symbol: Symbol | None = ShapeField(
+        default=None,
+        description="`...` not available, `-` none, `NA` not shown; null where there is a value. Never a zero.",
+    )
+    flags: list[Flag] = ShapeField(
+        default_factory=list,
+        max_length=4,
+        description="`e` estimate, `r` revised, `*` preliminary, `**` very preliminary.",
+    )
+    source: Line | None = ShapeField(
+        default=None, description="Table of the publisher, with its edition or date."
+    )
+
+
+_OBSERVED: dict[str, Any] = {
+    "value": 4.56,
+    "symbol": None,
+    "flags": [],
+    "source": "BPS, Data dan Informasi Kemiskinan Kabupaten/Kota 2021",
+}
+_PLACE: dict[str, Any] = {"region_code": "63.02", "indicator": "p0", "period": "2021-S1"}
+
+
+class ObservationIn(ObservationFields, Shape):
+    """An observation as it is written: a value or a symbol, exactly one of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OBSERVED]})
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "ObservationIn":
+        if (self.value is None) == (self.symbol is None):
+            raise RuleBroken(
+                value_or_symbol, at="/value", value=self.value, allowed=[one.value for one in Symbol]
+            )
+        refuse_repeated(self.flags, at="/flags")
+        return self
+
+
+class ObservationItem(ObservationIn):
+    """An observation in a call that writes many."""
+
+    region_code: RegionCode
+    indicator: IndicatorCode
+    period: ObservedPeriod
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_PLACE, **_OBSERVED}]})
+
+
+class ObservationBatch(Shape):
+    """Up to 5,000 observations: all of them are written or none."""
+
+    items: list[ObservationItem] = ShapeField(min_length=1, max_length=5000)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{**_PLACE, **_OBSERVED}]}]})
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "ObservationBatch":
+        refuse_repeated(((i.region_code, i.indicator, i.period) for i in self.items), at="/items")
+        return self
+
+
+class ObservationOut(ObservationFields):
+    """An observation in a list."""
+
+    region_code: RegionCode
+    region_name: str
+    indicator: IndicatorCode
+    period: ObservedPeriod
+    version: Version
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_PLACE, "region_name": "Kabupaten Kotabaru", **_OBSERVED, "version": 1}]
+        }
+    )
+
+
+class ObservationReply(ObservationOut):
+    """An observation with what the caller may do with it."""
+
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_PLACE,
+                    "region_name": "Kabupaten Kotabaru",
+                    **_OBSERVED,
+                    "version": 1,
+                    "allowed": ["edit", "delete"],
+                }
+            ]
+        }
+    )
+
+
+class SeriesWritten(BaseModel):
+    """What was written of one indicator and period."""
+
+    indicator: IndicatorCode
+    period: ObservedPeriod
+    created: int
+    updated: int
+    unchanged: int
+    symbols: int = ShapeField(description="Of all of these, those with a symbol in the place of a value.")
+
+
+class ObservationsWritten(BaseModel):
+    """What became of many observations."""
+
+    created: int
+    updated: int
+    unchanged: int
+    series: list[SeriesWritten]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "created": 514,
+                    "updated": 0,
+                    "unchanged": 0,
+                    "series": [
+                        {
+                            "indicator": "p0",
+                            "period": "2021-S1",
+                            "created": 514,
+                            "updated": 0,
+                            "unchanged": 0,
+                            "symbols": 0,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+
+class ObservationRow(ObservationFields, Table, table=True):
+    __tablename__ = "observation"
+    __table_args__ = (sa.Index(None, "indicator", "period", "region_code"),)
+
+    region_code: str = Field(primary_key=True, foreign_key="region.code", max_length=13)
+    indicator: str = Field(primary_key=True, foreign_key="indicator.code", max_length=40)
+    period: str = Field(primary_key=True, max_length=7)
+    flags: list[Flag] = Field(sa_type=sa.JSON)
+    source: str | None = Field(default=None, max_length=500)
+    version: int
+
+
+# Targets
+
+
+class TargetFields(BaseModel):
+    """What a region means to reach in a year, and from where."""
+
+    value: Figure = ShapeField(description="In the indicator's unit.")
+    baseline: Figure = ShapeField(description="Where the region stood, in the indicator's unit.")
+    baseline_year: Year
+    document: Line | None = ShapeField(default=None, description="The document that sets the target.")
+
+
+_TARGET: dict[str, Any] = {
+    "value": 3.9,
+    "baseline": 4.56,
+    "baseline_year": 2021,
+    "document": "RPKD Kabupaten Kotabaru 2025-2029",
+}
+_TARGET_PLACE: dict[str, Any] = {"region_code": "63.02", "indicator": "p0", "year": 2026}
+
+
+class TargetIn(TargetFields, Shape):
+    """A target as it is written."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_TARGET]})
+
+
+class TargetOut(TargetFields):
+    """A target in a list."""
+
+    region_code: RegionCode
+    indicator: IndicatorCode
+    year: int
+    version: Version
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_TARGET_PLACE, **_TARGET, "version": 1}]})
+
+
+class TargetReply(TargetOut):
+    """A target with what the caller may do with it."""
+
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_TARGET_PLACE, **_TARGET, "version": 1, "allowed": ["edit", "delete"]}]
+        }
+    )
+
+
+class TargetRow(TargetFields, Table, table=True):
+    __tablename__ = "indicator_target"
+
+    region_code: str = Field(primary_key=True, foreign_key="region.code", max_length=13)
+    indicator: str = Field(primary_key=True, foreign_key="indicator.code", max_length=40)
+    year: int = Field(primary_key=True)
+    document: str | None = Field(default=None, max_length=500)
+    version: int
+
+
+# Queries
+
+
+class IndicatorQuery(PageQuery):
+    """Which definitions."""
+
+    retired: bool = ShapeField(
+        default=False, description="Those published no longer (`true`) or still (`false`)."
+    )
+
+
+class ObservationQuery(PageQuery):
+    """Which observations; all conditions hold together."""
+
+    region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
+    level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
+    indicator: IndicatorCode | None = None
+    period: ObservedPeriod | None = ShapeField(
+        default=None, description="`2021`: everything of that year; `2021-S1`: only that half-year."
+    )
+    sort: Literal["region_code", "-region_code", "period", "-period"] = "region_code"
+
+
+class TargetQuery(PageQuery):
+    """Which targets; all conditions hold together."""
+
+    region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
+    indicator: IndicatorCode | None = None
+    year: int | None = ShapeField(default=None, ge=2015, le=2100, description="Year of the target.")
+    sort: Literal["region_code", "-region_code", "year", "-year"] = "region_code"
+
+
+class CodeSystem(StrEnum):
+    """Whose region codes a file has."""
+
+    bps = "bps"
+    kemendagri = "kemendagri"
+
+
+class TableQuery(BaseModel):
+    """How a publisher's table is to be read."""
+
+    code_system: CodeSystem = ShapeField(
+        description="Whose codes the file has. They differ for 199 of 514 regencies: BPS 1802 is Tanggamus, "
+        "Kemendagri 18.02 Lampung Tengah."
+    )
+    period: ObservedPeriod | None = ShapeField(
+        default=None, description="Period of the file, where no column or header says it."
+    )
+    indicator: IndicatorCode | None = ShapeField(
+        default=None, description="Indicator of the file, where no column or header says it."
+    )
+    source: Line | None = ShapeField(
+        default=None,
+        description="Table of the publisher, with its edition or date; the file's name if not given.",
+    )
+    sheet: str | None = ShapeField(
+        default=None, max_length=100, description="Sheet; the first visible one if not given."
+    )
+    skip: list[Line] = ShapeField(
+        default_factory=list, max_length=100, description="Header of a column to be left out; repeatable."
+    )

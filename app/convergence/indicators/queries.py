@@ -1,0 +1,283 @@
+"""Reading definitions, observations and targets.
+
+Definitions and observations are published: every valid token reads all of them. Targets are the region's:
+they start from what the actor sees.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.convergence.indicators.models import (
+    Direction,
+    IndicatorIn,
+    IndicatorOut,
+    IndicatorQuery,
+    IndicatorRow,
+    ObservationIn,
+    ObservationOut,
+    ObservationQuery,
+    ObservationRow,
+    TargetIn,
+    TargetOut,
+    TargetQuery,
+    TargetRow,
+)
+from app.convergence.indicators.tables import Places
+from app.kit.db import table_of
+from app.kit.files.books import Sheet
+from app.kit.files.sheets import open_book
+from app.kit.json_sql import fields_of, json_texts, records, to_json
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
+from app.reference.models import RegionLevel, RegionRow
+from app.reference.queries import among, is_region
+
+indicators, observations, targets = table_of(IndicatorRow), table_of(ObservationRow), table_of(TargetRow)
+_regions = table_of(RegionRow)
+
+Key = tuple[str, str, str]
+"""Region, indicator, period."""
+
+
+# Definitions
+
+
+class Indicator(IndicatorIn):
+    """A definition as it is stored."""
+
+    code: str
+    shipped: bool
+    version: int
+
+
+def list_indicators(query: IndicatorQuery) -> Listing:
+    found = sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.retired.is_(query.retired))
+    return Listing(found, {"code": indicators.c.code}, {"code": indicators.c.code})
+
+
+class Text(NamedTuple):
+    """One row as JSON, and its version."""
+
+    json: str
+    version: int
+
+
+def indicator_text(session: Session, code: str) -> Text:
+    """One definition. NotFound: there is none of that code."""
+    return _one(session, sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.code == code))
+
+
+def _one(session: Session, query: Select[Any]) -> Text:
+    row = session.execute(json_texts(query, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return Text(*row)
+
+
+def all_indicators(session: Session) -> dict[str, Indicator]:
+    """Code → definition of every indicator, retired ones too."""
+    names = list(Indicator.model_fields)
+    rows = session.execute(sa.select(*[indicators.c[name] for name in names]).order_by(indicators.c.code))
+    return {row.code: Indicator.model_construct(**row._mapping) for row in rows}
+
+
+def is_observed(session: Session, code: str) -> bool:
+    return (
+        session.scalar(sa.select(sa.literal(1)).where(observations.c.indicator == code).limit(1)) is not None
+    )
+
+
+# Observations
+
+
+def list_observations(query: ObservationQuery) -> Listing:
+    c = observations.c
+    found = _observed().where(
+        within(c.region_code, query.region) if query.region else sa.true(),
+        _regions.c.level == query.level if query.level else sa.true(),
+        c.indicator == query.indicator if query.indicator else sa.true(),
+        _in_period(query.period) if query.period else sa.true(),
+    )
+    key = {"region_code": c.region_code, "indicator": c.indicator, "period": c.period}
+    return Listing(found, {"region_code": c.region_code, "period": c.period}, key)
+
+
+def _observed() -> Select[Any]:
+    columns = fields_of(ObservationOut, observations, region_name=_regions.c.name)
+    return sa.select(*columns).select_from(
+        observations.join(_regions, _regions.c.code == observations.c.region_code)
+    )
+
+
+def _in_period(period: str) -> ColumnElement[bool]:
+    """Predicate: of this period, or of a part of this year."""
+    if len(period) > 4:
+        return observations.c.period == period
+    # "." is the character behind "-", so this is the year and everything that begins with "2021-".
+    return sa.and_(observations.c.period >= period, observations.c.period < f"{period}.")
+
+
+def observation_text(session: Session, region: str, indicator: str, period: str) -> Text:
+    """One observation. NotFound: there is none."""
+    c = observations.c
+    chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
+    return _one(session, _observed().where(*chosen))
+
+
+def check_place(session: Session, region: str, indicator: str) -> None:
+    """NotFound: there is no such region, or no such indicator."""
+    indicator_text(session, indicator)
+    if not is_region(session, region):
+        raise NotFound()
+
+
+class Stored(NamedTuple):
+    """An observation or a target as it stands, for comparing and journaling."""
+
+    content: dict[str, Any]
+    version: int
+
+
+def stored_observations(session: Session, keys: Iterable[Key]) -> dict[Key, Stored]:
+    """Those of the observations that there are, in one SELECT."""
+    names = ("region_code", "indicator", "period")
+    given = records(session, {name: sa.String() for name in names})
+    c = observations.c
+    fields = list(ObservationIn.model_fields)
+    found = sa.select(*[c[name] for name in (*names, *fields)], c.version).join_from(
+        observations, given, sa.and_(*[c[name] == given.c[name] for name in names])
+    )
+    rows = [dict(zip(names, key, strict=True)) for key in keys]
+    return {
+        (row.region_code, row.indicator, row.period): Stored(
+            {name: row._mapping[name] for name in fields}, row.version
+        )
+        for row in session.connection().execute(found, {"records": to_json(rows)})
+    }
+
+
+# Targets
+
+
+def list_targets(actor: Actor, query: TargetQuery) -> Listing:
+    c = targets.c
+    found = sa.select(*fields_of(TargetOut, targets)).where(
+        visible(actor, c.region_code),
+        within(c.region_code, query.region) if query.region else sa.true(),
+        c.indicator == query.indicator if query.indicator else sa.true(),
+        c.year == query.year if query.year else sa.true(),
+    )
+    key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
+    return Listing(found, {"region_code": c.region_code, "year": c.year}, key)
+
+
+def home_of(session: Session, actor: Actor, region: str) -> str:
+    """The region, where the actor sees it; NotFound otherwise."""
+    if not (actor.sees(region) and is_region(session, region)):
+        raise NotFound()
+    return region
+
+
+def _target(region: str, indicator: str, year: int) -> list[ColumnElement[bool]]:
+    c = targets.c
+    return [c.region_code == region, c.indicator == indicator, c.year == year]
+
+
+def target_text(session: Session, region: str, indicator: str, year: int) -> Text:
+    """One target of a region that the actor was found to see. NotFound: there is none."""
+    return _one(session, sa.select(*fields_of(TargetOut, targets)).where(*_target(region, indicator, year)))
+
+
+def stored_target(session: Session, region: str, indicator: str, year: int) -> Stored | None:
+    fields = [targets.c[name] for name in TargetIn.model_fields]
+    found = sa.select(*fields, targets.c.version).where(*_target(region, indicator, year))
+    row = session.execute(found).one_or_none()
+    if row is None:
+        return None
+    return Stored({name: row._mapping[name] for name in TargetIn.model_fields}, row.version)
+
+
+# What an outcome is computed from
+
+
+class OutcomeInput(NamedTuple):
+    """A target of a year and what was observed of it; `actual` None: nothing since the baseline."""
+
+    region_code: str
+    indicator: str
+    direction: Direction
+    baseline: float
+    baseline_year: int
+    target: float
+    actual: float | None
+    actual_period: str | None
+
+
+def outcome_inputs(session: Session, regions: Collection[str], year: int) -> list[OutcomeInput]:
+    """What the outcome `O` of many regions is computed from (domain, section 7), in one SELECT.
+
+    Each target of the year, with the newest value observed after its baseline and up to the year; a symbol
+    is no value. `regions` are those that the caller was found to see.
+    """
+    o, t = observations.c, targets.c
+    newer = observations.alias("newer")
+    text_of = sa.String(7)
+    after, until = sa.cast(t.baseline_year + 1, text_of), sa.cast(t.year + 1, text_of)
+
+    def in_time(c: Any) -> ColumnElement[bool]:
+        return sa.and_(
+            c.region_code == t.region_code,
+            c.indicator == t.indicator,
+            c.value.is_not(None),
+            c.period >= after,
+            c.period < until,
+        )
+
+    newest = sa.select(sa.func.max(newer.c.period)).where(in_time(newer.c)).correlate(targets)
+    found = (
+        sa.select(
+            t.region_code,
+            t.indicator,
+            indicators.c.direction,
+            t.baseline,
+            t.baseline_year,
+            t.value,
+            o.value,
+            o.period,
+        )
+        .select_from(
+            targets.join(indicators, indicators.c.code == t.indicator).outerjoin(
+                observations, sa.and_(in_time(o), o.period == newest.scalar_subquery())
+            )
+        )
+        .where(t.year == year, among(session, t.region_code, regions))
+        .order_by(t.region_code, t.indicator)
+    )
+    return [OutcomeInput(*row) for row in session.execute(found)]
+
+
+# Tables
+
+
+def places_of(session: Session) -> Places:
+    """Nation, provinces and regencies by code, with their names and BPS codes."""
+    c = _regions.c
+    levels = (RegionLevel.nation, RegionLevel.province, RegionLevel.regency)
+    rows = session.execute(
+        sa.select(c.code, c.name, c.bps_code).where(c.level.in_(levels), c.retired.is_(False))
+    ).all()
+    return Places(
+        {row.code: row.name for row in rows}, {row.bps_code: row.code for row in rows if row.bps_code}
+    )
+
+
+def read_sheet(data: bytes, filename: str, name: str | None) -> Sheet:
+    """The sheet of a file that is asked for, or its first visible one; UnreadableFile where it is no table."""
+    book = open_book(data, filename)
+    return book.sheet(name if name is not None else (book.visible or book.names)[0])

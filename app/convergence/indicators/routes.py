@@ -1,0 +1,341 @@
+"""Definitions, observations and targets over HTTP."""
+
+from collections.abc import Callable, Sized
+from typing import Annotated, Any
+
+from fastapi import Depends, File, Query, Request, Response, UploadFile
+
+from app.access.actor import Call, Caller, recognised
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
+from app.convergence.indicators import commands, queries
+from app.convergence.indicators.models import (
+    IndicatorIn,
+    IndicatorKey,
+    IndicatorOut,
+    IndicatorQuery,
+    IndicatorReply,
+    ObservationBatch,
+    ObservationIn,
+    ObservationOut,
+    ObservationQuery,
+    ObservationReply,
+    ObservationsWritten,
+    ObservedKey,
+    TableQuery,
+    TargetIn,
+    TargetOut,
+    TargetQuery,
+    TargetReply,
+    TargetYearKey,
+)
+from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
+from app.convergence.indicators.tables import Told, read_table
+from app.kit.bodies import only_parts
+from app.kit.etags import check_list_condition, tag_of
+from app.kit.journal import stamp
+from app.kit.pages import Page, read_page
+from app.kit.problems import NotFound
+from app.kit.requests import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    no_content,
+    revalidated,
+    with_fields,
+)
+from app.plans.routes import STATE
+from app.reference.commands import CHAIN as REFERENCE
+from app.reference.models import RegionKey
+
+router = house_router(tags=["convergence"])
+SOURCES += ["/v1/indicators", "/v1/observations?region={region}", "/v1/targets?region={region}"]
+
+_OBSERVATION = "/regions/{region}/indicators/{indicator}/observations/{period}"
+_TARGET = "/regions/{region}/indicators/{indicator}/targets/{year}"
+
+
+# Definitions
+
+
+@router.get("/indicators", response_model=Page[IndicatorOut])
+def list_indicators(call: Caller, query: Annotated[IndicatorQuery, Query()]) -> Response:
+    """The outcome indicators: unit, direction, publisher, frequency, and what tables call them.
+
+    Open to every valid token, like all reference data.
+    """
+    found = queries.list_indicators(query)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort="code"))
+
+
+@router.get("/indicators/{indicator}", response_model=IndicatorReply)
+def read_indicator(call: Caller, indicator: IndicatorKey) -> Response:
+    """One definition; 404 where there is none of that code."""
+    return _indicator(call, indicator)
+
+
+@router.put("/indicators/{indicator}", response_model=IndicatorReply, responses=created(IndicatorReply))
+def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -> Response:
+    """Define an indicator, or replace a definition that the product ships; a newer version then leaves it alone.
+
+    For the nation's administrators, with the scope `administer`. 409 where the frequency would change under
+    observations that are there.
+    """
+    is_new = commands.put_indicator(
+        call.session, call.author, call.actor, indicator, content, call.check_version
+    )
+    return _indicator(call, indicator, status=201 if is_new else 200)
+
+
+@router.get("/indicators/{indicator}/history", response_model=Page[HistoryEntry])
+def list_indicator_history(
+    call: Caller, indicator: IndicatorKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a definition: as it was shipped, and what an administrator made of it."""
+    return history_page(call, INDICATORS, f"indicators/{indicator}", query)
+
+
+def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
+    text, version = queries.indicator_text(call.session, code)
+    may = call.actor.may("write_indicators", commands.NATION)
+    return answer(
+        call.request,
+        with_fields(text, allowed=["edit"] if may else []),
+        status=status,
+        version=version,
+        location=f"/v1/indicators/{code}" if status == 201 else None,
+    )
+
+
+# Observations
+
+
+def observations_tag(request: Request) -> str:
+    """Tag of a list of observations: nothing but writes of observations, and names of regions, can change it."""
+    return _tag_of(recognised(request))
+
+
+def _tag_of(call: Call) -> str:
+    """The state of all observations stands before the dash, so that a write of many can name it."""
+    state = stamp(call.session, OBSERVATIONS)[:STATE]
+    return tag_of(call.request.url, stamp(call.session, REFERENCE), version=state)
+
+
+@router.get("/observations", response_model=Page[ObservationOut])
+@revalidated(observations_tag)
+def list_observations(call: Caller, query: Annotated[ObservationQuery, Query()]) -> Response:
+    """Observations of a region and everything below it, of an indicator, of a period.
+
+    `value` in the indicator's unit, or the publisher's `symbol` in its place: `...` not available, `-` none,
+    `NA` not shown. A symbol is never a zero. Open to every valid token: official statistics are the same for all.
+    """
+    found = queries.list_observations(query)
+    body = read_page(call.session, call.request, found, query, sort=query.sort)
+    return answer_page(call.request, body, tag=_tag_of(call))
+
+
+@router.put("/observations", response_model=ObservationsWritten)
+def put_observations(call: Caller, batch: ObservationBatch) -> Response:
+    """Write up to 5,000 observations, all of them or none.
+
+    For the nation's administrators. Where one of them exists, `If-Match` is required: a tag of the list, or `*`.
+    A value outside what the unit allows, or with more decimals than are published, is refused by its pointer.
+    """
+    told = [
+        Told(item.region_code, item.indicator, item.period, _content(item), _in_body(f"/items/{n}"))
+        for n, item in enumerate(batch.items)
+    ]
+
+    def check(stored: Sized) -> None:
+        state = stamp(call.session, OBSERVATIONS)[:STATE]
+        check_list_condition(call.request, state, exists=bool(stored))
+
+    done = commands.put_observations(call.session, call.author, call.actor, told, check)
+    return _written(call, done)
+
+
+def _written(call: Call, done: ObservationsWritten) -> Response:
+    """What became of many, with the state of the list in front of its tag: the next write of many can name it."""
+    body = done.model_dump_json().encode()
+    return answer(call.request, body, version=stamp(call.session, OBSERVATIONS)[:STATE])
+
+
+def _content(item: ObservationIn) -> dict[str, Any]:
+    return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
+
+
+def _in_body(prefix: str) -> Callable[[str], dict[str, Any]]:
+    return lambda name: {"pointer": f"{prefix}/{name}"}
+
+
+@router.post("/observations/import", response_model=ObservationsWritten)
+def import_observations(
+    call: Caller,
+    query: Annotated[TableQuery, Query()],
+    form: Annotated[None, Depends(only_parts("file"))],
+    file: Annotated[
+        UploadFile, File(description="The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 rows.")
+    ],
+) -> Response:
+    """Import a table of BPS: regions by indicators, regions by years, or one observation a row; all or nothing.
+
+    Columns are known by their headers: a code column, indicators by code, name or alias, years, or
+    `indicator`, `year`, `month`, `value`. `code_system` says whose codes they are. Comma and point are both
+    decimal marks; symbols and flags are kept as told; blank cells say nothing. Refused cell by cell, with sheet, row
+    and column: numbers that a spreadsheet has turned into times or dates (with what they probably were), formulas,
+    values outside the unit, codes that the names beside them contradict.
+    """
+    call.actor.require("write_observations", commands.NATION)
+    reading = call.unit.reading
+    filename = file.filename or "-"
+    sheet = queries.read_sheet(file.file.read(), filename, query.sheet)
+    told = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
+    done = commands.put_observations(call.session, call.author, call.actor, told, lambda stored: None)
+    return _written(call, done)
+
+
+@router.get(_OBSERVATION, response_model=ObservationReply)
+def read_observation(
+    call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
+) -> Response:
+    """One observation; 404 where nothing was told of that period."""
+    return _observation(call, region, indicator, period)
+
+
+@router.put(_OBSERVATION, response_model=ObservationReply, responses=created(ObservationReply))
+def put_observation(
+    call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey, content: ObservationIn
+) -> Response:
+    """Write one observation: a value in the indicator's unit, or the publisher's symbol; exactly one of them.
+
+    For the nation's administrators. 422 where the indicator has no such period.
+    """
+    call.actor.require("write_observations", commands.NATION)
+    queries.check_place(call.session, region, indicator)
+    told = Told(
+        region,
+        indicator,
+        period,
+        _content(content),
+        lambda name: {"pointer": f"/{name}"} if name in ObservationIn.model_fields else {"parameter": name},
+    )
+    is_new = False
+
+    def check(stored: dict[queries.Key, queries.Stored]) -> None:
+        nonlocal is_new
+        is_new = told.key not in stored
+        call.check_version(None if is_new else stored[told.key].version)
+
+    commands.put_observations(call.session, call.author, call.actor, [told], check)
+    return _observation(call, region, indicator, period, status=201 if is_new else 200)
+
+
+@router.delete(_OBSERVATION, status_code=204)
+def delete_observation(
+    call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
+) -> Response:
+    """Take back an observation that was told by mistake."""
+    key = (region, indicator, period)
+    commands.delete_observation(call.session, call.author, call.actor, key, call.check_version)
+    return no_content()
+
+
+@router.get(f"{_OBSERVATION}/history", response_model=Page[HistoryEntry])
+def list_observation_history(
+    call: Caller,
+    region: RegionKey,
+    indicator: IndicatorKey,
+    period: ObservedKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to an observation: preliminary, revised, taken back."""
+    subject = f"regions/{region}/indicators/{indicator}/observations/{period}"
+    return history_page(call, OBSERVATIONS, subject, query)
+
+
+def _observation(call: Call, region: str, indicator: str, period: str, *, status: int = 200) -> Response:
+    text, version = queries.observation_text(call.session, region, indicator, period)
+    may = call.actor.may("write_observations", commands.NATION)
+    return answer(
+        call.request,
+        with_fields(text, allowed=["edit", "delete"] if may else []),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/indicators/{indicator}/observations/{period}"
+        if status == 201
+        else None,
+    )
+
+
+# Targets
+
+
+@router.get("/targets", response_model=Page[TargetOut])
+def list_targets(call: Caller, query: Annotated[TargetQuery, Query()]) -> Response:
+    """Targets of the regions that the caller sees: what is to be reached in a year, from which baseline."""
+    found = queries.list_targets(call.actor, query)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get(_TARGET, response_model=TargetReply)
+def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
+    """One target of a region; 404 for a region that the caller does not see."""
+    queries.home_of(call.session, call.actor, region)
+    return _target(call, region, indicator, _year(year))
+
+
+@router.put(_TARGET, response_model=TargetReply, responses=created(TargetReply))
+def put_target(
+    call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, content: TargetIn
+) -> Response:
+    """Set what a region means to reach in a year, and from which baseline; for its secretariat.
+
+    The outcome of a region is how much of the way from baseline to target it has made.
+    """
+    is_new = commands.put_target(
+        call.session, call.author, call.actor, region, indicator, _year(year), content, call.check_version
+    )
+    return _target(call, region, indicator, _year(year), status=201 if is_new else 200)
+
+
+@router.delete(_TARGET, status_code=204)
+def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
+    """Take back the target of a region for a year; 404 where none was set."""
+    commands.delete_target(
+        call.session, call.author, call.actor, region, indicator, _year(year), call.check_version
+    )
+    return no_content()
+
+
+@router.get(f"{_TARGET}/history", response_model=Page[HistoryEntry])
+def list_target_history(
+    call: Caller,
+    region: RegionKey,
+    indicator: IndicatorKey,
+    year: TargetYearKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to a target: who set it, from what to what. Stays after it was taken back."""
+    subject = f"regions/{region}/indicators/{indicator}/targets/{_year(year)}"
+    return history_page(call, targets_chain(region), subject, query)
+
+
+def _year(text: str) -> int:
+    """The year of an address; what cannot be one is not found."""
+    if not (text.isascii() and text.isdecimal() and len(text) == 4 and "2015" <= text <= "2100"):
+        raise NotFound()
+    return int(text)
+
+
+def _target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
+    text, version = queries.target_text(call.session, region, indicator, year)
+    may = call.actor.may("write_targets", region)
+    return answer(
+        call.request,
+        with_fields(text, allowed=["edit", "delete"] if may else []),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/indicators/{indicator}/targets/{year}" if status == 201 else None,
+    )

@@ -1,0 +1,439 @@
+"""A publisher's table, read: regions by indicators, by periods, or one observation a row. Pure.
+
+Nothing is guessed. Which columns there are is told by their headers, whose codes they are by the caller; a
+cell that cannot be used is reported with sheet, row and column, and all of them at once.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+from app.convergence.indicators.cells import (
+    MONTHS,
+    Figure,
+    Unread,
+    decimal_mark,
+    looks_like_fractions,
+    looks_like_times,
+    read_figure,
+)
+from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
+from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
+from app.kit.files.books import Sheet, Value
+from app.kit.files.cells import as_text
+from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.problems import FieldError, Invalid, Kind, TooLarge
+from app.reference.rules import folded
+
+no_table = Kind(
+    "no_table_header",
+    id="tidak ada baris judul dengan kolom kode wilayah dan kolom indikator, periode atau nilai dalam {rows} baris "
+    "pertama; judul kode: {allowed}",
+    en="no row among the first {rows} heads a column of region codes and one of an indicator, a period or values; "
+    "codes are headed: {allowed}",
+)
+unknown_header = Kind(
+    "unknown_header",
+    id="judul kolom {value} bukan indikator yang dikenal; terdekat: {nearest}. Atau lewati dengan skip",
+    en="the header {value} is no indicator that is known; nearest: {nearest}. Or leave the column out with skip",
+)
+not_said = Kind(
+    "not_said",
+    id="berkas tidak menyebut {what}; sebutkan dengan parameter {parameter}",
+    en="the file does not say the {what}; say it with the parameter {parameter}",
+)
+wrong_code = Kind(
+    "wrong_region_code",
+    id="{value} bukan kode wilayah {system}; gunakan {allowed}",
+    en="{value} is no region code of {system}; use {allowed}",
+)
+other_system = Kind(
+    "other_code_system",
+    id="menurut {system}, {value} adalah {region}, sedangkan tabel menyebut {name}: kodenya kode {other}",
+    en="{value} of {system} is {region}, but the table says {name}: its codes are those of {other}",
+)
+wrong_period = Kind(
+    "wrong_observed_period",
+    id="{value} bukan periode {indicator}; gunakan {allowed}",
+    en="{value} is no period of {indicator}; use {allowed}",
+)
+column_of_times = Kind(
+    "column_of_times",
+    id="semua angka pecahan kolom ini dapat dibaca sebagai jam: lembar kerja telah mengubahnya (contoh {value}). "
+    "Ambil lagi dari tabel penerbit",
+    en="every fraction of this column reads as a time of day: a spreadsheet has changed them (such as {value}). "
+    "Take it again from the publisher's table",
+)
+column_of_fractions = Kind(
+    "column_of_fractions",
+    id="kolom ini berisi pecahan dari satu (terbesar {value}), sedangkan {indicator} dalam persen",
+    en="this column holds shares of one (the largest is {value}), but {indicator} is in percent",
+)
+
+HEADER_ROWS = 30
+MOST = 50_000
+"""Observations of a file: every regency by ten indicators and ten years. All are written in one transaction."""
+
+_CODE, _NAME, _YEAR, _MONTH, _HALF, _PERIOD, _INDICATOR, _VALUE = (
+    "code",
+    "name",
+    "year",
+    "month",
+    "half",
+    "period",
+    "indicator",
+    "value",
+)
+_WORDS = {
+    _CODE: "code;kode;kode wilayah;kode kabupaten kota;kode kab kota;kode provinsi;kode bps;kode kemendagri;"
+    "region;region code;bps code",
+    _NAME: "name;nama;wilayah;nama wilayah;provinsi;kabupaten kota;nama kabupaten kota;nama provinsi;kab kota;"
+    "region name",
+    _YEAR: "year;tahun",
+    _MONTH: "month;bulan",
+    _HALF: "semester",
+    _PERIOD: "period;periode",
+    _INDICATOR: "indicator;indikator",
+    _VALUE: "value;nilai;angka",
+}
+_ROLES = {word: role for role, words in _WORDS.items() for word in words.split(";")}
+_HALVES = {"1": 1, "2": 2, "i": 1, "ii": 2, "s1": 1, "s2": 2}
+_NATION = {"0", "00", "0000", "9999", "indonesia"}
+_NUMBERED = re.compile(r"\(\d{1,3}\)")
+
+
+@dataclass(frozen=True)
+class Told:
+    """An observation as somebody told it, and where each of its fields was said."""
+
+    region: str
+    indicator: str
+    period: str
+    content: dict[str, Any]
+    place: Callable[[str], dict[str, Any]]
+    """Field → keyword of a FieldError that says where it stands."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.region, self.indicator, self.period
+
+
+@dataclass(frozen=True)
+class Places:
+    """Nation, provinces and regencies: code → name, and BPS code of a regency → code."""
+
+    names: Mapping[str, str]
+    bps: Mapping[str, str]
+
+    def of_kemendagri(self, digits: str) -> str | None:
+        """The region of a Kemendagri code of two or four digits; None where there is none."""
+        code = digits if len(digits) == 2 else f"{digits[:2]}.{digits[2:]}"
+        return code if code in self.names else None
+
+    def of_bps(self, digits: str) -> str | None:
+        """The region of a BPS code; of a province (`18`, `1800`) where all its regencies are of one.
+
+        BPS and Kemendagri number the provinces of Papua differently, and older tables mean the undivided ones.
+        """
+        if len(digits) == 4 and not digits.endswith("00"):
+            return self.bps.get(digits)
+        found = {ours[:2] for theirs, ours in self.bps.items() if theirs.startswith(digits[:2])}
+        return found.pop() if len(found) == 1 else None
+
+
+class _Column(NamedTuple):
+    """A column of values: of which indicator and period, where its header says so."""
+
+    place: int
+    indicator: str | None
+    period: Observed | None
+    """A year alone: what it means depends on the indicator."""
+
+
+@dataclass
+class _Reader:
+    sheet: Sheet
+    filename: str
+    indicators: Mapping[str, IndicatorIn]
+    places: Places
+    query: TableQuery
+    errors: list[FieldError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.spellings = {
+            folded(word): code
+            for code, one in self.indicators.items()
+            for word in (code, one.name, one.name_english, *one.aliases)
+        }
+        self.skipped = {folded(word) for word in self.query.skip}
+
+    def fail(self, kind: Kind, r: int, c: int, value: Any = None, **more: Any) -> None:
+        self.errors.append(FieldError(kind, cell=self.sheet.cell(r, c), value=value, **more))
+
+    def cell(self, r: int, c: int) -> Value:
+        row = self.sheet.rows[r]
+        return row[c] if c < len(row) else None
+
+    def text(self, r: int, c: int) -> str:
+        return as_text(self.cell(r, c)).strip()
+
+    # Headers
+
+    def header(self) -> int:
+        """The row of the headers; Invalid where there is none."""
+        for r in range(min(HEADER_ROWS, len(self.sheet.rows))):
+            words = [folded(self.text(r, c)) for c in range(len(self.sheet.rows[r]))]
+            roles = {_ROLES.get(word) for word in words}
+            if _CODE in roles and (
+                _VALUE in roles or any(word in self.spellings or _period_in(word) for word in words)
+            ):
+                return r
+        values = {"rows": HEADER_ROWS}
+        allowed = _WORDS[_CODE].split(";")
+        error = FieldError(no_table, cell=self.sheet.cell(0, 0), allowed=allowed, values=values)
+        raise Invalid(errors=[error])
+
+    def columns(self, header: int) -> tuple[dict[str, int], list[_Column]]:
+        """Role → column, and the columns that hold values; what a header says and nobody knows is an error."""
+        roles: dict[str, int] = {}
+        found: list[_Column] = []
+        for c in range(self.sheet.width):
+            text = self.text(header, c)
+            word = folded(text)
+            if word in self.skipped or (not word and self._is_blank(header, c)):
+                continue
+            role = _ROLES.get(word)
+            if role == _VALUE:
+                found.append(_Column(c, self.query.indicator, None))
+            elif role is not None:
+                if role in roles and role != _NAME:
+                    self.fail(duplicate_key, header, c, text)
+                roles[role] = c
+            elif word in self.spellings:
+                found.append(_Column(c, self.spellings[word], None))
+            elif period := _period_in(word):
+                found.append(_Column(c, self.query.indicator, period))
+            else:
+                self.fail(unknown_header, header, c, text, nearest=nearest(text, self.spellings))
+        return roles, found
+
+    def _is_blank(self, header: int, c: int) -> bool:
+        return all(self.cell(r, c) is None for r in range(header + 1, len(self.sheet.rows)))
+
+    # Rows
+
+    def region(self, r: int, c: int, name: str) -> str | None:
+        """The region of a row, by the code system that was declared."""
+        code, digits = _code_of(self.cell(r, c))
+        if code in _NATION:
+            return "0"
+        is_bps = self.query.code_system == "bps"
+        values = {"system": _SYSTEMS[is_bps]}
+        if not digits or (is_bps and "." in code):
+            allowed = ["1806", "18"] if is_bps else ["18.06", "18"]
+            self.fail(wrong_code, r, c, code, allowed=allowed, values=values)
+            return None
+        as_ours, as_theirs = self.places.of_kemendagri(digits), self.places.of_bps(digits)
+        found, other = (as_theirs, as_ours) if is_bps else (as_ours, as_theirs)
+        names = self.places.names
+        if found is None:
+            source = f"{values['system']}, provinsi dan kabupaten/kota"
+            self.fail(unknown_reference, r, c, code, values={"source": source})
+            return None
+        if name and other and _alike(name, names[other]) and not _alike(name, names[found]):
+            more = {"region": names[found], "name": name, "other": _SYSTEMS[not is_bps]}
+            self.fail(other_system, r, c, code, values={**values, **more})
+            return None
+        return found
+
+    def period(self, r: int, roles: Mapping[str, int], column: _Column, code: str) -> str | None:
+        """The period of a cell: from its header, its row, or the call."""
+        one = self.indicators[code]
+        where, shown, said = self._period(r, roles, column, one)
+        found = str(said if said is None or said.half else period_meant(one, said))
+        if is_period_of(one, found):
+            return found
+        allowed = periods_of(one)
+        self.fail(wrong_period, r, where, shown, allowed=allowed, values={"indicator": code})
+        return None
+
+    def _period(
+        self, r: int, roles: Mapping[str, int], column: _Column, one: IndicatorIn
+    ) -> tuple[int, str, Observed | None]:
+        """(column that says it, as it says it, the period where it is one)."""
+        if column.period is not None:
+            return column.place, str(column.period), column.period
+        if _PERIOD in roles:
+            text = self.text(r, roles[_PERIOD])
+            return roles[_PERIOD], text, _period_in(folded(text))
+        if _YEAR not in roles:
+            text = self.query.period or ""
+            return column.place, text, _period_in(folded(text))
+        text = self.text(r, roles[_YEAR])
+        year = _period_in(folded(text))
+        for role, half_of in ((_MONTH, _half_of_month), (_HALF, _half_of_half)):
+            if year is not None and role in roles and (part := self.text(r, roles[role])):
+                half = half_of(one, folded(part))
+                return roles[role], part, None if half is None else Observed(year.year, half)
+        return roles[_YEAR], text, year
+
+    def rows(self, header: int, roles: Mapping[str, int], columns: list[_Column]) -> Iterator[Told]:
+        marks = {
+            column.place: decimal_mark(
+                self.cell(r, column.place) for r in range(header + 1, len(self.sheet.rows))
+            )
+            for column in columns
+        }
+        seen: dict[tuple[str, str, str], int] = {}
+        for r in range(header + 1, len(self.sheet.rows)):
+            cells = [c for c in (column.place for column in columns) if self.cell(r, c) is not None]
+            if not cells or self._is_numbering(r):
+                continue  # a blank row, a note below the table, the numbers of the columns
+            region = self.region(r, roles[_CODE], self.text(r, roles[_NAME]) if _NAME in roles else "")
+            for column in columns:
+                if column.place in cells:
+                    told = self._told(r, roles, column, region, marks[column.place])
+                    if told is not None and seen.setdefault(told.key, r) != r:
+                        self.fail(duplicate_key, r, column.place, " ".join(told.key))
+                    elif told is not None:
+                        yield told
+
+    def _is_numbering(self, r: int) -> bool:
+        return all(
+            _NUMBERED.fullmatch(as_text(cell).strip()) for cell in self.sheet.rows[r] if cell is not None
+        )
+
+    def _told(
+        self, r: int, roles: Mapping[str, int], column: _Column, region: str | None, mark: str | None
+    ) -> Told | None:
+        code = self._indicator(r, roles, column)
+        figure = self._figure(r, column.place, mark)
+        if code is None or figure is None:
+            return None
+        period = self.period(r, roles, column, code)
+        if period is None or region is None:
+            return None
+        cell = self.sheet.cell(r, column.place)
+        content = {
+            "value": figure.value,
+            "symbol": figure.symbol,
+            "flags": list(figure.flags),
+            "source": self.query.source or self.filename,
+        }
+        return Told(region, code, period, content, lambda _: {"cell": cell})
+
+    def _indicator(self, r: int, roles: Mapping[str, int], column: _Column) -> str | None:
+        if column.indicator is not None:
+            return column.indicator
+        text = self.text(r, roles[_INDICATOR])
+        found = self.spellings.get(folded(text))
+        if found is None:
+            near = nearest(text, self.spellings)
+            self.fail(
+                unknown_reference, r, roles[_INDICATOR], text, nearest=near, values={"source": "indicators"}
+            )
+        return found
+
+    def _figure(self, r: int, c: int, mark: str | None) -> Figure | None:
+        value = self.cell(r, c)
+        try:
+            return read_figure(value, mark)
+        except Unread as why:
+            allowed = [one.value for one in Symbol]
+            self.fail(why.kind, r, c, str(value), allowed=allowed, nearest=why.candidates)
+            return None
+
+
+_SYSTEMS = {True: "BPS", False: "Kemendagri"}
+
+
+def read_table(
+    sheet: Sheet,
+    filename: str,
+    indicators: Mapping[str, IndicatorIn],
+    places: Places,
+    query: TableQuery,
+) -> list[Told]:
+    """The observations of a sheet, each with its cell. Invalid: every cell that cannot be used."""
+    if query.indicator is not None and query.indicator not in indicators:
+        near = nearest(query.indicator, indicators)
+        source = {"source": "indicators"}
+        error = FieldError(
+            unknown_reference, parameter="indicator", value=query.indicator, nearest=near, values=source
+        )
+        raise Invalid(errors=[error])
+    reader = _Reader(sheet, filename, indicators, places, query)
+    header = reader.header()
+    roles, columns = reader.columns(header)
+    if any(column.indicator is None for column in columns) and _INDICATOR not in roles:
+        reader.errors.append(_not_said("indicator"))
+    if (
+        any(column.period is None for column in columns)
+        and not {_PERIOD, _YEAR} & roles.keys()
+        and not query.period
+    ):
+        reader.errors.append(_not_said("period"))
+    if reader.errors:
+        raise Invalid(errors=reader.errors)
+    told = list(islice(reader.rows(header, roles, columns), MOST + 1))
+    if len(told) > MOST:
+        raise TooLarge(allowed=f"{MOST} observations")
+    _judge_columns(reader, header, columns, told)
+    if reader.errors:
+        raise Invalid(errors=reader.errors)
+    return told
+
+
+def _not_said(what: str) -> FieldError:
+    return FieldError(not_said, parameter=what, values={"what": what, "parameter": what})
+
+
+def _judge_columns(reader: _Reader, header: int, columns: list[_Column], told: list[Told]) -> None:
+    """What no cell shows by itself: a column that went through times, percentages that are shares of one."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for one in told:
+        if one.content["value"] is not None:
+            found.setdefault((one.place("value")["cell"].column, one.indicator), []).append(
+                one.content["value"]
+            )
+    places = {reader.sheet.cell(header, column.place).column: column.place for column in columns}
+    for (letter, code), values in found.items():
+        indicator, more = reader.indicators[code], {"indicator": code}
+        if indicator.decimals == 2 and looks_like_times(values):
+            reader.fail(column_of_times, header, places[letter], values[0])
+        if indicator.unit == "percent" and looks_like_fractions(values):
+            reader.fail(column_of_fractions, header, places[letter], max(values), values=more)
+
+
+def _code_of(value: Value) -> tuple[str, str]:
+    """A region's code as it is written, and its digits; a spreadsheet's number 11.1 was the text 11.10."""
+    if isinstance(value, float) and round(value, 2) == value:
+        text = f"{value:.2f}"
+    else:
+        text = as_text(value).strip().lower()
+    return text, text.replace(".", "") if re.fullmatch(r"\d{2}(\.?\d{2})?", text) else ""
+
+
+def _alike(name: str, other: str) -> bool:
+    return _bare(name) == _bare(other)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"^(kabupaten|kab|kota) ", "", folded(name))
+
+
+def _half_of_month(indicator: IndicatorIn, word: str) -> int | None:
+    month = int(word) if word.isdecimal() else MONTHS.get(word[:3], 0)
+    return half_of_month(indicator, month)
+
+
+def _half_of_half(indicator: IndicatorIn, word: str) -> int | None:
+    return _HALVES.get(word)
+
+
+def _period_in(word: str) -> Observed | None:
+    """The period that a folded header names: `2021`, `2021 s1`."""
+    found = re.fullmatch(r"((?:19|20)\d\d)(?: s([12]))?", word)
+    return Observed(int(found[1]), int(found[2] or 0)) if found else None

@@ -1,0 +1,243 @@
+"""Writing editions: by the nation's administrator, never once something was measured by them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.convergence.methods.models import (
+    MethodIn,
+    RegionEditionIn,
+    RegionEditionRow,
+    ServicePackageIn,
+    ServiceRow,
+)
+from app.convergence.methods.queries import (
+    Editions,
+    editions_of,
+    is_measured,
+    methods,
+    packages,
+    services,
+    stored_edition,
+    visible_editions,
+)
+from app.convergence.methods.rules import BASE
+from app.kit.db import table_of
+from app.kit.etags import CheckVersion
+from app.kit.inputs import checked_key, nearest, unknown_reference
+from app.kit.journal import Author, Entry, hold, record
+from app.kit.json_sql import upsert
+from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
+from app.reference.queries import strategy_labels
+
+DATA = Path(__file__).parent / "data"
+CHAIN = "editions"
+"""Chain of the journal in which packages and methods are written."""
+
+COVERAGE_CHAIN = "coverage:"
+"""With a region's code behind it: the journal's chain of its coverage, and of what that is measured by."""
+
+
+class EditionInUse(Problem):
+    status = 409
+    code = "edition_in_use"
+    title = Text("Edisi sudah dipakai", "The edition is in use")
+    detail = Text(
+        "Edisi {edition} sudah menjadi dasar perhitungan; angka lama tidak boleh berubah. Buat edisi baru.",
+        "Figures were computed by the edition {edition} and must stay what they are. Make a new edition.",
+    )
+
+
+class CoverageByEdition(Problem):
+    status = 409
+    code = "measured_already"
+    title = Text("Sudah diukur", "Measured already")
+    detail = Text(
+        "Cakupan {region} tahun {year} sudah dicatat menurut paket {service_package} dan metode {method}.",
+        "Coverage of {region} in {year} was written by package {service_package} and method {method} already.",
+    )
+
+
+def put_package(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    edition: str,
+    content: ServicePackageIn,
+    check: CheckVersion,
+) -> bool:
+    """Create or replace an edition of the service package; True when it was created."""
+    actor.require("write_editions", "0")
+    known = [*strategy_labels(session), BASE]
+    errors = [
+        FieldError(
+            unknown_reference,
+            pointer=f"/services/{n}/strategy",
+            value=service.strategy,
+            allowed=known,
+            nearest=nearest(service.strategy, known),
+            values={"source": "strategies"},
+        )
+        for n, service in enumerate(content.services)
+        if service.strategy not in known
+    ]
+    if errors:
+        raise Invalid(errors=errors)
+    return _put(session, author, packages, edition, content.model_dump(mode="json"), check)
+
+
+def put_method(
+    session: Session, author: Author, actor: Actor, edition: str, content: MethodIn, check: CheckVersion
+) -> bool:
+    """Create or replace an edition of the method; True when it was created."""
+    actor.require("write_editions", "0")
+    return _put(session, author, methods, edition, content.model_dump(mode="json"), check)
+
+
+_ADDRESS = {packages: ("service_package", "service-packages"), methods: ("method", "methods")}
+
+
+def _put(
+    session: Session,
+    author: Author,
+    table: sa.Table,
+    edition: str,
+    after: dict[str, Any],
+    check: CheckVersion,
+) -> bool:
+    chain = hold(session, CHAIN)
+    stored = stored_edition(session, table, edition)
+    check(stored["version"] if stored else None)
+    before = {name: stored[name] for name in after} if stored else None
+    if before == after:
+        return False
+    if stored is None:
+        checked_key(edition)
+    elif stored["in_use"]:
+        raise EditionInUse(edition=edition)
+    version = stored["version"] + 1 if stored else 1
+    _store(session, author, table, edition, after, version)
+    noun, address = _ADDRESS[table]
+    verb = "changed" if stored else "created"
+    record(
+        session, chain, author, [Entry(f"{noun}.{verb}", "0", f"{address}/{edition}", version, before, after)]
+    )
+    return stored is None
+
+
+def _store(
+    session: Session,
+    author: Author,
+    table: sa.Table,
+    edition: str,
+    content: Mapping[str, Any],
+    version: int,
+) -> None:
+    scalars = {name: value for name, value in content.items() if name != "services"}
+    row = {**scalars, "edition": edition, "version": version, "updated_at": author.at.isoformat()}
+    if not upsert(session, table, [row], key=["edition"], versioned=True, returning=["edition"]):
+        raise PreconditionFailed(sent=version - 1, current="–")
+    if "services" in content:
+        session.execute(sa.delete(services).where(services.c.edition == edition))
+        items = [{**item, "edition": edition, "position": n} for n, item in enumerate(content["services"])]
+        upsert(session, table_of(ServiceRow), items)
+
+
+def load_editions(session: Session, author: Author) -> list[str]:
+    """Add the editions that this version brings and the database has not, and name them; what is there stays."""
+    chain = hold(session, CHAIN)
+    done, entries = [], []
+    for table, shape, file in (
+        (packages, ServicePackageIn, "service_packages.json"),
+        (methods, MethodIn, "methods.json"),
+    ):
+        noun, address = _ADDRESS[table]
+        for content in json.loads((DATA / file).read_text()):
+            edition = content.pop("edition")
+            if stored_edition(session, table, edition) is None:
+                after = shape.model_validate(content).model_dump(mode="json")
+                _store(session, author, table, edition, after, 1)
+                entries.append(Entry(f"{noun}.created", "0", f"{address}/{edition}", 1, None, after))
+                done.append(f"{noun} {edition}".replace("_", " "))
+    record(session, chain, author, entries)
+    return done
+
+
+# Which editions a region's year is measured by
+
+
+def put_editions(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    region: str,
+    year: int,
+    content: RegionEditionIn,
+    check: CheckVersion,
+) -> bool:
+    """Choose the editions of a region's year; True where none were chosen or used before."""
+    visible_editions(session, actor, region, year)
+    actor.require("choose_editions", region)
+    chain = hold(session, f"{COVERAGE_CHAIN}{region}")
+    before = editions_of(session, [region], year)[region]
+    check(before.version)
+    after = content.model_dump(mode="json")
+    if before.version is not None and before.content == after:
+        return False
+    _check_known(session, after)
+    is_other = (before.service_package, before.method) != (after["service_package"], after["method"])
+    if is_other and is_measured(session, region, year):
+        raise CoverageByEdition(region=region, year=year, **before.content)
+    chosen = Editions(**after, version=(before.version or 0) + 1)
+    entry = _keep(session, author, region, year, chosen, before)
+    record(session, chain, author, [entry])
+    return before.version is None
+
+
+def _check_known(session: Session, content: Mapping[str, Any]) -> None:
+    errors = []
+    for field, table in (("service_package", packages), ("method", methods)):
+        known = list(session.scalars(sa.select(table.c.edition).order_by(table.c.edition)))
+        if content[field] not in known:
+            errors.append(
+                FieldError(
+                    unknown_reference,
+                    pointer=f"/{field}",
+                    value=content[field],
+                    allowed=known,
+                    nearest=nearest(content[field], known),
+                    values={"source": _ADDRESS[table][1]},
+                )
+            )
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def pin_editions(session: Session, author: Author, regions: Mapping[str, Editions], year: int) -> list[Entry]:
+    """Keep the editions by which coverage is now written where nothing kept them yet: later editions do
+    not change what was measured. The entries are for whoever holds the regions' chains."""
+    return [
+        _keep(session, author, region, year, replace(found, version=1), found)
+        for region, found in sorted(regions.items())
+        if found.version is None
+    ]
+
+
+def _keep(
+    session: Session, author: Author, region: str, year: int, chosen: Editions, before: Editions
+) -> Entry:
+    version = chosen.version or 1
+    key = {"region_code": region, "year": year}
+    row = {**key, **chosen.content, "version": version, "updated_at": author.at.isoformat()}
+    upsert(session, table_of(RegionEditionRow), [row], key=["region_code", "year"])
+    verb = "created" if before.version is None else "changed"
+    old = before.content if before.version is not None else None
+    return Entry(
+        f"region_edition.{verb}", region, f"regions/{region}/editions/{year}", version, old, chosen.content
+    )

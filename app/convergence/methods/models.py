@@ -1,0 +1,318 @@
+"""Service packages and methods: data with an edition and a legal basis, never constants in code."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.convergence.methods.rules import WEIGHTS, not_one
+from app.kit.db import Table
+from app.kit.fields import Key, Line, Percent, Prose, RegionCode, Shape, Version, Year, address
+from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.problems import Kind
+from app.plans.actions.models import RecipientKind
+
+sum_is_not_one = Kind(
+    "sum_is_not_one",
+    id="{names} berjumlah {sum}, seharusnya 1",
+    en="{names} sum to {sum} instead of 1",
+)
+falling_thresholds = Kind(
+    "falling_thresholds",
+    id="ambang {lower} ({value}) harus di bawah {upper} ({allowed})",
+    en="the threshold {lower} ({value}) must lie below {upper} ({allowed})",
+)
+
+PackageKey = Annotated[str, address("Edition of the service package.", "2")]
+MethodKey = Annotated[str, address("Edition of the method.", "2")]
+YearKey = Annotated[str, address("Plan year; its quarters are measured alike.", "2026")]
+
+Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, description="Share of 1.")]
+
+
+class EditionStatus(StrEnum):
+    """`proposal`: without official status; `official`: its legal basis says so."""
+
+    proposal = "proposal"
+    official = "official"
+
+
+class EditionFields(BaseModel):
+    """What every edition says of itself."""
+
+    name: Line
+    status: EditionStatus = EditionStatus.proposal
+    legal_basis: Line | None = ShapeField(
+        default=None, description="Decree, article; null where there is none."
+    )
+    first_year: Year = ShapeField(
+        description="First plan year that it is for. A year is measured by the edition with the latest first year "
+        "not after it, unless another was chosen; of equal ones by the last by name."
+    )
+    note: Prose = ""
+
+
+# Service packages
+
+
+class ServiceFields(BaseModel):
+    """A service that a family should have where it is eligible."""
+
+    code: Key
+    name: Line
+    name_english: Line
+    strategy: Key = ShapeField(
+        description="Key of the strategy that it serves; `base` for what all of them rest on."
+    )
+    unit: RecipientKind = ShapeField(
+        default=RecipientKind.families, description="What eligible and served count."
+    )
+
+
+class Service(ServiceFields, Shape): ...
+
+
+class ServicePackageFields(EditionFields): ...
+
+
+_SERVICES: list[dict[str, Any]] = [
+    {
+        "code": "health_insurance",
+        "name": "Iuran jaminan kesehatan",
+        "name_english": "Health-insurance contribution",
+        "strategy": "reduce_spending_burden",
+        "unit": "families",
+    },
+    {
+        "code": "livelihood",
+        "name": "Kerja, pelatihan, atau modal bagi satu anggota usia kerja",
+        "name_english": "Work, training or capital for one working-age member",
+        "strategy": "raise_income",
+        "unit": "families",
+    },
+]
+_PACKAGE: dict[str, Any] = {
+    "name": "Paket layanan dasar",
+    "status": "proposal",
+    "legal_basis": None,
+    "first_year": 2099,
+    "note": "",
+    "services": _SERVICES,
+}
+
+
+class ServicePackageIn(ServicePackageFields, Shape):
+    """A service package as it is written."""
+
+    services: list[Service] = ShapeField(min_length=1, max_length=50)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_PACKAGE]})
+
+    @model_validator(mode="after")
+    def _each_service_once(self) -> "ServicePackageIn":
+        refuse_repeated((service.code for service in self.services), at="/services")
+        return self
+
+
+_TOLD: dict[str, Any] = {
+    "edition": "2",
+    "version": 1,
+    "in_use": False,
+    "updated_at": "2026-01-05T02:00:00+00:00",
+}
+
+
+class Told(BaseModel):
+    """What the service adds to an edition."""
+
+    edition: str
+    version: Version
+    in_use: bool = ShapeField(
+        description="Some region's year is measured by it: it is not changed any more, only superseded by another."
+    )
+    updated_at: datetime
+
+
+class ServicePackageOut(ServicePackageIn, Told):
+    """A service package as it is read."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_PACKAGE, **_TOLD}]})
+
+
+class ServicePackageRow(ServicePackageFields, Table, table=True):
+    __tablename__ = "service_package"
+
+    edition: str = Field(primary_key=True, max_length=40)
+    status: EditionStatus
+    version: int
+    updated_at: datetime
+
+
+class ServiceRow(ServiceFields, Table, table=True):
+    __tablename__ = "service_package_service"
+
+    edition: str = Field(
+        primary_key=True, max_length=40, foreign_key="service_package.edition", ondelete="CASCADE"
+    )
+    code: str = Field(primary_key=True, max_length=40)
+    unit: RecipientKind
+    position: int
+
+
+# Methods
+
+
+class MethodFields(EditionFields):
+    """Weights, shares and thresholds of the convergence index (domain, section 7)."""
+
+    weight_process: Weight
+    weight_coverage: Weight
+    weight_targeting: Weight
+    weight_spending: Weight
+    weight_outcome: Weight
+    share_direct: Weight
+    share_indirect: Weight
+    share_supporting: Weight
+    class_high: Line
+    class_high_from: Percent = ShapeField(description="Index from which a region is of the highest class.")
+    class_middle: Line
+    class_middle_from: Percent
+    class_low: Line
+    converged_coverage: Percent = ShapeField(
+        description="A village is converged from this coverage on, and …"
+    )
+    converged_balance: Percent = ShapeField(description="… from this balance on.")
+    partial_coverage: Percent = ShapeField(description="Coverage from which a village is partly converged.")
+    rank_reach: Percent = ShapeField(description="Reach below which a region gets no rank.")
+
+
+_METHOD: dict[str, Any] = {
+    "name": "Indeks konvergensi",
+    "status": "proposal",
+    "legal_basis": None,
+    "first_year": 2099,
+    "note": "",
+    "weight_process": 0.25,
+    "weight_coverage": 0.3,
+    "weight_targeting": 0.15,
+    "weight_spending": 0.15,
+    "weight_outcome": 0.15,
+    "share_direct": 0.5,
+    "share_indirect": 0.3,
+    "share_supporting": 0.2,
+    "class_high": "Berdaya",
+    "class_high_from": 80,
+    "class_middle": "Berkembang",
+    "class_middle_from": 60,
+    "class_low": "Bertumbuh",
+    "converged_coverage": 80,
+    "converged_balance": 60,
+    "partial_coverage": 50,
+    "rank_reach": 70,
+}
+
+
+class MethodIn(MethodFields, Shape):
+    """A method as it is written."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_METHOD]})
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "MethodIn":
+        for names in WEIGHTS:
+            total = not_one([getattr(self, name) for name in names])
+            if total is not None:
+                raise RuleBroken(
+                    sum_is_not_one, at=f"/{names[0]}", names=" + ".join(names), sum=total, allowed=1
+                )
+        for lower, upper in (
+            ("class_middle_from", "class_high_from"),
+            ("partial_coverage", "converged_coverage"),
+        ):
+            below, above = getattr(self, lower), getattr(self, upper)
+            if below >= above:
+                raise RuleBroken(
+                    falling_thresholds, at=f"/{lower}", lower=lower, upper=upper, value=below, allowed=above
+                )
+        return self
+
+
+class MethodOut(MethodIn, Told):
+    """A method as it is read."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_METHOD, **_TOLD}]})
+
+
+class MethodRow(MethodFields, Table, table=True):
+    __tablename__ = "convergence_method"
+
+    edition: str = Field(primary_key=True, max_length=40)
+    status: EditionStatus
+    version: int
+    updated_at: datetime
+
+
+# Which of them a region's year is measured by
+
+
+class RegionEditionFields(BaseModel):
+    """The editions that a region's year is measured by."""
+
+    service_package: Key
+    method: Key
+    legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
+
+
+_CHOICE: dict[str, Any] = {"service_package": "1", "method": "1", "legal_basis": "Keputusan Gubernur"}
+
+
+class RegionEditionIn(RegionEditionFields, Shape):
+    """The editions chosen for a region's year."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CHOICE]})
+
+
+class RegionEditionReply(RegionEditionFields):
+    """The editions that hold for a region's year."""
+
+    region_code: RegionCode
+    year: int
+    version: Version | None = ShapeField(
+        description="Null: nothing was chosen and no coverage written, so the editions may still become newer ones."
+    )
+    in_use: bool = ShapeField(description="Coverage was written by them; package and method stand.")
+    allowed: list[Literal["edit"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_CHOICE,
+                    "region_code": "63.02",
+                    "year": 2026,
+                    "version": 1,
+                    "in_use": True,
+                    "allowed": ["edit"],
+                }
+            ]
+        }
+    )
+
+
+class RegionEditionRow(RegionEditionFields, Table, table=True):
+    __tablename__ = "region_edition"
+    __table_args__ = (
+        sa.Index(None, "service_package"),
+        sa.Index(None, "method"),
+    )
+
+    region_code: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    year: int = Field(primary_key=True)
+    service_package: str = Field(max_length=40, foreign_key="service_package.edition")
+    method: str = Field(max_length=40, foreign_key="convergence_method.edition")
+    version: int
+    updated_at: datetime

@@ -1,0 +1,58 @@
+"""What a cell says whatever its column: its text, and why it cannot be used at all."""
+
+import re
+from datetime import date, time, timedelta
+
+from app.kit.files.books import ErrorValue, Formula, Value
+from app.kit.problems import Kind
+
+FORMULA = Kind(
+    "formula",
+    "Sel berisi rumus ({value}). Salin lalu tempel sebagai nilai (Paste Special › Values), kirim lagi.",
+    "The cell holds a formula ({value}). Copy it, paste it as values, and send again.",
+)
+CELL_ERROR = Kind(
+    "cell_error",
+    "Sel menampilkan galat lembar kerja {value}. Isi nilainya.",
+    "The cell shows the spreadsheet error {value}. Give its value.",
+)
+BECAME_DATE = Kind(
+    "became_date",
+    "Isi sel telah diubah menjadi tanggal ({value}) oleh aplikasi lembar kerja. Format sel sebagai "
+    "teks, isi ulang.",
+    "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
+    "enter it again.",
+)
+# Control signs other than tab and line feed, zero-width space, byte order mark.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
+
+
+def clean(value: str) -> str:
+    """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
+    if value.isprintable() and "  " not in value:
+        return value.strip()  # nearly every cell; no sign here but the plain space can be unseen
+    text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def why_unusable(value: Value) -> Kind | None:
+    """Why a cell cannot be used whatever its column: a formula, an error, a date or a time."""
+    if isinstance(value, Formula):
+        return FORMULA
+    if isinstance(value, ErrorValue):
+        return CELL_ERROR
+    if isinstance(value, (date, time, timedelta)):
+        return BECAME_DATE
+    return None
+
+
+def as_text(value: Value) -> str:
+    """A usable cell as the text a person would see; blank is the empty string."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return repr(value)
+    return clean(str(value))

@@ -1,0 +1,99 @@
+"""Many villages in one call: all or none, or each by itself, by as many statements as few."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.db import table_of
+from app.kit.journal import JournalRow
+from tests.coverage.world import ANY, AT, SEKAPUNG, VILLAGES, add_villages, figures, item, put
+from tests.database import OneTransaction
+from tests.pages import walk
+from tests.plans.world import refused, rows
+
+
+def test_many_at_once_and_again(client: TestClient) -> None:
+    items = [item(village) for village in VILLAGES]
+    done = client.put(AT, json={"items": items}).json()
+    assert (done["created"], done["updated"], done["unchanged"]) == (5, 0, 0)
+    assert [one["code"] for one in done["items"]] == VILLAGES
+    assert client.put(AT, json={"items": items}).status_code == 428
+    assert client.put(AT, json={"items": items}, headers={"If-None-Match": "*"}).status_code == 412
+    tag = client.get(f"{AT}?region=63.02.01&limit=1").headers["ETag"]
+    items[0] = item(VILLAGES[0], {"livelihood": (5, 5)})
+    again = client.put(AT, json={"items": items}, headers={"If-Match": tag}).json()
+    assert (again["created"], again["updated"], again["unchanged"]) == (0, 1, 4)
+    assert client.put(AT, json={"items": items}, headers={"If-Match": tag}).status_code == 412
+    assert figures(client, "63.02.01")["villages_reporting"] == 5
+
+
+def test_all_or_none_and_each(client: TestClient) -> None:
+    items = [
+        item(SEKAPUNG),
+        item(VILLAGES[0], {"safe_water": (3, 21), "electricity": (2, 3)}),
+        item(VILLAGES[1], {"x": (1, 1)}),
+        item("63.02.05.9999"),
+        item(SEKAPUNG),
+    ]
+    expected = [
+        ("/items/1/services/0/served", "served_over_eligible"),
+        ("/items/1/services/1/served", "served_over_eligible"),
+        ("/items/4/village", "duplicate_key"),
+        ("/items/3/village", "unknown_reference"),
+        ("/items/2/services/0/service", "unknown_reference"),
+    ]
+    assert refused(client.put(AT, json={"items": items})) == expected
+    assert list(walk(client, f"{AT}?region=63.02")) == []
+    done = client.put(f"{AT}?each=true", json={"items": items}).json()
+    assert [one["status"] for one in done["items"]] == ["created", *["refused"] * 4]
+    assert figures(client, "63.02")["villages_reporting"] == 1
+
+
+def test_trial_keeps_nothing(client: TestClient) -> None:
+    done = client.put(f"{AT}?dry_run=true", json={"items": [item(SEKAPUNG)]})
+    assert done.json()["created"] == 1
+    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
+    assert figures(client, "63.02")["villages_reporting"] == 0
+
+
+def test_a_province_in_one_call(connect: Callable[..., TestClient], database: OneTransaction) -> None:
+    """Rights are asked in each regency; an administrator of the province has them below it."""
+    other = add_villages(database, "63.03", 1, 2)
+    batch = {"items": [item(village) for village in (SEKAPUNG, *other)]}
+    assert connect(("reader", "63")).put(AT, json=batch).status_code == 403
+    assert connect(("secretariat", "63")).put(AT, json=batch).status_code == 404
+    both = connect(("reader", "63"), ("secretariat", "63.02"))
+    assert both.put(AT, json=batch).status_code == 403
+    each = both.put(f"{AT}?each=true", json=batch).json()
+    assert [one["status"] for one in each["items"]] == ["created", "refused", "refused"]
+    assert each["items"][1]["errors"][0]["code"] == "not_your_region"
+    done = connect(("administrator", "63")).put(AT, json=batch, headers=ANY).json()
+    assert (done["created"], done["unchanged"]) == (2, 1)
+    table = table_of(JournalRow)
+    chains = rows(
+        database,
+        sa.select(table.c.chain, sa.func.count())
+        .where(table.c.kind == "coverage.created")
+        .group_by(table.c.chain),
+    )
+    assert sorted(map(tuple, chains)) == [("coverage:63.02", 1), ("coverage:63.03", 2)]
+
+
+def test_six_thousand_villages_by_as_many_statements_as_six(
+    nation: TestClient, database: OneTransaction
+) -> None:
+    villages = add_villages(database, "63.03", 60, 100)
+    counted = []
+    for chosen in (villages[:6], villages):
+        database.statements.clear()
+        batch = {"items": [item(village) for village in chosen]}
+        done = nation.put(AT, json=batch, headers=ANY)
+        assert done.status_code == 200, done.text[:500]
+        counted.append(len(database.statements))
+    assert counted[1] <= counted[0] < 40
+    found = figures(nation, "63")
+    assert (found["villages_reporting"], found["eligible"], found["served"]) == (6000, 3_120_000, 2_292_000)
+    database.statements.clear()
+    put(nation, villages[0], {"livelihood": (1, 1)})
+    assert len(database.statements) < 60

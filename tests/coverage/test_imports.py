@@ -1,0 +1,234 @@
+"""Coverage from the tables that offices keep: both layouts, both code systems, every error by its cell."""
+
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import xlsxwriter
+from fastapi.testclient import TestClient
+
+from app.convergence.coverage.sheets import read_table
+from app.convergence.methods.models import Service
+from app.kit.files.books import Formula, Sheet, Value
+from app.kit.problems import Invalid
+from tests.coverage.world import AT, SEKAPUNG, VILLAGES, figures, put
+from tests.pages import walk
+
+KEMENDAGRI = {"code_system": "kemendagri"}
+BPS = {"code_system": "bps"}
+HEAD = "village_code,target_families,source,source_period"
+WIDE = f"{HEAD},livelihood eligible,livelihood served,safe_water eligible,safe_water served\n"
+LONG = f"{HEAD},service,eligible,served\n"
+
+
+def send(client: TestClient, data: str | bytes, name: str = "cakupan.csv", **query: Any) -> Any:
+    raw = data.encode() if isinstance(data, str) else data
+    return client.post(AT, params=KEMENDAGRI | query, files={"file": (name, raw)})
+
+
+def cells(reply: Any) -> list[tuple[str, str]]:
+    """(cell, code) of everything that is wrong."""
+    assert reply.status_code == 422, reply.text
+    return [(f"{e['cell']['column']}{e['cell']['row']}", e["code"]) for e in reply.json()["errors"]]
+
+
+def workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        page = book.add_worksheet(sheet)
+        for r, row in enumerate(rows):
+            page.write_row(r, 0, row)
+    return out.getvalue()
+
+
+def test_wide_table_and_again(client: TestClient) -> None:
+    table = WIDE + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,15,40,30\n\n{SEKAPUNG},90,DTSEN,2026-Q1,,,0,0\n"
+    done = send(client, table).json()
+    assert (done["layout"], done["villages"], done["created"], done["errors"]) == ("wide", 2, 2, [])
+    assert send(client, table).json()["unchanged"] == 2
+    shown = {one["village"]: one for one in walk(client, f"{AT}?region=63.02")}
+    assert [one["service"] for one in shown[VILLAGES[0]]["services"]] == ["livelihood", "safe_water"]
+    assert [one["service"] for one in shown[SEKAPUNG]["services"]] == ["safe_water"]
+    assert shown[SEKAPUNG]["coverage_percent"] is None
+    assert figures(client, "63.02")["served"] == 45
+
+
+def test_long_table_says_a_village_once(client: TestClient) -> None:
+    table = (
+        LONG
+        + f"{SEKAPUNG},90,DTSEN,2026-Q1,livelihood,60,15\n{SEKAPUNG},90,,,Air minum layak,40,30\n"
+        + f"{VILLAGES[0]},80,DTSEN,2026-Q1,Safe water,1.250,-\n"
+    )
+    done = send(client, table).json()
+    assert (done["layout"], done["villages"], done["created"]) == ("long", 2, 2)
+    reply = client.get(f"{AT}/{SEKAPUNG}").json()
+    assert [(one["service"], one["served"]) for one in reply["services"]] == [
+        ("livelihood", 15),
+        ("safe_water", 30),
+    ]
+    assert client.get(f"{AT}/{VILLAGES[0]}").json()["services"][0]["eligible"] == 1250
+    same = {"service": "livelihood", "eligible": 60, "served": 15}
+    assert reply["services"][0] == same
+
+
+def test_workbook_with_titles_and_indonesian_headings(client: TestClient) -> None:
+    rows = [
+        ["CAKUPAN LAYANAN KABUPATEN KOTABARU"],
+        [],
+        [
+            "No",
+            "Kode Desa",
+            "Desa/Kelurahan",
+            "Keluarga Sasaran",
+            "Air minum layak sasaran",
+            "Air minum layak terlayani",
+        ],
+        [1, 6302012001, "Labuan Barat", 100, 40, 30],
+        [2, SEKAPUNG, "Desa " + _name(client, SEKAPUNG), "1.100", "40", 12.0],
+    ]
+    done = send(client, workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1").json()
+    assert (done["sheet"], done["created"]) == ("Cakupan", 2)
+    reply = client.get(f"{AT}/{SEKAPUNG}").json()
+    assert (reply["source"], reply["source_period"], reply["target_families"]) == (
+        "Dinas PU",
+        "2026-S1",
+        1100,
+    )
+
+
+def _name(client: TestClient, code: str) -> str:
+    return str(client.get(f"/v1/regions/{code}").json()["name"])
+
+
+def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None:
+    table = (
+        WIDE
+        + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,61,40,\n"
+        + f"{VILLAGES[1]},x,DTSEN,2026-Q5,-1,0,40,30.5\n"
+        + f"{VILLAGES[2]},,,,1,1,=A1,1\n"
+        + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
+        + ",90,DTSEN,2026-Q1,1,1,,\n63.02.05,90,DTSEN,2026-Q1,1,1,,\n63.02.05.9999,90,DTSEN,2026-Q1,1,1,,\n"
+    )
+    reply = send(client, table)
+    assert sorted(cells(reply)) == sorted(
+        [
+            ("F2", "served_over_eligible"),
+            ("H2", "blank_cell"),
+            ("B3", "not_a_count"),
+            ("D3", "malformed_period"),
+            ("E3", "not_a_count"),
+            ("H3", "not_a_count"),
+            ("B4", "blank_cell"),
+            ("C4", "blank_cell"),
+            ("D4", "blank_cell"),
+            ("G4", "formula"),
+            ("A6", "duplicate_key"),
+            ("A7", "blank_cell"),
+            ("A8", "malformed_village_code"),
+            ("A9", "unknown_reference"),
+        ]
+    )
+    error = next(one for one in reply.json()["errors"] if one["code"] == "served_over_eligible")
+    assert (error["value"], error["allowed"]) == (61, "≤ 60")
+    assert list(walk(client, f"{AT}?region=63.02")) == []
+    good = send(client, table + f"{VILLAGES[3]},90,DTSEN,2026-Q1,1,1,,\n", each="true").json()
+    assert (good["villages"], good["created"], good["refused"]) == (8, 1, 7)
+    assert len(good["errors"]) == 14
+
+
+@pytest.mark.parametrize(
+    ("head", "wrong"),
+    [
+        (f"{HEAD},service,eligible", [("A1", "missing_heading")]),
+        (f"{HEAD},livelihood eligible", [("A1", "missing_heading")]),
+        (HEAD, [("A1", "missing_heading")]),
+        (f"{HEAD},livelihod eligible,safe_water eligible,safe_water served", [("E1", "unknown_heading")]),
+        (f"{HEAD},source,service,eligible,served", [("E1", "duplicate_key")]),
+        ("desa,service,eligible,served", [("A30", "missing_heading")]),
+    ],
+)
+def test_headings(client: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
+    assert cells(send(client, f"{head}\n{SEKAPUNG},1\n")) == wrong
+
+
+def test_code_system_is_declared_and_names_are_checked(client: TestClient) -> None:
+    reply = client.post(AT, files={"file": ("x.csv", b"x")})
+    assert (reply.status_code, reply.json()["errors"][0]["parameter"]) == (400, "code_system")
+    named = f"{HEAD},desa,kecamatan,livelihood eligible,livelihood served\n"
+    row = f"{VILLAGES[0]},1,DTSEN,2026,{{}},{{}},1,1\n"
+    assert send(client, named + row.format("LABUAN  BARAT", "Kec. Pulau Sembilan")).json()["created"] == 1
+    wrong = send(client, named + row.format("Teluk Sungai", "Kelumpang"))
+    assert cells(wrong) == [("E2", "name_of_another"), ("F2", "name_of_another")]
+
+
+def test_bps_codes_lead_to_the_regency_and_names_to_the_village(client: TestClient) -> None:
+    head = f"{HEAD},kecamatan,desa,livelihood eligible,livelihood served\n"
+
+    def row(code: str, district: str, village: str) -> str:
+        return f"{code},1,DTSEN,2026,{district},{village},1,1\n"
+
+    table = (
+        head
+        + row("6302010001", "Pulau Sembilan", "Labuan Barat")
+        + row("6302010002", "Pulau Sembilan", "Tengah")
+    )
+    assert send(client, table, **BPS).json()["created"] == 2
+    assert client.get(f"{AT}/{VILLAGES[0]}").status_code == 200
+    wrong = send(
+        client,
+        head
+        + row("6302010001", "Pulau Sembilan", "Labuan Barit")
+        + row("6302010003", "Sembilan", "Maradapan")
+        + row("6302010004", "", "Maradapan")
+        + row("9902010005", "Pulau Sembilan", "Maradapan")
+        + row(VILLAGES[2], "Pulau Sembilan", "Maradapan")
+        + row("6302010006", "Pulau Sembilan", "Maradapan")
+        + row("6302010007", "Pulau Sembilan", "Maradapan"),
+        **BPS,
+    )
+    assert sorted(cells(wrong)) == [
+        ("A5", "unknown_reference"),
+        ("A6", "malformed_village_code"),
+        ("A8", "duplicate_key"),
+        ("E3", "unresolved_village"),
+        ("E4", "blank_cell"),
+        ("F2", "unresolved_village"),
+    ]
+    nearest = next(one for one in wrong.json()["errors"] if one["cell"]["row"] == 2)["nearest"]
+    assert nearest[0] == "63.02.01.2001 Labuan Barat"
+
+
+def test_who_may_import(connect: Callable[..., TestClient], client: TestClient) -> None:
+    table = WIDE + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
+    assert send(connect(), table).status_code == 404
+    assert send(connect(("reader", "63")), table).status_code == 403
+    assert send(client, table, dry_run="true").json()["created"] == 1
+    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
+    headers = {"Idempotency-Key": "cakupan"}
+    sent = {"params": KEMENDAGRI, "headers": headers, "files": {"file": ("x.csv", table.encode())}}
+    assert client.post(AT, **sent).json()["created"] == 1
+    assert client.post(AT, **sent).json()["created"] == 1
+    put(client, SEKAPUNG)
+
+
+def test_a_row_of_a_village_that_differs_from_the_one_before() -> None:
+    rows: list[list[Value]] = [
+        ["kode", "keluarga sasaran", "layanan", "sasaran", "terlayani"],
+        [SEKAPUNG, 10, "Livelihood", 5, 5],
+        [SEKAPUNG, 11, "Livelihood", 5, 5],
+        [SEKAPUNG, 10, "x", 5, Formula("=1")],
+    ]
+    services = [_service("livelihood")]
+    (village,) = read_table(Sheet("S", rows), 0, services).villages
+    assert [(e.cell and (e.cell.row, e.cell.column), e.kind.code) for e in village.errors] == [
+        ((3, "B"), "row_differs"),
+        ((3, "C"), "duplicate_key"),
+        ((4, "C"), "unknown_reference"),
+    ]
+    with pytest.raises(Invalid):
+        read_table(Sheet("S", [["kode", "layanan"]]), 0, services)
+
+
+def _service(code: str) -> Service:
+    return Service(code=code, name=code, name_english=code.capitalize(), strategy="raise_income")

@@ -1,0 +1,93 @@
+"""What the tests of coverage share: villages of Kotabaru, reports, and how to send them."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from app.convergence.coverage.rules import is_village
+from app.kit.db import Database, table_of
+from app.kit.json_sql import upsert
+from app.reference.models import RegionRow
+from app.reference.rules import folded
+
+PERIOD = "2026-Q2"
+AT = f"/v1/coverage/{PERIOD}"
+ANY = {"If-Match": "*"}
+VILLAGES = [f"63.02.01.200{n}" for n in range(1, 6)]
+"""Those of the district 63.02.01."""
+SEKAPUNG = "63.02.05.2001"
+"""One of another district."""
+
+FULL: dict[str, tuple[int, int]] = {
+    "health_insurance": (100, 90),
+    "food_cash_assistance": (80, 60),
+    "education_assistance": (50, 45),
+    "livelihood": (60, 15),
+    "safe_water": (40, 30),
+    "sanitation": (40, 20),
+    "decent_housing": (30, 6),
+    "electricity": (20, 20),
+    "civil_documents": (100, 96),
+}
+
+
+def report(
+    services: dict[str, tuple[int, int]] | None = None, families: int = 100, **changes: Any
+) -> dict[str, Any]:
+    """A report of a village, by service (eligible, served)."""
+    return {
+        "target_families": families,
+        "source": "DTSEN",
+        "source_period": "2026-Q1",
+        "services": [
+            {"service": code, "eligible": eligible, "served": served}
+            for code, (eligible, served) in (FULL if services is None else services).items()
+        ],
+        **changes,
+    }
+
+
+def put(
+    client: TestClient,
+    village: str,
+    services: dict[str, tuple[int, int]] | None = None,
+    period: str = PERIOD,
+    **changes: Any,
+) -> Any:
+    """A village's coverage created or overwritten, as the reply shows it."""
+    at = f"/v1/coverage/{period}/{village}"
+    headers = ANY if client.get(at).status_code == 200 else {}
+    done = client.put(at, json=report(services, **changes), headers=headers)
+    assert done.status_code in (200, 201), done.text
+    return done.json()
+
+
+def figures(client: TestClient, region: str, period: str = PERIOD) -> Any:
+    reply = client.get(f"/v1/regions/{region}/coverage", params={"period": period})
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def add_villages(database: Database, regency: str, districts: int, each: int) -> list[str]:
+    """Districts and villages of a regency that the small reference data has none of."""
+    codes = [f"{regency}.{d:02}" for d in range(1, districts + 1)]
+    villages = [f"{code}.{2000 + n}" for code in codes for n in range(1, each + 1)]
+    rows = [
+        {
+            "code": code,
+            "name": f"{'Desa' if is_village(code) else 'Kecamatan'} {code}",
+            "level": "village" if is_village(code) else "district",
+            "parent_code": code.rpartition(".")[0],
+            "timezone": "WITA",
+            "folded": folded(f"{'Desa' if is_village(code) else 'Kecamatan'} {code}"),
+            "retired": False,
+        }
+        for code in [*codes, *villages]
+    ]
+    with database.writing() as session:
+        upsert(session, table_of(RegionRow), rows)
+    return villages
+
+
+def item(village: str, services: dict[str, tuple[int, int]] | None = None, **changes: Any) -> dict[str, Any]:
+    return {"village": village, **report(services, **changes)}

@@ -1,0 +1,73 @@
+import csv
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.kit.db import table_of
+from app.kit.json_sql import upsert
+from app.reference.commands import DATA
+from app.reference.models import RegionRow
+from app.reference.rules import folded, level_of, parent_of
+from tests.conftest import ConnectAs
+from tests.database import OneTransaction
+
+Send = Callable[..., Any]
+TABLES = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def administrator(connect: ConnectAs) -> TestClient:
+    """An administrator of the nation."""
+    return connect(("administrator", "0"))
+
+
+@pytest.fixture
+def everywhere(database: OneTransaction) -> None:
+    """Every province and regency, with its BPS code; the tests' own reference data has five."""
+    with (DATA / "region_bps_crosswalk.csv").open(newline="") as lines:
+        bps = {line["code"]: line["bps_code"] for line in csv.DictReader(lines)}
+    with gzip.open(DATA / "regions.csv.gz", "rt", newline="") as lines:
+        rows = [
+            {
+                "code": line["code"],
+                "name": line["name"],
+                "level": level_of(line["code"]),
+                "parent_code": parent_of(line["code"]),
+                "bps_code": bps.get(line["code"]),
+                "timezone": "WIB",
+                "folded": folded(line["name"]),
+                "retired": False,
+            }
+            for line in csv.DictReader(lines)
+            if len(line["code"]) <= 5
+        ]
+    with database.writing() as session:
+        upsert(session, table_of(RegionRow), rows, key=["code"])
+
+
+@pytest.fixture
+def send(administrator: TestClient) -> Send:
+    """`send(b"code,p0…", code_system="kemendagri")`: import a table, as the administrator or as `client`."""
+
+    def sent(data: bytes, name: str = "tabel.csv", *, client: TestClient | None = None, **query: Any) -> Any:
+        return (client or administrator).post(
+            "/v1/observations/import",
+            files={"file": (name, data)},
+            params={"code_system": "kemendagri", **query},
+            headers={"Accept-Language": "en"},
+        )
+
+    return sent
+
+
+def cells(reply: Any) -> list[tuple[str, str, Any]]:
+    """(cell, code, value) of each error."""
+    assert reply.status_code == 422, reply.text
+    return [
+        (f"{error['cell']['column']}{error['cell']['row']}", error["code"], error.get("value"))
+        for error in reply.json()["errors"]
+    ]

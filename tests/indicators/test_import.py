@@ -1,0 +1,305 @@
+"""Tables of BPS, whole: the two real ones, and what goes wrong with such tables."""
+
+import csv
+import io
+from collections import Counter
+from datetime import time
+from typing import Any
+
+import pytest
+import xlsxwriter
+from fastapi.testclient import TestClient
+
+from tests.conftest import ConnectAs
+from tests.database import OneTransaction
+from tests.indicators.conftest import TABLES, Send, cells
+
+REGENCIES = (TABLES / "bps_poverty_regencies_2021.csv").read_bytes()
+PROVINCES = (TABLES / "bps_poverty_provinces_2015_2025.csv").read_bytes()
+P0 = "/v1/regions/{}/indicators/p0/observations/{}"
+
+
+def rows_of(data: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(data.decode())))
+
+
+def table(rows: list[list[Any]], separator: str = ",") -> bytes:
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator).writerows(rows)
+    return out.getvalue().encode()
+
+
+def workbook(rows: list[list[Any]], formats: dict[tuple[int, int], str] | None = None) -> bytes:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet("Tabel 1")
+        for r, row in enumerate(rows):
+            for c, value in enumerate(row):
+                shown = (formats or {}).get((r, c))
+                how = book.add_format({"num_format": shown}) if shown else None
+                if isinstance(value, time):
+                    sheet.write_datetime(r, c, value, how or book.add_format({"num_format": "hh:mm:ss"}))
+                else:
+                    sheet.write(r, c, value, how)
+    return out.getvalue()
+
+
+def as_clock(number: str) -> str:
+    """What a spreadsheet with Indonesian settings makes of a number: 13.4 is four minutes past one."""
+    hours, _, minutes = number.partition(".")
+    is_time = minutes and int(minutes) < 60 and int(hours) < 24
+    return f"{int(hours):02}:{int(minutes):02}:00" if is_time else number
+
+
+# The real ones
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_regencies_of_2021(send: Send, administrator: TestClient, database: OneTransaction) -> None:
+    reply = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021")
+    assert reply.status_code == 200, reply.text
+    done = reply.json()
+    assert (done["created"], done["updated"], done["unchanged"]) == (514 * 9, 0, 0)
+    assert {(one["indicator"], one["period"]): one["created"] for one in done["series"]} == dict.fromkeys(
+        [
+            ("p0", "2021-S1"),
+            ("open_unemployment", "2021-S2"),
+            ("labour_participation", "2021-S2"),
+            ("hdi", "2021"),
+            ("life_expectancy", "2021"),
+            ("mean_years_schooling", "2021"),
+            ("expenditure_per_capita", "2021"),
+            ("safe_water", "2021"),
+            ("sanitation", "2021"),
+        ],
+        514,
+    )
+    known = {"73.22": 13.59, "16.11": 13.35, "18.04": 12.82, "18.02": 11.99, "64.08": 9.81}
+    for region, value in known.items():
+        told = administrator.get(P0.format(region, "2021-S1")).json()
+        assert (told["value"], told["source"], told["symbol"]) == (value, "BPS, 2021", None)
+    before = len(database.statements)
+    again = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021").json()
+    assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 514 * 9)
+    assert len(database.statements) - before < 15
+    journal = administrator.get("/v1/changes", params={"kind": "observation", "limit": 500}).json()
+    assert journal["more"]
+    assert {one["region_code"] for one in journal["items"]} == {"0"}
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_provinces_by_month(send: Send, administrator: TestClient) -> None:
+    assert cells(send(PROVINCES)) == [("G280", "outside_unit", 25674.58)], "the number of poor in P0's column"
+    mended = PROVINCES.replace(b"25949.8,25674.58", b"25949.8,")
+    done = send(mended).json()
+    lines = csv.DictReader(io.StringIO(mended.decode()))
+    counts = Counter(name for line in lines for name, text in line.items() if text)
+    assert done["created"] == counts["poverty_line_rp"] + counts["poor_thousand"] + counts["p0_percent"]
+    assert {one["period"][4:] for one in done["series"]} == {"-S1", "-S2"}
+    values = administrator.get(
+        "/v1/observations", params={"region": "0", "indicator": "p0", "level": "nation"}
+    ).json()
+    assert {one["period"]: one["value"] for one in values["items"]}["2021-S1"] == 10.14
+    assert administrator.get(P0.format("73", "2021-S1")).json()["value"] == 8.78
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_the_same_table_as_a_workbook(send: Send, administrator: TestClient) -> None:
+    rows: list[list[Any]] = rows_of(REGENCIES)
+    numbers = [[row[0], row[1], *[float(cell) for cell in row[2:]]] for row in rows[1:]]
+    titled = [
+        ["Indikator kemiskinan menurut kabupaten/kota, 2021"],
+        [],
+        rows[0],
+        *numbers,
+        [],
+        ["Sumber: BPS"],
+    ]
+    assert send(workbook(titled), "tabel.xlsx", period="2021", source="x").json()["created"] == 514 * 9
+    assert send(REGENCIES, period="2021", source="x").json()["unchanged"] == 514 * 9
+    assert administrator.get(P0.format("11.10", "2021-S1")).status_code == 200
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_real_table_that_went_through_a_spreadsheet(send: Send, administrator: TestClient) -> None:
+    """The copy that goes round: figures with a comma read as hours and minutes, the rest lost or kept."""
+    rows = rows_of(REGENCIES)
+    as_times = [[*row[:2], as_clock(row[2]), *row[3:]] for row in rows[1:]]
+    broken = sum(":" in row[2] for row in as_times)
+    found = cells(send(table([rows[0], *as_times]), period="2021"))
+    assert len(found) == broken > 100
+    assert {code for _, code, _ in found} == {"became_time"}
+    assert ("C2", "became_time", "13:18:00") in found
+    silent = [
+        [*row[:2], f"{row[2].partition('.')[0]}.{int(float(row[2]) * 100) % 60:02}", *row[3:]]
+        for row in rows[1:]
+    ]
+    silent = [row for row in silent if float(row[2]) < 24]
+    assert [(cell, code) for cell, code, _ in cells(send(table([rows[0], *silent]), period="2021"))] == [
+        ("C1", "column_of_times")
+    ]
+    assert administrator.get("/v1/observations", params={"count": "exact"}).json()["count"] == 0
+
+
+# Codes
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_code_system_is_declared(send: Send, administrator: TestClient) -> None:
+    """BPS 1802 is Tanggamus, Kemendagri 18.02 Lampung Tengah."""
+    assert send(b"kode,p0\n1802,11.81\n", code_system="bps", period="2021").status_code == 200
+    assert send(b"kode,p0\n1802,11.99\n", code_system="kemendagri", period="2021").status_code == 200
+    assert administrator.get(P0.format("18.06", "2021-S1")).json()["value"] == 11.81
+    assert administrator.get(P0.format("18.02", "2021-S1")).json()["value"] == 11.99
+    without = administrator.post("/v1/observations/import", files={"file": ("t.csv", b"kode,p0\n1802,1\n")})
+    assert (without.status_code, without.json()["errors"][0]["parameter"]) == (400, "code_system")
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_names_that_contradict_the_declared_system(send: Send) -> None:
+    data = b"kode,nama,p0\n1802,Tanggamus,11.81\n18.06,Tanggamus,11.81\n"
+    assert cells(send(data, period="2021")) == [("A2", "other_code_system", "1802")]
+    data = b"kode,nama,p0\n1802,Lampung Tengah,11.99\n1806,Tanggamus,11.81\n1801,Lampung Barat,12.82\n"
+    found = cells(send(data, code_system="bps", period="2021"))
+    assert [(cell, code) for cell, code, _ in found] == [
+        ("A2", "other_code_system"),
+        ("A3", "other_code_system"),
+    ]
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize(
+    ("code", "system", "region"),
+    [
+        ("0000", "bps", "0"),
+        ("Indonesia", "bps", "0"),
+        ("7300", "bps", "73"),
+        ("73", "bps", "73"),
+        ("9400", "bps", None),
+        ("99", "bps", None),
+        ("18.02", "bps", None),
+        ("73.22", "kemendagri", "73.22"),
+        ("7322", "kemendagri", "73.22"),
+        ("91", "kemendagri", "91"),
+        ("73.99", "kemendagri", None),
+        ("732", "kemendagri", None),
+    ],
+)
+def test_codes(send: Send, administrator: TestClient, code: str, system: str, region: str | None) -> None:
+    reply = send(f"kode,p0\n{code},9.5\n".encode(), code_system=system, period="2021")
+    if region is None:
+        assert [cell for cell, _, _ in cells(reply)] == ["A2"]
+    else:
+        assert administrator.get(P0.format(region, "2021-S1")).json()["value"] == 9.5
+
+
+# Layouts
+
+
+def test_years_as_headers_with_decimal_commas(send: Send, administrator: TestClient) -> None:
+    data = (
+        "Kode;Nama Wilayah;2019;2020;2021\r\n(1);(2);(3);(4);(5)\r\n63.02;Kotabaru;4,4;4,28;...\r\n;;;;\r\n"
+    )
+    data += "63;Kalimantan Selatan;4,55 r;4,38*;-\r\nCatatan: Susenas Maret;;;;\r\n"
+    reply = send(data.encode("utf-8-sig"), indicator="p0")
+    assert reply.json()["created"] == 6, reply.text
+    told = {
+        (one["region_code"], one["period"]): (one["value"], one["symbol"], one["flags"])
+        for one in administrator.get("/v1/observations").json()["items"]
+    }
+    assert told == {
+        ("63", "2019-S1"): (4.55, None, ["r"]),
+        ("63", "2020-S1"): (4.38, None, ["*"]),
+        ("63", "2021-S1"): (None, "-", []),
+        ("63.02", "2019-S1"): (4.4, None, []),
+        ("63.02", "2020-S1"): (4.28, None, []),
+        ("63.02", "2021-S1"): (None, "...", []),
+    }
+    assert sum(one["symbols"] for one in reply.json()["series"]) == 2
+
+
+def test_one_observation_a_row(send: Send, administrator: TestClient) -> None:
+    data = b"region,indikator,tahun,bulan,nilai\n63.02,P0,2021,Maret,4.56\n63.02,p0,2021,9,4.83\n63.02,IPM,2021,,69.3\n"
+    assert send(data).json()["created"] == 3
+    items = administrator.get("/v1/observations", params={"sort": "period"}).json()["items"]
+    assert [(one["indicator"], one["period"]) for one in items] == [
+        ("hdi", "2021"),
+        ("p0", "2021-S1"),
+        ("p0", "2021-S2"),
+    ]
+    assert send(b"region,period,value\n63.02,2022-S1,4.49\n", indicator="p0").json()["created"] == 1
+    assert send(b"region,tahun,semester,p0\n63.02,2022,II,4.61\n").json()["created"] == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "query", "expected"),
+    [
+        (b"nama,p0\nKotabaru,4.5\n", {"period": "2021"}, [("A1", "no_table_header")]),
+        (b"kode,p0\n63.02,4.5\n", {}, [("period", "not_said")]),
+        (b"kode,2021\n63.02,4.5\n", {}, [("indicator", "not_said")]),
+        (b"kode,2021\n63.02,4.5\n", {"indicator": "p9"}, [("indicator", "unknown_reference")]),
+        (b"kode,p0,p00\n63.02,4.5,4\n", {"period": "2021"}, [("C1", "unknown_header")]),
+        (b"kode,p0\n63.02,4.5\n63.02,4.6\n", {"period": "2021"}, [("B3", "duplicate_key")]),
+        (b"kode,p0\n63.02,104.5\n", {"period": "2021"}, [("B2", "outside_unit")]),
+        (b"kode,p0\n63.02,4.555\n", {"period": "2021"}, [("B2", "unclear_decimal_mark")]),
+        (b"kode,p0\n63.02,4.5555\n", {"period": "2021"}, [("B2", "too_many_decimals")]),
+        (b"kode,p0\n63.02,=A1\n", {"period": "2021"}, [("B2", "formula")]),
+        (b"kode,tahun,bulan,p0\n63.02,2021,4,4.5\n", {}, [("C2", "wrong_observed_period")]),
+        (b"kode,period,p0\n63.02,21,4.5\n", {}, [("B2", "wrong_observed_period")]),
+        (b"kode,hdi\n63.02,70.5\n", {"period": "2021-S1"}, [("B2", "wrong_observed_period")]),
+        (b"kode,indikator,nilai\n63.02,p9,4\n", {"period": "2021"}, [("B2", "unknown_reference")]),
+        (
+            b"kode,p0,hdi\n63.2,4:30,70\n63.02,x,169\n63.03,4.5,70.51234\n",
+            {"period": "2021"},
+            [("A2", "wrong_region_code"), ("B2", "became_time"), ("B3", "not_a_figure")],
+        ),
+    ],
+)
+def test_what_is_refused_and_where(
+    send: Send, administrator: TestClient, data: bytes, query: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    reply = send(data, **query)
+    assert reply.status_code == 422, reply.text
+    found = [
+        (
+            f"{error['cell']['column']}{error['cell']['row']}" if "cell" in error else error["parameter"],
+            error["code"],
+        )
+        for error in reply.json()["errors"]
+    ]
+    assert found == expected
+    assert administrator.get("/v1/observations").json()["items"] == []
+
+
+def test_cells_of_a_workbook_that_are_times(send: Send) -> None:
+    rows = [["kode", "p0"], ["63.02", time(4, 56)], ["63.03", 18.98], ["63", 4.83]]
+    found = send(workbook(rows, {(2, 1): "[h]:mm:ss"}), "t.xlsx", period="2021")
+    errors = {e["cell"]["row"]: (e["code"], e["nearest"]) for e in found.json()["errors"]}
+    assert errors == {2: ("became_time", ["4.56"]), 3: ("became_time", ["18.98"])}
+    assert found.json()["errors"][0]["cell"]["sheet"] == "Tabel 1"
+
+
+def test_percentages_that_are_shares_of_one(send: Send) -> None:
+    rows = [["kode", "tahun", "p0"], *[["63.02", str(1990 + n), "0.07"] for n in range(30)]]
+    assert [(c, code) for c, code, _ in cells(send(table(rows)))] == [("C1", "column_of_fractions")]
+
+
+def test_columns_can_be_left_out(send: Send) -> None:
+    data = b"kode,catatan,p0\n63.02,sementara,4.5\n"
+    assert cells(send(data, period="2021")) == [("B1", "unknown_header", "catatan")]
+    assert send(data, period="2021", skip="Catatan").json()["created"] == 1
+
+
+def test_file_of_too_many(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.convergence.indicators.tables.MOST", 1)
+    assert send(b"kode,2020,2021\n63.02,4.4,4.5\n", indicator="p0").status_code == 413
+
+
+def test_trial_and_rights(send: Send, administrator: TestClient, connect: ConnectAs) -> None:
+    data = b"kode,p0\n63.02,4.5\n"
+    assert send(data, period="2021", dry_run="true").json()["created"] == 1
+    assert administrator.get("/v1/observations").json()["items"] == []
+    for role in (("secretariat", "63.02"), ("administrator", "63"), ("reader", "0")):
+        assert send(data, client=connect(role), period="2021").status_code == 403
+    assert send(b"", period="2021").json()["errors"][0]["code"] == "empty_file"
+    assert send(data, period="2021", sheet="x").json()["errors"][0]["code"] == "unknown_sheet"

@@ -1,0 +1,261 @@
+"""What is computed from figures, for figures as nobody would write them."""
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from app.convergence.analyses.rules import (
+    Reason,
+    agreement,
+    changes,
+    correlation,
+    expected_sign,
+    is_faster,
+    is_worse,
+    percent_change,
+    quadrant,
+    rank_of,
+    speed,
+    trend_of,
+)
+from app.convergence.indicators.commands import shipped_indicators
+from app.convergence.indicators.models import Direction, Frequency
+from app.convergence.indicators.rules import (
+    Observed,
+    achievement,
+    half_of_month,
+    is_period_of,
+    period_meant,
+    wrong_value,
+)
+
+LOWER, HIGHER, NEUTRAL = Direction.lower_is_better, Direction.higher_is_better, Direction.neutral
+figures = st.integers(-1_000_000, 1_000_000).map(lambda number: number / 100)
+judged = st.sampled_from([LOWER, HIGHER])
+pairs = st.lists(st.tuples(figures, figures), max_size=30)
+
+
+# Achievement
+
+
+@given(figures, figures, figures, judged)
+def test_achievement_is_a_share_of_the_way(
+    baseline: float, target: float, actual: float, direction: Direction
+) -> None:
+    found = achievement(baseline, target, actual, direction)
+    is_target = is_worse(baseline, target, direction)
+    assert (found is not None) == is_target
+    if found is not None:
+        assert 0 <= found <= 100
+        assert achievement(baseline, target, target, direction) == 100
+        assert achievement(baseline, target, baseline, direction) == 0
+
+
+@given(figures, figures, figures, figures, judged)
+def test_achievement_grows_with_what_is_better(
+    baseline: float, target: float, actual: float, other: float, direction: Direction
+) -> None:
+    found, more = (achievement(baseline, target, one, direction) for one in (actual, other))
+    assume(found is not None and more is not None)
+    if is_worse(actual, other, direction):
+        assert found is not None
+        assert more is not None
+        assert found <= more
+
+
+@given(figures, figures, figures)
+def test_achievement_is_the_same_the_other_way_round(baseline: float, target: float, actual: float) -> None:
+    assert achievement(baseline, target, actual, LOWER) == achievement(-baseline, -target, -actual, HIGHER)
+    assert achievement(baseline, target, actual, NEUTRAL) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "direction", "expected"),
+    [
+        ((14.0, 10.0, 13.0), LOWER, 25.0),
+        ((14.0, 10.0, 15.0), LOWER, 0.0),
+        ((14.0, 10.0, 9.0), LOWER, 100.0),
+        ((60.0, 70.0, 65.0), HIGHER, 50.0),
+        ((-4.0, -8.0, -6.0), LOWER, 50.0),
+        ((-2.0, 2.0, 0.0), HIGHER, 50.0),
+        ((10.0, 10.0, 9.0), LOWER, None),
+        ((10.0, 12.0, 11.0), LOWER, None),
+        ((10.0, 8.0, 9.0), HIGHER, None),
+    ],
+)
+def test_achievement_by_hand(
+    figures: tuple[float, float, float], direction: Direction, expected: float | None
+) -> None:
+    assert achievement(*figures, direction) == expected
+
+
+# Position, speed, trend
+
+
+@given(st.lists(figures, min_size=1, max_size=40), judged)
+def test_ranks(values: list[float], direction: Direction) -> None:
+    ranks = [rank_of(value, values, direction) for value in values]
+    assert min(rank or 0 for rank in ranks) == 1
+    for value, rank in zip(values, ranks, strict=True):
+        assert rank == 1 + sum(is_worse(value, other, direction) for other in values)
+        assert rank_of(value, values, NEUTRAL) is None
+
+
+def test_equal_values_share_a_place() -> None:
+    assert [rank_of(v, [9.0, 9.0, 8.0, 12.0], LOWER) for v in (8.0, 9.0, 12.0)] == [1, 2, 4]
+    assert [rank_of(v, [9.0, 9.0, 8.0, 12.0], HIGHER) for v in (8.0, 9.0, 12.0)] == [4, 2, 1]
+
+
+@given(st.dictionaries(st.integers(2010, 2030), figures, max_size=12))
+def test_changes_add_up(series: dict[int, float]) -> None:
+    found = changes(series)
+    assert all(year - 1 in series for year in found)
+    if series and len(found) == len(series) - 1:
+        first, last = min(series), max(series)
+        assert math.isclose(sum(found.values()), series[last] - series[first], abs_tol=1e-6)
+
+
+def test_speed_is_per_year_and_needs_both_ends() -> None:
+    series = {2015: 14.0, 2018: 12.5, 2021: 13.1}
+    assert speed(series, 2015, 2018).value == -0.5
+    assert speed(series, 2015, 2019).reason is Reason.no_observation
+    assert speed(series, 2018, 2018).reason is Reason.too_few
+    assert percent_change(8.0, 10.0).value == 25.0
+    assert percent_change(-8.0, -10.0).value == -25.0
+    assert percent_change(0.0, 10.0).reason is Reason.zero_base
+
+
+@given(figures)
+def test_trend(change: float) -> None:
+    assert trend_of(change, NEUTRAL) is None
+    if change == 0:
+        assert trend_of(change, LOWER) == trend_of(change, HIGHER) == "steady"
+    else:
+        assert {trend_of(change, LOWER), trend_of(change, HIGHER)} == {"improving", "worsening"}
+
+
+def test_faster() -> None:
+    assert is_faster(-0.2, -0.5, LOWER) is True
+    assert is_faster(-0.2, -0.5, HIGHER) is False
+    assert is_faster(0.5, 0.2, LOWER) is True
+    assert is_faster(None, 0.2, LOWER) is None
+    assert is_faster(0.1, 0.2, NEUTRAL) is None
+
+
+# Moving together
+
+
+@given(pairs)
+def test_correlation(values: list[tuple[float, float]]) -> None:
+    found = correlation(values)
+    if found.value is None:
+        is_flat = any(len(set(column)) == 1 for column in zip(*values, strict=True))
+        assert found.reason is (Reason.too_few if len(values) < 3 else Reason.no_variation)
+        assert len(values) < 3 or is_flat
+        return
+    assert -1 <= found.value <= 1
+    turned = correlation([(b, a) for a, b in values]).value
+    assert turned is not None
+    assert math.isclose(turned, found.value, abs_tol=1e-9)
+    against = correlation([(a, -b) for a, b in values]).value
+    assert against is not None
+    assert math.isclose(against, -found.value, abs_tol=1e-9)
+
+
+@given(st.lists(figures, min_size=3, max_size=20, unique=True), st.integers(1, 9), figures)
+def test_a_line_correlates_wholly(values: list[float], slope: int, start: float) -> None:
+    found = correlation([(value, start + slope * value) for value in values]).value
+    assert found is not None
+    assert math.isclose(found, 1, abs_tol=1e-6)
+
+
+@given(pairs)
+def test_agreement(values: list[tuple[float, float]]) -> None:
+    found = agreement(values)
+    assert (found.value is None) == (values == [])
+    if found.value is not None:
+        assert 0 <= found.value <= 100
+        assert agreement([(a, a) for a, _ in values]).value == 100
+        assert agreement([(a, -a) for a, _ in values if a]).value in (0, None)
+
+
+def test_expected_sign() -> None:
+    assert expected_sign(LOWER, LOWER) == expected_sign(HIGHER, HIGHER) == "positive"
+    assert expected_sign(LOWER, HIGHER) == "negative"
+    assert expected_sign(LOWER, NEUTRAL) is None
+
+
+# Quadrants
+
+
+@given(figures, figures, figures, judged)
+def test_quadrants(before: float, after: float, reference: float, direction: Direction) -> None:
+    found = quadrant(before, after, reference, direction).value
+    worse, worsening = is_worse(after, reference, direction), is_worse(after, before, direction)
+    assert found == {(True, True): 1, (True, False): 2, (False, True): 3, (False, False): 4}[worse, worsening]
+    assert quadrant(-before, -after, -reference, HIGHER if direction is LOWER else LOWER).value == found
+
+
+def test_quadrant_that_cannot_be_told() -> None:
+    assert quadrant(None, 9.0, 8.0, LOWER).reason is Reason.no_observation
+    assert quadrant(9.0, None, 8.0, LOWER).reason is Reason.no_observation
+    assert quadrant(9.0, 9.0, None, LOWER).reason is Reason.no_reference
+    assert quadrant(9.0, 9.0, 8.0, NEUTRAL).reason is Reason.neutral
+    assert quadrant(8.0, 8.0, 8.0, LOWER).value == 4
+
+
+# Definitions and periods
+
+
+def test_shipped_definitions_fit_together() -> None:
+    shipped = shipped_indicators()
+    assert {
+        "p0",
+        "p1",
+        "p2",
+        "poor_population",
+        "poverty_line",
+        "extreme_poverty",
+        "open_unemployment",
+    } <= set(shipped)
+    assert {"hdi", "mean_years_schooling", "gini", "safe_water", "sanitation"} <= set(shipped)
+    for code, one in shipped.items():
+        assert set(one.related) <= shipped.keys() - {code}
+        assert one.minimum is not None
+        assert one.maximum is not None
+    words = [word for one in shipped.values() for word in (one.name, *one.aliases)]
+    assert len(words) == len(set(words))
+
+
+def test_periods_of_an_indicator() -> None:
+    shipped = shipped_indicators()
+    poverty, unemployment, hdi = shipped["p0"], shipped["open_unemployment"], shipped["hdi"]
+    assert hdi.frequency is Frequency.yearly
+    year = Observed.parse("2021")
+    assert [str(period_meant(one, year)) for one in (poverty, unemployment, hdi)] == [
+        "2021-S1",
+        "2021-S2",
+        "2021",
+    ]
+    assert str(period_meant(hdi, Observed.parse("2021-S2"))) == "2021"
+    assert [half_of_month(poverty, month) for month in (3, 9, 4)] == [1, 2, None]
+    assert is_period_of(poverty, "2021-S2")
+    assert not is_period_of(poverty, "2021")
+    assert not is_period_of(hdi, "2021-S1")
+    for text in ("21", "2021-Q1", "2021-S3", "2021-S1 ", "1821"):
+        with pytest.raises(ValueError, match=text.strip()):
+            Observed.parse(text)
+
+
+def test_what_a_unit_allows() -> None:
+    poverty, line = (shipped_indicators()[code] for code in ("p0", "poverty_line"))
+    assert wrong_value("p0", poverty, 13.59) is None
+    for value, code in ((100.01, "outside_unit"), (-0.01, "outside_unit"), (13.591, "too_many_decimals")):
+        wrong = wrong_value("p0", poverty, value)
+        assert wrong is not None
+        assert wrong[0].code == code
+    assert wrong_value("poverty_line", line, 992426.0) is None
+    assert wrong_value("poverty_line", line, 992426.5) is not None
+    assert wrong_value("p0", poverty, math.nan) is not None
