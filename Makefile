@@ -61,6 +61,10 @@ test-sqlite: install ## the suite on SQLite only
 test-postgres: install ## the suite on PostgreSQL only
 	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+.PHONY: year
+year: install ## a year of a whole province through the workflow, on both engines: minutes
+	@RATA_YEAR_REGENCIES=24 RATA_YEAR_LINES=300 $(BIN)/python -m pytest tests/year --durations=0 -o faulthandler_timeout=1800 $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .

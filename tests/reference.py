@@ -23,16 +23,17 @@ _WHOLE = ("63", "73", "18", "63.02", "63.03", "73.22", "18.02", "18.06")
 _VILLAGES_OF = ("63.02.01.", "63.02.02.", "63.02.05.")
 
 
-def _is_kept(code: str) -> bool:
-    """The provinces, the regencies, every district of Kotabaru, the villages of three of them."""
-    is_district = code.startswith("63.02.") and code.count(".") == 2
-    return code in _WHOLE or is_district or code.startswith(_VILLAGES_OF)
+def _is_kept(code: str, *more: str) -> bool:
+    """The provinces, the regencies, every district of Kotabaru and of `more`, the villages of three of them."""
+    is_district = code.count(".") == 2 and code.rpartition(".")[0] in ("63.02", *more)
+    return code in (*_WHOLE, *more) or is_district or code.startswith(_VILLAGES_OF)
 
 
-def small_files(folder: Path) -> Path:
-    """A copy of the reference files with few regions, the nomenclature of regencies, and quarters always open."""
+def small_files(folder: Path, *more: str) -> Path:
+    """A copy of the reference files with few regions (and `more` regencies), the nomenclature of regencies, and
+    quarters always open."""
     shutil.copytree(DATA, folder, dirs_exist_ok=True)
-    _cut(folder / "regions.csv.gz", lambda line: _is_kept(line.split(",", 1)[0]))
+    _cut(folder / "regions.csv.gz", lambda line: _is_kept(line.split(",", 1)[0], *more))
     calendar = folder / "reporting_calendar.csv"
     # Every quarter has been open for long, whatever day it is: tests have no clock.
     calendar.write_text(re.sub(r"^(Q\d,[^,]+),0,", r"\1,-20,", calendar.read_text(), flags=re.MULTILINE))
@@ -40,11 +41,11 @@ def small_files(folder: Path) -> Path:
     return folder
 
 
-def load_small_reference(session: Session) -> None:
-    """Nation, three provinces, five regencies, Kotabaru's districts, some villages; the codes of regencies
-    and of one field of provinces; all funding sources, groups, strategies and indicators."""
+def load_small_reference(session: Session, *more: str) -> None:
+    """Nation, three provinces, five regencies and `more`, Kotabaru's districts and theirs, some villages; the
+    codes of regencies and of one field of provinces; all funding sources, groups and strategies."""
     with tempfile.TemporaryDirectory() as folder:
-        load_reference(session, folder=small_files(Path(folder)))
+        load_reference(session, folder=small_files(Path(folder), *more))
     load_indicators(session, Author(CONSOLE.token, datetime.now(UTC)))
 
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from app.convergence.analyses.rules import (
-    Reason,
+    Undefined,
     agreement,
     changes,
     correlation,
@@ -120,11 +120,11 @@ def test_changes_add_up(series: dict[int, float]) -> None:
 def test_speed_is_per_year_and_needs_both_ends() -> None:
     series = {2015: 14.0, 2018: 12.5, 2021: 13.1}
     assert speed(series, 2015, 2018).value == -0.5
-    assert speed(series, 2015, 2019).reason is Reason.no_observation
-    assert speed(series, 2018, 2018).reason is Reason.too_few
+    assert speed(series, 2015, 2019).reason is Undefined.no_observation
+    assert speed(series, 2018, 2018).reason is Undefined.too_few
     assert percent_change(8.0, 10.0).value == 25.0
     assert percent_change(-8.0, -10.0).value == -25.0
-    assert percent_change(0.0, 10.0).reason is Reason.zero_base
+    assert percent_change(0.0, 10.0).reason is Undefined.zero_base
 
 
 @given(figures)
@@ -152,7 +152,7 @@ def test_correlation(values: list[tuple[float, float]]) -> None:
     found = correlation(values)
     if found.value is None:
         is_flat = any(len(set(column)) == 1 for column in zip(*values, strict=True))
-        assert found.reason is (Reason.too_few if len(values) < 3 else Reason.no_variation)
+        assert found.reason is (Undefined.too_few if len(values) < 3 else Undefined.no_variation)
         assert len(values) < 3 or is_flat
         return
     assert -1 <= found.value <= 1
@@ -199,10 +199,10 @@ def test_quadrants(before: float, after: float, reference: float, direction: Dir
 
 
 def test_quadrant_that_cannot_be_told() -> None:
-    assert quadrant(None, 9.0, 8.0, LOWER).reason is Reason.no_observation
-    assert quadrant(9.0, None, 8.0, LOWER).reason is Reason.no_observation
-    assert quadrant(9.0, 9.0, None, LOWER).reason is Reason.no_reference
-    assert quadrant(9.0, 9.0, 8.0, NEUTRAL).reason is Reason.neutral
+    assert quadrant(None, 9.0, 8.0, LOWER).reason is Undefined.no_observation
+    assert quadrant(9.0, None, 8.0, LOWER).reason is Undefined.no_observation
+    assert quadrant(9.0, 9.0, None, LOWER).reason is Undefined.no_reference
+    assert quadrant(9.0, 9.0, 8.0, NEUTRAL).reason is Undefined.neutral
     assert quadrant(8.0, 8.0, 8.0, LOWER).value == 4
 
 

@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.convergence.analyses.rules import Reason, Trend
+from app.convergence.analyses.rules import Trend, Undefined
 from app.convergence.indicators.models import Direction, Flag, IndicatorCode, ObservedPeriod, Symbol
 from app.kit.fields import RegionCode
 
-Why = Annotated[Reason | None, Field(description="Why a figure is null; null where none is.")]
+Why = Annotated[Undefined | None, Field(description="Why a figure is null; null where none is.")]
 
 
 class AnalysisQuery(BaseModel):

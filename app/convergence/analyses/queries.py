@@ -30,7 +30,7 @@ from app.convergence.analyses.models import (
 )
 from app.convergence.analyses.rules import (
     Found,
-    Reason,
+    Undefined,
     agreement,
     changes,
     correlation,
@@ -217,7 +217,11 @@ def _relative_position(case: _Case) -> RelativePosition:
             **case.published.place(region, case.code, case.period),
             difference=_rounded(case.value - told.value) if has_both else None,  # type: ignore[operator]  # has_both
             is_worse=is_worse(case.value, told.value, case.indicator.direction) if has_both else None,  # type: ignore[arg-type]  # has_both
-            reason=None if has_both else Reason.no_observation if case.value is None else Reason.no_reference,
+            reason=None
+            if has_both
+            else Undefined.no_observation
+            if case.value is None
+            else Undefined.no_reference,
         )
 
     parent = parent_of(case.region)
@@ -234,7 +238,11 @@ def _relative_position(case: _Case) -> RelativePosition:
         rank=rank if parent is not None else None,
         ranked=len(values),
         siblings=siblings,
-        reason=None if rank is not None else Reason.no_observation if case.value is None else Reason.neutral,
+        reason=None
+        if rank is not None
+        else Undefined.no_observation
+        if case.value is None
+        else Undefined.neutral,
     )
 
 
@@ -247,7 +255,7 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
         if until is None or period.half != until.half or period.year > until.year:
             continue
         one = told[text]
-        share: Found[float] = Found(None, Reason.no_observation if one.value is None else None)
+        share: Found[float] = Found(None, Undefined.no_observation if one.value is None else None)
         change = None
         if one.value is not None and before is not None:
             change, share = one.value - before, percent_change(before, one.value)
@@ -265,7 +273,7 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
         before = one.value if one.value is not None else before
     series = case.series(case.region)
     if len(series) < 2:
-        reason = Reason.too_few if series else Reason.no_observation
+        reason = Undefined.too_few if series else Undefined.no_observation
         return ChangeOverTime(
             series=shown, change=None, change_percent=None, change_per_year=None, trend=None, reason=reason
         )
@@ -299,7 +307,7 @@ def _effectiveness(case: _Case, target: sa.Row[Any] | None, since: int | None) -
     series, direction = case.series(case.region), case.indicator.direction
     last = case.period.year if case.period else 0
     if base is None:
-        before = after = Found[float](None, Reason.no_base)
+        before = after = Found[float](None, Undefined.no_base)
     else:
         before = speed(series, min(series, default=base), base)
         after = speed(series, base, last)
@@ -315,10 +323,10 @@ def _effectiveness(case: _Case, target: sa.Row[Any] | None, since: int | None) -
 
 
 def _target_state(case: _Case, target: sa.Row[Any]) -> TargetState:
-    made, reason = None, Reason.no_observation
+    made, reason = None, Undefined.no_observation
     if case.value is not None:
         made = achievement(target.baseline, target.value, case.value, case.indicator.direction)
-        reason = Reason.target_not_better
+        reason = Undefined.target_not_better
     return TargetState(
         year=target.year,
         value=target.value,
@@ -337,7 +345,7 @@ def _relevance(case: _Case) -> Relevance:
             changes=[],
             same_direction_percent=None,
             correlation=None,
-            reason=Reason.no_reference,
+            reason=Undefined.no_reference,
         )
     half = case.period.half if case.period else 0
     both = paired(changes(case.series(case.region)), changes(case.series(parent)))

@@ -3,7 +3,7 @@
 The framework (posisi relatif, perkembangan antarwaktu, efektivitas, relevansi, keterkaitan: TNP2K's guides to
 the regions' poverty reports, LP2KD) says what to look at, not with which figure; the figures are this
 project's own. A series is year → value, of one and the same survey: March is compared with March. What is
-undefined is None and says why by a `Reason`, never 0. Nothing is averaged: a province's and the nation's values are
+undefined is None and says why by a `Undefined`, never 0. Nothing is averaged: a province's and the nation's values are
 those that were published.
 """
 
@@ -23,7 +23,7 @@ LEAST_PAIRS = 3
 """Two points always lie on a line: from three on a correlation says something."""
 
 
-class Reason(StrEnum):
+class Undefined(StrEnum):
     """Why a figure is null."""
 
     no_observation = "no_observation"
@@ -45,7 +45,7 @@ class Found(Generic[Figure]):
     """A figure, or the reason why there is none."""
 
     value: Figure | None
-    reason: Reason | None = None
+    reason: Undefined | None = None
 
 
 def is_worse(value: float, reference: float, direction: Direction) -> bool | None:
@@ -67,7 +67,7 @@ def rank_of(value: float, others: Sequence[float], direction: Direction) -> int 
 def percent_change(before: float, after: float) -> Found[float]:
     """`(after − before) / |before| × 100`; undefined from zero. Analysis 2, change over time."""
     if before == 0:
-        return Found(None, Reason.zero_base)
+        return Found(None, Undefined.zero_base)
     return Found((after - before) / abs(before) * 100)
 
 
@@ -77,9 +77,9 @@ def speed(series: Series, first: int, last: int) -> Found[float]:
     Analyses 2 and 3. A missing year between them does no harm; one at the ends leaves it undefined.
     """
     if first >= last:
-        return Found(None, Reason.too_few)
+        return Found(None, Undefined.too_few)
     if first not in series or last not in series:
-        return Found(None, Reason.no_observation)
+        return Found(None, Undefined.no_observation)
     return Found((series[last] - series[first]) / (last - first))
 
 
@@ -117,7 +117,7 @@ def agreement(pairs: Sequence[tuple[float, float]]) -> Found[float]:
     Standing still agrees with standing still alone.
     """
     if not pairs:
-        return Found(None, Reason.too_few)
+        return Found(None, Undefined.too_few)
     same = sum((a > 0) == (b > 0) and (a < 0) == (b < 0) for a, b in pairs)
     return Found(same / len(pairs) * 100)
 
@@ -128,14 +128,14 @@ def correlation(pairs: Sequence[tuple[float, float]]) -> Found[float]:
     Undefined for fewer than three pairs, and where either does not vary.
     """
     if len(pairs) < LEAST_PAIRS:
-        return Found(None, Reason.too_few)
+        return Found(None, Undefined.too_few)
     xs, ys = zip(*pairs, strict=True)
     if len(set(xs)) == 1 or len(set(ys)) == 1:
-        return Found(None, Reason.no_variation)
+        return Found(None, Undefined.no_variation)
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     below = sqrt(sum((x - mean_x) ** 2 for x in xs)) * sqrt(sum((y - mean_y) ** 2 for y in ys))
     if below == 0:  # so little that it vanishes in the squares
-        return Found(None, Reason.no_variation)
+        return Found(None, Undefined.no_variation)
     above = sum((x - mean_x) * (y - mean_y) for x, y in pairs)
     return Found(min(max(above / below, -1.0), 1.0))
 
@@ -158,11 +158,11 @@ def quadrant(
     reference is not worse, standing still is not worsening.
     """
     if not sign_of(direction):
-        return Found(None, Reason.neutral)
+        return Found(None, Undefined.neutral)
     if before is None or after is None:
-        return Found(None, Reason.no_observation)
+        return Found(None, Undefined.no_observation)
     if reference is None:
-        return Found(None, Reason.no_reference)
+        return Found(None, Undefined.no_reference)
     worse, worsening = (
         is_worse(after, reference, direction),
         trend_of(after - before, direction) == "worsening",
