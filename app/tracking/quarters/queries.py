@@ -22,9 +22,10 @@ from app.kit.pages import Listing, PageQuery
 from app.kit.periods import Quarter, UnknownPeriod
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
-from app.plans.queries import plan_of, plans, visible_plans
+from app.plans.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
+from app.reference.queries import equal
 from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
 from app.tracking.models import ProgressRow
 from app.tracking.quarters.models import (
@@ -250,15 +251,13 @@ def standing_of(session: Session, plan: sa.Row[Any], period: str, now: datetime)
 
 
 def _listed(
-    chosen: Select[Any], now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None
+    actor: Actor, now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None = None
 ) -> Listing:
     of = plan_quarters()
-    given = _given(of)
-    visible = chosen.with_only_columns(plans.c.id).scalar_subquery()
     found = (
-        sa.select(*fields_of(QuarterOut, quarters, **given))
+        sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
         .select_from(of.source)
-        .where(plans.c.id.in_(visible), *conditions)
+        .where(seen(actor), *conditions)
     )
     if state is not None:
         found = found.where(of.state == state)
@@ -274,18 +273,17 @@ def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
     if query.period is not None:
         year, _, quarter = query.period.partition("-")
         conditions += [plans.c.year == int(year), rules.c.quarter == quarter]
-    return _listed(visible_plans(actor), now, conditions, query.state)
+    return _listed(actor, now, conditions, query.state)
 
 
 def list_region_quarters(
     session: Session, actor: Actor, region: str, query: RegionQuartersQuery, now: datetime
 ) -> Listing:
     """The quarters of a region's plans. NotFound: it has none that the actor sees."""
-    of_region = visible_plans(actor).where(plans.c.region_code == region)
-    if session.execute(of_region.limit(1)).first() is None:
+    of_region = plans.c.region_code == region
+    if session.execute(visible_plans(actor).where(of_region).limit(1)).first() is None:
         raise NotFound()
-    conditions = [] if query.year is None else [plans.c.year == query.year]
-    return _listed(of_region, now, conditions, None)
+    return _listed(actor, now, [of_region, *equal(year=(plans.c.year, query.year))])
 
 
 @dataclass(frozen=True)
