@@ -25,9 +25,9 @@ def test_somebody_who_logged_in_is_the_position_that_was_enrolled(people: People
     assert me.status_code == 200, me.text
     said = me.json()
     assert (said["principal"], said["token"], said["kind"]) == (HEAD, HEAD, "person")
-    assert said["scopes"] == ["read", "write"]
+    assert said["scopes"] == ["approve", "read", "write"]
     (membership,) = said["memberships"]
-    assert membership["rights"][:3] == ["read", "write_agencies", "write_plan"]
+    assert membership["rights"][:4] == ["read", "read_drafts", "write_agencies", "write_plan"]
     assert PERSON not in me.text
     plan = TestClient(people.app, headers={"Authorization": f"Bearer {people.real.log_in()}"})
     assert plan.put("/v1/plans/63.02-2026", json={"title": "RAT 2026"}).status_code == 201
@@ -128,12 +128,12 @@ def test_clocks_may_differ_a_little(people: PeopleApp) -> None:
 @pytest.mark.parametrize(
     ("claims", "scopes"),
     [
-        ({}, ["read", "write"]),
-        ({"scope": "openid profile"}, ["read", "write"]),
+        ({}, ["approve", "read", "write"]),
+        ({"scope": "openid profile"}, ["approve", "read", "write"]),
         ({"scope": "openid rata:read"}, ["read"]),
         ({"scp": ["rata:read", "rata:write"]}, ["read", "write"]),
         ({"scope": "rata:everything"}, []),
-        ({"scope": 7, "scp": {"rata:read": 1}}, ["read", "write"]),
+        ({"scope": 7, "scp": {"rata:read": 1}}, ["approve", "read", "write"]),
     ],
 )
 def test_scopes_of_a_token_narrow_what_the_roles_can(

@@ -9,7 +9,7 @@ from app.access.rules import CONSOLE, Actor, Grant
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.reference.models import Timezone
-from app.tracking.calendars.rules import zone_of
+from app.reference.rules import zone_of
 from app.tracking.completeness.queries import CompletenessQuery, completeness_json
 from app.tracking.quarters.commands import move_part, move_quarter, put_extension
 from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb
