@@ -1,7 +1,9 @@
 """`rata`: what an operator does on the server itself."""
 
 import ipaddress
+import signal
 import sys
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,12 +24,17 @@ from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.changes.queries import verify_journal
+from app.changes.webhooks.commands import reseal_secrets
+from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.sending import Sender
+from app.changes.webhooks.worker import Worker
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Conflict, NotFound, Problem
+from app.logs import configure_logs
 from app.main import check_schema, create_app
 from app.plans.commands import plan_chain
 from app.reference.queries import is_region
@@ -80,6 +87,36 @@ def serve() -> None:
     check_schema(found)
     found.close()
     run(settings)
+
+
+@cli.command()
+def deliver(
+    once: Annotated[
+        bool, typer.Option("--once", help="Send what is due now and end: for a cron line.")
+    ] = False,
+) -> None:
+    """Tell webhooks that the feed has something new, until SIGTERM or Ctrl-C. Several may run."""
+    settings = Settings()
+    configure_logs(settings.log_format)
+    sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
+    worker = Worker(database(), sealer_of(settings), sender)
+    if once:
+        out.print(f"{worker.until_idle()} attempts.", highlight=False)
+        return
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    worker.run(stopped)
+
+
+@cli.command()
+def reseal() -> None:
+    """Seal the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that the others can go."""
+    with database().writing() as session:
+        done, lost = reseal_secrets(session, sealer_of(Settings()))
+    out.print(f"{done} secrets sealed anew.", highlight=False)
+    if lost:
+        raise Refused(f"No key opens the secrets of {', '.join(lost)}: create others.")
 
 
 @cli.command()

@@ -16,6 +16,7 @@ from app.access.routes import router as access
 from app.access.uses import Uses
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
+from app.changes.webhooks.routes import router as webhooks
 from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
@@ -153,6 +154,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         differences,
         workflow,
         changes,
+        webhooks,
         quarters,
         snapshots,
         calendars,

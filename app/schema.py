@@ -2,6 +2,7 @@
 
 from app.access import models as _access
 from app.agencies import models as _agencies
+from app.changes.webhooks import models as _webhooks
 from app.convergence.coverage import models as _coverage
 from app.convergence.indicators import models as _indicators
 from app.convergence.methods import models as _methods

@@ -4,6 +4,7 @@ import ipaddress
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -54,6 +55,15 @@ def _issuer(text: str | None) -> str | None:
     if text is not None and ("?" in text or not is_safe_address(text)):
         raise ValueError("use the issuer's https address; http only on this machine")
     return text
+
+
+def _sealing_keys(text: str | None) -> str | None:
+    try:
+        for word in words(text or ""):
+            Fernet(word)
+    except ValueError:
+        raise ValueError("use keys as `Fernet.generate_key()` makes them, by commas") from None
+    return text or None
 
 
 class Settings(BaseSettings):
@@ -108,6 +118,16 @@ class Settings(BaseSettings):
     )
     oidc_subject_claim: str = Field(
         default="sub", min_length=1, description="Claim that says who the person is, opaque and never reused."
+    )
+    secrets_key: Annotated[str | None, AfterValidator(_sealing_keys)] = Field(
+        default=None,
+        repr=False,
+        description="Keys that seal what is stored and must be readable again, such as secrets of webhooks, by commas: "
+        "the first seals, all open. Without one no webhook can be registered.",
+    )
+    webhooks_allow_loopback: bool = Field(
+        default=False,
+        description="Let webhooks go to this machine, over http too: for development alone.",
     )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")

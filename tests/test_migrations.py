@@ -8,9 +8,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.script import ScriptDirectory
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.changes.webhooks.sealing import Sealer
+from app.changes.webhooks.sending import Sender
+from app.changes.webhooks.worker import Worker
 from app.kit.db import Database, alembic_config, table_of
 from app.main import OldSchema, check_schema, create_app
 from app.plans.models import PlanRow
@@ -92,7 +96,8 @@ def test_each_step_down_and_up_again_with_data_in_every_table(empty_url: str) ->
 def fill(database: Database) -> None:
     """At least one row in every table, through the front door."""
     furnish(database)
-    app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
+    key = Fernet.generate_key().decode()
+    app = create_app(Settings(_env_file=None, database_url=str(database.url), secrets_key=key), database)
     secret = token_for(database, ("secretariat", "63.02"))
     with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
         region = "/v1/regions/63.02/indicators/p0"
@@ -142,10 +147,24 @@ def fill(database: Database) -> None:
         amended = {"code": "A-1", "content": None, "reasons": [], "updated_at": datetime.now(UTC)}
         plan = sa.select(table_of(PlanRow).c.id).where(table_of(PlanRow).c.code == ADOPTED).scalar_subquery()
         session.execute(sa.insert(table_of(AmendmentActionRow)).values(plan_id=plan, version=1, **amended))
+    tell_a_webhook(database, app, key)
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
         assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
     database.close()
+
+
+def tell_a_webhook(database: Database, app: FastAPI, key: str) -> None:
+    """A webhook with a secret, and a delivery that goes nowhere."""
+    secret = token_for(database, ("administrator", "63.02"))
+    with TestClient(app, headers={"Authorization": f"Bearer {secret}"}) as client:
+        content = {"address": "https://127.0.0.1.example/", "region_code": "63.02"}
+        assert client.put("/v1/webhooks/w", json=content).status_code == 201
+        assert client.put("/v1/webhooks/w/secrets/s", json={}).status_code == 201
+        put_agency = client.put("/v1/regions/63.02/agencies/Z-1", json={"name": "Z", "kind": "dinas"})
+        assert put_agency.status_code == 201
+    sender = Sender(allow_loopback=False, resolve=lambda host, port: ["127.0.0.1"])
+    assert Worker(database, Sealer([key]), sender).until_idle() == 1
 
 
 def move_a_quarter(secretariat: TestClient, database: Database, app: FastAPI) -> None:

@@ -23,7 +23,7 @@ from app.access.models import (
     TokenQuery,
     TokenScope,
 )
-from app.access.rules import RIGHTS, Actor, Grant, scopes_of_person
+from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
 from app.kit.db import table_of
 from app.kit.json_sql import fields_of, json_rows, json_texts
 from app.kit.pages import Listing
@@ -104,6 +104,35 @@ def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject:
     actor = Actor(first.principal, first.principal, scopes_of_person(claims, grants), grants)
     until = datetime.fromtimestamp(int(claims["exp"]), UTC)
     return Bearer(actor, until, "person", first.id, first.last_used_at)
+
+
+def reader_of(session: Session, principal: int) -> Actor | None:
+    """A principal as whoever only reads: what it sees without a request of its own. None: it is gone."""
+    one = sa.select(_principal.c.name, *_GRANT).outerjoin(
+        _membership, _membership.c.principal_id == _principal.c.id
+    )
+    rows: Any = session.execute(one.where(_principal.c.id == principal)).all()
+    if not rows:
+        return None
+    return Actor(rows[0].name, rows[0].name, frozenset({TokenScope.read}), _grants(rows))
+
+
+def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
+    """Predicate: the principal could read something of the region now, by itself: with a token or as a person."""
+    c, held, person = _token.c, _membership.c, _principal.c
+    comes_in = sa.exists().where(
+        c.principal_id == principal,
+        c.revoked_at.is_(None),
+        c.expires_at > now,
+        sa.cast(c.scopes, sa.Text).contains(f'"{TokenScope.read}"'),  # a list of four words at most
+    )
+    is_person = sa.exists().where(person.id == principal, person.subject.is_not(None))
+    from_above = sa.or_(held.region_code == "0", below(region, held.region_code))
+    reaches = sa.exists().where(
+        held.principal_id == principal,
+        sa.or_(held.region_code == region, sa.and_(held.role.in_(ROLES_BELOW), from_above)),
+    )
+    return sa.and_(sa.or_(is_person, comes_in), reaches)
 
 
 def _grants(rows: Any) -> tuple[Grant, ...]:

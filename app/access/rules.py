@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 from app.access.models import Role, TokenScope
 from app.kit.problems import Forbidden
 
-_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
+ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
+"""Roles that hold in everything below their region too."""
 
 
 class Right(NamedTuple):
@@ -63,6 +64,7 @@ RIGHTS: dict[str, Right] = {
     "write_indicators": _right(Role.administrator, scope=TokenScope.administer),
     "write_observations": _right(Role.administrator),
     "write_targets": _right(Role.secretariat, Role.administrator),
+    "write_webhooks": _right(Role.administrator, scope=TokenScope.administer),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
     "write_access": _right(Role.administrator, scope=TokenScope.administer),
 }
@@ -82,11 +84,11 @@ class Grant:
     agency: str | None
 
     def reaches(self, region: str) -> bool:
-        return is_within(region, self.region) if self.role in _BELOW else region == self.region
+        return is_within(region, self.region) if self.role in ROLES_BELOW else region == self.region
 
     @property
     def is_below(self) -> bool:
-        return self.role in _BELOW
+        return self.role in ROLES_BELOW
 
 
 def rights_of(grant: Grant, scopes: frozenset[TokenScope]) -> list[str]:

@@ -17,6 +17,7 @@ from app.access.rules import PRINCIPAL_CHAINS, SCOPE_CHAINS, SCOPE_CHANGED, Acto
 from app.changes.models import NOW, Change, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.rules import (
     BEGINNING,
+    WEBHOOK_CHAINS,
     Break,
     End,
     FeedGone,
@@ -70,6 +71,19 @@ def _of_kinds(kinds: Sequence[str]) -> ColumnElement[bool]:
 # The feed
 
 
+class Watch(NamedTuple):
+    """A feed: whose, of which region (None: all that its reader sees) and kinds (none: all)."""
+
+    actor: Actor
+    region: str | None
+    kinds: Sequence[str]
+
+    @property
+    def filters(self) -> list[Any]:
+        """What a cursor of this feed is bound to."""
+        return [self.region, sorted(set(self.kinds))]
+
+
 @dataclass(frozen=True)
 class FeedPage:
     """A page of the feed: its items as JSON (`Change`), the cursor to go on from, whether there is more."""
@@ -85,15 +99,14 @@ def feed(session: Session, actor: Actor, query: ChangesQuery, *, now: datetime, 
     FeedGone: the first of them is older than the feed reaches back, `days`; or the cursor's row is not there
     (any more: a backup was restored).
     """
-    filters = [query.region, sorted(set(query.kind))]
-    chosen = [_known_to(actor, query.region), sa.or_(_of_kinds(query.kind), _c.kind == SCOPE_CHANGED)]
+    watch = Watch(actor, query.region, query.kind)
+    filters = watch.filters
     if query.after == NOW:
-        place = _last_place(session, _span_behind(session, 0, actor, query.region), chosen)
-        return FeedPage([], cursor_of(place, filters), more=False)
+        return FeedPage([], cursor_of(end_for(session, watch), filters), more=False)
     place = BEGINNING if query.after is None else place_of(query.after, filters)
-    start = _number_of(session, place)
+    start = number_of(session, place)
     span = None if start is None else _span_behind(session, start, actor, query.region)
-    rows = [] if span is None else _rows_within(session, span, chosen, query)
+    rows = [] if span is None else _rows_within(session, span, _chosen(watch), query)
     if start is None or (rows and rows[0][1] < now - timedelta(days=days)):
         error = FieldError(
             expired_cursor, parameter="after", value=query.after, allowed=way_back(query.region)
@@ -112,11 +125,16 @@ class Span(NamedTuple):
     last: int | None
 
 
-def _last_place(session: Session, span: Span | None, chosen: Sequence[ColumnElement[bool]]) -> Place:
+def _chosen(watch: Watch) -> list[ColumnElement[bool]]:
+    return [_known_to(watch.actor, watch.region), sa.or_(_of_kinds(watch.kinds), _c.kind == SCOPE_CHANGED)]
+
+
+def end_for(session: Session, watch: Watch) -> Place:
     """Where the feed of a reader ends."""
+    span = _span_behind(session, 0, watch.actor, watch.region)
     if span is None:
         return BEGINNING
-    behind = sa.select(_c.chain, _c.position, _c.hash).where(_within(span), *chosen)
+    behind = sa.select(_c.chain, _c.position, _c.hash).where(_within(span), *_chosen(watch))
     row = session.execute(behind.order_by(_c.sequence.desc()).limit(1)).one_or_none()
     return Place(*row) if row else BEGINNING
 
@@ -182,7 +200,7 @@ def _within(span: Span) -> ColumnElement[bool]:
     return is_behind if span.last is None else sa.and_(is_behind, _c.sequence <= span.last)
 
 
-def _number_of(session: Session, place: Place) -> int | None:
+def number_of(session: Session, place: Place) -> int | None:
     """Number in the feed of the row behind which to go on; None where that row is not there."""
     if place == BEGINNING:
         return 0
@@ -197,18 +215,20 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     """Predicate: the actor may know of this entry of the journal, and it is of that region or below it.
 
     What happens in a region is known to whoever sees the region, what happens to the reference data (the
-    nation's, `0`) to whoever sees anything, principals and their tokens to whoever administers their home, and a
-    change of what somebody sees to nobody else.
+    nation's, `0`) to whoever sees anything, principals, their tokens and webhooks to whoever administers their
+    home, and a change of what somebody sees to nobody else.
     """
     if TokenScope.read not in actor.scopes:
         return sa.false()
     is_of_principal = _begins(_c.chain, PRINCIPAL_CHAINS)
-    is_private = sa.or_(_c.chain == ACCESS, is_of_principal, _begins(_c.chain, SCOPE_CHAINS))
+    is_of_webhook = _begins(_c.chain, WEBHOOK_CHAINS)
+    is_private = sa.or_(_c.chain == ACCESS, is_of_principal, is_of_webhook, _begins(_c.chain, SCOPE_CHAINS))
     seen = visible(actor, _c.region_code)
     if actor.grants:
         seen = sa.or_(seen, _c.region_code == "0")
     known = sa.and_(seen, sa.not_(is_private), _shown(actor))
     known = sa.or_(known, sa.and_(is_of_principal, visible(actor, _c.region_code, "read_access")))
+    known = sa.or_(known, sa.and_(is_of_webhook, visible(actor, _c.region_code, "write_webhooks")))
     if actor.may("read_access", "0"):
         known = sa.or_(known, _c.chain == ACCESS)
     own = _c.chain == scope_chain(actor.principal)
@@ -228,6 +248,33 @@ def _shown(actor: Actor) -> ColumnElement[bool]:
 def _above(region: str) -> list[str]:
     parts = region.split(".")
     return ["0", *(".".join(parts[:n]) for n in range(1, len(parts)))]
+
+
+# The feed as a webhook counts it
+
+
+class Passed(NamedTuple):
+    """What of a stretch of the feed somebody may know."""
+
+    count: int
+    kinds: list[str]
+    last: Place | None
+
+
+def end_of_feed(session: Session) -> int:
+    """The number of the newest entry; every one up to it is committed."""
+    return session.scalar(sa.select(_heads.c.position).where(_heads.c.chain == FEED)) or 0
+
+
+def passed(session: Session, watch: Watch, *, after: int, until: int) -> Passed:
+    """How much of the entries behind one number up to another a reader may know, of which kinds, and the last."""
+    seen = [_c.sequence > after, _c.sequence <= until, *_chosen(watch)]
+    told = sa.select(_c.kind, sa.func.count(), sa.func.max(_c.sequence)).where(*seen).group_by(_c.kind)
+    rows = session.execute(told.order_by(_c.kind)).all()
+    if not rows:
+        return Passed(0, [], None)
+    last = sa.select(_c.chain, _c.position, _c.hash).where(_c.sequence == max(row[2] for row in rows))
+    return Passed(sum(row[1] for row in rows), [row[0] for row in rows], Place(*session.execute(last).one()))
 
 
 # Whether it is whole

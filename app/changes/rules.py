@@ -47,6 +47,10 @@ def way_back(region: str | None) -> list[str]:
     return [f"/v1/changes?after=now{narrowed}", *sources]
 
 
+WEBHOOK_CHAINS = "webhook:"
+"""With a webhook behind it: the journal's chain of it and its secrets, for the administrators of its region."""
+
+
 # Cursors
 
 

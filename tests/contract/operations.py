@@ -52,7 +52,7 @@ class Operation:
 
     @property
     def is_of_administrators(self) -> bool:
-        return self.path.startswith("/v1/principals")
+        return self.path.startswith(("/v1/principals", "/v1/webhooks"))
 
     @property
     def is_conditional(self) -> bool:
@@ -113,6 +113,10 @@ class Operation:
                     place[name] += " (baru)"
         if "networks" in (body or ()):
             body["networks"].append("192.0.2.0/24")
+        if "kinds" in (body or ()):
+            body["kinds"].append("agency.*")
+        if set(body or ()) == {"note"}:
+            body["note"] += " (baru)"
         if "memberships" in (body or ()):
             body["memberships"].append({"role": "secretariat", "region_code": "63.02"})
         return body

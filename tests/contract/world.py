@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any, Self
 
 import sqlalchemy as sa
 from anyio.from_thread import start_blocking_portal
+from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -117,7 +119,8 @@ class World:
 
     def __init__(self, base: Database) -> None:
         self.base = base
-        self.app = create_app(Settings(_env_file=None, database_url="sqlite://"), base)
+        key = Fernet.generate_key().decode()
+        self.app = create_app(Settings(_env_file=None, database_url="sqlite://", secrets_key=key), base)
         self.document, self.schemas = declared()
         self.app.openapi_schema = self.document
         self.operations = {operation.id: operation for operation in operations(self.document)}
@@ -178,6 +181,7 @@ class World:
         self._make_adopted()
         self._make_beside_plans()
         self._make_convergence()
+        self._make_webhooks()
         matrix = self.call(self.operations["read_matrix_csv"]).text
         assert ALTERED[0] in matrix
         self.files = {
@@ -245,6 +249,22 @@ class World:
             self.make("put_coverage", village=village)
         self.make("put_service_package")
         self.make("put_method")
+
+    def _make_webhooks(self) -> None:
+        """Webhooks with secrets, and what a worker has sent."""
+        for webhook in ("dasbor-kotabaru", "laman-kotabaru"):
+            self.make("put_webhook", webhook=webhook)
+        for secret in ("2026", "2027"):
+            self.make("put_webhook_secret", secret=secret)
+        told = self.operations["list_webhook_deliveries"].response(200)["content"]["application/json"]
+        (example,) = told["example"]["items"]
+        at = {name: datetime.fromisoformat(example[name]) for name in ("created_at", "attempted_at")}
+        webhooks = Table.metadata.tables["webhook"]
+        owner = sa.select(webhooks.c.id).where(webhooks.c.name == "dasbor-kotabaru").scalar_subquery()
+        row = {**example, **at, "webhook_id": owner, "first": 0, "last": 1, "place": ["", 0, ""]}
+        for id in (example["id"], "msg_0"):
+            insert = sa.insert(Table.metadata.tables["webhook_delivery"]).values({**row, "id": id})
+            self.database.connection.execute(insert)
 
     def move(self, id: str, plan: str, **said: str) -> None:
         operation = self.operations[id]

@@ -1,0 +1,347 @@
+"""Webhooks, their secrets and the log of their deliveries: tables and wire shapes, each field declared once."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.changes.webhooks.rules import (
+    MOST_ATTEMPTS,
+    DeliveryState,
+    DisabledReason,
+    Failure,
+    Verb,
+    WebhookState,
+    parsed_address,
+)
+from app.kit.db import Table
+from app.kit.fields import Key, Prose, RegionCode, Shape, Version, address
+from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.pages import PageQuery
+from app.kit.problems import Kind
+from app.kit.schemas import SOMETIMES
+
+WebhookKey = Annotated[
+    str, address("Name of the webhook, once in the whole service: who is told.", "dasbor-kotabaru")
+]
+SecretKey = Annotated[str, address("Name of the secret in its webhook, such as the year it is for.", "2026")]
+
+malformed_address = Kind(
+    "malformed_address",
+    id="{value} bukan alamat penerima; gunakan {allowed}",
+    en="{value} is not a receiver's address; use {allowed}",
+)
+one_of_both = Kind("one_of_both", id="isi tepat satu dari {allowed}", en="give exactly one of {allowed}")
+
+
+def _receiver(text: str) -> str:
+    if parsed_address(text) is None:
+        raise RuleBroken(malformed_address, at="", value=text, allowed="https://host/path")
+    return text
+
+
+Receiver = Annotated[
+    str,
+    StringConstraints(max_length=2000, pattern=r"^https?://[\x21-\x7e]+$"),
+    AfterValidator(_receiver),
+]
+KindGlob = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z_]+\.(\*|[a-z_]+)$")]
+
+
+# Webhooks
+
+
+class WebhookFields(BaseModel):
+    address: str = ShapeField(
+        description="Where to POST, https only, on the public internet; redirects are not followed."
+    )
+    region_code: RegionCode = ShapeField(
+        description="It is told of this region and everything below it, and managed by this region's "
+        "administrators. It stays as it was created."
+    )
+    kinds: list[str] = ShapeField(
+        default=[],
+        max_length=20,
+        description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
+        "owner always.",
+    )
+    is_active: bool = ShapeField(
+        default=True, description="False: nothing is sent; once true again, one hint tells of all since."
+    )
+    note: Prose = ShapeField(default="", description="Whom to ask about the receiver: a position, no person.")
+
+
+_WEBHOOK: dict[str, Any] = {
+    "address": "https://dasbor.kotabaru.example/hooks/rata",
+    "region_code": "63.02",
+    "kinds": ["plan.*", "progress.changed"],
+    "is_active": True,
+    "note": "Dasbor Bappeda Kotabaru",
+}
+_WEBHOOK_OUT: dict[str, Any] = {
+    **_WEBHOOK,
+    "name": "dasbor-kotabaru",
+    "owner": "administrator-kalsel",
+    "state": "active",
+    "disabled_reason": None,
+    "disabled_at": None,
+    "version": 1,
+    "updated_at": "2026-11-21T01:05:00+00:00",
+}
+
+
+class WebhookIn(WebhookFields, Shape):
+    """Whom to tell, and of what."""
+
+    address: Receiver = ShapeField(
+        description="Where to POST, https only, on the public internet; redirects are not followed."
+    )
+    kinds: list[KindGlob] = ShapeField(
+        default=[],
+        max_length=20,
+        description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
+        "owner always.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_WEBHOOK]})
+
+    @model_validator(mode="after")
+    def _each_kind_once(self) -> "WebhookIn":
+        refuse_repeated(self.kinds, at="/kinds")
+        return self
+
+
+class WebhookOut(WebhookFields):
+    """A webhook as it is read."""
+
+    name: str
+    owner: str | None = ShapeField(
+        description="Principal by whose eyes it looks at the feed: who created it. Null: it is gone."
+    )
+    state: WebhookState = ShapeField(
+        description="`active`; `inactive`: switched off; `disabled`: switched off by the service, see "
+        "`disabled_reason`; `no_owner`: its owner is gone, has no role there or no token that could read; "
+        "`no_secret`: nothing is sent unsigned."
+    )
+    disabled_reason: DisabledReason | None = ShapeField(
+        description=f"`gone`: the receiver answered 410; `exhausted`: {MOST_ATTEMPTS} attempts over about three days."
+    )
+    disabled_at: datetime | None
+    version: Version
+    updated_at: datetime
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_WEBHOOK_OUT]})
+
+
+class WebhookReply(WebhookOut):
+    """One webhook, with what the caller may do with it."""
+
+    allowed: list[Verb]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]}]
+        }
+    )
+
+
+class WebhookQuery(PageQuery):
+    """Which webhooks."""
+
+    region: RegionCode | None = ShapeField(default=None, description="Of this region or anything below it.")
+    sort: Literal["name", "-name"] = "name"
+
+
+# Secrets
+
+
+class WebhookSecretFields(BaseModel):
+    note: Prose = ShapeField(default="", description="Which of the receiver's machines has it.")
+
+
+_SECRET: dict[str, Any] = {"note": "Server utama"}
+_SECRET_OUT: dict[str, Any] = {
+    **_SECRET,
+    "name": "2026",
+    "created_at": "2026-11-21T00:00:00+00:00",
+    "version": 1,
+}
+
+
+class WebhookSecretIn(WebhookSecretFields, Shape):
+    """What is said of a secret; the secret itself is made by the service."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SECRET]})
+
+
+class WebhookSecretOut(WebhookSecretFields):
+    """A secret that signs; it is never shown again."""
+
+    name: str
+    created_at: datetime
+    version: Version
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SECRET_OUT]})
+
+
+class WebhookSecretReply(WebhookSecretOut):
+    """A secret that signs, itself in the one reply that created it."""
+
+    secret: str | None = ShapeField(
+        default=None,
+        description="`whsec_…`, only in the 201 that created it.",
+        json_schema_extra=SOMETIMES,
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_SECRET_OUT, "secret": "whsec_…"}]})
+
+
+class WebhookSecretQuery(PageQuery):
+    """In which order."""
+
+    sort: Literal["name", "-name"] = "name"
+
+
+# Deliveries
+
+
+_DELIVERY = "msg_6f1c2a90b7d34e58a1c0d2f3"
+
+
+class DeliveryOut(BaseModel):
+    """One hint and how far it got; what the receiver answers is not kept."""
+
+    id: str = ShapeField(description="`webhook-id`: the same at each attempt, by which a repeat is known.")
+    state: DeliveryState
+    created_at: datetime
+    attempts: int = ShapeField(description=f"How often it was tried, at most {MOST_ATTEMPTS} times in a row.")
+    attempted_at: datetime | None = ShapeField(description="The last attempt; null: none yet.")
+    next_attempt_at: datetime | None = ShapeField(description="Null: none will follow.")
+    status: int | None = ShapeField(description="HTTP status of the last attempt; null: none came.")
+    duration_ms: int | None = ShapeField(description="How long the last attempt took, in milliseconds.")
+    error: Failure | None = ShapeField(description="What kept the last attempt from arriving; null: nothing.")
+    after: str = ShapeField(description="Cursor of the feed behind which there is something new.")
+    next: str = ShapeField(description="Cursor behind the last change that it tells of.")
+    count: int = ShapeField(description="Changes between the two.")
+    kinds: list[str] = ShapeField(description="Their kinds.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": _DELIVERY,
+                    "state": "delivered",
+                    "created_at": "2026-11-21T01:05:00+00:00",
+                    "attempts": 1,
+                    "attempted_at": "2026-11-21T01:05:01+00:00",
+                    "next_attempt_at": None,
+                    "status": 204,
+                    "duration_ms": 41,
+                    "error": None,
+                    "after": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
+                    "next": "WyIwYjU3ZTJhYzQxNzIiLCJwbGFuOjYzLjAyLTIwMjYiLDE5LCIxYzlmZjBiNyJd",
+                    "count": 2,
+                    "kinds": ["progress.changed"],
+                }
+            ]
+        }
+    )
+
+
+class DeliveryQuery(PageQuery):
+    """Which deliveries."""
+
+    state: DeliveryState | None = ShapeField(default=None, description="In this state.")
+    sort: Literal["created_at", "-created_at"] = "-created_at"
+
+
+class ReplayIn(Shape):
+    """What to send again: one delivery, or a hint of everything behind a cursor."""
+
+    delivery: Key | None = ShapeField(
+        default=None, description="`id` of a delivery: the same again, at once."
+    )
+    after: Annotated[str, StringConstraints(max_length=2000)] | None = ShapeField(
+        default=None,
+        description="Cursor of `GET /v1/changes` with the webhook's region and kinds, such as `after` of a delivery.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"delivery": _DELIVERY}]})
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ReplayIn":
+        if (self.delivery is None) == (self.after is None):
+            raise RuleBroken(one_of_both, at="", allowed=["delivery", "after"])
+        return self
+
+
+# Tables
+
+
+class WebhookRow(WebhookFields, Table, table=True):
+    """A webhook, and how far its worker has looked."""
+
+    __tablename__ = "webhook"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True, max_length=40)
+    address: str = Field(max_length=2000)
+    region_code: str = Field(max_length=13, index=True)
+    kinds: list[str] = Field(sa_type=sa.JSON)
+    principal_id: int | None = Field(
+        default=None, foreign_key="principal.id", ondelete="SET NULL", index=True
+    )
+    disabled_reason: DisabledReason | None = None
+    disabled_at: datetime | None = None
+    seen: int = Field(description="Number in the feed up to which everything is in some delivery.")
+    place: list[Any] = Field(
+        sa_type=sa.JSON, description="The last entry that it was told of, as cursors name it."
+    )
+    leased_until: datetime | None = None
+    leased_by: str | None = Field(default=None, max_length=40)
+    version: int = 1
+    updated_at: datetime
+
+
+class WebhookSecretRow(WebhookSecretFields, Table, table=True):
+    """A secret, sealed: to sign with it, it must be readable again."""
+
+    __tablename__ = "webhook_secret"
+    __table_args__ = (sa.UniqueConstraint("webhook_id", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    webhook_id: int = Field(foreign_key="webhook.id", ondelete="CASCADE")
+    name: str = Field(max_length=40)
+    sealed: str = Field(max_length=500)
+    created_at: datetime
+    version: int = 1
+
+
+class WebhookDeliveryRow(Table, table=True):
+    """A hint that is to be sent or was."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (sa.Index(None, "webhook_id", "created_at"),)
+
+    id: str = Field(primary_key=True, max_length=40)
+    webhook_id: int = Field(foreign_key="webhook.id", ondelete="CASCADE")
+    state: DeliveryState
+    created_at: datetime
+    attempts: int = 0
+    attempted_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    status: int | None = None
+    duration_ms: int | None = None
+    error: Failure | None = None
+    after: str = Field(max_length=2000)
+    next: str = Field(max_length=2000)
+    count: int
+    kinds: list[str] = Field(sa_type=sa.JSON)
+    first: int = Field(description="Number in the feed behind which it begins.")
+    last: int = Field(description="Number in the feed at which it ends.")
+    place: list[Any] = Field(
+        sa_type=sa.JSON, description="The entry behind which it begins, as cursors name it."
+    )

@@ -1,0 +1,185 @@
+"""Reading webhooks, their secrets' names and their log, for administrators; what is due, for workers."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.models import Principal
+from app.access.queries import can_read, reader_of, visible, within
+from app.access.rules import Actor
+from app.changes.queries import Watch
+from app.changes.rules import Place
+from app.changes.webhooks.models import (
+    DeliveryOut,
+    DeliveryQuery,
+    WebhookDeliveryRow,
+    WebhookOut,
+    WebhookQuery,
+    WebhookRow,
+    WebhookSecretOut,
+    WebhookSecretRow,
+)
+from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, feed_kinds
+from app.kit.db import table_of
+from app.kit.journal import FEED, JournalHead
+from app.kit.json_sql import fields_of, json_texts
+from app.kit.pages import Listing
+from app.kit.problems import NotFound
+
+webhooks, secrets = table_of(WebhookRow), table_of(WebhookSecretRow)
+deliveries = table_of(WebhookDeliveryRow)
+_principals, _heads = table_of(Principal), table_of(JournalHead)
+_w, _d = webhooks.c, deliveries.c
+
+
+# For administrators
+
+
+def state_at(now: datetime) -> ColumnElement[str]:
+    """The state of each webhook at an instant (`WebhookState`)."""
+    is_signed = sa.exists().where(secrets.c.webhook_id == _w.id)
+    return sa.case(
+        (sa.and_(_w.is_active.is_(False), _w.disabled_reason.is_not(None)), WebhookState.disabled.value),
+        (_w.is_active.is_(False), WebhookState.inactive.value),
+        (sa.not_(can_read(_w.principal_id, _w.region_code, now)), WebhookState.no_owner.value),
+        (sa.not_(is_signed), WebhookState.no_secret.value),
+        else_=WebhookState.active.value,
+    )
+
+
+def _seen(actor: Actor, now: datetime) -> Select[Any]:
+    owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
+    columns = fields_of(WebhookOut, webhooks, owner=owner, state=state_at(now))
+    return sa.select(*columns).where(visible(actor, _w.region_code, "write_webhooks"))
+
+
+def list_webhooks(actor: Actor, query: WebhookQuery, now: datetime) -> Listing:
+    """The webhooks of the regions whose webhooks the actor may write."""
+    statement = _seen(actor, now)
+    if query.region is not None:
+        statement = statement.where(within(_w.region_code, query.region))
+    return Listing(statement, {"name": _w.name}, {"name": _w.name})
+
+
+class Text(NamedTuple):
+    """A webhook (`WebhookOut`) or a secret of it (`WebhookSecretOut`) as JSON, and its version."""
+
+    json: str
+    version: int
+
+
+def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> Text:
+    """One webhook. NotFound: there is none, or it is of a region whose webhooks the actor may not write."""
+    row = session.execute(json_texts(_seen(actor, now).where(_w.name == name), "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return Text(*row)
+
+
+def webhook_id(session: Session, actor: Actor, name: str) -> int:
+    """Row of a webhook that the actor sees. NotFound: there is none."""
+    seen = visible(actor, _w.region_code, "write_webhooks")
+    found = session.scalar(sa.select(_w.id).where(_w.name == name, seen))
+    if found is None:
+        raise NotFound()
+    return int(found)
+
+
+def list_secrets(webhook: int) -> Listing:
+    """The secrets that sign for a webhook, without themselves."""
+    named = sa.select(*fields_of(WebhookSecretOut, secrets)).where(secrets.c.webhook_id == webhook)
+    return Listing(named, {"name": secrets.c.name}, {"name": secrets.c.name})
+
+
+def secret_text(session: Session, webhook: int, name: str) -> Text:
+    """One secret without itself. NotFound: the webhook has none of that name."""
+    c = secrets.c
+    one = sa.select(*fields_of(WebhookSecretOut, secrets)).where(c.webhook_id == webhook, c.name == name)
+    row = session.execute(json_texts(one, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return Text(*row)
+
+
+def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
+    """The log of a webhook."""
+    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(_d.webhook_id == webhook)
+    if query.state is not None:
+        statement = statement.where(_d.state == query.state)
+    return Listing(statement, {"created_at": _d.created_at}, {"id": _d.id})
+
+
+# For commands and workers
+
+
+class Stored(NamedTuple):
+    """A webhook's row, and what it looks at; no watch: its owner is gone."""
+
+    row: dict[str, Any]
+    state: WebhookState
+    is_owned: bool
+    """Its owner could read something of its region now."""
+    watch: Watch | None
+
+    @property
+    def place(self) -> Place:
+        return Place(*self.row["place"])
+
+
+def stored_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> Stored | None:
+    """The webhook of that condition, whoever asks."""
+    owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
+    is_owned = can_read(_w.principal_id, _w.region_code, now).label("is_owned")
+    columns = (webhooks, owner.label("owner"), state_at(now).label("state"), is_owned)
+    found = session.execute(sa.select(*columns).where(condition)).one_or_none()
+    if found is None:
+        return None
+    row = dict(found._mapping)
+    state, owned, id = WebhookState(row.pop("state")), bool(row.pop("is_owned")), row["principal_id"]
+    actor = reader_of(session, id) if id is not None else None
+    return Stored(row, state, owned, actor and watch_of(actor, row["region_code"], row["kinds"]))
+
+
+def watch_of(actor: Actor, region: str, kinds: list[str]) -> Watch:
+    """What a webhook of that owner looks at."""
+    return Watch(actor, region, feed_kinds(kinds))
+
+
+def due_webhooks(session: Session, now: datetime) -> list[int]:
+    """Active webhooks that nobody works for now and that have something to send, or something new to look at."""
+    end = sa.select(_heads.c.position).where(_heads.c.chain == FEED).scalar_subquery()
+    waits = sa.exists().where(_d.webhook_id == _w.id, _d.state == DeliveryState.pending)
+    is_due = sa.exists().where(
+        _d.webhook_id == _w.id, _d.state == DeliveryState.pending, _d.next_attempt_at <= now
+    )
+    has_work = sa.or_(is_due, sa.and_(sa.not_(waits), _w.seen < end))
+    found = sa.select(_w.id).where(
+        _w.is_active, has_work, is_free(now), state_at(now) == WebhookState.active.value
+    )
+    return list(session.scalars(found.order_by(_w.id)))
+
+
+def is_free(now: datetime) -> ColumnElement[bool]:
+    """Predicate: no worker holds the webhook, or the one that did is not heard of any more."""
+    return sa.or_(_w.leased_until.is_(None), _w.leased_until <= now)
+
+
+def pending_delivery(session: Session, webhook: int) -> dict[str, Any] | None:
+    """The delivery that is to be sent first."""
+    pending = sa.select(deliveries).where(_d.webhook_id == webhook, _d.state == DeliveryState.pending)
+    row = session.execute(pending.order_by(_d.next_attempt_at, _d.id).limit(1)).one_or_none()
+    return dict(row._mapping) if row else None
+
+
+def sealed_secrets(session: Session, webhook: int) -> list[str]:
+    """What signs for a webhook, the newest first."""
+    c = secrets.c
+    return list(session.scalars(sa.select(c.sealed).where(c.webhook_id == webhook).order_by(c.id.desc())))
+
+
+def hint_of(row: dict[str, Any], region: str) -> Hint:
+    """What a delivery says."""
+    return Hint(row["id"], row["created_at"], row["after"], row["next"], region, row["kinds"], row["count"])

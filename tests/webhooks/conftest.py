@@ -1,0 +1,139 @@
+"""A service that keeps what is written, a receiver, and workers over the same database."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from anyio.from_thread import BlockingPortal
+from cryptography.fernet import Fernet
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.access.rules import CONSOLE
+from app.agencies.commands import put_agency
+from app.agencies.models import AgencyIn, AgencyKind
+from app.changes.webhooks.models import WebhookRow
+from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.sending import Sender
+from app.changes.webhooks.worker import Worker
+from app.kit.db import Database, table_of
+from app.kit.journal import Author
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.world import ANY
+from tests.postgres import worker_database
+from tests.webhooks.receiver import Receiver, receiving
+
+ADMINISTRATOR = ("administrator", "63")
+
+
+class Place:
+    """The service, with clients and workers; `now` of the workers can be moved on."""
+
+    def __init__(self, database: Database, portal: BlockingPortal) -> None:
+        self.database, self._portal = database, portal
+        self.settings = Settings(
+            _env_file=None,
+            database_url="sqlite://",
+            secrets_key=Fernet.generate_key().decode(),
+            webhooks_allow_loopback=True,
+        )
+        self.app: FastAPI = create_app(self.settings, database)
+        self.waited = timedelta()
+        self._agencies = 0
+
+    def client(self, *roles: Any, **options: Any) -> TestClient:
+        secret = token_for(self.database, *roles, **options)
+        client = TestClient(self.app, headers={"Authorization": f"Bearer {secret}"})
+        client.portal = self._portal
+        return client
+
+    def worker(self, **options: Any) -> Worker:
+        options = {"now": self.now, "luck": lambda: 0.0, "threads": 1, **options}
+        return Worker(self.database, sealer_of(self.settings), Sender(allow_loopback=True), **options)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.waited
+
+    def write(self, region: str = "63.02") -> str:
+        """Something happens in a region."""
+        self._agencies += 1
+        content = AgencyIn(name="Dinas", kind=AgencyKind.dinas)
+        code = f"X-{self._agencies}"
+        with self.database.writing() as session:
+            author = Author("test", datetime.now(UTC))
+            put_agency(session, author, CONSOLE, region, code, content, lambda version: None)
+        return code
+
+
+class Hook:
+    """A webhook with a secret, as its administrator sees it."""
+
+    def __init__(self, client: TestClient, name: str, address: str, **content: Any) -> None:
+        self.client, self.at = client, f"/v1/webhooks/{name}"
+        self.content = {"address": address, "region_code": "63.02", **content}
+        made = client.put(self.at, json=self.content)
+        assert made.status_code == 201, made.text
+        self.secret = self.add_secret("first")
+
+    def add_secret(self, name: str) -> str:
+        made = self.client.put(f"{self.at}/secrets/{name}", json={})
+        assert made.status_code == 201, made.text
+        return str(made.json()["secret"])
+
+    def change(self, **content: Any) -> Any:
+        self.content |= content
+        reply = self.client.put(self.at, json=self.content, headers=ANY)
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def replay(self, **wanted: str) -> Any:
+        return self.client.post(f"{self.at}/replay", json=wanted)
+
+    @property
+    def state(self) -> str:
+        return str(self.client.get(self.at).json()["state"])
+
+    @property
+    def log(self) -> Any:
+        """Its deliveries, the newest first."""
+        return self.client.get(f"{self.at}/deliveries").json()["items"]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal
+) -> Iterator[Place]:
+    if request.param == "sqlite":
+        database = prepare(sqlite_url(tmp_path_factory.mktemp("webhooks"), "webhooks"))
+        yield Place(database, portal)
+        database.close()
+        return
+    with worker_database() as url:
+        database = prepare(url)
+        yield Place(database, portal)
+        database.close()
+
+
+@pytest.fixture(scope="module")
+def administrator(place: Place) -> TestClient:
+    return place.client(ADMINISTRATOR, days=30)
+
+
+@pytest.fixture
+def receiver(place: Place) -> Iterator[Receiver]:
+    """A receiver; when it goes, so do the webhooks."""
+    with receiving() as receiver:
+        yield receiver
+    place.waited = timedelta()
+    with place.database.writing() as session:
+        session.execute(sa.delete(table_of(WebhookRow)))
+
+
+@pytest.fixture
+def hook(administrator: TestClient, receiver: Receiver) -> Hook:
+    return Hook(administrator, "dasbor", receiver.address)

@@ -1,0 +1,212 @@
+"""What a receiver is told: signed, of what its owner sees, once where all is well, again where it is not."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from standardwebhooks import WebhookVerificationError
+
+from app.access.models import TokenScope
+from app.changes.webhooks.rules import MOST_ATTEMPTS
+from tests.changes.feed import follow
+from tests.plans.world import ANY, put_plan
+from tests.webhooks.conftest import Hook, Place
+from tests.webhooks.receiver import Receiver
+
+
+def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, receiver: Receiver) -> None:
+    worker = place.worker()
+    assert worker.until_idle() == 0
+    codes = [place.write(), place.write()]
+    assert worker.until_idle() == 1
+    (post,) = receiver.take()
+    hint = post.read_by(hook.secret)
+    assert hint["type"] == "changes.available"
+    data = hint["data"]
+    assert (data["region"], data["kinds"], data["count"]) == ("63.02", ["agency.created"], 2)
+    assert not any(code in post.body.decode() for code in codes)
+    reader = place.client(("reader", "63.02"))  # as the webhook does, it reads what is in force and no more
+    found = list(follow(reader, data["after"], region="63.02"))
+    assert [one["subject"].rpartition("/")[2] for one in found] == codes
+    assert list(follow(reader, data["next"], region="63.02")) == []
+    (told,) = hook.log
+    assert (told["id"], told["state"], told["status"], told["attempts"]) == (post.id, "delivered", 204, 1)
+    assert told["next_attempt_at"] is None
+    assert worker.until_idle() == 0
+
+
+def test_every_secret_signs_until_it_is_deleted(place: Place, hook: Hook, receiver: Receiver) -> None:
+    second = hook.add_secret("second")
+    place.write()
+    place.worker().until_idle()
+    (post,) = receiver.take()
+    assert post.read_by(hook.secret) == post.read_by(second)
+    assert hook.client.delete(f"{hook.at}/secrets/first", headers=ANY).status_code == 204
+    place.write()
+    place.worker().until_idle()
+    (post,) = receiver.take()
+    assert post.read_by(second)
+    with pytest.raises(WebhookVerificationError):
+        post.read_by(hook.secret)
+    hook.client.delete(f"{hook.at}/secrets/second", headers=ANY)
+    place.write()
+    assert (place.worker().until_idle(), receiver.take(), hook.state) == (0, [], "no_secret")
+
+
+def test_silence_about_other_regions_and_kinds(place: Place, hook: Hook, receiver: Receiver) -> None:
+    other = Hook(hook.client, "rencana", receiver.address, kinds=["plan.*"])
+    place.write("63.03")
+    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+    secretariat = place.client(("secretariat", "63.02"))
+    put_plan(secretariat)
+    place.write()
+    place.worker().until_idle()
+    told = {}
+    for post in receiver.take():
+        for one in (hook, other):
+            try:
+                told[one.at] = post.read_by(one.secret)["data"]["kinds"]
+            except WebhookVerificationError:
+                continue
+    assert told == {hook.at: ["agency.created", "plan.created"], other.at: ["plan.created"]}
+
+
+def owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
+    """Memberships as PUT takes them."""
+    return {
+        "region_code": "63",
+        "memberships": [{"role": role, "region_code": region} for role, region in grants],
+    }
+
+
+def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
+    place: Place, administrator: TestClient, receiver: Receiver
+) -> None:
+    theirs = place.client(("administrator", "63"))
+    principal = f"/v1/principals/{theirs.get('/v1/me').json()['principal']}"
+    hook = Hook(theirs, "milik", receiver.address, region_code="63")
+    receiver.answer = lambda post: 500
+    secretariat = place.client(("secretariat", "63.03"))
+    put_plan(secretariat, "63.03-2027")
+    place.write("63.02")
+    place.worker().until_idle()
+    (first,) = receiver.take()
+    assert first.read_by(hook.secret)["data"]["count"] == 2
+    # A reader sees no drafts: what was waiting is taken back, and what is left is told anew.
+    receiver.answer = lambda post: 204
+    assert administrator.put(principal, json=owner(place, ("reader", "63")), headers=ANY).status_code == 200
+    place.waited = timedelta(seconds=10)
+    place.worker().until_idle()
+    (second,) = receiver.take()
+    assert second.id != first.id
+    assert second.read_by(hook.secret)["data"]["kinds"] == ["agency.created", "scope.changed"]
+    seen = "/v1/webhooks/milik"
+    states = [one["state"] for one in administrator.get(f"{seen}/deliveries").json()["items"]]
+    assert states == ["delivered", "withdrawn"]
+    # Without a role, and gone, it is paused; who changes it then is its owner, and it tells of all since.
+    for paused in (owner(place), None):
+        if paused is None:
+            assert administrator.delete(principal, headers=ANY).status_code == 204
+        else:
+            assert administrator.put(principal, json=paused, headers=ANY).status_code == 200
+        place.write()
+        assert place.worker().until_idle() == 0
+        assert administrator.get(seen).json()["state"] == "no_owner"
+    assert administrator.get(seen).json()["owner"] is None
+    again = administrator.put(seen, json=hook.content, headers=ANY).json()
+    assert again["owner"] == administrator.get("/v1/me").json()["principal"]
+    assert place.worker().until_idle() == 1
+    assert receiver.take()[0].read_by(hook.secret)["data"]["count"] >= 2
+
+
+def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Receiver) -> None:
+    theirs = place.client(("administrator", "63"))
+    hook = Hook(theirs, "dicabut", receiver.address)
+    me = theirs.get("/v1/me").json()
+    place.write()
+    above = place.client(("administrator", "0"))
+    token = f"/v1/principals/{me['principal']}/tokens/{me['token']}"
+    blind = {"scopes": [TokenScope.administer]}
+    assert above.put(token, json=blind, headers=ANY).status_code == 200
+    assert above.get(hook.at).json()["state"] == "no_owner"
+    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+
+
+def test_again_and_again_then_switched_off_and_nothing_is_lost(
+    place: Place, hook: Hook, receiver: Receiver
+) -> None:
+    receiver.answer = lambda post: 503
+    place.write()
+    worker = place.worker()
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        assert worker.until_idle() == 1
+        place.write()
+        (told,) = hook.log
+        assert (told["attempts"], told["status"], told["error"]) == (attempt, 503, "refused")
+        if attempt < MOST_ATTEMPTS:
+            assert (told["state"], hook.state) == ("pending", "active")
+            place.waited += timedelta(hours=12)
+    posts = receiver.take()
+    assert len(posts) == MOST_ATTEMPTS
+    assert len({(post.id, post.body) for post in posts}) == 1
+    assert told["state"] == "failed"
+    now = hook.client.get(hook.at).json()
+    assert (now["state"], now["disabled_reason"], now["is_active"]) == ("disabled", "exhausted", False)
+    (entry,) = hook.client.get(f"{hook.at}/history", params={"kind": "webhook.disabled"}).json()["items"]
+    assert (entry["actor"], entry["version"]) == ("deliver", now["version"])
+    assert "503" in entry["reason"]
+    assert worker.until_idle() == 0
+    receiver.answer, place.waited = lambda post: 204, timedelta()
+    assert hook.change(is_active=True)["state"] == "active"
+    assert worker.until_idle() == 1
+    assert receiver.take()[0].read_by(hook.secret)["data"]["count"] == MOST_ATTEMPTS + 1
+
+
+def test_410_is_the_last_word_and_a_redirect_none(place: Place, hook: Hook, receiver: Receiver) -> None:
+    receiver.answer = lambda post: 302
+    place.write()
+    assert place.worker().until_idle() == 1
+    assert len(receiver.take()) == 1
+    assert (hook.log[0]["error"], hook.log[0]["status"], hook.state) == ("redirected", 302, "active")
+    receiver.answer = lambda post: 410
+    place.waited = timedelta(seconds=10)
+    assert place.worker().until_idle() == 1
+    assert (hook.log[0]["attempts"], hook.client.get(hook.at).json()["disabled_reason"]) == (2, "gone")
+
+
+def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiver: Receiver) -> None:
+    worker = place.worker()
+    for _ in range(2):
+        place.write()
+        worker.until_idle()
+    first, second = receiver.take()
+    for _ in range(2):  # asked for twice, sent once
+        assert hook.replay(delivery=first.id).status_code == 200
+    assert worker.until_idle() == 1
+    (again,) = receiver.take()
+    assert (again.id, again.body) == (first.id, first.body)
+    assert hook.replay(after=first.read_by(hook.secret)["data"]["after"]).status_code == 200
+    assert worker.until_idle() == 1
+    (all_again,) = receiver.take()
+    data = all_again.read_by(hook.secret)["data"]
+    assert (data["count"], data["next"]) == (2, second.read_by(hook.secret)["data"]["next"])
+    kinds = [one["kind"] for one in follow_history(hook)]
+    assert kinds.count("webhook.replayed") == 2
+    wrong = [hook.replay(delivery="msg_none"), hook.replay(after="x"), hook.replay(), hook.replay(after="")]
+    assert [one.status_code for one in wrong] == [422] * 4
+    pointers = [one.json()["errors"][0]["pointer"] for one in wrong]
+    assert pointers == ["/delivery", "/after", "", "/after"]
+    # What waits for its next attempt is sent at once.
+    receiver.answer = lambda post: 500
+    place.write()
+    assert worker.until_idle() == 1
+    receiver.answer = lambda post: 200
+    assert worker.until_idle() == 0
+    assert hook.replay(delivery=receiver.take()[0].id).status_code == 200
+    assert worker.until_idle() == 1
+    assert hook.log[0]["state"] == "delivered"
+
+
+def follow_history(hook: Hook) -> Any:
+    return hook.client.get(f"{hook.at}/history").json()["items"]

@@ -1,0 +1,120 @@
+"""When it is tried again, how it is signed, and where nothing is sent."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from app.changes.webhooks.rules import (
+    MOST_ATTEMPTS,
+    Failure,
+    Hint,
+    delay_after,
+    failure_of,
+    is_acceptable,
+    may_reach,
+    parsed_address,
+    shown_secret,
+    signed_headers,
+)
+
+HINT = Hint("msg_1", datetime(2026, 11, 21, tzinfo=UTC), "a", "b", "63.02", ["plan.adopted"], 1)
+
+
+def test_attempts_over_about_three_days() -> None:
+    delays = [delay_after(n, 0.0) for n in range(1, MOST_ATTEMPTS)]
+    assert delays[0] == timedelta(seconds=5)
+    assert delays == sorted(delays, key=lambda one: one or timedelta())
+    assert delays[-1] == timedelta(hours=12)
+    whole = sum((one for one in delays if one), timedelta())
+    assert timedelta(days=2.5) < whole < whole * 1.2 < timedelta(days=3.5)
+    assert delay_after(1, 1.0) == timedelta(seconds=6)
+    assert delay_after(MOST_ATTEMPTS, 0.0) is None
+
+
+def test_signatures_are_those_of_the_published_library() -> None:
+    secrets, at = [b"a" * 32, b"b" * 24], datetime(2026, 11, 21, 1, 2, 3, 999_999, tzinfo=UTC)
+    headers = signed_headers(HINT, secrets, at)
+    theirs = [Webhook(shown_secret(one)).sign("msg_1", at, HINT.body.decode()) for one in secrets]
+    assert headers["webhook-signature"].split(" ") == theirs
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "127.0.0.1",
+        "0.0.0.0",  # noqa: S104 - one that is refused
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "233.252.0.1",
+        "255.255.255.255",
+        "240.0.0.1",
+        "192.0.2.1",
+        "198.18.0.1",
+        "::",
+        "::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "fd12:3456::1",
+        "fec0::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+        "::ffff:127.0.0.1",
+        "::7f00:1",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::1",
+        "2002:a00:1::1",
+        "2001:0:a00:1::1",
+        "2001:db8::1",
+    ],
+)
+def test_numbers_that_are_not_reached(number: str) -> None:
+    assert not may_reach(number, allow_loopback=False)
+    assert may_reach(number, allow_loopback=True) == (number in ("127.0.0.1", "::1", "::ffff:127.0.0.1"))
+
+
+@pytest.mark.parametrize(
+    "number", ["8.8.8.8", "103.28.12.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_the_internet_is_reached(number: str) -> None:
+    assert may_reach(number, allow_loopback=False)
+
+
+def acceptable(url: str, *, allow_loopback: bool = False) -> bool:
+    address = parsed_address(url)
+    return address is not None and is_acceptable(address, allow_loopback=allow_loopback)
+
+
+def test_addresses_of_webhooks() -> None:
+    refused = (
+        "http://rata.example/x",
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "https://localhost/",
+        "http://127.0.0.1:8000/",
+        "https://user:word@rata.example/",
+        "https://rata.example/#part",
+        "https://rata.example:0/",
+        "https://rata.example:99999/",
+        "https:///x",
+        "ftp://rata.example/",
+        "https://[::1",
+    )
+    assert [url for url in refused if acceptable(url)] == []
+    for url in ("https://rata.example/x?y=1", "https://8.8.8.8:8443/", "https://[2606:4700::1111]/"):
+        assert acceptable(url), url
+    for url in ("http://127.0.0.1:8000/", "http://localhost/", "https://[::1]/", "https://rata.example/"):
+        assert acceptable(url, allow_loopback=True), url
+    assert not acceptable("http://rata.example/", allow_loopback=True)
+    assert not acceptable("https://10.0.0.1/", allow_loopback=True)
+
+
+def test_only_2xx_arrived() -> None:
+    found = {status: failure_of(status) for status in (200, 204, 299, 301, 304, 400, 410, 500)}
+    assert [status for status, failure in found.items() if failure is None] == [200, 204, 299]
+    assert [status for status, failure in found.items() if failure == Failure.redirected] == [301, 304]

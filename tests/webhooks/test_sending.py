@@ -1,0 +1,164 @@
+"""The number that was judged is the one connected to; an attempt always ends, and nothing of the answer is kept."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from app.changes.webhooks import sending
+from app.changes.webhooks.rules import Failure, Outcome
+from app.changes.webhooks.sending import Sender
+
+Talk = Callable[[socket.socket], None]
+
+
+@contextmanager
+def serving(talk: Talk) -> Iterator[int]:
+    """A server that talks to each connection as told; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def work() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    try:
+                        talk(connection)
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        yield int(server.getsockname()[1])
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def post(address: str, *numbers: str, allow_loopback: bool = True, **options: ssl.SSLContext) -> Outcome:
+    """One attempt, of which every name leads to these numbers."""
+    sender = Sender(allow_loopback=allow_loopback, resolve=lambda host, port: list(numbers), **options)
+    return sender.post(address, {"webhook-id": "msg_1"}, b"{}")
+
+
+def test_what_a_name_leads_to_is_asked_each_time_and_connected_to() -> None:
+    asked: list[tuple[str, int]] = []
+    answers = [["127.0.0.1"], ["10.0.0.1"], ["8.8.8.8", "169.254.169.254"]]
+    heard: list[bytes] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        return answers[len(asked) - 1]
+
+    def talk(connection: socket.socket) -> None:
+        heard.append(connection.recv(65536))
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    with serving(talk) as port:
+        sender = Sender(allow_loopback=True, resolve=resolve)
+        found = [sender.post(f"http://localhost:{port}/x", {}, b"{}").failure for _ in answers]
+    assert found == [None, Failure.refused_address, Failure.refused_address]
+    assert asked == [("localhost", port)] * 3
+    assert len(heard) == 1
+    assert b"Host: localhost" in heard[0]
+
+
+def test_loopback_only_where_it_is_allowed() -> None:
+    found = post("http://localhost:9/", "127.0.0.1", allow_loopback=False)
+    assert found.failure == Failure.refused_address
+
+
+def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(host: str, port: int) -> list[str]:
+        raise socket.gaierror
+
+    sender = Sender(allow_loopback=True, resolve=nowhere)
+    assert sender.post("https://nowhere.example/", {}, b"").failure == Failure.unresolved
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert post(f"http://localhost:{port}/", "127.0.0.1").failure == Failure.unreachable
+
+    def mail(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"220 mail\r\n")
+
+    with serving(mail) as port:
+        assert post(f"http://localhost:{port}/", "127.0.0.1").failure == Failure.malformed_reply
+        assert post(f"https://localhost:{port}/", "127.0.0.1").failure == Failure.insecure
+    # Whoever sends a byte now and then is left at one end for all.
+    monkeypatch.setattr(sending, "ATTEMPT_SECONDS", 0.2)
+    over = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not over.wait(0.02):
+            connection.sendall(b"x: y\r\n")
+
+    with serving(drip) as port:
+        found = post(f"http://localhost:{port}/", "127.0.0.1")
+        over.set()
+    assert (found.failure, found.status) == (Failure.timed_out, None)
+
+
+def test_an_endless_answer_is_left_unread() -> None:
+    def talk(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 202 Accepted\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with serving(talk) as port:
+        assert post(f"http://localhost:{port}/", "127.0.0.1").status == 202
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A certificate for a name, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / f"{name}.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return file
+
+
+def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Path) -> None:
+    file = certificate(tmp_path, "penerima.example")
+    own, names = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), list[str | None]()
+    own.load_cert_chain(file)
+    own.sni_callback = lambda connection, name, context: names.append(name)
+    trusted = ssl.create_default_context(cafile=file)
+
+    def talk(connection: socket.socket) -> None:
+        with own.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+            secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with serving(talk) as port:
+        right = post(f"https://penerima.example:{port}/", "127.0.0.1", trusted=trusted)
+        other = post(f"https://lain.example:{port}/", "127.0.0.1", trusted=trusted)
+        unknown = post(f"https://penerima.example:{port}/", "127.0.0.1")
+    assert (right.failure, right.status) == (None, 204)
+    assert (other.failure, unknown.failure) == (Failure.insecure, Failure.insecure)
+    assert names == ["penerima.example", "lain.example", "penerima.example"]

@@ -1,0 +1,95 @@
+"""Registering: who may, what is refused, what is shown once and kept sealed."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+from fastapi.testclient import TestClient
+
+from app.changes.webhooks.commands import reseal_secrets
+from app.changes.webhooks.models import WebhookSecretRow
+from app.changes.webhooks.sealing import Sealer
+from app.kit.db import table_of
+from app.main import create_app
+from app.settings import Settings
+from tests.plans.world import ANY
+from tests.webhooks.conftest import Hook, Place
+from tests.webhooks.receiver import Receiver
+
+WANTED: dict[str, Any] = {"address": "https://dasbor.example/rata", "region_code": "63.02"}
+
+
+def errors(reply: Any) -> list[tuple[str, str]]:
+    assert reply.status_code == 422, reply.text
+    return [(one["pointer"], one["code"]) for one in reply.json()["errors"]]
+
+
+def test_what_is_refused_names_its_place(place: Place, administrator: TestClient) -> None:
+    def put(**content: Any) -> Any:
+        return administrator.put("/v1/webhooks/salah", json={**WANTED, **content})
+
+    assert errors(put(address="https://10.1.2.3/")) == [("/address", "address_not_reached")]
+    assert errors(put(address="http://dasbor.example/")) == [("/address", "address_not_reached")]
+    assert errors(put(address="https://user:word@dasbor.example/")) == [("/address", "malformed_address")]
+    assert errors(put(region_code="73")) == [("/region_code", "region_not_administered")]
+    assert errors(put(region_code="63.99")) == [("/region_code", "unknown_reference")]
+    assert errors(put(kinds=["plan"])) == [("/kinds/0", "wrong_pattern")]
+    assert errors(put(kinds=["plan.*", "plan.*"])) == [("/kinds/1", "duplicate_key")]
+    assert put(secret="whsec_x").status_code == 422
+    long = administrator.put("/v1/webhooks/w" + "x" * 60, json=WANTED)
+    assert (long.status_code, long.json()["errors"][0]["code"]) == (422, "wrong_length")
+    assert administrator.get("/v1/webhooks").json()["items"] == []
+
+
+def test_only_administrators_of_the_region_know_of_it(place: Place, hook: Hook) -> None:
+    for role in (("secretariat", "63.02"), ("administrator", "73"), ("administrator", "63.03")):
+        other = place.client(role)
+        assert other.get(hook.at).status_code == 404
+        assert other.get(f"{hook.at}/history").status_code == 404
+        assert other.get("/v1/webhooks").json()["items"] == []
+        kinds = [one["kind"] for one in other.get("/v1/changes?kind=webhook").json()["items"]]
+        assert kinds == []
+    taken = place.client(("administrator", "73")).put(hook.at, json={**WANTED, "region_code": "73"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "name_taken")
+    theirs = place.client(("administrator", "63.02"))
+    assert theirs.get(hook.at).json()["allowed"] == ["edit", "delete", "write_secrets", "replay"]
+    moved = theirs.put(hook.at, json={**hook.content, "region_code": "63.02.01"}, headers=ANY)
+    assert errors(moved) == [("/region_code", "region_stays")]
+
+
+def test_a_secret_is_shown_once_sealed_and_at_most_three(place: Place, hook: Hook) -> None:
+    secret = hook.add_secret("second")
+    assert secret.startswith("whsec_")
+    trial = hook.client.put(f"{hook.at}/secrets/third?dry_run=true", json={})
+    assert (trial.status_code, "secret" in trial.json()) == (201, False)
+    again = hook.client.put(f"{hook.at}/secrets/second", json={"note": "cadangan"}, headers=ANY)
+    assert (again.status_code, again.json()["version"], "secret" in again.json()) == (200, 2, False)
+    hook.add_secret("third")
+    fourth = hook.client.put(f"{hook.at}/secrets/fourth", json={})
+    assert (fourth.status_code, fourth.json()["code"]) == (409, "too_many_secrets")
+    for address in ("", "/secrets", "/secrets/second", "/history", "/deliveries"):
+        assert secret not in hook.client.get(hook.at + address).text
+    with place.database.read_session() as session:
+        stored = session.scalars(sa.select(table_of(WebhookSecretRow).c.sealed)).all()
+    assert not any(secret.removeprefix("whsec_") in one for one in stored)
+
+
+def test_the_key_can_be_changed_while_it_runs(place: Place, hook: Hook, receiver: Receiver) -> None:
+    old, new = str(place.settings.secrets_key), Fernet.generate_key().decode()
+    with place.database.writing() as session:
+        assert reseal_secrets(session, Sealer([new, old])) == (1, [])
+    place.write()
+    # A worker that has not got the new key yet sends nothing, and counts nothing against the receiver.
+    assert (place.worker().until_idle(), receiver.take()) == (0, [])
+    assert hook.log[0]["attempts"] == 0
+    with place.database.writing() as session:
+        assert reseal_secrets(session, Sealer([old])) == (0, ["dasbor"])
+        assert reseal_secrets(session, Sealer([old, new])) == (1, [])
+
+
+def test_without_a_key_nothing_is_registered(place: Place) -> None:
+    bare = create_app(Settings(_env_file=None, database_url="sqlite://"), place.database)
+    caller = place.client(("administrator", "63"))
+    with TestClient(bare, headers=dict(caller.headers)) as client:
+        reply = client.put("/v1/webhooks/dasbor", json=WANTED)
+    assert (reply.status_code, reply.json()["code"]) == (503, "no_secrets_key")
