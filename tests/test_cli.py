@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 
 from app import cli
 from app.access.queries import actor_of
@@ -307,3 +308,18 @@ def test_tables_of_indicators_are_imported_whole_or_not_at_all(rata: Rata, prepa
     assert (wrong.returncode, "times!B2" in wrong.stderr, "4.56" in wrong.stderr) == (1, True, True), wrong
     unknown = rata("import-observations", "p0.csv", "--code-system", "bps", "--period", "soon")
     assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False), unknown
+
+
+def test_deliver_and_reseal_need_a_key(
+    rata: Rata, prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "configure_logs", lambda form: None)
+    for command in (("deliver", "--once"), ("reseal",)):
+        refused = rata(*command)
+        assert (refused.returncode, "RATA_SECRETS_KEY" in refused.stderr) == (1, True), refused
+        wrong = rata(*command, RATA_SECRETS_KEY="short")
+        assert (wrong.returncode, "RATA_SECRETS_KEY" in wrong.stderr) == (1, True), wrong
+        assert "short" not in wrong.stderr
+    key = Fernet.generate_key().decode()
+    assert rata("deliver", "--once", RATA_SECRETS_KEY=key).stdout == "0 attempts.\n"
+    assert rata("reseal", RATA_SECRETS_KEY=f"{key},{key}").stdout == "0 secrets sealed anew.\n"

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.fernet import Fernet
+
 from tests.docs.pages import ROOT
 
 START_SECONDS = 120
@@ -84,6 +86,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "HOME": str(home),
         "CURL_HOME": str(home),
         "COLUMNS": "120",
+        "RATA_SECRETS_KEY": Fernet.generate_key().decode(),
         "RATA_DATABASE_URL": f"sqlite:///{folder}/rata.db",
         "RATA_DEMO_TOKEN_FILE": str(folder / "demo.token"),
     }
