@@ -256,7 +256,7 @@ def _above(region: str) -> list[str]:
 class Passed(NamedTuple):
     """What of a stretch of the feed somebody may know."""
 
-    count: int
+    total: int
     kinds: list[str]
     last: Place | None
 

@@ -46,6 +46,17 @@ def serving(talk: Talk) -> Iterator[int]:
     thread.join()
 
 
+def request_of(connection: socket.socket) -> bytes:
+    """A whole request: whoever answers and goes before it was sent cuts its sender off."""
+    heard = b""
+    while not heard.endswith(b"{}"):
+        part = connection.recv(65536)
+        if not part:
+            return heard
+        heard += part
+    return heard
+
+
 def post(address: str, *numbers: str, allow_loopback: bool = True, **options: ssl.SSLContext) -> Outcome:
     """One attempt, of which every name leads to these numbers."""
     sender = Sender(allow_loopback=allow_loopback, resolve=lambda host, port: list(numbers), **options)
@@ -62,7 +73,7 @@ def test_what_a_name_leads_to_is_asked_each_time_and_connected_to() -> None:
         return answers[len(asked) - 1]
 
     def talk(connection: socket.socket) -> None:
-        heard.append(connection.recv(65536))
+        heard.append(request_of(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
 
     with serving(talk) as port:
@@ -101,6 +112,7 @@ def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
 
     def drip(connection: socket.socket) -> None:
+        request_of(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n")
         while not over.wait(0.02):
             connection.sendall(b"x: y\r\n")
@@ -113,7 +125,7 @@ def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_endless_answer_is_left_unread() -> None:
     def talk(connection: socket.socket) -> None:
-        connection.recv(65536)
+        request_of(connection)
         connection.sendall(b"HTTP/1.1 202 Accepted\r\n\r\n")
         while True:
             connection.sendall(b"x" * 65536)
@@ -152,7 +164,7 @@ def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Pat
 
     def talk(connection: socket.socket) -> None:
         with own.wrap_socket(connection, server_side=True) as secure:
-            secure.recv(65536)
+            request_of(secure)
             secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     with serving(talk) as port:

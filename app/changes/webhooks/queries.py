@@ -140,7 +140,8 @@ def stored_webhook(session: Session, condition: ColumnElement[bool], now: dateti
     row = dict(found._mapping)
     state, owned, id = WebhookState(row.pop("state")), bool(row.pop("is_owned")), row["principal_id"]
     actor = reader_of(session, id) if id is not None else None
-    return Stored(row, state, owned, actor and watch_of(actor, row["region_code"], row["kinds"]))
+    watch = watch_of(actor, row["region_code"], row["kinds"]) if actor else None
+    return Stored(row, state, owned, watch)
 
 
 def watch_of(actor: Actor, region: str, kinds: list[str]) -> Watch:

@@ -86,7 +86,7 @@ class Hint(NamedTuple):
     next: str
     region: str
     kinds: Sequence[str]
-    count: int
+    total: int
 
     @property
     def body(self) -> bytes:
@@ -96,7 +96,7 @@ class Hint(NamedTuple):
             "next": self.next,
             "region": self.region,
             "kinds": list(self.kinds),
-            "count": self.count,
+            "count": self.total,
         }
         return to_json({"type": "changes.available", "timestamp": self.at.isoformat(), "data": data}).encode()
 

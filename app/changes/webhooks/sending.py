@@ -150,7 +150,8 @@ class Sender:
         return Outcome(failure, status, round((time.monotonic() - began) * 1000))
 
     def _post(self, address: str, headers: dict[str, str], body: bytes) -> int:
-        told = {"content-type": "application/json", "user-agent": "rata", "connection": "close", **headers}
+        own = {"content-type": "application/json", "user-agent": "rata", "connection": "close"}
+        told: list[tuple[bytes | str, bytes | str]] = [*own.items(), *headers.items()]
         steps = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), _STEP_SECONDS * 2)}
         pool = httpcore.ConnectionPool(
             ssl_context=self._trusted, network_backend=self._guarded, max_keepalive_connections=0

@@ -119,7 +119,14 @@ class Worker:
             return sum(pool.map(self._serve, due))
 
     def _serve(self, webhook: int) -> bool:
-        """Whether something was sent to it, arrived or not."""
+        """Whether something was sent to it, arrived or not. What goes wrong with one is no other's business."""
+        try:
+            return self._send(webhook)
+        except Exception as error:
+            log.error("webhook_not_served", webhook=webhook, exc_info=error)
+            return False
+
+    def _send(self, webhook: int) -> bool:
         with self._database.writing() as session:
             job = take(session, webhook, self._now(), self._name)
         if job is None:
@@ -162,7 +169,8 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
         return None
     row = pending_delivery(session, webhook)
     if row is not None and row["next_attempt_at"] <= now and not _still_told(session, stored.watch, row):
-        row = _withdraw(session, stored, row, now)
+        _withdraw(session, stored, row, now)
+        row = None
     if row is None:
         row = _look(session, stored, stored.watch, now)
     if row is None or row["next_attempt_at"] > now:
@@ -197,7 +205,7 @@ def _look(session: Session, webhook: Stored, watch: Watch, now: datetime) -> dic
             "next_attempt_at": now,
             "after": cursor_of(webhook.place, watch.filters),
             "next": cursor_of(new.last, watch.filters),
-            "count": new.count,
+            "count": new.total,
             "kinds": new.kinds,
             "first": row["seen"],
             "last": end,
@@ -211,7 +219,8 @@ def _look(session: Session, webhook: Stored, watch: Watch, now: datetime) -> dic
 
 def _still_told(session: Session, watch: Watch, row: dict[str, Any]) -> bool:
     """Whether the owner may still know of all that a delivery tells of."""
-    return passed(session, watch, after=row["first"], until=row["last"]).count >= row["count"]
+    seen = passed(session, watch, after=row["first"], until=row["last"])
+    return seen.total >= int(row["count"])
 
 
 def _withdraw(session: Session, webhook: Stored, row: dict[str, Any], now: datetime) -> None:
