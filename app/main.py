@@ -21,6 +21,9 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.step_templates.routes import choices as region_step_templates
+from app.convergence.step_templates.routes import router as step_templates
+from app.convergence.steps.routes import router as steps
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -76,8 +79,8 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
-        "stands beside others.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
+        "year, and how a region stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -160,6 +163,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         exchange,
         coverage,
         editions,
+        steps,
+        region_step_templates,
         indicators,
         analyses,
         agencies,
@@ -167,6 +172,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         reference,
         nomenclature,
         methods,
+        step_templates,
         access,
     ):
         app.include_router(router, prefix="/v1")

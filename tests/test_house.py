@@ -35,6 +35,7 @@ NAMED_BY_NOUN = {
     "access/uses",
     "convergence/indicators/cells",
     "convergence/indicators/tables",
+    "convergence/steps/measures",
     "plans/actions/batches",
     "plans/actions/lines",
     "plans/actions/moves",

@@ -63,6 +63,8 @@ RIGHTS: dict[str, Right] = {
     "write_indicators": _right(Role.administrator, scope=TokenScope.administer),
     "write_observations": _right(Role.administrator),
     "write_targets": _right(Role.secretariat, Role.administrator),
+    "write_evidence": _right(Role.secretariat, Role.administrator),
+    "grade_steps": _right(Role.reviewer, scope=_APPROVE, from_above=True),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
     "write_access": _right(Role.administrator, scope=TokenScope.administer),
 }
