@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
+import app.convergence.scorecards.commands
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
@@ -21,6 +22,8 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.routes import router as scorecards
 from app.convergence.step_templates.routes import choices as region_step_templates
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
@@ -80,7 +83,7 @@ TAGS = [
     {
         "name": "convergence",
         "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
-        "year, and how a region stands beside others.",
+        "year, scorecards, and how a region stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -123,8 +126,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
+            app.state.kept.start(app.state.database)
         yield
         if database is None:
+            app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
             app.state.database.close()
 
@@ -143,6 +148,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
+    app.state.kept = Kept()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
@@ -161,6 +167,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        scorecards,
         coverage,
         editions,
         steps,

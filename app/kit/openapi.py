@@ -2,8 +2,8 @@
 
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
-What a route may say beside: `x-problems` (statuses that only it has) and `x-conditional` (a POST on
-something that has a version).
+What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
+something that has a version) and `x-stores-nothing` (a POST that only computes; it stays in the document).
 """
 
 import json
@@ -182,11 +182,12 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
     if secured:
         operation["security"] = [{"token": []}]
         parameters.append(_LANGUAGE)
-    if method in WRITES:
+    stores = method in WRITES and "x-stores-nothing" not in operation
+    if stores:
         parameters.append(_DRY_RUN)
         parameters += [_IF_MATCH] if is_conditional else []
         parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
-    elif secured:
+    elif secured and method == "get":
         parameters.append(_IF_NONE_MATCH)
     _complete_responses(method, operation, secured, is_conditional, _statuses(path, method, operation))
     for status in operation["responses"]:
@@ -226,7 +227,7 @@ def _complete_responses(
         names = {"X-Request-Id"} | set(response.pop("headers", {}))
         if secured and status != "204":
             names.add("ETag")
-        if status.startswith("2") and method == "post":
+        if status.startswith("2") and method == "post" and "x-stores-nothing" not in operation:
             names.add("Idempotency-Replayed")
         if status == "200" and _is_page(response):
             names.add("Link")

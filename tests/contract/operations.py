@@ -44,7 +44,7 @@ class Operation:
 
     @property
     def is_write(self) -> bool:
-        return self.method in WRITES
+        return self.method in WRITES and "x-stores-nothing" not in self.spec
 
     @property
     def is_v1(self) -> bool:
