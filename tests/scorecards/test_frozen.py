@@ -37,7 +37,7 @@ def disturb(world: World) -> None:
 def test_a_frozen_scorecard_stays_whatever_happens(world: World) -> None:
     live = read(world.secretariat)
     move(world, "submit", "verify", "freeze")
-    frozen = world.secretariat.get(AT)
+    frozen = world.secretariat.get(AT, headers={"Accept-Encoding": "identity"})
     card = frozen.json()
     assert (card["frozen"], card["amendment"]) == (True, 0)
     assert frozen.headers["ETag"] == f'"{hashlib.sha256(frozen.content).hexdigest()}"'
@@ -47,7 +47,8 @@ def test_a_frozen_scorecard_stays_whatever_happens(world: World) -> None:
     assert (ranked["frozen"], ranked["index_percent"]) == (True, card["index_percent"])
     disturb(world)
     assert world.secretariat.get(AT).content == frozen.content
-    again = world.secretariat.get(AT, headers={"If-None-Match": frozen.headers["ETag"]})
+    same_tag = {"If-None-Match": frozen.headers["ETag"], "Accept-Encoding": "identity"}
+    again = world.secretariat.get(AT, headers=same_tag)
     assert again.status_code == 304
     assert read(world.nation, RANKING)["regencies"][0] == ranked
     # The quarter after compares itself with what was frozen; a trial starts from it.
@@ -125,9 +126,9 @@ def test_what_is_kept_is_what_would_be_computed(world: World) -> None:
     assert json.loads(row.content) == json.loads(json.dumps(anew.content))
 
 
-def test_as_many_statements_for_a_province_as_for_a_regency(world: World) -> None:
+def test_as_many_statements_for_many_regions_as_for_few(world: World) -> None:
     counts = []
-    for regions in (["63.02"], ["63.01", "63.02", "63.03"]):
+    for regions in (["63.02", "63.03"], ["63", "63.02", "63.03"]):
         with world.database.read_session() as session:
             world.database.statements.clear()
             compute_figures(session, regions, PERIOD, NOW)

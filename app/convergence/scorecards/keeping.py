@@ -7,7 +7,8 @@ what is noted. What a killed process had noted is computed again.
 """
 
 import threading
-from collections.abc import Collection
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 import structlog
@@ -26,14 +27,18 @@ PAUSE = 0.5
 LARGEST = 5_000
 """Rows that wait to be written; more are forgotten, and computed again when they are asked for."""
 
+ANSWERS = 512
+"""Replies that a process keeps at hand; the one that was asked for longest ago goes first."""
+
 Row = dict[str, Any]
 
 
 class Kept:
-    """The figures of one process that are not written yet."""
+    """What one process has computed: figures that are not written yet, and replies."""
 
     def __init__(self) -> None:
         self._noted: dict[tuple[str, str], Row] = {}
+        self._answers: OrderedDict[Hashable, bytes] = OrderedDict()
         self._guard = threading.Lock()
         self._is_noted = threading.Event()
         self._stopped = threading.Event()
@@ -53,6 +58,20 @@ class Kept:
         """Figures that are noted and of that state."""
         found = self._noted.get((period, region))
         return found if found is not None and found["stamp"] == stamp else None
+
+    def answered(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """The reply that was made of this state before, else a new one. The key holds all that decides its bytes."""
+        with self._guard:
+            found = self._answers.get(key)
+            if found is not None:
+                self._answers.move_to_end(key)
+                return found
+        made = make()
+        with self._guard:
+            self._answers[key] = made
+            while len(self._answers) > ANSWERS:
+                self._answers.popitem(last=False)
+        return made
 
     def write(self, database: Database) -> None:
         """Write down what was noted; what cannot be written now stays noted."""

@@ -3,7 +3,7 @@ anew, for all regions that need it at once. What the caller sees decides which o
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -44,7 +44,7 @@ from app.convergence.scorecards.rules import changed, ranks
 from app.kit.db import table_of
 from app.kit.inputs import unknown_value
 from app.kit.journal import JournalRow
-from app.kit.json_sql import built_once, to_json
+from app.kit.json_sql import built_once, fixed_object, to_json
 from app.kit.problems import BadRequest, FieldError, Invalid, NotFound
 from app.reference.models import RegionLevel
 from app.reference.queries import is_region
@@ -99,82 +99,92 @@ class Group:
         return pooled_sums(below)
 
 
-def group_of(
-    session: Session,
-    kept: Kept,
-    region: str,
-    periods: Collection[str],
-    now: datetime,
-    *,
-    whole: bool = False,
-    anew: str | None = None,
-) -> Group:
-    """The figures of a province and its regencies (for the nation, of all of them) in two quarters. `whole`: the
-    content of all of them, not of `region` alone. `anew`: computed even where they are kept or frozen."""
-    first, *others = periods
-    above = NATION if region == NATION else region[:2]
+@dataclass(frozen=True)
+class State:
+    """What the database has of a group now: a row for each region and quarter (`_group`)."""
+
+    own: str
+    first: str
+    rows: list[Any]
+
+    @property
+    def key(self) -> int:
+        """The same as long as nothing that the group's figures are of has changed."""
+        told = tuple((r.code, r.period, r.stamp, r.amendment) for r in self.rows)
+        return hash(told)
+
+    def own_row(self) -> Any:
+        """The row of the region asked for, in the quarter asked for. NotFound: there is no such region."""
+        found = next((r for r in self.rows if r.code == self.own and r.period == self.first), None)
+        if found is None:
+            raise NotFound()
+        return found
+
+    def group(self, session: Session, kept: Kept, now: datetime, *, anew: str | None = None) -> Group:
+        """The figures: frozen or kept ones as they are, the others computed. `anew`: computed in any case."""
+        found: dict[tuple[str, str], Figures] = {}
+        stale: dict[str, dict[str, Any]] = {}
+        for row in self.rows:
+            if row.code == anew and row.period == self.first:
+                stale.setdefault(row.period, {})[row.code] = row
+            elif row.amendment is not None or row.kept_stamp == row.stamp:
+                found[row.code, row.period] = _kept(row)
+            elif noted := kept.find(row.code, row.period, row.stamp):
+                found[row.code, row.period] = _noted(row, noted)
+            else:
+                stale.setdefault(row.period, {})[row.code] = row
+        for period, of_period in stale.items():
+            try:
+                computed = compute_figures(session, of_period, period, now)
+            except NoEdition:
+                if period == self.first:
+                    raise
+                continue  # nothing was measured in the year before
+            made = [_row_of(computed[code], row.stamp, now) for code, row in of_period.items()]
+            kept.note([one for one in made if one["region_code"] != anew])
+            for one in made:
+                row = of_period[one["region_code"]]
+                found[row.code, period] = _noted(row, one)
+        return Group(self.own, found)
+
+
+def state_of(
+    session: Session, region: str, periods: Sequence[str], now: datetime, *, whole: bool = False
+) -> State:
+    """Of a province and its regencies (for the nation, of all of them) in one or two quarters. `whole`: with the
+    content of all of them, not of `region` alone."""
     bound = {
-        "above": above,
+        "above": NATION if region == NATION else region[:2],
         "own": region,
         "whole": whole,
-        "period": first,
-        "before": others[0] if others else first,
+        "period": periods[0],
+        "before": periods[-1],
         **clock(now),
     }
     rows = session.connection().execute(_group(session, region == NATION), bound).all()
-    found: dict[tuple[str, str], Figures] = {}
-    stale: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row.code == anew and row.period == first:
-            stale.setdefault(row.period, {})[row.code] = row
-        elif row.is_frozen or row.kept_stamp == row.stamp:
-            found[row.code, row.period] = _kept(row)
-        elif noted := kept.find(row.code, row.period, row.stamp):
-            found[row.code, row.period] = _noted(row, noted)
-        else:
-            stale.setdefault(row.period, {})[row.code] = row
-    for period, of_period in stale.items():
-        try:
-            computed = compute_figures(session, of_period, period, now)
-        except NoEdition:
-            if period == first:
-                raise
-            continue  # nothing was measured in the year before
-        made = [_row_of(computed[code], row.stamp, now) for code, row in of_period.items()]
-        kept.note([one for one in made if one["region_code"] != anew])
-        for one in made:
-            row = of_period[one["region_code"]]
-            found[row.code, period] = _noted(row, one)
-    return Group(region, found)
+    return State(region, periods[0], list(rows))
 
 
 def _kept(row: Any) -> Figures:
-    return Figures(
-        row.code,
-        row.name,
-        RegionLevel(row.level),
-        row.period,
-        {name: getattr(row, name) for name in SUMS},
-        row.in_force,
-        row.spending_percent,
-        row.computed_at,
-        row.amendment,
-        row.content,
-    )
+    return _figures(row, json.loads(row.json), row.content, row.amendment)
 
 
 def _noted(row: Any, noted: Row) -> Figures:
+    return _figures(row, noted, noted["content"], None)
+
+
+def _figures(row: Any, told: Row, content: str | None, amendment: int | None) -> Figures:
     return Figures(
         row.code,
         row.name,
         RegionLevel(row.level),
         row.period,
-        {name: noted[name] for name in SUMS},
-        noted["in_force"],
-        noted["spending_percent"],
-        datetime.fromisoformat(noted["computed_at"]),
-        None,
-        noted["content"],
+        {name: told[name] for name in SUMS},
+        told["in_force"],
+        told["spending_percent"],
+        datetime.fromisoformat(told["computed_at"]),
+        amendment,
+        content,
     )
 
 
@@ -215,16 +225,17 @@ def _group(session: Session, is_nation: bool) -> Select[Any]:
     stamps = [_entry(of, code) for code in (of.c.code, sa.func.substr(of.c.code, 1, 2), sa.literal(NATION))]
     stamp = stamps[0] + stamps[1] + stamps[2] + today(of.c.timezone)
     is_wanted = sa.or_(sa.bindparam("whole", type_=sa.Boolean), of.c.code == sa.bindparam("own"))
-    shown = {name: sa.case((is_frozen, frozen.c[name]), else_=f[name]) for name in _COLUMNS}
+    shown = [sa.case((is_frozen, frozen.c[name]), else_=f[name]).label(name) for name in _COLUMNS]
     content = sa.case((is_wanted, sa.case((is_frozen, frozen.c.content), else_=f.content)))
     return sa.select(
-        *of.c,
+        of.c.code,
+        of.c.name,
+        sa.cast(of.c.level, sa.Text).label("level"),
         period.label("period"),
         stamp.label("stamp"),
         f.stamp.label("kept_stamp"),
-        is_frozen.label("is_frozen"),
         frozen.c.amendment,
-        *[column.label(name) for name, column in shown.items()],
+        fixed_object("scorecard_figures", shown),
         content.label("content"),
     ).select_from(
         of.join(period.table, sa.true())
@@ -332,7 +343,9 @@ def _below_regency(
     session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
 ) -> Subject:
     """A district or a village: coverage alone, by the method of its regency, of the instant of its figures."""
-    above = group_of(session, kept, regency_of(region), [period], now).of(regency_of(region), period)
+    regency = regency_of(region)
+    state = state_of(session, regency, [period], now)
+    above = state.group(session, kept, now).of(regency, period)
     content = above.content | {"process_percent": None, "indicators": []}
     status = None
     if is_village(region):
@@ -369,16 +382,34 @@ def _village(
 # Scorecards
 
 
-def read_scorecard(
+@dataclass(frozen=True)
+class FrozenScorecard:
+    """A scorecard as it was frozen."""
+
+    answer: bytes
+    sha256: str
+
+
+def scorecard_json(
     session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
-) -> Scorecard:
-    """A region in a quarter, explained. NotFound where the actor does not see it."""
-    level = _level(session, actor, region)
-    if level in (RegionLevel.district, RegionLevel.village):
-        return explained(_below_regency(session, actor, kept, region, period, now), None, "", frozen=None)
-    before = quarters_from(period, -1)
-    group = group_of(session, kept, region, [period, before], now)
-    return _explained(session, actor, group, region, period, frozen=None)
+) -> bytes | FrozenScorecard:
+    """A region in a quarter, explained (`Scorecard`), or as it was frozen. NotFound where the actor does not see it."""
+    if not actor.sees(regency_of(region)):
+        raise NotFound()
+    if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
+        _level(session, actor, region)
+        below = _below_regency(session, actor, kept, region, period, now)
+        return explained(below, None, "", frozen=None).model_dump_json().encode()
+    state = state_of(session, region, [period, quarters_from(period, -1)], now)
+    if state.own_row().amendment is not None:
+        return frozen_scorecard(session, actor, region, period, None)
+    key = ("scorecard", region, period, actor.may("read_drafts", region), state.key)
+    return kept.answered(key, lambda: _scorecard_json(session, actor, kept, state, now))
+
+
+def _scorecard_json(session: Session, actor: Actor, kept: Kept, state: State, now: datetime) -> bytes:
+    group = state.group(session, kept, now)
+    return _explained(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
 
 
 def freezing(
@@ -386,7 +417,8 @@ def freezing(
 ) -> tuple[Figures, Scorecard]:
     """The own figures of a regency or a province and its scorecard as they are to be frozen: of what the transaction
     has written, with all that the plan says, for whoever sees the region."""
-    group = group_of(session, Kept(), region, [period, quarters_from(period, -1)], now, anew=region)
+    state = state_of(session, region, [period, quarters_from(period, -1)], now)
+    group = state.group(session, Kept(), now, anew=region)
     scorecard = _explained(session, CONSOLE, group, region, period, frozen=amendment)
     return group.of(region, period), scorecard
 
@@ -401,19 +433,11 @@ def _explained(
     return explained(subject, earlier, before, frozen=frozen)
 
 
-@dataclass(frozen=True)
-class FrozenScorecard:
-    """A scorecard as it was frozen."""
-
-    answer: bytes
-    sha256: str
-
-
 def frozen_scorecard(
     session: Session, actor: Actor, region: str, period: str, amendment: int | None
-) -> FrozenScorecard | None:
-    """What was frozen of a region's quarter: that amendment, or the one in force. None where nothing was;
-    NotFound where the actor does not see the region, or there is no such amendment."""
+) -> FrozenScorecard:
+    """What was frozen of a region's quarter: that amendment, or the one in force. NotFound where the actor does not see
+    the region, or there is no such."""
     if not actor.sees(regency_of(region)):
         raise NotFound()
     c = frozen_scorecards.c
@@ -421,34 +445,44 @@ def frozen_scorecard(
     if amendment is not None:
         found = found.where(c.amendment == amendment)
     row = session.execute(found.order_by(c.amendment.desc()).limit(1)).one_or_none()
-    if row is None and amendment is not None:
+    if row is None:
         raise NotFound()
-    return FrozenScorecard(row.answer.encode(), row.sha256) if row else None
+    return FrozenScorecard(row.answer.encode(), row.sha256)
 
 
-def read_ranking(
+def ranking_json(
     session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
-) -> Ranking:
-    """The regencies of a province by rank, or one of them with its rank. NotFound where the actor does not see it.
+) -> bytes:
+    """The regencies of a province by rank, or one of them with its rank (`Ranking`). NotFound where the actor does not
+    see it.
 
     Ranks are the same for every caller: a plan counts once it is in force.
     """
-    level = _level(session, actor, region)
-    if level not in _RANKED:
+    if not actor.sees(regency_of(region)):
+        raise NotFound()
+    if RegionLevel(level_of(region)) not in _RANKED:
+        _level(session, actor, region)
         error = FieldError(unknown_value, parameter="region", value=region, allowed=["73", "73.22"])
         raise BadRequest(errors=[error])
-    province = region[:2]
-    group = group_of(session, kept, province, [period], now, whole=True)
+    state = state_of(session, region, [period], now, whole=True)
+    state.own_row()
+    key = ("ranking", region, period, state.key)
+    return kept.answered(key, lambda: _ranking_json(session, kept, state, now))
+
+
+def _ranking_json(session: Session, kept: Kept, state: State, now: datetime) -> bytes:
+    region, period, province = state.own, state.first, state.own[:2]
+    group = state.group(session, kept, now)
     highest = group.highest(period)
     found = [_ranked_subject(one, highest) for one in group.regencies(period)]
     evaluated = [(one, one.evaluated()) for one in found]
     places = ranks(standing_of(*pair) for pair in evaluated)
     shown = [
-        ranked_regency(one, now_, places.get(one.figures.region_code))
-        for one, now_ in evaluated
-        if region in (province, one.figures.region_code)
+        ranked_regency(subject, result, places.get(subject.figures.region_code))
+        for subject, result in evaluated
+        if region in (province, subject.figures.region_code)
     ]
-    return Ranking.model_construct(
+    ranking = Ranking.model_construct(
         region_code=region,
         province=province,
         period=period,
@@ -456,6 +490,7 @@ def read_ranking(
         highest_spending_percent=highest,
         regencies=sorted(shown, key=lambda one: (one.rank is None, one.rank or 0, one.region_code)),
     )
+    return ranking.model_dump_json().encode()
 
 
 def _ranked_subject(figures: Figures, highest: float | None) -> Subject:
@@ -479,7 +514,7 @@ def try_changes(
     if level in (RegionLevel.district, RegionLevel.village):
         subject = _below_regency(session, actor, kept, region, period, now)
     else:
-        group = group_of(session, kept, region, [period], now)
+        group = state_of(session, region, [period], now).group(session, kept, now)
         subject = _subject(session, actor, group, region, period)
     inputs, errors = changed(subject.inputs, changes)
     if errors:

@@ -38,8 +38,8 @@ def rank_scorecards(call: Caller, query: Annotated[RankingQuery, Query()]) -> Re
     ties are decided by K, then P. They are the same for every caller: plans count once they are in force, and
     quarters that are frozen count as they were frozen. 404 for a region that the caller does not see.
     """
-    found = queries.read_ranking(call.session, call.actor, _kept(call), query.region, query.period, call.now)
-    return answer(call.request, found.model_dump_json().encode())
+    body = queries.ranking_json(call.session, call.actor, _kept(call), query.region, query.period, call.now)
+    return answer(call.request, body)
 
 
 @router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409]})
@@ -52,15 +52,18 @@ def read_scorecard(call: Caller, region: RegionKey, query: Annotated[ScorecardQu
     Districts and villages have coverage alone; provinces and the nation pool the counts of those below. A frozen
     quarter answers as it was frozen; `amendment` names an earlier one, whose bytes stay the same for ever.
     """
-    frozen = queries.frozen_scorecard(call.session, call.actor, region, query.period, query.amendment)
-    if frozen is None:
-        found = queries.read_scorecard(call.session, call.actor, _kept(call), region, query.period, call.now)
-        return answer(call.request, found.model_dump_json().encode())
-    tag = f'"{frozen.sha256}"'
-    if query.amendment is None:
-        return answer(call.request, frozen.answer, tag=tag)
-    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
-    if is_unchanged(call.request, tag):
+    if query.amendment is not None:
+        return _for_ever(call, region, query.period, query.amendment)
+    found = queries.scorecard_json(call.session, call.actor, _kept(call), region, query.period, call.now)
+    if isinstance(found, queries.FrozenScorecard):
+        return answer(call.request, found.answer, tag=f'"{found.sha256}"')
+    return answer(call.request, found)
+
+
+def _for_ever(call: Call, region: str, period: str, amendment: int) -> Response:
+    frozen = queries.frozen_scorecard(call.session, call.actor, region, period, amendment)
+    headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
+    if is_unchanged(call.request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(frozen.answer, headers=headers, media_type="application/json")
 
