@@ -13,7 +13,6 @@ from app.convergence.scorecards.inputs import (
     Component,
     IndicatorInput,
     Missing,
-    ScorecardChanges,
     ScorecardInputs,
     ServiceInput,
 )
@@ -138,7 +137,7 @@ def test_what_raises_most_is_what_a_trial_of_it_tells(given_inputs: ScorecardInp
     found = gains(now, METHOD)
     assert [one.gain for one in found] == sorted((one.gain for one in found), reverse=True)
     for one in found:
-        tried, errors = changed(given_inputs, ScorecardChanges.model_validate(one.step.changes))
+        tried, errors = changed(given_inputs, one.step.changes)
         assert not errors
         after = evaluate(tried, METHOD).index
         assert after == one.ikpk

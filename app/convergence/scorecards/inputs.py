@@ -103,7 +103,8 @@ class ScorecardInputs(BaseModel):
     spent_indirect: Money
     spent_supporting: Money
     highest_spending_percent: float | None = ShapeField(
-        description="Highest spending figure of the group: the regencies of the province; of the nation, its provinces."
+        description="Highest spending figure of the group: of the province's regencies whose plans are in force; "
+        "of the nation, its provinces; the region's own where it is higher."
     )
     indicators: list[IndicatorInput]
 

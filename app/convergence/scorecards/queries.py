@@ -516,7 +516,7 @@ def try_changes(
     else:
         group = state_of(session, region, [period], now).group(session, kept, now)
         subject = _subject(session, actor, group, region, period)
-    inputs, errors = changed(subject.inputs, changes)
+    inputs, errors = changed(subject.inputs, changes.model_dump(exclude_none=True))
     if errors:
         raise Invalid(errors=errors)
     return compared(subject, subject.evaluated(), replace(subject, inputs=inputs).evaluated())

@@ -17,7 +17,6 @@ from app.convergence.scorecards.inputs import (
     Component,
     IndicatorInput,
     Missing,
-    ScorecardChanges,
     ScorecardInputs,
     ServiceInput,
     part_over_whole,
@@ -219,8 +218,11 @@ class Evaluated:
 def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = False) -> Evaluated:
     """Every component, the index IKPK = Σ weight·component / Σ weight over the components that are there, and its
     class. `only_coverage`: of a district or a village, for which nobody plans."""
-    process = Value(inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score)
     places, figure = targeting(inputs), spending_figure(inputs, method)
+    if figure.percent is not None:
+        top = max(inputs.highest_spending_percent or 0.0, figure.percent)
+        inputs = inputs.model_copy(update={"highest_spending_percent": top})
+    process = Value(inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score)
     values = {
         Component.process: process,
         Component.coverage: coverage(inputs.services),
@@ -311,10 +313,10 @@ def highest(figures: Iterable[Value]) -> float | None:
 # What is tried out
 
 
-def changed(inputs: ScorecardInputs, changes: ScorecardChanges) -> tuple[ScorecardInputs, list[FieldError]]:
-    """The inputs with others in their place, and what cannot be tried: an unknown service or indicator, a part
-    above its whole."""
-    told = changes.model_dump(exclude_none=True)
+def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[ScorecardInputs, list[FieldError]]:
+    """The inputs with others in their place (`ScorecardChanges`, without nulls), and what cannot be tried: an unknown
+    service or indicator, a part above its whole."""
+    told = dict(changes)
     errors: list[FieldError] = []
     given: dict[str, Any] = {}
     for name, key in (("services", "service"), ("indicators", "indicator")):
@@ -403,16 +405,11 @@ def gains(now: Evaluated, method: Method) -> list[Gain]:
         return []
     found = []
     for step in next_steps(now.inputs):
-        inputs, _ = changed(now.inputs, ScorecardChanges.model_construct(**_shaped(step.changes)))
+        inputs, _ = changed(now.inputs, step.changes)
         after = evaluate(inputs, method).index
         if after is not None and after > now.index:
             found.append(Gain(step, after, _difference(after, now.index)))
     return sorted(found, key=lambda one: -one.gain)
-
-
-def _shaped(changes: Mapping[str, Any]) -> dict[str, Any]:
-    shaped = ScorecardChanges.model_validate(dict(changes))
-    return {name: getattr(shaped, name) for name in ScorecardChanges.model_fields}
 
 
 def _difference(after: float, before: float) -> float:
