@@ -34,7 +34,7 @@ POINTS = {Grade.a: 4, Grade.b: 3, Grade.c: 2, Grade.d: 1, Grade.none: 0}
 class Shown(NamedTuple):
     """Evidence of one kind: how many pieces, the date of the earliest."""
 
-    count: int
+    pieces: int
     first_date: date
 
 
@@ -379,7 +379,7 @@ def _standing(
 
 
 def _asked(shown: Shown | None) -> dict[str, Any]:
-    return {"count": shown.count if shown else 0, "first_date": shown.first_date if shown else None}
+    return {"count": shown.pieces if shown else 0, "first_date": shown.first_date if shown else None}
 
 
 def _graded(
