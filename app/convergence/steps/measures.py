@@ -362,7 +362,6 @@ def _poverty(given: Subquery) -> Select[Any]:
     return sa.select(
         given.c.region.label("of"),
         now.c.period.label("observed"),
-        then.c.period.label("observed_before"),
         now.c.value.label("p0"),
         then.c.value.label("p0_before"),
     ).select_from(given.join(now, asked).join(then, same))
