@@ -27,6 +27,7 @@ from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
+from tests.steps.world import grade, show
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
 
@@ -117,6 +118,7 @@ def fill(database: Database) -> None:
         assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
         move_a_quarter(client, database, app)
         put_coverage(client, SEKAPUNG)
+        show(client, "team_decree", "regulation")
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
@@ -135,6 +137,7 @@ def fill(database: Database) -> None:
         opened.append(TestClient(app, headers={"Authorization": f"Bearer {token_for(database, *roles)}"}))
         return opened[-1]
 
+    grade(connect(("reviewer", "63")), "regulation", "decrees", "B")
     movers = Movers(connect)
     for verb in ("submit", "return", "submit", "endorse", "adopt", "amend"):
         assert movers.move(verb).status_code == 200

@@ -87,7 +87,7 @@ class Operation:
     @property
     def needed(self) -> dict[str, str]:
         """Query parameters that must be sent."""
-        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
+        values = {"period": "2026-Q2", "region": "63.02", "year": "2026", "code_system": "kemendagri"}
         return {name: values[name] for name, one in self.query.items() if one.get("required")}
 
     @cached_property

@@ -75,6 +75,8 @@ DONE_BY = {
     "freeze_quarter": REVIEWER,
     "put_quarter_extension": REVIEWER,
     "delete_quarter_extension": REVIEWER,
+    "put_step_grade": REVIEWER,
+    "delete_step_grade": REVIEWER,
     "put_calendar": NATION,
     "delete_calendar": NATION,
     **dict.fromkeys(
@@ -87,6 +89,8 @@ DONE_BY = {
             "put_service_package",
             "put_method",
             "put_region_editions",
+            "put_step_template",
+            "put_region_step_template",
         ),
         NATION,
     ),
@@ -224,8 +228,10 @@ class World:
             self.make("put_target", year=year)
         for village in ("63.02.05.2001", "63.02.05.2002"):
             self.make("put_coverage", village=village)
-        self.make("put_service_package")
-        self.make("put_method")
+        for id in ("put_service_package", "put_method", "put_step_template", "put_region_step_template"):
+            self.make(id)
+        self.make("put_step_evidence")
+        self.make("put_step_grade")
 
     def move(self, id: str, plan: str, **said: str) -> None:
         operation = self.operations[id]

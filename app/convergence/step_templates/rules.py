@@ -34,7 +34,7 @@ class Unit(StrEnum):
     """What a figure counts."""
 
     percent = "percent"
-    count = "count"
+    number = "number"
     days = "days"
     quarters = "quarters"
     per_hundred_lines = "per_hundred_lines"
@@ -51,7 +51,7 @@ class Measure(NamedTuple):
 MEASURES: Mapping[MeasureName, Measure] = {
     **{name: Measure(Unit.percent) for name in MeasureName},
     MeasureName.data_age: Measure(Unit.quarters, less_is_better=True),
-    MeasureName.meetings_held: Measure(Unit.count),
+    MeasureName.meetings_held: Measure(Unit.number),
     MeasureName.days_before_year: Measure(Unit.days),
     MeasureName.open_overlaps: Measure(Unit.per_hundred_lines, less_is_better=True),
     MeasureName.poverty_change: Measure(Unit.points, less_is_better=True),

@@ -125,12 +125,15 @@ def _counted(session: Session) -> Select[Any]:
         "coverage": _coverage(given),
         "poverty": _poverty(given),
     }
-    return sa.select(
-        *[
-            sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name)
-            for name, query in queries.items()
-        ]
-    )
+    return _as_json(queries)
+
+
+def _as_json(queries: Mapping[str, Select[Any]]) -> Select[Any]:
+    """One row: of each query all rows, as JSON text."""
+    texts: list[ColumnElement[Any]] = [
+        sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name) for name, query in queries.items()
+    ]
+    return sa.select(*texts)
 
 
 # Of plans
@@ -359,7 +362,6 @@ def _poverty(given: Subquery) -> Select[Any]:
     return sa.select(
         given.c.region.label("of"),
         now.c.period.label("observed"),
-        then.c.period.label("observed_before"),
         now.c.value.label("p0"),
         then.c.value.label("p0_before"),
     ).select_from(given.join(now, asked).join(then, same))
@@ -449,12 +451,7 @@ def _of_windows(session: Session) -> Select[Any]:
         .group_by(leading.c.region, leading.c.step),
         _commitments(given),
     )
-    return sa.select(
-        *[
-            sa.cast(json_rows(query, name=f"part_{n}"), sa.Text).label(f"part_{n}")
-            for n, query in enumerate(queries)
-        ]
-    )
+    return _as_json({f"part_{n}": query for n, query in enumerate(queries)})
 
 
 def _commitments(given: Subquery) -> Select[Any]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -273,6 +273,14 @@ class ProcessScore(BaseModel):
     )
 
 
+Counted = Annotated[
+    float,
+    PlainSerializer(lambda value: int(value) if value == int(value) else value),
+    WithJsonSchema({"type": "number"}),
+]
+"""A number as it was counted: rupiah and families stay whole."""
+
+
 class GradedCriterion(BaseModel):
     """A criterion with both grades and what the machine's was computed from."""
 
@@ -284,8 +292,10 @@ class GradedCriterion(BaseModel):
     thresholds: GradeThresholds | None
     value: float | None = ShapeField(description="The figure, two decimals; null where `no_figure` says why.")
     unit: Unit | None
-    inputs: dict[str, int | float | str | None] = ShapeField(
-        description="What the figure was computed from, by name."
+    inputs: dict[str, Counted] = ShapeField(description="What the figure was computed from, by name.")
+    measured_at: str | None = ShapeField(
+        description="What it is of, where there was a choice: the quarter of coverage, the survey of the indicator, "
+        "the date of the legal instrument."
     )
     no_figure: NoFigure | None
     machine_grade: Grade | None
@@ -346,6 +356,7 @@ _STEP: dict[str, Any] = {
             "value": 33.33,
             "unit": "percent",
             "inputs": {"required": 3, "given": 1},
+            "measured_at": None,
             "no_figure": None,
             "machine_grade": "C",
             "panel": _GRADED,

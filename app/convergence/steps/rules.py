@@ -26,7 +26,8 @@ from app.convergence.steps.models import (
 )
 from app.reference.rules import end_of
 
-Inputs = Mapping[str, int | float | str | None]
+Inputs = Mapping[str, Any]
+"""Name → what was counted; whole numbers of rupiah and families, and a rate."""
 
 POINTS = {Grade.a: 4, Grade.b: 3, Grade.c: 2, Grade.d: 1, Grade.none: 0}
 
@@ -34,7 +35,7 @@ POINTS = {Grade.a: 4, Grade.b: 3, Grade.c: 2, Grade.d: 1, Grade.none: 0}
 class Shown(NamedTuple):
     """Evidence of one kind: how many pieces, the date of the earliest."""
 
-    count: int
+    pieces: int
     first_date: date
 
 
@@ -68,6 +69,8 @@ class Measured(NamedTuple):
     value: float | None
     inputs: Inputs
     no_figure: NoFigure | None = None
+    measured_at: str | None = None
+    """The quarter, survey or day that it is of, where there was one to choose."""
 
 
 def _none(why: NoFigure, inputs: Inputs | None = None) -> Measured:
@@ -163,7 +166,7 @@ def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
     if facts.adopted_on is None:
         return _none(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
     days = (start - facts.adopted_on).days
-    return Measured(float(days), {"instrument_date": facts.adopted_on.isoformat()})
+    return Measured(float(days), {}, measured_at=facts.adopted_on.isoformat())
 
 
 def _quarters_on_time(facts: Facts, step: TemplateStep) -> Measured:
@@ -185,20 +188,24 @@ def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
 
 def _service_coverage(facts: Facts, step: TemplateStep) -> Measured:
     """K of the latest quarter of the plan year that was reported (domain, section 7)."""
-    inputs = {name: facts.counts.get(name) for name in ("coverage_period", "eligible", "served")}
-    if inputs["coverage_period"] is None:
+    period = facts.counts.get("coverage_period")
+    if period is None:
         return _none(NoFigure.no_coverage)
-    return _part(facts.count("served"), facts.count("eligible"), NoFigure.nobody_eligible, inputs)
+    inputs = {name: facts.count(name) for name in ("eligible", "served")}
+    found = _part(inputs["served"], inputs["eligible"], NoFigure.nobody_eligible, inputs)
+    return found._replace(measured_at=period)
 
 
 def _coverage_reach(facts: Facts, step: TemplateStep) -> Measured:
     """R of the same quarter."""
-    names = ("coverage_period", "families_reporting", "families_expected", "villages_foreseen")
-    inputs = {name: facts.counts.get(name) for name in names}
-    if inputs["coverage_period"] is None:
+    period = facts.counts.get("coverage_period")
+    if period is None:
         return _none(NoFigure.no_coverage)
-    found = reach(Expected(*(facts.count(name) for name in names[1:])))
-    return Measured(found, inputs) if found is not None else _none(NoFigure.nobody_expected, inputs)
+    inputs = {
+        name: facts.count(name) for name in ("families_reporting", "families_expected", "villages_foreseen")
+    }
+    found = reach(Expected(*inputs.values()))
+    return Measured(found, inputs, None if found is not None else NoFigure.nobody_expected, period)
 
 
 def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
@@ -225,11 +232,11 @@ def _absorption(facts: Facts, step: TemplateStep) -> Measured:
 
 def _poverty_change(facts: Facts, step: TemplateStep) -> Measured:
     """P0 of the plan year less that of the year before, by the same survey, in points."""
-    names = ("observed", "observed_before", "p0", "p0_before")
-    inputs = {name: facts.counts.get(name) for name in names}
-    if inputs["observed"] is None:
+    survey = facts.counts.get("observed")
+    if survey is None:
         return _none(NoFigure.no_observations)
-    return Measured(round(facts.count("p0") - facts.count("p0_before"), 2), inputs)
+    inputs = {name: facts.count(name) for name in ("p0", "p0_before")}
+    return Measured(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
 
 
 FIGURES: Mapping[MeasureName, Callable[[Facts, TemplateStep], Measured]] = {
@@ -379,7 +386,7 @@ def _standing(
 
 
 def _asked(shown: Shown | None) -> dict[str, Any]:
-    return {"count": shown.count if shown else 0, "first_date": shown.first_date if shown else None}
+    return {"count": shown.pieces if shown else 0, "first_date": shown.first_date if shown else None}
 
 
 def _graded(
@@ -406,6 +413,7 @@ def _graded(
         value=measured.value,
         unit=MEASURES[name].unit if name else None,
         inputs=dict(measured.inputs),
+        measured_at=measured.measured_at,
         no_figure=measured.no_figure,
         machine_grade=machine,
         panel=given,
