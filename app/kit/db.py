@@ -177,8 +177,12 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) ->
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
-        # compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that
-        connect_args={"options": "-c timezone=UTC -c jit=off", "prepare_threshold": 3},
+        # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
+        # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
+        connect_args={
+            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1",
+            "prepare_threshold": 3,
+        },
         **options,
     )
 

@@ -82,11 +82,11 @@ def listing(
     )
 
 
-def percent(part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
-    """part/whole × 100 at two decimals; null where there is no whole."""
+def percent(part: ColumnElement[Any], total: ColumnElement[Any]) -> ColumnElement[Any]:
+    """part/total × 100 at two decimals; null where there is no total."""
     # PostgreSQL rounds numerics to decimals, not floats.
-    share = sa.cast(part * 100.0 / sa.func.nullif(whole, 0), sa.Numeric)
-    return sa.case((whole > 0, sa.func.round(share, 2)))
+    share = sa.cast(part * 100.0 / sa.func.nullif(total, 0), sa.Numeric)
+    return sa.case((total > 0, sa.func.round(share, 2)))
 
 
 def whole(column: ColumnElement[Any]) -> ColumnElement[int]:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import below, within
+from app.access.queries import below, visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import RegionCode
@@ -85,7 +85,7 @@ class ReachQuery(YearQuery, RegionQuery):
 
 def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: datetime) -> Listing:
     """The rule of reach is that of finding W04; a test holds the two together."""
-    reach = _reaching(query).subquery("reach")
+    reach = _reaching(actor, query).subquery("reach")
     of_priority = sa.and_(
         reach.c.plan_id == _priorities.c.plan_id, reach.c.place == _priorities.c.region_code
     )
@@ -136,7 +136,7 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
     return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
 
 
-def _reaching(query: ReachQuery) -> Select[Any]:
+def _reaching(actor: Actor, query: ReachQuery) -> Select[Any]:
     """(plan, priority location, line) → strategy, agency, what the line places there and for how many."""
     place, named = _priorities.c.region_code, _locations.c.region_code
     found = (
@@ -155,7 +155,7 @@ def _reaching(query: ReachQuery) -> Select[Any]:
                 sa.and_(_locations.c.action_id == actions.c.id, sa.or_(named == place, below(named, place))),
             )
         )
-        .where(within(place, query.region))
+        .where(visible(actor, actions.c.region_code), within(place, query.region))
         .group_by(_priorities.c.plan_id, place, actions.c.id, actions.c.strategy, actions.c.lead_agency)
     )
     return found if query.year is None else found.where(actions.c.year == query.year)

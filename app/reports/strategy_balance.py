@@ -103,7 +103,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
     )
     lines = lines_of(chosen, period.last_quarter)
     money, aimed = _money(lines).subquery("money"), _recipients(lines).subquery("aimed")
-    covered = _coverage(period.last_quarter).subquery("covered")
+    covered = _coverage(query.region, period.last_quarter).subquery("covered")
     totals = sa.select(lines.c.plan_id, whole(lines.c.allocation).label("allocated"))
     total = totals.group_by(lines.c.plan_id).subquery("total")
     strategy = _strategies.c.key
@@ -130,7 +130,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
         sa.select(*fields_of(StrategyBalance, plans, **given))
         .select_from(
             plans.join(regions, regions.c.code == plans.c.region_code)
-            .join(_strategies, _strategies.c.retired.is_(False))
+            .join(_strategies, sa.true())
             .outerjoin(money, of_plan(money))
             .outerjoin(aimed, of_plan(aimed))
             .outerjoin(total, total.c.plan_id == plans.c.id)
@@ -139,7 +139,12 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
                 sa.and_(covered.c.region_code == plans.c.region_code, covered.c.strategy == strategy),
             )
         )
-        .where(seen(actor), within(plans.c.region_code, query.region), plans.c.year == period.year)
+        .where(
+            seen(actor),
+            within(plans.c.region_code, query.region),
+            plans.c.year == period.year,
+            sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)),
+        )
     )
     sorts = ("region_code", "allocated", "lines")
     return listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
@@ -162,19 +167,19 @@ def _recipients(lines: sa.CTE) -> Select[Any]:
     return sa.select(c.plan_id, c.strategy, *kinds).group_by(c.plan_id, c.strategy)
 
 
-def _coverage(quarter: str) -> Select[Any]:
+def _coverage(region: str, quarter: str) -> Select[Any]:
     """(region, strategy) → E and C, pooled over services; a province pools its regencies (domain, section 7)."""
     c = service_sums.c
-    kept = sa.and_(c.period == quarter, c.level == RegionLevel.regency)
+    kept = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))
     of_service = sa.and_(services.c.edition == c.service_package, services.c.code == c.service)
-    each = sa.select(c.region_code, services.c.strategy, c.eligible, c.served).join_from(
-        service_sums, services, of_service
-    )
-    province = sa.func.substr(c.region_code, 1, 2).label("region_code")
-    pooled = sa.select(province, services.c.strategy, c.eligible, c.served).join_from(
-        service_sums, services, of_service
-    )
-    both = sa.union_all(each.where(kept), pooled.where(kept)).subquery("both")
+    homes = (c.region_code, sa.func.substr(c.region_code, 1, 2))
+    each = [
+        sa.select(home.label("region_code"), services.c.strategy, c.eligible, c.served)
+        .join_from(service_sums, services, of_service)
+        .where(kept)
+        for home in homes
+    ]
+    both = sa.union_all(*each).subquery("both")
     sums = [whole(both.c[name]).label(name) for name in ("eligible", "served")]
     return sa.select(both.c.region_code, both.c.strategy, *sums).group_by(both.c.region_code, both.c.strategy)
 
