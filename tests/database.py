@@ -58,8 +58,8 @@ class OneTransaction(Database):
 
 
 @contextmanager
-def rolled_back(base: Database) -> Iterator[OneTransaction]:
-    """A test's database: everything it does is undone at its end."""
+def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransaction]:
+    """A test's database: everything it does is undone at its end, or with `keep` stays."""
     with base.engine.connect().execution_options(**{WRITE: True}) as connection:
         transaction = connection.begin()
         database = OneTransaction(connection, base)
@@ -71,6 +71,8 @@ def rolled_back(base: Database) -> Iterator[OneTransaction]:
         event.listen(connection, "before_cursor_execute", note)
         try:
             yield database
+            if keep:
+                transaction.commit()
         finally:
             event.remove(connection, "before_cursor_execute", note)
-            transaction.rollback()
+            transaction.close()  # rolled back, unless it is kept
