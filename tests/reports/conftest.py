@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -13,19 +14,19 @@ from tests.reports import world
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def made(request: pytest.FixtureRequest, built_app: FastAPI) -> Iterator[OneTransaction]:
+def made(
+    request: pytest.FixtureRequest, built_app: FastAPI, portal: BlockingPortal
+) -> Iterator[OneTransaction]:
     with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
         built_app.state.database, built_app.state.uses = database, Uses()
-        world.make(
-            database,
-            *(
-                TestClient(
-                    built_app,
-                    headers={"Authorization": f"Bearer {token_for(database, ('secretariat', region))}"},
-                )
-                for region in ("63.02", "63.03", "63")
-            ),
-        )
+
+        def secretariat_of(region: str) -> TestClient:
+            secret = token_for(database, ("secretariat", region))
+            client = TestClient(built_app, headers={"Authorization": f"Bearer {secret}"})
+            client.portal = portal
+            return client
+
+        world.make(database, *map(secretariat_of, ("63.02", "63.03", "63")))
         yield database
 
 
