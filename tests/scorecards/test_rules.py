@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.convergence.indicators.models import Direction
 from app.convergence.scorecards.inputs import (
-    Component,
+    IndexComponent,
     IndicatorInput,
     Missing,
     ScorecardInputs,
@@ -55,7 +55,7 @@ METHOD = SimpleNamespace(
     class_low="Bertumbuh",
     rank_reach=70,
 )
-WEIGHTS = {name: Fraction(str(getattr(METHOD, f"weight_{name}"))) for name in Component}
+WEIGHTS = {name: Fraction(str(getattr(METHOD, f"weight_{name}"))) for name in IndexComponent}
 
 percents = st.integers(0, 10_000).map(lambda h: h / 100)
 rupiah = st.integers(0, 10**15)
@@ -116,7 +116,9 @@ def some_inputs(draw: Any) -> ScorecardInputs:
 def test_index_is_the_weighted_mean_of_what_is_there(given_inputs: ScorecardInputs) -> None:
     found = evaluate(given_inputs, METHOD)
     there = {name: term.value.percent for name, term in found.terms.items() if term.value.percent is not None}
-    assert {name for name, term in found.terms.items() if term.value.missing} == set(Component) - set(there)
+    assert {name for name, term in found.terms.items() if term.value.missing} == set(IndexComponent) - set(
+        there
+    )
     assert found.is_complete == (not found.missing)
     if not there:
         assert found.index is None
@@ -144,7 +146,7 @@ def test_what_raises_most_is_what_a_trial_of_it_tells(given_inputs: ScorecardInp
         assert one.gain > 0
 
 
-def value_of(found: Evaluated, name: Component) -> Value:
+def value_of(found: Evaluated, name: IndexComponent) -> Value:
     return found.terms[name].value
 
 
@@ -173,8 +175,8 @@ def test_undefined_is_never_zero_and_says_why() -> None:
 def test_one_component_alone_is_the_index() -> None:
     found = evaluate(inputs(process_percent=61.23), METHOD)
     assert (found.index, found.classed, found.is_complete) == (61.23, "Berkembang", False)
-    assert found.terms[Component.process].weight_used == 1
-    assert found.terms[Component.process].contribution == 61.23
+    assert found.terms[IndexComponent.process].weight_used == 1
+    assert found.terms[IndexComponent.process].contribution == 61.23
 
 
 def test_targeting_stands_on_one_part_where_the_other_is_undefined() -> None:

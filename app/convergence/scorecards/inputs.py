@@ -19,7 +19,7 @@ part_over_whole = Kind(
 )
 
 
-class Component(StrEnum):
+class IndexComponent(StrEnum):
     """Components of the convergence index (domain, section 7): P, K, T, X and O."""
 
     process = "process"

@@ -11,7 +11,7 @@ from sqlmodel import Field
 
 from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import VillageStatus
-from app.convergence.scorecards.inputs import Component, Missing, ScorecardInputs
+from app.convergence.scorecards.inputs import IndexComponent, Missing, ScorecardInputs
 from app.kit.db import Table
 from app.kit.fields import Count, RegionCode
 from app.kit.periods import Quarter
@@ -131,7 +131,7 @@ class RankingQuery(BaseModel):
 class ComponentOut(BaseModel):
     """A component of the index."""
 
-    component: Component
+    component: IndexComponent
     value: Percentage = ShapeField(description="Percent, two decimals; null where undefined.")
     missing: Missing | None = ShapeField(description="Why it is undefined.")
     weight: float
@@ -148,7 +148,7 @@ class MissingOut(BaseModel):
 class GainOut(BaseModel):
     """The next unit of an input, and what it would add."""
 
-    component: Component
+    component: IndexComponent
     of: str | None = ShapeField(description="Which service, indicator or input.")
     changes: dict[str, Any] = ShapeField(description="Body by which `what-if` tells the same.")
     index_percent: float
@@ -156,7 +156,7 @@ class GainOut(BaseModel):
 
 
 class ComponentChange(BaseModel):
-    component: Component
+    component: IndexComponent
     before: Percentage
     difference: Points
 
@@ -503,7 +503,7 @@ class Ranking(BaseModel):
 
 
 class ComponentDifference(BaseModel):
-    component: Component
+    component: IndexComponent
     difference: Points
 
 

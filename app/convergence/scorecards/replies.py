@@ -18,7 +18,7 @@ from app.convergence.coverage.rules import (
     reach,
 )
 from app.convergence.indicators.models import Direction
-from app.convergence.scorecards.inputs import Component, IndicatorInput, ScorecardInputs, ServiceInput
+from app.convergence.scorecards.inputs import IndexComponent, IndicatorInput, ScorecardInputs, ServiceInput
 from app.convergence.scorecards.models import (
     SUMS,
     ChangeOut,
@@ -51,13 +51,13 @@ from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
 
 FORMULAS = {
-    Component.process: "P = Σ weight · score of a step / Σ weight",
-    Component.coverage: "K = Σ served / Σ eligible × 100, over services and villages",
-    Component.targeting: "T = mean of budget_in_loci / budget_at_villages × 100 and families_in_funded_loci / "
+    IndexComponent.process: "P = Σ weight · score of a step / Σ weight",
+    IndexComponent.coverage: "K = Σ served / Σ eligible × 100, over services and villages",
+    IndexComponent.targeting: "T = mean of budget_in_loci / budget_at_villages × 100 and families_in_funded_loci / "
     "families_in_loci × 100",
-    Component.spending: "X = figure × 100 / highest; figure = (share_direct · spent_direct + share_indirect · "
+    IndexComponent.spending: "X = figure × 100 / highest; figure = (share_direct · spent_direct + share_indirect · "
     "spent_indirect + share_supporting · spent_supporting) / budget × 100",
-    Component.outcome: "O = mean over indicators of clamp((baseline − actual) / (baseline − target), 0, 1) × 100",
+    IndexComponent.outcome: "O = mean over indicators of clamp((baseline − actual) / (baseline − target), 0, 1) × 100",
 }
 LEGAL_BASIS = "PMK 97/2023 pasal 3 ayat (3)"
 LARGEST_GAINS = 10
@@ -318,7 +318,7 @@ def _incentive(subject: Subject, now: Evaluated) -> Incentive:
         travel=sums["spent_travel"],
         figure_percent=now.spending_figure.percent,
         highest_percent=now.inputs.highest_spending_percent,
-        standardised_percent=now.terms[Component.spending].value.percent,
+        standardised_percent=now.terms[IndexComponent.spending].value.percent,
     )
 
 
@@ -329,8 +329,8 @@ def standing_of(subject: Subject, now: Evaluated) -> Standing:
     return Standing(
         subject.figures.region_code,
         now.index,
-        now.terms[Component.coverage].value.percent,
-        now.terms[Component.process].value.percent,
+        now.terms[IndexComponent.coverage].value.percent,
+        now.terms[IndexComponent.process].value.percent,
         subject.reach,
         subject.method.rank_reach,
     )
@@ -365,7 +365,7 @@ def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> Ranked
 
 
 def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
-    pairs: Sequence[tuple[Component, float | None, float | None]] = [
+    pairs: Sequence[tuple[IndexComponent, float | None, float | None]] = [
         (name, term.value.percent, then.terms[name].value.percent) for name, term in now.terms.items()
     ]
     return WhatIf.model_construct(

@@ -14,7 +14,7 @@ from app.convergence.coverage.rules import Count, percent, pooled
 from app.convergence.indicators.rules import achievement
 from app.convergence.scorecards.inputs import (
     PARTS,
-    Component,
+    IndexComponent,
     IndicatorInput,
     Missing,
     ScorecardInputs,
@@ -183,7 +183,7 @@ def coverage(services: Iterable[ServiceInput]) -> Value:
 class Term:
     """A component in the index: its value, its weight among those that are there, and what the two give."""
 
-    component: Component
+    component: IndexComponent
     value: Value
     weight: float
     weight_used: float
@@ -195,7 +195,7 @@ class Evaluated:
     """Inputs with everything that follows from them by a method."""
 
     inputs: ScorecardInputs
-    terms: dict[Component, Term]
+    terms: dict[IndexComponent, Term]
     targeting: Targeting
     spending_figure: Value
     index: float | None
@@ -224,15 +224,17 @@ def evaluate(inputs: ScorecardInputs, method: Method, *, only_coverage: bool = F
         inputs = inputs.model_copy(update={"highest_spending_percent": top})
     process = Value(inputs.process_percent, None if inputs.process_percent is not None else Missing.no_score)
     values = {
-        Component.process: process,
-        Component.coverage: coverage(inputs.services),
-        Component.targeting: places.total,
-        Component.spending: spending(figure, inputs.highest_spending_percent),
-        Component.outcome: outcome(inputs.indicators),
+        IndexComponent.process: process,
+        IndexComponent.coverage: coverage(inputs.services),
+        IndexComponent.targeting: places.total,
+        IndexComponent.spending: spending(figure, inputs.highest_spending_percent),
+        IndexComponent.outcome: outcome(inputs.indicators),
     }
     if only_coverage:
         nowhere = Value(None, Missing.not_at_level)
-        values = {name: value if name is Component.coverage else nowhere for name, value in values.items()}
+        values = {
+            name: value if name is IndexComponent.coverage else nowhere for name, value in values.items()
+        }
         places, figure = Targeting(nowhere, nowhere, nowhere), nowhere
     weights = {name: round(getattr(method, f"weight_{name}") * _MILLION) for name in values}
     there = {name: hundredths(one.percent) for name, one in values.items() if one.percent is not None}
@@ -355,7 +357,7 @@ def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[Scorec
 class Step(NamedTuple):
     """A unit that a region can achieve next: what changes in the inputs, and which one of several."""
 
-    component: Component
+    component: IndexComponent
     of: str | None
     changes: dict[str, Any]
 
@@ -365,27 +367,29 @@ def next_steps(inputs: ScorecardInputs) -> Iterator[Step]:
     least one family or rupiah, at most what is left; of the steps one point of their score."""
     if inputs.process_percent is not None and inputs.process_percent < 100:
         raised = min(100.0, round(inputs.process_percent + 1, 2))
-        yield Step(Component.process, None, {"process_percent": raised})
+        yield Step(IndexComponent.process, None, {"process_percent": raised})
     for one in inputs.services:
         if one.served < one.eligible:
             served = one.served + _unit(one.eligible, one.eligible - one.served)
             change = {"service": one.service, "eligible": one.eligible, "served": served}
-            yield Step(Component.coverage, one.service, {"services": [change]})
+            yield Step(IndexComponent.coverage, one.service, {"services": [change]})
     for part, whole in PARTS:
         value, limit = getattr(inputs, part), getattr(inputs, whole)
         if limit and (value or 0) < limit:
             raised = (value or 0) + _unit(limit, limit - (value or 0))
-            yield Step(Component.targeting, part, {part: raised})
+            yield Step(IndexComponent.targeting, part, {part: raised})
     if inputs.budget and (inputs.spent or 0) < inputs.budget:
         more = _unit(inputs.budget, inputs.budget - (inputs.spent or 0))
-        yield Step(Component.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more})
+        yield Step(
+            IndexComponent.spending, "spent_direct", {"spent_direct": (inputs.spent_direct or 0) + more}
+        )
     for indicator in inputs.indicators:
         made = achieved(indicator)
         if made is not None and made < 100 and indicator.actual is not None:
             way = (indicator.target - indicator.baseline) / 100
             actual = round(indicator.actual + way, 6)
             change = {"indicator": indicator.indicator, "actual": actual}
-            yield Step(Component.outcome, indicator.indicator, {"indicators": [change]})
+            yield Step(IndexComponent.outcome, indicator.indicator, {"indicators": [change]})
 
 
 def _unit(whole: int, left: int) -> int:
