@@ -53,6 +53,7 @@ NAMED_BY_NOUN = {
     "access/uses",
     "convergence/indicators/cells",
     "convergence/indicators/tables",
+    "convergence/steps/examples",
     "convergence/steps/measures",
     "plans/actions/batches",
     "plans/actions/lines",

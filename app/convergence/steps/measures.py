@@ -143,54 +143,56 @@ def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return sa.case((condition, 1), else_=0)
 
 
+def _by_line(chosen: ColumnElement[Any], table: sa.Table, **conditions: ColumnElement[bool]) -> Subquery:
+    """The lines that have parts of a kind, and whether one of a line's fulfils each condition. Grouped and joined,
+    not asked line by line: the parts' keys begin with their own code."""
+    found = [sa.func.max(_one(condition)).label(name) for name, condition in conditions.items()]
+    return (
+        sa.select(table.c.action_id, *found)
+        .select_from(table.join(actions, actions.c.id == table.c.action_id))
+        .where(actions.c.plan_id.in_(chosen))
+        .group_by(table.c.action_id)
+        .subquery(f"by_{table.name}")
+    )
+
+
 def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
-    c = actions.c
-
-    def has(table: sa.Table, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-        return sa.exists().where(table.c.action_id == c.id, *conditions).correlate(actions)
-
-    r = _recipients.c
+    c, r, place = actions.c, _recipients.c, _locations.c.region_code
+    retired = sa.select(regions.c.code).where(regions.c.retired.is_(True))
+    outputs = _by_line(chosen, _outputs, with_target=_outputs.c.target > 0)
+    recipients = _by_line(
+        chosen,
+        _recipients,
+        with_deciles=sa.and_(r.decile_from.is_not(None), r.decile_to.is_not(None)),
+        with_source=r.source.is_not(None),
+    )
+    is_usable = sa.and_(below(place, c.region_code), place.not_in(retired))
+    locations = _by_line(chosen, _locations, with_usable_place=is_usable)
     parts = {
         "with_code": c.subactivity_code.is_not(None),
-        "with_output": has(_outputs),
-        "with_target": has(_outputs, _outputs.c.target > 0),
-        "with_location": has(_locations),
-        "with_deciles": has(_recipients, r.decile_from.is_not(None), r.decile_to.is_not(None)),
-        "with_source": has(_recipients, r.source.is_not(None)),
+        "with_output": outputs.c.action_id.is_not(None),
+        "with_target": outputs.c.with_target == 1,
+        "with_location": locations.c.action_id.is_not(None),
+        "with_deciles": recipients.c.with_deciles == 1,
+        "with_source": recipients.c.with_source == 1,
     }
-    in_force = (
-        sa.exists()
-        .select_from(_locations.join(regions, regions.c.code == _locations.c.region_code))
-        .where(
-            _locations.c.action_id == c.id,
-            below(_locations.c.region_code, c.region_code),
-            regions.c.retired.is_(False),
-        )
-        .correlate(actions)
-    )
-    flags = [_one(condition).label(name) for name, condition in parts.items()]
-    line = (
+    flags = {**parts, "with_usable_place": locations.c.with_usable_place == 1}
+    joined: Any = actions
+    for table in (outputs, recipients, locations):
+        joined = joined.outerjoin(table, table.c.action_id == c.id)
+    return (
         sa.select(
-            c.plan_id,
-            c.allocation,
-            c.spent,
-            c.progress_period,
-            *flags,
-            _one(in_force).label("with_usable_place"),
+            c.plan_id.label("of"),
+            sa.func.count().label("lines"),
+            sa.func.count(c.progress_period).label("lines_reported"),
+            whole_sum(_one(sa.and_(*parts.values()))).label("complete"),
+            *[whole_sum(_one(condition)).label(name) for name, condition in flags.items()],
+            *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
         )
+        .select_from(joined)
         .where(c.plan_id.in_(chosen))
-        .subquery("line")
+        .group_by(c.plan_id)
     )
-    of = line.c
-    is_complete = sa.and_(*[of[name] == 1 for name in parts])
-    names = (*parts, "with_usable_place", "allocation", "spent")
-    return sa.select(
-        of.plan_id.label("of"),
-        sa.func.count().label("lines"),
-        sa.func.count(of.progress_period).label("lines_reported"),
-        whole_sum(_one(is_complete)).label("complete"),
-        *[whole_sum(of[name]).label(name) for name in names],
-    ).group_by(of.plan_id)
 
 
 def _age(period: ColumnElement[Any]) -> ColumnElement[int]:

@@ -3,7 +3,7 @@
 import datetime as dt
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
@@ -16,6 +16,13 @@ from app.convergence.step_templates.models import (
     StepEvidenceKind,
 )
 from app.convergence.step_templates.rules import MeasureName, Unit
+from app.convergence.steps.examples import (
+    EVIDENCE_EXAMPLE,
+    GRADE_EXAMPLE,
+    GRADED_EXAMPLE,
+    PLACE_EXAMPLE,
+    STEP_EXAMPLE,
+)
 from app.kit.db import Table
 from app.kit.fields import Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
 from app.kit.inputs import RuleBroken
@@ -91,28 +98,10 @@ class EvidenceFields(BaseModel):
     )
 
 
-_EVIDENCE: dict[str, Any] = {
-    "kind": "team_decree",
-    "title": "Keputusan Bupati tentang TKPK",
-    "date": "2025-02-03",
-    "document_number": "188.45/71/KUM/2025",
-    "url": "https://jdih.kotabarukab.go.id/188-45-71-2025.pdf",
-    "village": None,
-}
-_PLACE: dict[str, Any] = {
-    "region_code": "63.02",
-    "year": 2026,
-    "step": "regulation",
-    "key": "sk-tkpk",
-    "version": 1,
-    "updated_at": "2025-02-04T03:00:00+00:00",
-}
-
-
 class EvidenceIn(EvidenceFields, Shape):
     """Evidence as it is written: documents only, never a person's name or number."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EVIDENCE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EVIDENCE_EXAMPLE]})
 
     @model_validator(mode="after")
     def _can_be_looked_at(self) -> "EvidenceIn":
@@ -130,7 +119,12 @@ class EvidenceOut(EvidenceFields):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{**_EVIDENCE, **{name: _PLACE[name] for name in ("key", "version", "updated_at")}}]
+            "examples": [
+                {
+                    **EVIDENCE_EXAMPLE,
+                    **{name: PLACE_EXAMPLE[name] for name in ("key", "version", "updated_at")},
+                }
+            ]
         }
     )
 
@@ -144,7 +138,7 @@ class EvidenceReply(EvidenceOut):
     allowed: list[Literal["edit", "delete"]]
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_EVIDENCE, **_PLACE, "allowed": ["edit", "delete"]}]}
+        json_schema_extra={"examples": [{**EVIDENCE_EXAMPLE, **PLACE_EXAMPLE, "allowed": ["edit", "delete"]}]}
     )
 
 
@@ -178,19 +172,10 @@ class PanelGradeFields(BaseModel):
     reason: Statement = ShapeField(description="Why; names positions, never persons.")
 
 
-_GRADE: dict[str, Any] = {"grade": "B", "reason": "Regulasi RPKD belum diperbarui"}
-_GRADED: dict[str, Any] = {
-    **_GRADE,
-    "graded_at": "2026-02-11T03:00:00+00:00",
-    "graded_by": "bappeda-kalsel",
-    "version": 1,
-}
-
-
 class PanelGradeIn(PanelGradeFields, Shape):
     """A grade as the panel gives it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_GRADE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [GRADE_EXAMPLE]})
 
 
 class PanelGrade(PanelGradeFields):
@@ -200,7 +185,7 @@ class PanelGrade(PanelGradeFields):
     graded_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
     version: Version
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_GRADED]})
+    model_config = ConfigDict(json_schema_extra={"examples": [GRADED_EXAMPLE]})
 
 
 class PanelGradeReply(PanelGrade):
@@ -216,7 +201,7 @@ class PanelGradeReply(PanelGrade):
         json_schema_extra={
             "examples": [
                 {
-                    **_GRADED,
+                    **GRADED_EXAMPLE,
                     "region_code": "63.02",
                     "year": 2026,
                     "step": "regulation",
@@ -330,56 +315,6 @@ class StepStanding(StepScore):
     evidence: list[EvidenceOut]
 
 
-_STEP: dict[str, Any] = {
-    "step": "regulation",
-    "machine_score": 50.0,
-    "panel_score": 75.0,
-    "score": 75.0,
-    "number": 4,
-    "name": "Regulasi daerah",
-    "name_english": "Regulation",
-    "weight": 1,
-    "opens_on": "2025-01-01",
-    "due_on": "2025-12-31",
-    "deadline": "2025-12-31T23:59:59+08:00",
-    "state": "late",
-    "done_on": None,
-    "deadline_missed": True,
-    "criteria": [
-        {
-            "code": "decrees",
-            "name": "Regulasi yang ditunjukkan",
-            "name_english": "Regulations shown",
-            "weight": 40,
-            "measure": "evidence_given",
-            "thresholds": {"a": 100, "b": 66, "c": 33, "d": 33},
-            "value": 33.33,
-            "unit": "percent",
-            "inputs": {"required": 3, "given": 1},
-            "measured_at": None,
-            "no_figure": None,
-            "machine_grade": "C",
-            "panel": _GRADED,
-            "grade": "B",
-        }
-    ],
-    "evidence_kinds": [
-        {
-            "code": "team_decree",
-            "name": "Keputusan TKPK",
-            "name_english": "Decree of the team",
-            "required": True,
-            "per_village": False,
-            "count": 1,
-            "first_date": "2025-02-03",
-        }
-    ],
-    "evidence": [
-        {**_EVIDENCE, **{name: _PLACE[name] for name in ("key", "version", "updated_at")}},
-    ],
-}
-
-
 class StepReply(StepStanding):
     """One step of a region's year, with what the caller may do with it."""
 
@@ -392,7 +327,7 @@ class StepReply(StepStanding):
         json_schema_extra={
             "examples": [
                 {
-                    **_STEP,
+                    **STEP_EXAMPLE,
                     "region_code": "63.02",
                     "year": 2026,
                     "template": "poverty-8.1",
@@ -433,7 +368,7 @@ class StepsReply(BaseModel):
                     "score": 75.0,
                     "missing": ["loci_strengthened"],
                     "deadlines_missed": 1,
-                    "steps": [_STEP],
+                    "steps": [STEP_EXAMPLE],
                     "allowed": ["write_evidence"],
                 }
             ]
