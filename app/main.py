@@ -21,6 +21,7 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.villages.routes import router as villages
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -37,6 +38,7 @@ from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
+from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.settings import Settings
@@ -76,8 +78,8 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
-        "stands beside others.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, how a region "
+        "stands beside others, and where efforts meet.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -162,9 +164,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         editions,
         indicators,
         analyses,
+        villages,
         agencies,
         meetings,
         reference,
+        coordinates,
         nomenclature,
         methods,
         access,

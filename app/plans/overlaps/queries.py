@@ -29,6 +29,10 @@ _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
 _LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
 
+_MEETING = ("plan_id", "place", "kind", "form")
+"""In what two spots must be equal to meet in one and the same place."""
+_SPAN = ("first_month", "last_month", "first_decile", "last_decile", "group")
+
 
 def overlapping(
     session: Session, chosen: ColumnElement[bool], *, of: ColumnElement[str] | None = None
@@ -117,6 +121,55 @@ def _with_above(spots: sa.CTE) -> sa.CTE:
         for length in _LEVELS
     ]
     return sa.union_all(own, *higher).cte("near")
+
+
+# How many meet in one place
+
+
+def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.Subquery:
+    """How many agencies overlap, all with all, in one and the same place: place, kind, form, agencies (2 or more).
+
+    `chosen` is a predicate of actions and of their locations. Spans of months and deciles that meet two by two have
+    a point in common, and one of them begins there: so agencies are counted at the points where spans begin and no
+    line is paired with another. A test holds this to `coincidence`.
+    """
+    points = points_of(session, chosen).subquery("point")
+    at = [points.c[name] for name in (*_MEETING, "month", "decile", "of_group")]
+    number = sa.func.count(points.c.lead_agency.distinct())
+    counted = sa.select(*at, number.label("agencies")).group_by(*at).having(number > 1).subquery("counted")
+    where = [counted.c[name] for name in _MEETING[1:]]
+    return (
+        sa.select(*where, sa.func.max(counted.c.agencies).label("agencies"))
+        .group_by(*where)
+        .subquery("at_once")
+    )
+
+
+def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+    """Each agency's spans by the points in them where a span begins: what the database has to look at.
+
+    A span is there once, however many lines of its agency have it.
+    """
+    spots = _spots(session, chosen)
+    names = (*_MEETING, "lead_agency", *_SPAN)
+    spans = sa.select(*[spots.c[name] for name in names]).distinct().cte("span")
+
+    def beginning(value: ColumnElement[Any], name: str) -> sa.CTE:
+        key = [spans.c[one] for one in _MEETING]
+        return sa.select(*key, value.label(name)).distinct().cte(f"{name}_of")
+
+    months = beginning(spans.c.first_month, "month")
+    deciles = beginning(spans.c.first_decile, "decile")
+    groups = beginning(sa.func.coalesce(spans.c.group, ""), "of_group")
+    source: Any = spans
+    for one, is_inside in (
+        (months, months.c.month.between(spans.c.first_month, spans.c.last_month)),
+        (deciles, deciles.c.decile.between(spans.c.first_decile, spans.c.last_decile)),
+        (groups, sa.or_(spans.c.group.is_(None), spans.c.group == groups.c.of_group)),
+    ):
+        source = source.join(one, sa.and_(*[one.c[name] == spans.c[name] for name in _MEETING], is_inside))
+    at = [spans.c[name] for name in (*_MEETING, "lead_agency")]
+    return sa.select(*at, months.c.month, deciles.c.decile, groups.c.of_group).select_from(source)
 
 
 # Pairs of one plan
