@@ -26,7 +26,8 @@ def cells(reply: Any) -> list[tuple[str, str]]:
     """(cell, code) of everything that is wrong."""
     assert reply.status_code == 422, reply.text
     return [
-        (f"{error['cell']['column']}{error['cell']['row']}", error["code"]) for error in reply.json()["errors"]
+        (f"{error['cell']['column']}{error['cell']['row']}", error["code"])
+        for error in reply.json()["errors"]
     ]
 
 
@@ -73,7 +74,10 @@ def test_who_tells_where_a_region_lies(province: TestClient, secretariat: TestCl
     assert secretariat.put(address(), json=POINT).status_code == 403
     assert connect(("administrator", "63.03")).put(address(), json=POINT).status_code == 403
     assert connect(("administrator", "63.02")).put(address(), json=POINT).status_code == 201
-    assert send(connect(("administrator", "73")), f"kode,bujur,lintang,sumber\n{SECOND},116,-3,x\n").status_code == 403
+    assert (
+        send(connect(("administrator", "73")), f"kode,bujur,lintang,sumber\n{SECOND},116,-3,x\n").status_code
+        == 403
+    )
     for code in ("0", "63.99"):
         nation = connect(("administrator", "0"))
         assert nation.put(address(code), json=POINT).status_code == 404

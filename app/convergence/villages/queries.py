@@ -53,14 +53,23 @@ _ABOVE = (8, 5, 2)
 _EFFORTS = tuple(Efforts.model_fields)
 
 
+def _of(strategy: Strategy, name: str) -> str:
+    """Column of a strategy's figure."""
+    return f"{strategy.value}_{name}"
+
+
+_NUMBERS = (*_EFFORTS, "late", *(_of(strategy, name) for strategy in Strategy for name in _EFFORTS))
+"""Columns that count lines."""
+
+
 # Filters: parameter → predicate over the columns of `_villages`, given its value
 
 Predicate = Callable[[Any, Any], ColumnElement[bool]]
 
 FILTERS: Mapping[str, Predicate] = {
     "is_priority": lambda village, wanted: village.is_priority.is_(wanted),
-    "strategy": lambda village, strategy: village[f"{strategy}_lines"] > 0,
-    "missing_strategy": lambda village, strategy: village[f"{strategy}_lines"] == 0,
+    "strategy": lambda village, strategy: village[_of(strategy, "lines")] > 0,
+    "missing_strategy": lambda village, strategy: village[_of(strategy, "lines")] == 0,
     "not_funded": lambda village, wanted: _is(village.lines > village.funded, wanted),
     "late": lambda village, wanted: _is(village.late > 0, wanted),
     "overlap": lambda village, wanted: _is(village.overlapping_agencies > 0, wanted),
@@ -162,11 +171,13 @@ def _counts(asked: _Asked) -> Select[Any]:
     there = _places.c.region_code
     named = sa.select(_places.c.action_id).where(asked.is_village(there))
     line = _lines(asked, actions.c.id.in_(named)).subquery("line")
-    standing = sa.select(line.c.id, line.c.strategy, *_labelled(_standing(asked, line))).cte("standing")
+    each = sa.select(line.c.id, line.c.strategy, *_labelled(_standing(asked, line)))
+    # Computed once for each line; an engine that folds it into the sums below looks a line up for every sum.
+    standing = each.cte("standing").prefix_with("MATERIALIZED")
     s = standing.c
     late = sa.case((sa.and_(s.funded == 1, s.on_time == 0), 1), else_=0)
     of_strategies = [
-        _whole(sa.case((s.strategy == strategy, s[name]), else_=0)).label(f"{strategy.value}_{name}")
+        _whole(sa.case((s.strategy == strategy, s[name]), else_=0)).label(_of(strategy, name))
         for strategy in Strategy
         for name in _EFFORTS
     ]
@@ -194,8 +205,9 @@ def _whole(value: ColumnElement[Any]) -> ColumnElement[int]:
 def _named(asked: _Asked) -> Select[Any]:
     """Village that a plan names as a priority location → its target families; the larger number of two plans."""
     c = _priorities.c
+    families = sa.func.max(c.target_families).label("planned_families")
     return (
-        sa.select(c.region_code.label("village"), sa.func.max(c.target_families).label("target_families"))
+        sa.select(c.region_code.label("village"), sa.literal(1).label("is_named"), families)
         .select_from(_priorities.join(plans, plans.c.id == c.plan_id))
         .where(seen(asked.actor), plans.c.year == asked.year, asked.is_village(c.region_code))
         .group_by(c.region_code)
@@ -205,7 +217,8 @@ def _named(asked: _Asked) -> Select[Any]:
 def _covered(asked: _Asked) -> Select[Any]:
     """Villages that report their coverage of the quarter."""
     c = coverage.c
-    return sa.select(coverage).where(
+    told = (c.eligible, c.served, c.balance_percent, c.status)
+    return sa.select(c.village, c.target_families.label("reported_families"), *told).where(
         visible(asked.actor, c.region_code), c.period == asked.quarter, within(c.village, asked.region)
     )
 
@@ -213,40 +226,57 @@ def _covered(asked: _Asked) -> Select[Any]:
 def _overlapping(session: Session, asked: _Asked) -> Select[Any]:
     """Village → the most agencies that overlap in it, all with all."""
     here = sa.and_(asked.is_in_plans(), asked.is_village(_places.c.region_code))
-    found = agencies_at_once(session, here)
-    most = sa.func.max(found.c.agencies).label("agencies")
+    found = agencies_at_once(session, here).subquery("at_once")
+    most = sa.func.max(found.c.agencies).label("overlapping_agencies")
     return sa.select(found.c.place.label("village"), most).group_by(found.c.place)
 
 
 def _villages(session: Session, actor: Actor, filters: VillageFilters) -> CTE:
     """The villages of a region that a line, a plan or a report speaks of, and that fulfil the filters."""
     asked = _Asked(actor, filters.region, filters.period)
-    counts, named = _counts(asked).cte("counts"), _named(asked).cte("named")
-    covered, overlap = _covered(asked).cte("covered"), _overlapping(session, asked).cte("overlap")
-    spoken = sa.union(*[sa.select(one.c.village) for one in (counts, named, covered)]).cte("spoken")
-    village = spoken.c.village
-    source: Any = spoken
-    for one in (counts, named, covered, overlap):
-        source = source.outerjoin(one, one.c.village == village)
-    source = source.outerjoin(coordinates, coordinates.c.region_code == village)
-    numbers = [column for column in counts.c if column.name != "village"]
+    said = _said(session, asked)
+    v, c = said.c, coordinates.c
+    numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*_NUMBERS, "overlapping_agencies")]
     whole = (
         sa.select(
-            village,
-            named.c.village.is_not(None).label("is_priority"),
-            sa.func.coalesce(covered.c.target_families, named.c.target_families).label("target_families"),
-            *[sa.func.coalesce(number, 0).label(number.name) for number in numbers],
-            sa.func.coalesce(overlap.c.agencies, 0).label("overlapping_agencies"),
-            percent_of(covered.c.served, covered.c.eligible).label("coverage_percent"),
-            covered.c.balance_percent,
-            covered.c.status,
-            coordinates.c.longitude,
-            coordinates.c.latitude,
+            v.village,
+            v.is_named.is_not(None).label("is_priority"),
+            sa.func.coalesce(v.reported_families, v.planned_families).label("target_families"),
+            *numbers,
+            percent_of(v.served, v.eligible).label("coverage_percent"),
+            v.balance_percent,
+            v.status,
+            c.longitude,
+            c.latitude,
         )
-        .select_from(source)
+        .select_from(said.outerjoin(coordinates, c.region_code == v.village))
         .cte("village_efforts")
     )
     return sa.select(whole).where(*_conditions(whole, filters)).cte("village_found")
+
+
+def _said(session: Session, asked: _Asked) -> CTE:
+    """What lines, plans and reports say of each village, a row for each. Put below one another and grouped, not
+    joined: the work is that of reading them, whatever an engine expects of their number."""
+    sources = [_counts(asked), _named(asked), _covered(asked), _overlapping(session, asked)]
+    parts = [
+        source.cte(name) for source, name in zip(sources, ("counted", "named", "covered", "met"), strict=True)
+    ]
+    kinds = {column.name: column.type for part in parts for column in part.c if column.name != "village"}
+    words = sa.union_all(
+        *[
+            sa.select(
+                part.c.village,
+                *[
+                    part.c[name].label(name) if name in part.c else sa.cast(sa.null(), kind).label(name)
+                    for name, kind in kinds.items()
+                ],
+            )
+            for part in parts
+        ]
+    ).subquery("words")
+    most = [sa.func.max(words.c[name]).label(name) for name in kinds]
+    return sa.select(words.c.village, *most).group_by(words.c.village).cte("said")
 
 
 def _conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnElement[bool]]:
@@ -288,7 +318,7 @@ def _of_strategies(villages: CTE) -> Any:
                 StrategyEfforts,
                 villages,
                 strategy=sa.literal(strategy.value),
-                **{name: villages.c[f"{strategy.value}_{name}"] for name in _EFFORTS},
+                **{name: villages.c[_of(strategy, name)] for name in _EFFORTS},
             )
         ).correlate(villages)
         for strategy in Strategy

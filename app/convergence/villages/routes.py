@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from app.access.actor import Caller
 from app.convergence.villages import queries
 from app.convergence.villages.models import VillageMap, VillageMapQuery, VillagePage, VillagesQuery
-from app.convergence.villages.rules import check_map, sees_of
+from app.convergence.villages.rules import check_region, sees_of
 from app.kit.json_sql import to_json
 from app.kit.pages import read_page
 from app.kit.problems import NotFound
@@ -30,12 +30,14 @@ def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Res
     The villages that a line of the year's plans, a priority location or a report of coverage names; those of plans
     that the caller sees. A line counts where it names the village itself; one that names a district, the regency or
     the province is counted in `wider` and never spread over villages. Lateness is judged as of the end of the
-    quarter, whatever day it is. `totals` are those of all pages: villages, and families affected.
+    quarter, whatever day it is. `totals` are those of all pages: villages, and families affected. Of one province or a
+    part of it (400 for the nation).
 
     A priority location without raising income: `is_priority=true&missing_strategy=raise_income`. Three agencies, the
     same benefit, the same families: `overlap=true&min_agencies=3`. Planned but not funded: `not_funded=true`. Funded
     but late: `late=true`.
     """
+    check_region(query.region)
     listing = queries.list_villages(call.session, call.actor, query)
     page = read_page(call.session, call.request, listing, query, sort=query.sort)
     totals = queries.totals_text(call.session, call.actor, query)
@@ -47,10 +49,9 @@ def read_village_map(call: Caller, query: Annotated[VillageMapQuery, Query()]) -
     """The same villages as points on a map (GeoJSON, RFC 7946): all that match, in one document.
 
     Those whose point is known; `totals` beside the features says how many are `without_coordinates`. The properties of
-    a feature are the village as the list has it. Of one province or a part of it (400 for the nation); 404 for a
-    region of which the caller sees nothing.
+    a feature are the village as the list has it. 404 for a region of which the caller sees nothing.
     """
-    check_map(query.region)
+    check_region(query.region)
     if not sees_of(call.actor, query.region):
         raise NotFound()
     features = ",".join(

@@ -1,4 +1,4 @@
-"""What a map may be asked for, and what of a region somebody sees. Pure."""
+"""Of which region villages are shown, and what of a region somebody sees. Pure."""
 
 from app.access.models import TokenScope
 from app.access.rules import Actor, is_within
@@ -7,13 +7,13 @@ from app.kit.problems import BadRequest, FieldError, Kind
 
 province_at_most = Kind(
     "province_at_most",
-    id="peta hanya untuk satu provinsi atau bagiannya, bukan {value}; gunakan {allowed}",
-    en="a map is of one province or a part of it, not of {value}; use {allowed}",
+    id="hanya satu provinsi atau bagiannya, bukan {value}; gunakan {allowed}",
+    en="of one province or a part of it, not of {value}; use {allowed}",
 )
 
 
-def check_map(region: str) -> None:
-    """BadRequest for the nation: its villages are read page by page."""
+def check_region(region: str) -> None:
+    """BadRequest for the nation: efforts of 84,000 villages are read province by province."""
     if region == "0":
         error = FieldError(province_at_most, parameter="region", value=region, allowed=["63", "63.02"])
         raise BadRequest(errors=[error])

@@ -29,8 +29,7 @@ _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
 _LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
 
-_MEETING = ("plan_id", "place", "kind", "form")
-"""In what two spots must be equal to meet in one and the same place."""
+_WHERE = ("place", "kind", "form")
 _SPAN = ("first_month", "last_month", "first_decile", "last_decile", "group")
 
 
@@ -126,23 +125,19 @@ def _with_above(spots: sa.CTE) -> sa.CTE:
 # How many meet in one place
 
 
-def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.Subquery:
+def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
     """How many agencies overlap, all with all, in one and the same place: place, kind, form, agencies (2 or more).
 
     `chosen` is a predicate of actions and of their locations. Spans of months and deciles that meet two by two have
-    a point in common, and one of them begins there: so agencies are counted at the points where spans begin and no
+    a point in common, and some of them begin there: so agencies are counted at the points where spans begin, and no
     line is paired with another. A test holds this to `coincidence`.
     """
     points = points_of(session, chosen).subquery("point")
-    at = [points.c[name] for name in (*_MEETING, "month", "decile", "of_group")]
+    at = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
     number = sa.func.count(points.c.lead_agency.distinct())
     counted = sa.select(*at, number.label("agencies")).group_by(*at).having(number > 1).subquery("counted")
-    where = [counted.c[name] for name in _MEETING[1:]]
-    return (
-        sa.select(*where, sa.func.max(counted.c.agencies).label("agencies"))
-        .group_by(*where)
-        .subquery("at_once")
-    )
+    where = [counted.c[name] for name in _WHERE]
+    return sa.select(*where, sa.func.max(counted.c.agencies).label("agencies")).group_by(*where)
 
 
 def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
@@ -151,24 +146,27 @@ def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
     A span is there once, however many lines of its agency have it.
     """
     spots = _spots(session, chosen)
-    names = (*_MEETING, "lead_agency", *_SPAN)
-    spans = sa.select(*[spots.c[name] for name in names]).distinct().cte("span")
+    each = sa.select(*[spots.c[name] for name in ("plan_id", *_WHERE, "lead_agency", *_SPAN)]).distinct()
+    one = each.subquery("one")
+    # One number for all in which spots must be equal to meet: an engine expects one row of a join over many columns.
+    meeting = sa.func.dense_rank().over(order_by=[one.c[name] for name in ("plan_id", *_WHERE)])
+    spans = sa.select(*one.c, meeting.label("meeting")).cte("span")
+    s = spans.c
 
     def beginning(value: ColumnElement[Any], name: str) -> sa.CTE:
-        key = [spans.c[one] for one in _MEETING]
-        return sa.select(*key, value.label(name)).distinct().cte(f"{name}_of")
+        return sa.select(s.meeting, value.label(name)).distinct().cte(f"{name}_of")
 
-    months = beginning(spans.c.first_month, "month")
-    deciles = beginning(spans.c.first_decile, "decile")
-    groups = beginning(sa.func.coalesce(spans.c.group, ""), "of_group")
+    months = beginning(s.first_month, "month")
+    deciles = beginning(s.first_decile, "decile")
+    groups = beginning(sa.func.coalesce(s.group, ""), "of_group")
     source: Any = spans
-    for one, is_inside in (
-        (months, months.c.month.between(spans.c.first_month, spans.c.last_month)),
-        (deciles, deciles.c.decile.between(spans.c.first_decile, spans.c.last_decile)),
-        (groups, sa.or_(spans.c.group.is_(None), spans.c.group == groups.c.of_group)),
+    for begun, is_inside in (
+        (months, months.c.month.between(s.first_month, s.last_month)),
+        (deciles, deciles.c.decile.between(s.first_decile, s.last_decile)),
+        (groups, sa.or_(s.group.is_(None), s.group == groups.c.of_group)),
     ):
-        source = source.join(one, sa.and_(*[one.c[name] == spans.c[name] for name in _MEETING], is_inside))
-    at = [spans.c[name] for name in (*_MEETING, "lead_agency")]
+        source = source.join(begun, sa.and_(begun.c.meeting == s.meeting, is_inside))
+    at = [s[name] for name in (*_WHERE, "meeting", "lead_agency")]
     return sa.select(*at, months.c.month, deciles.c.decile, groups.c.of_group).select_from(source)
 
 
