@@ -44,6 +44,12 @@ COVERAGE = b"""village_code,target_families,source,source_period,livelihood elig
 63.02.05.2003,90,DTSEN,2026-Q1,40,0
 """
 
+#: Two points: one as it is in the service, one that is not there yet.
+COORDINATES = b"""region_code,longitude,latitude,source
+63.02,116.218,-3.2889,Bappeda
+63.02.05.2003,116.31,-3.41,Bappeda
+"""
+
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
@@ -90,6 +96,7 @@ DONE_BY = {
         ),
         NATION,
     ),
+    **dict.fromkeys(("put_coordinates", "delete_coordinates", "import_coordinates"), ADMINISTRATOR),
 }
 
 
@@ -165,6 +172,7 @@ class World:
             "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
             "import_observations": ("table.csv", TABLE, "text/csv"),
             "import_coverage": ("table.csv", COVERAGE, "text/csv"),
+            "import_coordinates": ("table.csv", COORDINATES, "text/csv"),
         }
 
     def _make_plans(self) -> None:
@@ -224,6 +232,8 @@ class World:
             self.make("put_target", year=year)
         for village in ("63.02.05.2001", "63.02.05.2002"):
             self.make("put_coverage", village=village)
+            self.make("put_coordinates", region=village)
+        self.make("put_coordinates")
         self.make("put_service_package")
         self.make("put_method")
 

@@ -120,4 +120,4 @@ def test_work_grows_with_the_lines_where_all_work_in_the_same_villages(
     assert large[1] > 3 * middle[1]
     assert middle[0] < 2 * small[0]
     assert large[0] < 2 * middle[0]
-    assert large[0] < large[1] / 10
+    assert large[0] < large[1] / 5

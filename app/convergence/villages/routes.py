@@ -44,7 +44,12 @@ def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Res
     return answer_page(call.request, page[:-1] + f',"totals":{totals}}}'.encode())
 
 
-@router.get("/convergence/villages.geojson", response_model=VillageMap, response_class=GeoJson)
+@router.get(
+    "/convergence/villages.geojson",
+    response_model=VillageMap,
+    response_class=GeoJson,
+    openapi_extra={"x-problems": [404]},
+)
 def read_village_map(call: Caller, query: Annotated[VillageMapQuery, Query()]) -> Response:
     """The same villages as points on a map (GeoJSON, RFC 7946): all that match, in one document.
 

@@ -110,14 +110,17 @@ def _spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
 
 
 def _with_above(spots: sa.CTE) -> sa.CTE:
-    """Each spot by its place and by every region above it."""
+    """Each spot by its place, and by every region above it in which some line works."""
     place = spots.c.place
+    there = spots.alias("there")
     own = sa.select(*spots.c, place.label("above"))
     higher = [
-        sa.select(*spots.c, sa.func.substr(place, 1, length).label("above")).where(
-            sa.func.length(place) > length
+        sa.select(*spots.c, above.label("above")).where(
+            sa.func.length(place) > length,
+            above.in_(sa.select(there.c.place).where(sa.func.length(there.c.place) == length)),
         )
         for length in _LEVELS
+        for above in [sa.func.substr(place, 1, length)]
     ]
     return sa.union_all(own, *higher).cte("near")
 

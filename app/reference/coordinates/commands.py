@@ -14,13 +14,9 @@ from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import Stored, coordinates, stored_coordinates
-from app.reference.coordinates.rules import Told
+from app.reference.coordinates.rules import CHAIN, NATION, Told
 from app.reference.queries import regions_by_code
 from app.reference.rules import folded, forms_of
-
-CHAIN = "coordinates"
-NATION = "0"
-"""Where a region lies is told to everybody, as all reference data is."""
 
 name_of_other_region = Kind(
     "name_of_other_region",

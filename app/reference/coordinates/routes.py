@@ -24,7 +24,7 @@ from app.reference.coordinates.models import (
     CoordinatesWritten,
 )
 from app.reference.coordinates.queries import Stored
-from app.reference.coordinates.rules import LARGEST_TABLE, Told, read_table
+from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
 from app.reference.models import RegionKey
 from app.reference.queries import is_region
 from app.reference.routes import page_of
@@ -78,7 +78,7 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
     south to 6.1 north) is refused.
     """
     call.actor.require("write_coordinates", region)
-    if region == commands.NATION or not is_region(call.session, region):
+    if region == NATION or not is_region(call.session, region):
         raise NotFound()
     is_new = False
 
@@ -104,7 +104,7 @@ def list_coordinates_history(
     call: Caller, region: RegionKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
-    return history_page(call, commands.CHAIN, f"regions/{region}/coordinates", query)
+    return history_page(call, CHAIN, f"regions/{region}/coordinates", query)
 
 
 def _reply(call: Call, region: str, *, status: int = 200) -> Response:

@@ -36,6 +36,12 @@ malformed_region_code = Kind(
     en="{value} is no code of a region; such as {allowed}",
 )
 
+CHAIN = "coordinates"
+"""Of the journal."""
+
+NATION = "0"
+"""Where a region lies is told to everybody, as all reference data is."""
+
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "region_code": ("region_code", "village_code", "kode", "kode wilayah", "kode desa"),
     "name": ("name", "nama", "desa", "nama desa", "desa/kelurahan", "nama wilayah"),
