@@ -22,7 +22,6 @@ from app.convergence.villages.models import (
     StrategyEfforts,
     VillageFilters,
     VillageOut,
-    VillagesQuery,
     VillageTotals,
     WiderEfforts,
 )
@@ -62,7 +61,7 @@ _NUMBERS = (*_EFFORTS, "late", *(_of(strategy, name) for strategy in Strategy fo
 """Columns that count lines."""
 
 
-# Filters: parameter → predicate over the columns of `_villages`, given its value
+# Filters: parameter → predicate over the columns of `villages_of`, given its value
 
 Predicate = Callable[[Any, Any], ColumnElement[bool]]
 
@@ -231,8 +230,16 @@ def _overlapping(session: Session, asked: _Asked) -> Select[Any]:
     return sa.select(found.c.place.label("village"), most).group_by(found.c.place)
 
 
-def _villages(session: Session, actor: Actor, filters: VillageFilters) -> CTE:
-    """The villages of a region that a line, a plan or a report speaks of, and that fulfil the filters."""
+class Villages(NamedTuple):
+    """Villages with their figures, as columns, and what was asked."""
+
+    asked: _Asked
+    table: CTE
+
+
+def villages_of(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
+    """The villages of a region that a line, a plan or a report speaks of, and that fulfil the filters: of the plans
+    and the coverage that the actor sees."""
     asked = _Asked(actor, filters.region, filters.period)
     said = _said(session, asked)
     v, c = said.c, coordinates.c
@@ -252,7 +259,7 @@ def _villages(session: Session, actor: Actor, filters: VillageFilters) -> CTE:
         .select_from(said.outerjoin(coordinates, c.region_code == v.village))
         .cte("village_efforts")
     )
-    return sa.select(whole).where(*_conditions(whole, filters)).cte("village_found")
+    return Villages(asked, sa.select(whole).where(*_conditions(whole, filters)).cte("village_found"))
 
 
 def _said(session: Session, asked: _Asked) -> CTE:
@@ -289,8 +296,9 @@ def _conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnElemen
 # Their JSON
 
 
-def _items(asked: _Asked, villages: CTE) -> Select[Any]:
+def _items(found: Villages) -> Select[Any]:
     """`VillageOut` of each."""
+    asked, villages = found
     v = villages.c
 
     def name_of(length: int) -> ColumnElement[Any]:
@@ -367,17 +375,16 @@ def _wider(asked: _Asked, villages: CTE) -> Select[Any]:
 # What routes ask
 
 
-def list_villages(session: Session, actor: Actor, query: VillagesQuery) -> Listing:
-    """The villages that match, of the plans and the coverage that the actor sees."""
-    villages = _villages(session, actor, query)
-    asked = _Asked(actor, query.region, query.period)
-    sorts = {name: villages.c[name] for name in ("village", "lines", "late", "overlapping_agencies")}
-    return Listing(_items(asked, villages), sorts, {"village": villages.c.village})
+def list_villages(found: Villages) -> Listing:
+    """The villages as a list."""
+    v = found.table.c
+    sorts = {name: v[name] for name in ("village", "lines", "late", "overlapping_agencies")}
+    return Listing(_items(found), sorts, {"village": v.village})
 
 
-def totals_text(session: Session, actor: Actor, filters: VillageFilters) -> str:
-    """`VillageTotals` of all that match, as JSON."""
-    v = _villages(session, actor, filters).c
+def totals_text(session: Session, villages: Villages) -> str:
+    """`VillageTotals` of all of them, as JSON."""
+    v = villages.table.c
 
     def number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
         return sa.func.count().filter(*conditions) if conditions else sa.func.count()
@@ -405,10 +412,9 @@ class Placed(NamedTuple):
     latitude: float
 
 
-def placed_villages(session: Session, actor: Actor, filters: VillageFilters) -> Iterator[Placed]:
-    """The villages that match and whose point is known, by code."""
-    villages = _villages(session, actor, filters)
-    asked = _Asked(actor, filters.region, filters.period)
-    found = _items(asked, villages).where(villages.c.longitude.is_not(None)).order_by(villages.c.village)
+def placed_villages(session: Session, villages: Villages) -> Iterator[Placed]:
+    """Those whose point is known, by code."""
+    v = villages.table.c
+    found = _items(villages).where(v.longitude.is_not(None)).order_by(v.village)
     for row in session.connection().execute(json_texts(found, *Placed._fields[1:])):
         yield Placed(*row)

@@ -38,9 +38,9 @@ def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Res
     but late: `late=true`.
     """
     check_region(query.region)
-    listing = queries.list_villages(call.session, call.actor, query)
-    page = read_page(call.session, call.request, listing, query, sort=query.sort)
-    totals = queries.totals_text(call.session, call.actor, query)
+    found = queries.villages_of(call.session, call.actor, query)
+    page = read_page(call.session, call.request, queries.list_villages(found), query, sort=query.sort)
+    totals = queries.totals_text(call.session, found)
     return answer_page(call.request, page[:-1] + f',"totals":{totals}}}'.encode())
 
 
@@ -59,12 +59,13 @@ def read_village_map(call: Caller, query: Annotated[VillageMapQuery, Query()]) -
     check_region(query.region)
     if not sees_of(call.actor, query.region):
         raise NotFound()
+    found = queries.villages_of(call.session, call.actor, query)
     features = ",".join(
         f'{{"type":"Feature","id":"{one.village}",'
         f'"geometry":{{"type":"Point","coordinates":{to_json([one.longitude, one.latitude])}}},'
         f'"properties":{one.json}}}'
-        for one in queries.placed_villages(call.session, call.actor, query)
+        for one in queries.placed_villages(call.session, found)
     )
-    totals = queries.totals_text(call.session, call.actor, query)
+    totals = queries.totals_text(call.session, found)
     body = f'{{"type":"FeatureCollection","features":[{features}],"totals":{totals}}}'
     return answer(call.request, body.encode(), media_type=GeoJson.media_type)
