@@ -41,6 +41,7 @@ from app.plans.workflow.routes import router as workflow
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
+from app.reports.routes import router as reports
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
@@ -89,6 +90,10 @@ TAGS = [
     {
         "name": "reference",
         "description": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
+    },
+    {
+        "name": "reports",
+        "description": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
     },
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
@@ -160,6 +165,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        reports,
         coverage,
         editions,
         indicators,

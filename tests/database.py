@@ -49,13 +49,17 @@ class OneTransaction(Database):
         # Without a savepoint of its own: closed after the write of its request, it would take that back.
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
+    @contextmanager
+    def streaming(self) -> Iterator[Connection]:
+        yield self.connection
+
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 
 
 @contextmanager
-def rolled_back(base: Database) -> Iterator[OneTransaction]:
-    """A test's database: everything it does is undone at its end."""
+def rolled_back(base: Database, *, keep: bool = False) -> Iterator[OneTransaction]:
+    """A test's database: everything it does is undone at its end, or with `keep` stays."""
     with base.engine.connect().execution_options(**{WRITE: True}) as connection:
         transaction = connection.begin()
         database = OneTransaction(connection, base)
@@ -67,6 +71,8 @@ def rolled_back(base: Database) -> Iterator[OneTransaction]:
         event.listen(connection, "before_cursor_execute", note)
         try:
             yield database
+            if keep:
+                transaction.commit()
         finally:
             event.remove(connection, "before_cursor_execute", note)
-            transaction.rollback()
+            transaction.close()  # rolled back, unless it is kept

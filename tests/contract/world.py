@@ -2,22 +2,25 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any, Self
 
 import sqlalchemy as sa
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
+from app.access.uses import Uses
+from app.kit.db import Database
 from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
-from tests.database import OneTransaction
+from tests.database import OneTransaction, rolled_back
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
 #: Leads what is amended, so that the others can be deleted.
@@ -119,18 +122,32 @@ def declared() -> tuple[dict[str, Any], Schemas]:
 class World:
     """Callers with roles, and `call`, which holds every reply to what the document declares of it."""
 
-    def __init__(self, app: FastAPI, database: OneTransaction) -> None:
-        self.app, self.database = app, database
+    def __init__(self, base: Database) -> None:
+        self.base = base
+        self.app = create_app(Settings(_env_file=None, database_url="sqlite://"), base)
         self.document, self.schemas = declared()
-        app.openapi_schema = self.document
+        self.app.openapi_schema = self.document
         self.operations = {operation.id: operation for operation in operations(self.document)}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.clients = {role: self.caller(role) for role in (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())}
-        self.client = self.clients[SECRETARIAT]
-        self._make()
+        self.portal = self._open.enter_context(start_blocking_portal())
+        with self._over(rolled_back(self.base, keep=True)):
+            roles = (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())
+            self.clients = {role: self.caller(role) for role in roles}
+            self.client = self.clients[SECRETARIAT]
+            self._make()
         return self
+
+    @contextmanager
+    def _over(self, opened: AbstractContextManager[OneTransaction]) -> Iterator[None]:
+        with opened as self.database:
+            self.app.state.database, self.app.state.uses = self.database, Uses()
+            yield
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """The world as it was made, in a transaction of its own that is taken back."""
+        return self._over(rolled_back(self.base))
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -146,8 +163,10 @@ class World:
         return self.clients[role_for(operation)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
-        """A client that is closed with the world; opened once, it answers faster than one for each request."""
-        return self._open.enter_context(TestClient(app or self.app, headers=headers))
+        """A client; all share one loop, so that a request does not start one."""
+        client = TestClient(app or self.app, headers=headers)
+        client.portal = self.portal
+        return client
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())
@@ -335,6 +354,11 @@ class World:
         }
         found = self.database.connection.execute(sa.select(*counts.values())).one()
         return dict(found._mapping)
+
+    def journaled(self) -> int:
+        """How many rows the journal has."""
+        journal = sa.select(sa.func.count()).select_from(Table.metadata.tables["journal"])
+        return int(self.database.connection.execute(journal).scalar_one())
 
     def journal(self) -> list[Any]:
         table = Table.metadata.tables["journal"]

@@ -236,13 +236,14 @@ def _pairs_of_plan(session: Session, is_of_one: bool) -> Select[Any]:
     pairs = overlapping(session, actions.c.plan_id == sa.bindparam("plan_id"), of=of)
     return (
         sa.select(pairs.c.first, pairs.c.second, sa.func.count().over().label("total"))
-        .select_from(pairs.outerjoin(explanations, _explains(pairs)))
+        .select_from(pairs.outerjoin(explanations, explains(pairs)))
         .order_by(explanations.c.version.is_(None), pairs.c.first, pairs.c.second)
         .limit(sa.bindparam("number"))
     )
 
 
-def _explains(pairs: Any) -> ColumnElement[bool]:
+def explains(pairs: Any) -> ColumnElement[bool]:
+    """Predicate: an explanation is that of a pair (plan_id, first, second)."""
     return sa.and_(
         explanations.c.plan_id == pairs.c.plan_id,
         explanations.c.first_action == pairs.c.first,
@@ -291,7 +292,7 @@ def list_overlaps(session: Session, plan: sa.Row[Any], query: OverlapQuery) -> L
         )
         found = found.where(sa.or_(pairs.c.first.in_(led), pairs.c.second.in_(led)))
     if query.explained is not None:
-        is_explained = sa.exists().where(_explains(pairs)).correlate(pairs)
+        is_explained = sa.exists().where(explains(pairs)).correlate(pairs)
         found = found.where(is_explained if query.explained else ~is_explained)
     return Listing(found, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
 
