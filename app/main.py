@@ -27,6 +27,7 @@ from app.convergence.scorecards.routes import router as scorecards
 from app.convergence.step_templates.routes import choices as region_step_templates
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
+from app.convergence.villages.routes import router as villages
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -43,6 +44,7 @@ from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
+from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.reports.routes import router as reports
@@ -84,7 +86,7 @@ TAGS = [
     {
         "name": "convergence",
         "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
-        "year, scorecards, and how a region stands beside others.",
+        "year, scorecards, where efforts meet, and how a region stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -180,9 +182,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         region_step_templates,
         indicators,
         analyses,
+        villages,
         agencies,
         meetings,
         reference,
+        coordinates,
         nomenclature,
         methods,
         step_templates,

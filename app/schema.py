@@ -17,6 +17,7 @@ from app.plans.overlaps import models as _overlaps
 from app.plans.revisions import models as _revisions
 from app.plans.workflow import models as _workflow
 from app.reference import models as _reference
+from app.reference.coordinates import models as _coordinates
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking
 from app.tracking.calendars import models as _calendars

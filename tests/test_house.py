@@ -51,6 +51,7 @@ NAMED_BY_NOUN = {
     "access/issuer",
     "access/tokens",
     "access/uses",
+    "convergence/villages/figures",
     "convergence/indicators/cells",
     "convergence/indicators/tables",
     "convergence/steps/examples",

@@ -150,6 +150,8 @@ def fill(database: Database) -> None:
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
         assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
+        point = {"longitude": 116.218, "latitude": -3.2889, "source": "…"}
+        assert client.put(f"/v1/regions/{SEKAPUNG}/coordinates", json=point).status_code == 201
     database.close()
 
 

@@ -57,6 +57,7 @@ RIGHTS: dict[str, Right] = {
     "correct_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
     "extend_quarter": _right(Role.reviewer, Role.administrator, scope=_APPROVE, from_above=True),
     "write_calendar": _right(Role.administrator, scope=TokenScope.administer),
+    "write_coordinates": _right(Role.administrator),
     "write_coverage": _right(Role.secretariat, Role.administrator),
     "choose_editions": _right(Role.administrator),
     "write_editions": _right(Role.administrator),

@@ -9,7 +9,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 from app.kit.db import BigInt, text_type
 
 revision = "0013"
-down_revision = "0012"
+down_revision = "0017"
 branch_labels = None
 depends_on = None
 

@@ -191,6 +191,8 @@ def test_quarters_in_time(client: TestClient, database: OneTransaction) -> None:
 
 def test_overlaps_that_nobody_explained(client: TestClient, database: OneTransaction) -> None:
     put_plan(client)
+    put(client, "A-0", base=LEAN)
+    assert told(look(database), "open_overlaps") == ("no_comparable_lines", None)
     put(client, "A-1", base=CLEAN)
     put(client, "A-2", base=OTHER)
     assert told(look(database), "open_overlaps") == (50, "none")
@@ -199,7 +201,7 @@ def test_overlaps_that_nobody_explained(client: TestClient, database: OneTransac
     steps = look(database)
     assert told(steps, "open_overlaps") == (0, "A")
     inputs = criterion(steps, "open_overlaps")["inputs"]
-    assert inputs == {"lines": 2, "overlaps": 1, "overlaps_explained": 1}
+    assert inputs == {"lines_comparable": 2, "overlaps": 1, "overlaps_explained": 1}
 
 
 def test_coverage_of_the_latest_quarter(client: TestClient, database: OneTransaction) -> None:

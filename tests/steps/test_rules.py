@@ -153,7 +153,7 @@ FIGURED: Mapping[str, tuple[dict[str, int], float]] = {
     "loci_by_all_strategies": ({"priority_locations": 4, "loci_by_all_strategies": 0}, 0),
     "data_age": ({"recipients_dated": 3, "quarters_of_age": 7}, 2.33),
     "quarters_on_time": ({"quarters_due": 4, "quarters_on_time": 3}, 75),
-    "open_overlaps": ({"lines": 40, "overlaps": 3, "overlaps_explained": 1}, 5),
+    "open_overlaps": ({"lines_comparable": 40, "overlaps": 3, "overlaps_explained": 1}, 5),
     "absorption": ({"lines_reported": 1, "spent": 391, "allocation": 1000}, 39.1),
     "target_achievement": ({"outputs_reported": 2, "achieved_of_targets_percent": 150}, 75),
 }

@@ -176,7 +176,15 @@ def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
         "with_deciles": recipients.c.with_deciles == 1,
         "with_source": recipients.c.with_source == 1,
     }
-    flags = {**parts, "with_usable_place": locations.c.with_usable_place == 1}
+    flags = {
+        **parts,
+        "with_usable_place": locations.c.with_usable_place == 1,
+        "lines_comparable": sa.and_(
+            locations.c.action_id.is_not(None),
+            recipients.c.action_id.is_not(None),
+            sa.cast(c.benefit_forms, sa.Text) != "[]",
+        ),
+    }
     joined: Any = actions
     for table in (outputs, recipients, locations):
         joined = joined.outerjoin(table, table.c.action_id == c.id)

@@ -67,6 +67,7 @@ class NoFigure(StrEnum):
     panel_only = "panel_only"
     no_plan = "no_plan"
     no_lines = "no_lines"
+    no_comparable_lines = "no_comparable_lines"
     no_priority_locations = "no_priority_locations"
     no_recipient_data = "no_recipient_data"
     no_meetings = "no_meetings"

@@ -178,12 +178,13 @@ def _quarters_on_time(facts: Facts, step: TemplateStep) -> Measured:
 
 
 def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
-    """Pairs of lines that overlap and that nobody explained, for each hundred lines."""
+    """Pairs of lines that overlap and that nobody explained, for each hundred lines that can be compared: those
+    that say where, to whom and in which form."""
     if not facts.has_plan:
         return _none(NoFigure.no_plan)
-    inputs = {name: facts.count(name) for name in ("lines", "overlaps", "overlaps_explained")}
+    inputs = {name: facts.count(name) for name in ("lines_comparable", "overlaps", "overlaps_explained")}
     open_ones = inputs["overlaps"] - inputs["overlaps_explained"]
-    return _part(open_ones, inputs["lines"], NoFigure.no_lines, inputs)
+    return _part(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
 
 
 def _service_coverage(facts: Facts, step: TemplateStep) -> Measured:
