@@ -1,5 +1,7 @@
 """What every test stands on: a database of either engine, an application over it, callers with roles."""
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +33,10 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databa
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # what applications keep to send from: this run's own, and gone with it
+    spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
+    config.add_cleanup(spool.cleanup)
+    os.environ["RATA_SPOOL_FOLDER"] = spool.name
     if "postgres" in ENGINES:
         share_with_workers(config)
 
