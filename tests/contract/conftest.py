@@ -2,24 +2,43 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.main import create_app
-from app.settings import Settings
+from app.kit.db import Database
 from tests.contract.world import World
-from tests.database import ENGINES, rolled_back
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.postgres import worker_database
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def made_world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Made once for a module and engine, inside one transaction that is taken back at the end."""
-    template = request.getfixturevalue(f"{request.param}_template")
-    with rolled_back(template) as database:
-        app = create_app(Settings(_env_file=None, database_url="sqlite://"), database)
-        with World(app, database) as world:
-            yield world
+@pytest.fixture(scope="session")
+def sqlite_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from _made(prepare(sqlite_url(tmp_path_factory.mktemp("contract"), "contract")))
+
+
+@pytest.fixture(scope="session")
+def postgres_world() -> Iterator[World]:
+    with worker_database() as url:
+        yield from _made(prepare(url))
+
+
+def _made(own: Database) -> Iterator[World]:
+    """Made once, in a database of its own, and kept there."""
+    with World(own) as world:
+        yield world
+    own.close()
+
+
+@pytest.fixture(params=ENGINES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world as it was made, whatever the test before did to it."""
+    yield from _as_made(request, request.param)
 
 
 @pytest.fixture
-def world(made_world: World) -> Iterator[World]:
-    """The world as it was made, whatever the test before did to it."""
-    with made_world.undone():
-        yield made_world
+def one_world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The same on one engine, PostgreSQL where it is among them: for walks of thousands of requests."""
+    yield from _as_made(request, ENGINES[-1])
+
+
+def _as_made(request: pytest.FixtureRequest, engine: str) -> Iterator[World]:
+    made: World = request.getfixturevalue(f"{engine}_world")
+    with made.afresh():
+        yield made

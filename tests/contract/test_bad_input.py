@@ -1,6 +1,7 @@
 """Whatever is sent, the answer is a problem that says what is wrong; never a 500, never half a write."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,14 @@ from tests.contract.operations import Operation
 from tests.contract.world import World, check_problem
 
 JSON = "application/json"
+
+
+@pytest.fixture
+def world(one_world: World) -> World:
+    """One engine is enough for what never reaches it, and what does is what PostgreSQL alone refuses."""
+    return one_world
+
+
 DEEP = b'{"title":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 BODIES: dict[str, tuple[bytes, set[int]]] = {
     "nothing": (b"", {422}),
@@ -74,6 +83,17 @@ def test_bodies_that_are_none(world: World) -> None:
     assert world.rows() == before
 
 
+def some(of: Sequence[Any], met: set[str], what: Any) -> Sequence[Any]:
+    """All values the first time that something is declared so; after that two of them, others each time."""
+    said = json.dumps(what, sort_keys=True)
+    is_first = said not in met
+    met.add(said)
+    if is_first:
+        return of
+    turn = sum(map(ord, said)) + len(met)
+    return of[turn % len(of)], of[(turn + len(of) // 2) % len(of)]
+
+
 def test_each_field_wrong_in_turn(world: World) -> None:
     before = world.rows()
     wrongs = (
@@ -92,9 +112,10 @@ def test_each_field_wrong_in_turn(world: World) -> None:
         ["\u202e"],
         {"a": {}},
     )
+    met: set[str] = set()
     for operation in with_body(world):
-        for name in operation.example:
-            for wrong in wrongs:
+        for name, example in operation.example.items():
+            for wrong in some(wrongs, met, [name, example]):
                 reply = world.call(
                     operation, body={**operation.example, name: wrong}, params={"dry_run": "true"}
                 )
@@ -154,9 +175,10 @@ KEYS = ("%00", "%0A", "%FF", "a" * 3000, "x%2Fy", "🦆", "'", '"', " ", "%25", 
 
 
 def test_keys_that_are_none(world: World) -> None:
+    met: set[str] = set()
     for operation in world:
         for name in (name for name in operation.keys if f"{{{name}}}" in operation.path):
-            for key in KEYS:
+            for key in some(KEYS, met, [operation.method, name]):
                 url = operation.address(**{name: key})
                 body = operation.body[1].get("example") if operation.body else None
                 reply = world.client.request(operation.method, url, params=operation.needed, json=body)
@@ -168,9 +190,10 @@ VALUES = ("", "\0", "🦆" * 90, "9" * 400, "-1", "\u202e", "a'b\"c", "x" * 3000
 
 
 def test_values_that_are_none(world: World) -> None:
+    met: set[str] = set()
     for operation in world:
-        for name in operation.query:
-            for value in VALUES:
+        for name, declared in operation.query.items():
+            for value in some(VALUES, met, [name, declared["schema"]]):
                 trial = {"dry_run": "true"} if operation.is_write else {}
                 reply = world.call(operation, params={**trial, name: value})
                 assert reply.status_code < 500, f"{operation} {name}={value!r}"
@@ -181,9 +204,10 @@ HEADERS = (b"", b"\xff", b'"7', b"W/", b"," * 500, b'"' + b"9" * 400 + b'"', b"e
 
 
 def test_headers_that_are_none(world: World) -> None:
+    met: set[str] = set()
     for operation in world.v1:
         for name in operation.headers:
-            for value in HEADERS if name != "Accept-Language" else HEADERS[-1:]:
+            for value in some(HEADERS, met, [operation.method, name]):
                 with world.undone():
                     reply = world.call(operation, conditions={}, headers={name: value})
                     assert reply.status_code < 500, f"{operation} {name}: {value!r}"

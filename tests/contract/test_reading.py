@@ -80,7 +80,7 @@ def test_compressed_reply_has_a_tag_of_its_own(world: World) -> None:
 
 def test_unknown_parameter_names_the_allowed_ones_and_the_nearest(world: World) -> None:
     for operation in world:
-        for name in (f"{one}x" for one in (*operation.query, "nothing_like_any")):
+        for name in (f"{one}x" for one in (*list(operation.query)[-2:], "nothing_like_any")):
             reply = world.call(operation, params={name: "1"})
             assert reply.status_code == 400, f"{operation}: {name}"
             (error,) = reply.json()["errors"]
@@ -109,7 +109,7 @@ def lists(world: World) -> list[Operation]:
 
 
 def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
-    """All items, a page at a time."""
+    """Up to four items, a page at a time."""
     items: list[Any] = []
     after: dict[str, str] = {}
     while len(items) < 4:

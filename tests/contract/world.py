@@ -3,22 +3,25 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import Any, Self
 
 import sqlalchemy as sa
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
+from app.access.uses import Uses
+from app.kit.db import Database
 from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
 from tests.conftest import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
-from tests.database import OneTransaction
+from tests.database import OneTransaction, rolled_back
 
 OTHER_AGENCY = "2.08.0.00.0.00.05.0000"
 #: Leads what is amended, so that the others can be deleted.
@@ -47,6 +50,12 @@ TABLE = b"code,year,p0\n63.02,2021,4.57\n63,2021,4.83\n"
 COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
 63.02.05.2001,141,DTSEN,2026-Q1,96,25
 63.02.05.2003,90,DTSEN,2026-Q1,40,0
+"""
+
+#: Two points: one as it is in the service, one that is not there yet.
+COORDINATES = b"""region_code,longitude,latitude,source
+63.02,116.218,-3.2889,Bappeda
+63.02.05.2003,116.31,-3.41,Bappeda
 """
 
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
@@ -80,6 +89,8 @@ DONE_BY = {
     "freeze_quarter": REVIEWER,
     "put_quarter_extension": REVIEWER,
     "delete_quarter_extension": REVIEWER,
+    "put_step_grade": REVIEWER,
+    "delete_step_grade": REVIEWER,
     "put_calendar": NATION,
     "delete_calendar": NATION,
     **dict.fromkeys(
@@ -92,9 +103,12 @@ DONE_BY = {
             "put_service_package",
             "put_method",
             "put_region_editions",
+            "put_step_template",
+            "put_region_step_template",
         ),
         NATION,
     ),
+    **dict.fromkeys(("put_coordinates", "delete_coordinates", "import_coordinates"), ADMINISTRATOR),
 }
 
 
@@ -117,18 +131,32 @@ def declared() -> tuple[dict[str, Any], Schemas]:
 class World:
     """Callers with roles, and `call`, which holds every reply to what the document declares of it."""
 
-    def __init__(self, app: FastAPI, database: OneTransaction) -> None:
-        self.app, self.database = app, database
+    def __init__(self, base: Database) -> None:
+        self.base = base
+        self.app = create_app(Settings(_env_file=None, database_url="sqlite://"), base)
         self.document, self.schemas = declared()
-        app.openapi_schema = self.document
+        self.app.openapi_schema = self.document
         self.operations = {operation.id: operation for operation in operations(self.document)}
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self.clients = {role: self.caller(role) for role in (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())}
-        self.client = self.clients[SECRETARIAT]
-        self._make()
+        self.portal = self._open.enter_context(start_blocking_portal())
+        with self._over(rolled_back(self.base, keep=True)):
+            roles = (SECRETARIAT, ADMINISTRATOR, *DONE_BY.values())
+            self.clients = {role: self.caller(role) for role in roles}
+            self.client = self.clients[SECRETARIAT]
+            self._make()
         return self
+
+    @contextmanager
+    def _over(self, opened: AbstractContextManager[OneTransaction]) -> Iterator[None]:
+        with opened as self.database:
+            self.app.state.database, self.app.state.uses = self.database, Uses()
+            yield
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """The world as it was made, in a transaction of its own that is taken back."""
+        return self._over(rolled_back(self.base))
 
     def __exit__(self, *_: object) -> None:
         self._open.close()
@@ -144,8 +172,10 @@ class World:
         return self.clients[role_for(operation)]
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
-        """A client that is closed with the world; opened once, it answers faster than one for each request."""
-        return self._open.enter_context(TestClient(app or self.app, headers=headers))
+        """A client; all share one loop, so that a request does not start one."""
+        client = TestClient(app or self.app, headers=headers)
+        client.portal = self.portal
+        return client
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())
@@ -170,6 +200,7 @@ class World:
             "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
             "import_observations": ("table.csv", TABLE, "text/csv"),
             "import_coverage": ("table.csv", COVERAGE, "text/csv"),
+            "import_coordinates": ("table.csv", COORDINATES, "text/csv"),
         }
 
     def _make_plans(self) -> None:
@@ -229,8 +260,11 @@ class World:
             self.make("put_target", year=year)
         for village in ("63.02.05.2001", "63.02.05.2002"):
             self.make("put_coverage", village=village)
-        self.make("put_service_package")
-        self.make("put_method")
+            self.make("put_coordinates", region=village)
+        for id in ("put_service_package", "put_method", "put_step_template", "put_region_step_template"):
+            self.make(id)
+        for id in ("put_step_evidence", "put_step_grade", "put_coordinates"):
+            self.make(id)
 
     def move(self, id: str, plan: str, **said: str) -> None:
         operation = self.operations[id]
@@ -332,6 +366,11 @@ class World:
         }
         found = self.database.connection.execute(sa.select(*counts.values())).one()
         return dict(found._mapping)
+
+    def journaled(self) -> int:
+        """How many rows the journal has."""
+        journal = sa.select(sa.func.count()).select_from(Table.metadata.tables["journal"])
+        return int(self.database.connection.execute(journal).scalar_one())
 
     def journal(self) -> list[Any]:
         table = Table.metadata.tables["journal"]
