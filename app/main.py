@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
+import app.convergence.scorecards.commands
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
@@ -22,6 +23,13 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.routes import router as scorecards
+from app.convergence.step_templates.routes import choices as region_step_templates
+from app.convergence.step_templates.routes import router as step_templates
+from app.convergence.steps.routes import router as steps
+from app.convergence.villages.routes import router as villages
+from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -29,6 +37,7 @@ from app.kit.db import Database
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
+from app.kit.spool import Spool
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -38,8 +47,10 @@ from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
+from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
+from app.reports.routes import router as reports
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
@@ -77,10 +88,13 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
-        "stands beside others.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
+        "year, scorecards, where efforts meet, and how a region stands beside others.",
     },
-    {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
+    {
+        "name": "exchange",
+        "description": "The matrix that offices keep in their spreadsheets, in and out; whole quarters to pull.",
+    },
     {
         "name": "plans",
         "description": "Plans of a region and year, and their actions with everything that hangs on them.",
@@ -88,6 +102,10 @@ TAGS = [
     {
         "name": "reference",
         "description": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
+    },
+    {
+        "name": "reports",
+        "description": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
     },
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
@@ -121,9 +139,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
+            app.state.kept.start(app.state.database)
         yield
         if database is None:
+            app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
+            app.state.spool.close()
             app.state.database.close()
 
     app = FastAPI(
@@ -141,6 +162,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
+    app.state.spool = Spool(
+        settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
+    )
+    app.state.kept = Kept()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
@@ -160,15 +185,23 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        scorecards,
+        reports,
+        pulls,
         coverage,
         editions,
+        steps,
+        region_step_templates,
         indicators,
         analyses,
+        villages,
         agencies,
         meetings,
         reference,
+        coordinates,
         nomenclature,
         methods,
+        step_templates,
         access,
     ):
         app.include_router(router, prefix="/v1")

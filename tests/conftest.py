@@ -1,6 +1,8 @@
 """What every test stands on: a database of either engine, an application over it, callers with roles."""
 
 import gc
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.access.uses import Uses
+from app.convergence.scorecards.keeping import Kept
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.main import create_app
@@ -36,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(
         100_000, 50, 50
     )  # what is imported and compiled stays: looking through it took a tenth of the run
+    # what applications keep to send from: this run's own, and gone with it
+    spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
+    config.add_cleanup(spool.cleanup)
+    os.environ["RATA_SPOOL_FOLDER"] = spool.name
     if "postgres" in ENGINES:
         share_with_workers(config)
 
@@ -78,6 +85,7 @@ def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
     """The application over the test's own database."""
     built_app.state.database = database
     built_app.state.uses = Uses()
+    built_app.state.kept = Kept()
     return built_app
 
 

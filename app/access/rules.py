@@ -58,6 +58,7 @@ RIGHTS: dict[str, Right] = {
     "correct_quarter": _right(Role.secretariat, Role.administrator, scope=_APPROVE),
     "extend_quarter": _right(Role.reviewer, Role.administrator, scope=_APPROVE, from_above=True),
     "write_calendar": _right(Role.administrator, scope=TokenScope.administer),
+    "write_coordinates": _right(Role.administrator),
     "write_coverage": _right(Role.secretariat, Role.administrator),
     "choose_editions": _right(Role.administrator),
     "write_editions": _right(Role.administrator),
@@ -65,6 +66,8 @@ RIGHTS: dict[str, Right] = {
     "write_observations": _right(Role.administrator),
     "write_targets": _right(Role.secretariat, Role.administrator),
     "write_webhooks": _right(Role.administrator, scope=TokenScope.administer),
+    "write_evidence": _right(Role.secretariat, Role.administrator),
+    "grade_steps": _right(Role.reviewer, scope=_APPROVE, from_above=True),
     "read_access": _right(Role.administrator, scope=TokenScope.administer),
     "write_access": _right(Role.administrator, scope=TokenScope.administer),
 }

@@ -2,8 +2,8 @@
 
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
-What a route may say beside: `x-problems` (statuses that only it has) and `x-conditional` (a POST on
-something that has a version).
+What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
+something that has a version) and `x-stores-nothing` (a POST that only computes).
 """
 
 import json
@@ -30,6 +30,10 @@ _HEADERS = {
     "Link": '`rel="next"`: address of the next page; missing on the last one. `rel="version-history"`: of what came '
     "after.",
     "Repr-Digest": "SHA-256 of the bytes (RFC 9530), by which a copy can be checked.",
+    "Rata-Rows": "Lines in it.",
+    "Rata-Cursor": "Where to go on in the feed: `after` of `/v1/changes` with the same `region`.",
+    "Accept-Ranges": "`bytes`: a transfer that was cut can go on, with `Range` and `If-Range`.",
+    "Content-Range": "Which bytes of how many.",
     "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
     "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",
@@ -78,6 +82,7 @@ _DONE = {
     "201": "Created.",
     "202": "Accepted.",
     "204": "Deleted.",
+    "206": "The part that was asked for.",
     "304": "Not changed since the tag that was sent.",
     "get": "What was asked for.",
     "put": "As it is now.",
@@ -182,13 +187,15 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
     if secured:
         operation["security"] = [{"token": []}]
         parameters.append(_LANGUAGE)
-    if method in WRITES:
+    stores = method in WRITES and not operation.pop("x-stores-nothing", False)
+    if stores:
         parameters.append(_DRY_RUN)
         parameters += [_IF_MATCH] if is_conditional else []
         parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
-    elif secured:
+    elif secured and method == "get":
         parameters.append(_IF_NONE_MATCH)
-    _complete_responses(method, operation, secured, is_conditional, _statuses(path, method, operation))
+    statuses = _statuses(path, method, operation)
+    _complete_responses(method, operation, secured, is_conditional, statuses, stores=stores)
     for status in operation["responses"]:
         if status[0] in "45":
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
@@ -214,7 +221,13 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
 
 
 def _complete_responses(
-    method: str, operation: dict[str, Any], secured: bool, is_conditional: bool, statuses: set[int]
+    method: str,
+    operation: dict[str, Any],
+    secured: bool,
+    is_conditional: bool,
+    statuses: set[int],
+    *,
+    stores: bool,
 ) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
@@ -226,11 +239,13 @@ def _complete_responses(
         names = {"X-Request-Id"} | set(response.pop("headers", {}))
         if secured and status != "204":
             names.add("ETag")
-        if status.startswith("2") and method == "post":
+        if status.startswith("2") and method == "post" and stores:
             names.add("Idempotency-Replayed")
         if status == "200" and _is_page(response):
             names.add("Link")
-        response["description"] = _DONE.get(status) or _DONE[method]
+        response["description"] = (
+            _DONE.get(status) or _DONE["get" if method == "post" and not stores else method]
+        )
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     responses.update({str(status): {} for status in statuses})
 
@@ -242,7 +257,8 @@ def _is_page(response: dict[str, Any]) -> bool:
 
 def _problem_response(status: int) -> dict[str, Any]:
     names = ["X-Request-Id", "Content-Language"]
-    names += {401: ["WWW-Authenticate"], 409: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    own = {401: "WWW-Authenticate", 409: "Retry-After", 416: "Content-Range", 503: "Retry-After"}
+    names += [own[status]] if status in own else []
     # The general one first; never in the order in which modules happen to be imported.
     known = sorted(
         (problem for problem in Problem.known.values() if problem.status == status),
@@ -279,11 +295,13 @@ def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
 
 
 def example_of(schema: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The example that a schema declares; of a page, a page with the item's."""
+    """The example that a schema declares; of a page, a page with the item's; of several, that of the first."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     if schema.get("examples"):
         return schema["examples"][0]
+    if "anyOf" in schema:
+        return example_of(schema["anyOf"][0], document)
     properties = schema.get("properties", {})
     if "items" in properties and "next" in properties:
         return {"items": [example_of(properties["items"]["items"], document)], "next": None}

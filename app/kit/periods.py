@@ -27,6 +27,12 @@ PeriodText = Annotated[
 _PERIOD = re.compile(PERIOD_PATTERN)
 _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
 
+
+def is_quarter(text: str) -> bool:
+    """Whether this is a quarter, such as `2026-Q2`."""
+    return re.fullmatch(QUARTER_PATTERN, text) is not None
+
+
 malformed_period = Kind(
     "malformed_period",
     id="{value} bukan periode; gunakan {allowed}",
@@ -56,6 +62,13 @@ class Period:
     def last_quarter(self) -> str:
         """The quarter up to whose end this period counts; figures are cumulative within the year."""
         return f"{self.year}-Q{_LAST_QUARTER[self.part]}"
+
+    @property
+    def quarters(self) -> list[str]:
+        """Its quarters."""
+        last = _LAST_QUARTER[self.part]
+        number = {"": 4, "S": 2, "Q": 1}[self.part[:1]]
+        return [f"{self.year}-Q{n}" for n in range(last - number + 1, last + 1)]
 
     @property
     def last_day(self) -> date:

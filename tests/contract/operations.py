@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
+#: POSTs that store nothing: what they are asked does not fit into an address.
+COMPUTING = frozenset({"try_scorecard"})
 #: What is there only of a plan in force; the plan of the examples is a draft.
 ADOPTED = "63.02-2025"
 OF_ADOPTED = frozenset(
@@ -23,6 +25,8 @@ OF_ADOPTED = frozenset(
 )
 #: A plan in force with an amendment open beside it, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
+#: What is asked beside what must be, so that the answer has rows whatever day it is.
+ASKED = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
 
 
@@ -44,7 +48,7 @@ class Operation:
 
     @property
     def is_write(self) -> bool:
-        return self.method in WRITES
+        return self.method in WRITES and self.id not in COMPUTING
 
     @property
     def is_v1(self) -> bool:
@@ -86,9 +90,10 @@ class Operation:
 
     @property
     def needed(self) -> dict[str, str]:
-        """Query parameters that must be sent."""
-        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
-        return {name: values[name] for name, one in self.query.items() if one.get("required")}
+        """Query parameters that must be sent, and those without which there is nothing to see."""
+        values = {"period": "2026-Q2", "region": "63.02", "year": "2026", "code_system": "kemendagri"}
+        required = {name: values[name] for name, one in self.query.items() if one.get("required")}
+        return required | ASKED.get(self.id, {})
 
     @cached_property
     def body(self) -> tuple[str, dict[str, Any]] | None:

@@ -1,5 +1,6 @@
 """A service with one of everything in it, made of the document's examples, and a caller that checks each reply."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -38,6 +39,10 @@ OUR_HEADERS = (
     "Idempotency-Replayed",
     "Content-Language",
     "Repr-Digest",
+    "Rata-Rows",
+    "Rata-Cursor",
+    "Accept-Ranges",
+    "Content-Range",
     "WWW-Authenticate",
 )
 
@@ -47,6 +52,12 @@ TABLE = b"code,year,p0\n63.02,2021,4.57\n63,2021,4.83\n"
 COVERAGE = b"""village_code,target_families,source,source_period,livelihood eligible,livelihood served
 63.02.05.2001,141,DTSEN,2026-Q1,96,25
 63.02.05.2003,90,DTSEN,2026-Q1,40,0
+"""
+
+#: Two points: one as it is in the service, one that is not there yet.
+COORDINATES = b"""region_code,longitude,latitude,source
+63.02,116.218,-3.2889,Bappeda
+63.02.05.2003,116.31,-3.41,Bappeda
 """
 
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
@@ -80,6 +91,8 @@ DONE_BY = {
     "freeze_quarter": REVIEWER,
     "put_quarter_extension": REVIEWER,
     "delete_quarter_extension": REVIEWER,
+    "put_step_grade": REVIEWER,
+    "delete_step_grade": REVIEWER,
     "put_calendar": NATION,
     "delete_calendar": NATION,
     **dict.fromkeys(
@@ -92,9 +105,12 @@ DONE_BY = {
             "put_service_package",
             "put_method",
             "put_region_editions",
+            "put_step_template",
+            "put_region_step_template",
         ),
         NATION,
     ),
+    **dict.fromkeys(("put_coordinates", "delete_coordinates", "import_coordinates"), ADMINISTRATOR),
 }
 
 
@@ -188,6 +204,7 @@ class World:
             "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
             "import_observations": ("table.csv", TABLE, "text/csv"),
             "import_coverage": ("table.csv", COVERAGE, "text/csv"),
+            "import_coordinates": ("table.csv", COORDINATES, "text/csv"),
         }
 
     def _make_plans(self) -> None:
@@ -247,8 +264,11 @@ class World:
             self.make("put_target", year=year)
         for village in ("63.02.05.2001", "63.02.05.2002"):
             self.make("put_coverage", village=village)
-        self.make("put_service_package")
-        self.make("put_method")
+            self.make("put_coordinates", region=village)
+        for id in ("put_service_package", "put_method", "put_step_template", "put_region_step_template"):
+            self.make(id)
+        for id in ("put_step_evidence", "put_step_grade", "put_coordinates"):
+            self.make(id)
 
     def _make_webhooks(self) -> None:
         """Webhooks with secrets, and what a worker has sent."""
@@ -351,8 +371,10 @@ class World:
         kind = reply.headers["Content-Type"].partition(";")[0]
         assert kind in content, f"{said}: {kind} is not declared"
         if "json" in kind:
-            errors = self.schemas.errors(content[kind]["schema"], reply.json())
-            assert not errors, f"{said}: {errors[:5]}"
+            texts = reply.content.splitlines() if "ndjson" in kind else [reply.content]
+            for text in texts:
+                errors = self.schemas.errors(content[kind]["schema"], json.loads(text))
+                assert not errors, f"{said}: {errors[:5]}"
         if reply.status_code >= 400:
             check_problem(reply)
 

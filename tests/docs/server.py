@@ -89,6 +89,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "RATA_SECRETS_KEY": Fernet.generate_key().decode(),
         "RATA_DATABASE_URL": f"sqlite:///{folder}/rata.db",
         "RATA_DEMO_TOKEN_FILE": str(folder / "demo.token"),
+        "RATA_SPOOL_FOLDER": str(folder / "spool"),
     }
 
 
