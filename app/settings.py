@@ -63,7 +63,7 @@ def _sealing_keys(text: str | None) -> str | None:
             Fernet(word)
     except ValueError:
         raise ValueError("use keys as `Fernet.generate_key()` makes them, by commas") from None
-    return text or None
+    return text if words(text or "") else None
 
 
 class Settings(BaseSettings):

@@ -100,6 +100,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("webhook_delivery", schema=None) as batch_op:
         batch_op.create_index(
+            batch_op.f("ix_webhook_delivery_webhook_id_state_next_attempt_at"),
+            ["webhook_id", "state", "next_attempt_at"],
+            unique=False,
+        )
+        batch_op.create_index(
             batch_op.f("ix_webhook_delivery_webhook_id_created_at"),
             ["webhook_id", "created_at"],
             unique=False,
@@ -128,6 +133,7 @@ def downgrade() -> None:
     op.drop_table("webhook_secret")
     with op.batch_alter_table("webhook_delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_webhook_delivery_webhook_id_created_at"))
+        batch_op.drop_index(batch_op.f("ix_webhook_delivery_webhook_id_state_next_attempt_at"))
 
     op.drop_table("webhook_delivery")
     with op.batch_alter_table("webhook", schema=None) as batch_op:

@@ -324,7 +324,10 @@ class WebhookDeliveryRow(Table, table=True):
     """A hint that is to be sent or was."""
 
     __tablename__ = "webhook_delivery"
-    __table_args__ = (sa.Index(None, "webhook_id", "created_at"),)
+    __table_args__ = (
+        sa.Index(None, "webhook_id", "created_at"),
+        sa.Index(None, "webhook_id", "state", "next_attempt_at"),
+    )
 
     id: str = Field(primary_key=True, max_length=40)
     webhook_id: int = Field(foreign_key="webhook.id", ondelete="CASCADE")

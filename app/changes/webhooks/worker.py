@@ -169,7 +169,7 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
         return None
     row = pending_delivery(session, webhook)
     if row is not None and row["next_attempt_at"] <= now and not _still_told(session, stored.watch, row):
-        _withdraw(session, stored, row, now)
+        _withdraw(session, stored, row)
         row = None
     if row is None:
         row = _look(session, stored, stored.watch, now)
@@ -223,9 +223,9 @@ def _still_told(session: Session, watch: Watch, row: dict[str, Any]) -> bool:
     return seen.total >= int(row["count"])
 
 
-def _withdraw(session: Session, webhook: Stored, row: dict[str, Any], now: datetime) -> None:
+def _withdraw(session: Session, webhook: Stored, row: dict[str, Any]) -> None:
     """Take a delivery back, and look anew at what it was made of."""
-    over = {"state": DeliveryState.withdrawn, "next_attempt_at": None, "attempted_at": now}
+    over = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
     session.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**over))
     if webhook.row["seen"] > row["first"]:
         webhook.row.update(seen=row["first"], place=row["place"])
