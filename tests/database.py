@@ -49,6 +49,11 @@ class OneTransaction(Database):
         # Without a savepoint of its own: closed after the write of its request, it would take that back.
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
+    @contextmanager
+    def one_state(self) -> Iterator[Session]:
+        with self.read_session() as session:
+            yield session
+
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 
