@@ -263,7 +263,7 @@ class _Transfer:
         length = reply.headers.get("Content-Length")
         total = size + int(length) if length and length.isdecimal() else None
         self._part.seek(size)
-        for piece in reply.iter_raw(_PIECE):
+        for piece in reply.iter_raw():  # as it comes: what waits to fill a larger piece is lost in a cut
             self._part.write(piece)
             size += len(piece)
             self._attempts.went_on()

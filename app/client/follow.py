@@ -227,7 +227,7 @@ class Follower:
 
     def _apply(self, before: str, page: ChangePage) -> None:
         """Read what a page names, and put it into the copy with the cursor behind it."""
-        named = _Named()
+        named = _Named(self._region)
         for item in page.items:
             named.add(item, self._copy)
         found: list[Resource] = []
@@ -332,7 +332,8 @@ class Follower:
 class _Named:
     """What a page of the feed says that is to be read."""
 
-    def __init__(self) -> None:
+    def __init__(self, region: str | None) -> None:
+        self._region = region
         self.single: set[str] = set()
         """One by one."""
         self.whole: set[str] = set()
@@ -344,7 +345,11 @@ class _Named:
     def add(self, item: dict[str, Any], copy: Copy) -> None:
         subject: str = item["subject"]
         if item["kind"] == "scope.changed":
-            self.whole.add(f"regions/{item['region_code']}")
+            # of a region above the one that is followed, only that one matters
+            is_above = self._region is not None and not f"{item['region_code']}.".startswith(
+                f"{self._region}."
+            )
+            self.whole.add(f"regions/{self._region if is_above else item['region_code']}")
             return
         kind = kind_of(subject)
         if kind is None:
