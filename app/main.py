@@ -21,6 +21,10 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.step_templates.routes import choices as region_step_templates
+from app.convergence.step_templates.routes import router as step_templates
+from app.convergence.steps.routes import router as steps
+from app.convergence.villages.routes import router as villages
 from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
@@ -39,8 +43,10 @@ from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
+from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
+from app.reports.routes import router as reports
 from app.settings import Settings
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
@@ -78,8 +84,8 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
-        "stands beside others.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
+        "year, where efforts meet, and how a region stands beside others.",
     },
     {
         "name": "exchange",
@@ -92,6 +98,10 @@ TAGS = [
     {
         "name": "reference",
         "description": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
+    },
+    {
+        "name": "reports",
+        "description": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
     },
     {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
     {
@@ -167,16 +177,22 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        reports,
         pulls,
         coverage,
         editions,
+        steps,
+        region_step_templates,
         indicators,
         analyses,
+        villages,
         agencies,
         meetings,
         reference,
+        coordinates,
         nomenclature,
         methods,
+        step_templates,
         access,
     ):
         app.include_router(router, prefix="/v1")

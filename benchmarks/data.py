@@ -101,8 +101,8 @@ def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
         database.close()
 
 
-def new_token(database: Database) -> str:
-    """A secret of the province's administrator, who may read and write what is below it."""
+def new_token(database: Database, region: str = PROVINCE) -> str:
+    """A secret of a region's administrator, the province's unless said, who may read and write what is below it."""
     now = datetime.now(UTC)
     name = f"bench-{now.timestamp()}"
     with database.writing() as session:
@@ -111,7 +111,7 @@ def new_token(database: Database) -> str:
             Author(CONSOLE.token, now),
             name=name,
             principal=name,
-            grants=[Grant(Role.administrator, PROVINCE, None)],
+            grants=[Grant(Role.administrator, region, None)],
             scopes=[TokenScope.read, TokenScope.write],
             expires_at=now + timedelta(days=1),
         )

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
 from app.convergence.methods.commands import load_editions
+from app.convergence.step_templates.commands import load_templates
 from app.kit.db import WRITE, Database, alembic_config
 from app.kit.journal import Author
 from tests.reference import load_small_reference
@@ -25,7 +26,9 @@ def prepare(url: str) -> Database:
     database = Database(url)
     with database.writing() as session:
         load_small_reference(session)
-        load_editions(session, Author("test", datetime.now(UTC)))
+        author = Author("test", datetime.now(UTC))
+        load_editions(session, author)
+        load_templates(session, author)
     return database
 
 
@@ -53,6 +56,10 @@ class OneTransaction(Database):
     def one_state(self) -> Iterator[Session]:
         with self.read_session() as session:
             yield session
+
+    @contextmanager
+    def streaming(self) -> Iterator[Connection]:
+        yield self.connection
 
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")

@@ -7,8 +7,12 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from app.access.actor import authenticated
 from app.kit.problems import Kind, Problem
@@ -20,7 +24,17 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "app").rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(), str(file)) for file in FILES}
 
-AREAS = ("access", "agencies", "changes", "convergence", "exchange", "plans", "reference", "tracking")
+AREAS = (
+    "access",
+    "agencies",
+    "changes",
+    "convergence",
+    "exchange",
+    "plans",
+    "reference",
+    "reports",
+    "tracking",
+)
 PROMISED = {"__init__", "models", "rules", "queries", "commands", "routes"}
 #: Files with another name, each a noun of its own beside the promised five.
 NAMED_BY_NOUN = {
@@ -33,8 +47,11 @@ NAMED_BY_NOUN = {
     "access/issuer",
     "access/tokens",
     "access/uses",
+    "convergence/villages/figures",
     "convergence/indicators/cells",
     "convergence/indicators/tables",
+    "convergence/steps/examples",
+    "convergence/steps/measures",
     "plans/actions/batches",
     "plans/actions/lines",
     "plans/actions/moves",
@@ -62,6 +79,8 @@ NAMED_BY_NOUN = {
     "plans/actions/examples",
     "plans/actions/storing",
     "plans/examples",
+    "reports/catalogue",
+    "reports/frame",
 }
 PERSONAL = re.compile(
     r"(^|_)(nik|no_kk|ktp|npwp|nama_penerima|beneficiary_name|recipient_name|birth|birthday|tanggal_lahir|"
@@ -77,6 +96,20 @@ def named(*endings: str) -> list[Path]:
     found = [file for file in FILES if file.stem in endings]
     assert found
     return found
+
+
+def reports() -> list[Path]:
+    """The files that declare a report: each is one whole, row, SELECT and what may be asked."""
+    return [file for file in FILES if name_of(file).startswith("reports/") and declares_report(TREES[file])]
+
+
+def declares_report(tree: ast.Module) -> bool:
+    return any(
+        isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "REPORT"
+        and "Report" in dict(calls(node))
+        for node in tree.body
+    )
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -129,12 +162,14 @@ def test_areas_have_the_promised_files() -> None:
     found = []
     for file in FILES:
         area, _, rest = name_of(file).partition("/")
+        if file in reports():
+            continue
         if area in AREAS and not rest.startswith("matrix/") and file.stem not in PROMISED:
             found += [name_of(file)] if name_of(file) not in NAMED_BY_NOUN else []
     complain(
         found,
         "A file's name says what is not in it, so a newcomer guesses the file. Put it into models, rules, queries, "
-        "commands or routes; if it is a noun of its own, name it in NAMED_BY_NOUN.",
+        "commands or routes; if it is a noun of its own, name it in NAMED_BY_NOUN. A file of reports declares REPORT.",
     )
     gone = [name for name in NAMED_BY_NOUN if not (ROOT / "app" / f"{name}.py").exists()]
     complain(gone, "These are not there any more: take them out of NAMED_BY_NOUN.")
@@ -158,7 +193,7 @@ def test_rules_are_pure() -> None:
 def test_queries_never_write() -> None:
     writes = {"insert", "update", "delete", "upsert", "add", "add_all", "merge", "flush", "record", "hold"}
     found = []
-    for file in named("queries", "summaries", "figures"):
+    for file in [*named("queries", "summaries", "figures"), *reports()]:
         for node in ast.walk(TREES[file]):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = ast.unparse(node.func.value)
@@ -178,6 +213,20 @@ def test_routes_select_nothing() -> None:
             if called in sql
         ],
         "Every SELECT stands in queries, where it starts from what the caller may see; a route can forget to.",
+    )
+
+
+def test_reports_know_no_http() -> None:
+    complain(
+        [
+            f"{name_of(f)} imports {module}.{name}"
+            for f in reports()
+            for module, name in imports(TREES[f])
+            if module.partition(".")[0] in ("fastapi", "starlette")
+            or module == "app.kit.requests"
+            or module.rpartition(".")[2] in ("routes", "commands")
+        ],
+        "A report says its rows; pages, CSV, tags and addresses are made of that in reports/frame and reports/routes.",
     )
 
 
@@ -235,14 +284,22 @@ def test_every_operation_has_one_name_of_its_own() -> None:
 def test_every_route_below_v1_asks_who_calls() -> None:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
     known = {operation.id for operation in operations(application.openapi()) if operation.is_v1}
-    asking = set()
-    for file in named("routes"):
-        for _, function in handlers(TREES[file]):
-            if any(ast.unparse(one.annotation) == "Caller" for one in function.args.args if one.annotation):
-                asking.add(function.name)
+    asking = {route.name for route in routes_of(application) if authenticated in asked_for(route.dependant)}
+    assert known & asking
     complain(sorted(known - asking), "Take `call: Caller`; without it nobody asks for a token.")
-    source = ast.unparse(TREES[ROOT / "app/access/actor.py"])
-    assert f"Caller = Annotated[Call, Depends({authenticated.__name__})]" in source
+
+
+def routes_of(application: FastAPI) -> Iterator[APIRoute]:
+    for one in application.routes:
+        router = getattr(one, "original_router", None)
+        yield from (route for route in (router.routes if router else [one]) if isinstance(route, APIRoute))
+
+
+def asked_for(dependant: Dependant) -> Iterator[Any]:
+    """Everything that is called before an endpoint is."""
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from asked_for(inner)
 
 
 def test_only_the_kit_names_an_engine() -> None:
@@ -326,12 +383,15 @@ def test_these_rules_can_be_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     for name in ("plans/rules", "plans/queries", "plans/routes"):
         monkeypatch.setitem(TREES, ROOT / "app" / f"{name}.py", ast.parse(source))
+    report = ROOT / "app" / "reports" / "absorption.py"
+    monkeypatch.setitem(TREES, report, ast.parse(source + "REPORT = Report()\n"))
     assert bad in TREES
     for rule in (
         test_nobody_commits,
         test_rules_are_pure,
         test_queries_never_write,
         test_routes_select_nothing,
+        test_reports_know_no_http,
         test_reads_call_no_commands,
         test_endpoints_are_plain_functions,
         test_every_operation_has_one_name_of_its_own,

@@ -27,6 +27,7 @@ from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
+from tests.steps.world import grade, show
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
 
@@ -117,6 +118,7 @@ def fill(database: Database) -> None:
         assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
         move_a_quarter(client, database, app)
         put_coverage(client, SEKAPUNG)
+        show(client, "team_decree", "regulation")
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
@@ -133,6 +135,7 @@ def fill(database: Database) -> None:
         opened.append(TestClient(app, headers={"Authorization": f"Bearer {token_for(database, *roles)}"}))
         return opened[-1]
 
+    grade(connect(("reviewer", "63")), "regulation", "decrees", "B")
     movers = Movers(connect)
     for verb in ("submit", "return", "submit", "endorse", "adopt", "amend"):
         assert movers.move(verb).status_code == 200
@@ -145,6 +148,8 @@ def fill(database: Database) -> None:
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
         assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
+        point = {"longitude": 116.218, "latitude": -3.2889, "source": "…"}
+        assert client.put(f"/v1/regions/{SEKAPUNG}/coordinates", json=point).status_code == 201
     database.close()
 
 

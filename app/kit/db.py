@@ -105,6 +105,13 @@ class Database:
     def read_session(self) -> Session:
         return Session(self.reads, autoflush=False, expire_on_commit=False)
 
+    @contextmanager
+    def streaming(self) -> Iterator[Connection]:
+        """A connection to read one large result by, in pieces (`yield_per`): a cursor of the server needs a
+        transaction, which reading sessions do without."""
+        with self.engine.connect() as connection:
+            yield connection
+
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
         return Session(self._writes, expire_on_commit=False)
@@ -184,8 +191,12 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) ->
         max_overflow=pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
-        # compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that
-        connect_args={"options": "-c timezone=UTC -c jit=off", "prepare_threshold": 3},
+        # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
+        # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
+        connect_args={
+            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1",
+            "prepare_threshold": 3,
+        },
         **options,
     )
 

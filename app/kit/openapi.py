@@ -247,7 +247,8 @@ def _is_page(response: dict[str, Any]) -> bool:
 
 def _problem_response(status: int) -> dict[str, Any]:
     names = ["X-Request-Id", "Content-Language"]
-    names += {401: ["WWW-Authenticate"], 409: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    own = {401: "WWW-Authenticate", 409: "Retry-After", 416: "Content-Range", 503: "Retry-After"}
+    names += [own[status]] if status in own else []
     # The general one first; never in the order in which modules happen to be imported.
     known = sorted(
         (problem for problem in Problem.known.values() if problem.status == status),

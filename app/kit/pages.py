@@ -73,18 +73,15 @@ class Listing:
 
 def read_page(session: Session, request: Request, listing: Listing, query: PageQuery, *, sort: str) -> bytes:
     """The page as JSON bytes that the database built; `next` is null on the last one."""
-    name, descending = sort.removeprefix("-"), sort.startswith("-")
-    ordered: dict[str, ColumnElement[Any]] = {name: listing.sorts[name], **listing.key}
+    ordered = _ordered(listing, sort)
     columns = list(ordered.values())
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
         last = _opened(query.after, seal, columns)
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
-        statement = statement.where(left < right if descending else left > right)
-    statement = statement.order_by(*[c.desc() if descending else c.asc() for c in columns]).limit(
-        query.limit + 1
-    )
+        statement = statement.where(left < right if sort.startswith("-") else left > right)
+    statement = _in_order(statement, columns, sort).limit(query.limit + 1)
     if listing.item is None:
         texts = json_texts(statement, *ordered)
     else:
@@ -99,6 +96,23 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
         )
         tail += f',"count":{total}'
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
+
+
+def whole_list(listing: Listing, *, sort: str) -> Select[Any]:
+    """SELECT of every item of a list as JSON text, in the order of its pages; the sort's columns stand beside."""
+    names = list(_ordered(listing, sort))
+    texts = json_texts(listing.query, *names)
+    return _in_order(texts, [texts.selected_columns[name] for name in names], sort)
+
+
+def _ordered(listing: Listing, sort: str) -> dict[str, ColumnElement[Any]]:
+    """What a list is sorted by: the key that was asked for, then that of its items."""
+    name = sort.removeprefix("-")
+    return {name: listing.sorts[name], **listing.key}
+
+
+def _in_order(statement: Select[Any], columns: Sequence[ColumnElement[Any]], sort: str) -> Select[Any]:
+    return statement.order_by(*[c.desc() if sort.startswith("-") else c.asc() for c in columns])
 
 
 def next_link(request: Request, body: bytes) -> str | None:

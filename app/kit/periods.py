@@ -64,6 +64,13 @@ class Period:
         return f"{self.year}-Q{_LAST_QUARTER[self.part]}"
 
     @property
+    def quarters(self) -> list[str]:
+        """Its quarters."""
+        last = _LAST_QUARTER[self.part]
+        number = {"": 4, "S": 2, "Q": 1}[self.part[:1]]
+        return [f"{self.year}-Q{n}" for n in range(last - number + 1, last + 1)]
+
+    @property
     def last_day(self) -> date:
         month = _LAST_QUARTER[self.part] * 3
         return date(self.year, month, 31 if month in (3, 12) else 30)

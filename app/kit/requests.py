@@ -233,6 +233,7 @@ def answer(
     version: int | str | None = None,
     tag: str | None = None,
     location: str | None = None,
+    media_type: str = "application/json",
 ) -> Response:
     """JSON as it is, with its entity tag; 304 where the caller has it already."""
     tag = tag or tag_of(body, version=version)
@@ -241,7 +242,7 @@ def answer(
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
     if location:
         headers["Location"] = location
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, status, headers, media_type=media_type)
 
 
 def answer_page(request: Request, body: bytes, *, tag: str | None = None) -> Response:

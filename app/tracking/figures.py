@@ -88,8 +88,11 @@ def physical_basis() -> ColumnElement[Any]:
 # Sums over a set of actions.
 
 
-def lines_of(chosen: ColumnElement[bool], quarter: str) -> sa.CTE:
-    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`."""
+def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
+    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`.
+
+    A statement about several quarters gives each its own `name`.
+    """
     newest = (
         sa.select(sa.func.max(_progress.c.period))
         .where(
@@ -110,7 +113,7 @@ def lines_of(chosen: ColumnElement[bool], quarter: str) -> sa.CTE:
             newest.label("period"),
         )
         .where(chosen)
-        .cte("lines")
+        .cte(name)
     )
 
 

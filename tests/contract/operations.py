@@ -23,6 +23,8 @@ OF_ADOPTED = frozenset(
 )
 #: A plan in force with an amendment open beside it, and a line that is new in the amendment.
 AMENDED, DRAFTED = "63.02-2024", "A-003"
+#: What is asked beside what must be, so that the answer has rows whatever day it is.
+ASKED = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
 
 
@@ -86,9 +88,10 @@ class Operation:
 
     @property
     def needed(self) -> dict[str, str]:
-        """Query parameters that must be sent."""
-        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
-        return {name: values[name] for name, one in self.query.items() if one.get("required")}
+        """Query parameters that must be sent, and those without which there is nothing to see."""
+        values = {"period": "2026-Q2", "region": "63.02", "year": "2026", "code_system": "kemendagri"}
+        required = {name: values[name] for name, one in self.query.items() if one.get("required")}
+        return required | ASKED.get(self.id, {})
 
     @cached_property
     def body(self) -> tuple[str, dict[str, Any]] | None:

@@ -32,6 +32,7 @@ VERBS = {
     "read_region_editions": {"edit": "put_region_editions"},
     "read_indicator": {"edit": "put_indicator"},
     "read_observation": {"edit": "put_observation", "delete": "delete_observation"},
+    "read_coordinates": {"edit": "put_coordinates", "delete": "delete_coordinates"},
     "read_target": {"edit": "put_target", "delete": "delete_target"},
     "read_agency": {
         "edit": "patch_agency",

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import openpyxl
@@ -167,3 +169,10 @@ def test_a_text_that_no_cell_holds_is_named(office: Office, monkeypatch: pytest.
     book = openpyxl.load_workbook(io.BytesIO(office.secretariat.get(f"{PULL}.xlsx").content))
     header, first, *_ = book["2026-Q2"].iter_rows(values_only=True)
     assert "50: NDJSON, CSV, Parquet" in str(first[header.index("components")])
+
+
+def test_every_column_is_documented(root: Path) -> None:
+    page = (root / "docs" / "pulls.md").read_text()
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for cell in table for name in re.findall(r"`([^`]+)`", cell)]
+    assert {column.name for column in COLUMNS} <= set(named)

@@ -28,16 +28,14 @@ from app.kit.transfers import Transfer, Wanted, ranged
 
 router = house_router(tags=["exchange"])
 
-_HEADERS: dict[str, Any] = {
-    name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges", "Content-Range")
-}
+_HEADERS: dict[str, Any] = {name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")}
 _FILES: dict[str, Any] = {
     **{MEDIA_TYPES[one]: {"schema": {}} for one in (Format.parquet, Format.xlsx)},
     MEDIA_TYPES[Format.csv]: {"schema": {"type": "string"}},
 }
 _PULLED: dict[int | str, dict[str, Any]] = {
     200: {"content": _FILES, "headers": _HEADERS},
-    206: {"content": {"*/*": {"schema": {}}}, "headers": _HEADERS},
+    206: {"content": {"*/*": {"schema": {}}}, "headers": {**_HEADERS, "Content-Range": {}}},
 }
 _HASHED: dict[int | str, dict[str, Any]] = {200: {"headers": _HEADERS}, 206: _PULLED[206]}
 

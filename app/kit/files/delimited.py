@@ -10,11 +10,12 @@ apostrophe in front, which `read_delimited` takes off again. A text that itself 
 before such a sign gets one more, so that reading gives back exactly what was written.
 """
 
+import codecs
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
@@ -37,13 +38,24 @@ def unescaped(text: str) -> str:
     return text[1:] if text.startswith("'") and _RISKY.match(text, 1) else text
 
 
-def write_delimited(rows: Iterable[Sequence[str | int | None]]) -> bytes:
-    """Rows as CSV; int cells are written as digits, text so that no spreadsheet runs it."""
+Cell = str | int | float | None
+
+
+def write_delimited(rows: Iterable[Sequence[Cell]]) -> bytes:
+    """Rows as CSV; numbers are written as digits, text so that no spreadsheet runs it."""
+    return b"".join(delimited(rows))
+
+
+def delimited(rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
+    """The same, row by row as they come."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
+    yield codecs.BOM_UTF8
     for row in rows:
         writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
-    return out.getvalue().encode("utf-8-sig")
+        yield out.getvalue().encode()
+        out.seek(0)
+        out.truncate()
 
 
 def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Sheet:

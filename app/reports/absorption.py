@@ -1,0 +1,134 @@
+"""Absorption: what each agency has spent of its allocation, quarter by quarter."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import ConfigDict
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.db import table_of, text_type
+from app.kit.fields import AgencyCode
+from app.kit.json_sql import fields_of
+from app.kit.pages import Listing
+from app.kit.periods import Period
+from app.kit.problems import Text
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions, seen_lines
+from app.reports.frame import Report, listing, percent, whole
+from app.reports.models import AgencyQuery, OfRegion, PeriodQuery, Spent, column
+from app.tracking.figures import lines_of, money_by_group
+
+_agencies = table_of(AgencyRow)
+
+
+class _OfAgency(OfRegion):
+    agency_code: AgencyCode = column("Kode perangkat daerah.", "Agency that leads the lines.")
+    agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
+    period: str = column("Triwulan.", "Quarter to whose end the figures are cumulative.")
+
+
+class AgencyAbsorption(Spent, _OfAgency):
+    """What the lines that an agency leads have spent to the end of a quarter."""
+
+    reported: int = column(
+        "Baris yang punya laporan sampai triwulan itu.",
+        "Of the lines, those with a report up to the quarter.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "plan": "63.02-2026",
+                    "agency_code": "1.06.0.00.0.00.08.0000",
+                    "agency_name": "Dinas Sosial",
+                    "period": "2026-Q2",
+                    "lines": 12,
+                    "allocated": 4200000000,
+                    "spent": 1638000000,
+                    "absorption_percent": 39.0,
+                    "reported": 11,
+                }
+            ]
+        }
+    )
+
+
+class AbsorptionQuery(AgencyQuery, PeriodQuery):
+    sort: Literal[
+        "region_code",
+        "-region_code",
+        "agency_code",
+        "-agency_code",
+        "allocated",
+        "-allocated",
+        "spent",
+        "-spent",
+    ] = "region_code"
+
+
+def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
+    """By agency and quarter: every quarter of the period."""
+    period = Period.parse(query.period)
+    conditions = [
+        visible(actor, actions.c.region_code),
+        within(actions.c.region_code, query.region),
+        actions.c.year == period.year,
+        seen_lines(actor, actions.c.plan_id),
+    ]
+    if query.agency is not None:
+        conditions.append(actions.c.lead_agency == query.agency)
+    chosen = sa.and_(*conditions)
+    sums = sa.union_all(*[_sums(chosen, quarter) for quarter in period.quarters]).subquery("sums")
+    leads = sa.and_(_agencies.c.region_code == plans.c.region_code, _agencies.c.code == sums.c.lead_agency)
+    given = {
+        "region_code": plans.c.region_code,
+        "region_name": regions.c.name,
+        "plan": plans.c.code,
+        "agency_code": _agencies.c.code,
+        "agency_name": _agencies.c.name,
+        "absorption_percent": percent(sums.c.spent, sums.c.allocated),
+    }
+    rows = sa.select(*fields_of(AgencyAbsorption, sums, **given)).select_from(
+        sums.join(plans, plans.c.id == sums.c.plan_id)
+        .join(regions, regions.c.code == plans.c.region_code)
+        .join(_agencies, leads)
+    )
+    sorts = ("region_code", "agency_code", "allocated", "spent")
+    return listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
+
+
+def _sums(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+    """By plan and agency to the end of a quarter, as summaries have it."""
+    name = quarter[-2:].lower()
+    money = money_by_group(lines_of(chosen, quarter, name=f"lines_{name}")).subquery(name)
+    c = money.c
+    return sa.select(
+        c.plan_id,
+        c.lead_agency,
+        sa.cast(quarter, text_type(7)).label("period"),
+        whole(c.actions).label("lines"),
+        *[whole(c[name]).label(name) for name in ("reported", "allocated", "spent")],
+    ).group_by(c.plan_id, c.lead_agency)
+
+
+REPORT = Report(
+    name="absorption",
+    title=Text("Serapan anggaran per perangkat daerah", "Absorption by agency"),
+    description=Text(
+        "Alokasi dan realisasi kumulatif tiap perangkat daerah per triwulan, dengan persen serapan. Periode tahun "
+        "atau semester memuat semua triwulannya.",
+        "What each agency was allocated and has spent, cumulative, by quarter, with the percentage; a year or a "
+        "semester shows each of its quarters. Money in whole rupiah.",
+    ),
+    row=AgencyAbsorption,
+    asked=AbsorptionQuery,
+    rows=absorption,
+)

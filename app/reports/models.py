@@ -1,0 +1,155 @@
+"""What reports share: how a row's field is declared, what rows begin with, what is asked; the catalogue's shapes."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kit.fields import AgencyCode, Key, RegionCode
+from app.kit.periods import PeriodText
+from app.kit.service import Both
+
+
+def column(id: str, en: str, **more: Any) -> Any:
+    """A field of a row, in both languages: the OpenAPI document shows the English words, the catalogue both."""
+    return Field(title=id, description=en, **more)
+
+
+# What rows begin with
+
+
+class OfRegion(BaseModel):
+    """A row of a region that has a plan."""
+
+    region_code: RegionCode = column(
+        "Kode wilayah (Kemendagri).", "Region that the plan is of (Kemendagri code)."
+    )
+    region_name: str = column("Nama wilayah.", "Name of the region.")
+    plan: str = column("Kunci rencana: wilayah dan tahun.", "Key of the plan: region and year.")
+
+
+class OfLine(OfRegion):
+    """A row of a line of a plan."""
+
+    action: Key = column("Kunci baris rencana.", "Key of the line.")
+    title: str = column("Judul baris rencana.", "Title of the line.")
+    agency_code: AgencyCode = column("Kode perangkat daerah penanggung jawab.", "Agency that leads the line.")
+    agency_name: str = column("Nama perangkat daerah.", "Name of the agency.")
+
+
+class Spent(BaseModel):
+    """Money of the lines of a row to the end of a quarter."""
+
+    lines: int = column("Jumlah baris rencana.", "Lines of the plan.")
+    allocated: int = column("Alokasi, rupiah.", "Their allocation for the year, whole rupiah.")
+    spent: int = column(
+        "Realisasi kumulatif s.d. akhir triwulan, rupiah; laporan terakhir tiap baris sampai triwulan itu.",
+        "Spent, cumulative to the end of the quarter, whole rupiah: by each line's latest report up to it.",
+    )
+    absorption_percent: float | None = column(
+        "Serapan: realisasi dari alokasi, persen; kosong tanpa alokasi.",
+        "Absorption: spent of allocated, percent; null where nothing is allocated.",
+    )
+
+
+# What is asked
+
+
+class RegionQuery(BaseModel):
+    region: RegionCode = Field(description="This region and everything below it; `0` is the nation.")
+
+
+class PeriodQuery(RegionQuery):
+    period: PeriodText
+
+
+class AgencyQuery(BaseModel):
+    agency: AgencyCode | None = Field(default=None, description="Only lines that this agency leads.")
+
+
+class YearQuery(BaseModel):
+    year: int | None = Field(default=None, ge=2015, le=2100, description="Only plans of this year.")
+
+
+# The catalogue
+
+
+class ColumnKind(StrEnum):
+    """What a column holds; in CSV the items of a list stand in one cell, with `; ` between them."""
+
+    text = "text"
+    integer = "integer"
+    number = "number"
+    boolean = "boolean"
+    date = "date"
+    instant = "instant"
+    list = "list"
+
+
+class ReportColumn(BaseModel):
+    """A column of a report: a field of its JSON, a column of its CSV."""
+
+    name: str
+    kind: ColumnKind
+    nullable: bool = Field(description="Null in JSON, an empty cell in CSV, where there is nothing to say.")
+    description: Both
+
+
+class ReportParameter(BaseModel):
+    """What can be asked of a report, in JSON and in CSV alike."""
+
+    name: str
+    required: bool
+
+
+class ReportOut(BaseModel):
+    """A report: where it is and what its columns mean."""
+
+    report: str
+    json_address: str
+    csv_address: str
+    title: Both
+    description: Both
+    parameters: list[ReportParameter]
+    sorts: list[str] = Field(description="Values of `sort`, the usual one first.")
+    columns: list[ReportColumn] = Field(description="In the order of the CSV.")
+
+
+class Catalogue(BaseModel):
+    """Every report there is."""
+
+    reports: list[ReportOut]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "reports": [
+                        {
+                            "report": "absorption",
+                            "json_address": "/v1/reports/absorption",
+                            "csv_address": "/v1/reports/absorption.csv",
+                            "title": {"id": "Serapan anggaran", "en": "Absorption"},
+                            "description": {
+                                "id": "Serapan per perangkat daerah.",
+                                "en": "Absorption by agency.",
+                            },
+                            "parameters": [{"name": "region", "required": True}],
+                            "sorts": ["region_code", "-region_code"],
+                            "columns": [
+                                {
+                                    "name": "lines",
+                                    "kind": "integer",
+                                    "nullable": False,
+                                    "description": {
+                                        "id": "Jumlah baris rencana.",
+                                        "en": "Lines of the plan.",
+                                    },
+                                }
+                            ],
+                        }
+                    ]
+                }
+            ]
+        }
+    )

@@ -1,0 +1,159 @@
+"""Overdue milestones: what should have been reached by a day and was not."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import ConfigDict, Field
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.db import table_of
+from app.kit.fields import Key
+from app.kit.json_sql import days_between, fields_of
+from app.kit.pages import Listing
+from app.kit.problems import Text
+from app.plans.actions.models import MilestoneRow
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions, seen
+from app.reports.frame import Report, listing
+from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
+from app.tracking.calendars.queries import clock, today
+from app.tracking.models import MilestoneProgressRow, MilestoneState
+
+_agencies = table_of(AgencyRow)
+_milestones, _reached = table_of(MilestoneRow), table_of(MilestoneProgressRow)
+
+
+class OverdueMilestone(OfLine):
+    """A milestone that was due before a day and not reached by then."""
+
+    milestone: Key = column("Kunci tonggak.", "Key of the milestone.")
+    milestone_title: str = column("Nama tonggak.", "What was to be reached.")
+    weight: float | None = column(
+        "Bobot dalam baris, persen; kosong bila tidak diberi.",
+        "Its share of the line's work, percent; null: none.",
+    )
+    due: date = column("Jatuh tempo.", "Last day in time.")
+    as_of: date = column("Hari penilaian, menurut zona wilayah.", "The day as of which it is judged.")
+    days_overdue: int = column(
+        "Hari keterlambatan pada hari penilaian.", "Whole days after the last day in time."
+    )
+    state: Literal["unreported", "pending", "done"] = column(
+        "Menurut laporan terakhir: `unreported` tidak disebut, `pending` belum, `done` tercapai sesudah hari itu.",
+        "As last reported: `unreported`: not named; `pending`: not reached; `done`: reached since that day.",
+    )
+    reported_in: str | None = column(
+        "Triwulan laporan terakhir baris; kosong bila belum ada.",
+        "Quarter of the line's latest report; null: none.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "plan": "63.02-2026",
+                    "action": "A-014",
+                    "title": "Bantuan permakanan lanjut usia",
+                    "agency_code": "1.06.0.00.0.00.08.0000",
+                    "agency_name": "Dinas Sosial",
+                    "milestone": "M1",
+                    "milestone_title": "Penetapan penerima",
+                    "weight": 30.0,
+                    "due": "2026-03-31",
+                    "as_of": "2026-07-01",
+                    "days_overdue": 92,
+                    "state": "pending",
+                    "reported_in": "2026-Q1",
+                }
+            ]
+        }
+    )
+
+
+class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
+    on: date | None = Field(
+        default=None,
+        description="The day as of which to judge; today, in each region's own zone, if not given.",
+    )
+    sort: Literal["due", "-due", "region_code", "-region_code", "agency_code", "-agency_code"] = "due"
+
+
+def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
+    """By the latest report of each line, which decides in summaries too."""
+    day: ColumnElement[Any] = (
+        sa.literal(query.on.isoformat(), sa.Text) if query.on else today(regions.c.timezone)
+    )
+    state, done_on = sa.cast(_reached.c.state, sa.Text), sa.cast(_reached.c.done_on, sa.Text)
+    due = sa.cast(_milestones.c.due, sa.Text)
+    is_open = sa.or_(state.is_(None), state != MilestoneState.done.value, done_on > day)
+    reported = sa.and_(
+        _reached.c.action_id == actions.c.id,
+        _reached.c.period == actions.c.progress_period,
+        _reached.c.code == _milestones.c.code,
+    )
+    leads = sa.and_(
+        _agencies.c.region_code == actions.c.region_code, _agencies.c.code == actions.c.lead_agency
+    )
+    given: dict[str, ColumnElement[Any]] = {
+        "region_code": plans.c.region_code,
+        "region_name": regions.c.name,
+        "plan": plans.c.code,
+        "action": actions.c.code,
+        "title": actions.c.title,
+        "agency_code": _agencies.c.code,
+        "agency_name": _agencies.c.name,
+        "milestone": _milestones.c.code,
+        "milestone_title": _milestones.c.title,
+        "as_of": day,
+        "days_overdue": days_between(due, day),
+        "state": sa.func.coalesce(state, "unreported"),
+        "reported_in": actions.c.progress_period,
+    }
+    rows = (
+        sa.select(*fields_of(OverdueMilestone, _milestones, **given))
+        .select_from(
+            _milestones.join(actions, actions.c.id == _milestones.c.action_id)
+            .join(plans, plans.c.id == actions.c.plan_id)
+            .join(regions, regions.c.code == plans.c.region_code)
+            .join(_agencies, leads)
+            .outerjoin(_reached, reported)
+        )
+        .where(
+            seen(actor),
+            visible(actor, actions.c.region_code),
+            within(actions.c.region_code, query.region),
+            due < day,
+            is_open,
+        )
+    )
+    if query.year is not None:
+        rows = rows.where(actions.c.year == query.year)
+    if query.agency is not None:
+        rows = rows.where(actions.c.lead_agency == query.agency)
+    return listing(
+        OverdueMilestone,
+        rows if query.on else rows.params(clock(now)),
+        sorts=("due", "region_code", "agency_code"),
+        key=("plan", "action", "milestone"),
+    )
+
+
+REPORT = Report(
+    name="overdue-milestones",
+    title=Text("Tonggak yang terlambat", "Overdue milestones"),
+    description=Text(
+        "Tonggak yang jatuh tempo sebelum suatu hari dan belum tercapai pada hari itu, menurut laporan terakhir tiap "
+        "baris; hari ini dinilai menurut zona waktu wilayah.",
+        "Milestones that were due before a day and not reached by then, by each line's latest report. Without `on` the "
+        "day is today in each region's own zone, so the answer changes with the days as well as with the data.",
+    ),
+    row=OverdueMilestone,
+    asked=OverdueQuery,
+    rows=overdue_milestones,
+)

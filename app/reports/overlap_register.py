@@ -1,0 +1,221 @@
+"""Overlap register: every pair of lines that brings the same to the same people, of all plans of a region."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import ConfigDict, Field
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.kit.db import table_of
+from app.kit.fields import AgencyCode, Key, RegionCode
+from app.kit.json_sql import json_row, json_rows
+from app.kit.pages import Listing
+from app.kit.problems import Text
+from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
+from app.plans.actions.queries import actions
+from app.plans.overlaps.models import Verdict
+from app.plans.overlaps.queries import Explanation, Overlap, explains, explanations, overlapping
+from app.plans.overlaps.rules import Pair, coincidence
+from app.plans.queries import plans, regions, seen_lines
+from app.reports.frame import Report, Row, listing
+from app.reports.models import AgencyQuery, OfRegion, RegionQuery, YearQuery, column
+
+_locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
+_agencies = table_of(AgencyRow)
+_SIDES = ("first", "second")
+
+
+class OverlapEntry(OfRegion):
+    """Two lines of different agencies that overlap, and what was said of it."""
+
+    pair: str = column("Kunci pasangan baris.", "Key of the pair, the smaller line key first.")
+    state: Literal["open", "explained", "stale"] = column(
+        "`open` belum dijelaskan, `explained` sudah, `stale` dijelaskan tetapi kini yang sama berbeda.",
+        "`open`: not explained; `explained`; `stale`: explained, but something else coincides by now.",
+    )
+    first_action: Key = column("Baris pertama.", "The first line.")
+    first_title: str = column("Judul baris pertama.", "Title of the first line.")
+    first_agency: AgencyCode = column("Perangkat daerah baris pertama.", "Agency that leads the first line.")
+    first_agency_name: str = column(
+        "Nama perangkat daerah baris pertama.", "Name of the agency of the first line."
+    )
+    first_allocation: int = column(
+        "Alokasi baris pertama, rupiah.", "Allocation of the first line, whole rupiah."
+    )
+    second_action: Key = column("Baris kedua.", "The second line.")
+    second_title: str = column("Judul baris kedua.", "Title of the second line.")
+    second_agency: AgencyCode = column("Perangkat daerah baris kedua.", "Agency that leads the second line.")
+    second_agency_name: str = column(
+        "Nama perangkat daerah baris kedua.", "Name of the agency of the second line."
+    )
+    second_allocation: int = column(
+        "Alokasi baris kedua, rupiah.", "Allocation of the second line, whole rupiah."
+    )
+    benefit_forms: list[BenefitForm] = column("Jenis bantuan yang sama.", "Forms of benefit in common.")
+    recipients: list[RecipientKind] = column("Jenis penerima yang sama.", "Kinds of recipients in common.")
+    places: list[RegionCode] = column("Tempat yang sama.", "Places in common.")
+    first_month: int = column("Bulan pertama yang sama.", "First month in common.")
+    last_month: int = column("Bulan terakhir yang sama.", "Last month in common.")
+    verdict: Verdict | None = column(
+        "Putusan; kosong bila belum dijelaskan.", "What was decided; null: not explained."
+    )
+    explanation: str | None = column("Penjelasannya.", "The explanation's words.")
+    explained_at: datetime | None = column("Kapan dijelaskan.", "When it was explained.")
+    explained_by: str | None = column("Token yang menjelaskan.", "Name of the token that explained.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "plan": "63.02-2026",
+                    "pair": "A-001~A-002",
+                    "state": "explained",
+                    "first_action": "A-001",
+                    "first_title": "Bantuan permakanan lanjut usia",
+                    "first_agency": "1.06.0.00.0.00.08.0000",
+                    "first_agency_name": "Dinas Sosial",
+                    "first_allocation": 250000000,
+                    "second_action": "A-002",
+                    "second_title": "Pemberian makanan tambahan lanjut usia",
+                    "second_agency": "1.02.0.00.0.00.02.0000",
+                    "second_agency_name": "Dinas Kesehatan",
+                    "second_allocation": 80000000,
+                    "benefit_forms": ["goods"],
+                    "recipients": ["families"],
+                    "places": ["63.02.05.2001"],
+                    "first_month": 3,
+                    "last_month": 12,
+                    "verdict": "complementary",
+                    "explanation": "A-001 menyediakan permakanan, A-002 pemeriksaan gizi",
+                    "explained_at": "2026-02-11T03:20:00+00:00",
+                    "explained_by": "sekretariat-kotabaru",
+                }
+            ]
+        }
+    )
+
+
+class RegisterQuery(AgencyQuery, YearQuery, RegionQuery):
+    agency: AgencyCode | None = Field(default=None, description="One of the lines is led by this agency.")
+    explained: bool | None = Field(
+        default=None, description="Only those with (`true`) or without (`false`) an explanation on record."
+    )
+    sort: Literal["plan", "-plan", "region_code", "-region_code"] = "plan"
+
+
+def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
+    """The pairs with all that `completed` needs: what coincides is said by the one rule there is of it."""
+    conditions = [
+        visible(actor, actions.c.region_code),
+        within(actions.c.region_code, query.region),
+        seen_lines(actor, actions.c.plan_id),
+    ]
+    if query.year is not None:
+        conditions.append(actions.c.year == query.year)
+    pairs = overlapping(session, sa.and_(*conditions))
+    source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
+        regions, regions.c.code == plans.c.region_code
+    )
+    columns: list[ColumnElement[Any]] = [
+        plans.c.region_code,
+        regions.c.name.label("region_name"),
+        plans.c.code.label("plan"),
+        pairs.c.first,
+        pairs.c.second,
+    ]
+    led: list[ColumnElement[bool]] = []
+    for side in _SIDES:
+        line, agency = actions.alias(side), _agencies.alias(f"{side}_agency")
+        leads = sa.and_(agency.c.region_code == line.c.region_code, agency.c.code == line.c.lead_agency)
+        is_side = sa.and_(line.c.plan_id == pairs.c.plan_id, line.c.code == pairs.c[side])
+        source = source.join(line, is_side).join(agency, leads)
+        columns += [
+            line.c.title.label(f"{side}_title"),
+            agency.c.name.label(f"{side}_agency_name"),
+            line.c.allocation.label(f"{side}_allocation"),
+            _content(line, side).label(f"{side}_line"),
+        ]
+        led.append(line.c.lead_agency == query.agency)
+    said = ("verdict", "text", "explained", "version", "explained_at", "explained_by")
+    rows = sa.select(*columns, *[explanations.c[name] for name in said]).select_from(
+        source.outerjoin(explanations, explains(pairs))
+    )
+    if query.agency is not None:
+        rows = rows.where(sa.or_(*led))
+    if query.explained is not None:
+        is_explained = explanations.c.version.is_not(None)
+        rows = rows.where(is_explained if query.explained else ~is_explained)
+    return listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
+
+
+def _content(line: Any, side: str) -> ColumnElement[Any]:
+    """What `coincidence` looks at of a line."""
+    own = actions.alias(f"{side}_own")
+
+    def part(table: sa.Table, *names: str) -> ColumnElement[Any]:
+        found = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
+        return json_rows(found.correlate(own), name=f"{side}_{table.name}")
+
+    return json_row(
+        sa.select(
+            *[own.c[name] for name in ("lead_agency", "first_month", "last_month", "benefit_forms")],
+            part(_recipients, "kind", "decile_from", "decile_to", "vulnerable_groups").label("recipients"),
+            part(_locations, "region_code").label("locations"),
+        )
+        .where(own.c.id == line.c.id)
+        .correlate(line),
+        name=f"{side}_content",
+    )
+
+
+def completed(row: Row) -> Row | None:
+    """`OverlapEntry` of a pair; None where nothing coincides."""
+    lines = {side: row.pop(f"{side}_line") for side in _SIDES}
+    coincides = coincidence(lines["first"], lines["second"])
+    if coincides is None:
+        return None
+    pair = Pair(row.pop("first"), row.pop("second"))
+    said = [
+        row.pop(name) for name in ("verdict", "text", "explained", "version", "explained_at", "explained_by")
+    ]
+    explanation = Explanation(*said) if said[0] is not None else None
+    entry = {
+        **row,
+        "pair": str(pair),
+        "state": Overlap(pair, coincides, explanation).state,
+        **{f"{side}_action": key for side, key in zip(_SIDES, pair, strict=True)},
+        **{f"{side}_agency": lines[side]["lead_agency"] for side in _SIDES},
+        "benefit_forms": coincides["benefit_forms"],
+        "recipients": sorted({one["kind"] for one in coincides["recipients"]}),
+        "places": coincides["places"],
+        "first_month": coincides["first_month"],
+        "last_month": coincides["last_month"],
+        "verdict": explanation and explanation.verdict,
+        "explanation": explanation and explanation.text,
+        "explained_at": explanation and explanation.explained_at,
+        "explained_by": explanation and explanation.explained_by,
+    }
+    return {name: entry[name] for name in OverlapEntry.model_fields}
+
+
+REPORT = Report(
+    name="overlap-register",
+    title=Text("Daftar tumpang tindih", "Overlap register"),
+    description=Text(
+        "Pasangan baris dari perangkat daerah berbeda yang membawa jenis bantuan yang sama kepada penerima yang sama "
+        "di tempat dan bulan yang sama, dengan penjelasannya, untuk semua rencana di wilayah.",
+        "Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the same "
+        "place and months, with how each was explained, over all plans of a region.",
+    ),
+    row=OverlapEntry,
+    asked=RegisterQuery,
+    rows=overlap_register,
+    complete=completed,
+)

@@ -1,0 +1,176 @@
+"""Reach of priority locations: which strategies and agencies come to each village that a plan names a pocket."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import ConfigDict
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import below, visible, within
+from app.access.rules import Actor
+from app.kit.db import table_of
+from app.kit.fields import RegionCode
+from app.kit.json_sql import fields_of, json_values
+from app.kit.pages import Listing
+from app.kit.problems import Text
+from app.plans.actions.models import LocationRow, Strategy
+from app.plans.actions.queries import actions
+from app.plans.models import PriorityLocationRow
+from app.plans.queries import plans, regions, seen
+from app.reference.models import StrategyRow
+from app.reports.frame import Report, listing, whole
+from app.reports.models import OfRegion, RegionQuery, YearQuery, column
+
+_priorities, _locations = table_of(PriorityLocationRow), table_of(LocationRow)
+_strategies, _places = table_of(StrategyRow), regions.alias("place")
+
+
+class LocationReach(OfRegion):
+    """A priority location, and what the plan brings there."""
+
+    location_code: RegionCode = column("Kode lokasi prioritas.", "The priority location.")
+    location_name: str = column("Nama lokasi prioritas.", "Name of the location.")
+    target_families: int | None = column(
+        "Keluarga sasaran menurut rencana.", "Target families, as the plan says; null: it does not."
+    )
+    strategies: list[Strategy] = column(
+        "Strategi yang menjangkaunya: punya baris yang menyebut lokasi ini atau tempat di dalamnya.",
+        "Strategies that reach it: one of their lines names it, or a place inside it.",
+    )
+    missing_strategies: list[Strategy] = column(
+        "Strategi yang belum menjangkaunya (temuan W04).", "Strategies that do not (finding `W04`)."
+    )
+    lines: int = column("Baris yang menjangkaunya.", "Lines that reach it.")
+    agencies: int = column("Perangkat daerah yang memimpin baris itu.", "Agencies that lead these lines.")
+    funded_amount: int = column(
+        "Anggaran yang ditempatkan di sana oleh lokasi baris, rupiah.",
+        "What the lines place there, whole rupiah.",
+    )
+    lines_without_amount: int = column(
+        "Baris yang tidak menyebut anggaran untuk lokasi ini.",
+        "Lines that do not say how much they place there.",
+    )
+    recipients: int = column("Penerima yang direncanakan di sana.", "Recipients that the lines plan there.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "plan": "63.02-2026",
+                    "location_code": "63.02.05.2001",
+                    "location_name": "Sekapung",
+                    "target_families": 141,
+                    "strategies": ["reduce_spending_burden", "raise_income"],
+                    "missing_strategies": ["reduce_poverty_pockets"],
+                    "lines": 5,
+                    "agencies": 3,
+                    "funded_amount": 310000000,
+                    "lines_without_amount": 1,
+                    "recipients": 96,
+                }
+            ]
+        }
+    )
+
+
+class ReachQuery(YearQuery, RegionQuery):
+    sort: Literal["location_code", "-location_code", "lines", "-lines", "funded_amount", "-funded_amount"] = (
+        "location_code"
+    )
+
+
+def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: datetime) -> Listing:
+    """The rule of reach is that of finding W04; a test holds the two together."""
+    reach = _reaching(actor, query).subquery("reach")
+    of_priority = sa.and_(
+        reach.c.plan_id == _priorities.c.plan_id, reach.c.place == _priorities.c.region_code
+    )
+    is_reached = sa.exists().where(of_priority, reach.c.strategy == _strategies.c.key)
+    strategies = sa.select(_strategies.c.key).order_by(_strategies.c.number)
+    reached = strategies.where(is_reached.correlate(_priorities, _strategies))
+    missing = strategies.where(
+        _strategies.c.retired.is_(False), ~is_reached.correlate(_priorities, _strategies)
+    )
+    sums = (
+        sa.select(
+            reach.c.plan_id,
+            reach.c.place,
+            sa.func.count().label("lines"),
+            sa.func.count(reach.c.lead_agency.distinct()).label("agencies"),
+            whole(reach.c.amount).label("funded_amount"),
+            sa.func.count().filter(reach.c.amount.is_(None)).label("lines_without_amount"),
+            whole(reach.c.recipients).label("recipients"),
+        )
+        .group_by(reach.c.plan_id, reach.c.place)
+        .subquery("sums")
+    )
+    counted = ("lines", "agencies", "funded_amount", "lines_without_amount", "recipients")
+    given: dict[str, ColumnElement[Any]] = {
+        **{name: sa.func.coalesce(sums.c[name], 0) for name in counted},
+        "region_code": plans.c.region_code,
+        "region_name": regions.c.name,
+        "plan": plans.c.code,
+        "location_code": _priorities.c.region_code,
+        "location_name": _places.c.name,
+        "strategies": json_values(reached.correlate(_priorities), name="reached"),
+        "missing_strategies": json_values(missing.correlate(_priorities), name="missing"),
+    }
+    of_sums = sa.and_(sums.c.plan_id == _priorities.c.plan_id, sums.c.place == _priorities.c.region_code)
+    rows = (
+        sa.select(*fields_of(LocationReach, _priorities, **given))
+        .select_from(
+            _priorities.join(plans, plans.c.id == _priorities.c.plan_id)
+            .join(regions, regions.c.code == plans.c.region_code)
+            .join(_places, _places.c.code == _priorities.c.region_code)
+            .outerjoin(sums, of_sums)
+        )
+        .where(seen(actor), within(_priorities.c.region_code, query.region))
+    )
+    if query.year is not None:
+        rows = rows.where(plans.c.year == query.year)
+    sorts = ("location_code", "lines", "funded_amount")
+    return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
+
+
+def _reaching(actor: Actor, query: ReachQuery) -> Select[Any]:
+    """(plan, priority location, line) → strategy, agency, what the line places there and for how many."""
+    place, named = _priorities.c.region_code, _locations.c.region_code
+    found = (
+        sa.select(
+            _priorities.c.plan_id,
+            place.label("place"),
+            actions.c.id,
+            actions.c.strategy,
+            actions.c.lead_agency,
+            sa.func.sum(_locations.c.amount).label("amount"),
+            sa.func.sum(_locations.c.recipients).label("recipients"),
+        )
+        .select_from(
+            _priorities.join(actions, actions.c.plan_id == _priorities.c.plan_id).join(
+                _locations,
+                sa.and_(_locations.c.action_id == actions.c.id, sa.or_(named == place, below(named, place))),
+            )
+        )
+        .where(visible(actor, actions.c.region_code), within(place, query.region))
+        .group_by(_priorities.c.plan_id, place, actions.c.id, actions.c.strategy, actions.c.lead_agency)
+    )
+    return found if query.year is None else found.where(actions.c.year == query.year)
+
+
+REPORT = Report(
+    name="priority-locations",
+    title=Text("Keterjangkauan lokasi prioritas", "Reach of priority locations"),
+    description=Text(
+        "Tiap lokasi prioritas: strategi yang sudah dan belum menjangkaunya, perangkat daerah, anggaran yang "
+        "ditempatkan di sana, keluarga sasaran.",
+        "Each priority location with the strategies that reach it and those that do not, agencies, what is placed "
+        "there in whole rupiah, and its target families. A line reaches a place by naming it or a place inside it.",
+    ),
+    row=LocationReach,
+    asked=ReachQuery,
+    rows=priority_locations,
+)

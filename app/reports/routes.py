@@ -1,0 +1,127 @@
+"""Reports over HTTP: each as pages of JSON and as one CSV, from its declaration."""
+
+import re
+from functools import cache
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from app.access.actor import Call, Caller
+from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.inputs import unknown_parameter
+from app.kit.pages import Page, PageQuery
+from app.kit.problems import FieldError, UnknownParameter
+from app.kit.requests import answer, answer_page, house_router
+from app.reports.catalogue import REPORTS, catalogue
+from app.reports.frame import Report, csv_of, page_of
+from app.reports.models import Catalogue
+
+CSV = "text/csv"
+_CSV_SCHEMA: dict[str, Any] = {CSV: {"schema": {"type": "string"}}}
+
+router = house_router(prefix="/reports", tags=["reports"])
+
+
+@router.get("", response_model=Catalogue)
+def read_reports(call: Caller) -> Response:
+    """Every report there is: its addresses, what may be asked, and its columns, each in Indonesian and English.
+
+    The same for every caller; what a report shows is what the caller may see.
+    """
+    return answer(call.request, _catalogue())
+
+
+@cache
+def _catalogue() -> bytes:
+    return catalogue().model_dump_json().encode()
+
+
+def add_report(router: APIRouter, report: Report) -> None:
+    """The two operations of a report."""
+
+    def read_page(call: Caller, query: Any) -> Response:
+        if prefers_csv(call.request):
+            return _whole(call, report, query)
+        found = page_of(call.session, call.request, report, call.actor, query, call.now)
+        return _varying(answer_page(call.request, found))
+
+    def read_csv(call: Caller, query: Any) -> Response:
+        return _csv(call, report, query)
+
+    read_page.__annotations__["query"] = Annotated[report.paged(), Query()]
+    read_csv.__annotations__["query"] = Annotated[report.asked, Query()]
+    said = f"{report.title.en}. {report.description.en}"
+    router.add_api_route(
+        f"/{report.name}",
+        read_page,
+        name=f"list_{report.id}",
+        description=f"{said}\n\nWith `Accept: text/csv` it is the CSV at `{report.path}.csv`, without pages.",
+        response_model=Page[report.row],  # type: ignore[name-defined]  # the shape is known when it runs
+        responses={200: {"content": _CSV_SCHEMA}},
+    )
+    router.add_api_route(
+        f"/{report.name}.csv",
+        read_csv,
+        name=f"read_{report.id}_csv",
+        description=f"{said}\n\nAll rows as CSV (RFC 4180): UTF-8 with a byte order mark, commas, decimal points, "
+        "field names in the first row. A text that a spreadsheet would run as a formula has an apostrophe in front.",
+        response_class=Response,
+        responses={200: {"content": _CSV_SCHEMA}},
+    )
+
+
+for one in REPORTS:
+    add_report(router, one)
+
+
+# CSV
+
+
+def prefers_csv(request: Request) -> bool:
+    """Whether `Accept` names CSV, and wants it more than JSON."""
+    weights: dict[str, float] = {}
+    for part in request.headers.get("accept", "").lower().split(","):
+        media, _, parameters = part.strip().partition(";")
+        weight = re.search(r"q=([0-9.]+)", parameters)
+        try:
+            weights[media.strip()] = float(weight[1]) if weight else 1.0
+        except ValueError:
+            continue
+    return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
+
+
+def _whole(call: Call, report: Report, query: Any) -> Response:
+    """The CSV at the address of the pages, which it has none of."""
+    known = sorted(report.asked.model_fields)
+    sent = [name for name in PageQuery.model_fields if name in call.request.query_params]
+    if sent:
+        errors = [
+            FieldError(unknown_parameter, parameter=name, allowed=known, values={"parameter": name})
+            for name in sent
+        ]
+        raise UnknownParameter(names=", ".join(sent), errors=errors)
+    return _varying(_csv(call, report, query))
+
+
+def _varying(response: Response) -> Response:
+    response.headers["Vary"] = f"{VARY}, Accept"
+    return response
+
+
+def _csv(call: Call, report: Report, query: Any) -> Response:
+    made = csv_of(call.unit.database, call.session, report, call.actor, query, call.now)
+    tag = tag_of(made.sha256)
+    if is_unchanged(call.request, tag):
+        made.file.close()
+        return unchanged(tag)
+    asked = [query.region, getattr(query, "period", None) or getattr(query, "year", None)]
+    name = "-".join([report.name, *(str(one) for one in asked if one is not None)])
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "Vary": VARY,
+        "Content-Length": str(made.size),
+        "Content-Disposition": f'attachment; filename="{name}.csv"',
+    }
+    return StreamingResponse(made.pieces(), headers=headers, media_type=CSV)

@@ -1,0 +1,199 @@
+"""Strategy balance: how lines, money and recipients of each plan lie on the strategies, and what coverage says."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from pydantic import ConfigDict
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.convergence.coverage.queries import percent_of
+from app.convergence.coverage.totals import service_sums
+from app.convergence.methods.queries import services
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of
+from app.kit.pages import Listing
+from app.kit.periods import Period
+from app.kit.problems import Text
+from app.plans.actions.models import RecipientKind, Strategy
+from app.plans.actions.queries import actions
+from app.plans.queries import plans, regions, seen, seen_lines
+from app.reference.models import RegionLevel, StrategyRow
+from app.reports.frame import Report, listing, percent, whole
+from app.reports.models import OfRegion, PeriodQuery, Spent, column
+from app.tracking.figures import lines_of, money_by_group, recipients_by_group
+
+_strategies = table_of(StrategyRow)
+
+
+class _OfStrategy(OfRegion):
+    to_quarter: str = column(
+        "Triwulan sampai akhir mana angka dihitung.", "Quarter to whose end the figures are cumulative."
+    )
+    strategy: Strategy = column("Kunci strategi.", "Key of the strategy.")
+    strategy_name: str = column("Nama strategi.", "Indonesian name of the strategy.")
+
+
+class StrategyBalance(Spent, _OfStrategy):
+    """A strategy in a plan; one without any line too."""
+
+    share_percent: float | None = column(
+        "Bagian alokasi rencana, persen; kosong bila rencana tanpa alokasi.",
+        "Share of the plan's allocation, percent; null where nothing is allocated.",
+    )
+    families: int = column("Keluarga sasaran baris-baris itu.", "Families that the lines plan for.")
+    persons: int = column("Orang.", "Persons.")
+    groups: int = column("Kelompok.", "Groups.")
+    villages: int = column("Desa.", "Villages.")
+    units: int = column("Unit, misalnya sekolah.", "Units, such as schools.")
+    eligible: int | None = column(
+        "Yang berhak atas layanan strategi ini di desa yang melapor; kosong bila belum ada laporan cakupan.",
+        "Eligible for the strategy's services in the villages that report; null without any report of coverage.",
+    )
+    served: int | None = column("Yang dilayani.", "Served, of these.")
+    coverage_percent: float | None = column(
+        "Cakupan strategi (KD), persen; kosong bila tidak ada yang berhak.",
+        "Coverage of the strategy (KD), percent; null where nobody is eligible.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "plan": "63.02-2026",
+                    "to_quarter": "2026-Q2",
+                    "strategy": "raise_income",
+                    "strategy_name": "Peningkatan pendapatan masyarakat",
+                    "lines": 41,
+                    "allocated": 96400000000,
+                    "spent": 31812000000,
+                    "absorption_percent": 33.0,
+                    "share_percent": 15.24,
+                    "families": 1200,
+                    "persons": 860,
+                    "groups": 74,
+                    "villages": 12,
+                    "units": 0,
+                    "eligible": 960,
+                    "served": 240,
+                    "coverage_percent": 25.0,
+                }
+            ]
+        }
+    )
+
+
+class BalanceQuery(PeriodQuery):
+    sort: Literal["region_code", "-region_code", "allocated", "-allocated", "lines", "-lines"] = "region_code"
+
+
+def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
+    """Every visible plan of the period's year by every strategy."""
+    period = Period.parse(query.period)
+    chosen = sa.and_(
+        visible(actor, actions.c.region_code),
+        within(actions.c.region_code, query.region),
+        actions.c.year == period.year,
+        seen_lines(actor, actions.c.plan_id),
+    )
+    lines = lines_of(chosen, period.last_quarter)
+    money, aimed = _money(lines).subquery("money"), _recipients(lines).subquery("aimed")
+    covered = _coverage(query.region, period.last_quarter).subquery("covered")
+    totals = sa.select(lines.c.plan_id, whole(lines.c.allocation).label("allocated"))
+    total = totals.group_by(lines.c.plan_id).subquery("total")
+    strategy = _strategies.c.key
+
+    def of_plan(one: sa.Subquery) -> ColumnElement[bool]:
+        return sa.and_(one.c.plan_id == plans.c.id, one.c.strategy == strategy)
+
+    counted = {name: sa.func.coalesce(money.c[name], 0) for name in ("lines", "allocated", "spent")}
+    given: dict[str, ColumnElement[Any]] = {
+        **counted,
+        **{kind.value: sa.func.coalesce(aimed.c[kind.value], 0) for kind in RecipientKind},
+        "region_name": regions.c.name,
+        "plan": plans.c.code,
+        "to_quarter": sa.literal(period.last_quarter),
+        "strategy": strategy,
+        "strategy_name": _strategies.c.name,
+        "absorption_percent": percent(counted["spent"], counted["allocated"]),
+        "share_percent": percent(counted["allocated"], sa.func.coalesce(total.c.allocated, 0)),
+        "eligible": covered.c.eligible,
+        "served": covered.c.served,
+        "coverage_percent": percent_of(covered.c.served, covered.c.eligible),
+    }
+    rows = (
+        sa.select(*fields_of(StrategyBalance, plans, **given))
+        .select_from(
+            plans.join(regions, regions.c.code == plans.c.region_code)
+            .join(_strategies, sa.true())
+            .outerjoin(money, of_plan(money))
+            .outerjoin(aimed, of_plan(aimed))
+            .outerjoin(total, total.c.plan_id == plans.c.id)
+            .outerjoin(
+                covered,
+                sa.and_(covered.c.region_code == plans.c.region_code, covered.c.strategy == strategy),
+            )
+        )
+        .where(
+            seen(actor),
+            within(plans.c.region_code, query.region),
+            plans.c.year == period.year,
+            sa.or_(_strategies.c.retired.is_(False), money.c.lines.is_not(None)),
+        )
+    )
+    sorts = ("region_code", "allocated", "lines")
+    return listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
+
+
+def _money(lines: sa.CTE) -> Select[Any]:
+    c = money_by_group(lines).subquery("by_agency").c
+    return sa.select(
+        c.plan_id,
+        c.strategy,
+        whole(c.actions).label("lines"),
+        whole(c.allocated).label("allocated"),
+        whole(c.spent).label("spent"),
+    ).group_by(c.plan_id, c.strategy)
+
+
+def _recipients(lines: sa.CTE) -> Select[Any]:
+    c = recipients_by_group(lines).subquery("by_kind").c
+    kinds = [whole(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind]
+    return sa.select(c.plan_id, c.strategy, *kinds).group_by(c.plan_id, c.strategy)
+
+
+def _coverage(region: str, quarter: str) -> Select[Any]:
+    """(region, strategy) → E and C, pooled over services; a province pools its regencies (domain, section 7)."""
+    c = service_sums.c
+    kept = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))
+    of_service = sa.and_(services.c.edition == c.service_package, services.c.code == c.service)
+    homes = (c.region_code, sa.func.substr(c.region_code, 1, 2))
+    each = [
+        sa.select(home.label("region_code"), services.c.strategy, c.eligible, c.served)
+        .join_from(service_sums, services, of_service)
+        .where(kept)
+        for home in homes
+    ]
+    both = sa.union_all(*each).subquery("both")
+    sums = [whole(both.c[name]).label(name) for name in ("eligible", "served")]
+    return sa.select(both.c.region_code, both.c.strategy, *sums).group_by(both.c.region_code, both.c.strategy)
+
+
+REPORT = Report(
+    name="strategy-balance",
+    title=Text("Keseimbangan strategi", "Strategy balance"),
+    description=Text(
+        "Tiap strategi dalam tiap rencana: baris, alokasi, realisasi, penerima yang direncanakan, dan cakupan layanan "
+        "strategi itu pada triwulan yang sama bila dilaporkan.",
+        "Each strategy in each plan, one without any line too: lines, money in whole rupiah, recipients planned by "
+        "kind, and the coverage of the strategy's services in the same quarter, where it is reported.",
+    ),
+    row=StrategyBalance,
+    asked=BalanceQuery,
+    rows=strategy_balance,
+)
