@@ -106,7 +106,7 @@ def pull(
 
 @client.command("follow")
 def follow(
-    copy: Annotated[str, typer.Argument(help="SQLite file, or the URL of a database, to keep the copy in.")],
+    copy: Annotated[str, typer.Argument(help="File, or the URL of a database, to keep the copy in.")],
     server: Server,
     region: Region = None,
     once: Annotated[bool, typer.Option("--once", help="Up to now, then end: for cron.")] = False,

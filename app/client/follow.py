@@ -294,28 +294,26 @@ class Follower:
             return []
         return found
 
-    def _forms(self) -> tuple[list[str], list[str]]:
-        """The fields of a pull's line and of its report, in their order, as the service declares them."""
+    def _forms(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The fields of a pull's line and of its report, as the service declares them."""
         shapes = self._service.get("/openapi.json").content["components"]["schemas"]
-        return list(shapes["PullLine"]["properties"]), list(shapes["SnapshotReport"]["properties"])
+        return frozenset(shapes["PullLine"]["properties"]), frozenset(shapes["SnapshotReport"]["properties"])
 
-    def _digest(self, address: str, period: str, line: list[str], report: list[str]) -> tuple[int, str]:
-        """Rows and SHA-256 of a plan's lines as a pull of the service would have them."""
+    def _digest(
+        self, address: str, period: str, line: frozenset[str], report: frozenset[str]
+    ) -> tuple[int, str]:
+        """Rows and SHA-256 of a plan's lines as a pull of the service would have them, in the order of what is kept."""
         reports = {
-            one.body["action"]: one.body
+            one.body["action"]: {name: value for name, value in one.body.items() if name in report}
             for one in self._copy.resources("progress", below=address)
             if one.body["period"] == period
         }
         digest, rows = hashlib.sha256(), 0
         for one in self._copy.resources("action", below=address):
-            reported = reports.get(one.body["code"])
-            known = {
-                **one.body,
-                "region_code": one.region_code,
-                "action": one.body["code"],
-                "report": reported and {name: reported.get(name) for name in report},
-            }
-            digest.update(f"{compact({name: known.get(name) for name in line})}\n".encode())
+            code, plan = one.body["code"], one.body["plan"]
+            told = {name: value for name, value in one.body.items() if name in line and name != "plan"}
+            told = {"region_code": one.region_code, "plan": plan, **told, "action": code}
+            digest.update(f"{compact({**told, 'report': reports.get(code)})}\n".encode())
             rows += 1
         return rows, digest.hexdigest()
 
