@@ -143,9 +143,20 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
                 raise AlreadyRunning(file=path) from None
             # who had it may have ended meanwhile and taken its file away
             with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:
-                    yield file
-                    return
+                if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                    continue
+            with _gone_if_empty(path, file):
+                yield file
+            return
+
+
+@contextlib.contextmanager
+def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if os.fstat(file.fileno()).st_size == 0:
+            path.unlink(missing_ok=True)
 
 
 class _Transfer:
@@ -157,10 +168,10 @@ class _Transfer:
         self._address = service.base_url + pull.path + "".join(f"?region={r}" for r in pull.params.values())
         self._attempts = Attempts(service.patience, self._address)
         self._is_complete = False
+        self._resumed_at = self._size() if self._sent() else 0
 
     def run(self, *, since_last: bool) -> Pulled:
         last = self._last() if since_last else None
-        resumed_at = self._size()
         is_first_try = True
         while True:
             if not self._fetch_all(last):
@@ -177,9 +188,8 @@ class _Transfer:
                 if not is_first_try:
                     raise
                 is_first_try = False
-                resumed_at = 0
             else:
-                return Pulled(self._pull.file, manifest, is_unchanged=False, resumed_at=resumed_at)
+                return Pulled(self._pull.file, manifest, is_unchanged=False, resumed_at=self._resumed_at)
 
     # What is there already
 
@@ -209,6 +219,7 @@ class _Transfer:
         self._part.truncate(0)
         self._part.seek(0)
         self._pull.state.unlink(missing_ok=True)
+        self._resumed_at = 0
 
     def _forget(self) -> None:
         self._pull.state.unlink(missing_ok=True)
@@ -223,7 +234,7 @@ class _Transfer:
             headers = self._wanted(last)
             try:
                 with self._service.stream(self._pull.path, self._pull.params, headers) as reply:
-                    if reply.status_code == 304:
+                    if reply.status_code == 304 and last is not None:
                         return False
                     if reply.status_code in (200, 206):
                         self._take(reply)
@@ -232,6 +243,7 @@ class _Transfer:
                         self._is_complete = reply.headers.get("Content-Range") == f"bytes */{self._size()}"
                         if not self._is_complete:
                             self._begin_anew()
+                            self._attempts.failed("HTTP 416")
                     else:
                         reply.read()
                         check(reply, self._attempts)
@@ -255,6 +267,7 @@ class _Transfer:
         size = self._size()
         if reply.status_code == 206 and not _goes_on(reply, sent, size):
             self._begin_anew()
+            self._attempts.failed("HTTP 206: ETag, Content-Range")
             return
         if reply.status_code == 200:
             self._begin_anew()
@@ -271,6 +284,8 @@ class _Transfer:
             self._shown(size, total)
         # without a length or chunks, an end is as good as a cut: then the next request asks for what follows
         self._is_complete = length is not None or "chunked" in reply.headers.get("Transfer-Encoding", "")
+        if not self._is_complete:
+            self._attempts.failed("Content-Length?")
 
     def _said_by(self, reply: "httpx2.Response") -> _Sent:
         headers = reply.headers

@@ -350,7 +350,7 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
                 starter.stdin.write("go\n")
                 starter.stdin.flush()
                 follower = int(starter.stdout.readline())
-                time.sleep(chance.random() * 0.3)
+                time.sleep(0.3 * chance.random() ** 2)  # mostly while it is at work
                 os.kill(follower, signal.SIGKILL)
                 assert starter.stdout.readline() == f"{signal.SIGKILL.value}\n"
     finally:

@@ -233,7 +233,7 @@ def test_wrong_content_is_never_left_under_the_name(content: bytes, tmp_path: Pa
         pull(rata, tmp_path)
     assert wrong.value.exit_code == 5
     assert (tmp_path / NAME).read_text() == "what was there"
-    assert names(tmp_path) == {NAME, f"{NAME}.part"}
+    assert names(tmp_path) == {NAME}
     assert pull(scripted(reply(ndjson("{}", "{}"))), tmp_path).file.read_bytes() == b"{}\n{}\n"
 
 
@@ -278,7 +278,32 @@ def test_what_is_not_tried_again(status: int, tmp_path: Path) -> None:
         with pytest.raises(Refused, match="T D M") as refused:
             call(scripted(httpx.Response(status, json=problem)))
         assert (refused.value.status, refused.value.exit_code, refused.value.is_missing) == (status, 3, False)
-    assert NAME not in names(tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_a_proxy_that_answers_strangely_ends_in_a_whole_file_or_in_none(tmp_path: Path) -> None:
+    content = ndjson("{}", "{}")
+    size = len(content)
+    rest = {"ETag": '"1"', "Content-Range": f"bytes 9-{size - 1}/{size}"}
+    beyond = {"Content-Range": f"bytes */{size}"}
+
+    def unframed(data: bytes) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(data), headers={"ETag": '"1"'})
+
+    for number, replies in enumerate(
+        (
+            [reply(content, 206), reply(content)],  # a part of nothing that was begun
+            [unframed(content[:9]), reply(content[9:], 206, **rest)],  # an end that looks like one
+            [unframed(content), reply(b"", 416, **beyond)],
+            [unframed(content[:9]), reply(content[9:], 206, **{**rest, "ETag": '"2"'}), reply(content)],
+            [unframed(content * 2), reply(b"", 416, **beyond), reply(content)],
+            [unframed(content[:9]), reply(content, 200)],  # it does not know ranges, or has another state
+        )
+    ):
+        done = pull(scripted(*replies), tmp_path / f"{number}")
+        assert (done.file.read_bytes(), done.resumed_at) == (b"{}\n{}\n", 0)
+    with pytest.raises(Refused):
+        pull(scripted(httpx.Response(304)), tmp_path / "x")
 
 
 # The command
