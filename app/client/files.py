@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")
 #: What is worth compressing on the way; the others are compressed already.
 _PACKED = frozenset({"ndjson", "csv"})
-_PIECE = 2**20
+_PIECE = 2**18
 
 Shown = Callable[[int, int | None], None]
 

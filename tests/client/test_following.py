@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.changes.rules import Place, cursor_of
-from app.client import AlreadyRunning, Misused, Rata, Unwritable
+from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
 from app.client.cli import client
 from app.client.copy import Copy
 from app.client.follow import KINDS, Follower, kind_of
@@ -53,8 +53,13 @@ def at_work(served: Served) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def rata(served: Served) -> Iterator[Rata]:
-    with client_of(served, served.token(("reviewer", "63"))) as found:
+def token(served: Served) -> str:
+    return served.token(("reviewer", "63"))
+
+
+@pytest.fixture
+def rata(served: Served, token: str) -> Iterator[Rata]:
+    with client_of(served, token) as found:
         yield found
 
 
@@ -90,7 +95,7 @@ def source(rata: Rata, region: str = "63") -> dict[str, Any]:
     for place in rata.pages("/v1/regions", within=None if region == "0" else region):
         if place["level"] in ("province", "regency"):
             at = f"regions/{place['code']}/agencies"
-            if rata._http.get(f"{rata.base_url}/v1/{at}").status_code == 200:
+            with suppress(Refused):  # out of sight
                 found |= {f"{at}/{one['code']}": one for one in rata.pages(f"/v1/{at}")}
     for noun in ("meetings", "commitments"):
         for one in rata.pages(f"/v1/{noun}", region=region):
@@ -132,7 +137,7 @@ def test_a_copy_is_what_the_service_has_after_whatever_happened(
     ]
     for number, step in enumerate(steps):
         step()
-        if number % 4 == 3:
+        if number % 6 == 5:
             follower.catch_up()
             assert kept(copy) == source(rata), number
     assert {one.kind for one in copy.resources()} == KINDS.keys() - {"progress"}
@@ -214,7 +219,7 @@ def test_left_behind_by_the_feed_it_reads_all_anew(rata: Rata, at_work: httpx.Cl
     copy.close()
 
 
-def test_verifying_finds_what_differs(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
+def test_verifying_finds_what_differs(rata: Rata, token: str, at_work: httpx.Client, tmp_path: Path) -> None:
     path = tmp_path / "copy.db"
     copy = Copy(str(path))
     follower = Follower(rata, copy, region="63")
@@ -230,6 +235,54 @@ def test_verifying_finds_what_differs(rata: Rata, at_work: httpx.Client, tmp_pat
         ("surplus", f"plans/{PLAN}/actions/A-3x"),
     ]
     copy.close()
+    settings = {"RATA_SERVER": rata.base_url, "RATA_TOKEN": token}
+    words = ["follow", str(path), "--region", "63", "--verify", "2026-Q1", "--lang", "en"]
+    told = CliRunner().invoke(client, words, env=settings)
+    assert (told.exit_code, "not the same" in told.stderr) == (5, True)
+    assert f"surplus\t/v1/plans/{PLAN}/actions/A-3x\n" in told.stdout
+    other = CliRunner().invoke(client, ["follow", str(path), "--once"], env=settings)
+    assert (other.exit_code, "wilayah 63" in other.stderr) == (2, True)
+
+
+def test_a_service_that_is_away_is_told_and_asked_again(copy: Copy) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("away")
+
+    told: list[int] = []
+
+    def failed(error: Unreachable) -> None:
+        told.append(error.exit_code)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    transport = httpx.MockTransport(away)
+    with (
+        Rata("https://rata.example", "rata_x", patience=Patience(total=0), transport=transport) as rata,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        Follower(rata, copy).run(pause=0, failed=failed)
+    assert told == [4, 4, 4]
+
+
+def test_a_proxy_that_says_404_deletes_nothing(copy: Copy) -> None:
+    """Only the service itself knows what is gone."""
+    plan = {"plan": "63.02-2026", "region_code": "63.02", "year": 2026, "version": 1}
+    listed = {
+        "/v1/changes": {"items": [], "next": "a", "more": False},
+        "/v1/plans": {"items": [plan], "next": None},
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = listed.get(request.url.path)
+        return httpx.Response(404, text="nginx") if found is None else httpx.Response(200, json=found)
+
+    transport = httpx.MockTransport(answer)
+    with (
+        Rata("https://rata.example", "rata_x", transport=transport) as rata,
+        pytest.raises(Refused, match="404"),
+    ):
+        Follower(rata, copy, region="63").catch_up()
+    assert copy.pending() == "regions/63"
 
 
 def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
@@ -310,7 +363,7 @@ def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
 
 
 def test_killed_at_any_instant_it_ends_equal_to_the_source(
-    served: Served, at_work: httpx.Client, rata: Rata, tmp_path: Path
+    served: Served, token: str, at_work: httpx.Client, rata: Rata, tmp_path: Path
 ) -> None:
     """A process that is killed again and again while somebody writes; 50 times with `make kills`."""
     done = threading.Event()
@@ -329,7 +382,6 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
                 time.sleep(0.03)
 
     path = tmp_path / "copy.db"
-    token = served.token(("reviewer", "63"))
     settings = environment(RATA_SERVER=served.url, RATA_TOKEN=token)
     writing = threading.Thread(target=write)
     writing.start()
