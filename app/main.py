@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
+import app.convergence.scorecards.commands
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
@@ -21,6 +22,8 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.routes import router as scorecards
 from app.convergence.step_templates.routes import choices as region_step_templates
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
@@ -85,7 +88,7 @@ TAGS = [
     {
         "name": "convergence",
         "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
-        "year, where efforts meet, and how a region stands beside others.",
+        "year, scorecards, where efforts meet, and how a region stands beside others.",
     },
     {
         "name": "exchange",
@@ -135,8 +138,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
+            app.state.kept.start(app.state.database)
         yield
         if database is None:
+            app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
             app.state.spool.close()
             app.state.database.close()
@@ -159,6 +164,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.spool = Spool(
         settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
     )
+    app.state.kept = Kept()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
@@ -177,6 +183,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        scorecards,
         reports,
         pulls,
         coverage,

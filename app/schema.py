@@ -5,6 +5,7 @@ from app.agencies import models as _agencies
 from app.convergence.coverage import models as _coverage
 from app.convergence.indicators import models as _indicators
 from app.convergence.methods import models as _methods
+from app.convergence.scorecards import models as _scorecards
 from app.convergence.step_templates import models as _step_templates
 from app.convergence.steps import models as _steps
 from app.kit import idempotency as _idempotency

@@ -127,6 +127,8 @@ def fill(database: Database) -> None:
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
+        assert client.get("/v1/scorecards/63.02?period=2026-Q2").status_code == 200
+        app.state.kept.write(database)
         put_plan(client, ADOPTED)
         put(client, "A-1", plan=ADOPTED, base=CODED)
     opened: list[TestClient] = []

@@ -53,6 +53,8 @@ from app.kit.problems import (
 log = structlog.get_logger("rata")
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+STORES_NOTHING = {"x-stores-nothing": True}
+"""`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
 
 
 class Unit:
@@ -173,7 +175,8 @@ class HouseRoute(APIRoute):
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
     """Query parameters that a route knows → whether it may be given several times."""
-    known = {"dry_run": False} if (route.methods or set()) & WRITES else {}
+    stores = (route.methods or set()) & WRITES and not STORES_NOTHING.keys() & (route.openapi_extra or {})
+    known = {"dry_run": False} if stores else {}
     for name, field in _query_fields(route.dependant):
         known[name] = "list[" in str(field.annotation)
     return known

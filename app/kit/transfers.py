@@ -98,10 +98,13 @@ class Transfer(StreamingResponse):
         headers: Mapping[str, str],
         media_type: str,
         seconds: float,
+        in_parts: bool = True,
     ) -> None:
         super().__init__(iter(()), headers=headers, media_type=media_type)
         self._spool, self._wanted, self._kept, self._seconds = spool, wanted, kept, seconds
-        self._range, self._if_range = request.headers.get("range"), request.headers.get("if-range")
+        self._in_parts = in_parts
+        self._range = request.headers.get("range") if in_parts else None
+        self._if_range = request.headers.get("if-range")
         self._is_head = bool(request.scope.get("is_head"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,7 +152,8 @@ class Transfer(StreamingResponse):
 
     def _describe(self, about: About) -> None:
         self.headers["ETag"] = about.tag
-        self.headers["Accept-Ranges"] = "bytes"
+        if self._in_parts:
+            self.headers["Accept-Ranges"] = "bytes"
         for name, value in about.headers.items():
             self.headers[name] = value
 
