@@ -79,9 +79,8 @@ class Refused(RataError):
 def _reason(problem: Mapping[str, Any]) -> str:
     errors = problem.get("errors")
     places = [str(one.get("message", "")) for one in errors or [] if isinstance(one, dict)]
-    return " ".join(
-        part for part in (str(problem.get("title", "")), str(problem.get("detail", "")), *places) if part
-    )
+    said = (str(problem.get("title", "")), str(problem.get("detail", "")), *places)
+    return " – ".join(part for part in said if part)
 
 
 class Unreachable(RataError):

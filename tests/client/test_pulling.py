@@ -275,7 +275,7 @@ def test_what_is_tried_again_and_how_long_it_waits(tmp_path: Path) -> None:
 def test_what_is_not_tried_again(status: int, tmp_path: Path) -> None:
     problem = {"code": "x", "title": "T", "detail": "D", "errors": [{"message": "M"}]}
     for call in (lambda rata: rata.get("/v1/me"), lambda rata: pull(rata, tmp_path)):
-        with pytest.raises(Refused, match="T D M") as refused:
+        with pytest.raises(Refused, match="T – D – M") as refused:
             call(scripted(httpx.Response(status, json=problem)))
         assert (refused.value.status, refused.value.exit_code, refused.value.is_missing) == (status, 3, False)
     assert names(tmp_path) == set()
