@@ -14,7 +14,7 @@ def reads(world: World) -> list[Operation]:
 def test_same_rights_same_tag_and_304(world: World) -> None:
     twins = {client: world.caller(role) for role, client in world.clients.items()}
     plain = {"Accept-Encoding": "identity"}
-    for operation in reads(world):
+    for turn, operation in enumerate(reads(world)):
         first = world.call(operation, headers=plain)
         again = world.call(operation, headers=plain)
         assert first.status_code == 200
@@ -25,7 +25,7 @@ def test_same_rights_same_tag_and_304(world: World) -> None:
                 world.call(operation, twins[world.client_for(operation)], headers=plain).headers["ETag"]
                 == tag
             ), operation
-        for sent in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        for sent in (tag, (f'"other", {tag}', f"W/{tag}", "*")[turn % 3]):
             reply = world.call(operation, headers={**plain, "If-None-Match": sent})
             assert (reply.status_code, reply.headers["ETag"]) == (304, tag), f"{operation}: {sent}"
             assert reply.headers["Vary"] == first.headers["Vary"]
@@ -120,7 +120,8 @@ def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
         assert (page["next"] is None) == (link is None), operation
         if link is None:
             return items
-        assert world.client_for(operation).head(link[1]).status_code == 200
+        if not after:
+            assert world.client_for(operation).head(link[1]).status_code == 200
         after = {"after": page["next"]}
     return items
 
