@@ -1,4 +1,4 @@
-"""`rata`: what an operator does on the server itself."""
+"""`rata`: what an operator does on the server itself; and the client's commands, for any machine."""
 
 import ipaddress
 import signal
@@ -28,6 +28,7 @@ from app.changes.webhooks.commands import reseal_secrets
 from app.changes.webhooks.sealing import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
+from app.client.cli import client
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
@@ -62,6 +63,7 @@ principals = typer.Typer(
     help="Services and positions: enrol who holds a position, list them.", no_args_is_help=True
 )
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
+cli.add_typer(client)
 cli.add_typer(principals, name="principal")
 cli.add_typer(tokens, name="token")
 cli.add_typer(reference, name="reference")

@@ -69,15 +69,16 @@ def running_demo(folder: Path) -> Iterator[Demo]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a reader has: `rata` on the path, and a curl whose failures show in its exit code."""
+    """What a reader has: `rata` and its Python on the path, and a curl whose failures show in its exit code."""
     binaries, home = folder / "bin", folder / "home"
     binaries.mkdir()
     home.mkdir()
     (home / ".curlrc").write_text("fail-with-body\n")
-    command = binaries / "rata"
     python = shlex.quote(sys.executable)
-    command.write_text(f"#!/bin/sh\nexec {python} -c 'from app.cli import main; main()' \"$@\"\n")
-    command.chmod(0o755)
+    for name, what in (("rata", "-c 'from app.cli import main; main()'"), ("python", "")):
+        command = binaries / name
+        command.write_text(f'#!/bin/sh\nexec {python} {what} "$@"\n')
+        command.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
     return kept | {
         "PATH": f"{binaries}:{os.environ['PATH']}",
