@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
+import app.convergence.scorecards.commands
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
@@ -21,6 +22,12 @@ from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.methods.routes import choices as editions
 from app.convergence.methods.routes import router as methods
+from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.routes import router as scorecards
+from app.convergence.step_templates.routes import choices as region_step_templates
+from app.convergence.step_templates.routes import router as step_templates
+from app.convergence.steps.routes import router as steps
+from app.convergence.villages.routes import router as villages
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -37,6 +44,7 @@ from app.plans.overlaps.routes import router as overlaps
 from app.plans.revisions.routes import router as revisions
 from app.plans.routes import router as plans
 from app.plans.workflow.routes import router as workflow
+from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.reports.routes import router as reports
@@ -77,8 +85,8 @@ TAGS = [
     },
     {
         "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, and how a region "
-        "stands beside others.",
+        "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
+        "year, scorecards, where efforts meet, and how a region stands beside others.",
     },
     {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
     {
@@ -125,8 +133,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
+            app.state.kept.start(app.state.database)
         yield
         if database is None:
+            app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
             app.state.database.close()
 
@@ -145,6 +155,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
+    app.state.kept = Kept()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
@@ -163,16 +174,22 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         calendars,
         completeness,
         exchange,
+        scorecards,
         reports,
         coverage,
         editions,
+        steps,
+        region_step_templates,
         indicators,
         analyses,
+        villages,
         agencies,
         meetings,
         reference,
+        coordinates,
         nomenclature,
         methods,
+        step_templates,
         access,
     ):
         app.include_router(router, prefix="/v1")

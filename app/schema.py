@@ -5,6 +5,9 @@ from app.agencies import models as _agencies
 from app.convergence.coverage import models as _coverage
 from app.convergence.indicators import models as _indicators
 from app.convergence.methods import models as _methods
+from app.convergence.scorecards import models as _scorecards
+from app.convergence.step_templates import models as _step_templates
+from app.convergence.steps import models as _steps
 from app.kit import idempotency as _idempotency
 from app.kit import journal as _journal
 from app.kit.db import Table
@@ -14,6 +17,7 @@ from app.plans.overlaps import models as _overlaps
 from app.plans.revisions import models as _revisions
 from app.plans.workflow import models as _workflow
 from app.reference import models as _reference
+from app.reference.coordinates import models as _coordinates
 from app.reference.nomenclature import models as _nomenclature
 from app.tracking import models as _tracking
 from app.tracking.calendars import models as _calendars

@@ -14,6 +14,7 @@ from app.convergence.indicators.models import ObservationsWritten, TableQuery
 from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
 from app.convergence.indicators.tables import read_table
 from app.convergence.methods.commands import load_editions
+from app.convergence.step_templates.commands import load_templates
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
@@ -56,7 +57,7 @@ def load_shipped_reference(database: Database, out: Console) -> None:
 
         author = console_author()
         loaded = load_reference(session, show, author=author) + load_indicators(session, author)
-        loaded += load_editions(session, author)
+        loaded += load_editions(session, author) + load_templates(session, author)
     if not loaded:
         out.print("The reference data is up to date.")
 

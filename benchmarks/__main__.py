@@ -60,8 +60,8 @@ def main() -> int:
     options = _options()
     size = Size(options.plans, options.actions, options.quarters)
     calls = [call for call in CALLS if not options.only or call.name in options.only]
-    if any(bar.call == "page" for call in calls for bar in call.bars) and CALLS[0] not in calls:
-        calls.insert(0, CALLS[0])
+    beside = {bar.call for call in calls for bar in call.bars} - {call.name for call in calls}
+    calls = [call for call in CALLS if call.name in beside] + calls
     with _database(options.engine, size) as url:
         database = Database(url)
         secret = new_token(database)
@@ -234,7 +234,7 @@ def _figure(one: Measured, variant: str) -> str:
 
 
 def _beside(result: dict[str, Any]) -> str:
-    names = {"naive": "ORM way", "raw": "raw driver", "page": "the page"}
+    names = {"naive": "ORM way", "raw": "raw driver", "page": "the page", "key": "a report by key"}
     return names[result["beside"]] + (" (time)" if result["by"] == "time" else "")
 
 

@@ -10,7 +10,7 @@ from app.access.rules import CONSOLE
 from app.kit.db import Database
 from app.plans.actions.queries import stored_actions
 from app.plans.queries import plan_of
-from benchmarks.data import BIG_PLAN, PROVINCE, Size, plan_codes, report
+from benchmarks.data import BIG_PLAN, PROVINCE, Size, new_token, plan_codes, report
 from benchmarks.load import ask, request
 
 
@@ -46,12 +46,15 @@ class World:
     plans: list[str]
     lines: dict[str, list[dict[str, Any]]]
     """Lines of the plans that are written to, as the service shows them."""
+    nation_secret: str
 
     @classmethod
     def look(cls, database: Database, size: Size, secret: str) -> "World":
         plans = plan_codes(database)
         wanted = [*plans[:8], BIG_PLAN]
-        return cls(size, secret, plans, {plan: _lines(database, plan) for plan in wanted})
+        return cls(
+            size, secret, plans, {plan: _lines(database, plan) for plan in wanted}, new_token(database, "0")
+        )
 
 
 def _lines(database: Database, code: str) -> list[dict[str, Any]]:
@@ -66,6 +69,14 @@ def page_path(world: World, plan: str | None = None) -> str:
 
 def summary_path(world: World) -> str:
     return f"/v1/summaries?region={PROVINCE}&period={world.size.quarter}"
+
+
+def ranking_path(world: World) -> str:
+    return f"/v1/scorecards?region={PROVINCE}&period={world.size.quarter}"
+
+
+def scorecard_path(world: World, region: str | None = None) -> str:
+    return f"/v1/scorecards/{region or world.plans[0][:5]}?period={world.size.quarter}"
 
 
 def _page(world: World, variant: str, port: int) -> Iterator[bytes]:
@@ -84,6 +95,26 @@ def _unchanged(world: World, variant: str, port: int) -> Iterator[bytes]:
 
 def _summary(world: World, variant: str, port: int) -> Iterator[bytes]:
     return itertools.repeat(request("GET", summary_path(world), world.secret))
+
+
+def _by_key(world: World, variant: str, port: int) -> Iterator[bytes]:
+    plan = world.plans[0]
+    return itertools.cycle(
+        [request("GET", progress_path(world, plan, line), world.secret) for line in world.lines[plan][:50]]
+    )
+
+
+def _ranking(world: World, variant: str, port: int) -> Iterator[bytes]:
+    return itertools.repeat(request("GET", ranking_path(world), world.secret))
+
+
+def _scorecard(world: World, variant: str, port: int) -> Iterator[bytes]:
+    regions = [plan[:5] for plan in world.plans[:20]]
+    return itertools.cycle([request("GET", scorecard_path(world, one), world.secret) for one in regions])
+
+
+def _rolled_up(world: World, variant: str, port: int) -> Iterator[bytes]:
+    return itertools.repeat(request("GET", scorecard_path(world, "0"), world.nation_secret))
 
 
 _share = random.Random(2)
@@ -150,6 +181,31 @@ CALLS = (
         ("service", "raw"),
         (Bar(1.5, "raw", by_time=True),),
         _summary,
+        connections=1,
+    ),
+    HotCall("key", "one report by its key", ("service",), (), _by_key, connections=1),
+    HotCall(
+        "ranking",
+        "a province's ranking of scorecards, 24 regencies",
+        ("service", "raw"),
+        (Bar(3, call="key", by_time=True), Bar(5, "raw", by_time=True)),
+        _ranking,
+        connections=1,
+    ),
+    HotCall(
+        "scorecard",
+        "a regency's scorecard, explained",
+        ("service", "raw"),
+        (Bar(3, call="key", by_time=True), Bar(5, "raw", by_time=True)),
+        _scorecard,
+        connections=1,
+    ),
+    HotCall(
+        "nation",
+        "the nation's scorecard, rolled up",
+        ("service", "raw"),
+        (Bar(2, "raw", by_time=True),),
+        _rolled_up,
         connections=1,
     ),
 )

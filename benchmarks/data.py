@@ -30,6 +30,7 @@ from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
 from app.reference.rules import folded
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressRow
+from benchmarks.convergence import fill_convergence
 
 YEAR = 2026
 PROVINCE = "73"
@@ -101,17 +102,17 @@ def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
         database.close()
 
 
-def new_token(database: Database) -> str:
-    """A secret of the province's administrator, who may read and write what is below it."""
+def new_token(database: Database, region: str = PROVINCE) -> str:
+    """A secret of the administrator of a region, who may read and write what is below it."""
     now = datetime.now(UTC)
-    name = f"bench-{now.timestamp()}"
+    name = f"bench-{region}-{now.timestamp()}"
     with database.writing() as session:
         return create_token(
             session,
             Author(CONSOLE.token, now),
             name=name,
             principal=name,
-            grants=[Grant(Role.administrator, PROVINCE, None)],
+            grants=[Grant(Role.administrator, region, None)],
             scopes=[TokenScope.read, TokenScope.write],
             expires_at=now + timedelta(days=1),
         )
@@ -130,6 +131,7 @@ def _fill(session: Session, size: Size, note: Note) -> None:
     regions = _regions(session, size)
     _agencies(session, regions)
     ids = _plans(session, regions, at)
+    fill_convergence(session, [code for code, _ in regions], YEAR, at)
     lines = list(_lines(session, max(size.actions, size.big_plan), at))
     reports = [report for line in lines for report in _reports(line, size.quarters, at)]
     for done, chunk in _chunks(ids):

@@ -15,6 +15,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.access.uses import Uses
+from app.convergence.scorecards.keeping import Kept
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.main import create_app
@@ -79,6 +80,7 @@ def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
     """The application over the test's own database."""
     built_app.state.database = database
     built_app.state.uses = Uses()
+    built_app.state.kept = Kept()
     return built_app
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
 from app.convergence.methods.commands import load_editions
+from app.convergence.step_templates.commands import load_templates
 from app.kit.db import WRITE, Database, alembic_config
 from app.kit.journal import Author
 from tests.reference import load_small_reference
@@ -25,7 +26,9 @@ def prepare(url: str) -> Database:
     database = Database(url)
     with database.writing() as session:
         load_small_reference(session)
-        load_editions(session, Author("test", datetime.now(UTC)))
+        author = Author("test", datetime.now(UTC))
+        load_editions(session, author)
+        load_templates(session, author)
     return database
 
 

@@ -132,3 +132,14 @@ def test_the_generated_figures_are_those_of_the_service(variants: Variants) -> N
     assert after["physical_percent"] == before["physical_percent"]
     assert after["physical_basis"] == before["physical_basis"]
     assert Path(path).name == SIZE.quarter
+
+
+def test_scorecards_are_of_all_regencies(variants: Variants) -> None:
+    path = calls.ranking_path(variants.world)
+    found = _got(variants.service, path)["regencies"]
+    planned = {plan[:5] for plan in variants.world.plans}
+    measured = {one["region_code"] for one in found if one["spending_percent"] is not None}
+    assert measured == planned
+    assert all(one["coverage_percent"] for one in found if one["region_code"] in planned)
+    for one in (path, calls.scorecard_path(variants.world)):
+        assert _got(variants.raw, one) > 0

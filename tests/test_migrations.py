@@ -27,6 +27,7 @@ from tests.plans.test_actions import WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
+from tests.steps.world import grade, show
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
 
@@ -117,6 +118,7 @@ def fill(database: Database) -> None:
         assert client.put(f"{AT}/overlaps/B-1~B-2/explanation", json=why).status_code == 201
         move_a_quarter(client, database, app)
         put_coverage(client, SEKAPUNG)
+        show(client, "team_decree", "regulation")
         put_meeting(client, "R-1")
         linked = [{"plan": "63.02-2026", "action": "A-2"}]
         commit(client, "K-1", meeting="R-1", supporting_agencies=[PARTNER], linked_actions=linked)
@@ -125,6 +127,8 @@ def fill(database: Database) -> None:
         done = client.post(merge, json={"into": PARTNER}, headers={**ANY, "Idempotency-Key": "once"})
         assert done.status_code == 200
         assert client.get(f"{AT}/actions/A-2").json()["title"] == ACTION["title"]
+        assert client.get("/v1/scorecards/63.02?period=2026-Q2").status_code == 200
+        app.state.kept.write(database)
         put_plan(client, ADOPTED)
         put(client, "A-1", plan=ADOPTED, base=CODED)
     opened: list[TestClient] = []
@@ -133,6 +137,7 @@ def fill(database: Database) -> None:
         opened.append(TestClient(app, headers={"Authorization": f"Bearer {token_for(database, *roles)}"}))
         return opened[-1]
 
+    grade(connect(("reviewer", "63")), "regulation", "decrees", "B")
     movers = Movers(connect)
     for verb in ("submit", "return", "submit", "endorse", "adopt", "amend"):
         assert movers.move(verb).status_code == 200
@@ -145,6 +150,8 @@ def fill(database: Database) -> None:
     nation = {"Authorization": f"Bearer {token_for(database, ('administrator', '0'))}"}
     with TestClient(app, headers=nation) as client:
         assert client.put(f"{region}/observations/2021-S1", json={"value": 4.56}).status_code == 201
+        point = {"longitude": 116.218, "latitude": -3.2889, "source": "…"}
+        assert client.put(f"/v1/regions/{SEKAPUNG}/coordinates", json=point).status_code == 201
     database.close()
 
 

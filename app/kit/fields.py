@@ -86,6 +86,25 @@ Percent = Annotated[
 ]
 """0 to 100, at most two decimals."""
 
+Longitude = Annotated[
+    float,
+    Field(ge=95, le=141.1, allow_inf_nan=False, description="Degrees east, WGS 84, inside Indonesia."),
+    AfterValidator(lambda value: round(value, 6)),
+    _numeric,
+]
+Latitude = Annotated[
+    float,
+    Field(
+        ge=-11.1,
+        le=6.1,
+        allow_inf_nan=False,
+        description="Degrees north, WGS 84, inside Indonesia: south of the equator below zero.",
+    ),
+    AfterValidator(lambda value: round(value, 6)),
+    _numeric,
+]
+"""Six decimals are a tenth of a metre."""
+
 Month = Annotated[int, Field(ge=1, le=12), _numeric]
 Decile = Annotated[
     int, Field(ge=1, le=10, description="DTSEN decile: 1 the poorest, 10 the best off."), _numeric

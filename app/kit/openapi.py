@@ -2,8 +2,8 @@
 
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
-What a route may say beside: `x-problems` (statuses that only it has) and `x-conditional` (a POST on
-something that has a version).
+What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
+something that has a version) and `x-stores-nothing` (a POST that only computes).
 """
 
 import json
@@ -182,13 +182,15 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
     if secured:
         operation["security"] = [{"token": []}]
         parameters.append(_LANGUAGE)
-    if method in WRITES:
+    stores = method in WRITES and not operation.pop("x-stores-nothing", False)
+    if stores:
         parameters.append(_DRY_RUN)
         parameters += [_IF_MATCH] if is_conditional else []
         parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
-    elif secured:
+    elif secured and method == "get":
         parameters.append(_IF_NONE_MATCH)
-    _complete_responses(method, operation, secured, is_conditional, _statuses(path, method, operation))
+    statuses = _statuses(path, method, operation)
+    _complete_responses(method, operation, secured, is_conditional, statuses, stores=stores)
     for status in operation["responses"]:
         if status[0] in "45":
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
@@ -214,7 +216,13 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
 
 
 def _complete_responses(
-    method: str, operation: dict[str, Any], secured: bool, is_conditional: bool, statuses: set[int]
+    method: str,
+    operation: dict[str, Any],
+    secured: bool,
+    is_conditional: bool,
+    statuses: set[int],
+    *,
+    stores: bool,
 ) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
@@ -226,11 +234,13 @@ def _complete_responses(
         names = {"X-Request-Id"} | set(response.pop("headers", {}))
         if secured and status != "204":
             names.add("ETag")
-        if status.startswith("2") and method == "post":
+        if status.startswith("2") and method == "post" and stores:
             names.add("Idempotency-Replayed")
         if status == "200" and _is_page(response):
             names.add("Link")
-        response["description"] = _DONE.get(status) or _DONE[method]
+        response["description"] = (
+            _DONE.get(status) or _DONE["get" if method == "post" and not stores else method]
+        )
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     responses.update({str(status): {} for status in statuses})
 

@@ -53,6 +53,8 @@ from app.kit.problems import (
 log = structlog.get_logger("rata")
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+STORES_NOTHING = {"x-stores-nothing": True}
+"""`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
 
 
 class Unit:
@@ -173,7 +175,8 @@ class HouseRoute(APIRoute):
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
     """Query parameters that a route knows → whether it may be given several times."""
-    known = {"dry_run": False} if (route.methods or set()) & WRITES else {}
+    stores = (route.methods or set()) & WRITES and not STORES_NOTHING.keys() & (route.openapi_extra or {})
+    known = {"dry_run": False} if stores else {}
     for name, field in _query_fields(route.dependant):
         known[name] = "list[" in str(field.annotation)
     return known
@@ -233,6 +236,7 @@ def answer(
     version: int | str | None = None,
     tag: str | None = None,
     location: str | None = None,
+    media_type: str = "application/json",
 ) -> Response:
     """JSON as it is, with its entity tag; 304 where the caller has it already."""
     tag = tag or tag_of(body, version=version)
@@ -241,7 +245,7 @@ def answer(
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
     if location:
         headers["Location"] = location
-    return Response(body, status, headers, media_type="application/json")
+    return Response(body, status, headers, media_type=media_type)
 
 
 def answer_page(request: Request, body: bytes, *, tag: str | None = None) -> Response:

@@ -176,12 +176,13 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
     first, *rest = error["allowed"]
     assert first == "/v1/changes?after=now&region=63.02"
     assert sorted(rest) == [
-        "/v1/commitments?region=63.02", "/v1/coverage/{period}?region=63.02", "/v1/indicators",
+        "/v1/commitments?region=63.02", "/v1/coordinates?region=63.02",
+        "/v1/coverage/{period}?region=63.02", "/v1/indicators",
         "/v1/meetings?region=63.02", "/v1/methods", "/v1/observations?region=63.02",
         "/v1/plans/{plan}/actions", "/v1/plans/{plan}/overlaps", "/v1/plans/{plan}/progress/{period}",
         "/v1/plans/{plan}/revisions", "/v1/plans?region=63.02", "/v1/principals?region=63.02",
-        "/v1/quarters?region=63.02", "/v1/regions/63.02/agencies", "/v1/service-packages",
-        "/v1/snapshots?region=63.02", "/v1/targets?region=63.02",
+        "/v1/quarters?region=63.02", "/v1/regions/63.02/agencies", "/v1/regions/63.02/steps/{year}",
+        "/v1/service-packages", "/v1/snapshots?region=63.02", "/v1/step-templates", "/v1/targets?region=63.02",
     ]  # fmt: skip
     for address in error["allowed"]:
         assert "{" in address or client.get(address).status_code == 200

@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema_rs
 
 WRITES = ("post", "put", "patch", "delete")
+#: POSTs that store nothing: what they are asked does not fit into an address.
+COMPUTING = frozenset({"try_scorecard"})
 #: What is there only of a plan in force; the plan of the examples is a draft.
 ADOPTED = "63.02-2025"
 OF_ADOPTED = frozenset(
@@ -46,7 +48,7 @@ class Operation:
 
     @property
     def is_write(self) -> bool:
-        return self.method in WRITES
+        return self.method in WRITES and self.id not in COMPUTING
 
     @property
     def is_v1(self) -> bool:
@@ -89,7 +91,7 @@ class Operation:
     @property
     def needed(self) -> dict[str, str]:
         """Query parameters that must be sent, and those without which there is nothing to see."""
-        values = {"period": "2026-Q2", "region": "63.02", "code_system": "kemendagri"}
+        values = {"period": "2026-Q2", "region": "63.02", "year": "2026", "code_system": "kemendagri"}
         required = {name: values[name] for name, one in self.query.items() if one.get("required")}
         return required | ASKED.get(self.id, {})
 

@@ -11,7 +11,7 @@ from tests.contract.operations import Operation
 from tests.contract.world import World
 
 #: What of convergence is only for whoever sees the region.
-_OF_REGIONS = re.compile("target|coverage|editions")
+_OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages|scorecard")
 
 
 def is_everybodys(operation: Operation) -> bool:

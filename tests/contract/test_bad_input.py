@@ -71,6 +71,10 @@ def send(world: World, operation: Operation, body: bytes, kind: str | None = JSO
     return reply
 
 
+def trial_of(operation: Operation) -> dict[str, str]:
+    return {"dry_run": "true"} if operation.is_write else {}
+
+
 def test_bodies_that_are_none(world: World) -> None:
     before = world.rows()
     for operation in with_body(world):
@@ -117,7 +121,7 @@ def test_each_field_wrong_in_turn(world: World) -> None:
         for name, example in operation.example.items():
             for wrong in some(wrongs, met, [name, example]):
                 reply = world.call(
-                    operation, body={**operation.example, name: wrong}, params={"dry_run": "true"}
+                    operation, body={**operation.example, name: wrong}, params=trial_of(operation)
                 )
                 assert reply.status_code < 500, f"{operation} with {name}: {wrong!r}"
                 for error in reply.json().get("errors", ()):
@@ -194,8 +198,7 @@ def test_values_that_are_none(world: World) -> None:
     for operation in world:
         for name, declared in operation.query.items():
             for value in some(VALUES, met, [name, declared["schema"]]):
-                trial = {"dry_run": "true"} if operation.is_write else {}
-                reply = world.call(operation, params={**trial, name: value})
+                reply = world.call(operation, params={**trial_of(operation), name: value})
                 assert reply.status_code < 500, f"{operation} {name}={value!r}"
                 assert reply.status_code == 400 or value != "\0", f"{operation} {name}"
 

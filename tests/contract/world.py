@@ -47,6 +47,12 @@ COVERAGE = b"""village_code,target_families,source,source_period,livelihood elig
 63.02.05.2003,90,DTSEN,2026-Q1,40,0
 """
 
+#: Two points: one as it is in the service, one that is not there yet.
+COORDINATES = b"""region_code,longitude,latitude,source
+63.02,116.218,-3.2889,Bappeda
+63.02.05.2003,116.31,-3.41,Bappeda
+"""
+
 #: What must have happened before an operation can succeed, where the world as it was made is not enough.
 BEFORE: dict[str, Sequence[str]] = {
     "restore_agency": ["retire_agency"],
@@ -78,6 +84,8 @@ DONE_BY = {
     "freeze_quarter": REVIEWER,
     "put_quarter_extension": REVIEWER,
     "delete_quarter_extension": REVIEWER,
+    "put_step_grade": REVIEWER,
+    "delete_step_grade": REVIEWER,
     "put_calendar": NATION,
     "delete_calendar": NATION,
     **dict.fromkeys(
@@ -90,9 +98,12 @@ DONE_BY = {
             "put_service_package",
             "put_method",
             "put_region_editions",
+            "put_step_template",
+            "put_region_step_template",
         ),
         NATION,
     ),
+    **dict.fromkeys(("put_coordinates", "delete_coordinates", "import_coordinates"), ADMINISTRATOR),
 }
 
 
@@ -184,6 +195,7 @@ class World:
             "import_plan_matrix": ("matrix.csv", matrix.replace(*ALTERED).encode(), "text/csv"),
             "import_observations": ("table.csv", TABLE, "text/csv"),
             "import_coverage": ("table.csv", COVERAGE, "text/csv"),
+            "import_coordinates": ("table.csv", COORDINATES, "text/csv"),
         }
 
     def _make_plans(self) -> None:
@@ -243,8 +255,11 @@ class World:
             self.make("put_target", year=year)
         for village in ("63.02.05.2001", "63.02.05.2002"):
             self.make("put_coverage", village=village)
-        self.make("put_service_package")
-        self.make("put_method")
+            self.make("put_coordinates", region=village)
+        for id in ("put_service_package", "put_method", "put_step_template", "put_region_step_template"):
+            self.make(id)
+        for id in ("put_step_evidence", "put_step_grade", "put_coordinates"):
+            self.make(id)
 
     def move(self, id: str, plan: str, **said: str) -> None:
         operation = self.operations[id]

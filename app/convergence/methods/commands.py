@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.convergence.methods.models import (
+    EditionFields,
     MethodIn,
     RegionEditionIn,
     RegionEditionRow,
@@ -18,11 +19,13 @@ from app.convergence.methods.models import (
     ServiceRow,
 )
 from app.convergence.methods.queries import (
+    METHOD,
+    PACKAGE,
+    EditionKind,
     Editions,
     editions_of,
     is_measured,
-    methods,
-    packages,
+    known_editions,
     services,
     stored_edition,
     visible_editions,
@@ -89,7 +92,7 @@ def put_package(
     ]
     if errors:
         raise Invalid(errors=errors)
-    return _put(session, author, packages, edition, content.model_dump(mode="json"), check)
+    return put_edition(session, author, PACKAGE, edition, content, check)
 
 
 def put_method(
@@ -97,22 +100,21 @@ def put_method(
 ) -> bool:
     """Create or replace an edition of the method; True when it was created."""
     actor.require("write_editions", "0")
-    return _put(session, author, methods, edition, content.model_dump(mode="json"), check)
+    return put_edition(session, author, METHOD, edition, content, check)
 
 
-_ADDRESS = {packages: ("service_package", "service-packages"), methods: ("method", "methods")}
-
-
-def _put(
+def put_edition(
     session: Session,
     author: Author,
-    table: sa.Table,
+    kind: EditionKind,
     edition: str,
-    after: dict[str, Any],
+    content: EditionFields,
     check: CheckVersion,
 ) -> bool:
+    """Create (True) or replace (False) an edition that may be written; one in use is refused."""
+    after = content.model_dump(mode="json")
     chain = hold(session, CHAIN)
-    stored = stored_edition(session, table, edition)
+    stored = stored_edition(session, kind, edition)
     check(stored["version"] if stored else None)
     before = {name: stored[name] for name in after} if stored else None
     if before == after:
@@ -122,12 +124,9 @@ def _put(
     elif stored["in_use"]:
         raise EditionInUse(edition=edition)
     version = stored["version"] + 1 if stored else 1
-    _store(session, author, table, edition, after, version)
-    noun, address = _ADDRESS[table]
-    verb = "changed" if stored else "created"
-    record(
-        session, chain, author, [Entry(f"{noun}.{verb}", "0", f"{address}/{edition}", version, before, after)]
-    )
+    _store(session, author, kind.table, edition, after, version)
+    verb, subject = "changed" if stored else "created", f"{kind.address}/{edition}"
+    record(session, chain, author, [Entry(f"{kind.noun}.{verb}", "0", subject, version, before, after)])
     return stored is None
 
 
@@ -151,20 +150,26 @@ def _store(
 
 def load_editions(session: Session, author: Author) -> list[str]:
     """Add the editions that this version brings and the database has not, and name them; what is there stays."""
+    return [
+        *load_shipped(session, author, PACKAGE, ServicePackageIn, DATA / "service_packages.json"),
+        *load_shipped(session, author, METHOD, MethodIn, DATA / "methods.json"),
+    ]
+
+
+def load_shipped(
+    session: Session, author: Author, kind: EditionKind, shape: type[EditionFields], file: Path
+) -> list[str]:
+    """The same for the editions of one kind, from a file."""
     chain = hold(session, CHAIN)
     done, entries = [], []
-    for table, shape, file in (
-        (packages, ServicePackageIn, "service_packages.json"),
-        (methods, MethodIn, "methods.json"),
-    ):
-        noun, address = _ADDRESS[table]
-        for content in json.loads((DATA / file).read_text()):
-            edition = content.pop("edition")
-            if stored_edition(session, table, edition) is None:
-                after = shape.model_validate(content).model_dump(mode="json")
-                _store(session, author, table, edition, after, 1)
-                entries.append(Entry(f"{noun}.created", "0", f"{address}/{edition}", 1, None, after))
-                done.append(f"{noun} {edition}".replace("_", " "))
+    for content in json.loads(file.read_text(encoding="utf-8")):
+        edition = content.pop("edition")
+        if stored_edition(session, kind, edition) is None:
+            after = shape.model_validate(content).model_dump(mode="json")
+            _store(session, author, kind.table, edition, after, 1)
+            subject = f"{kind.address}/{edition}"
+            entries.append(Entry(f"{kind.noun}.created", "0", subject, 1, None, after))
+            done.append(f"{kind.noun} {edition}".replace("_", " "))
     record(session, chain, author, entries)
     return done
 
@@ -202,8 +207,8 @@ def put_editions(
 
 def _check_known(session: Session, content: Mapping[str, Any]) -> None:
     errors = []
-    for field, table in (("service_package", packages), ("method", methods)):
-        known = list(session.scalars(sa.select(table.c.edition).order_by(table.c.edition)))
+    for field, kind in (("service_package", PACKAGE), ("method", METHOD)):
+        known = known_editions(session, kind)
         if content[field] not in known:
             errors.append(
                 FieldError(
@@ -212,7 +217,7 @@ def _check_known(session: Session, content: Mapping[str, Any]) -> None:
                     value=content[field],
                     allowed=known,
                     nearest=nearest(content[field], known),
-                    values={"source": _ADDRESS[table][1]},
+                    values={"source": kind.address},
                 )
             )
     if errors:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
@@ -40,7 +40,17 @@ class NoEdition(Problem):
     )
 
 
-def _in_use(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
+class EditionKind(NamedTuple):
+    """What has editions: its table, its noun in the journal, its address below /v1/, its columns as they are read."""
+
+    table: sa.Table
+    noun: str
+    address: str
+    columns: Callable[[], list[ColumnElement[Any]]]
+
+
+def in_use(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Predicate: some region's year is measured by the edition."""
     return sa.exists().where(column == edition).correlate(edition.table)
 
 
@@ -55,47 +65,44 @@ def _package_columns() -> list[ColumnElement[Any]]:
         ServicePackageOut,
         packages,
         services=json_rows(of_package, name="services"),
-        in_use=_in_use(region_editions.c.service_package, packages.c.edition),
+        in_use=in_use(region_editions.c.service_package, packages.c.edition),
     )
 
 
 def _method_columns() -> list[ColumnElement[Any]]:
-    return fields_of(MethodOut, methods, in_use=_in_use(region_editions.c.method, methods.c.edition))
+    return fields_of(MethodOut, methods, in_use=in_use(region_editions.c.method, methods.c.edition))
 
 
-def list_packages() -> Listing:
-    key = {"edition": packages.c.edition}
-    return Listing(sa.select(*_package_columns()), key, key)
+PACKAGE = EditionKind(packages, "service_package", "service-packages", _package_columns)
+METHOD = EditionKind(methods, "method", "methods", _method_columns)
 
 
-def list_methods() -> Listing:
-    key = {"edition": methods.c.edition}
-    return Listing(sa.select(*_method_columns()), key, key)
+def list_editions(kind: EditionKind) -> Listing:
+    key = {"edition": kind.table.c.edition}
+    return Listing(sa.select(*kind.columns()), key, key)
 
 
-def package_json(session: Session, edition: str) -> tuple[str, int]:
-    """(JSON as `ServicePackageOut`, version); NotFound where there is none."""
-    return _one(session, sa.select(*_package_columns()).where(packages.c.edition == edition))
-
-
-def method_json(session: Session, edition: str) -> tuple[str, int]:
-    """(JSON as `MethodOut`, version); NotFound where there is none."""
-    return _one(session, sa.select(*_method_columns()).where(methods.c.edition == edition))
-
-
-def _one(session: Session, query: Select[Any]) -> tuple[str, int]:
-    row = session.execute(json_texts(query, "version")).one_or_none()
+def edition_json(session: Session, kind: EditionKind, edition: str) -> tuple[str, int]:
+    """(an edition's JSON, its version); NotFound where there is none."""
+    row = session.execute(json_texts(_edition(kind, edition), "version")).one_or_none()
     if row is None:
         raise NotFound()
     return str(row.json), int(row.version)
 
 
-def stored_edition(session: Session, table: sa.Table, edition: str) -> dict[str, Any] | None:
+def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
     """An edition with its version and whether it is in use, as it is read; None where there is none."""
-    columns = _package_columns() if table is packages else _method_columns()
-    text = session.scalar(json_texts(sa.select(*columns).where(table.c.edition == edition)))
+    text = session.scalar(json_texts(_edition(kind, edition)))
     found: dict[str, Any] | None = json.loads(text) if text else None
     return found
+
+
+def known_editions(session: Session, kind: EditionKind) -> list[str]:
+    return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
+
+
+def _edition(kind: EditionKind, edition: str) -> Select[Any]:
+    return sa.select(*kind.columns()).where(kind.table.c.edition == edition)
 
 
 @dataclass(frozen=True)

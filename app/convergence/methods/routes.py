@@ -21,6 +21,7 @@ from app.convergence.methods.models import (
     ServicePackageOut,
     YearKey,
 )
+from app.convergence.methods.queries import METHOD, PACKAGE
 from app.convergence.methods.rules import year_in
 from app.kit.pages import Page, PageQuery
 from app.kit.requests import answer, created, house_router
@@ -38,13 +39,13 @@ def list_service_packages(call: Caller, query: Annotated[PageQuery, Query()]) ->
 
     Open to every valid token. The edition that the service brings is a proposal without official status.
     """
-    return page_of(call, queries.list_packages(), query, sort="edition")
+    return page_of(call, queries.list_editions(PACKAGE), query, sort="edition")
 
 
 @router.get("/service-packages/{edition}", response_model=ServicePackageOut)
 def read_service_package(call: Caller, edition: PackageKey) -> Response:
     """One edition of the service package; 404 where there is none."""
-    text, version = queries.package_json(call.session, edition)
+    text, version = queries.edition_json(call.session, PACKAGE, edition)
     return answer(call.request, text.encode(), version=version)
 
 
@@ -57,8 +58,8 @@ def put_service_package(call: Caller, edition: PackageKey, content: ServicePacka
     409 where coverage was written by it; give the new rules an edition of their own.
     """
     is_new = commands.put_package(call.session, call.author, call.actor, edition, content, call.check_version)
-    text, version = queries.package_json(call.session, edition)
-    return _written(call, text, version, f"/v1/service-packages/{edition}", is_new=is_new)
+    text, version = queries.edition_json(call.session, PACKAGE, edition)
+    return written(call, text, version, f"/v1/service-packages/{edition}", is_new=is_new)
 
 
 @router.get("/service-packages/{edition}/history", response_model=Page[HistoryEntry])
@@ -75,13 +76,13 @@ def list_methods(call: Caller, query: Annotated[PageQuery, Query()]) -> Response
 
     The edition that the service brings is a proposal without official status.
     """
-    return page_of(call, queries.list_methods(), query, sort="edition")
+    return page_of(call, queries.list_editions(METHOD), query, sort="edition")
 
 
 @router.get("/methods/{edition}", response_model=MethodOut)
 def read_method(call: Caller, edition: MethodKey) -> Response:
     """One edition of the method; 404 where there is none."""
-    text, version = queries.method_json(call.session, edition)
+    text, version = queries.edition_json(call.session, METHOD, edition)
     return answer(call.request, text.encode(), version=version)
 
 
@@ -92,8 +93,8 @@ def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
     409 where something was measured by it; give the new rules an edition of their own.
     """
     is_new = commands.put_method(call.session, call.author, call.actor, edition, content, call.check_version)
-    text, version = queries.method_json(call.session, edition)
-    return _written(call, text, version, f"/v1/methods/{edition}", is_new=is_new)
+    text, version = queries.edition_json(call.session, METHOD, edition)
+    return written(call, text, version, f"/v1/methods/{edition}", is_new=is_new)
 
 
 @router.get("/methods/{edition}/history", response_model=Page[HistoryEntry])
@@ -104,7 +105,8 @@ def list_method_history(
     return history_page(call, CHAIN, f"methods/{edition}", query)
 
 
-def _written(call: Call, text: str, version: int, address: str, *, is_new: bool) -> Response:
+def written(call: Call, text: str, version: int, address: str, *, is_new: bool) -> Response:
+    """The reply to a write of an edition."""
     return answer(
         call.request,
         text.encode(),

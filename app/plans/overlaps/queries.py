@@ -29,6 +29,9 @@ _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
 _LEVELS = (2, 5, 8)
 """Lengths of the codes above a village: province, regency, district."""
 
+_WHERE = ("place", "kind", "form")
+_SPAN = ("first_month", "last_month", "first_decile", "last_decile", "group")
+
 
 def overlapping(
     session: Session, chosen: ColumnElement[bool], *, of: ColumnElement[str] | None = None
@@ -107,16 +110,67 @@ def _spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
 
 
 def _with_above(spots: sa.CTE) -> sa.CTE:
-    """Each spot by its place and by every region above it."""
+    """Each spot by its place, and by every region above it in which some line works."""
     place = spots.c.place
+    there = spots.alias("there")
     own = sa.select(*spots.c, place.label("above"))
     higher = [
-        sa.select(*spots.c, sa.func.substr(place, 1, length).label("above")).where(
-            sa.func.length(place) > length
+        sa.select(*spots.c, above.label("above")).where(
+            sa.func.length(place) > length,
+            above.in_(sa.select(there.c.place).where(sa.func.length(there.c.place) == length)),
         )
         for length in _LEVELS
+        for above in [sa.func.substr(place, 1, length)]
     ]
     return sa.union_all(own, *higher).cte("near")
+
+
+# How many meet in one place
+
+
+def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+    """How many agencies overlap, all with all, in one and the same place: place, kind, form, agencies (2 or more).
+
+    `chosen` is a predicate of actions and of their locations. Spans of months and deciles that meet two by two have
+    a point in common, and some of them begin there: so agencies are counted at the points where spans begin, and no
+    line is paired with another. A test holds this to `coincidence`.
+    """
+    points = points_of(session, chosen).subquery("point")
+    at = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
+    number = sa.func.count(points.c.lead_agency.distinct())
+    counted = sa.select(*at, number.label("agencies")).group_by(*at).having(number > 1).subquery("counted")
+    where = [counted.c[name] for name in _WHERE]
+    return sa.select(*where, sa.func.max(counted.c.agencies).label("agencies")).group_by(*where)
+
+
+def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+    """Each agency's spans by the points in them where a span begins: what the database has to look at.
+
+    A span is there once, however many lines of its agency have it.
+    """
+    spots = _spots(session, chosen)
+    each = sa.select(*[spots.c[name] for name in ("plan_id", *_WHERE, "lead_agency", *_SPAN)]).distinct()
+    one = each.subquery("one")
+    # One number for all in which spots must be equal to meet: an engine expects one row of a join over many columns.
+    meeting = sa.func.dense_rank().over(order_by=[one.c[name] for name in ("plan_id", *_WHERE)])
+    spans = sa.select(*one.c, meeting.label("meeting")).cte("span")
+    s = spans.c
+
+    def beginning(value: ColumnElement[Any], name: str) -> sa.CTE:
+        return sa.select(s.meeting, value.label(name)).distinct().cte(f"{name}_of")
+
+    months = beginning(s.first_month, "month")
+    deciles = beginning(s.first_decile, "decile")
+    groups = beginning(sa.func.coalesce(s.group, ""), "of_group")
+    source: Any = spans
+    for begun, is_inside in (
+        (months, months.c.month.between(s.first_month, s.last_month)),
+        (deciles, deciles.c.decile.between(s.first_decile, s.last_decile)),
+        (groups, sa.or_(s.group.is_(None), s.group == groups.c.of_group)),
+    ):
+        source = source.join(begun, sa.and_(begun.c.meeting == s.meeting, is_inside))
+    at = [s[name] for name in (*_WHERE, "meeting", "lead_agency")]
+    return sa.select(*at, months.c.month, deciles.c.decile, groups.c.of_group).select_from(source)
 
 
 # Pairs of one plan

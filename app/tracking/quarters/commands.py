@@ -4,7 +4,7 @@ Everything here and every write of progress holds the plan's chain first: a repo
 quarter never pass each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +61,9 @@ extends_nothing = Kind(
     id="{value} tidak melampaui batas waktu {due_on}",
     en="{value} is not beyond the deadline {due_on}",
 )
+
+AFTER_FREEZING: list[Callable[[Session, Frozen], None]] = []
+"""What follows from a frozen quarter, in its transaction. Areas above add theirs when they are imported."""
 
 _DONE = {
     "submit": "submitted",
@@ -128,6 +131,7 @@ def move_quarter(
         "updated_at": author.at,
     }
     entries = []
+    frozen: Frozen | None = None
     if verb == "correct":
         after["correction_reason"] = text
     if verb == "freeze":
@@ -149,6 +153,9 @@ def move_quarter(
         is_draft=plan.revision is None,
     )
     record(session, chain, author, [told, *entries])
+    if frozen is not None:
+        for follow in AFTER_FREEZING:
+            follow(session, frozen)
 
 
 def _facts(

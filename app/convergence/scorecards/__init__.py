@@ -1,0 +1,1 @@
+"""Scorecards of convergence: how regions stand in a quarter, with everything that it was computed from."""

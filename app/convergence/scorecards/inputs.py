@@ -1,0 +1,161 @@
+"""What a scorecard is computed from: the numbers that it shows, and that a trial may change."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+
+from app.convergence.coverage.models import ServiceCoverage
+from app.convergence.indicators.models import Direction, IndicatorCode
+from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape
+from app.kit.inputs import refuse_repeated
+from app.kit.problems import Kind
+
+part_over_whole = Kind(
+    "part_over_whole",
+    id="{value} melebihi {whole} ({limit})",
+    en="{value} exceeds {whole} ({limit})",
+)
+
+
+class IndexComponent(StrEnum):
+    """Components of the convergence index (domain, section 7): P, K, T, X and O."""
+
+    process = "process"
+    coverage = "coverage"
+    targeting = "targeting"
+    spending = "spending"
+    outcome = "outcome"
+
+
+class Missing(StrEnum):
+    """Why a component, or a part of one, is undefined. What has no denominator is never 0 and never 100."""
+
+    no_score = "no_score"
+    nobody_eligible = "nobody_eligible"
+    no_plan = "no_plan"
+    no_village_budget = "no_village_budget"
+    no_loci = "no_loci"
+    no_families = "no_families"
+    no_report = "no_report"
+    no_budget = "no_budget"
+    no_classes = "no_classes"
+    nobody_spent = "nobody_spent"
+    no_targets = "no_targets"
+    no_observation = "no_observation"
+    not_at_level = "not_at_level"
+
+
+class ServiceInput(BaseModel):
+    """One service over the villages of the region."""
+
+    service: Key
+    strategy: str = ShapeField(description="Key of the strategy that it serves, or `base`.")
+    eligible: int
+    served: int
+
+
+class IndicatorInput(BaseModel):
+    """A target of the year and what was observed of it."""
+
+    indicator: IndicatorCode
+    direction: Direction
+    baseline: float
+    target: float
+    actual: float | None = ShapeField(
+        description="Newest value after the baseline; null where none was observed."
+    )
+
+
+_MONEY = "Whole rupiah; null where there is no plan in force that the caller may see."
+Money = Annotated[int | None, ShapeField(description=_MONEY)]
+
+
+class ScorecardInputs(BaseModel):
+    """Everything that the index is computed from."""
+
+    process_percent: float | None = ShapeField(description="P: weighted mean of the scores of the steps.")
+    services: list[ServiceInput]
+    families_reporting: int = ShapeField(description="Target families of the villages that report.")
+    families_expected: int | None = ShapeField(
+        description="Target families of the villages expected to; null where nothing says who is."
+    )
+    budget: Money = ShapeField(description="B: whole rupiah of all lines.")
+    budget_at_villages: Money = ShapeField(
+        description="Part of it placed at villages: the amounts of the lines' locations; what a line does not state is "
+        "split evenly over its locations without an amount."
+    )
+    budget_in_loci: Money = ShapeField(description="Of that, placed in priority locations.")
+    loci: Annotated[int | None, ShapeField(description="Priority locations of the plan.")]
+    families_in_loci: Annotated[
+        int | None,
+        ShapeField(description="Their target families, as reported, as planned, as reported latest."),
+    ]
+    families_in_funded_loci: Annotated[
+        int | None, ShapeField(description="Those of loci that a funded line of each strategy reaches.")
+    ]
+    lines_reported: Annotated[
+        int | None, ShapeField(description="Lines reported on in the year up to the quarter.")
+    ]
+    spent: Money = ShapeField(description="Whole rupiah, cumulative to the end of the quarter.")
+    spent_direct: Money = ShapeField(description="On direct components, travel left out; likewise below.")
+    spent_indirect: Money
+    spent_supporting: Money
+    highest_spending_percent: float | None = ShapeField(
+        description="Highest spending figure of the group: of the province's regencies whose plans are in force; "
+        "of the nation, its provinces; the region's own where it is higher."
+    )
+    indicators: list[IndicatorInput]
+
+
+class ServiceChange(ServiceCoverage):
+    """Another E and C of a service that the scorecard has."""
+
+
+class IndicatorChange(Shape):
+    """Other figures of an indicator that the scorecard has; what is left out stays."""
+
+    indicator: IndicatorCode
+    baseline: Figure | None = None
+    target: Figure | None = None
+    actual: Figure | None = None
+
+
+class ScorecardChanges(Shape):
+    """Inputs that are tried out; what is left out stays as it is."""
+
+    process_percent: Percent | None = None
+    services: list[ServiceChange] = ShapeField(default_factory=list, max_length=50)
+    budget: Rupiah | None = None
+    budget_at_villages: Rupiah | None = None
+    budget_in_loci: Rupiah | None = None
+    families_in_loci: Count | None = None
+    families_in_funded_loci: Count | None = None
+    spent_direct: Rupiah | None = None
+    spent_indirect: Rupiah | None = None
+    spent_supporting: Rupiah | None = None
+    highest_spending_percent: Percent | None = None
+    indicators: list[IndicatorChange] = ShapeField(default_factory=list, max_length=50)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "process_percent": 72.5,
+                    "services": [{"service": "livelihood", "eligible": 96, "served": 48}],
+                    "spent_direct": 200000000,
+                }
+            ]
+        }
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "ScorecardChanges":
+        refuse_repeated((one.service for one in self.services), at="/services")
+        refuse_repeated((one.indicator for one in self.indicators), at="/indicators")
+        return self
+
+
+PARTS = (("budget_in_loci", "budget_at_villages"), ("families_in_funded_loci", "families_in_loci"))
+"""(part, whole) of inputs."""

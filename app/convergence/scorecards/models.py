@@ -1,0 +1,535 @@
+"""Scorecards: what is kept of regions and quarters, what was frozen, and the replies."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.convergence.coverage.models import StrategyCoverage
+from app.convergence.coverage.rules import VillageStatus
+from app.convergence.scorecards.inputs import IndexComponent, Missing, ScorecardInputs
+from app.kit.db import Table
+from app.kit.fields import Count, RegionCode
+from app.kit.periods import Quarter
+from app.plans.actions.models import ComponentClass
+from app.reference.models import RegionLevel
+
+
+class NotRanked(StrEnum):
+    """Why a region has no rank."""
+
+    no_index = "no_index"
+    reach_unknown = "reach_unknown"
+    reach_too_low = "reach_too_low"
+
+
+Percentage = float | None
+Points = Annotated[
+    float | None, ShapeField(description="Percentage points; null where one side is undefined.")
+]
+
+
+# What is kept
+
+
+class SumFields(BaseModel):
+    """Sums over the lines of a region's plan in a quarter; money in whole rupiah."""
+
+    lines: int
+    lines_reported: int
+    budget: int
+    planned_direct: int
+    planned_indirect: int
+    planned_supporting: int
+    spent: int
+    spent_direct: int
+    spent_indirect: int
+    spent_supporting: int
+    spent_travel: int
+    budget_at_villages: int
+    budget_in_loci: int
+    loci: int
+    loci_without_target: int
+    families_in_loci: int
+    families_in_funded_loci: int
+    recipients_families: int
+    budget_families: int
+    recipients_persons: int
+    budget_persons: int
+
+
+SUMS = tuple(SumFields.model_fields)
+
+
+class FiguresFields(SumFields):
+    """What the scorecards of a region and of those around it are made of."""
+
+    in_force: bool = ShapeField(description="Whether its plan is; if not, the sums are of a draft.")
+    spending_percent: float | None = ShapeField(
+        description="Spending figure, by the method of the region's year."
+    )
+    content: str = ShapeField(description="JSON: what is the region's own beside the sums.")
+    computed_at: datetime
+
+
+class ScorecardFiguresRow(FiguresFields, Table, table=True):
+    """A region's figures as they were computed last, with what they were computed from. They can always be
+    computed anew; nothing is lost with a row."""
+
+    __tablename__ = "scorecard_figures"
+
+    period: str = Field(primary_key=True, max_length=7)
+    region_code: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    stamp: str = Field(max_length=80, description="State of the journal, and the day, that they are of.")
+
+
+class ScorecardRow(FiguresFields, Table, table=True):
+    """A scorecard as it was frozen with its quarter; never changed, never deleted."""
+
+    __tablename__ = "scorecard"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "amendment"),)
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7)
+    amendment: int
+    year: int = Field(description="By it the table can be partitioned.")
+    answer: str = Field(description="Canonical JSON (RFC 8785) of the reply.")
+    sha256: str = Field(max_length=64, description="Of `answer`, hex.")
+
+
+# Queries
+
+
+class ScorecardQuery(BaseModel):
+    period: Quarter
+    amendment: int | None = ShapeField(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Of a frozen quarter that amendment, 0 what was frozen first; the one in force if not given.",
+    )
+
+
+class WhatIfQuery(BaseModel):
+    period: Quarter
+
+
+class RankingQuery(BaseModel):
+    region: RegionCode = ShapeField(
+        description="A province: all its regencies. A regency: it alone, with its rank."
+    )
+    period: Quarter
+
+
+# Replies
+
+
+class ComponentOut(BaseModel):
+    """A component of the index."""
+
+    component: IndexComponent
+    value: Percentage = ShapeField(description="Percent, two decimals; null where undefined.")
+    missing: Missing | None = ShapeField(description="Why it is undefined.")
+    weight: float
+    weight_used: float = ShapeField(description="Its share of the weights of the components that are there.")
+    contribution: Percentage = ShapeField(description="Points that it gives to the index.")
+    formula: str
+
+
+class MissingOut(BaseModel):
+    of: str = ShapeField(description="A component, or a part of one (`targeting.budget`).")
+    reason: Missing
+
+
+class GainOut(BaseModel):
+    """The next unit of an input, and what it would add."""
+
+    component: IndexComponent
+    of: str | None = ShapeField(description="Which service, indicator or input.")
+    changes: dict[str, Any] = ShapeField(description="Body by which `what-if` tells the same.")
+    index_percent: float
+    gain: float = ShapeField(description="Points of the index.")
+
+
+class ComponentChange(BaseModel):
+    component: IndexComponent
+    before: Percentage
+    difference: Points
+
+
+class ChangeOut(BaseModel):
+    """Against the quarter before; in January that is the last of the year before."""
+
+    period: Quarter
+    index_before: Percentage
+    difference: Points
+    components: list[ComponentChange]
+
+
+class ClassShare(BaseModel):
+    """Money of one class of components."""
+
+    component_class: ComponentClass | None = ShapeField(description="Null: what nobody has split.")
+    planned: int = ShapeField(description="Whole rupiah; below zero where more is split than allocated.")
+    planned_percent: Percentage = ShapeField(description="Of the budget.")
+    spent: int = ShapeField(description="Whole rupiah, travel left out.")
+    spent_percent: Percentage = ShapeField(description="Of the budget.")
+
+
+class Incentive(BaseModel):
+    """The figure of PMK 97/2023 article 3 (3), by which fiscal incentives were shared out, with its parts."""
+
+    legal_basis: str
+    direct_percent: Percentage = ShapeField(description="Spent on direct components of the budget.")
+    indirect_percent: Percentage
+    supporting_percent: Percentage
+    share_direct: float
+    share_indirect: float
+    share_supporting: float
+    travel: int = ShapeField(description="Whole rupiah of official travel that was left out.")
+    figure_percent: Percentage = ShapeField(description="`Xi`: the weighted sum.")
+    highest_percent: Percentage = ShapeField(description="`Xmaks`: the highest of the group.")
+    standardised_percent: Percentage = ShapeField(description="`XSi`, which is the component spending.")
+
+
+class MoneyOut(BaseModel):
+    """Where the money goes, beside those whom it is for."""
+
+    budget: int
+    budget_at_villages: int
+    budget_in_loci: int
+    in_loci_percent: Percentage = ShapeField(description="Of the budget at villages.")
+    p0_percent: Percentage = ShapeField(description="Newest share of poor published up to the year.")
+    p0_period: str | None
+    population: int | None
+    poor: int | None = ShapeField(description="P0 × population, whole persons.")
+    per_poor: int | None = ShapeField(description="Whole rupiah of the budget for each of them.")
+    families: int = ShapeField(description="Families that lines aim at which aim at families alone.")
+    per_family: int | None = ShapeField(description="Whole rupiah of these lines for each.")
+    persons: int = ShapeField(description="The same of persons.")
+    per_person: int | None
+    by_class: list[ClassShare]
+    incentive: Incentive
+
+
+_INPUTS: dict[str, Any] = {
+    "process_percent": 70.0,
+    "services": [{"service": "livelihood", "strategy": "raise_income", "eligible": 96, "served": 24}],
+    "families_reporting": 140,
+    "families_expected": 200,
+    "budget": 500_000_000,
+    "budget_at_villages": 400_000_000,
+    "budget_in_loci": 200_000_000,
+    "loci": 2,
+    "families_in_loci": 200,
+    "families_in_funded_loci": 140,
+    "lines_reported": 4,
+    "spent": 300_000_000,
+    "spent_direct": 240_000_000,
+    "spent_indirect": 0,
+    "spent_supporting": 50_000_000,
+    "highest_spending_percent": 26.0,
+    "indicators": [
+        {
+            "indicator": "p0",
+            "direction": "lower_is_better",
+            "baseline": 4.56,
+            "target": 3.9,
+            "actual": 4.23,
+        }
+    ],
+}
+_TERMS = (
+    ("process", 70.0, 0.25, 17.5, "P = Σ w · score / Σ w"),
+    ("coverage", 25.0, 0.3, 7.5, "K = Σ served / Σ eligible × 100"),
+    ("targeting", 60.0, 0.15, 9.0, "T = mean of the two"),
+    ("spending", 100.0, 0.15, 15.0, "X = figure × 100 / highest"),
+    ("outcome", 50.0, 0.15, 7.5, "O = mean of the indicators"),
+)
+_CORE: dict[str, Any] = {
+    "index_percent": 56.5,
+    "index_class": "Bertumbuh",
+    "complete": True,
+    "missing": [],
+    "components": [
+        {
+            "component": name,
+            "value": value,
+            "missing": None,
+            "weight": weight,
+            "weight_used": weight,
+            "contribution": points,
+            "formula": formula,
+        }
+        for name, value, weight, points, formula in _TERMS
+    ],
+    "targeting_budget_percent": 50.0,
+    "targeting_families_percent": 70.0,
+    "spending_figure_percent": 26.0,
+    "inputs": _INPUTS,
+}
+
+
+class ScorecardCore(BaseModel):
+    """The index with its components and everything that it is computed from."""
+
+    index_percent: Percentage = ShapeField(
+        description="IKPK: Σ weight · component / Σ weight, over the components that are there."
+    )
+    index_class: str | None = ShapeField(description="By the thresholds of the method.")
+    complete: bool = ShapeField(description="False where something is undefined; `missing` names it.")
+    missing: list[MissingOut]
+    components: list[ComponentOut]
+    targeting_budget_percent: Percentage = ShapeField(description="Budget in loci of budget at villages.")
+    targeting_families_percent: Percentage = ShapeField(
+        description="Families of loci that a funded line of each strategy reaches, of those of all loci."
+    )
+    spending_figure_percent: Percentage = ShapeField(
+        description="Spending of the budget, weighted by class, before it is set beside the highest."
+    )
+    inputs: ScorecardInputs
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CORE]})
+
+
+_WHERE: dict[str, Any] = {
+    "region_code": "63.02",
+    "name": "Kabupaten Kotabaru",
+    "level": "regency",
+    "period": "2026-Q2",
+    "method": "1",
+    "frozen": False,
+    "amendment": None,
+    "computed_at": "2026-07-20T03:00:00+00:00",
+}
+_MONEY_EXAMPLE: dict[str, Any] = {
+    "budget": 500_000_000,
+    "budget_at_villages": 400_000_000,
+    "budget_in_loci": 200_000_000,
+    "in_loci_percent": 50.0,
+    "p0_percent": 4.23,
+    "p0_period": "2025-S1",
+    "population": 332787,
+    "poor": 14077,
+    "per_poor": 35519,
+    "families": 200,
+    "per_family": 2_000_000,
+    "persons": 40,
+    "per_person": 2_500_000,
+    "by_class": [
+        {
+            "component_class": "direct",
+            "planned": 400_000_000,
+            "planned_percent": 80.0,
+            "spent": 240_000_000,
+            "spent_percent": 48.0,
+        }
+    ],
+    "incentive": {
+        "legal_basis": "PMK 97/2023 pasal 3 ayat (3)",
+        "direct_percent": 48.0,
+        "indirect_percent": 0.0,
+        "supporting_percent": 10.0,
+        "share_direct": 0.5,
+        "share_indirect": 0.3,
+        "share_supporting": 0.2,
+        "travel": 0,
+        "figure_percent": 26.0,
+        "highest_percent": 26.0,
+        "standardised_percent": 100.0,
+    },
+}
+
+
+class WhereOut(BaseModel):
+    """Of what a scorecard is."""
+
+    region_code: RegionCode
+    name: str
+    level: RegionLevel
+    period: Quarter
+    method: str = ShapeField(description="Edition of the method: weights, shares, thresholds.")
+    frozen: bool
+    amendment: int | None = ShapeField(description="Number of the amendment; null while nothing is frozen.")
+    computed_at: datetime
+
+
+class Scorecard(ScorecardCore, WhereOut):
+    """How a region stands in a quarter, explained."""
+
+    balance_percent: Percentage = ShapeField(description="B: the lowest coverage of a strategy.")
+    lowest_strategy: str | None = ShapeField(description="The strategy that has it.")
+    by_strategy: list[StrategyCoverage]
+    reach_percent: Percentage = ShapeField(
+        description="R: target families of reporting of expected villages."
+    )
+    is_rankable: bool
+    status: VillageStatus | None = ShapeField(description="Of a village; null of a region above.")
+    change: ChangeOut | None = ShapeField(description="Null of a village and a district.")
+    raise_most: list[GainOut] = ShapeField(description="What would raise the index most, first.")
+    money: MoneyOut | None = ShapeField(
+        description="Null where there is no plan in force that the caller may see."
+    )
+    lines: int | None
+    loci_without_target: int | None = ShapeField(
+        description="Of the loci: nobody says how many target families."
+    )
+    spent_travel: int | None
+    spent_unclassified: int | None = ShapeField(
+        description="Spent without a class: the report gives none, and the line has components of several."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_WHERE,
+                    **_CORE,
+                    "balance_percent": 25.0,
+                    "lowest_strategy": "raise_income",
+                    "by_strategy": [
+                        {
+                            "strategy": "raise_income",
+                            "eligible": 96,
+                            "served": 24,
+                            "coverage_percent": 25.0,
+                        }
+                    ],
+                    "reach_percent": 70.0,
+                    "is_rankable": True,
+                    "status": None,
+                    "change": {
+                        "period": "2026-Q1",
+                        "index_before": 51.5,
+                        "difference": 5.0,
+                        "components": [{"component": "coverage", "before": 20.0, "difference": 5.0}],
+                    },
+                    "raise_most": [
+                        {
+                            "component": "process",
+                            "of": None,
+                            "changes": {"process_percent": 71.0},
+                            "index_percent": 56.75,
+                            "gain": 0.25,
+                        }
+                    ],
+                    "money": _MONEY_EXAMPLE,
+                    "lines": 4,
+                    "loci_without_target": 0,
+                    "spent_travel": 0,
+                    "spent_unclassified": 10_000_000,
+                }
+            ]
+        }
+    )
+
+
+class RankedRegency(BaseModel):
+    """A regency in the ranking of its province."""
+
+    region_code: RegionCode
+    name: str
+    rank: int | None = ShapeField(description="Ties have the same, by the index, then K, then P.")
+    not_ranked: NotRanked | None = ShapeField(description="Why it has none.")
+    index_percent: Percentage
+    index_class: str | None
+    complete: bool
+    missing: list[MissingOut]
+    process_percent: Percentage = ShapeField(description="P")
+    coverage_percent: Percentage = ShapeField(description="K")
+    targeting_percent: Percentage = ShapeField(description="T")
+    spending_percent: Percentage = ShapeField(description="X")
+    outcome_percent: Percentage = ShapeField(description="O")
+    balance_percent: Percentage = ShapeField(description="B")
+    reach_percent: Percentage = ShapeField(description="R")
+    method: str
+    frozen: bool
+    amendment: int | None
+    computed_at: datetime
+
+
+class Ranking(BaseModel):
+    """The regencies of a province in a quarter."""
+
+    region_code: RegionCode
+    province: RegionCode
+    period: Quarter
+    ranked: Count = ShapeField(description="How many of the province's regencies have a rank.")
+    highest_spending_percent: Percentage = ShapeField(
+        description="By which X is measured while nothing is frozen."
+    )
+    regencies: list[RankedRegency] = ShapeField(description="By rank, those without one last.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63",
+                    "province": "63",
+                    "period": "2026-Q2",
+                    "ranked": 1,
+                    "highest_spending_percent": 26.0,
+                    "regencies": [
+                        {
+                            "region_code": "63.02",
+                            "name": "Kabupaten Kotabaru",
+                            "rank": 1,
+                            "not_ranked": None,
+                            "index_percent": 56.5,
+                            "index_class": "Bertumbuh",
+                            "complete": True,
+                            "missing": [],
+                            "process_percent": 70.0,
+                            "coverage_percent": 25.0,
+                            "targeting_percent": 60.0,
+                            "spending_percent": 100.0,
+                            "outcome_percent": 50.0,
+                            "balance_percent": 25.0,
+                            "reach_percent": 70.0,
+                            "method": "1",
+                            "frozen": False,
+                            "amendment": None,
+                            "computed_at": "2026-07-20T03:00:00+00:00",
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+
+class ComponentDifference(BaseModel):
+    component: IndexComponent
+    difference: Points
+
+
+class WhatIf(BaseModel):
+    """A scorecard as it is, as it would be, and what lies between."""
+
+    region_code: RegionCode
+    period: Quarter
+    method: str
+    now: ScorecardCore
+    then: ScorecardCore
+    difference: Points
+    components: list[ComponentDifference]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "period": "2026-Q2",
+                    "method": "1",
+                    "now": _CORE,
+                    "then": _CORE,
+                    "difference": 0.0,
+                    "components": [{"component": "coverage", "difference": 0.0}],
+                }
+            ]
+        }
+    )

@@ -1,0 +1,382 @@
+"""What a scorecard says: replies put together from figures. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from app.convergence.coverage.figures import strategy_figures
+from app.convergence.coverage.rules import (
+    Count,
+    Expected,
+    VillageStatus,
+    balance,
+    by_strategy,
+    percent,
+    reach,
+)
+from app.convergence.indicators.models import Direction
+from app.convergence.scorecards.inputs import IndexComponent, IndicatorInput, ScorecardInputs, ServiceInput
+from app.convergence.scorecards.models import (
+    SUMS,
+    ChangeOut,
+    ClassShare,
+    ComponentChange,
+    ComponentDifference,
+    ComponentOut,
+    GainOut,
+    Incentive,
+    MissingOut,
+    MoneyOut,
+    NotRanked,
+    RankedRegency,
+    Scorecard,
+    ScorecardCore,
+    WhatIf,
+)
+from app.convergence.scorecards.rules import (
+    Evaluated,
+    Method,
+    Standing,
+    difference,
+    evaluate,
+    gains,
+    hundredths,
+    not_ranked,
+    spending_figure,
+)
+from app.plans.actions.models import ComponentClass
+from app.reference.models import RegionLevel
+
+FORMULAS = {
+    IndexComponent.process: "P = Σ weight · score of a step / Σ weight",
+    IndexComponent.coverage: "K = Σ served / Σ eligible × 100, over services and villages",
+    IndexComponent.targeting: "T = mean of budget_in_loci / budget_at_villages × 100 and families_in_funded_loci / "
+    "families_in_loci × 100",
+    IndexComponent.spending: "X = figure × 100 / highest; figure = (share_direct · spent_direct + share_indirect · "
+    "spent_indirect + share_supporting · spent_supporting) / budget × 100",
+    IndexComponent.outcome: "O = mean over indicators of clamp((baseline − actual) / (baseline − target), 0, 1) × 100",
+}
+LEGAL_BASIS = "PMK 97/2023 pasal 3 ayat (3)"
+LARGEST_GAINS = 10
+"""How many of the next units are told."""
+
+_OF_PLAN = ("loci", "families_in_loci", "families_in_funded_loci", "lines_reported", "spent")
+_MONEY = (
+    "budget",
+    "budget_at_villages",
+    "budget_in_loci",
+    "spent_direct",
+    "spent_indirect",
+    "spent_supporting",
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A region in a quarter: what is kept of it, computed anew, or frozen."""
+
+    region_code: str
+    name: str
+    level: RegionLevel
+    period: str
+    sums: Mapping[str, int]
+    in_force: bool
+    spending_percent: float | None
+    computed_at: datetime
+    amendment: int | None = None
+    """Number of what was frozen last; None while nothing is."""
+    text: str | None = field(default=None, repr=False)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.text or "{}")
+        return found
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a scorecard is made of: a region's own figures, or those pooled over the regions below it."""
+
+    figures: Figures
+    inputs: ScorecardInputs
+    method: Any
+    sums: Mapping[str, int] | None
+    """None where there is no plan in force that the caller may see."""
+    content: Mapping[str, Any]
+    only_coverage: bool = False
+    status: VillageStatus | None = None
+
+    @property
+    def reach(self) -> float | None:
+        families, expected = self.inputs.families_reporting, self.inputs.families_expected
+        return None if expected is None else reach(Expected(families, expected, 1))
+
+    def evaluated(self) -> Evaluated:
+        return evaluate(self.inputs, self.method, only_coverage=self.only_coverage)
+
+
+def pooled_sums(figures: Iterable[Figures]) -> dict[str, int]:
+    """Sums of the plans in force, added up from region to region."""
+    found = [one.sums for one in figures if one.in_force]
+    return {name: sum(sums[name] for sums in found) for name in SUMS}
+
+
+def inputs_of(
+    content: Mapping[str, Any], sums: Mapping[str, int] | None, highest: float | None
+) -> ScorecardInputs:
+    """What is kept, as the inputs that are published."""
+    money: dict[str, Any] = {name: None if sums is None else sums[name] for name in (*_OF_PLAN, *_MONEY)}
+    return ScorecardInputs.model_construct(
+        process_percent=content["process_percent"],
+        services=[ServiceInput.model_construct(**one) for one in content["services"]],
+        families_reporting=content["families_reporting"],
+        families_expected=content["families_expected"],
+        highest_spending_percent=highest,
+        indicators=[
+            IndicatorInput.model_construct(**{**one, "direction": Direction(one["direction"])})
+            for one in content["indicators"]
+        ],
+        **money,
+    )
+
+
+def method_of(content: Mapping[str, Any]) -> Method:
+    found: Method = SimpleNamespace(**content["method"])
+    return found
+
+
+def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
+    """The spending figure of a region's sums, by a method."""
+    empty: dict[str, Any] = {
+        "process_percent": None,
+        "services": [],
+        "families_reporting": 0,
+        "families_expected": None,
+    }
+    return spending_figure(inputs_of({**empty, "indicators": []}, sums, None), method).percent
+
+
+# The explained scorecard
+
+
+def core_of(now: Evaluated) -> dict[str, Any]:
+    """Fields of `ScorecardCore`."""
+    return {
+        "index_percent": now.index,
+        "index_class": now.classed,
+        "complete": now.is_complete,
+        "missing": _missing(now),
+        "components": [
+            ComponentOut.model_construct(
+                component=term.component,
+                value=term.value.percent,
+                missing=term.value.missing,
+                weight=term.weight,
+                weight_used=term.weight_used,
+                contribution=term.contribution,
+                formula=FORMULAS[term.component],
+            )
+            for term in now.terms.values()
+        ],
+        "targeting_budget_percent": now.targeting.budget.percent,
+        "targeting_families_percent": now.targeting.families.percent,
+        "spending_figure_percent": now.spending_figure.percent,
+        "inputs": now.inputs,
+    }
+
+
+def _missing(now: Evaluated) -> list[MissingOut]:
+    return [MissingOut.model_construct(of=name, reason=why) for name, why in now.missing.items()]
+
+
+def explained(
+    subject: Subject, before: Evaluated | None, before_period: str, *, frozen: int | None
+) -> Scorecard:
+    """The scorecard of a region, beside that of the quarter before. `frozen`: number of the amendment."""
+    now, figures, sums = subject.evaluated(), subject.figures, subject.sums
+    counts = {one.service: Count(one.eligible, one.served) for one in subject.inputs.services}
+    strategies = by_strategy(counts, {one.service: one.strategy for one in subject.inputs.services})
+    lowest = balance(strategies)
+    return Scorecard.model_construct(
+        **core_of(now),
+        region_code=figures.region_code,
+        name=figures.name,
+        level=figures.level,
+        period=figures.period,
+        method=subject.method.edition,
+        frozen=frozen is not None,
+        amendment=frozen,
+        computed_at=figures.computed_at,
+        balance_percent=lowest.percent,
+        lowest_strategy=lowest.strategy,
+        by_strategy=strategy_figures(strategies),
+        reach_percent=subject.reach,
+        is_rankable=not_ranked(standing_of(subject, now)) is None,
+        status=subject.status,
+        change=_change(now, before, before_period) if before is not None else None,
+        raise_most=[
+            GainOut.model_construct(
+                component=one.step.component,
+                of=one.step.of,
+                changes=one.step.changes,
+                index_percent=one.ikpk,
+                gain=one.gain,
+            )
+            for one in gains(now, subject.method)[:LARGEST_GAINS]
+        ],
+        money=_money(subject, now) if sums is not None else None,
+        lines=sums["lines"] if sums is not None else None,
+        loci_without_target=sums["loci_without_target"] if sums is not None else None,
+        spent_travel=sums["spent_travel"] if sums is not None else None,
+        spent_unclassified=_unclassified(sums) if sums is not None else None,
+    )
+
+
+def _change(now: Evaluated, before: Evaluated, period: str) -> ChangeOut:
+    return ChangeOut.model_construct(
+        period=period,
+        index_before=before.index,
+        difference=difference(now.index, before.index),
+        components=[
+            ComponentChange.model_construct(
+                component=name,
+                before=before.terms[name].value.percent,
+                difference=difference(term.value.percent, before.terms[name].value.percent),
+            )
+            for name, term in now.terms.items()
+        ],
+    )
+
+
+def _unclassified(sums: Mapping[str, int]) -> int:
+    classed = sum(sums[f"spent_{one}"] for one in ComponentClass)
+    return sums["spent"] - classed - sums["spent_travel"]
+
+
+def _money(subject: Subject, now: Evaluated) -> MoneyOut:
+    sums, content = subject.sums or {}, subject.content
+    p0, population = content["p0_percent"], content["population"]
+    poor = None if p0 is None or population is None else (hundredths(p0) * population + 5_000) // 10_000
+    budget = sums["budget"]
+    return MoneyOut.model_construct(
+        budget=budget,
+        budget_at_villages=sums["budget_at_villages"],
+        budget_in_loci=sums["budget_in_loci"],
+        in_loci_percent=percent(sums["budget_in_loci"], sums["budget_at_villages"]),
+        p0_percent=p0,
+        p0_period=content["p0_period"],
+        population=population,
+        poor=poor,
+        per_poor=_each(budget, poor),
+        families=sums["recipients_families"],
+        per_family=_each(sums["budget_families"], sums["recipients_families"]),
+        persons=sums["recipients_persons"],
+        per_person=_each(sums["budget_persons"], sums["recipients_persons"]),
+        by_class=_by_class(sums),
+        incentive=_incentive(subject, now),
+    )
+
+
+def _each(amount: int, heads: int | None) -> int | None:
+    """Whole rupiah for each, halves up; None where there is nobody."""
+    return (2 * amount + heads) // (2 * heads) if heads else None
+
+
+def _by_class(sums: Mapping[str, int]) -> list[ClassShare]:
+    budget = sums["budget"]
+    found: list[tuple[ComponentClass | None, int, int]] = [
+        (one, sums[f"planned_{one}"], sums[f"spent_{one}"]) for one in ComponentClass
+    ]
+    planned = budget - sum(row[1] for row in found)
+    unclassified = _unclassified(sums)
+    if planned or unclassified:
+        found.append((None, planned, unclassified))
+    return [
+        ClassShare.model_construct(
+            component_class=name,
+            planned=amount,
+            planned_percent=percent(amount, budget) if amount >= 0 else None,
+            spent=spent,
+            spent_percent=percent(spent, budget) if spent >= 0 else None,
+        )
+        for name, amount, spent in found
+    ]
+
+
+def _incentive(subject: Subject, now: Evaluated) -> Incentive:
+    sums, method = subject.sums or {}, subject.method
+    by_class: dict[str, Any] = {
+        **{f"{one}_percent": percent(sums[f"spent_{one}"], sums["budget"]) for one in ComponentClass},
+        **{f"share_{one}": getattr(method, f"share_{one}") for one in ComponentClass},
+    }
+    return Incentive.model_construct(
+        legal_basis=LEGAL_BASIS,
+        **by_class,
+        travel=sums["spent_travel"],
+        figure_percent=now.spending_figure.percent,
+        highest_percent=now.inputs.highest_spending_percent,
+        standardised_percent=now.terms[IndexComponent.spending].value.percent,
+    )
+
+
+# Ranks
+
+
+def standing_of(subject: Subject, now: Evaluated) -> Standing:
+    return Standing(
+        subject.figures.region_code,
+        now.index,
+        now.terms[IndexComponent.coverage].value.percent,
+        now.terms[IndexComponent.process].value.percent,
+        subject.reach,
+        subject.method.rank_reach,
+    )
+
+
+def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> RankedRegency:
+    figures = subject.figures
+    counts = {one.service: Count(one.eligible, one.served) for one in subject.inputs.services}
+    lowest = balance(by_strategy(counts, {one.service: one.strategy for one in subject.inputs.services}))
+    why = not_ranked(standing_of(subject, now))
+    terms: dict[str, Any] = {f"{name}_percent": term.value.percent for name, term in now.terms.items()}
+    return RankedRegency.model_construct(
+        region_code=figures.region_code,
+        name=figures.name,
+        rank=rank,
+        not_ranked=NotRanked(why) if why else None,
+        index_percent=now.index,
+        index_class=now.classed,
+        complete=now.is_complete,
+        missing=_missing(now),
+        **terms,
+        balance_percent=lowest.percent,
+        reach_percent=subject.reach,
+        method=subject.method.edition,
+        frozen=figures.amendment is not None,
+        amendment=figures.amendment,
+        computed_at=figures.computed_at,
+    )
+
+
+# What is tried out
+
+
+def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
+    pairs: Sequence[tuple[IndexComponent, float | None, float | None]] = [
+        (name, term.value.percent, then.terms[name].value.percent) for name, term in now.terms.items()
+    ]
+    return WhatIf.model_construct(
+        region_code=subject.figures.region_code,
+        period=subject.figures.period,
+        method=subject.method.edition,
+        now=ScorecardCore.model_construct(**core_of(now)),
+        then=ScorecardCore.model_construct(**core_of(then)),
+        difference=difference(then.index, now.index),
+        components=[
+            ComponentDifference.model_construct(component=name, difference=difference(after, before))
+            for name, before, after in pairs
+        ],
+    )

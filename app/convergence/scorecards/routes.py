@@ -1,0 +1,83 @@
+"""Scorecards over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.convergence.scorecards import queries
+from app.convergence.scorecards.inputs import ScorecardChanges
+from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.models import (
+    Ranking,
+    RankingQuery,
+    Scorecard,
+    ScorecardQuery,
+    WhatIf,
+    WhatIfQuery,
+)
+from app.kit.etags import VARY, is_unchanged
+from app.kit.requests import STORES_NOTHING, answer, house_router
+from app.plans.revisions.routes import FOR_EVER
+from app.reference.models import RegionKey
+
+router = house_router(prefix="/scorecards", tags=["convergence"])
+
+
+def _kept(call: Call) -> Kept:
+    """Where the process notes what it computes."""
+    kept: Kept = call.request.app.state.kept
+    return kept
+
+
+@router.get("", response_model=Ranking, openapi_extra={"x-problems": [404, 409]})
+def rank_scorecards(call: Caller, query: Annotated[RankingQuery, Query()]) -> Response:
+    """The regencies of a province by their convergence index in a quarter, or one regency with its rank.
+
+    Ranks are given only within one province and one quarter, to regencies with a reach of at least the method's 70 %;
+    ties are decided by K, then P. They are the same for every caller: plans count once they are in force, and
+    quarters that are frozen count as they were frozen. 404 for a region that the caller does not see.
+    """
+    body = queries.ranking_json(call.session, call.actor, _kept(call), query.region, query.period, call.now)
+    return answer(call.request, body)
+
+
+@router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409]})
+def read_scorecard(call: Caller, region: RegionKey, query: Annotated[ScorecardQuery, Query()]) -> Response:
+    """How a region stands in a quarter, explained: every component of the index with its inputs, formula, weight
+    and what is missing, what would raise it most, the change against the quarter before, and where the money goes.
+
+    Recomputing from `inputs` gives the same figures; each step starts from the two decimals of the step before.
+    A missing component is named, `complete` is false, and the weights are those of the components that are there.
+    Districts and villages have coverage alone; provinces and the nation pool the counts of those below. A frozen
+    quarter answers as it was frozen; `amendment` names an earlier one, whose bytes stay the same for ever.
+    """
+    if query.amendment is not None:
+        return _for_ever(call, region, query.period, query.amendment)
+    found = queries.scorecard_json(call.session, call.actor, _kept(call), region, query.period, call.now)
+    if isinstance(found, queries.FrozenScorecard):
+        return answer(call.request, found.answer, tag=f'"{found.sha256}"')
+    return answer(call.request, found)
+
+
+def _for_ever(call: Call, region: str, period: str, amendment: int) -> Response:
+    frozen = queries.frozen_scorecard(call.session, call.actor, region, period, amendment)
+    headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
+    if is_unchanged(call.request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(frozen.answer, headers=headers, media_type="application/json")
+
+
+@router.post("/{region}/what-if", response_model=WhatIf, openapi_extra=STORES_NOTHING)
+def try_scorecard(
+    call: Caller, region: RegionKey, query: Annotated[WhatIfQuery, Query()], changes: ScorecardChanges
+) -> Response:
+    """What the index would be if some of the inputs were others: the scorecard as it is, as it would be, and what lies
+    between. Inputs have the names that they have in `inputs`; what is left out stays. Nothing is stored.
+
+    422 for a service or an indicator that the scorecard does not have, and for a part above its whole.
+    """
+    found = queries.try_changes(
+        call.unit.reading, call.actor, _kept(call), region, query.period, changes, call.now
+    )
+    return answer(call.request, found.model_dump_json().encode())

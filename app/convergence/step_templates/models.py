@@ -1,0 +1,316 @@
+"""Templates of convergence steps (domain, section 6): data with an edition and a legal basis."""
+
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.convergence.methods.models import EditionFields, EditionStatus, Told
+from app.convergence.step_templates.rules import MEASURES, MeasureName
+from app.kit.db import Table
+from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address
+from app.kit.inputs import RuleBroken, duplicate_key, refuse_repeated
+from app.kit.problems import Kind, NotFound
+
+thresholds_out_of_order = Kind(
+    "thresholds_out_of_order",
+    id="ambang {value} tidak berurutan dari A ke D; {allowed}",
+    en="the thresholds {value} are not in order from A to D; {allowed}",
+)
+thresholds_of_measure = Kind(
+    "thresholds_of_measure",
+    id="measure dan thresholds diisi keduanya, atau kosong keduanya bila dinilai panel",
+    en="give both measure and thresholds, or neither where the panel grades",
+)
+nothing_per_village = Kind(
+    "nothing_per_village",
+    id="{value} memerlukan jenis bukti dengan per_village pada langkah yang sama",
+    en="{value} needs a kind of evidence with per_village in the same step",
+)
+nothing_required = Kind(
+    "nothing_required",
+    id="sedikitnya satu jenis bukti wajib, agar langkah dapat selesai",
+    en="at least one kind of evidence must be required, or the step is never done",
+)
+due_before_opening = Kind(
+    "due_before_opening",
+    id="bulan terakhir {value} mendahului bulan pertama {allowed}",
+    en="the last month {value} is before the first one, {allowed}",
+)
+
+TemplateKey = Annotated[str, address("Template and its edition.", "poverty-8.2")]
+StepYearKey = Annotated[str, address("Plan year that the steps are for.", "2026")]
+
+
+class GradesCounted(StrEnum):
+    """Which grade of a criterion counts where there are two; where there is one, that one does."""
+
+    panel_first = "panel_first"
+    machine_first = "machine_first"
+
+
+_Weight = Annotated[int, ShapeField(ge=1, le=100)]
+_Offset = Annotated[int, ShapeField(ge=-24, le=24)]
+
+
+class GradeThresholds(Shape):
+    """Where each grade begins, in the unit of the measure; beyond `d` there is none."""
+
+    a: Figure
+    b: Figure
+    c: Figure
+    d: Figure
+
+
+class StepCriterion(Shape):
+    """What a step is graded by."""
+
+    code: Key = ShapeField(description="Unique in the template.")
+    name: Line
+    name_english: Line
+    weight: _Weight = ShapeField(default=1, description="Beside the other criteria of the step.")
+    measure: MeasureName | None = ShapeField(
+        default=None, description="What the service computes; null: only the panel grades it."
+    )
+    thresholds: GradeThresholds | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "StepCriterion":
+        if (self.measure is None) != (self.thresholds is None):
+            raise RuleBroken(thresholds_of_measure, at="/thresholds")
+        if self.measure is not None and self.thresholds is not None:
+            values = list(self.thresholds.model_dump().values())
+            less = MEASURES[self.measure].less_is_better
+            if any(later < before if less else later > before for before, later in pairwise(values)):
+                allowed = "a ≤ b ≤ c ≤ d" if less else "a ≥ b ≥ c ≥ d"
+                raise RuleBroken(
+                    thresholds_out_of_order, at="/thresholds", value=str(values), allowed=allowed
+                )
+        return self
+
+
+class StepEvidenceKind(Shape):
+    """What is to be shown for a step."""
+
+    code: Key
+    name: Line
+    name_english: Line
+    required: bool = ShapeField(
+        default=True, description="The step is done when everything required is there."
+    )
+    per_village: bool = ShapeField(
+        default=False, description="Is given for each priority location by itself."
+    )
+
+
+class TemplateStep(Shape):
+    """One step: its window, what is to be shown, how it is graded."""
+
+    code: Key
+    name: Line
+    name_english: Line
+    weight: _Weight = ShapeField(default=1, description="Beside the other steps.")
+    opens_month: _Offset = ShapeField(
+        description="First month of its window, counted from January of the plan year: -12 is January of the year "
+        "before."
+    )
+    due_month: _Offset = ShapeField(description="Last month, whole; counted the same way.")
+    evidence_kinds: list[StepEvidenceKind] = ShapeField(min_length=1, max_length=20)
+    criteria: list[StepCriterion] = ShapeField(min_length=1, max_length=20)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "TemplateStep":
+        if self.due_month < self.opens_month:
+            raise RuleBroken(
+                due_before_opening, at="/due_month", value=self.due_month, allowed=self.opens_month
+            )
+        refuse_repeated((kind.code for kind in self.evidence_kinds), at="/evidence_kinds")
+        if not any(kind.required for kind in self.evidence_kinds):
+            raise RuleBroken(nothing_required, at="/evidence_kinds")
+        has_villages = any(kind.per_village for kind in self.evidence_kinds)
+        for n, criterion in enumerate(self.criteria):
+            if criterion.measure is MeasureName.loci_with_evidence and not has_villages:
+                raise RuleBroken(
+                    nothing_per_village, at=f"/criteria/{n}/measure", value=criterion.measure.value
+                )
+        return self
+
+
+class StepTemplateFields(EditionFields):
+    grades_counted: GradesCounted = ShapeField(
+        default=GradesCounted.panel_first, description="Which grade counts where machine and panel gave one."
+    )
+
+
+_TEMPLATE: dict[str, Any] = {
+    "name": "Delapan aksi konvergensi penanggulangan kemiskinan",
+    "status": "proposal",
+    "legal_basis": None,
+    "first_year": 2099,
+    "note": "",
+    "grades_counted": "panel_first",
+    "steps": [
+        {
+            "code": "regulation",
+            "name": "Regulasi daerah",
+            "name_english": "Regulation",
+            "weight": 1,
+            "opens_month": -12,
+            "due_month": -1,
+            "evidence_kinds": [
+                {
+                    "code": "team_decree",
+                    "name": "Keputusan pembentukan TKPK",
+                    "name_english": "Decree of the team",
+                    "required": True,
+                    "per_village": False,
+                }
+            ],
+            "criteria": [
+                {
+                    "code": "adopted_before_year",
+                    "name": "RAT ditetapkan sebelum tahun rencana",
+                    "name_english": "Plan adopted before its year",
+                    "weight": 60,
+                    "measure": "days_before_year",
+                    "thresholds": {"a": 1, "b": -30, "c": -90, "d": -180},
+                },
+                {
+                    "code": "quality_of_decree",
+                    "name": "Mutu regulasi",
+                    "name_english": "Quality of the regulation",
+                    "weight": 40,
+                    "measure": None,
+                    "thresholds": None,
+                },
+            ],
+        }
+    ],
+}
+
+
+class StepTemplateIn(StepTemplateFields, Shape):
+    """A template as it is written."""
+
+    steps: list[TemplateStep] = ShapeField(min_length=1, max_length=20)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_TEMPLATE]})
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "StepTemplateIn":
+        refuse_repeated((step.code for step in self.steps), at="/steps")
+        seen: set[str] = set()
+        for n, step in enumerate(self.steps):
+            for m, criterion in enumerate(step.criteria):
+                if criterion.code in seen:
+                    at = f"/steps/{n}/criteria/{m}/code"
+                    raise RuleBroken(duplicate_key, at=at, value=criterion.code)
+                seen.add(criterion.code)
+        return self
+
+
+class StepTemplateOut(StepTemplateIn, Told):
+    """A template as it is read."""
+
+    edition: str = ShapeField(description="Template and its edition.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_TEMPLATE,
+                    "edition": "poverty-8.2",
+                    "version": 1,
+                    "in_use": False,
+                    "updated_at": "2026-01-05T02:00:00+00:00",
+                }
+            ]
+        }
+    )
+
+
+class StepTemplateRow(StepTemplateFields, Table, table=True):
+    __tablename__ = "step_template"
+
+    edition: str = Field(primary_key=True, max_length=40)
+    status: EditionStatus
+    grades_counted: GradesCounted
+    steps: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    version: int
+    updated_at: datetime
+
+
+class Template(NamedTuple):
+    """A template as steps are judged by it."""
+
+    edition: str
+    grades_counted: GradesCounted
+    steps: tuple[TemplateStep, ...]
+
+    def step(self, code: str) -> TemplateStep:
+        """NotFound where the template has none of that code."""
+        found = next((step for step in self.steps if step.code == code), None)
+        if found is None:
+            raise NotFound()
+        return found
+
+
+# Which of them a region's year follows
+
+
+class RegionTemplateFields(BaseModel):
+    template: Key
+    legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
+
+
+_CHOICE: dict[str, Any] = {"template": "poverty-8.1", "legal_basis": "Keputusan Gubernur"}
+
+
+class RegionTemplateIn(RegionTemplateFields, Shape):
+    """The template chosen for a region's year."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_CHOICE]})
+
+
+class RegionTemplateReply(RegionTemplateFields):
+    """The template that holds for a region's year."""
+
+    region_code: RegionCode
+    year: int
+    version: Version | None = ShapeField(
+        description="Null: nothing was chosen, shown or graded, so the template may still become a newer one."
+    )
+    in_use: bool = ShapeField(description="Evidence or grades are there; the template stands.")
+    allowed: list[Literal["edit"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_CHOICE,
+                    "region_code": "63.02",
+                    "year": 2026,
+                    "version": 1,
+                    "in_use": True,
+                    "allowed": ["edit"],
+                }
+            ]
+        }
+    )
+
+
+class RegionTemplateRow(RegionTemplateFields, Table, table=True):
+    __tablename__ = "region_step_template"
+    __table_args__ = (sa.Index(None, "template"),)
+
+    region_code: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    year: int = Field(primary_key=True)
+    template: str = Field(max_length=40, foreign_key="step_template.edition")
+    legal_basis: str | None = Field(default=None, max_length=500)
+    version: int
+    updated_at: datetime

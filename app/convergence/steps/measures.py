@@ -1,0 +1,532 @@
+"""What figures are computed from, counted in the database: as many statements for a province as for one region.
+
+Every statement takes the plans and regions that the caller was found to see as one JSON parameter.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement, Select, Subquery
+from sqlmodel import Session
+
+from app.access.queries import below
+from app.convergence.coverage.sums import whole_sum
+from app.convergence.coverage.totals import region_sums
+from app.convergence.indicators.queries import observations
+from app.convergence.step_templates.models import Template
+from app.convergence.step_templates.rules import window_of
+from app.convergence.steps.models import StepEvidenceRow
+from app.kit.db import BigInt, table_of
+from app.kit.json_sql import built_once, json_rows, records, to_json
+from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
+from app.plans.actions.queries import actions
+from app.plans.models import PriorityLocationRow
+from app.plans.overlaps.queries import explanations, overlapping
+from app.plans.queries import plans, regions
+from app.reference.models import RegionLevel
+from app.reference.rules import local_date
+from app.tracking.calendars.queries import clock, today
+from app.tracking.completeness.rules import SUBMITTED
+from app.tracking.meetings.queries import attended, commitments, meetings
+from app.tracking.meetings.rules import CommitmentState
+from app.tracking.models import OutputProgressRow
+from app.tracking.quarters.queries import plan_quarters, quarters
+
+evidence = table_of(StepEvidenceRow)
+_locations, _recipients, _outputs = table_of(LocationRow), table_of(RecipientRow), table_of(OutputRow)
+_priorities, _achieved = table_of(PriorityLocationRow), table_of(OutputProgressRow)
+
+FRESH = 4
+"""Quarters up to which data is fresh (finding W09)."""
+
+POVERTY = "p0"
+"""The indicator whose change the annual review looks at."""
+
+_LEVELS = (2, 5, 8)
+"""Lengths of the codes above a village: province, regency, district."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A region that plans, as its steps are judged."""
+
+    code: str
+    name: str
+    level: RegionLevel
+    zone: str
+    plan_id: int | None
+    """Of the year's plan, where there is one that the caller sees."""
+    adopted_on: date | None
+
+
+def counts_of(
+    session: Session, homes: Collection[Home], year: int, now: datetime
+) -> dict[str, dict[str, Any]]:
+    """Region → what was counted of its plan, its coverage and its poverty rate, by name."""
+    found: dict[str, dict[str, Any]] = {home.code: {} for home in homes}
+    by_plan = {home.plan_id: found[home.code] for home in homes if home.plan_id is not None}
+    bound = {
+        "records": to_json([_place(home) for home in homes]),
+        "year": year,
+        "first": f"{year}-Q1",
+        "last": f"{year}-Q4",
+        "observed": str(year),
+        "observed_to": str(year + 1),
+        "before": str(year - 1),
+        **clock(now),
+    }
+    row = session.connection().execute(_counted(session), bound).one()
+    for name, text in row._mapping.items():
+        for counts in json.loads(text):
+            key = counts.pop("of")
+            if name in _OF_REGIONS:
+                _keep_latest(found[key], counts)
+            else:
+                by_plan[key].update(counts)
+    return found
+
+
+def _place(home: Home) -> dict[str, Any]:
+    is_province = home.level is RegionLevel.province
+    return {
+        "region": home.code,
+        "plan_id": home.plan_id,
+        "low": f"{home.code}." if is_province else home.code,
+        "high": f"{home.code}/" if is_province else home.code,
+    }
+
+
+_OF_REGIONS = {"coverage": "coverage_period", "poverty": "observed"}
+"""Parts with a row for each period of a region → the name of the period."""
+
+
+def _keep_latest(found: dict[str, Any], counts: dict[str, Any]) -> None:
+    period = next(name for name in _OF_REGIONS.values() if name in counts)
+    if counts[period] > found.get(period, ""):
+        found.update(counts)
+
+
+@built_once
+def _counted(session: Session) -> Select[Any]:
+    kinds = {"region": regions.c.code.type, "plan_id": BigInt}
+    given = records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
+    chosen = sa.select(given.c.plan_id).where(given.c.plan_id.is_not(None)).scalar_subquery()
+    queries = {
+        "lines": _lines(chosen),
+        "recipients": _recipients_of(chosen),
+        "loci": _loci(chosen),
+        "outputs": _outputs_of(chosen),
+        "quarters": _quarters(chosen),
+        "overlaps": _overlaps(session, chosen),
+        "coverage": _coverage(given),
+        "poverty": _poverty(given),
+    }
+    return _as_json(queries)
+
+
+def _as_json(queries: Mapping[str, Select[Any]]) -> Select[Any]:
+    """One row: of each query all rows, as JSON text."""
+    texts: list[ColumnElement[Any]] = [
+        sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name) for name, query in queries.items()
+    ]
+    return sa.select(*texts)
+
+
+# Of plans
+
+
+def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return sa.case((condition, 1), else_=0)
+
+
+def _by_line(chosen: ColumnElement[Any], table: sa.Table, **conditions: ColumnElement[bool]) -> Subquery:
+    """The lines that have parts of a kind, and whether one of a line's fulfils each condition. Grouped and joined,
+    not asked line by line: the parts' keys begin with their own code."""
+    found = [sa.func.max(_one(condition)).label(name) for name, condition in conditions.items()]
+    return (
+        sa.select(table.c.action_id, *found)
+        .select_from(table.join(actions, actions.c.id == table.c.action_id))
+        .where(actions.c.plan_id.in_(chosen))
+        .group_by(table.c.action_id)
+        .subquery(f"by_{table.name}")
+    )
+
+
+def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
+    c, r, place = actions.c, _recipients.c, _locations.c.region_code
+    retired = sa.select(regions.c.code).where(regions.c.retired.is_(True))
+    outputs = _by_line(chosen, _outputs, with_target=_outputs.c.target > 0)
+    recipients = _by_line(
+        chosen,
+        _recipients,
+        with_deciles=sa.and_(r.decile_from.is_not(None), r.decile_to.is_not(None)),
+        with_source=r.source.is_not(None),
+    )
+    is_usable = sa.and_(below(place, c.region_code), place.not_in(retired))
+    locations = _by_line(chosen, _locations, with_usable_place=is_usable)
+    parts = {
+        "with_code": c.subactivity_code.is_not(None),
+        "with_output": outputs.c.action_id.is_not(None),
+        "with_target": outputs.c.with_target == 1,
+        "with_location": locations.c.action_id.is_not(None),
+        "with_deciles": recipients.c.with_deciles == 1,
+        "with_source": recipients.c.with_source == 1,
+    }
+    flags = {
+        **parts,
+        "with_usable_place": locations.c.with_usable_place == 1,
+        "lines_comparable": sa.and_(
+            locations.c.action_id.is_not(None),
+            recipients.c.action_id.is_not(None),
+            sa.cast(c.benefit_forms, sa.Text) != "[]",
+        ),
+    }
+    joined: Any = actions
+    for table in (outputs, recipients, locations):
+        joined = joined.outerjoin(table, table.c.action_id == c.id)
+    return (
+        sa.select(
+            c.plan_id.label("of"),
+            sa.func.count().label("lines"),
+            sa.func.count(c.progress_period).label("lines_reported"),
+            whole_sum(_one(sa.and_(*parts.values()))).label("complete"),
+            *[whole_sum(_one(condition)).label(name) for name, condition in flags.items()],
+            *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
+        )
+        .select_from(joined)
+        .where(c.plan_id.in_(chosen))
+        .group_by(c.plan_id)
+    )
+
+
+def _age(period: ColumnElement[Any]) -> ColumnElement[int]:
+    """Quarters from the end of a period to the end of the plan year's first quarter, as finding W09 counts them;
+    0 for data that is newer."""
+    part = sa.func.substr(period, 6)
+    last = sa.case((part == "Q1", 1), (part.in_(["Q2", "S1"]), 2), (part == "Q3", 3), else_=4)
+    start = sa.bindparam("year", type_=BigInt) * 4 + 1
+    age = start - (sa.cast(sa.func.substr(period, 1, 4), BigInt) * 4 + last)
+    return sa.case((age > 0, age), else_=0)
+
+
+def _recipients_of(chosen: ColumnElement[Any]) -> Select[Any]:
+    period = _recipients.c.source_period
+    age = sa.case((period.is_not(None), _age(period)), else_=0)
+    return (
+        sa.select(
+            actions.c.plan_id.label("of"),
+            sa.func.count().label("recipients"),
+            sa.func.count(period).label("recipients_dated"),
+            whole_sum(age).label("quarters_of_age"),
+        )
+        .select_from(actions.join(_recipients, _recipients.c.action_id == actions.c.id))
+        .where(actions.c.plan_id.in_(chosen))
+        .group_by(actions.c.plan_id)
+    )
+
+
+def _loci(chosen: ColumnElement[Any]) -> Select[Any]:
+    """A line reaches a priority location by naming it, or a place inside it, as finding W04 has it."""
+    place = _locations.c.region_code
+
+    def named(at: ColumnElement[Any]) -> Select[Any]:
+        joined = actions.join(_locations, _locations.c.action_id == actions.c.id)
+        return (
+            sa.select(actions.c.plan_id, actions.c.strategy, at.label("place"))
+            .select_from(joined)
+            .where(actions.c.plan_id.in_(chosen))
+        )
+
+    higher = [named(sa.func.substr(place, 1, n)).where(sa.func.length(place) > n) for n in _LEVELS]
+    all_places = sa.union_all(named(place), *higher).subquery("named")
+    reached = (
+        sa.select(
+            all_places.c.plan_id,
+            all_places.c.place,
+            sa.func.count(all_places.c.strategy.distinct()).label("strategies"),
+        )
+        .group_by(all_places.c.plan_id, all_places.c.place)
+        .subquery("reached")
+    )
+    c = _priorities.c
+    is_fresh = sa.and_(
+        c.target_families.is_not(None),
+        c.source.is_not(None),
+        c.source_period.is_not(None),
+        _age(c.source_period) <= FRESH,
+    )
+    joined = _priorities.outerjoin(
+        reached, sa.and_(reached.c.plan_id == c.plan_id, reached.c.place == c.region_code)
+    )
+    return (
+        sa.select(
+            c.plan_id.label("of"),
+            sa.func.count().label("priority_locations"),
+            whole_sum(_one(is_fresh)).label("loci_with_fresh_data"),
+            whole_sum(_one(reached.c.strategies == len(Strategy))).label("loci_by_all_strategies"),
+        )
+        .select_from(joined)
+        .where(c.plan_id.in_(chosen))
+        .group_by(c.plan_id)
+    )
+
+
+def _outputs_of(chosen: ColumnElement[Any]) -> Select[Any]:
+    o, a = _outputs.c, _achieved.c
+    is_latest = sa.and_(a.action_id == actions.c.id, a.code == o.code, a.period == actions.c.progress_period)
+    share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
+    return (
+        sa.select(
+            actions.c.plan_id.label("of"),
+            sa.func.count().label("outputs"),
+            sa.func.count(a.achieved).label("outputs_reported"),
+            sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
+        )
+        .select_from(actions.join(_outputs, o.action_id == actions.c.id).outerjoin(_achieved, is_latest))
+        .where(actions.c.plan_id.in_(chosen), o.target > 0)
+        .group_by(actions.c.plan_id)
+    )
+
+
+def _quarters(chosen: ColumnElement[Any]) -> Select[Any]:
+    of = plan_quarters()
+    is_submitted = of.state.in_([one.value for one in SUBMITTED])
+    is_over = today(regions.c.timezone) > of.due
+    in_time = sa.and_(is_submitted, sa.func.coalesce(quarters.c.late_by_days, 0) == 0)
+    return (
+        sa.select(
+            plans.c.id.label("of"),
+            whole_sum(_one(sa.or_(is_submitted, is_over))).label("quarters_due"),
+            whole_sum(_one(in_time)).label("quarters_on_time"),
+        )
+        .select_from(of.source)
+        .where(plans.c.id.in_(chosen))
+        .group_by(plans.c.id)
+    )
+
+
+def _overlaps(session: Session, chosen: ColumnElement[Any]) -> Select[Any]:
+    pairs = overlapping(session, actions.c.plan_id.in_(chosen))
+    explains = sa.and_(
+        explanations.c.plan_id == pairs.c.plan_id,
+        explanations.c.first_action == pairs.c.first,
+        explanations.c.second_action == pairs.c.second,
+    )
+    return (
+        sa.select(
+            pairs.c.plan_id.label("of"),
+            sa.func.count().label("overlaps"),
+            sa.func.count(explanations.c.version).label("overlaps_explained"),
+        )
+        .select_from(pairs.outerjoin(explanations, explains))
+        .group_by(pairs.c.plan_id)
+    )
+
+
+# Of regions
+
+
+_COVERED = ("eligible", "served", "families_reporting", "families_expected", "villages_foreseen")
+
+
+def _coverage(given: Subquery) -> Select[Any]:
+    """Each quarter of the year in which villages reported; of a province pooled from its regencies."""
+    c = region_sums.c
+    inside = sa.and_(
+        c.level == RegionLevel.regency,
+        c.region_code.between(given.c.low, given.c.high),
+        c.period.between(sa.bindparam("first", type_=sa.Text), sa.bindparam("last", type_=sa.Text)),
+    )
+    return (
+        sa.select(
+            given.c.region.label("of"),
+            c.period.label("coverage_period"),
+            *[whole_sum(c[name]).label(name) for name in _COVERED],
+        )
+        .select_from(given.join(region_sums, inside))
+        .group_by(given.c.region, c.period)
+        .having(sa.func.sum(c.villages_reporting) > 0)
+    )
+
+
+def _poverty(given: Subquery) -> Select[Any]:
+    """The surveys of the year that have a value, as that of the year before has."""
+    now, then = observations.alias("now"), observations.alias("then")
+    same = sa.and_(
+        then.c.region_code == now.c.region_code,
+        then.c.indicator == POVERTY,
+        then.c.period == sa.bindparam("before", type_=sa.Text) + sa.func.substr(now.c.period, 5),
+        then.c.value.is_not(None),
+    )
+    asked = sa.and_(
+        now.c.region_code == given.c.region,
+        now.c.indicator == POVERTY,
+        now.c.period >= sa.bindparam("observed", type_=sa.Text),
+        now.c.period < sa.bindparam("observed_to", type_=sa.Text),
+        now.c.value.is_not(None),
+    )
+    return sa.select(
+        given.c.region.label("of"),
+        now.c.period.label("observed"),
+        now.c.value.label("p0"),
+        then.c.value.label("p0_before"),
+    ).select_from(given.join(now, asked).join(then, same))
+
+
+# Of the meetings in the windows of steps
+
+
+def meetings_of(
+    session: Session,
+    homes: Iterable[Home],
+    templates: Mapping[str, Template],
+    year: int,
+    now: datetime,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Region → step → what was counted of the meetings in its window, and of what was promised there."""
+    rows = [
+        {
+            "region": home.code,
+            "plan_id": home.plan_id,
+            "step": step.code,
+            "first": window.opens_on,
+            "last": window.due_on,
+            "today": local_date(now, home.zone),
+        }
+        for home in homes
+        for step in templates[home.code].steps
+        for window in [window_of(year, step.opens_month, step.due_month)]
+        if any(criterion.measure in _OF_MEETINGS for criterion in step.criteria)
+    ]
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    if rows:
+        row = session.connection().execute(_of_windows(session), {"records": to_json(rows)}).one()
+        for text in row:
+            for counts in json.loads(text):
+                by_step = found.setdefault(counts.pop("region"), {})
+                by_step.setdefault(counts.pop("step"), {}).update(counts)
+    return found
+
+
+_OF_MEETINGS = frozenset({"meetings_held", "agencies_attending", "commitments_closed"})
+
+
+@built_once
+def _of_windows(session: Session) -> Select[Any]:
+    kinds = {
+        "region": regions.c.code.type,
+        "plan_id": BigInt,
+        "step": evidence.c.step.type,
+        "first": sa.Date(),
+        "last": sa.Date(),
+        "today": sa.Date(),
+    }
+    given = records(session, kinds)
+    g, m = given.c, meetings.c
+    in_window = sa.and_(m.region_code == g.region, m.date.between(g.first, g.last))
+    was_attended = sa.exists().where(attended.c.meeting_id == m.id).correlate(meetings)
+    held = (
+        sa.select(g.region, g.step, m.id)
+        .select_from(given.join(meetings, in_window))
+        .where(m.date <= g.today, was_attended)
+        .cte("held")
+    )
+    leading = (
+        sa.select(g.region, g.step, actions.c.lead_agency)
+        .select_from(given.join(actions, actions.c.plan_id == g.plan_id))
+        .distinct()
+        .cte("leading")
+    )
+    came = sa.and_(attended.c.meeting_id == held.c.id, attended.c.agency_code == leading.c.lead_agency)
+    there = leading.join(
+        held, sa.and_(held.c.region == leading.c.region, held.c.step == leading.c.step)
+    ).join(attended, came)
+    queries = (
+        sa.select(held.c.region, held.c.step, sa.func.count().label("meetings_held")).group_by(
+            held.c.region, held.c.step
+        ),
+        sa.select(leading.c.region, leading.c.step, sa.func.count().label("leading_agencies")).group_by(
+            leading.c.region, leading.c.step
+        ),
+        sa.select(
+            leading.c.region,
+            leading.c.step,
+            sa.func.count(leading.c.lead_agency.distinct()).label("agencies_attending"),
+        )
+        .select_from(there)
+        .group_by(leading.c.region, leading.c.step),
+        _commitments(given),
+    )
+    return _as_json({f"part_{n}": query for n, query in enumerate(queries)})
+
+
+def _commitments(given: Subquery) -> Select[Any]:
+    """Made at a meeting in the window, or without a meeting and with the last day in it; done, or that day over."""
+    g, c, m = given.c, commitments.c, meetings.c
+    is_done = c.state == CommitmentState.done
+    there = sa.and_(m.region_code == c.region_code, m.code == c.meeting)
+    day = sa.case((c.meeting.is_(None), c.due), else_=m.date)
+    return (
+        sa.select(
+            g.region,
+            g.step,
+            sa.func.count().label("commitments_due"),
+            whole_sum(_one(is_done)).label("commitments_done"),
+        )
+        .select_from(given.join(commitments, c.region_code == g.region).outerjoin(meetings, there))
+        .where(
+            c.state != CommitmentState.cancelled,
+            day.between(g.first, g.last),
+            sa.or_(is_done, c.due < g.today),
+        )
+        .group_by(g.region, g.step)
+    )
+
+
+# Of evidence that names villages
+
+
+def villages_of(
+    session: Session, homes: Iterable[Home], templates: Mapping[str, Template], year: int
+) -> dict[str, dict[str, int]]:
+    """Region → step → its priority locations with evidence of each kind that the step asks of a village."""
+    rows = []
+    for home in homes:
+        for step in templates[home.code].steps:
+            kinds = [kind.code for kind in step.evidence_kinds if kind.per_village]
+            place = {"region": home.code, "plan_id": home.plan_id, "step": step.code, "asked": len(kinds)}
+            rows += [{**place, "kind": kind} for kind in kinds if home.plan_id is not None]
+    found: dict[str, dict[str, int]] = {}
+    if rows:
+        bound = {"records": to_json(rows), "year": year}
+        for row in session.connection().execute(_of_villages(session), bound):
+            found.setdefault(row.region, {})[row.step] = row.villages
+    return found
+
+
+@built_once
+def _of_villages(session: Session) -> Select[Any]:
+    e = evidence.c
+    kinds = {"region": e.region_code.type, "plan_id": BigInt, "step": e.step.type, "kind": e.kind.type}
+    given = records(session, {**kinds, "asked": BigInt})
+    g = given.c
+    matches = sa.and_(
+        e.region_code == g.region,
+        e.year == sa.bindparam("year", type_=BigInt),
+        e.step == g.step,
+        e.kind == g.kind,
+    )
+    is_locus = sa.and_(_priorities.c.plan_id == g.plan_id, _priorities.c.region_code == e.village)
+    one = (
+        sa.select(g.region, g.step, e.village)
+        .select_from(given.join(evidence, matches).join(_priorities, is_locus))
+        .group_by(g.region, g.step, g.asked, e.village)
+        .having(sa.func.count(e.kind.distinct()) == g.asked)
+        .subquery("one")
+    )
+    count = sa.func.count().label("villages")
+    return sa.select(one.c.region, one.c.step, count).group_by(one.c.region, one.c.step)

@@ -1,0 +1,451 @@
+"""Evidence and grades of convergence steps, and what they sum up to: fields declared once for table and wire."""
+
+import datetime as dt
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.convergence.step_templates.models import (
+    GradesCounted,
+    GradeThresholds,
+    StepEvidenceKind,
+)
+from app.convergence.step_templates.rules import MeasureName, Unit
+from app.convergence.steps.examples import (
+    EVIDENCE_EXAMPLE,
+    GRADE_EXAMPLE,
+    GRADED_EXAMPLE,
+    PLACE_EXAMPLE,
+    STEP_EXAMPLE,
+)
+from app.kit.db import Table
+from app.kit.fields import Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
+from app.kit.inputs import RuleBroken
+from app.kit.problems import Kind
+from app.reference.models import RegionLevel, Timezone
+
+nothing_shown = Kind(
+    "nothing_shown",
+    id="isi url atau document_number: sesuatu harus dapat dilihat",
+    en="give url or document_number: there must be something to look at",
+)
+
+StepKey = Annotated[str, address("Code of the step in the region's template.", "regulation")]
+EvidenceKey = Annotated[str, address("Key of the evidence in its step, chosen by who writes it.", "sk-tkpk")]
+CriterionKey = Annotated[str, address("Code of the criterion in its step.", "decrees")]
+
+
+class Grade(StrEnum):
+    """A to D are 4 to 1, `none` is 0."""
+
+    a = "A"
+    b = "B"
+    c = "C"
+    d = "D"
+    none = "none"
+
+
+class StepState(StrEnum):
+    """Derived, never written, judged on the day in the region's zone: `done` where everything required is shown,
+    else `not_open`, `open` or `late` by the step's window."""
+
+    not_open = "not_open"
+    open = "open"
+    late = "late"
+    done = "done"
+
+
+class NoFigure(StrEnum):
+    """Why there is no figure; only `not_adopted` is graded all the same, since it is known."""
+
+    not_open = "not_open"
+    panel_only = "panel_only"
+    no_plan = "no_plan"
+    no_lines = "no_lines"
+    no_comparable_lines = "no_comparable_lines"
+    no_priority_locations = "no_priority_locations"
+    no_recipient_data = "no_recipient_data"
+    no_meetings = "no_meetings"
+    no_commitments_due = "no_commitments_due"
+    not_adopted_yet = "not_adopted_yet"
+    not_adopted = "not_adopted"
+    no_quarter_due = "no_quarter_due"
+    no_coverage = "no_coverage"
+    nobody_eligible = "nobody_eligible"
+    nobody_expected = "nobody_expected"
+    no_reports = "no_reports"
+    no_observations = "no_observations"
+
+
+# Evidence
+
+
+class EvidenceFields(BaseModel):
+    """A document that shows that something of a step was done."""
+
+    kind: Key = ShapeField(description="Code of one of the kinds that the step asks for.")
+    title: Line
+    date: dt.date = ShapeField(description="Of the document; not after today in the region's zone.")
+    document_number: Line | None = None
+    url: SecureLink | None = ShapeField(default=None, description="Where it can be read, https only.")
+    village: RegionCode | None = ShapeField(
+        default=None,
+        description="The village that it is about; required of a kind that is given per village.",
+    )
+
+
+class EvidenceIn(EvidenceFields, Shape):
+    """Evidence as it is written: documents only, never a person's name or number."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EVIDENCE_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _can_be_looked_at(self) -> "EvidenceIn":
+        if self.url is None and self.document_number is None:
+            raise RuleBroken(nothing_shown, at="/url")
+        return self
+
+
+class EvidenceOut(EvidenceFields):
+    """Evidence as it is read."""
+
+    key: Key
+    version: Version
+    updated_at: datetime
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **EVIDENCE_EXAMPLE,
+                    **{name: PLACE_EXAMPLE[name] for name in ("key", "version", "updated_at")},
+                }
+            ]
+        }
+    )
+
+
+class EvidenceReply(EvidenceOut):
+    """One piece of evidence, with what the caller may do with it."""
+
+    region_code: RegionCode
+    year: int
+    step: Key
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{**EVIDENCE_EXAMPLE, **PLACE_EXAMPLE, "allowed": ["edit", "delete"]}]}
+    )
+
+
+class StepEvidenceRow(EvidenceFields, Table, table=True):
+    __tablename__ = "step_evidence"
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("region_code", "year", "step", "key"),
+        sa.Index(None, "village"),
+    )
+
+    region_code: str = Field(max_length=13, foreign_key="region.code")
+    year: int
+    step: str = Field(max_length=40)
+    key: str = Field(max_length=40)
+    kind: str = Field(max_length=40)
+    title: str = Field(max_length=500)
+    document_number: str | None = Field(default=None, max_length=500)
+    url: str | None = Field(default=None, max_length=2000)
+    village: str | None = Field(default=None, max_length=13, foreign_key="region.code")
+    version: int
+    updated_at: datetime
+
+
+# Grades of the panel
+
+
+class PanelGradeFields(BaseModel):
+    """What the panel of the province says of a criterion."""
+
+    grade: Grade
+    reason: Statement = ShapeField(description="Why; names positions, never persons.")
+
+
+class PanelGradeIn(PanelGradeFields, Shape):
+    """A grade as the panel gives it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [GRADE_EXAMPLE]})
+
+
+class PanelGrade(PanelGradeFields):
+    """A grade that the panel gave."""
+
+    graded_at: datetime
+    graded_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    version: Version
+
+    model_config = ConfigDict(json_schema_extra={"examples": [GRADED_EXAMPLE]})
+
+
+class PanelGradeReply(PanelGrade):
+    """The panel's grade of a criterion, with what the caller may do with it."""
+
+    region_code: RegionCode
+    year: int
+    step: Key
+    criterion: Key
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **GRADED_EXAMPLE,
+                    "region_code": "63.02",
+                    "year": 2026,
+                    "step": "regulation",
+                    "criterion": "decrees",
+                    "allowed": ["edit", "delete"],
+                }
+            ]
+        }
+    )
+
+
+class StepGradeRow(PanelGradeFields, Table, table=True):
+    """By criterion alone: its code is unique in a template."""
+
+    __tablename__ = "step_grade"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "year", "criterion"),)
+
+    region_code: str = Field(max_length=13, foreign_key="region.code")
+    year: int
+    step: str = Field(max_length=40)
+    criterion: str = Field(max_length=40)
+    reason: str = Field(max_length=10_000)
+    graded_at: datetime
+    graded_by: str = Field(max_length=200)
+    version: int
+
+
+# Scores
+
+_SCORE = "0 to 100, two decimals; null where nothing was graded."
+Score = Annotated[float | None, ShapeField(description=_SCORE)]
+
+
+class StepScore(BaseModel):
+    """A step in numbers."""
+
+    step: Key
+    machine_score: Score = ShapeField(description=f"Of the machine's grades alone: {_SCORE}")
+    panel_score: Score = ShapeField(description=f"Of the panel's grades alone: {_SCORE}")
+    score: Score = ShapeField(
+        description="The one that counts: of each criterion the grade that the template lets count, else the other; "
+        "null while the step is not open, or where nothing was graded."
+    )
+
+
+class ProcessScore(BaseModel):
+    """P of a region's year, with what it is made of."""
+
+    template: Key = ShapeField(description="Template and edition.")
+    score: Score = ShapeField(description="P: mean of the steps that have a score, by their weights.")
+    steps: list[StepScore]
+    missing: list[str] = ShapeField(
+        description="Criteria of steps that are open that nobody could grade, for want of data or of a panel."
+    )
+
+
+Counted = Annotated[
+    float,
+    PlainSerializer(lambda value: int(value) if value == int(value) else value),
+    WithJsonSchema({"type": "number"}),
+]
+"""A number as it was counted: rupiah and families stay whole."""
+
+
+class GradedCriterion(BaseModel):
+    """A criterion with both grades and what the machine's was computed from."""
+
+    code: Key
+    name: str
+    name_english: str
+    weight: int
+    measure: MeasureName | None
+    thresholds: GradeThresholds | None
+    value: float | None = ShapeField(description="The figure, two decimals; null where `no_figure` says why.")
+    unit: Unit | None
+    inputs: dict[str, Counted] = ShapeField(description="What the figure was computed from, by name.")
+    measured_at: str | None = ShapeField(
+        description="What it is of, where there was a choice: the quarter of coverage, the survey of the indicator, "
+        "the date of the legal instrument."
+    )
+    no_figure: NoFigure | None
+    machine_grade: Grade | None
+    panel: PanelGrade | None
+    grade: Grade | None = ShapeField(description="The one that counts.")
+
+
+class AskedEvidence(StepEvidenceKind):
+    """What is to be shown, and whether it was."""
+
+    count: int = ShapeField(description="Pieces of evidence of this kind.")
+    first_date: dt.date | None = ShapeField(description="Date of the earliest.")
+
+
+class StepStanding(StepScore):
+    """Where a region stands on one step."""
+
+    number: int = ShapeField(description="Place among the steps, from 1.")
+    name: str
+    name_english: str
+    weight: int
+    opens_on: dt.date
+    due_on: dt.date
+    deadline: datetime = ShapeField(description="End of the last day, in the region's zone.")
+    state: StepState
+    done_on: dt.date | None = ShapeField(
+        description="Date by which everything required was there; null before that."
+    )
+    deadline_missed: bool = ShapeField(description="The last day is over and it was not done by then.")
+    criteria: list[GradedCriterion]
+    evidence_kinds: list[AskedEvidence]
+    evidence: list[EvidenceOut]
+
+
+class StepReply(StepStanding):
+    """One step of a region's year, with what the caller may do with it."""
+
+    region_code: RegionCode
+    year: int
+    template: Key
+    allowed: list[Literal["write_evidence", "grade_steps"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **STEP_EXAMPLE,
+                    "region_code": "63.02",
+                    "year": 2026,
+                    "template": "poverty-8.1",
+                    "allowed": ["write_evidence"],
+                }
+            ]
+        }
+    )
+
+
+class StepsReply(BaseModel):
+    """All steps of a region's year."""
+
+    region_code: RegionCode
+    region_name: str
+    year: int
+    timezone: Timezone
+    template: Key
+    grades_counted: GradesCounted
+    score: Score = ShapeField(description="P: mean of the steps that have a score, by their weights.")
+    missing: list[str] = ShapeField(
+        description="Criteria of steps that are open that nobody could grade, for want of data or of a panel."
+    )
+    deadlines_missed: int
+    steps: list[StepStanding]
+    allowed: list[Literal["write_evidence", "grade_steps"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63.02",
+                    "region_name": "Kabupaten Kotabaru",
+                    "year": 2026,
+                    "timezone": "WITA",
+                    "template": "poverty-8.1",
+                    "grades_counted": "panel_first",
+                    "score": 75.0,
+                    "missing": ["loci_strengthened"],
+                    "deadlines_missed": 1,
+                    "steps": [STEP_EXAMPLE],
+                    "allowed": ["write_evidence"],
+                }
+            ]
+        }
+    )
+
+
+# The overview of a province
+
+
+class StepsQuery(BaseModel):
+    """Whose steps of which year."""
+
+    region: str = ShapeField(
+        pattern=r"^[0-9]{2}(\.[0-9]{2})?$",
+        max_length=5,
+        description="Kemendagri code of a province, with its regencies, or of one regency.",
+    )
+    year: int = ShapeField(ge=2015, le=2100, description="Plan year.")
+
+
+class StepOverview(StepScore):
+    """A step in the overview."""
+
+    state: StepState
+    deadline_missed: bool
+
+
+class RegionSteps(BaseModel):
+    """A region in the overview."""
+
+    region_code: RegionCode
+    region_name: str
+    level: RegionLevel
+    template: Key
+    score: Score
+    deadlines_missed: int
+    missing: list[str]
+    steps: list[StepOverview]
+
+
+class StepsOverview(BaseModel):
+    """Who stands where: the province and each of its regencies that the caller sees."""
+
+    region_code: RegionCode
+    year: int
+    regions: list[RegionSteps]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "region_code": "63",
+                    "year": 2026,
+                    "regions": [
+                        {
+                            "region_code": "63.02",
+                            "region_name": "Kabupaten Kotabaru",
+                            "level": "regency",
+                            "template": "poverty-8.1",
+                            "score": 75.0,
+                            "deadlines_missed": 1,
+                            "missing": ["loci_strengthened"],
+                            "steps": [
+                                {
+                                    "step": "regulation",
+                                    "machine_score": 50.0,
+                                    "panel_score": 75.0,
+                                    "score": 75.0,
+                                    "state": "late",
+                                    "deadline_missed": True,
+                                }
+                            ],
+                        }
+                    ],
+                }
+            ]
+        }
+    )

@@ -1,0 +1,337 @@
+"""Reading where regions stand: every SELECT starts from the regions, and the plans, that the actor sees."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.access.queries import visible, within
+from app.access.rules import Actor
+from app.convergence.step_templates.models import Template, TemplateStep
+from app.convergence.step_templates.queries import HAS_BEGUN, home_of_steps, template_steps, templates_of
+from app.convergence.steps.measures import Home, counts_of, evidence, meetings_of, villages_of
+from app.convergence.steps.models import (
+    EvidenceIn,
+    EvidenceOut,
+    PanelGrade,
+    PanelGradeIn,
+    ProcessScore,
+    RegionSteps,
+    StepGradeRow,
+    StepOverview,
+    StepReply,
+    StepScore,
+    StepsOverview,
+    StepsQuery,
+    StepsReply,
+    StepStanding,
+)
+from app.convergence.steps.rules import Facts, Shown, scored, standings
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_texts
+from app.kit.problems import NotFound
+from app.plans.queries import plans, regions, seen
+from app.plans.revisions.models import PlanRevisionRow
+from app.reference.models import RegionLevel, Timezone
+from app.reference.queries import among
+from app.reference.rules import local_date
+
+grades, _revisions = table_of(StepGradeRow), table_of(PlanRevisionRow)
+
+_HOMES = (RegionLevel.province, RegionLevel.regency)
+
+
+def process_scores(
+    session: Session, actor: Actor, regions: Collection[str], year: int, now: datetime
+) -> dict[str, ProcessScore]:
+    """P of those of the regions that the actor sees and that plan; as many statements for many as for one.
+
+    A plan that the actor does not see counts as none. NoTemplate (409) where no template is for the year.
+    """
+    judged = _judged(session, actor, _codes(session, regions), year, now)
+    return {code: scored(one.template, one.steps) for code, one in judged.items()}
+
+
+class _Judged(NamedTuple):
+    """A region with its steps."""
+
+    home: Home
+    template: Template
+    steps: list[StepStanding]
+
+
+def _codes(session: Session, codes: Collection[str]) -> ColumnElement[bool]:
+    return among(session, regions.c.code, codes)
+
+
+def _judged(
+    session: Session,
+    actor: Actor,
+    chosen: ColumnElement[bool],
+    year: int,
+    now: datetime,
+    *,
+    with_evidence: bool = False,
+) -> dict[str, _Judged]:
+    """The regions that a predicate chooses, in the order of their codes."""
+    homes = _homes(session, actor, chosen, year)
+    if not homes:
+        return {}
+    found = templates_of(session, homes, year)
+    by_edition = template_steps(session, {one.template for one in found.values()})
+    templates = {code: by_edition[one.template] for code, one in found.items()}
+    counts = counts_of(session, homes.values(), year, now)
+    held = meetings_of(session, homes.values(), templates, year, now)
+    villages = villages_of(session, homes.values(), templates, year)
+    shown, panel = _shown(session, homes, year), _panel(session, homes, year)
+    documents = _evidence(session, homes, year) if with_evidence else {}
+    judged = {}
+    for code, home in homes.items():
+        facts = Facts(
+            year=year,
+            zone=home.zone,
+            today=local_date(now, home.zone),
+            has_plan=home.plan_id is not None,
+            adopted_on=home.adopted_on,
+            counts=counts[code],
+            shown=shown.get(code, {}),
+            villages_shown=villages.get(code, {}),
+            meetings=held.get(code, {}),
+        )
+        steps = standings(templates[code], facts, panel.get(code, {}), documents.get(code, {}))
+        judged[code] = _Judged(home, templates[code], steps)
+    return judged
+
+
+def _homes(session: Session, actor: Actor, chosen: ColumnElement[bool], year: int) -> dict[str, Home]:
+    c = regions.c
+    planned = sa.and_(plans.c.region_code == c.code, plans.c.year == year, seen(actor))
+    first = sa.and_(_revisions.c.plan_id == plans.c.id, _revisions.c.number == 0)
+    rows = session.execute(
+        sa.select(c.code, c.name, c.level, c.timezone, plans.c.id, _revisions.c.instrument_date)
+        .select_from(regions.outerjoin(plans, planned).outerjoin(_revisions, first))
+        .where(
+            visible(actor, c.code),
+            chosen,
+            c.level.in_(_HOMES),
+            sa.or_(c.retired.is_(False), plans.c.id.is_not(None)),
+        )
+        .order_by(c.code)
+    )
+    return {row.code: Home(*row) for row in rows}
+
+
+def _shown(session: Session, codes: Collection[str], year: int) -> dict[str, dict[tuple[str, str], Shown]]:
+    c = evidence.c
+    rows = session.execute(
+        sa.select(c.region_code, c.step, c.kind, sa.func.count(), sa.func.min(c.date))
+        .where(c.year == year, among(session, c.region_code, codes))
+        .group_by(c.region_code, c.step, c.kind)
+    )
+    found: dict[str, dict[tuple[str, str], Shown]] = {}
+    for region, step, kind, count, first in rows:
+        found.setdefault(region, {})[step, kind] = Shown(count, first)
+    return found
+
+
+def _panel(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, PanelGrade]]:
+    c = grades.c
+    columns = fields_of(PanelGrade, grades)
+    rows = session.execute(
+        sa.select(c.region_code, c.criterion, *columns).where(
+            c.year == year, among(session, c.region_code, codes)
+        )
+    )
+    found: dict[str, dict[str, PanelGrade]] = {}
+    for region, criterion, *values in rows:
+        told = dict(zip(PanelGrade.model_fields, values, strict=True))
+        found.setdefault(region, {})[criterion] = PanelGrade.model_construct(**told)
+    return found
+
+
+def _evidence(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, list[EvidenceOut]]]:
+    c = evidence.c
+    rows = session.execute(
+        sa.select(c.region_code, c.step, *fields_of(EvidenceOut, evidence))
+        .where(c.year == year, among(session, c.region_code, codes))
+        .order_by(c.region_code, c.step, c.key)
+    )
+    found: dict[str, dict[str, list[EvidenceOut]]] = {}
+    for region, step, *values in rows:
+        told = dict(zip(EvidenceOut.model_fields, values, strict=True))
+        found.setdefault(region, {}).setdefault(step, []).append(EvidenceOut.model_construct(**told))
+    return found
+
+
+# One region
+
+
+def region_steps(session: Session, actor: Actor, region: str, year: int, now: datetime) -> StepsReply:
+    """All steps of a region's year. NotFound where the actor does not see it, or it is none that plans."""
+    found = _one(session, actor, region, year, now)
+    result = scored(found.template, found.steps)
+    return StepsReply.model_construct(
+        region_code=region,
+        region_name=found.home.name,
+        year=year,
+        timezone=Timezone(found.home.zone),
+        template=found.template.edition,
+        grades_counted=found.template.grades_counted,
+        score=result.score,
+        missing=result.missing,
+        deadlines_missed=sum(step.deadline_missed for step in found.steps),
+        steps=found.steps,
+        allowed=_allowed(actor, region),
+    )
+
+
+def region_step(
+    session: Session, actor: Actor, region: str, year: int, code: str, now: datetime
+) -> StepReply:
+    """One step of a region's year. NotFound where its template has none of that code, too."""
+    found = _one(session, actor, region, year, now)
+    step = next((one for one in found.steps if one.step == code), None)
+    if step is None:
+        raise NotFound()
+    told = {name: getattr(step, name) for name in StepStanding.model_fields}
+    return StepReply.model_construct(
+        **told,
+        region_code=region,
+        year=year,
+        template=found.template.edition,
+        allowed=_allowed(actor, region),
+    )
+
+
+def _one(session: Session, actor: Actor, region: str, year: int, now: datetime) -> _Judged:
+    if not actor.sees(region):
+        raise NotFound()
+    found = _judged(session, actor, regions.c.code == region, year, now, with_evidence=True)
+    if region not in found:
+        raise NotFound()
+    return found[region]
+
+
+def _allowed(actor: Actor, region: str) -> list[Any]:
+    return [verb for verb in ("write_evidence", "grade_steps") if actor.may(verb, region)]
+
+
+def steps_overview(session: Session, actor: Actor, query: StepsQuery, now: datetime) -> StepsOverview:
+    """The region and those below it that the actor sees. NotFound: it sees none of them."""
+    chosen = within(regions.c.code, query.region)
+    found = _judged(session, actor, chosen, query.year, now)
+    if not found:
+        raise NotFound()
+    return StepsOverview.model_construct(
+        region_code=query.region,
+        year=query.year,
+        regions=[_in_overview(one) for one in found.values()],
+    )
+
+
+def _in_overview(found: _Judged) -> RegionSteps:
+    result = scored(found.template, found.steps)
+    return RegionSteps.model_construct(
+        region_code=found.home.code,
+        region_name=found.home.name,
+        level=found.home.level,
+        template=found.template.edition,
+        score=result.score,
+        deadlines_missed=sum(step.deadline_missed for step in found.steps),
+        missing=result.missing,
+        steps=[
+            StepOverview.model_construct(
+                **{name: getattr(step, name) for name in StepScore.model_fields},
+                state=step.state,
+                deadline_missed=step.deadline_missed,
+            )
+            for step in found.steps
+        ],
+    )
+
+
+# Evidence and grades by themselves
+
+
+def step_at(session: Session, actor: Actor, region: str, year: int, step: str) -> TemplateStep:
+    """A step of a region that the actor sees, as its template has it. NotFound where there is no such."""
+    home_of_steps(session, actor, region)
+    edition = templates_of(session, [region], year)[region].template
+    return template_steps(session, [edition])[edition].step(step)
+
+
+class Stored(NamedTuple):
+    """Evidence or a grade as it stands, for comparing and journaling."""
+
+    content: dict[str, Any]
+    version: int
+
+
+def stored_evidence(session: Session, region: str, year: int, step: str, key: str) -> Stored | None:
+    columns = fields_of(EvidenceIn, evidence)
+    return _stored(session, sa.select(*columns, evidence.c.version).where(*_key(region, year, step, key)))
+
+
+def stored_grade(session: Session, region: str, year: int, criterion: str) -> Stored | None:
+    columns = fields_of(PanelGradeIn, grades)
+    return _stored(session, sa.select(*columns, grades.c.version).where(*_graded(region, year, criterion)))
+
+
+def _stored(session: Session, query: sa.Select[Any]) -> Stored | None:
+    text = session.scalar(json_texts(query))
+    if text is None:
+        return None
+    content = json.loads(text)
+    return Stored(content, content.pop("version"))
+
+
+def _key(region: str, year: int, step: str, key: str) -> list[ColumnElement[bool]]:
+    c = evidence.c
+    return [c.region_code == region, c.year == year, c.step == step, c.key == key]
+
+
+def _graded(region: str, year: int, criterion: str) -> list[ColumnElement[bool]]:
+    c = grades.c
+    return [c.region_code == region, c.year == year, c.criterion == criterion]
+
+
+def evidence_text(session: Session, actor: Actor, place: Mapping[str, Any]) -> tuple[str, int]:
+    """(JSON as `EvidenceReply` without `allowed`, version) of one piece of evidence; NotFound where none is seen."""
+    home_of_steps(session, actor, place["region"])
+    c = evidence.c
+    columns = [*fields_of(EvidenceOut, evidence), c.region_code, c.year, c.step]
+    return _text(session, sa.select(*columns).where(*_key(**place)))
+
+
+def grade_text(session: Session, actor: Actor, place: Mapping[str, Any]) -> tuple[str, int]:
+    """(JSON as `PanelGradeReply` without `allowed`, version) of a grade; NotFound where none is seen."""
+    home_of_steps(session, actor, place["region"])
+    c = grades.c
+    columns = [*fields_of(PanelGrade, grades), c.region_code, c.year, c.step, c.criterion]
+    chosen = _graded(place["region"], place["year"], place["criterion"])
+    return _text(session, sa.select(*columns).where(*chosen, c.step == place["step"]))
+
+
+def _text(session: Session, query: sa.Select[Any]) -> tuple[str, int]:
+    row = session.execute(json_texts(query, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return str(row.json), int(row.version)
+
+
+def steps_have_begun(session: Session, region: str, year: int) -> bool:
+    """Whether evidence or a grade of a region's year is there, so that its template stands."""
+    found = sa.union_all(
+        *[
+            sa.select(sa.literal(1)).where(table.c.region_code == region, table.c.year == year)
+            for table in (evidence, grades)
+        ]
+    )
+    return session.execute(found.limit(1)).first() is not None
+
+
+HAS_BEGUN.append(steps_have_begun)

@@ -1,0 +1,234 @@
+"""Convergence steps over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
+from app.convergence.methods.rules import year_in
+from app.convergence.step_templates.commands import STEPS_CHAIN
+from app.convergence.step_templates.models import StepYearKey
+from app.convergence.steps import commands, queries
+from app.convergence.steps.models import (
+    CriterionKey,
+    EvidenceIn,
+    EvidenceKey,
+    EvidenceReply,
+    PanelGradeIn,
+    PanelGradeReply,
+    StepKey,
+    StepReply,
+    StepsOverview,
+    StepsQuery,
+    StepsReply,
+)
+from app.kit.pages import Page
+from app.kit.requests import answer, created, house_router, no_content, with_fields
+from app.reference.models import RegionKey
+
+router = house_router(tags=["convergence"])
+SOURCES.append("/v1/regions/{region}/steps/{year}")
+
+_YEAR = "/regions/{region}/steps/{year}"
+_EVIDENCE = f"{_YEAR}/{{step}}/evidence/{{evidence}}"
+_GRADE = f"{_YEAR}/{{step}}/criteria/{{criterion}}/grade"
+
+
+@router.get("/steps", response_model=StepsOverview, openapi_extra={"x-problems": [404, 409]})
+def read_steps_overview(call: Caller, query: Annotated[StepsQuery, Query()]) -> Response:
+    """Who stands where: a province and each of its regencies that the caller sees, with the machine's and the
+    panel's score of each step, the state it is in, P, and how many deadlines were missed.
+
+    Computed from the data as it is; a day that passes changes it as well. 404 where the caller sees none of them.
+    """
+    found = queries.steps_overview(call.session, call.actor, query, call.now)
+    return answer(call.request, found.model_dump_json().encode())
+
+
+@router.get(_YEAR, response_model=StepsReply, openapi_extra={"x-problems": [409]})
+def read_region_steps(call: Caller, region: RegionKey, year: StepYearKey) -> Response:
+    """All convergence steps of a province's or regency's year: window and deadline in the region's zone, state,
+    evidence, and of each criterion the figure with its inputs, the machine's grade, the panel's, and which counts.
+
+    A figure for which there is no data is null and says why by `no_figure`; its criterion is left out of the scores
+    and named in `missing`. A plan that the caller does not see counts as none.
+    """
+    found = queries.region_steps(call.session, call.actor, region, year_in(year), call.now)
+    return answer(call.request, found.model_dump_json().encode())
+
+
+@router.get(f"{_YEAR}/{{step}}", response_model=StepReply, openapi_extra={"x-problems": [409]})
+def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: StepKey) -> Response:
+    """One step of a region's year; 404 where its template has none of that code."""
+    found = queries.region_step(call.session, call.actor, region, year_in(year), step, call.now)
+    return answer(call.request, found.model_dump_json().encode())
+
+
+# Evidence
+
+
+@router.get(_EVIDENCE, response_model=EvidenceReply)
+def read_step_evidence(
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
+) -> Response:
+    """One piece of evidence."""
+    return _evidence(call, region, year_in(year), step, evidence)
+
+
+@router.put(
+    _EVIDENCE,
+    response_model=EvidenceReply,
+    responses=created(EvidenceReply),
+    openapi_extra={"x-problems": [409]},
+)
+def put_step_evidence(
+    call: Caller,
+    region: RegionKey,
+    year: StepYearKey,
+    step: StepKey,
+    evidence: EvidenceKey,
+    content: EvidenceIn,
+) -> Response:
+    """Show a document for a step: its kind, number, date, and where it can be read; for the region's secretariat.
+
+    Documents only, no personal data. A kind that is given per village names the village. The date is that of the
+    document: the step is done on the latest day by which each required kind had its first.
+    """
+    number = year_in(year)
+    is_new = commands.put_evidence(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        number,
+        step,
+        evidence,
+        content,
+        call.check_version,
+    )
+    return _evidence(call, region, number, step, evidence, status=201 if is_new else 200)
+
+
+@router.delete(_EVIDENCE, status_code=204)
+def delete_step_evidence(
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
+) -> Response:
+    """Take back a piece of evidence; 404 where there is none."""
+    commands.delete_evidence(
+        call.session, call.author, call.actor, region, year_in(year), step, evidence, call.check_version
+    )
+    return no_content()
+
+
+@router.get(f"{_EVIDENCE}/history", response_model=Page[HistoryEntry])
+def list_step_evidence_history(
+    call: Caller,
+    region: RegionKey,
+    year: StepYearKey,
+    step: StepKey,
+    evidence: EvidenceKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to a piece of evidence. Stays after it was taken back."""
+    subject = f"regions/{region}/steps/{year_in(year)}/{step}/evidence/{evidence}"
+    return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
+
+
+def _evidence(call: Call, region: str, year: int, step: str, key: str, *, status: int = 200) -> Response:
+    place: dict[str, Any] = {"region": region, "year": year, "step": step, "key": key}
+    text, version = queries.evidence_text(call.session, call.actor, place)
+    allowed = ["edit", "delete"] if call.actor.may("write_evidence", region) else []
+    return answer(
+        call.request,
+        with_fields(text, allowed=allowed),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/steps/{year}/{step}/evidence/{key}" if status == 201 else None,
+    )
+
+
+# Grades of the panel
+
+
+@router.get(_GRADE, response_model=PanelGradeReply)
+def read_step_grade(
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
+) -> Response:
+    """The panel's grade of a criterion; 404 where none was given."""
+    return _grade(call, region, year_in(year), step, criterion)
+
+
+@router.put(
+    _GRADE,
+    response_model=PanelGradeReply,
+    responses=created(PanelGradeReply),
+    openapi_extra={"x-problems": [409]},
+)
+def put_step_grade(
+    call: Caller,
+    region: RegionKey,
+    year: StepYearKey,
+    step: StepKey,
+    criterion: CriterionKey,
+    content: PanelGradeIn,
+) -> Response:
+    """Grade a criterion, with the reason: the panel of the region above. The machine's grade stays beside it.
+
+    409 while the step is not open.
+    """
+    number = year_in(year)
+    is_new = commands.put_grade(
+        call.session,
+        call.author,
+        call.actor,
+        region,
+        number,
+        step,
+        criterion,
+        content,
+        call.check_version,
+    )
+    return _grade(call, region, number, step, criterion, status=201 if is_new else 200)
+
+
+@router.delete(_GRADE, status_code=204)
+def delete_step_grade(
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
+) -> Response:
+    """Take back a grade that was given by mistake; 404 where none was given."""
+    commands.delete_grade(
+        call.session, call.author, call.actor, region, year_in(year), step, criterion, call.check_version
+    )
+    return no_content()
+
+
+@router.get(f"{_GRADE}/history", response_model=Page[HistoryEntry])
+def list_step_grade_history(
+    call: Caller,
+    region: RegionKey,
+    year: StepYearKey,
+    step: StepKey,
+    criterion: CriterionKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to the panel's grade of a criterion. Stays after it was taken back."""
+    subject = f"regions/{region}/steps/{year_in(year)}/{step}/criteria/{criterion}/grade"
+    return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
+
+
+def _grade(call: Call, region: str, year: int, step: str, criterion: str, *, status: int = 200) -> Response:
+    place: dict[str, Any] = {"region": region, "year": year, "step": step, "criterion": criterion}
+    text, version = queries.grade_text(call.session, call.actor, place)
+    allowed = ["edit", "delete"] if call.actor.may("grade_steps", region) else []
+    return answer(
+        call.request,
+        with_fields(text, allowed=allowed),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/steps/{year}/{step}/criteria/{criterion}/grade"
+        if status == 201
+        else None,
+    )

@@ -1,0 +1,233 @@
+"""The villages that somebody asks for, and their JSON; aggregated by the database.
+
+A line that names a district or more is counted beside a village (`wider`), never spread. Every SELECT starts from the
+plans and the coverage that the actor sees (`figures`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import CTE
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.agencies.models import AgencyRow
+from app.convergence.coverage.queries import percent_of
+from app.convergence.villages.figures import (
+    ABOVE,
+    EFFORTS,
+    NUMBERS,
+    VILLAGE_LENGTH,
+    Asked,
+    figure_of,
+    labelled,
+    lines_of,
+    places,
+    said_of,
+    standing_of,
+    whole_sum,
+)
+from app.convergence.villages.models import (
+    AgencyEfforts,
+    StrategyEfforts,
+    VillageFilters,
+    VillageOut,
+    VillageTotals,
+    WiderEfforts,
+)
+from app.kit.db import table_of
+from app.kit.json_sql import fields_of, json_rows, json_texts
+from app.kit.pages import Listing
+from app.plans.actions.models import Strategy
+from app.plans.actions.queries import actions
+from app.plans.queries import regions
+from app.reference.coordinates.queries import coordinates
+
+_agencies = table_of(AgencyRow)
+
+# Filters: parameter → predicate over the columns of `villages_of`, given its value
+
+Predicate = Callable[[Any, Any], ColumnElement[bool]]
+
+FILTERS: Mapping[str, Predicate] = {
+    "is_priority": lambda village, wanted: village.is_priority.is_(wanted),
+    "strategy": lambda village, strategy: village[figure_of(strategy, "lines")] > 0,
+    "missing_strategy": lambda village, strategy: village[figure_of(strategy, "lines")] == 0,
+    "not_funded": lambda village, wanted: _is(village.lines > village.funded, wanted),
+    "late": lambda village, wanted: _is(village.late > 0, wanted),
+    "overlap": lambda village, wanted: _is(village.overlapping_agencies > 0, wanted),
+    "min_agencies": lambda village, number: village.overlapping_agencies >= number,
+    "status": lambda village, status: village.status == status,
+}
+
+
+def _is(condition: ColumnElement[bool], wanted: bool) -> ColumnElement[bool]:
+    return condition if wanted else sa.not_(condition)
+
+
+class Villages(NamedTuple):
+    """Villages with their figures, as columns, and what was asked."""
+
+    asked: Asked
+    table: CTE
+
+
+def villages_of(session: Session, actor: Actor, filters: VillageFilters) -> Villages:
+    """The villages of a region that a line, a plan or a report speaks of, and that fulfil the filters: of the plans
+    and the coverage that the actor sees."""
+    asked = Asked(actor, filters.region, filters.period)
+    said = said_of(session, asked)
+    v, c = said.c, coordinates.c
+    numbers = [sa.func.coalesce(v[name], 0).label(name) for name in (*NUMBERS, "overlapping_agencies")]
+    whole = (
+        sa.select(
+            v.village,
+            v.is_named.is_not(None).label("is_priority"),
+            sa.func.coalesce(v.reported_families, v.planned_families).label("target_families"),
+            *numbers,
+            percent_of(v.served, v.eligible).label("coverage_percent"),
+            v.balance_percent,
+            v.status,
+            c.longitude,
+            c.latitude,
+        )
+        .select_from(said.outerjoin(coordinates, c.region_code == v.village))
+        .cte("village_efforts")
+    )
+    return Villages(asked, sa.select(whole).where(*_conditions(whole, filters)).cte("village_found"))
+
+
+def _conditions(villages: CTE, filters: VillageFilters) -> Iterator[ColumnElement[bool]]:
+    for name, predicate in FILTERS.items():
+        wanted = getattr(filters, name)
+        if wanted is not None:
+            yield predicate(villages.c, wanted)
+
+
+# Their JSON
+
+
+def _items(found: Villages) -> Select[Any]:
+    """`VillageOut` of each."""
+    asked, villages = found
+    v = villages.c
+
+    def name_of(length: int) -> ColumnElement[Any]:
+        code = sa.func.substr(v.village, 1, length)
+        return sa.select(regions.c.name).where(regions.c.code == code).correlate(villages).scalar_subquery()
+
+    return sa.select(
+        *fields_of(
+            VillageOut,
+            villages,
+            village_name=name_of(VILLAGE_LENGTH),
+            district_name=name_of(ABOVE[0]),
+            region_code=sa.func.substr(v.village, 1, ABOVE[1]),
+            strategies=json_rows(_of_strategies(villages), name="strategy_efforts"),
+            agencies=json_rows(_of_agencies(asked, villages), name="agency_efforts"),
+            wider=json_rows(_wider(asked, villages), name="wider_efforts"),
+        )
+    )
+
+
+def _of_strategies(villages: CTE) -> Any:
+    rows = [
+        sa.select(
+            *fields_of(
+                StrategyEfforts,
+                villages,
+                strategy=sa.literal(strategy.value),
+                **{name: villages.c[figure_of(strategy, name)] for name in EFFORTS},
+            )
+        ).correlate(villages)
+        for strategy in Strategy
+    ]
+    return sa.union_all(*rows)
+
+
+def _of_agencies(asked: Asked, villages: CTE) -> Select[Any]:
+    here = places.c.region_code == villages.c.village
+    named = lines_of(asked, actions.c.id == places.c.action_id, here).correlate(villages)
+    line = named.subquery("line_there")
+    there = sa.select(line.c.region_code, line.c.lead_agency, *labelled(standing_of(asked, line))).subquery(
+        "there"
+    )
+    key = [there.c.region_code, there.c.lead_agency]
+    columns = fields_of(
+        AgencyEfforts,
+        there,
+        agency_code=there.c.lead_agency,
+        agency_name=_agencies.c.name,
+        **{name: whole_sum(there.c[name]) for name in EFFORTS},
+    )
+    is_lead = sa.and_(_agencies.c.region_code == key[0], _agencies.c.code == key[1])
+    return (
+        sa.select(*columns)
+        .select_from(there.join(_agencies, is_lead))
+        .group_by(*key, _agencies.c.name)
+        .order_by(*key)
+    )
+
+
+def _wider(asked: Asked, villages: CTE) -> Select[Any]:
+    place = places.c.region_code
+    above = [sa.func.substr(villages.c.village, 1, length) for length in ABOVE]
+    columns = fields_of(WiderEfforts, places, strategy=actions.c.strategy, lines=sa.func.count())
+    return (
+        sa.select(*columns)
+        .select_from(places.join(actions, actions.c.id == places.c.action_id))
+        .where(place.in_(above), asked.is_in_plans())
+        .group_by(place, actions.c.strategy)
+        .order_by(place, actions.c.strategy)
+        .correlate(villages)
+    )
+
+
+# What routes ask
+
+
+def list_villages(found: Villages) -> Listing:
+    """The villages as a list."""
+    v = found.table.c
+    sorts = {name: v[name] for name in ("village", "lines", "late", "overlapping_agencies")}
+    return Listing(_items(found), sorts, {"village": v.village})
+
+
+def totals_text(session: Session, villages: Villages) -> str:
+    """`VillageTotals` of all of them, as JSON."""
+    v = villages.table.c
+
+    def number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return sa.func.count().filter(*conditions) if conditions else sa.func.count()
+
+    given = {
+        "villages": number(),
+        "target_families": whole_sum(v.target_families),
+        "villages_without_target": number(v.target_families.is_(None)),
+        "priority": number(v.is_priority.is_(True)),
+        "overlapping": number(v.overlapping_agencies > 0),
+        "not_funded": number(v.lines > v.funded),
+        "late": number(v.late > 0),
+        "without_coordinates": number(v.longitude.is_(None)),
+    }
+    found = sa.select(*fields_of(VillageTotals, places, **given))
+    return str(session.connection().execute(json_texts(found)).scalar_one())
+
+
+class Placed(NamedTuple):
+    """A village as JSON (`VillageOut`), and where it lies."""
+
+    json: str
+    village: str
+    longitude: float
+    latitude: float
+
+
+def placed_villages(session: Session, villages: Villages) -> Iterator[Placed]:
+    """Those whose point is known, by code."""
+    v = villages.table.c
+    found = _items(villages).where(v.longitude.is_not(None)).order_by(v.village)
+    for row in session.connection().execute(json_texts(found, *Placed._fields[1:])):
+        yield Placed(*row)

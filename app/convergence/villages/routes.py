@@ -1,0 +1,71 @@
+"""Where efforts meet, over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+from fastapi.responses import JSONResponse
+
+from app.access.actor import Caller
+from app.convergence.villages import queries
+from app.convergence.villages.models import VillageMap, VillageMapQuery, VillagePage, VillagesQuery
+from app.convergence.villages.rules import check_region, sees_of
+from app.kit.json_sql import to_json
+from app.kit.pages import read_page
+from app.kit.problems import NotFound
+from app.kit.requests import answer, answer_page, house_router
+
+router = house_router(tags=["convergence"])
+
+
+class GeoJson(JSONResponse):
+    """What the document says of a reply that is a map."""
+
+    media_type = "application/geo+json"
+
+
+@router.get("/convergence/villages", response_model=VillagePage)
+def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Response:
+    """Per village which strategies and agencies are planned, funded, delivering and on time, at the end of a quarter.
+
+    The villages that a line of the year's plans, a priority location or a report of coverage names; those of plans
+    that the caller sees. A line counts where it names the village itself; one that names a district, the regency or
+    the province is counted in `wider` and never spread over villages. Lateness is judged as of the end of the
+    quarter, whatever day it is. `totals` are those of all pages: villages, and families affected. Of one province or a
+    part of it (400 for the nation).
+
+    A priority location without raising income: `is_priority=true&missing_strategy=raise_income`. Three agencies, the
+    same benefit, the same families: `overlap=true&min_agencies=3`. Planned but not funded: `not_funded=true`. Funded
+    but late: `late=true`.
+    """
+    check_region(query.region)
+    found = queries.villages_of(call.session, call.actor, query)
+    page = read_page(call.session, call.request, queries.list_villages(found), query, sort=query.sort)
+    totals = queries.totals_text(call.session, found)
+    return answer_page(call.request, page[:-1] + f',"totals":{totals}}}'.encode())
+
+
+@router.get(
+    "/convergence/villages.geojson",
+    response_model=VillageMap,
+    response_class=GeoJson,
+    openapi_extra={"x-problems": [404]},
+)
+def read_village_map(call: Caller, query: Annotated[VillageMapQuery, Query()]) -> Response:
+    """The same villages as points on a map (GeoJSON, RFC 7946): all that match, in one document.
+
+    Those whose point is known; `totals` beside the features says how many are `without_coordinates`. The properties of
+    a feature are the village as the list has it. 404 for a region of which the caller sees nothing.
+    """
+    check_region(query.region)
+    if not sees_of(call.actor, query.region):
+        raise NotFound()
+    found = queries.villages_of(call.session, call.actor, query)
+    features = ",".join(
+        f'{{"type":"Feature","id":"{one.village}",'
+        f'"geometry":{{"type":"Point","coordinates":{to_json([one.longitude, one.latitude])}}},'
+        f'"properties":{one.json}}}'
+        for one in queries.placed_villages(call.session, found)
+    )
+    totals = queries.totals_text(call.session, found)
+    body = f'{{"type":"FeatureCollection","features":[{features}],"totals":{totals}}}'
+    return answer(call.request, body.encode(), media_type=GeoJson.media_type)

@@ -1,0 +1,99 @@
+"""The point of a region: fields declared once for table and wire."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.db import Table
+from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version
+from app.kit.pages import PageQuery
+from app.reference.models import RegionLevel
+
+
+class CoordinatesFields(BaseModel):
+    """A point in the region, and who says so."""
+
+    longitude: Longitude
+    latitude: Latitude
+    source: Line = ShapeField(description="Where the point comes from.")
+
+
+_POINT: dict[str, Any] = {"longitude": 116.218, "latitude": -3.2889, "source": "Kantor desa, Bappeda 2026"}
+
+
+class CoordinatesIn(CoordinatesFields, Shape):
+    """A point as it is written."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_POINT]})
+
+
+_OUT: dict[str, Any] = {
+    **_POINT,
+    "region_code": "63.02.05.2001",
+    "region_name": "Sekapung",
+    "level": "village",
+    "version": 1,
+}
+
+
+class CoordinatesOut(CoordinatesFields):
+    """Where a region lies."""
+
+    region_code: RegionCode
+    region_name: str
+    level: RegionLevel
+    version: Version
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_OUT]})
+
+
+class CoordinatesReply(CoordinatesOut):
+    """Where a region lies, with what the caller may do with it."""
+
+    allowed: list[Literal["edit", "delete"]]
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_OUT, "allowed": ["edit", "delete"]}]})
+
+
+class CoordinatesQuery(PageQuery):
+    """Of which regions."""
+
+    region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
+    level: RegionLevel | None = ShapeField(default=None, description="Only regions of this level.")
+    sort: Literal["region_code", "-region_code"] = "region_code"
+
+
+class CoordinatesImportQuery(BaseModel):
+    """How a table is to be read."""
+
+    code_system: Literal["kemendagri"] = ShapeField(
+        description="Whose codes the table has. Codes of BPS are refused: those of villages have no official "
+        "counterpart, and most of them are valid codes of another place."
+    )
+    sheet: str | None = ShapeField(
+        default=None, max_length=100, description="Sheet; the first with the header if not given."
+    )
+    source: Line | None = ShapeField(default=None, description="Source of rows that name none.")
+
+
+class CoordinatesWritten(BaseModel):
+    """What became of the points of a table."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"created": 198, "updated": 3, "unchanged": 0}]}
+    )
+
+
+class CoordinatesRow(CoordinatesFields, Table, table=True):
+    """A region without a row has no known point."""
+
+    __tablename__ = "region_coordinates"
+
+    region_code: str = Field(primary_key=True, max_length=13, foreign_key="region.code")
+    version: int = 1

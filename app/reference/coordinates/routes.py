@@ -1,0 +1,119 @@
+"""Where regions lie, over HTTP."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import Depends, File, Query, Response, UploadFile
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.changes.rules import SOURCES
+from app.kit.bodies import only_parts
+from app.kit.files.sheets import open_book
+from app.kit.pages import Page
+from app.kit.problems import NotFound
+from app.kit.requests import answer, created, house_router, no_content, with_fields
+from app.reference.coordinates import commands, queries
+from app.reference.coordinates.models import (
+    CoordinatesImportQuery,
+    CoordinatesIn,
+    CoordinatesOut,
+    CoordinatesQuery,
+    CoordinatesReply,
+    CoordinatesWritten,
+)
+from app.reference.coordinates.queries import Stored
+from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
+from app.reference.models import RegionKey
+from app.reference.queries import is_region
+from app.reference.routes import page_of
+
+router = house_router(tags=["reference"])
+SOURCES.append("/v1/coordinates?region={region}")
+
+
+@router.get("/coordinates", response_model=Page[CoordinatesOut])
+def list_coordinates(call: Caller, query: Annotated[CoordinatesQuery, Query()]) -> Response:
+    """Where regions lie, of those of which it is known: degrees in WGS 84, as GPS gives them.
+
+    Open to every valid token. The codes that are shipped come without points; administrators tell them.
+    """
+    return page_of(call, queries.list_coordinates(query), query, sort=query.sort)
+
+
+@router.post("/coordinates/import", response_model=CoordinatesWritten)
+def import_coordinates(
+    call: Caller,
+    query: Annotated[CoordinatesImportQuery, Query()],
+    form: Annotated[None, Depends(only_parts("file"))],
+    file: Annotated[UploadFile, File(description="The table: .xlsx or .csv, at most 20 MB.")],
+) -> Response:
+    """Tell where many regions lie by a table, all of it or nothing: for administrators of all of them.
+
+    Columns `region_code`, `longitude`, `latitude`, beside them `name` and `source`, in Indonesian as well (`Kode
+    Desa`, `Desa`, `Bujur`, `Lintang`, `Sumber`). Decimal degrees with comma or point. Each wrong cell is named (422):
+    a point outside Indonesia (longitude and latitude exchanged, mostly), a name that is not the code's. What was told
+    before is replaced; the same table twice changes nothing.
+    """
+    book = open_book(file.file.read(), file.filename or "-", most_rows=LARGEST_TABLE)
+    told = read_table(book, query.sheet, query.source)
+    done = commands.put_coordinates(call.session, call.author, call.actor, told, lambda stored: None)
+    return answer(call.request, done.model_dump_json().encode())
+
+
+@router.get("/regions/{region}/coordinates", response_model=CoordinatesReply)
+def read_coordinates(call: Caller, region: RegionKey) -> Response:
+    """Where a region lies; 404 where nobody says so."""
+    return _reply(call, region)
+
+
+@router.put(
+    "/regions/{region}/coordinates", response_model=CoordinatesReply, responses=created(CoordinatesReply)
+)
+def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> Response:
+    """Tell where a region lies: a point in it, its office or its middle, in degrees of WGS 84.
+
+    For the administrators of the region and of what it lies in. A point outside Indonesia (95 to 141.1 east, 11.1
+    south to 6.1 north) is refused.
+    """
+    call.actor.require("write_coordinates", region)
+    if region == NATION or not is_region(call.session, region):
+        raise NotFound()
+    is_new = False
+
+    def check(stored: Mapping[str, Stored]) -> None:
+        nonlocal is_new
+        is_new = region not in stored
+        call.check_version(None if is_new else stored[region].version)
+
+    told = Told(region, content, lambda name: {"pointer": f"/{name}"})
+    commands.put_coordinates(call.session, call.author, call.actor, [told], check)
+    return _reply(call, region, status=201 if is_new else 200)
+
+
+@router.delete("/regions/{region}/coordinates", status_code=204)
+def delete_coordinates(call: Caller, region: RegionKey) -> Response:
+    """Take back where a region lies."""
+    commands.delete_coordinates(call.session, call.author, call.actor, region, call.check_version)
+    return no_content()
+
+
+@router.get("/regions/{region}/coordinates/history", response_model=Page[HistoryEntry])
+def list_coordinates_history(
+    call: Caller, region: RegionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to where a region lies. Stays after it was taken back."""
+    return history_page(call, CHAIN, f"regions/{region}/coordinates", query)
+
+
+def _reply(call: Call, region: str, *, status: int = 200) -> Response:
+    text, version = queries.coordinates_text(call.session, region)
+    may = call.actor.may("write_coordinates", region)
+    return answer(
+        call.request,
+        with_fields(text, allowed=["edit", "delete"] if may else []),
+        status=status,
+        version=version,
+        location=f"/v1/regions/{region}/coordinates" if status == 201 else None,
+    )

@@ -1,0 +1,85 @@
+"""What scorecards need beside plans and reports: priority locations, coverage of every regency, targets."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow
+from app.convergence.indicators.commands import load_indicators
+from app.convergence.indicators.models import ObservationRow, TargetRow
+from app.convergence.methods.commands import load_editions
+from app.convergence.methods.models import RegionEditionRow
+from app.convergence.methods.queries import services
+from app.convergence.step_templates.commands import load_templates
+from app.kit.db import table_of
+from app.kit.journal import Author
+from app.plans.models import PlanRow, PriorityLocationRow
+from app.reference.models import RegionLevel, RegionRow
+
+LOCI = 20
+"""Priority locations of each plan: the first villages of its regency."""
+
+
+def fill_convergence(session: Session, regions: list[str], year: int, at: datetime) -> None:
+    """As it would be stored: plans in force, sums of coverage of four quarters, a target and what came of it."""
+    author = Author("bench", at)
+    load_indicators(session, author)
+    load_editions(session, author)
+    load_templates(session, author)
+    session.execute(sa.update(table_of(PlanRow)).values(revision=0))
+    _loci(session)
+    regencies = [code for code in regions if "." in code]
+    edition = {"year": year, "service_package": "1", "method": "1", "version": 1, "updated_at": at}
+    session.execute(
+        sa.insert(table_of(RegionEditionRow)), [{"region_code": code, **edition} for code in regencies]
+    )
+    _coverage(session, regencies, year)
+    target = {"indicator": "p0", "year": year, "value": 8.0, "baseline": 10.0, "baseline_year": year - 2}
+    session.execute(
+        sa.insert(table_of(TargetRow)), [{"region_code": code, "version": 1, **target} for code in regions]
+    )
+    seen = {"indicator": "p0", "period": f"{year - 1}-S1", "value": 9.1, "flags": [], "version": 1}
+    session.execute(sa.insert(table_of(ObservationRow)), [{"region_code": code, **seen} for code in regions])
+
+
+def _loci(session: Session) -> None:
+    villages, plans = table_of(RegionRow), table_of(PlanRow)
+    regency = sa.func.substr(villages.c.code, 1, 5)
+    place = sa.func.row_number().over(partition_by=regency, order_by=villages.c.code) - 1
+    first = (
+        sa.select(villages.c.code, regency.label("regency"), place.label("position"))
+        .where(villages.c.level == RegionLevel.village)
+        .subquery("first")
+    )
+    query = (
+        sa.select(plans.c.id, first.c.code, sa.literal(100), first.c.position)
+        .join_from(plans, first, first.c.regency == plans.c.region_code)
+        .where(first.c.position < LOCI)
+    )
+    names = ["plan_id", "region_code", "target_families", "position"]
+    session.execute(
+        sa.insert(table_of(PriorityLocationRow)).from_select(names, query, include_defaults=False)
+    )
+
+
+def _coverage(session: Session, regencies: list[str], year: int) -> None:
+    package = session.execute(
+        sa.select(services.c.code).where(services.c.edition == "1").order_by(services.c.position)
+    ).scalars()
+    codes = list(package)
+    sums = dict.fromkeys(CoverageRegionRow.model_fields, 0)
+    rows, cells = [], []
+    for n, region in enumerate(regencies):
+        for quarter in range(1, 5):
+            key = {"period": f"{year}-Q{quarter}", "level": RegionLevel.regency, "region_code": region}
+            served = 300 + 50 * quarter + n % 300
+            families = {"families_reporting": 8000, "families_expected": 10_000, "villages_foreseen": 90}
+            total = {"eligible": 1000 * len(codes), "served": served * len(codes)}
+            rows.append({**sums, **key, **families, **total})
+            cells += [
+                {**key, "service": code, "service_package": "1", "eligible": 1000, "served": served}
+                for code in codes
+            ]
+    session.execute(sa.insert(table_of(CoverageRegionRow)), rows)
+    session.execute(sa.insert(table_of(CoverageTotalRow)), cells)

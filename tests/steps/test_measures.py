@@ -1,0 +1,257 @@
+"""Each figure that the machine grades by, from what was really written."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.access.rules import CONSOLE
+from app.kit.db import table_of
+from app.kit.journal import Author
+from app.reference.models import RegionRow
+from app.reference.rules import zone_of
+from app.tracking.calendars.commands import put_calendar
+from app.tracking.calendars.models import CalendarIn
+from tests.coverage.world import put as put_coverage
+from tests.database import OneTransaction
+from tests.findings.world import CLEAN, OTHER
+from tests.meetings.world import ANY, commit, put_meeting
+from tests.meetings.world import step as move_commitment
+from tests.plans.world import AT as PLAN_AT
+from tests.plans.world import HEALTH, LEAN, SOCIAL, put, put_many, put_plan, report
+from tests.quarters.world import ACCEPTED
+from tests.steps.world import OVER, READER, criterion, look, score, show, told
+from tests.workflow.moves import CODED, Movers
+
+AUTHOR = Author("test", datetime(2026, 1, 1, tzinfo=UTC))
+V1, V2, V3, V4 = (f"63.02.01.200{n}" for n in range(1, 5))
+COMPLETE: dict[str, Any] = {
+    **CLEAN,
+    "recipients": [{**CLEAN["recipients"][0], "source": "DTSEN", "source_period": "2025-Q4"}],
+}
+
+
+def locus(code: str, period: str | None = "2025-Q4", **changes: Any) -> dict[str, Any]:
+    told = {"region_code": code, "target_families": 10, "source": "DTSEN", "source_period": period}
+    return {**told, **changes}
+
+
+def test_priority_locations_with_fresh_data(client: TestClient, database: OneTransaction) -> None:
+    # As finding W09 has it: 2025-Q1 is four quarters before 2026-Q1, 2024 (to its end) is five.
+    loci = [locus(V1, "2025-Q1"), locus(V2, "2024"), locus(V3, "2025-S1"), locus(V4, target_families=None)]
+    put_plan(client, priority_locations=loci)
+    steps = look(database)
+    assert told(steps, "loci_with_fresh_data") == (50, "D")
+    inputs = criterion(steps, "loci_with_fresh_data")["inputs"]
+    assert inputs == {"priority_locations": 4, "with_fresh_data": 2}
+
+
+def test_lines_that_are_complete_and_loci_that_all_strategies_reach(
+    client: TestClient, database: OneTransaction
+) -> None:
+    put_plan(client, priority_locations=[locus("63.02.01"), locus(V4), locus("63.02.05.2001")])
+    lines = [
+        {**COMPLETE, "code": "A-1"},
+        {**COMPLETE, "code": "A-2", "strategy": "raise_income", "locations": [{"region_code": V2}]},
+        {**LEAN, "code": "A-3", "strategy": "reduce_poverty_pockets", "locations": [{"region_code": V4}]},
+        {**LEAN, "code": "A-4", "locations": [{"region_code": "63.02"}]},
+    ]
+    put_many(client, lines)
+    steps = look(database)
+    assert told(steps, "complete_lines") == (50, "C")
+    assert criterion(steps, "complete_lines")["inputs"] == {
+        "lines": 4,
+        "with_code": 2,
+        "with_output": 2,
+        "with_target": 2,
+        "with_location": 4,
+        "with_deciles": 2,
+        "with_source": 2,
+        "complete": 2,
+    }
+    # The district is reached by its villages 1, 2 and 4; village 4 by one strategy alone; the third by none.
+    assert told(steps, "loci_by_all_strategies") == (33.33, "D")
+    assert told(steps, "usable_places") == (75, "C"), "the whole regency is no village and no district"
+    assert told(steps, "data_age") == (1, "A")
+    regions = table_of(RegionRow)
+    with database.writing() as session:
+        session.execute(sa.update(regions).where(regions.c.code == V4).values(retired=True))
+    assert told(look(database), "usable_places") == (50, "D")
+
+
+@pytest.mark.parametrize(
+    ("periods", "value", "letter"),
+    [
+        (["2025-Q3"], 2, "A"),
+        (["2025-Q3", "2025-Q3", "2025-Q2"], 2.33, "B"),
+        (["2026-Q2"], 0, "A"),
+        (["2023"], 9, "none"),
+        ([None], "no_recipient_data", None),
+    ],
+)
+def test_age_of_the_recipients_data(
+    client: TestClient, database: OneTransaction, periods: list[str | None], value: Any, letter: str | None
+) -> None:
+    put_plan(client)
+    one = {"kind": "families", "source": "DTSEN"}
+    put(
+        client,
+        "A-1",
+        recipients=[{**one, "code": f"R{n}", "source_period": p} for n, p in enumerate(periods)],
+    )
+    assert told(look(database), "data_age") == (value, letter)
+
+
+def test_meetings_in_the_window_of_the_step(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client)
+    put_many(
+        client,
+        [{**LEAN, "code": "A-1", "lead_agency": SOCIAL}, {**LEAN, "code": "A-2", "lead_agency": HEALTH}],
+    )
+    steps = look(database)
+    assert told(steps, "meetings_held") == (0, "none")
+    assert told(steps, "agencies_attending") == ("no_meetings", None)
+    assert told(steps, "commitments_closed") == ("no_commitments_due", None)
+    put_meeting(client, "R-1", date="2025-01-01", agencies_present=[SOCIAL])
+    put_meeting(client, "R-2", date="2025-09-30", agencies_present=[SOCIAL])
+    put_meeting(client, "R-3", date="2025-06-01", agencies_present=[])
+    put_meeting(client, "R-4", date="2025-10-01", agencies_present=[HEALTH])
+    for code, changes in (
+        ("K-1", {"meeting": "R-1", "due": "2025-12-01"}),
+        ("K-2", {"meeting": "R-2", "due": "2025-12-01"}),
+        ("K-3", {"due": "2025-05-01"}),
+        ("K-4", {"meeting": "R-4", "due": "2025-10-15"}),
+        ("K-5", {"meeting": "R-1", "due": "2027-12-01"}),
+        ("K-6", {"meeting": "R-1", "due": "2025-03-01"}),
+    ):
+        commit(client, code, **changes)
+    move_commitment(client, "complete", at="/v1/regions/63.02/commitments/K-1")
+    move_commitment(client, "cancel", at="/v1/regions/63.02/commitments/K-6")
+    steps = look(database)
+    assert told(steps, "meetings_held") == (2, "B")
+    assert told(steps, "agencies_attending") == (50, "C")
+    # Done: K-1. Over and not done: K-2, K-3. Of another window, not over yet, cancelled: the others.
+    assert told(steps, "commitments_closed") == (33.33, "D")
+    early = look(database, datetime(2025, 2, 1, tzinfo=zone_of("WITA")))
+    assert told(early, "meetings_held") == (1, "C"), "what has not come is not held"
+
+
+def test_adopted_before_the_year(
+    connect: Callable[..., TestClient], client: TestClient, database: Any
+) -> None:
+    put_plan(client, "63.02-2025")
+    put(client, "A-1", plan="63.02-2025", base=CODED)
+
+    def at(day: str) -> tuple[Any, str | None]:
+        return told(look(database, datetime.fromisoformat(f"{day}T05:00Z"), year=2025), "adopted_before_year")
+
+    assert at("2024-12-31") == ("not_adopted_yet", None)
+    assert at("2025-01-01") == ("not_adopted", "none")
+    Movers(connect).bring("adopted")
+    assert at("2025-01-01") == (13, "A"), "the decree is of 19 December"
+
+
+def test_villages_with_every_document(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client, priority_locations=[locus(V1), locus(V2)])
+    step = "village_strengthening"
+    for village, kinds in (
+        (V1, ["village_decree", "village_budget"]),
+        (V2, ["village_decree"]),
+        (V3, ["village_decree", "village_budget"]),
+    ):
+        for kind in kinds:
+            show(client, kind, step, f"{kind}-{village}", village=village)
+    show(client, "village_decree", step, "again", village=V2)
+    steps = look(database)
+    assert told(steps, "loci_strengthened") == (50, "C"), "the third village is no priority location"
+    assert told(steps, "loci_verified") == (0, "none")
+    show(client, "verification", "data_management", village=V1)
+    show(client, "verification", "data_management", "other", village=V2)
+    assert told(look(database), "loci_verified") == (100, "A")
+
+
+def test_quarters_in_time(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client)
+    put(client, "A-1")
+    due = ("2999-12-31", "2026-07-20", "2999-12-31", "2999-12-31")
+    with database.writing() as session:
+        for n, day in enumerate(due, 1):
+            days = CalendarIn(opens_on="2026-01-01", due_on=day, issued_by="Gubernur")
+            put_calendar(session, AUTHOR, CONSOLE, "63.02", f"2026-Q{n}", days, lambda version: None)
+    on_the_day = look(database, datetime(2026, 7, 20, 15, tzinfo=zone_of("WITA")))
+    assert told(on_the_day, "quarters_on_time") == ("no_quarter_due", None)
+    assert told(look(database), "quarters_on_time") == (0, "none")
+    done = client.post("/v1/regions/63.02/quarters/2026-Q1/submit", json=ACCEPTED, headers=ANY)
+    assert done.status_code == 200, done.text
+    assert told(look(database), "quarters_on_time") == (50, "C")
+
+
+def test_overlaps_that_nobody_explained(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client)
+    put(client, "A-0", base=LEAN)
+    assert told(look(database), "open_overlaps") == ("no_comparable_lines", None)
+    put(client, "A-1", base=CLEAN)
+    put(client, "A-2", base=OTHER)
+    assert told(look(database), "open_overlaps") == (50, "none")
+    why = {"verdict": "complementary", "text": "Permakanan dan gizi"}
+    assert client.put(f"{PLAN_AT}/overlaps/A-1~A-2/explanation", json=why).status_code == 201
+    steps = look(database)
+    assert told(steps, "open_overlaps") == (0, "A")
+    inputs = criterion(steps, "open_overlaps")["inputs"]
+    assert inputs == {"lines_comparable": 2, "overlaps": 1, "overlaps_explained": 1}
+
+
+def test_coverage_of_the_latest_quarter(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client, priority_locations=[locus(V1, target_families=100), locus(V2, target_families=100)])
+    put_coverage(client, V1, {"livelihood": (10, 1)}, period="2026-Q1", target_families=100)
+    put_coverage(client, V1, {"livelihood": (10, 6)}, period="2026-Q2", target_families=100)
+    for region in ("63.02", "63"):
+        steps = look(database, region=region)
+        assert told(steps, "service_coverage") == (60, "B")
+        assert told(steps, "coverage_reach") == (50, "C")
+        assert criterion(steps, "service_coverage")["measured_at"] == "2026-Q2"
+    assert told(look(database, year=2025), "service_coverage") == ("no_coverage", None)
+
+
+def test_targets_and_money_as_last_reported(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client)
+    outputs = [{"code": f"O{n}", "indicator": "x", "unit": "x", "target": n * 10} for n in (1, 2, 3)]
+    put(client, "A-1", outputs=outputs)
+    put(client, "A-2")
+    assert told(look(database), "target_achievement") == ("no_reports", None)
+    assert told(look(database), "absorption") == ("no_reports", None)
+    report(client, "A-1", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
+    achieved = [{"code": "O1", "achieved": 15}, {"code": "O2", "achieved": 10}]
+    report(client, "A-1", 2, spent=240_000_000, outputs=achieved)
+    steps = look(database)
+    # min(15/10, 1) and 10/20; O3 and the line without a report are not guessed.
+    assert told(steps, "target_achievement") == (75, "B")
+    assert criterion(steps, "target_achievement")["inputs"]["outputs"] == 4
+    assert told(steps, "absorption") == (48, "none")
+
+
+def test_change_of_the_poverty_rate(client: TestClient, nation: TestClient, database: OneTransaction) -> None:
+    def observe(period: str, **told_: Any) -> None:
+        at = f"/v1/regions/63.02/indicators/p0/observations/{period}"
+        assert nation.put(at, json=told_).status_code == 201
+
+    observe("2025-S1", value=4.56)
+    observe("2026-S1", value=4.31)
+    observe("2026-S2", value=4.0)
+    observe("2025-S2", symbol="...")
+    steps = look(database)
+    assert told(steps, "poverty_change") == (-0.25, "B"), "a symbol is no value, another survey no comparison"
+    one = criterion(steps, "poverty_change")
+    assert (one["measured_at"], one["inputs"]) == ("2026-S1", {"p0": 4.31, "p0_before": 4.56})
+    assert told(look(database, year=2027), "poverty_change") == ("not_open", None)
+
+
+def test_a_plan_that_is_not_seen_counts_as_none(client: TestClient, database: OneTransaction) -> None:
+    put_plan(client, priority_locations=[locus(V1)])
+    put(client, "A-1")
+    assert told(look(database), "complete_lines") == (0, "none")
+    assert told(look(database, actor=READER), "complete_lines") == ("no_plan", None)
+    assert "complete_lines" in score(database, OVER, READER).missing

@@ -1,0 +1,125 @@
+"""Templates are data with an edition: replaced without code, never under what was judged by them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.convergence.step_templates.rules import MeasureName
+from tests.coverage.test_editions import edited
+from tests.database import OneTransaction
+from tests.pages import walk
+from tests.plans.world import refused
+from tests.steps.world import ANY, AT, DECREE, grade, look, show
+
+TEMPLATES = "/v1/step-templates"
+CHOICE = "/v1/regions/63.02/step-templates/2026"
+
+
+def test_the_shipped_template_is_a_proposal_of_eight_steps(stranger: TestClient) -> None:
+    (template,) = walk(stranger, TEMPLATES)
+    assert (template["edition"], template["status"], template["in_use"]) == ("poverty-8.1", "proposal", False)
+    assert len(template["steps"]) == 8
+    criteria = [one for step in template["steps"] for one in step["criteria"]]
+    assert {one["measure"] for one in criteria} - {None} == {name.value for name in MeasureName}
+    assert all(sum(one["weight"] for one in step["criteria"]) == 100 for step in template["steps"])
+
+
+def test_what_is_in_use_is_superseded_never_changed(
+    nation: TestClient, client: TestClient, database: OneTransaction
+) -> None:
+    body = edited(nation, f"{TEMPLATES}/poverty-8.1", name="Lain")
+    assert client.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).status_code == 403
+    assert nation.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).json()["version"] == 2
+    show(client, "team_decree", "regulation")
+    late = nation.put(f"{TEMPLATES}/poverty-8.1", json={**body, "name": "Baru"}, headers=ANY)
+    assert (late.status_code, late.json()["code"]) == (409, "edition_in_use")
+    four = {**body, "steps": body["steps"][3:4], "first_year": 2026}
+    assert nation.put(f"{TEMPLATES}/poverty-4", json=four).status_code == 201
+    assert len(look(database)) == 8, "what was begun goes on by its template"
+    assert list(look(database, year=2027)) == ["regulation"]
+    assert len(list(walk(client, f"{TEMPLATES}/poverty-8.1/history"))) == 2
+
+
+def test_choosing_for_a_region_and_year(
+    nation: TestClient, client: TestClient, panel: TestClient, connect: Callable[..., TestClient]
+) -> None:
+    lean = edited(nation, f"{TEMPLATES}/poverty-8.1", grades_counted="machine_first", first_year=2099)
+    assert nation.put(f"{TEMPLATES}/other", json=lean).status_code == 201
+    unset = client.get(CHOICE).json()
+    assert (unset["template"], unset["version"], unset["allowed"]) == ("poverty-8.1", None, [])
+    choice = {"template": "other", "legal_basis": "Keputusan Gubernur"}
+    assert client.put(CHOICE, json=choice).status_code == 403
+    governor = connect(("administrator", "63"))
+    assert refused(governor.put(CHOICE, json={"template": "othre"})) == [("/template", "unknown_reference")]
+    assert governor.put(CHOICE, json=choice).status_code == 201
+    grade(panel, "regulation", "decrees", "A")
+    found = client.get(f"{AT}/regulation").json()
+    assert (found["template"], found["panel_score"], found["score"]) == ("other", 100, 0)
+    late = governor.put(CHOICE, json={"template": "poverty-8.1"}, headers=ANY)
+    assert (late.status_code, late.json()["code"]) == (409, "steps_begun")
+    named = governor.put(CHOICE, json={**choice, "legal_basis": "SK 7/2026"}, headers=ANY)
+    assert (named.json()["version"], named.json()["in_use"]) == (2, True)
+    assert len(list(walk(client, f"{CHOICE}/history"))) == 2
+
+
+def _step(template: dict[str, Any], number: int = 3) -> Any:
+    return template["steps"][number]
+
+
+def _swap_windows(template: dict[str, Any]) -> None:
+    _step(template).update(opens_month=0, due_month=-1)
+
+
+def _optional(template: dict[str, Any]) -> None:
+    for kind in _step(template)["evidence_kinds"]:
+        kind["required"] = False
+
+
+def _no_villages(template: dict[str, Any]) -> None:
+    for kind in _step(template, 4)["evidence_kinds"]:
+        kind["per_village"] = False
+
+
+def _twice(template: dict[str, Any]) -> None:
+    _step(template)["criteria"][0]["code"] = "complete_lines"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (_swap_windows, ("/steps/3/due_month", "due_before_opening")),
+        (_optional, ("/steps/3/evidence_kinds", "nothing_required")),
+        (_no_villages, ("/steps/4/criteria/0/measure", "nothing_per_village")),
+        (_twice, ("/steps/3/criteria/0/code", "duplicate_key")),
+        (
+            lambda t: _step(t)["criteria"][0]["thresholds"].update(a=-400),
+            ("/steps/3/criteria/0/thresholds", "thresholds_out_of_order"),
+        ),
+        (
+            lambda t: _step(t, 5)["criteria"][0]["thresholds"].update(a=9),
+            ("/steps/5/criteria/0/thresholds", "thresholds_out_of_order"),
+        ),
+        (
+            lambda t: _step(t)["criteria"][0].update(thresholds=None),
+            ("/steps/3/criteria/0/thresholds", "thresholds_of_measure"),
+        ),
+        (
+            lambda t: _step(t)["criteria"][0].update(measure="days_before"),
+            ("/steps/3/criteria/0/measure", "not_allowed"),
+        ),
+    ],
+)
+def test_templates_that_contradict_themselves(
+    nation: TestClient, spoil: Callable[[dict[str, Any]], None], error: tuple[str, str]
+) -> None:
+    template = edited(nation, f"{TEMPLATES}/poverty-8.1")
+    spoil(template)
+    assert refused(nation.put(f"{TEMPLATES}/new", json=template)) == [error]
+
+
+def test_no_template_for_so_early_a_year(client: TestClient) -> None:
+    at = "/v1/regions/63.02/steps/2014/regulation/evidence/sk"
+    reply = client.put(at, json=DECREE)
+    assert (reply.status_code, reply.json()["code"]) == (409, "no_step_template")

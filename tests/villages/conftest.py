@@ -1,0 +1,27 @@
+"""A regency with lines of several agencies in several villages, in all stages."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.database import OneTransaction
+from tests.plans.world import furnish, put_plan
+
+
+@pytest.fixture
+def client(secretariat: TestClient, database: OneTransaction) -> TestClient:
+    """The secretariat of Kotabaru, its agencies, and a plan with two priority locations."""
+    furnish(database)
+    locations = [
+        {"region_code": "63.02.01.2001", "target_families": 120},
+        {"region_code": "63.02.01.2002"},
+    ]
+    put_plan(secretariat, priority_locations=locations)
+    return secretariat
+
+
+@pytest.fixture
+def province(connect: Callable[..., TestClient]) -> TestClient:
+    """The administrator of the province, who may tell where its villages lie."""
+    return connect(("administrator", "63"))
