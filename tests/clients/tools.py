@@ -107,6 +107,8 @@ def _stale(lock: Path, folder: Path) -> Iterator[bool]:
         fcntl.flock(held, fcntl.LOCK_EX)
         digest = hashlib.sha256(held.read()).hexdigest()
         is_stale = not stamp.exists() or stamp.read_text() != digest
+        if is_stale:
+            sys.stderr.write(f"Fetching what {lock.name} names, under a minute, this once …\n")
         yield is_stale
         if is_stale:
             stamp.write_text(digest)
