@@ -28,6 +28,7 @@ from app.convergence.step_templates.routes import choices as region_step_templat
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
+from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
@@ -35,6 +36,7 @@ from app.kit.db import Database
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
+from app.kit.spool import Spool
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -88,7 +90,10 @@ TAGS = [
         "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
         "year, scorecards, where efforts meet, and how a region stands beside others.",
     },
-    {"name": "exchange", "description": "The matrix that offices keep in their spreadsheets, in and out."},
+    {
+        "name": "exchange",
+        "description": "The matrix that offices keep in their spreadsheets, in and out; whole quarters to pull.",
+    },
     {
         "name": "plans",
         "description": "Plans of a region and year, and their actions with everything that hangs on them.",
@@ -138,6 +143,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
+            app.state.spool.close()
             app.state.database.close()
 
     app = FastAPI(
@@ -155,6 +161,9 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.settings = settings
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
+    app.state.spool = Spool(
+        settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
+    )
     app.state.kept = Kept()
     app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
     # Addresses are tried in this order: what is asked most stands first.
@@ -176,6 +185,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         exchange,
         scorecards,
         reports,
+        pulls,
         coverage,
         editions,
         steps,

@@ -85,6 +85,21 @@ class Settings(BaseSettings):
         le=36_500,
         description="How far the change feed reaches back; history keeps everything.",
     )
+    spool_folder: str | None = Field(
+        default=None,
+        description="Where exports are kept to be sent from; by default below the system's temporary folder.",
+    )
+    spool_max_bytes: int = Field(
+        default=4 * 2**30,
+        ge=2**20,
+        description="How much of them is kept; what was not read for longest goes first.",
+    )
+    exports_at_once: int = Field(
+        default=2, ge=1, le=32, description="Large exports that a worker makes at the same time."
+    )
+    exports_wait_seconds: int = Field(
+        default=60, ge=1, le=600, description="How long a further one waits for its turn, before 503."
+    )
     trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
         default="127.0.0.1",
         description="Addresses or networks, by commas, of proxies whose X-Forwarded-For and -Proto are believed.",

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.kit.db import Database, alembic_config
+from benchmarks import pulls
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, new_token
 from benchmarks.load import Round, drive
@@ -38,6 +39,10 @@ POSTGRES = {
     "max_wal_size": "4GB",
     "random_page_cost": "1.1",
 }
+
+PULL = "pull"
+"""Measured by itself: `benchmarks/pulls.py`."""
+NAMES = [*(call.name for call in CALLS), PULL]
 
 out = Console(width=None if sys.stdout.isatty() else 160)
 
@@ -69,8 +74,15 @@ def main() -> int:
         about = _about(database, size)
         database.close()
         measured = _measure(url, secret, world, calls, options.rounds, options.seconds)
+        pulled = None
+        if options.engine == "postgres" and (not options.only or PULL in options.only):
+            pulled = pulls.measure(url, size, options.rounds)
     results = [_result(one, bar, measured) for one in measured.values() for bar in one.call.bars]
     _show(about, measured, results)
+    if pulled is not None:
+        told = pulls.results(pulled)
+        out.print(pulls.shown(pulled, told))
+        results += told
     if options.json:
         Path(options.json).write_text(_as_json(about, measured, results))
     return 0 if all(result["met"] for result in results) else 1
@@ -92,9 +104,9 @@ def _options() -> argparse.Namespace:
     add(
         "--only",
         nargs="+",
-        choices=[call.name for call in CALLS],
+        choices=NAMES,
         metavar="NAME",
-        help=f"these calls: {', '.join(call.name for call in CALLS)}",
+        help=f"these calls: {', '.join(NAMES)}",
     )
     add(
         "--rounds",

@@ -20,8 +20,8 @@ VARIANTS = ("service", *APPLICATIONS)
 
 
 @contextlib.contextmanager
-def serve(variant: str, url: str, secret: str) -> Iterator[int]:
-    """A variant over the database at `url`; yields its port."""
+def serve(variant: str, url: str, secret: str, workers: list[int] | None = None) -> Iterator[int]:
+    """A variant over the database at `url`; yields its port. Its process is added to `workers`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -41,6 +41,8 @@ def serve(variant: str, url: str, secret: str) -> Iterator[int]:
         )
         try:
             _wait_for(worker, port)
+            if workers is not None:
+                workers.append(worker.pid)
             yield port
         except Exception as error:
             time.sleep(0.2)

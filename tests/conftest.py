@@ -1,6 +1,8 @@
 """What every test stands on: a database of either engine, an application over it, callers with roles."""
 
 import gc
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(
         100_000, 50, 50
     )  # what is imported and compiled stays: looking through it took a tenth of the run
+    # what applications keep to send from: this run's own, and gone with it
+    spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
+    config.add_cleanup(spool.cleanup)
+    os.environ["RATA_SPOOL_FOLDER"] = spool.name
     if "postgres" in ENGINES:
         share_with_workers(config)
 

@@ -53,6 +53,11 @@ class OneTransaction(Database):
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="rollback_only")
 
     @contextmanager
+    def one_state(self) -> Iterator[Session]:
+        with self.read_session() as session:
+            yield session
+
+    @contextmanager
     def streaming(self) -> Iterator[Connection]:
         yield self.connection
 

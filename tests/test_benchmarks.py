@@ -1,6 +1,7 @@
 """The benchmark is honest: its variants give and write the same, on the data that it generates."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from app.main import create_app
 from app.plans.actions.models import ActionOut
 from app.settings import Settings
 from app.tracking.models import ProgressOut
-from benchmarks import calls, data, naive, raw
+from benchmarks import calls, data, naive, pulls, raw
 from tests.database import ENGINES, sqlite_url
 from tests.postgres import worker_database
 
@@ -119,6 +120,23 @@ def test_the_summary_is_of_all_plans(variants: Variants) -> None:
     assert summary["reported"] == summary["actions"]
     assert summary["spent"] > 0
     assert _got(variants.raw, path) > 0
+
+
+def test_a_pull_has_the_same_lines(variants: Variants) -> None:
+    path = f"/v1/pulls/{SIZE.quarter}?region={data.PROVINCE}"
+    reply = variants.service.get(path)
+    *lines, end = [json.loads(line) for line in reply.content.splitlines()]
+    assert end["end"]["rows"] == len(lines) == SIZE.plans * SIZE.actions + SIZE.big_plan
+    theirs = [json.loads(line) for line in variants.naive.get(path).content.splitlines()]
+    keys = [(one["plan"], one["action"]) for one in lines]
+    assert [(one["line"]["plan"], one["line"]["code"]) for one in theirs] == keys
+    assert [one["report"]["spent"] for one in theirs] == [one["report"]["spent"] for one in lines]
+    assert [one["line"]["locations"] for one in theirs] == [one["locations"] for one in lines]
+    if not variants.database.is_sqlite:
+        copied = pulls.copied(variants.database, SIZE.quarter, data.PROVINCE)
+        assert copied.rows == len(lines)
+    pulls.touch(variants.database)
+    assert variants.service.get(path).headers["ETag"] != reply.headers["ETag"]
 
 
 def test_the_generated_figures_are_those_of_the_service(variants: Variants) -> None:

@@ -1,14 +1,15 @@
 """Compressed replies with entity tags of their own.
 
 A strong tag promises the same bytes, and the compressed bytes are others: such a reply's tag ends in
-`-gzip`. On the way in that ending is taken off again, so no condition ever fails for it and nothing
-behind this layer knows of it. What bears a digest of its bytes is sent as these very bytes.
+`-gzip` or `-zstd`. On the way in that ending is taken off again, so no condition ever fails for it and nothing
+behind this layer knows of it. What bears a digest of its bytes, or can be gone on with at any of them, is
+sent as these very bytes; what the application compressed itself only gets its tag here.
 """
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MARK = b'-gzip"'
+_MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
 
 
@@ -29,13 +30,18 @@ class Compressed:
                 message["headers"] = _tagged(message["headers"], message["status"], sent)
             await send(message)
 
-        if _MARK in sent:
+        if any(mark in sent for mark in _MARKS.values()):
             headers = [
-                (name, value.replace(_MARK, b'"') if name in _CONDITIONS else value)
-                for name, value in scope["headers"]
+                (name, _unmarked(value) if name in _CONDITIONS else value) for name, value in scope["headers"]
             ]
             scope = {**scope, "headers": headers}
         await self.inner(scope, receive, send_tagged)
+
+
+def _unmarked(sent: bytes) -> bytes:
+    for mark in _MARKS.values():
+        sent = sent.replace(mark, b'"')
+    return sent
 
 
 _AS_IT_IS = (b"content-encoding", b"identity")
@@ -43,12 +49,14 @@ _AS_IT_IS = (b"content-encoding", b"identity")
 
 
 def _keeping(app: ASGIApp) -> ASGIApp:
-    """An application whose replies with a digest are not to be compressed."""
+    """An application whose replies with a digest, or that come in parts, are not to be compressed."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start" and b"repr-digest" in dict(message["headers"]):
-                message["headers"] = [*message["headers"], _AS_IT_IS]
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in message["headers"]}
+                if names & {b"repr-digest", b"accept-ranges"} and b"content-encoding" not in names:
+                    message["headers"] = [*message["headers"], _AS_IT_IS]
             await send(message)
 
         await app(scope, receive, send_marked)
@@ -64,9 +72,10 @@ def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> lis
     tag = found.get(b"etag", b"")
     if not tag:
         return [*found.items()]
-    marked = tag.removesuffix(b'"') + _MARK
-    if found.get(b"content-encoding") == b"gzip" or (status == 304 and marked in sent):
-        found[b"etag"] = marked
+    for coding, mark in _MARKS.items():
+        marked = tag.removesuffix(b'"') + mark
+        if found.get(b"content-encoding") == coding or (status == 304 and marked in sent):
+            found[b"etag"] = marked
     if b"accept-encoding" not in found.get(b"vary", b"").lower():
         found[b"vary"] = b", ".join(filter(None, (found.get(b"vary"), b"Accept-Encoding")))
     return [*found.items()]

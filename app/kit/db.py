@@ -117,6 +117,20 @@ class Database:
         return Session(self._writes, expire_on_commit=False)
 
     @contextmanager
+    def one_state(self) -> Iterator[Session]:
+        """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
+        and writes nothing itself."""
+        options = (
+            {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        with (
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+            Session(connection, autoflush=False) as session,
+        ):
+            yield session
+
+    @contextmanager
     def writing(self, *, dry_run: bool = False) -> Iterator[Session]:
         """One transaction for work outside a request: the command line, loading, tests."""
         with self.write_session() as session:

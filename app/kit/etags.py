@@ -6,6 +6,7 @@ compares the version alone: a progress report that arrives meanwhile does not ma
 a list's item can be changed with the `version` it shows, `If-Match: "7"`.
 """
 
+import base64
 import hashlib
 import re
 from collections.abc import Callable
@@ -47,10 +48,15 @@ def is_unchanged(request: Request, tag: str) -> bool:
     return sent.strip() == "*" or any(one.strip().removeprefix("W/") == tag for one in sent.split(","))
 
 
-def unchanged(tag: str) -> Response:
+def unchanged(tag: str, *, vary: str = VARY) -> Response:
     return Response(
-        status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
+        status_code=304, headers={"ETag": tag, "Cache-Control": "private, no-cache", "Vary": vary}
     )
+
+
+def digest_field(sha256: str) -> str:
+    """A SHA-256 (hex) as a digest field says it (RFC 9530)."""
+    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
 def check_conditions(request: Request, current: int | None) -> None:

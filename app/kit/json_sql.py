@@ -9,7 +9,7 @@ array of objects that was validated once, so a thousand rows are written by one 
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -299,6 +299,28 @@ def elements(session: Session, column: ColumnElement[Any], *, name: str) -> From
     if session.get_bind().dialect.name == "postgresql":
         return sa.func.json_array_elements_text(column).table_valued(value, name=name).render_derived()
     return sa.func.json_each(column).table_valued(value, name=name)
+
+
+class Members(NamedTuple):
+    """The items of an array as a FROM clause, joined ON true with the table beside it."""
+
+    source: FromClause
+    value: ColumnElement[str]
+    """The item's JSON, an object as it was written."""
+    place: ColumnElement[int]
+
+
+def members(session: Session, text: ColumnElement[str], field: str, *, name: str) -> Members:
+    """The objects of the array in `field` of the JSON object in `text`, in their order by `place`."""
+    if session.get_bind().dialect.name == "postgresql":
+        array = sa.func.json_extract_path(sa.cast(text, Json()), field)
+        source = sa.func.json_array_elements_text(array).table_valued(
+            sa.column("value", sa.Text), with_ordinality="place", name=name
+        )
+        derived = source.render_derived()
+        return Members(derived, derived.c.value, derived.c.place)
+    each = sa.func.json_each(text, f"$.{field}").table_valued("key", "value", name=name)
+    return Members(each, each.c.value, each.c.key)
 
 
 def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:

@@ -72,7 +72,8 @@ class AnswersHead:
         async def send_head(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_head)
+        # what takes long to make need not be made for its headers alone
+        await self.app({**scope, "method": "GET", "is_head": True}, receive, send_head)
 
 
 class BodyLimit:

@@ -30,6 +30,10 @@ _HEADERS = {
     "Link": '`rel="next"`: address of the next page; missing on the last one. `rel="version-history"`: of what came '
     "after.",
     "Repr-Digest": "SHA-256 of the bytes (RFC 9530), by which a copy can be checked.",
+    "Rata-Rows": "Lines in it.",
+    "Rata-Cursor": "Where to go on in the feed: `after` of `/v1/changes` with the same `region`.",
+    "Accept-Ranges": "`bytes`: a transfer that was cut can go on, with `Range` and `If-Range`.",
+    "Content-Range": "Which bytes of how many.",
     "X-Request-Id": "Id of this request: the one that was sent, or one made here. Quote it when you ask for help.",
     "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",
@@ -78,6 +82,7 @@ _DONE = {
     "201": "Created.",
     "202": "Accepted.",
     "204": "Deleted.",
+    "206": "The part that was asked for.",
     "304": "Not changed since the tag that was sent.",
     "get": "What was asked for.",
     "put": "As it is now.",
@@ -252,7 +257,8 @@ def _is_page(response: dict[str, Any]) -> bool:
 
 def _problem_response(status: int) -> dict[str, Any]:
     names = ["X-Request-Id", "Content-Language"]
-    names += {401: ["WWW-Authenticate"], 409: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+    own = {401: "WWW-Authenticate", 409: "Retry-After", 416: "Content-Range", 503: "Retry-After"}
+    names += [own[status]] if status in own else []
     # The general one first; never in the order in which modules happen to be imported.
     known = sorted(
         (problem for problem in Problem.known.values() if problem.status == status),
@@ -289,11 +295,13 @@ def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
 
 
 def example_of(schema: dict[str, Any], document: dict[str, Any]) -> Any:
-    """The example that a schema declares; of a page, a page with the item's."""
+    """The example that a schema declares; of a page, a page with the item's; of several, that of the first."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     if schema.get("examples"):
         return schema["examples"][0]
+    if "anyOf" in schema:
+        return example_of(schema["anyOf"][0], document)
     properties = schema.get("properties", {})
     if "items" in properties and "next" in properties:
         return {"items": [example_of(properties["items"]["items"], document)], "next": None}

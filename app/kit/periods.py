@@ -27,6 +27,12 @@ PeriodText = Annotated[
 _PERIOD = re.compile(PERIOD_PATTERN)
 _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
 
+
+def is_quarter(text: str) -> bool:
+    """Whether this is a quarter, such as `2026-Q2`."""
+    return re.fullmatch(QUARTER_PATTERN, text) is not None
+
+
 malformed_period = Kind(
     "malformed_period",
     id="{value} bukan periode; gunakan {allowed}",

@@ -92,6 +92,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "COLUMNS": "120",
         "RATA_DATABASE_URL": f"sqlite:///{folder}/rata.db",
         "RATA_DEMO_TOKEN_FILE": str(folder / "demo.token"),
+        "RATA_SPOOL_FOLDER": str(folder / "spool"),
     }
 
 

@@ -394,7 +394,9 @@ class BudgetLineRow(BudgetLineFields, Table, table=True):
 
 class OutputRow(OutputFields, Table, table=True):
     __tablename__ = "action_output"
-    __table_args__ = (sa.PrimaryKeyConstraint("action_id", "code"),)  # the shape's own `code` would come first
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("action_id", "code"),
+    )  # the shape's own `code` would come first
 
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
@@ -404,7 +406,9 @@ class OutputRow(OutputFields, Table, table=True):
 
 class RecipientRow(RecipientFields, Table, table=True):
     __tablename__ = "action_recipient"
-    __table_args__ = (sa.PrimaryKeyConstraint("action_id", "code"),)  # the shape's own `code` would come first
+    __table_args__ = (
+        sa.PrimaryKeyConstraint("action_id", "code"),
+    )  # the shape's own `code` would come first
 
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)

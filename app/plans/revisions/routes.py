@@ -6,7 +6,7 @@ from fastapi import Query, Response
 
 from app.access.actor import Caller
 from app.changes.rules import SOURCES
-from app.kit.etags import VARY, is_unchanged
+from app.kit.etags import VARY, digest_field, is_unchanged
 from app.kit.pages import Page, read_page
 from app.kit.requests import answer_page, house_router, revalidated
 from app.plans.models import PlanKey
@@ -14,7 +14,6 @@ from app.plans.queries import plan_of
 from app.plans.revisions import queries
 from app.plans.revisions.models import RevisionContent, RevisionNumber, RevisionOut
 from app.plans.revisions.queries import RevisionsQuery
-from app.plans.revisions.rules import digest_field
 from app.plans.routes import plan_tag, tag_in
 
 router = house_router(prefix="/plans/{plan}/revisions", tags=["plans"])

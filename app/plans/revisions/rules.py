@@ -1,6 +1,5 @@
 """A plan as it was adopted, and the bytes that are signed for. Pure."""
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +15,6 @@ def canonical(content: Any) -> str:
 def sha256_of(text: str) -> str:
     """SHA-256 of the text's UTF-8 bytes, hex."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def digest_field(sha256: str) -> str:
-    """The same as a digest field says it (RFC 9530)."""
-    return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 
 
 def revision_content(

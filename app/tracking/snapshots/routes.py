@@ -8,12 +8,11 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import VARY, is_unchanged
+from app.kit.etags import VARY, digest_field, is_unchanged
 from app.kit.pages import Page, read_page
 from app.kit.requests import answer_page, house_router
 from app.plans.commands import plan_chain
 from app.plans.revisions.routes import FOR_EVER
-from app.plans.revisions.rules import digest_field
 from app.reference.models import RegionKey
 from app.tracking.snapshots import queries
 from app.tracking.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod

@@ -1,0 +1,157 @@
+"""What a pull is asked for and what it gives."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+
+from app.kit.fields import AgencyCode, RegionCode, address
+from app.kit.problems import Problem, Text
+from app.tracking.snapshots.models import SnapshotLine
+
+PullPeriod = Annotated[str, address("Quarter to pull.", "2026-Q2")]
+
+
+class Format(StrEnum):
+    """How a pull is written."""
+
+    ndjson = "ndjson"
+    csv = "csv"
+    parquet = "parquet"
+    xlsx = "xlsx"
+
+
+PullFormat = Annotated[str, address("`ndjson`, `csv`, `parquet` or `xlsx`.", "ndjson")]
+
+
+class SheetFull(Problem):
+    status = 406
+    code = "sheet_full"
+    title = Text("Terlalu banyak baris untuk satu lembar", "Too many rows for a sheet")
+    detail = Text(
+        "Ada {rows} baris; satu lembar Excel memuat {most}. Tarik sebagai {allowed}, atau satu provinsi demi provinsi.",
+        "There are {rows} rows; a sheet of Excel holds {most}. Pull as {allowed}, or a province at a time.",
+    )
+
+
+class PullQuery(BaseModel):
+    """Of which regions."""
+
+    region: RegionCode | None = ShapeField(
+        default=None, description="This region and everything below it; without it all that the token sees."
+    )
+
+
+_extra: Any = SnapshotLine.model_config.get("json_schema_extra")
+LINE_EXAMPLE: dict[str, Any] = {
+    "region_code": "63.02",
+    "plan": "63.02-2026",
+    **_extra["examples"][0],
+}
+
+
+class _OfPlan(BaseModel):
+    region_code: RegionCode
+    plan: str = ShapeField(description="Key of the plan.")
+
+
+class PullLine(SnapshotLine, _OfPlan):
+    """A line of a plan with its report of the quarter or null: as it is in force or, once the quarter was frozen
+    there, as it was frozen last."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [LINE_EXAMPLE]})
+
+
+class PulledPlan(BaseModel):
+    """A plan in a pull: what its lines were taken from."""
+
+    region_code: RegionCode
+    plan: str
+    revision: int | None = ShapeField(description="Revision in force; null before the first.")
+    amendment: int | None = ShapeField(
+        description="Of the snapshot that its lines are from: 0 is what was frozen first; null: not frozen yet."
+    )
+
+
+_PLAN: dict[str, Any] = {"region_code": "63.02", "plan": "63.02-2026", "revision": 0, "amendment": None}
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_CURSOR = "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd"
+
+
+class PullContent(BaseModel):
+    """What a pull says of itself."""
+
+    period: str
+    region: RegionCode | None = ShapeField(description="The region that was asked for; null: none.")
+    rows: int = ShapeField(description="Lines in it.")
+    sha256: str = ShapeField(description="SHA-256 (hex) of the bytes of all lines, each with its line feed.")
+    cursor: str = ShapeField(
+        description="Where to go on in the feed: `after` of `/v1/changes` with the same `region`."
+    )
+
+
+class PullSummary(PullContent):
+    """The end of a pull."""
+
+    plans: list[PulledPlan] = ShapeField(description="In the order of their lines; also those without any.")
+
+
+_SUMMARY: dict[str, Any] = {
+    "period": "2026-Q2",
+    "region": "63",
+    "rows": 156,
+    "sha256": _SHA,
+    "cursor": _CURSOR,
+    "plans": [_PLAN],
+}
+
+
+class PullEnd(BaseModel):
+    """The last line of NDJSON: a transfer without it was cut."""
+
+    end: PullSummary
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"end": _SUMMARY}]})
+
+
+class AgencyDigest(BaseModel):
+    """The lines that one agency leads."""
+
+    lead_agency: AgencyCode
+    rows: int
+    sha256: str = ShapeField(description="Of its lines, in their order.")
+
+
+class PlanDigest(PulledPlan):
+    """The lines of one plan."""
+
+    rows: int
+    sha256: str = ShapeField(description="Of its lines, in their order.")
+    agencies: list[AgencyDigest]
+
+
+class Digests(PullContent):
+    """Counts and hashes of a quarter's lines, plan by plan and agency by agency."""
+
+    plans: list[PlanDigest]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_SUMMARY,
+                    "plans": [
+                        {
+                            **_PLAN,
+                            "rows": 156,
+                            "sha256": _SHA,
+                            "agencies": [
+                                {"lead_agency": "1.06.0.00.0.00.08.0000", "rows": 12, "sha256": _SHA}
+                            ],
+                        }
+                    ],
+                }
+            ]
+        }
+    )

@@ -1,0 +1,145 @@
+"""A quarter in one go, over HTTP; and the hashes by which a copy finds where it differs."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Response
+from fastapi.responses import JSONResponse
+
+from app.access.actor import Call, Caller
+from app.exchange.pulls.models import (
+    Digests,
+    Format,
+    PullEnd,
+    PullFormat,
+    PullLine,
+    PullPeriod,
+    PullQuery,
+)
+from app.exchange.pulls.queries import sources
+from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
+from app.exchange.pulls.writing import Asked
+from app.kit.etags import VARY, is_unchanged, unchanged
+from app.kit.periods import is_quarter
+from app.kit.problems import NotAcceptable, NotFound
+from app.kit.requests import house_router
+from app.kit.spool import Spool
+from app.kit.transfers import Transfer, Wanted, ranged
+
+router = house_router(tags=["exchange"])
+
+_HEADERS: dict[str, Any] = {name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")}
+_FILES: dict[str, Any] = {
+    **{MEDIA_TYPES[one]: {"schema": {}} for one in (Format.parquet, Format.xlsx)},
+    MEDIA_TYPES[Format.csv]: {"schema": {"type": "string"}},
+}
+_PULLED: dict[int | str, dict[str, Any]] = {
+    200: {"content": _FILES, "headers": _HEADERS},
+    206: {"content": {"*/*": {"schema": {}}}, "headers": {**_HEADERS, "Content-Range": {}}},
+}
+_HASHED: dict[int | str, dict[str, Any]] = {
+    200: {"headers": {name: {} for name in _HEADERS if name != "Accept-Ranges"}}
+}
+
+
+class Ndjson(JSONResponse):
+    """Declares the media type of lines that are JSON each."""
+
+    media_type = MEDIA_TYPES[Format.ndjson]
+
+
+@router.get(
+    "/pulls/{period}.{format}",
+    response_model=PullLine | PullEnd,
+    response_class=Ndjson,
+    responses=_PULLED,
+    openapi_extra={"x-problems": [406, 416]},
+)
+def read_pull_as(
+    call: Caller,
+    period: PullPeriod,
+    format: PullFormat,
+    query: Annotated[PullQuery, Query()],
+    ranges: Annotated[None, Depends(ranged)],
+) -> Response:
+    """The same with the format in the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
+    if format not in list(Format):
+        raise NotFound()
+    return _pulled(call, format, period, query, VARY)
+
+
+@router.get(
+    "/pulls/{period}",
+    response_model=PullLine | PullEnd,
+    response_class=Ndjson,
+    responses=_PULLED,
+    openapi_extra={"x-problems": [406, 416]},
+)
+def read_pull(
+    call: Caller,
+    period: PullPeriod,
+    query: Annotated[PullQuery, Query()],
+    ranges: Annotated[None, Depends(ranged)],
+) -> Response:
+    """Every line that the token sees with its progress of a quarter, of one state of the database from the first
+    to the last: NDJSON (a line each, at the end what was pulled), CSV, Parquet or XLSX by `Accept`.
+
+    Lines stand in the order of region and action. Where the quarter was frozen they are those of the latest
+    snapshot, the same bytes for ever; elsewhere what is in force, with a report or null. The last line has the row
+    count, the SHA-256 of all lines before it, revisions, amendments, and the cursor at which to go on in the feed.
+    A transfer that was cut goes on with `Range` and `If-Range`, in the very state in which it began. 503 with
+    `Retry-After` where too many pull at once.
+    """
+    format = format_for(call.request.headers.get("accept"))
+    if format is None:
+        raise NotAcceptable(allowed=", ".join(MEDIA_TYPES[one] for one in Format))
+    return _pulled(call, format, period, query, f"{VARY}, Accept")
+
+
+@router.get("/digests/{period}", response_model=Digests, responses=_HASHED)
+def read_digests(call: Caller, period: PullPeriod, query: Annotated[PullQuery, Query()]) -> Response:
+    """Proof of sameness: rows and SHA-256 of a quarter's lines, plan by plan and agency by agency. Whoever keeps
+    the lines of a pull hashes its own and finds where they differ, without another pull. 404 where there is nothing."""
+    return _pulled(call, "digests", period, query, VARY)
+
+
+def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> Response:
+    if not is_quarter(period):
+        raise NotFound()
+    request, state = call.request, call.request.app.state
+    found = sources(call.session, call.actor, period, query.region)
+    if not found:
+        raise NotFound()
+    coding = coding_for(request.headers.get("accept-encoding"), kind)
+    in_parts = kind != "digests"
+    begun = request.headers.get("if-range", "") if in_parts and "range" in request.headers else None
+    if begun is not None and not begun.endswith(f'-{coding}"'):
+        # a client decodes by itself what it gets, and can make nothing of a piece from the middle: only who
+        # has the beginning of these coded bytes gets their rest
+        coding = None
+    asked = Asked(call.actor, kind, period, query.region, coding)
+    tag = asked.tag(found)
+    if is_unchanged(request, tag):
+        return unchanged(tag, vary=vary)
+    headers = {"Cache-Control": "private, no-cache", "Vary": vary}
+    if in_parts:
+        name = file_name(period, query.region, kind)
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    if coding is not None:
+        headers["Content-Encoding"] = coding
+    spool: Spool = state.spool
+    kept = None
+    if begun:
+        # what somebody has a part of goes on in its own state while that is kept
+        kept = spool.find(asked.name(begun.replace(f'-{coding}"', '"')))
+    kept = kept or spool.find(asked.name(tag))
+    return Transfer(
+        request,
+        spool,
+        Wanted(asked.name(tag), partial(asked.make, state.database)),
+        kept,
+        headers=headers,
+        media_type=MEDIA_TYPES[kind],
+        seconds=state.settings.exports_wait_seconds,
+        in_parts=in_parts,
+    )

@@ -1,0 +1,251 @@
+"""A pull on its way from the database into a file: NDJSON, CSV, a workbook, hashes to compare by.
+
+Each takes the lines a few at a time and forgets them. Nothing in the bytes tells when they were made, so that the
+same lines give the same bytes.
+"""
+
+import csv
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Protocol
+
+import xlsxwriter
+import zstandard
+
+from app.access.rules import Actor
+from app.changes.rules import cursor_of
+from app.exchange.pulls.columns import COLUMNS, cells
+from app.exchange.pulls.models import Format, SheetFull
+from app.exchange.pulls.parquet import write_parquet
+from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
+from app.exchange.pulls.rules import name_in_spool, pull_tag
+from app.kit.db import Database
+from app.kit.files.books import LARGEST_ROW
+from app.kit.files.delimited import escaped
+from app.kit.json_sql import to_json
+from app.kit.problems import NotFound
+from app.kit.spool import About, Making, Written
+
+LONG = 2000
+"""Lines beyond which the first are sent before the last are read."""
+LONGEST_CELL = 32_767
+# A workbook records when it was made; a moment of its own would change its bytes every time.
+_MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
+_AGENCY = re.compile(r'"lead_agency":"([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What a pull says of itself before its lines are read."""
+
+    period: str
+    region: str | None
+    rows: int
+    cursor: str
+    sources: list[Source]
+
+    def told(self, **found: Any) -> dict[str, Any]:
+        """`PullContent`, with what was found out on the way."""
+        plain = {"period": self.period, "region": self.region, "rows": self.rows, "cursor": self.cursor}
+        return {**plain, **found}
+
+    def plans(self) -> list[dict[str, Any]]:
+        return [one.shown.model_dump() for one in self.sources]
+
+
+class Sink(Protocol):
+    """Where the bytes of a content go."""
+
+    def write(self, data: bytes) -> int: ...
+
+
+def write_ndjson(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
+    """A line each, then the end: without it, a transfer was cut."""
+    digest = hashlib.sha256()
+    for part in lines:
+        data = ("\n".join(part) + "\n").encode()
+        digest.update(data)
+        sink.write(data)
+    end = pull.told(sha256=digest.hexdigest(), plans=pull.plans())
+    sink.write(to_json({"end": end}).encode() + b"\n")
+
+
+def write_digests(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
+    """Rows and SHA-256 of all lines, of each plan's, and of those that each of its agencies leads."""
+    whole = hashlib.sha256()
+    by_region = {one.region_code: _Hashed() for one in pull.sources}
+    for part in lines:
+        for text in part:
+            data = f"{text}\n".encode()
+            whole.update(data)
+            found = _AGENCY.search(text)
+            assert found is not None
+            # the line begins {"region_code":"…
+            by_region[text[16 : text.index('"', 16)]].add(data, found[1])
+    plans = [{**told, **by_region[told["region_code"]].told()} for told in pull.plans()]
+    sink.write(to_json(pull.told(sha256=whole.hexdigest(), plans=plans)).encode())
+
+
+class _Hashed:
+    """The lines of a plan, counted and hashed, and by agency."""
+
+    def __init__(self, *, agencies: bool = True) -> None:
+        self.rows, self.digest = 0, hashlib.sha256()
+        self.agencies: dict[str, _Hashed] | None = {} if agencies else None
+
+    def add(self, data: bytes, agency: str) -> None:
+        self.rows += 1
+        self.digest.update(data)
+        if self.agencies is not None:
+            if agency not in self.agencies:
+                self.agencies[agency] = _Hashed(agencies=False)
+            self.agencies[agency].add(data, agency)
+
+    def told(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"rows": self.rows, "sha256": self.digest.hexdigest()}
+        if self.agencies is not None:
+            told["agencies"] = [
+                {"lead_agency": code, **self.agencies[code].told()} for code in sorted(self.agencies)
+            ]
+        return told
+
+
+def write_csv(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
+    """RFC 4180 in UTF-8; a text that a spreadsheet would run has an apostrophe in front."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow([column.name for column in COLUMNS])
+    for part in lines:
+        for text in part:
+            writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in cells(text)])
+        sink.write(out.getvalue().encode())
+        out.seek(0)
+        out.truncate()
+    sink.write(out.getvalue().encode())
+
+
+def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
+    """A sheet with a row for each line, and one that says where they are from. SheetFull: there are too many."""
+    if pull.rows >= LARGEST_ROW:
+        others = ", ".join(one for one in Format if one != Format.xlsx)
+        raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1, allowed=others)
+    # Texts are written with write_string alone, so none becomes a formula, a link or a number.
+    with xlsxwriter.Workbook(Written(sink), {"constant_memory": True}) as book:
+        book.set_properties({"title": f"Rata {pull.period}", "created": _MADE})
+        bold = book.add_format({"bold": True})
+        sheet = book.add_worksheet(pull.period)
+        sheet.freeze_panes(1, 0)
+        for place, column in enumerate(COLUMNS):
+            sheet.write_string(0, place, column.name, bold)
+        row = 0
+        for part in lines:
+            for text in part:
+                row += 1
+                _write_row(sheet, row, cells(text))
+        told = pull.told()
+        plans = pull.plans()
+        about = book.add_worksheet("rata")
+        for row, (name, value) in enumerate(told.items()):
+            _write_row(about, row, [name, value])
+        _write_row(about, len(told) + 1, list(plans[0]))
+        for row, plan in enumerate(plans, len(told) + 2):
+            _write_row(about, row, list(plan.values()))
+
+
+def _write_row(sheet: Any, row: int, values: list[Any]) -> None:
+    for place, value in enumerate(values):
+        if isinstance(value, str):
+            if len(value) > LONGEST_CELL:
+                value = f"… ({len(value)} > {LONGEST_CELL}: NDJSON, CSV, Parquet)"
+            sheet.write_string(row, place, value)
+        elif value is not None:
+            sheet.write_number(row, place, value)
+
+
+# Codings
+
+
+class Coded:
+    """A sink that compresses what goes through it."""
+
+    def __init__(self, sink: Making, coding: str) -> None:
+        self._sink = sink
+        # 31: with the header of a gzip file, in which no clock stands
+        self._coder: Any = (
+            zlib.compressobj(5, zlib.DEFLATED, 31)
+            if coding == "gzip"
+            else zstandard.ZstdCompressor(level=3).compressobj()
+        )
+
+    def write(self, data: bytes) -> int:
+        self._sink.write(self._coder.compress(data))
+        return len(data)
+
+    def close(self) -> None:
+        self._sink.write(self._coder.flush())
+
+
+# Making one
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A pull as somebody asks for it."""
+
+    actor: Actor
+    kind: str
+    """A `Format`, or `digests`."""
+    period: str
+    region: str | None
+    coding: str | None
+
+    def tag(self, found: Sequence[Source]) -> str:
+        """Its tag where its lines are from these."""
+        rights = self.actor.fingerprint
+        made_by = version(_LIBRARIES[self.kind]) if self.kind in _LIBRARIES else ""
+        return pull_tag(self.kind, self.period, self.region, rights, found, made_by)
+
+    def name(self, tag: str) -> str:
+        """Under which the spool keeps it in the state of that tag."""
+        return name_in_spool(
+            tag, self.actor.fingerprint, self.kind, self.period, self.region or "", self.coding or ""
+        )
+
+    def make(self, database: Database, making: Making) -> str:
+        """Write it as the database is now; its name in the spool. NotFound: there is nothing to be seen (any more)."""
+        with database.one_state() as session:
+            found = sources(session, self.actor, self.period, self.region)
+            if not found:
+                raise NotFound()
+            counted = counts(session, found, self.period)
+            cursor = cursor_of(last_place(session, found, self.period), [self.region, []])
+            pull = Pull(self.period, self.region, sum(counted.values()), cursor, found)
+            tag = self.tag(found)
+            is_long = self.kind == Format.ndjson and pull.rows > LONG
+            making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
+            with closing(lines(session, found, counted, self.period)) as texts:
+                if self.coding is None:
+                    _WRITERS[self.kind](making, texts, pull)
+                else:
+                    coded = Coded(making, self.coding)
+                    _WRITERS[self.kind](coded, texts, pull)
+                    coded.close()
+        return self.name(tag)
+
+
+_WRITERS: dict[str, Callable[[Any, Iterator[list[str]], Pull], None]] = {
+    Format.ndjson: write_ndjson,
+    Format.csv: write_csv,
+    Format.parquet: lambda sink, texts, pull: write_parquet(sink, texts, pull.told(plans=pull.plans())),
+    Format.xlsx: write_xlsx,
+    "digests": write_digests,
+}
+_LIBRARIES: dict[str, str] = {Format.parquet: "pyarrow", Format.xlsx: "xlsxwriter"}
+"""Whose next version may write the same lines with other bytes."""

@@ -1,0 +1,21 @@
+"""The office of the quarters' tests, with a second plan beside it."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.database import OneTransaction
+from tests.plans.world import HEALTH, furnish, put, put_plan
+from tests.quarters.world import Office
+
+
+@pytest.fixture
+def office(database: OneTransaction, connect: Callable[..., TestClient]) -> Office:
+    """`A-1` is led by the social agency, `A-2` by the health agency; nothing is reported yet."""
+    furnish(database)
+    office = Office(connect)
+    put_plan(office.secretariat)
+    put(office.secretariat, "A-1")
+    put(office.secretariat, "A-2", lead_agency=HEALTH)
+    return office

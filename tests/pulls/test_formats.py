@@ -1,0 +1,178 @@
+"""The same lines as CSV, Parquet and a workbook: nothing lost, nothing run, the same bytes each time."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow.parquet
+import pytest
+
+from app.exchange.pulls import writing
+from app.exchange.pulls.columns import COLUMNS, FISCAL
+from app.kit.files.delimited import unescaped
+from tests.plans.world import put
+from tests.pulls.world import PULL, Pulled, forget, pull
+from tests.quarters.world import Office
+
+FIELDS = {name: field for field, name in FISCAL.items()}
+TEXTS = {"location": 'Desa "A"\ndan {B}', "recipients": "40 KK"}
+
+
+@pytest.fixture
+def pulled(office: Office) -> Pulled:
+    put(
+        office.secretariat,
+        "A-1",
+        title="=SUM(A1)",
+        note='Kata, "kutip"\ndan baris',
+        matrix_texts=TEXTS,
+        tags=["lansia"],
+    )
+    office.report(
+        "A-1",
+        spent=5,
+        physical_reported_percent=12.25,
+        milestones=[{"code": "M1", "state": "done", "done_on": "2026-03-28"}],
+    )
+    return pull(office.secretariat)
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A line as its row in a table says it, by hand."""
+    report = row["report"] or {}
+    fields = [column.name.removeprefix("report_") for column in COLUMNS if column.name.startswith("report_")]
+    return {
+        "budget-line-id": f"{row['plan']}/{row['action']}",
+        "date:fiscal-year": 2026,
+        **{FISCAL.get(name, name): value for name, value in row.items() if name != "report"},
+        **{f"report_{name}": report.get(name) for name in fields},
+    }
+
+
+def same(cell: Any, value: Any) -> bool:
+    """Whether a cell, read as text or number, says a value."""
+    if isinstance(value, (list, dict)):
+        return bool(json.loads(cell) == value)
+    if value is None or value == "":
+        return cell in (None, "")
+    if isinstance(value, (int, float)):
+        return float(cell) == value
+    return bool(cell == value)
+
+
+def check(header: list[Any], rows: list[list[Any]], found: Pulled) -> None:
+    assert header == [column.name for column in COLUMNS]
+    assert len(rows) == len(found.rows) == 2
+    for cells, row in zip(rows, found.rows, strict=True):
+        wanted = flat(row)
+        assert set(wanted) == set(header)
+        wrong = {
+            name: (cell, wanted[name])
+            for name, cell in zip(header, cells, strict=True)
+            if not same(cell, wanted[name])
+        }
+        assert wrong == {}
+
+
+def test_csv(office: Office, pulled: Pulled) -> None:
+    content = office.secretariat.get(f"{PULL}.csv").content
+    assert content.startswith(b"budget-line-id,date:fiscal-year,geo:target:code,plan,title,")
+    header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
+    assert rows[0][header.index("title")] == "'=SUM(A1)", "no spreadsheet runs it"
+    check(header, [[unescaped(cell) for cell in row] for row in rows], pulled)
+
+
+def test_workbook(office: Office, pulled: Pulled) -> None:
+    content = office.secretariat.get(f"{PULL}.xlsx").content
+    book = openpyxl.load_workbook(io.BytesIO(content))
+    assert book.sheetnames == ["2026-Q2", "rata"]
+    header, *rows = book["2026-Q2"].iter_rows(values_only=True)
+    check(list(header), [list(row) for row in rows], pulled)
+    title = book["2026-Q2"].cell(2, list(header).index("title") + 1)
+    assert (title.value, title.data_type) == ("=SUM(A1)", "s")
+    about = [list(row) for row in book["rata"].iter_rows(values_only=True)]
+    assert about[:3] == [
+        ["period", "2026-Q2", None, None],
+        ["region", None, None, None],
+        ["rows", 2, None, None],
+    ]
+    assert about[-1] == ["63.02", "63.02-2026", None, None]
+
+
+def test_parquet(office: Office, pulled: Pulled) -> None:
+    content = office.secretariat.get(f"{PULL}.parquet").content
+    table = pyarrow.parquet.read_table(io.BytesIO(content))
+    rows = table.to_pylist()
+    assert (rows[0]["report"]["milestones"][0]["done_on"], rows[1]["report"]) == (date(2026, 3, 28), None)
+    assert json.loads(rows[0]["matrix_texts"]) == TEXTS
+    assert rows[0]["report"]["reported_at"] == datetime.fromisoformat(
+        pulled.rows[0]["report"]["reported_at"]
+    ).astimezone(UTC)
+    for row, wanted in zip(rows, pulled.rows, strict=True):
+        row["matrix_texts"] = json.loads(row["matrix_texts"])
+        plain = json.loads(json.dumps(row, default=lambda value: value.isoformat()))
+        for one in (plain, wanted):
+            if one["report"] is not None:
+                one["report"].pop("reported_at")
+        assert plain == wanted
+    kinds = {field.name: str(field.type) for field in table.schema}
+    assert (kinds["allocation"], kinds["title"]) == ("int64", "string")
+    footer = pyarrow.parquet.ParquetFile(io.BytesIO(content)).metadata
+    said = {name.decode(): value.decode() for name, value in footer.metadata.items() if b"rata." in name}
+    assert json.loads(said["rata.cursor"]) == pulled.end["cursor"]
+    assert json.loads(said["rata.plans"]) == pulled.end["plans"]
+    assert "RLE_DICTIONARY" in footer.row_group(0).column(2).encodings
+
+
+@pytest.mark.parametrize("format", ["ndjson", "csv", "parquet", "xlsx"])
+@pytest.mark.usefixtures("pulled")
+def test_the_same_lines_are_the_same_bytes(office: Office, format: str) -> None:
+    first = office.secretariat.get(f"{PULL}.{format}")
+    forget(office.secretariat)
+    again = office.secretariat.get(f"{PULL}.{format}")
+    assert again.content == first.content
+    assert again.headers["Repr-Digest"] == first.headers["Repr-Digest"]
+
+
+def test_frozen_lines_in_every_format(office: Office) -> None:
+    put(office.secretariat, "A-1", matrix_texts=TEXTS, title="=1+1")
+    office.freeze()
+    found = pull(office.secretariat)
+    header, *rows = csv.reader(io.StringIO(office.secretariat.get(f"{PULL}.csv").text, newline=""))
+    check(header, [[unescaped(cell) for cell in row] for row in rows], found)
+    content = office.secretariat.get(f"{PULL}.parquet").content
+    table = pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist()
+    assert [row["title"] for row in table] == [row["title"] for row in found.rows]
+    assert json.loads(table[0]["matrix_texts"]) == TEXTS
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_sheet_that_is_too_small_says_so(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "LARGEST_ROW", 2)
+    refused = office.secretariat.get(f"{PULL}.xlsx", headers={"Accept-Language": "en"})
+    assert (refused.status_code, refused.json()["code"]) == (406, "sheet_full")
+    assert (
+        "There are 2 rows; a sheet of Excel holds 1. Pull as ndjson, csv, parquet" in refused.json()["detail"]
+    )
+    monkeypatch.setattr(writing, "LARGEST_ROW", 3)
+    assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_text_that_no_cell_holds_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "LONGEST_CELL", 50)
+    book = openpyxl.load_workbook(io.BytesIO(office.secretariat.get(f"{PULL}.xlsx").content))
+    header, first, *_ = book["2026-Q2"].iter_rows(values_only=True)
+    assert "50: NDJSON, CSV, Parquet" in str(first[header.index("components")])
+
+
+def test_every_column_is_documented(root: Path) -> None:
+    page = (root / "docs" / "pulls.md").read_text()
+    table = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for cell in table for name in re.findall(r"`([^`]+)`", cell)]
+    assert {column.name for column in COLUMNS} <= set(named)

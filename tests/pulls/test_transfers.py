@@ -1,0 +1,308 @@
+"""On the way: cut and resumed, compressed, in turn, of one state while others write."""
+
+import asyncio
+import contextlib
+import gzip
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import zstandard
+from fastapi.testclient import TestClient
+from sqlmodel import Session
+from structlog.testing import capture_logs
+
+from app.exchange.pulls import queries, writing
+from app.kit.db import Database, table_of
+from app.kit.spool import Spool
+from app.kit.transfers import RangeNotSatisfiable, Span, span_of
+from app.main import create_app
+from app.plans.actions.models import ActionRow
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.world import LEAN, furnish, put, put_many, put_plan
+from tests.postgres import worker_database
+from tests.pulls.world import PLAIN, PULL, forget, pull, went_on
+from tests.quarters.world import Office
+
+# Cut and resumed
+
+
+def cuts(size: int) -> list[int]:
+    """Twenty places, the first and the last byte among them."""
+    return [0, size - 1, *random.Random(7).sample(range(1, size - 1), 18)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".csv", ".parquet", ".xlsx"])
+def test_a_cut_pull_goes_on_in_its_own_state(office: Office, suffix: str) -> None:
+    office.report("A-1", spent=5)
+    url = PULL + suffix
+    whole = office.secretariat.get(url, headers=PLAIN)
+    put(office.secretariat, "A-2", title="Sementara itu")
+    for at in cuts(len(whole.content)):
+        rest = went_on(office.secretariat, at, whole.headers["ETag"], url)
+        assert rest.status_code == 206, rest.text
+        assert whole.content[:at] + rest.content == whole.content
+        size = len(whole.content)
+        assert rest.headers["Content-Range"] == f"bytes {at}-{size - 1}/{size}"
+        assert rest.headers["ETag"] == whole.headers["ETag"]
+    anew = office.secretariat.get(url, headers=PLAIN)
+    assert anew.headers["ETag"] != whole.headers["ETag"]
+    assert anew.content != whole.content
+
+
+def test_where_the_file_is_gone_the_same_state_is_made_anew_and_another_sent_whole(office: Office) -> None:
+    first = pull(office.secretariat)
+    forget(office.secretariat)
+    rest = went_on(office.secretariat, 100, first.tag)
+    assert (rest.status_code, rest.content) == (206, first.content[100:])
+    forget(office.secretariat)
+    office.report("A-1", spent=1)
+    whole = went_on(office.secretariat, 100, first.tag)
+    assert (whole.status_code, whole.headers["ETag"] != first.tag) == (200, True)
+    assert whole.content.startswith(b'{"region_code"')
+
+
+def test_what_is_kept_is_for_the_same_rights_alone(
+    office: Office, connect: Callable[..., TestClient]
+) -> None:
+    first = pull(office.secretariat)
+    put(office.secretariat, "A-2", title="Sementara itu")
+    assert went_on(connect(("secretariat", "63.02")), 10, first.tag).status_code == 206
+    assert went_on(office.province, 10, first.tag).status_code == 200
+    assert went_on(office.secretariat, 10, first.tag, f"{PULL}?region=63").status_code == 200
+    assert went_on(connect(("secretariat", "63.03")), 10, first.tag).status_code == 404
+
+
+def test_ranges(office: Office) -> None:
+    whole = pull(office.secretariat).content
+    for sent, span in (("0-0", (0, 1)), ("5-9", (5, 10)), ("-7", (-7, None)), (f"3-{10**15}", (3, None))):
+        part = office.secretariat.get(PULL, headers={**PLAIN, "Range": f"bytes={sent}"})
+        assert (part.status_code, part.content) == (206, whole[slice(*span)]), sent
+        assert int(part.headers["Content-Length"]) == len(part.content)
+    for sent in ("bytes=0-1,4-5", "bytes=9-5", "lines=1-2", "bytes=-", "x", "bytes=a-b"):
+        assert office.secretariat.get(PULL, headers={**PLAIN, "Range": sent}).content == whole, sent
+    for sent in (f"{len(whole)}-", "-0"):
+        refused = office.secretariat.get(PULL, headers={**PLAIN, "Range": f"bytes={sent}"})
+        assert (refused.status_code, refused.json()["code"]) == (416, "range_not_satisfiable")
+        assert refused.headers["Content-Range"] == f"bytes */{len(whole)}"
+    head = office.secretariat.head(PULL, headers={**PLAIN, "Range": "bytes=5-9"})
+    assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(whole)))
+    assert span_of("bytes=2-4", 3) == Span(2, 3)
+    with pytest.raises(RangeNotSatisfiable):
+        span_of("bytes=0-", 0)
+
+
+@pytest.mark.parametrize(("coding", "decoded"), [("gzip", gzip.decompress), ("zstd", None)])
+def test_codings_have_tags_and_ranges_of_their_own(
+    office: Office, coding: str, decoded: Callable[[bytes], bytes] | None
+) -> None:
+    plain = pull(office.secretariat)
+    accepts = {"Accept-Encoding": coding}
+
+    def raw(**headers: str) -> tuple[Any, bytes]:
+        with office.secretariat.stream("GET", PULL, headers={**accepts, **headers}) as reply:
+            return reply, b"".join(reply.iter_raw())
+
+    reply, packed = raw()
+    unpack = decoded or zstandard.ZstdDecompressor().decompressobj().decompress
+    assert (reply.headers["Content-Encoding"], unpack(packed)) == (coding, plain.content)
+    tag = reply.headers["ETag"]
+    assert tag == f'{plain.tag[:-1]}-{coding}"'
+    again, _ = raw(**{"If-None-Match": tag})
+    assert (again.status_code, again.headers["ETag"]) == (304, tag)
+    put(office.secretariat, "A-2", title="Sementara itu")
+    rest, tail = raw(**{"Range": "bytes=33-", "If-Range": tag})
+    assert (rest.status_code, packed[:33] + tail) == (206, packed)
+    for headers, whole in (({"If-Range": plain.tag}, plain.content), ({}, pull(office.secretariat).content)):
+        other, tail = raw(Range="bytes=33-", **headers)
+        assert (other.status_code, tail) == (206, whole[33:]), "a piece of coded bytes would be of no use"
+    for format in ("parquet", "xlsx"):
+        assert "Content-Encoding" not in office.secretariat.get(f"{PULL}.{format}").headers
+
+
+# One state, with real commits
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A plan with 40 lines."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            url = sqlite_url(tmp_path_factory.mktemp("pulls"), "pulls")
+        else:
+            url = stack.enter_context(worker_database())
+        database = prepare(url)
+        stack.callback(database.close)
+        furnish(database)
+        writer = client_of(database)
+        put_plan(writer)
+        put_many(writer, [{**LEAN, "code": f"L-{n:02d}"} for n in range(40)])
+        yield database
+
+
+def client_of(database: Database, **settings: Any) -> TestClient:
+    app = create_app(Settings(_env_file=None, database_url=str(database.url), **settings), database)
+    secret = token_for(database, ("secretariat", "63.02"))
+    return TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is long, and comes five lines at a time."""
+    monkeypatch.setattr(queries, "CHUNK", 5)
+    monkeypatch.setattr(queries, "_TOGETHER", 10)
+    monkeypatch.setattr(writing, "LONG", 0)
+
+
+def between_pieces(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
+    """Do something after each piece that was read for a pull."""
+    real = queries.lines
+
+    def lines(session: Session, *rest: Any) -> Iterator[list[str]]:
+        for number, part in enumerate(real(session, *rest)):
+            yield part
+            act(number)
+
+    monkeypatch.setattr(writing, "lines", lines)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_all_lines_are_of_one_state_while_others_write(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, actions = client_of(committed), table_of(ActionRow)
+    before = pull(client)
+    put(client, "L-00", base=LEAN, title="Baru")
+
+    def write(number: int) -> None:
+        with committed.writing() as session:
+            session.execute(sa.update(actions).values(title=f"Diubah {number}"))
+
+    between_pieces(monkeypatch, write)
+    found = pull(client)
+    assert [row["title"] for row in found.rows] == ["Baru"] + ["Baris"] * 39
+    assert found.tag != before.tag
+    monkeypatch.setattr(writing, "lines", queries.lines)
+    forget(client)
+    assert {row["title"] for row in pull(client).rows} == {"Diubah 7"}
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_pull_that_fails_on_the_way_is_cut_and_not_kept(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(committed)
+    put(client, "L-00", base=LEAN, title="Akan gagal")
+
+    def fail(number: int) -> None:
+        if number == 1:
+            raise OSError("the connection went")
+
+    between_pieces(monkeypatch, fail)
+    got = b""
+    with capture_logs(), contextlib.suppress(Exception), client.stream("GET", PULL, headers=PLAIN) as reply:
+        for piece in reply.iter_raw():
+            got += piece
+    assert b'{"end"' not in got
+    monkeypatch.setattr(writing, "lines", queries.lines)
+    assert len(pull(client).rows) == 40
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_whoever_goes_away_leaves_no_connection_behind_and_can_come_back(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(committed)
+    put(client, "L-00", base=LEAN, title="Terputus")
+    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]  # an ASGI application has it
+    gone = threading.Event()
+    between_pieces(monkeypatch, lambda number: gone.wait(10))
+    heads: list[Any] = []
+
+    async def cut() -> None:
+        """A client that reads the first piece and goes."""
+        went = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await went.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                heads.append(message)
+            elif message["type"] == "http.response.body":
+                went.set()
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": PULL,
+            "raw_path": PULL.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "http",
+            "http_version": "1.1",
+            "server": ("testserver", 80),
+            "client": ("testclient", 1),
+            "headers": [
+                (b"authorization", client.headers["authorization"].encode()),
+                (b"accept-encoding", b"identity"),
+            ],
+        }
+        await client.app(scope, receive, send)  # type: ignore[arg-type]
+
+    asyncio.run(cut())
+    (head,) = heads
+    gone.set()
+    spool.close()  # waits for who is making it
+    assert committed.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # every pool of ours has it
+    monkeypatch.setattr(writing, "lines", queries.lines)
+    put(client, "L-00", base=LEAN, title="Sementara itu")
+    rest = went_on(client, 10, dict(head["headers"])[b"etag"].decode())
+    assert rest.status_code == 206
+    assert b"Sementara itu" not in rest.content
+    assert rest.content.endswith(b"}]}}\n")
+
+
+def test_who_waits_too_long_for_a_turn_is_told_when_to_come_again(committed: Database) -> None:
+    client = client_of(committed, exports_at_once=1, exports_wait_seconds=1)
+    put(client, "L-00", base=LEAN, title="Ramai")
+    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]
+    done = threading.Event()
+    spool.make("another", lambda making: str(done.wait(10)))
+    reply = client.get(PULL, headers=PLAIN)
+    assert (reply.status_code, reply.json()["code"]) == (503, "busy")
+    assert reply.headers["Retry-After"] == "1"
+    done.set()
+    assert len(pull(client).rows) == 40
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_many_at_once_all_finish(committed: Database) -> None:
+    client = client_of(committed, exports_at_once=1)
+    wanted = [f"{PULL}?region={region}" for region in ("0", "63", "63.02")] * 4
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda at=at: found.append(len(pull(client, at).rows))) for at in wanted
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert found == [40] * len(wanted)
+
+
+def test_the_folder_is_bounded(committed: Database) -> None:
+    client = client_of(committed, spool_max_bytes=2**20)
+    spool: Spool = client.app.state.spool  # type: ignore[attr-defined]
+    spool.limit = 1
+    first = pull(client)
+    assert client.get(f"{PULL}.csv").status_code == 200
+    names = [one.name for one in spool.folder.iterdir() if one.suffix != ".json"]
+    assert len(names) == 1, "the newest stays, however large"
+    assert pull(client) == first
