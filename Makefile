@@ -67,6 +67,10 @@ test-postgres: install ## the suite on PostgreSQL only
 year: install ## a year of a whole province through the workflow, on both engines: minutes
 	@RATA_YEAR_REGENCIES=24 RATA_YEAR_LINES=300 $(BIN)/python -m pytest tests/year --durations=0 -o faulthandler_timeout=1800 $(ARGS)
 
+.PHONY: kills
+kills: install ## a follower of the feed killed at 50 instants, on both engines
+	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""`rata`: what an operator does on the server itself."""
+"""`rata`: what an operator does on the server itself; and the client's commands, for any machine."""
 
 import ipaddress
 import sys
@@ -22,6 +22,7 @@ from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.changes.queries import verify_journal
+from app.client.cli import client
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
@@ -55,6 +56,7 @@ principals = typer.Typer(
     help="Services and positions: enrol who holds a position, list them.", no_args_is_help=True
 )
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
+cli.add_typer(client)
 cli.add_typer(principals, name="principal")
 cli.add_typer(tokens, name="token")
 cli.add_typer(reference, name="reference")

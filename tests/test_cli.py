@@ -121,10 +121,20 @@ def test_a_process_of_its_own_ends_the_same_way(tmp_path: Path) -> None:
 def test_help_names_every_command(rata: Rata) -> None:
     for arguments in ((), ("--help",)):
         done = rata(*arguments)
-        for command in ("migrate", "serve", "openapi", "import", "demo", "token", "reference"):
+        for command in (
+            "migrate",
+            "serve",
+            "openapi",
+            "import",
+            "demo",
+            "token",
+            "reference",
+            "pull",
+            "follow",
+        ):
             assert command in done.stdout + done.stderr
     for command in (["import"], ["token"], ["token", "create"], ["token", "list"], ["token", "revoke"], ["demo"],
-                    ["reference", "load"], ["serve"], ["openapi"], ["migrate"]):  # fmt: skip
+                    ["reference", "load"], ["pull"], ["follow"], ["serve"], ["openapi"], ["migrate"]):  # fmt: skip
         done = rata(*command, "--help")
         assert done.returncode == 0
         assert "Usage" in done.stdout

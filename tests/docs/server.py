@@ -67,7 +67,7 @@ def running_demo(folder: Path) -> Iterator[Demo]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a reader has: `rata`, node and npx on the path, and a curl whose failures show in its exit code."""
+    """What a reader has: `rata`, its Python, node and npx, and a curl whose failures show in its exit code."""
     binaries, home = folder / "bin", folder / "home"
     binaries.mkdir()
     home.mkdir()
@@ -75,6 +75,7 @@ def _environment(folder: Path) -> dict[str, str]:
     python, npx = shlex.quote(sys.executable), NODE / "lib" / "node_modules" / "npm" / "bin" / "npx-cli.js"
     commands = {
         "rata": f"{python} -c 'from app.cli import main; main()'",
+        "python": python,
         "npx": f"node {shlex.quote(str(npx))} --offline",
     }
     for name, words in commands.items():

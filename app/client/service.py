@@ -1,0 +1,173 @@
+"""`Rata`: a service as a client sees it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx2
+
+from app.client.answers import CUT, check, named
+from app.client.files import Pull, Pulled, Shown, fetch
+from app.client.problems import BadAddress, Language, NoToken
+from app.client.waiting import Attempts, Patience
+
+TIMEOUT = httpx2.Timeout(30.0, read=120.0)
+"""The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
+
+
+class Reply(NamedTuple):
+    """An answer: 200 with its content, or 304."""
+
+    status: int
+    content: Any
+    etag: str | None
+
+
+class ChangePage(NamedTuple):
+    """A page of the feed."""
+
+    items: list[dict[str, Any]]
+    next: str
+    """The cursor to keep."""
+    more: bool
+    etag: str | None
+
+
+class Rata:
+    """A Rata service and a token for it. One thread at a time.
+
+    Every call is a read; it is tried again on cut lines, 429, 502, 503 and 504 until `patience` is at its end.
+    Raises what `app.client.problems` has.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        language: Language = "id",
+        patience: Patience | None = None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise BadAddress(address=base_url)
+        if not token or not token.isascii() or not token.isprintable():
+            raise NoToken
+        self.patience = patience or Patience()
+        self._http = httpx2.Client(
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Accept-Language": language,
+                "User-Agent": "rata-client",
+            },
+            timeout=TIMEOUT,
+            transport=transport,
+        )
+
+    def __enter__(self) -> "Rata":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._http.close()
+
+    def get(self, path: str, *, etag: str | None = None, **params: object) -> Reply:
+        """The JSON at an address such as `/v1/plans/63.02-2025`; parameters that are None are left out.
+
+        With `etag` of what is there already the reply may be 304, without content.
+        """
+        return self._asked(path, params, etag)
+
+    def _asked(self, path: str, params: Mapping[str, object], etag: str | None = None) -> Reply:
+        url = self.base_url + path
+        attempts = Attempts(self.patience, url)
+        wanted = {name: str(value) for name, value in params.items() if value is not None}
+        headers = {"If-None-Match": etag} if etag else {}
+        while True:
+            try:
+                reply = self._http.get(url, params=wanted, headers=headers)
+                if reply.status_code == 304:
+                    return Reply(304, None, etag)
+                if reply.status_code == 200:
+                    return Reply(200, reply.json(), reply.headers.get("ETag"))
+            except CUT as cut:
+                attempts.failed(named(cut))
+            except ValueError:
+                attempts.failed("JSON")
+            else:
+                check(reply, attempts)
+
+    def pages(self, path: str, **params: object) -> Iterator[dict[str, Any]]:
+        """Every item of a list, read to its end."""
+        after = None
+        while True:
+            page = self._asked(path, {"limit": 500, "after": after, **params}).content
+            yield from page["items"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def changes(
+        self, after: str | None = None, *, region: str | None = None, limit: int = 200
+    ) -> Iterator[ChangePage]:
+        """The pages of the feed behind a cursor, at least one, until there is no more.
+
+        `after="now"` gives the cursor from here on. Refused with status 410: the feed no longer reaches
+        back that far.
+        """
+        more = True
+        while more:
+            page = self.change_page(after, region=region, limit=limit)
+            assert page is not None
+            yield page
+            after, more = page.next, page.more
+
+    def change_page(
+        self, after: str | None, *, region: str | None = None, etag: str | None = None, limit: int = 200
+    ) -> ChangePage | None:
+        """One page of the feed; None where it is still the one of that tag."""
+        reply = self.get("/v1/changes", etag=etag, after=after, region=region, limit=limit)
+        if reply.status == 304:
+            return None
+        found = reply.content
+        return ChangePage(found["items"], found["next"], found["more"], reply.etag)
+
+    def digests(self, period: str, *, region: str | None = None) -> dict[str, Any]:
+        """Rows and hashes of a quarter's lines, plan by plan and agency by agency."""
+        found: dict[str, Any] = self.get(f"/v1/digests/{period}", region=region).content
+        return found
+
+    def pull(
+        self,
+        period: str,
+        folder: Path | str = ".",
+        *,
+        region: str | None = None,
+        format: str = "ndjson",
+        since_last: bool = False,
+        shown: Shown | None = None,
+    ) -> Pulled:
+        """Pull a quarter into a file of a folder: whole and checked under its name, or not there at all.
+
+        A pull that was cut goes on where it was, also after this process was killed. `since_last` leaves the
+        file alone where nothing changed since. `shown(done, total)` is told how many bytes have come.
+        """
+        return fetch(self, Pull(period, region, format, Path(folder)), since_last=since_last, shown=shown)
+
+    @contextmanager
+    def stream(
+        self, path: str, params: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Iterator[httpx2.Response]:
+        """A reply whose bytes are read as they come; one attempt, and what it is answered is up to the caller."""
+        with self._http.stream("GET", self.base_url + path, params=params, headers=headers) as reply:
+            yield reply

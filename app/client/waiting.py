@@ -1,0 +1,70 @@
+"""When to try again: full jitter, so that many clients cut at once do not come back at once; `Retry-After` honoured."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from app.client.problems import Unreachable
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call is tried. Seconds."""
+
+    total: float = 900.0
+    """After this the call fails, however often it was tried."""
+    first: float = 0.5
+    """The first pause is up to this long, each further one up to twice as long …"""
+    longest: float = 60.0
+    """… until it is up to this long."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[float, float], float] = random.uniform
+
+
+class Attempts:
+    """The attempts of one call."""
+
+    def __init__(self, patience: Patience, address: str) -> None:
+        self._patience, self._address = patience, address
+        self._end = patience.clock() + patience.total
+        self._failed = self._in_a_row = 0
+
+    def went_on(self) -> None:
+        """Something arrived: the next pause is a short one again. The time for all of it stays what it was."""
+        self._in_a_row = 0
+
+    def check(self) -> None:
+        """Unreachable: the time for all of it is up, though something still arrives."""
+        if self._patience.clock() > self._end:
+            raise self._given_up(f"{self._patience.total:.0f} s")
+
+    def failed(self, why: str, *, retry_after: str | None = None) -> None:
+        """Wait before the next attempt. Unreachable: there is no time for one."""
+        patience = self._patience
+        self._failed += 1
+        longest = min(patience.longest, patience.first * 2**self._in_a_row)
+        self._in_a_row += 1
+        pause = (seconds_of(retry_after) or 0.0) + patience.chance(0.0, longest)
+        if patience.clock() + pause > self._end:
+            raise self._given_up(why)
+        patience.sleep(pause)
+
+    def _given_up(self, why: str) -> Unreachable:
+        return Unreachable(address=self._address, attempts=max(1, self._failed), why=why)
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """What a `Retry-After` field says, seconds or a date; None: nothing that can be read."""
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        at = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())

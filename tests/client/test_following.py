@@ -1,0 +1,453 @@
+"""A copy kept by the feed: equal to the service after whatever happened, and at whatever instant it was killed."""
+
+import ast
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from app.access.models import Role, TokenScope
+from app.access.rules import Grant
+from app.access.tokens import create_token
+from app.changes.rules import Place, cursor_of
+from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
+from app.client.cli import client
+from app.client.copy import Copy
+from app.client.follow import KINDS, Follower, kind_of
+from app.kit.journal import Author
+from tests.client.world import Served, client_of
+from tests.meetings.world import COMMITMENT, MEETING
+from tests.plans.world import ANY, LEAN
+from tests.test_cli import ROOT, environment
+from tests.year.world import Regency
+
+KILLS = int(os.environ.get("RATA_TEST_KILLS", "5"))
+TARGET = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021}
+PLAN = "63.02-2026"
+AT = f"/v1/plans/{PLAN}"
+
+
+@pytest.fixture
+def at_work(served: Served) -> Iterator[httpx.Client]:
+    """The secretariat of a regency, whose plan has three lines."""
+    with served.writer() as writer:
+        if writer.get(AT).status_code == 404:
+            send(writer, "PUT", AT, {"title": "RAT"})
+        put(writer, "A-1", "A-2", "A-3")
+        yield writer
+
+
+@pytest.fixture
+def token(served: Served) -> str:
+    return served.token(("reviewer", "63"))
+
+
+@pytest.fixture
+def rata(served: Served, token: str) -> Iterator[Rata]:
+    with client_of(served, token) as found:
+        yield found
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Iterator[Copy]:
+    found = Copy(str(tmp_path / "copy.db"))
+    yield found
+    found.close()
+
+
+def send(who: httpx.Client, method: str, path: str, body: Any = None, **headers: str) -> Any:
+    done = who.request(method, path, json=body, headers=headers)
+    assert done.status_code in (200, 201, 204), (path, done.text)
+    return done
+
+
+def put(who: httpx.Client, *codes: str, **changes: Any) -> None:
+    items = [{**LEAN, "code": code, **changes} for code in codes]
+    send(who, "PUT", f"{AT}/actions", {"items": items}, **ANY)
+
+
+def source(rata: Rata, region: str = "63") -> dict[str, Any]:
+    """What the service has, by address, read by nothing of the follower."""
+    found: dict[str, Any] = {}
+    for plan in rata.pages("/v1/plans", region=region):
+        at = f"plans/{plan['plan']}"
+        found[at] = plan
+        for action in rata.pages(f"/v1/{at}/actions"):
+            found[f"{at}/actions/{action['code']}"] = action
+        for quarter in (1, 2, 3, 4):
+            for report in rata.pages(f"/v1/{at}/progress/{plan['year']}-Q{quarter}"):
+                found[f"{at}/actions/{report['action']}/progress/{report['period']}"] = report
+    for place in rata.pages("/v1/regions", within=None if region == "0" else region):
+        if place["level"] in ("province", "regency"):
+            at = f"regions/{place['code']}/agencies"
+            with suppress(Refused):  # out of sight
+                found |= {f"{at}/{one['code']}": one for one in rata.pages(f"/v1/{at}")}
+    for noun in ("meetings", "commitments"):
+        for one in rata.pages(f"/v1/{noun}", region=region):
+            kept = {name: value for name, value in one.items() if name not in ("overdue", "days_overdue")}
+            found[f"regions/{one['region_code']}/{noun}/{one['code']}"] = kept
+    for one in rata.pages("/v1/targets", region=region):
+        found[f"regions/{one['region_code']}/indicators/{one['indicator']}/targets/{one['year']}"] = one
+    return found
+
+
+def kept(copy: Copy) -> dict[str, Any]:
+    return {one.address: one.body for one in copy.resources()}
+
+
+def test_a_copy_is_what_the_service_has_after_whatever_happened(
+    rata: Rata, at_work: httpx.Client, served: Served, copy: Copy
+) -> None:
+    follower = Follower(rata, copy, region="63")
+    first = follower.catch_up()
+    assert kept(copy) == source(rata)
+    assert (first.changes, first.read > 4, copy.pending()) == (0, True, None)
+    assert follower.catch_up() == (0, 0, 0)
+
+    report, home = f"{AT}/actions/A-1/progress/2026-Q2", "/v1/regions/63.02"
+    commitment = {**COMMITMENT, "meeting": "R-1"}
+    steps = [
+        lambda: send(at_work, "PUT", report, {"spent": 40}),
+        lambda: put(at_work, "A-1", allocation=300, budget_lines=[{"funding_source": "APBD", "amount": 300}]),
+        lambda: put(at_work, *[f"B-{n}" for n in range(30)]),  # more than are read one by one
+        lambda: send(at_work, "PATCH", AT, {"title": "Lain"}, **ANY),
+        lambda: send(at_work, "DELETE", report, **ANY),
+        lambda: send(at_work, "DELETE", f"{AT}/actions/A-2", **ANY),
+        lambda: send(at_work, "PUT", "/v1/plans/63.02-2027", {"title": "RAT 2027"}),
+        lambda: send(at_work, "PUT", "/v1/plans/63.02-2027/actions/X", LEAN),
+        lambda: send(at_work, "PUT", f"{home}/agencies/SWASTA", {"name": "Swasta", "kind": "business"}),
+        lambda: send(at_work, "PUT", f"{home}/meetings/R-1", MEETING),
+        lambda: send(at_work, "PUT", f"{home}/commitments/K-1", commitment),
+        lambda: send(at_work, "PUT", f"{home}/indicators/p0/targets/2026", TARGET),
+    ]
+    for number, step in enumerate(steps):
+        step()
+        if number % 6 == 5:
+            follower.catch_up()
+            assert kept(copy) == source(rata), number
+    assert {one.kind for one in copy.resources()} == KINDS.keys() - {"progress"}
+    send(at_work, "DELETE", "/v1/plans/63.02-2027/actions/X", **ANY)
+    send(at_work, "DELETE", "/v1/plans/63.02-2027", **ANY)
+    assert follower.catch_up().gone == 2
+    assert kept(copy) == source(rata)
+    assert follower._unequal("2026-Q2") == []  # the digests alone tell so
+    assert follower.verify("2026-Q2") == []
+
+
+def test_a_year_of_a_regency_seen_by_a_reader_who_sees_no_drafts(served: Served, copy: Copy) -> None:
+    """Adopted, reported, frozen, amended: a plan comes into view with lines of which nothing was told."""
+    with ExitStack() as opened:
+
+        def connect(*roles: Any) -> Any:
+            return opened.enter_context(served.writer(*roles))
+
+        regency = Regency(connect, "63.02", 3, connect(("reviewer", "63")))
+        rata = opened.enter_context(client_of(served, served.token(("reader", "63"))))
+        follower = Follower(rata, copy, region="63")
+        follower.catch_up()
+        regency.send(regency.team, "PUT", regency.plan, {"title": "RAT"})
+        regency.put_lines(regency.lines)
+        for step in (regency.adopt_it, lambda: regency.report(1), regency.amend_it):
+            step()
+            follower.catch_up()
+        assert kept(copy) == source(rata)
+        assert len(list(copy.resources("progress"))) == 3
+        # the digest of a frozen quarter is of what was frozen; what is in force is then looked at itself
+        assert follower._unequal("2025-Q1") == [regency.plan.removeprefix("/v1/")]
+        assert follower.verify("2025-Q1") == []
+
+
+def test_what_comes_into_view_and_leaves_it(served: Served, at_work: httpx.Client, copy: Copy) -> None:
+    principal = f"salinan-{time.monotonic_ns()}"
+
+    def token(*roles: tuple[str, str]) -> str:
+        now = datetime.now(UTC)
+        with served.database.writing() as session:
+            return create_token(
+                session,
+                Author("test", now),
+                name=f"{principal}-{'-'.join(region for _, region in roles)}",
+                principal=principal,
+                grants=[Grant(Role(role), region, None) for role, region in roles],
+                scopes=tuple(TokenScope),
+                expires_at=now + timedelta(days=1),
+                networks=(),
+            )
+
+    with client_of(served, token(("reviewer", "63"))) as rata:
+        follower = Follower(rata, copy)
+        follower.catch_up()
+        assert AT.removeprefix("/v1/") in kept(copy)
+        token(("reviewer", "63.03"))
+        follower.catch_up()
+        assert kept(copy) == source(rata, "0")
+        assert AT.removeprefix("/v1/") not in kept(copy)
+        token(("reviewer", "63"), ("reader", "73.22"))
+        follower.catch_up()
+        assert kept(copy) == source(rata, "0")
+        assert AT.removeprefix("/v1/") in kept(copy)
+
+
+def test_left_behind_by_the_feed_it_reads_all_anew(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
+    copy = Copy(str(tmp_path / "copy.db"))
+    follower = Follower(rata, copy, region="63")
+    follower.catch_up()
+    # of a backup that was restored since
+    gone = cursor_of(Place(f"plan:{PLAN}", 10**6, "f" * 16), ["63", []])
+    with sqlite3.connect(tmp_path / "copy.db") as connection:
+        connection.execute("UPDATE cursor SET value = ?", (gone,))
+        connection.execute("UPDATE resource SET address = address || 'x' WHERE kind IN ('action', 'agency')")
+        connection.execute("UPDATE resource SET body = '{}' WHERE kind = 'plan'")
+    connection.close()
+    follower.catch_up()
+    assert kept(copy) == source(rata)
+    copy.close()
+
+
+def test_verifying_finds_what_differs(rata: Rata, token: str, at_work: httpx.Client, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    copy = Copy(str(path))
+    follower = Follower(rata, copy, region="63")
+    assert follower.verify("2026-Q1") == []
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM resource WHERE address LIKE '%/A-1'")
+        connection.execute("UPDATE resource SET address = address || 'x' WHERE address LIKE '%/A-3'")
+    connection.close()
+    found = [(one.what, one.address) for one in follower.verify("2026-Q1")]
+    assert found == [
+        ("missing", f"plans/{PLAN}/actions/A-1"),
+        ("missing", f"plans/{PLAN}/actions/A-3"),
+        ("surplus", f"plans/{PLAN}/actions/A-3x"),
+    ]
+    copy.close()
+    settings = {"RATA_SERVER": rata.base_url, "RATA_TOKEN": token}
+    words = ["follow", str(path), "--region", "63", "--verify", "2026-Q1", "--lang", "en"]
+    told = CliRunner().invoke(client, words, env=settings)
+    assert (told.exit_code, "not the same" in told.stderr) == (5, True)
+    assert f"surplus\t/v1/plans/{PLAN}/actions/A-3x\n" in told.stdout
+    other = CliRunner().invoke(client, ["follow", str(path), "--once"], env=settings)
+    assert (other.exit_code, "wilayah 63" in other.stderr) == (2, True)
+
+
+def test_a_service_that_is_away_is_told_and_asked_again(copy: Copy) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("away")
+
+    told: list[int] = []
+
+    def failed(error: Unreachable) -> None:
+        told.append(error.exit_code)
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    transport = httpx.MockTransport(away)
+    with (
+        Rata("https://rata.example", "rata_x", patience=Patience(total=0), transport=transport) as rata,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        Follower(rata, copy).run(pause=0, failed=failed)
+    assert told == [4, 4, 4]
+
+
+def test_a_proxy_that_says_404_deletes_nothing(copy: Copy) -> None:
+    """Only the service itself knows what is gone."""
+    plan = {"plan": "63.02-2026", "region_code": "63.02", "year": 2026, "version": 1}
+    listed = {
+        "/v1/changes": {"items": [], "next": "a", "more": False},
+        "/v1/plans": {"items": [plan], "next": None},
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = listed.get(request.url.path)
+        return httpx.Response(404, text="nginx") if found is None else httpx.Response(200, json=found)
+
+    transport = httpx.MockTransport(answer)
+    with (
+        Rata("https://rata.example", "rata_x", transport=transport) as rata,
+        pytest.raises(Refused, match="404"),
+    ):
+        Follower(rata, copy, region="63").catch_up()
+    assert copy.pending() == "regions/63"
+
+
+def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, tmp_path: Path) -> None:
+    path = str(tmp_path / "copy.db")
+    copy, other = Copy(path), Copy(path)
+    Follower(rata, copy, region="63").catch_up()
+    with pytest.raises(Misused, match="63"):
+        Follower(rata, copy, region="63.02").catch_up()
+    cursor = copy.cursor(rata.base_url, "63")
+    with copy.step(rata.base_url, "63", cursor, "ahead"):
+        pass
+    with pytest.raises(AlreadyRunning), other.step(rata.base_url, "63", cursor, "behind"):
+        pass
+    with pytest.raises(AlreadyRunning), other.settled("regions/63"):
+        pass
+    with (
+        pytest.raises(AlreadyRunning),
+        other.step(rata.base_url, "73", None, "x"),
+        copy.step("x", "y", None, "z"),
+    ):
+        pass
+    copy.close()
+    other.close()
+    with pytest.raises(Unwritable):
+        Copy(str(tmp_path / "no" / "copy.db"))
+    for url in ("nothing://x", "://"):
+        with pytest.raises(Misused):
+            Copy(url)
+
+
+def test_a_copy_in_a_database_of_any_kind(served: Served, rata: Rata, at_work: httpx.Client) -> None:
+    """Where the service's own tables stand they stay: here only because there is a database of each kind."""
+    url = served.database.url.render_as_string(hide_password=False)
+    copy = Copy(url)
+    follower = Follower(rata, copy, region="63.02")
+    follower.catch_up()
+    put(at_work, "A-9")
+    follower.catch_up()
+    assert kept(copy).keys() == {one for one in source(rata, "63.02") if "63.02" in one}
+    with served.database.engine.begin() as connection:
+        for table in ("resource", "cursor", "pending"):
+            connection.execute(sa.text(f'DROP TABLE "{table}"'))
+    copy.close()
+
+
+def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
+    """What is kept of a resource is what its list shows: else a copy would depend on the way it was read."""
+    document = json.loads((root / "openapi" / "rata.v1.json").read_bytes())
+    lists = {
+        "plan": ("/v1/plans", "/v1/plans/{plan}"),
+        "action": ("/v1/plans/{plan}/actions", "/v1/plans/{plan}/actions/{action}"),
+        "progress": (
+            "/v1/plans/{plan}/progress/{period}",
+            "/v1/plans/{plan}/actions/{action}/progress/{period}",
+        ),
+        "agency": ("/v1/regions/{region}/agencies", "/v1/regions/{region}/agencies/{agency}"),
+        "meeting": ("/v1/meetings", "/v1/regions/{region}/meetings/{meeting}"),
+        "commitment": ("/v1/commitments", "/v1/regions/{region}/commitments/{commitment}"),
+        "target": ("/v1/targets", "/v1/regions/{region}/indicators/{indicator}/targets/{year}"),
+    }
+    assert lists.keys() == KINDS.keys()
+
+    def fields(path: str) -> dict[str, Any]:
+        reply = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        found: dict[str, Any] = document["components"]["schemas"][reply["$ref"].rpartition("/")[2]][
+            "properties"
+        ]
+        return found
+
+    for name, (many, one) in lists.items():
+        item = fields(many)["items"]["items"]["$ref"].rpartition("/")[2]
+        shown = document["components"]["schemas"][item]["properties"].keys()
+        assert fields(one).keys() - KINDS[name].apart == shown - KINDS[name].apart, name
+        assert kind_of(one.removeprefix("/v1/").replace("{", "").replace("}", "")) is KINDS[name]
+
+
+# Killed
+
+
+def test_killed_at_any_instant_it_ends_equal_to_the_source(
+    served: Served, token: str, at_work: httpx.Client, rata: Rata, tmp_path: Path
+) -> None:
+    """A process that is killed again and again while somebody writes; 50 times with `make kills`."""
+    done = threading.Event()
+
+    def write() -> None:
+        chance = random.Random(2)
+        with served.writer() as writer:
+            while not done.is_set():
+                code = f"K-{chance.randrange(40)}"
+                if chance.random() < 0.2:
+                    writer.delete(f"{AT}/actions/{code}", headers=ANY)
+                elif chance.random() < 0.1:
+                    put(writer, *[f"K-{n}" for n in range(30)], note=str(chance.random()))
+                else:
+                    put(writer, code, note=str(chance.random()))
+                time.sleep(0.03)
+
+    path = tmp_path / "copy.db"
+    settings = environment(RATA_SERVER=served.url, RATA_TOKEN=token)
+    writing = threading.Thread(target=write)
+    writing.start()
+    chance = random.Random(4)
+    pipe = subprocess.PIPE
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", _FOLLOW, str(path)],
+            cwd=ROOT,
+            env=settings,
+            stdin=pipe,
+            stdout=pipe,
+            text=True,
+        ) as starter:
+            assert starter.stdin is not None
+            assert starter.stdout is not None
+            for _ in range(KILLS):
+                starter.stdin.write("go\n")
+                starter.stdin.flush()
+                follower = int(starter.stdout.readline())
+                time.sleep(0.3 * chance.random() ** 2)  # mostly while it is at work
+                os.kill(follower, signal.SIGKILL)
+                assert starter.stdout.readline() == f"{signal.SIGKILL.value}\n"
+    finally:
+        done.set()
+        writing.join()
+    words = ["follow", str(path), "--region", "63", "--once"]
+    ended = CliRunner().invoke(client, words, env={"RATA_SERVER": served.url, "RATA_TOKEN": token})
+    assert ended.exit_code == 0, ended.stderr
+    copy = Copy(str(path))
+    assert kept(copy) == source(rata)
+    copy.close()
+    verified = CliRunner().invoke(
+        client, [*words[:-1], "--verify", "2026-Q2"], env={"RATA_SERVER": served.url, "RATA_TOKEN": token}
+    )
+    assert verified.exit_code == 0, verified.stderr
+
+
+#: Starts a process that follows for each line it reads, tells which, and by what it ended. Python is loaded once.
+_FOLLOW = """
+import os, sys
+from app.client import cli
+sys.argv = ["rata", "follow", sys.argv[1], "--region", "63", "--pause", "1"]
+for _ in sys.stdin:
+    process = os.fork()
+    if not process:
+        cli.main()
+    print(process, flush=True)
+    print(os.waitpid(process, 0)[1], flush=True)
+"""
+
+
+def test_the_client_stands_alone(root: Path) -> None:
+    """Whoever only pulls loads nothing of the service, and can take the folder away with them."""
+    files = sorted((root / "app" / "client").glob("*.py"))
+    trees = [(file, ast.parse(file.read_text())) for file in files]
+    found = {
+        f"{file.name}: {name}"
+        for file, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in (
+            [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+        if name.split(".")[0] in ("app", "fastapi", "pydantic", "sqlmodel")
+        and not name.startswith("app.client")
+    }
+    assert len(files) > 5
+    assert not found

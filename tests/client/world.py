@@ -1,0 +1,120 @@
+"""What the tests of the client share: a service that listens, and a line to it that is bad."""
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2 as httpx
+import uvicorn
+
+from app.client import Patience, Rata
+from app.kit.db import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.plans.world import furnish
+
+IMPATIENT = Patience(total=30, sleep=lambda seconds: None)
+"""Tries again at once."""
+
+
+class Served(NamedTuple):
+    """A service on a port of this machine, over a database that keeps what is written."""
+
+    url: str
+    database: Database
+    settings: Settings
+
+    def token(self, *roles: tuple[str, str]) -> str:
+        return token_for(self.database, *roles)
+
+    def writer(self, *roles: tuple[str, str]) -> httpx.Client:
+        """Somebody at work; the caller closes it."""
+        token = self.token(*(roles or (("secretariat", "63.02"),)))
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+
+@contextlib.contextmanager
+def listening(database: Database, spool: Path) -> Iterator[Served]:
+    settings = Settings(_env_file=None, database_url=str(database.url), spool_folder=str(spool))
+    furnish(database)
+    options = {"log_config": None, "ws": "none", "lifespan": "off", "access_log": False}
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=0, **options))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(f"http://127.0.0.1:{port}", database, settings)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def client_of(served: Served, token: str, **options: object) -> Rata:
+    return Rata(served.url, token, patience=IMPATIENT, **options)  # type: ignore[arg-type]  # a test's own
+
+
+class BadLine:
+    """A proxy that lets each connection have only so many bytes of answers; then it drops, or resets, it.
+
+    `cuts` gives the bytes for one connection after the other, None for all of them; then all pass whole.
+    """
+
+    def __init__(self, port: int, *cuts: int | None, delay: Callable[[], float] = lambda: 0.0) -> None:
+        self._port, self._cuts, self._delay = port, list(cuts), delay
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.connections = 0
+        self._chance = random.Random(5)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "BadLine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                caller, _ = self._socket.accept()
+                left = self._cuts.pop(0) if self._cuts else None
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(caller, left), daemon=True).start()
+
+    def _serve(self, caller: socket.socket, left: int | None) -> None:
+        with caller, socket.create_connection(("127.0.0.1", self._port)) as service:
+            asking = threading.Thread(target=_pass_on, args=(caller, service), daemon=True)
+            asking.start()
+            with contextlib.suppress(OSError):
+                while left is None or left > 0:
+                    data = service.recv(65536 if left is None else min(left, 65536))
+                    if not data:
+                        break
+                    time.sleep(self._delay())
+                    caller.sendall(data)
+                    left = None if left is None else left - len(data)
+            with contextlib.suppress(OSError):
+                if self._chance.random() < 0.5:  # a reset instead of an end
+                    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                caller.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                service.shutdown(socket.SHUT_RDWR)
+            asking.join(5)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
