@@ -35,6 +35,7 @@ from app.kit import openapi
 from app.kit.compression import Compressed
 from app.kit.db import Database
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.rates import RateLimits
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.kit.spool import Spool
@@ -212,6 +213,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     install_problem_handlers(app)
     app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
     return app

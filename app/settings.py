@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         default=16, ge=2, le=200, description="Requests of one worker that run at the same time."
     )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
+    reads_per_minute: int = Field(
+        default=12_000, ge=0, description="Reads of one token that a worker answers in a minute; 0: no limit."
+    )
+    writes_per_minute: int = Field(
+        default=3_000,
+        ge=0,
+        description="Writes of one token that a worker answers in a minute; 0: no limit.",
+    )
     journal_retention_days: int = Field(
         default=400,
         ge=1,
