@@ -33,7 +33,7 @@ from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
-from app.kit.db import Database
+from app.kit.db import Database, Patience
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.rates import RateLimits
 from app.kit.requests import install_problem_handlers
@@ -167,7 +167,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
     )
     app.state.kept = Kept()
-    app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
+    patience = Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
+    app.state.database = database or Database(
+        settings.database_url, pool_size=settings.database_pool, patience=patience
+    )
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
         actions,

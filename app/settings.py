@@ -97,6 +97,24 @@ class Settings(BaseSettings):
         ge=0,
         description="Writes of one token that a worker answers in a minute; 0: no limit.",
     )
+    statement_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="How long PostgreSQL works on one statement, before 503; 0: without end.",
+    )
+    lock_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="How long a statement waits for a lock, on SQLite a writer for its turn, before 503.",
+    )
+    idle_transaction_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="How long PostgreSQL keeps a transaction in which nothing is asked; 0: without end.",
+    )
     journal_retention_days: int = Field(
         default=400,
         ge=1,

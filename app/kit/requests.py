@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -40,6 +41,7 @@ from app.kit.json_sql import to_json
 from app.kit.pages import next_link
 from app.kit.problems import (
     BadRequest,
+    Busy,
     FieldError,
     Language,
     MethodNotAllowed,
@@ -343,6 +345,10 @@ def install_problem_handlers(app: FastAPI) -> None:
             log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
             problem = ServerError()
         return problem_response(request, problem)
+
+    @app.exception_handler(NoConnection)
+    def _no_connection(request: Request, error: NoConnection) -> Response:
+        return problem_response(request, Busy(headers={"Retry-After": "1"}))
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
