@@ -147,6 +147,8 @@ class HouseRoute(APIRoute):
         known: dict[str, bool] = {}
 
         async def handle(request: Request) -> Response:
+            if "operation" in request.scope:
+                request.scope["operation"].append(self.name)
             if not known:
                 known.update(_parameters(self))
             check_plain(request)
