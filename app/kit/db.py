@@ -28,6 +28,9 @@ WRITE = "rata_write"
 #: ended for its idleness, no connection left, the server going down or coming up.
 _TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"}
 
+#: Of these, those that say that a transaction lost and is rolled back, without having waited long.
+_LOST_STATES = {"40001", "40P01"}
+
 
 class Patience(NamedTuple):
     """How long the database lets a connection go on, in seconds; 0 without end. SQLite knows only locks."""
@@ -211,6 +214,11 @@ def problem_of(error: DBAPIError) -> Problem | None:
     if state in _TRANSIENT_STATES or error.connection_invalidated or is_unreachable or is_locked:
         return Busy(headers={"Retry-After": "1"})
     return None
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the transaction was rolled back because others won, so that the same work may be done anew at once."""
+    return getattr(error.orig, "sqlstate", None) in _LOST_STATES or "database is locked" in str(error.orig)
 
 
 def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience, **options: Any) -> Engine:
