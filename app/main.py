@@ -33,8 +33,10 @@ from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.compression import Compressed
-from app.kit.db import Database
+from app.kit.db import Database, Patience
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.metrics import Measured, Metrics, install_metrics
+from app.kit.rates import RateLimits
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.kit.spool import Spool
@@ -140,8 +142,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
             app.state.kept.start(app.state.database)
+            if settings.metrics == "port":
+                app.state.metrics.serve(settings.host, settings.metrics_port)
         yield
         if database is None:
+            app.state.metrics.close()
             app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
             app.state.spool.close()
@@ -166,7 +171,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
     )
     app.state.kept = Kept()
-    app.state.database = database or Database(settings.database_url, pool_size=settings.database_pool)
+    patience = Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
+    app.state.database = database or Database(
+        settings.database_url, pool_size=settings.database_pool, patience=patience
+    )
+    app.state.metrics = Metrics(lambda: app.state.database)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
         actions,
@@ -209,9 +218,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(finding_kinds)
     openapi.install(app)
     install_docs(app)
+    if settings.metrics == "public":
+        install_metrics(app, app.state.metrics)
     install_problem_handlers(app)
     app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
+    if settings.metrics != "off":
+        app.add_middleware(Measured, metrics=app.state.metrics)
     return app

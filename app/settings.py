@@ -1,7 +1,7 @@
 """Settings, read once from `RATA_*`."""
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
@@ -89,6 +89,32 @@ class Settings(BaseSettings):
         default=16, ge=2, le=200, description="Requests of one worker that run at the same time."
     )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
+    reads_per_minute: int = Field(
+        default=12_000, ge=0, description="Reads of one token that a worker answers in a minute; 0: no limit."
+    )
+    writes_per_minute: int = Field(
+        default=3_000,
+        ge=0,
+        description="Writes of one token that a worker answers in a minute; 0: no limit.",
+    )
+    statement_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="How long PostgreSQL works on one statement, before 503; 0: without end.",
+    )
+    lock_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="How long a statement waits for a lock, on SQLite a writer for its turn, before 503.",
+    )
+    idle_transaction_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="How long PostgreSQL keeps a transaction in which nothing is asked; 0: without end.",
+    )
     journal_retention_days: int = Field(
         default=400,
         ge=1,
@@ -144,6 +170,12 @@ class Settings(BaseSettings):
         default=False,
         description="Let webhooks go to this machine, over http too: for development alone.",
     )
+    metrics: Literal["off", "public", "port"] = Field(
+        default="off",
+        validate_default=True,
+        description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
+    )
+    metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
 
@@ -152,4 +184,13 @@ class Settings(BaseSettings):
     def _audience_with_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("oidc_issuer") and not value:
             raise ValueError("is needed with RATA_OIDC_ISSUER: else tokens made for others would be taken")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_of_one_worker(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off" and info.data.get("workers", 1) > 1:
+            raise ValueError(
+                "needs RATA_WORKERS=1, since each worker counts for itself: run several services"
+            )
         return value

@@ -45,6 +45,7 @@ class OneTransaction(Database):
 
     def __init__(self, connection: Connection, base: Database) -> None:
         self.url, self.is_sqlite, self.engine = base.url, base.is_sqlite, base.engine
+        self.reads = base.reads
         self.connection = connection
         self.statements: list[str] = []
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import sqlalchemy as sa
 from alembic.config import Config
@@ -18,16 +18,43 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session, SQLModel
 
 from app.kit.problems import Busy, Conflict, Problem
 
 WRITE = "rata_write"
-BUSY_SECONDS = 30
+#: PostgreSQL states in which the same request may succeed a moment later: lost to another, waited or ran too long,
+#: ended for its idleness, no connection left, the server going down or coming up.
+_TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"}
 
-#: PostgreSQL states in which the same request may succeed a moment later.
-_TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "57P03"}
+#: Of these, those that say that a transaction lost and is rolled back, without having waited long.
+_LOST_STATES = {"40001", "40P01"}
+
+
+class Patience(NamedTuple):
+    """How long the database lets a connection go on, in seconds; 0 without end. SQLite knows only locks."""
+
+    statement: float = 0
+    lock: float = 0
+    idle_transaction: float = 0
+
+    @property
+    def turn(self) -> float:
+        """How long a writer waits for the one before it on SQLite, where waiting without end is no choice."""
+        return self.lock or 30
+
+    def options(self) -> str:
+        """As PostgreSQL takes them when a connection begins."""
+        limits = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle_transaction,
+        }
+        return "".join(f" -c {name}={seconds * 1000:.0f}" for name, seconds in limits.items() if seconds)
+
+
+_ENDLESS = Patience()
 
 
 class Table(SQLModel):
@@ -85,11 +112,15 @@ def _house_types(column: sa.Column[Any], parent: Any) -> None:
 class Database:
     """One database: sessions that read, sessions that write, and what can be said of its state."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, echo: bool = False) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, echo: bool = False, patience: Patience = _ENDLESS
+    ) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
-            _sqlite_engine(self.url, echo) if self.is_sqlite else _postgres_engine(self.url, pool_size, echo)
+            _sqlite_engine(self.url, echo, patience)
+            if self.is_sqlite
+            else _postgres_engine(self.url, pool_size, echo, patience)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
         # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
@@ -98,7 +129,7 @@ class Database:
             self.engine
             if self.is_sqlite
             else _postgres_engine(
-                self.url, pool_size, echo, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+                self.url, pool_size, echo, patience, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
             )
         )
 
@@ -177,12 +208,20 @@ def problem_of(error: DBAPIError) -> Problem | None:
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(error, IntegrityError):
         return Conflict()
-    if state in _TRANSIENT_STATES or error.connection_invalidated or "database is locked" in str(error.orig):
+    # the driver's own failures, such as to connect at all, bear no state
+    is_unreachable = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
+    is_locked = "database is locked" in str(error.orig)
+    if state in _TRANSIENT_STATES or error.connection_invalidated or is_unreachable or is_locked:
         return Busy(headers={"Retry-After": "1"})
     return None
 
 
-def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) -> Engine:
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the transaction was rolled back because others won, so that the same work may be done anew at once."""
+    return getattr(error.orig, "sqlstate", None) in _LOST_STATES or "database is locked" in str(error.orig)
+
+
+def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience, **options: Any) -> Engine:
     return sa.create_engine(
         url,
         echo=echo,
@@ -194,19 +233,19 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, **options: Any) ->
         # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
         # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
         connect_args={
-            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1",
+            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1" + patience.options(),
             "prepare_threshold": 3,
         },
         **options,
     )
 
 
-def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
+def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience) -> Engine:
     engine = sa.create_engine(
         url,
         echo=echo,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": patience.turn, "check_same_thread": False},
     )
     turn = threading.Lock()
 
@@ -220,7 +259,7 @@ def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
             "synchronous=NORMAL",
             "foreign_keys=ON",
             "cache_size=-16000",
-            f"busy_timeout={BUSY_SECONDS * 1000}",
+            f"busy_timeout={patience.turn * 1000:.0f}",
         ):
             dbapi.execute(f"PRAGMA {pragma}")
 
@@ -230,7 +269,7 @@ def _sqlite_engine(url: sa.URL, echo: bool) -> Engine:
             connection.exec_driver_sql("BEGIN")
             return
         # Waiting in line here is ten times kinder to the slowest writer than SQLite's own polling.
-        if not turn.acquire(timeout=BUSY_SECONDS):
+        if not turn.acquire(timeout=patience.turn):
             raise Busy(headers={"Retry-After": "1"})
         connection.info["turn"] = True
         try:

@@ -38,8 +38,13 @@ _HEADERS = {
     "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",
     "Retry-After": "Seconds after which to try again, where that helps.",
+    "RateLimit": 'What is left of the budget of this token and for how many seconds: `"reads";r=11999;t=60`. Missing '
+    "where the operator sets no limit.",
+    "RateLimit-Policy": 'The budget itself, of requests and seconds: `"reads";q=12000;w=60`.',
     "WWW-Authenticate": "How to authenticate.",
 }
+_BUDGET = {"RateLimit", "RateLimit-Policy"}
+"""On every reply of `/v1`, refusals too."""
 
 
 def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if "{" in path:
         statuses.add(404)
     if path.startswith("/v1"):
-        statuses |= {401, 403, 503}
+        statuses |= {401, 403, 429, 503}
     if method in WRITES:
         statuses.add(409)
     if method == "post":
@@ -237,6 +242,8 @@ def _complete_responses(
         responses["304"] = {}
     for status, response in responses.items():
         names = {"X-Request-Id"} | set(response.pop("headers", {}))
+        if secured:
+            names |= _BUDGET
         if secured and status != "204":
             names.add("ETag")
         if status.startswith("2") and method == "post" and stores:
@@ -256,8 +263,14 @@ def _is_page(response: dict[str, Any]) -> bool:
 
 
 def _problem_response(status: int) -> dict[str, Any]:
-    names = ["X-Request-Id", "Content-Language"]
-    own = {401: "WWW-Authenticate", 409: "Retry-After", 416: "Content-Range", 503: "Retry-After"}
+    names = ["X-Request-Id", "Content-Language", *_BUDGET]
+    own = {
+        401: "WWW-Authenticate",
+        409: "Retry-After",
+        416: "Content-Range",
+        429: "Retry-After",
+        503: "Retry-After",
+    }
     names += [own[status]] if status in own else []
     # The general one first; never in the order in which modules happen to be imported.
     known = sorted(

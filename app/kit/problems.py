@@ -292,6 +292,16 @@ class PreconditionRequired(Problem):
     )
 
 
+class RateLimited(Problem):
+    status = 429
+    code = "rate_limited"
+    title = Text("Terlalu banyak permintaan", "Too many requests")
+    detail = Text(
+        "Jatah token ini, {quota} permintaan ({budget}) per menit, sudah habis. Coba lagi {seconds} detik lagi.",
+        "The budget of this token, {quota} requests ({budget}) a minute, is spent. Try again in {seconds} seconds.",
+    )
+
+
 class ServerError(Problem):
     status = 500
     code = "server_error"

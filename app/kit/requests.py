@@ -6,10 +6,13 @@ stored replies. What happens outside of a route (request id, log line, limits) s
 """
 
 import re
+import secrets as random
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import anyio
 import anyio.to_thread
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -19,13 +22,14 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
 from app.kit.bodies import HouseRequest, check_media_type, check_plain
-from app.kit.db import Database, finish, problem_of
+from app.kit.db import Database, finish, is_lost, problem_of
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
 from app.kit.inputs import (
@@ -40,6 +44,7 @@ from app.kit.json_sql import to_json
 from app.kit.pages import next_link
 from app.kit.problems import (
     BadRequest,
+    Busy,
     FieldError,
     Language,
     MethodNotAllowed,
@@ -55,6 +60,12 @@ log = structlog.get_logger("rata")
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 STORES_NOTHING = {"x-stores-nothing": True}
 """`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
+
+
+PAUSES = (0.02, 0.1, 0.5)
+"""Longest pauses, in seconds, before further attempts of a request whose transaction lost; jitter parts the losers."""
+REPEAT_SECONDS = 5
+"""After these no further attempt begins: who waited as long is told so."""
 
 
 class Unit:
@@ -145,12 +156,16 @@ class HouseRoute(APIRoute):
         known: dict[str, bool] = {}
 
         async def handle(request: Request) -> Response:
+            if "operation" in request.scope:
+                request.scope["operation"].append(self.name)
             if not known:
                 known.update(_parameters(self))
             check_plain(request)
             _refuse_unknown(request, known)
             check_media_type(request, self)
-            request = HouseRequest(request.scope, request.receive)
+            return await _until_won(request, run)
+
+        async def run(request: Request) -> Response:
             unit = request.state.unit = Unit(request)
             if unit.is_write and "idempotency-key" in request.headers:
                 await request.body()  # kept by Starlette; the key covers it, forms included
@@ -171,6 +186,29 @@ class HouseRoute(APIRoute):
             return response
 
         return handle
+
+
+async def _until_won(request: Request, run: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+    """The reply of the first attempt that does not lose its transaction to others; an attempt leaves nothing behind.
+
+    Each has a request of its own over the same body. A form that was read as it came in is gone, so it has one.
+    """
+    tried, kept = HouseRequest(request.scope, request.receive), None
+    give_up_at = time.monotonic() + REPEAT_SECONDS
+    for pause in PAUSES:
+        try:
+            return await run(tried)
+        except DBAPIError as error:
+            kept = getattr(tried, "_body", None)
+            is_gone = kept is None and tried._stream_consumed
+            if not is_lost(error) or is_gone or time.monotonic() > give_up_at:
+                raise
+        log.warning("lost", request_id=request.scope.get("request_id"), path=request.scope["path"])
+        await anyio.sleep(pause * (500 + random.randbelow(500)) / 1000)
+        tried = HouseRequest(request.scope, request.receive)
+        if kept is not None:
+            tried._body = kept
+    return await run(tried)
 
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
@@ -343,6 +381,10 @@ def install_problem_handlers(app: FastAPI) -> None:
             log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
             problem = ServerError()
         return problem_response(request, problem)
+
+    @app.exception_handler(NoConnection)
+    def _no_connection(request: Request, error: NoConnection) -> Response:
+        return problem_response(request, Busy(headers={"Retry-After": "1"}))
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:

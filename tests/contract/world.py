@@ -44,6 +44,8 @@ OUR_HEADERS = (
     "Accept-Ranges",
     "Content-Range",
     "WWW-Authenticate",
+    "RateLimit",
+    "RateLimit-Policy",
 )
 
 #: A table of observations, of which one is another in the service.

@@ -1,0 +1,134 @@
+"""What the process counts of itself, as Prometheus reads it: requests, what waits, connections, the journal.
+
+Labels are operation ids, classes of statuses and names of pools: never a key, a path or a token. Each process
+counts for itself, so metrics are to be had of a service with one worker alone (the settings see to it).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from http.server import HTTPServer
+
+import anyio.to_thread
+import sqlalchemy as sa
+from anyio import CapacityLimiter
+from fastapi import FastAPI, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.db import Database, table_of
+from app.kit.journal import FEED, JournalHead
+from app.kit.problems import Busy
+
+#: From a 304 to an export; a national page under load lies in the middle.
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+NO_OPERATION = "none"
+"""What was answered before any route: unknown addresses, spent budgets, bodies too large, files of `/docs`."""
+
+
+class Metrics:
+    """The figures of one application, and whoever serves them on a port of their own."""
+
+    def __init__(self, database: Callable[[], Database]) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "rata_requests",
+            "Requests answered, by operation and class of status.",
+            ("operation", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "rata_request_seconds",
+            "From a request's first byte to its reply's last.",
+            ("operation",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.in_work = Gauge("rata_requests_in_work", "Requests under way.", registry=self.registry)
+        self.threads: CapacityLimiter | None = None
+        self.database = database
+        self.server: HTTPServer | None = None
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """What is not counted but looked at when somebody asks."""
+        waiting = self.threads.statistics().tasks_waiting if self.threads else 0
+        yield GaugeMetricFamily("rata_requests_waiting", "Requests waiting for a thread.", value=waiting)
+        database = self.database()
+        pools = GaugeMetricFamily(
+            "rata_database_connections", "Connections, by pool and state.", labels=("pool", "state")
+        )
+        for name, engine in (("writes", database.engine), ("reads", database.reads)):
+            if isinstance(engine.pool, sa.QueuePool) and (name == "writes" or engine is not database.engine):
+                pools.add_metric((name, "in_use"), engine.pool.checkedout())
+                pools.add_metric((name, "idle"), engine.pool.checkedin())
+        yield pools
+        height = _height(database)
+        yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=height is not None)
+        if height is not None:
+            yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=height)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []  # to be registered must not ask the database
+
+    def page(self) -> bytes:
+        return generate_latest(self.registry)
+
+    def serve(self, host: str, port: int) -> None:
+        self.server, _ = start_http_server(port, host, self.registry)
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+
+
+def _height(database: Database) -> int | None:
+    """Rows of the journal; None where the database does not say."""
+    heads = table_of(JournalHead)
+    try:
+        with database.read_session() as session:
+            return session.scalar(sa.select(heads.c.position).where(heads.c.chain == FEED)) or 0
+    except (SQLAlchemyError, Busy):
+        return None
+
+
+class Measured:
+    """Counts each request when it ends, by the operation that its route wrote into `scope["operation"]`."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        metrics, status = self.metrics, 500
+        # a list, for layers below hand on copies of the scope
+        scope["operation"] = told = [NO_OPERATION]
+        metrics.threads = metrics.threads or anyio.to_thread.current_default_thread_limiter()
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        metrics.in_work.inc()
+        started = time.perf_counter()
+        try:
+            await self.app(scope, receive, send_noted)
+        finally:
+            metrics.in_work.dec()
+            metrics.seconds.labels(told[-1]).observe(time.perf_counter() - started)
+            metrics.requests.labels(told[-1], f"{status // 100}xx").inc()
+
+
+def install_metrics(app: FastAPI, metrics: Metrics) -> None:
+    """`/metrics` beside the service itself, for whoever reaches it."""
+
+    @app.get("/metrics", include_in_schema=False)
+    def read_metrics() -> Response:
+        return Response(metrics.page(), headers={"Cache-Control": "no-store"}, media_type=CONTENT_TYPE_LATEST)

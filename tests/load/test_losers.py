@@ -1,0 +1,158 @@
+"""A request whose transaction lost to another's is run anew from its beginning: whole, once, and not for ever."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+
+from app.kit import requests
+from app.kit.db import Database, Patience
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.plans.world import ANY, AT, put_plan
+from tests.postgres import worker_database
+
+ATTEMPTS = len(requests.PAUSES) + 1
+IMPORT = "/v1/coordinates/import?code_system=kemendagri"
+POINTS = {"file": ("titik.csv", b"region_code,longitude,latitude,source\n63.02,116.218,-3.2889,Bappeda\n")}
+
+
+class Rival:
+    """Another service's connection to the same database, which holds what our requests want to write."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.session = self.database.write_session()
+
+    def hold(self) -> None:
+        self.session.execute(sa.text("UPDATE plan SET title = title"))
+
+    def let_go(self) -> None:
+        self.session.rollback()
+
+    def close(self) -> None:
+        self.session.close()
+        self.database.close()
+
+
+@pytest.fixture
+def rival(database: Database) -> Iterator[Rival]:
+    rival = Rival(database.url.render_as_string(hide_password=False))
+    yield rival
+    rival.close()
+
+
+def begun(url: str) -> Iterator[Database]:
+    prepare(url).close()
+    database = Database(url, patience=Patience(lock=0.02 if url.startswith("sqlite") else 0))
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    yield from begun(sqlite_url(tmp_path_factory.mktemp("losers"), "losers"))
+
+
+@pytest.fixture(scope="module", params=[one for one in ENGINES if one == "postgres"])
+def on_postgres() -> Iterator[Database]:
+    with ExitStack() as stack:
+        yield from begun(stack.enter_context(worker_database()))
+
+
+@pytest.fixture
+def failures(database: Database) -> Iterator[list[Callable[[], None]]]:
+    """What is done at the first refusal of the database, and after it nothing; each leaves a None."""
+    planned: list[Any] = []
+
+    def note(context: ExceptionContext) -> None:
+        if planned and planned[0] is not None:
+            planned.pop(0)()
+        planned.append(None)
+
+    event.listen(database.engine, "handle_error", note)
+    yield planned
+    event.remove(database.engine, "handle_error", note)
+
+
+def client_of(database: Database, role: tuple[str, str] = ("secretariat", "63.02")) -> TestClient:
+    app = create_app(Settings(_env_file=None, database_url="sqlite://"), database)
+    headers = {"Authorization": f"Bearer {token_for(database, role)}"}
+    return TestClient(app, headers=headers, raise_server_exceptions=False)
+
+
+class TestOnSqlite:
+    @pytest.fixture
+    def database(self, on_sqlite: Database) -> Database:
+        return on_sqlite
+
+    def test_what_found_the_file_busy_is_done_once_it_is_free(
+        self, database: Database, rival: Rival, failures: list[Any]
+    ) -> None:
+        client = client_of(database)
+        put_plan(client)
+        rival.hold()
+        failures.append(rival.let_go)
+        done = client.put(AT, json={"title": "Akhirnya"}, headers=ANY)
+        assert (done.status_code, done.json()["version"], len(failures)) == (200, 2, 1)
+        rows = client.get("/v1/changes", params={"region": "63.02"}).json()["items"]
+        assert [row["version"] for row in rows if row["kind"].startswith("plan.")] == [1, 2]
+
+    def test_who_keeps_losing_hears_503(self, database: Database, rival: Rival, failures: list[Any]) -> None:
+        client = client_of(database, ("administrator", "0"))
+        rival.hold()
+        reply = client.put("/v1/plans/63.02-2027", json={"title": "RAT"})
+        found = (reply.status_code, reply.json()["code"], reply.headers["Retry-After"])
+        assert (*found, len(failures)) == (503, "busy", "1", ATTEMPTS)
+
+    @pytest.mark.parametrize(("headers", "attempts"), [({}, 1), ({"Idempotency-Key": "k"}, ATTEMPTS)])
+    def test_a_form_is_repeated_where_it_was_kept(
+        self, database: Database, rival: Rival, failures: list[Any], headers: dict[str, str], attempts: int
+    ) -> None:
+        client = client_of(database, ("administrator", "0"))
+        rival.hold()
+        reply = client.post(IMPORT, files=POINTS, headers=headers)
+        assert (reply.status_code, reply.json()["code"], len(failures)) == (503, "busy", attempts)
+        rival.let_go()
+        done = client.post(IMPORT, files=POINTS, headers=headers)
+        assert (done.status_code, done.headers.get("Idempotency-Replayed")) == (200, None)
+
+
+class TestOnPostgres:
+    @pytest.fixture
+    def database(self, on_postgres: Database) -> Database:
+        return on_postgres
+
+    def test_the_victim_of_a_deadlock_is_done_after_the_other(
+        self, database: Database, rival: Rival, failures: list[Any]
+    ) -> None:
+        client = client_of(database)
+        put_plan(client)
+        rival.session.execute(sa.text("SET deadlock_timeout = '20s'"))  # so that ours is the victim
+        rival.hold()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.put, AT, json={"title": "Akhirnya"}, headers=ANY)
+            until_somebody_waits(database)
+            rival.session.execute(sa.text("UPDATE journal_head SET position = position"))
+            rival.let_go()
+            done = waiting.result(20)
+        assert (done.status_code, done.json()["version"], len(failures)) == (200, 2, 1)
+
+
+def until_somebody_waits(database: Database) -> None:
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    for _ in range(500):
+        with database.read_session() as session:
+            if session.scalar(waits):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for a lock")
