@@ -1,9 +1,13 @@
 """`make demo`: a real regency's plan, served on this machine within a minute."""
 
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
@@ -37,15 +41,34 @@ def run_demo(settings: Settings, out: Console) -> None:
             f"[red]{settings.host}:{settings.port} is taken.[/] Choose another: RATA_PORT=8001 make demo"
         )
         sys.exit(1)
-    database = open_database(settings)
-    upgrade_schema(database)
-    load_shipped_reference(database, out)
-    with out.status("Importing the plan of Kabupaten Kotabaru …"):
-        load_sample(database)
-    token = demo_token(database, Path(settings.demo_token_file))
-    database.close()
+    with _interrupts() as interrupts:
+        database = open_database(settings)
+        upgrade_schema(database)
+        load_shipped_reference(database, out)
+        with out.status("Importing the plan of Kabupaten Kotabaru …"):
+            load_sample(database)
+        token = demo_token(database, Path(settings.demo_token_file))
+        database.close()
+    if interrupts:
+        raise KeyboardInterrupt
     _greet(settings, token, out)
     run(settings)
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Every Ctrl-C in it, also one that met Python inside a destructor, where what is raised is dropped."""
+    met: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        met.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield met
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def load_sample(database: Database) -> None:

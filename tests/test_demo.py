@@ -14,10 +14,13 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from rich.console import Console
 
+import app.demo as preparing
 from app.demo import PLAN, load_sample
 from app.exchange import commands
 from app.plans.queries import is_plan
+from app.settings import Settings
 from tests.database import OneTransaction
 from tests.test_cli import environment
 
@@ -140,6 +143,27 @@ def test_stopped_half_way_nothing_is_half_loaded(tmp_path: Path, number: int) ->
         ]
     assert counts[0] in (0, 91_600)
     assert counts[1] in (0, 1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_drops_still_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dropping:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: Dropping() and None)
+    monkeypatch.setattr(preparing, "load_sample", lambda database: None)
+    monkeypatch.setattr(preparing, "run", lambda settings: pytest.fail("It served."))
+    settings = Settings(
+        _env_file=None,
+        database_url=f"sqlite:///{tmp_path}/rata.db",
+        demo_token_file=str(tmp_path / "demo.token"),
+        port=free_port(),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        preparing.run_demo(settings, Console(quiet=True))
 
 
 def log_size(database: Path) -> int:
