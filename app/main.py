@@ -29,6 +29,7 @@ from app.convergence.step_templates.routes import choices as region_step_templat
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
+from app.exchange.iati.routes import router as iati
 from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
@@ -188,6 +189,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         scorecards,
         reports,
         pulls,
+        iati,
         coverage,
         editions,
         steps,

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
         default=False,
         description="Let webhooks go to this machine, over http too: for development alone.",
     )
+    iati_prefix: str = Field(
+        default="ID-RATA",
+        pattern=r"^[A-Za-z]{2,}-[A-Za-z0-9.-]*[A-Za-z0-9]$",
+        max_length=40,
+        description="What identifiers in IATI exports begin with: register and number of who publishes.",
+    )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
 

@@ -1,0 +1,1 @@
+"""What catalogues and registers harvest: plans in force as IATI."""
