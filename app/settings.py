@@ -144,6 +144,24 @@ class Settings(BaseSettings):
         default=False,
         description="Let webhooks go to this machine, over http too: for development alone.",
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        max_length=300,
+        description="Address by which others know the service, for the catalogue; by default that of the request.",
+    )
+    catalogue_license: str = Field(
+        default="https://creativecommons.org/licenses/by/4.0/",
+        pattern=r"^https?://\S+$",
+        max_length=300,
+        description="Address of the licence under which the catalogue offers its files.",
+    )
+    catalogue_publisher: str = Field(
+        default="Rata",
+        min_length=1,
+        max_length=200,
+        description="Who publishes the catalogue: an organisation.",
+    )
     iati_prefix: str = Field(
         default="ID-RATA",
         pattern=r"^[A-Za-z]{2,}-[A-Za-z0-9.-]*[A-Za-z0-9]$",

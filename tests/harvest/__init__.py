@@ -1,1 +1,1 @@
-"""What catalogues and registers harvest: plans in force as IATI."""
+"""What catalogues and registers harvest: the catalogue, and plans in force as IATI."""
