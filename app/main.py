@@ -29,6 +29,8 @@ from app.convergence.step_templates.routes import choices as region_step_templat
 from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
+from app.exchange.catalogue.routes import router as catalogue
+from app.exchange.iati.routes import router as iati
 from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
@@ -197,6 +199,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         scorecards,
         reports,
         pulls,
+        iati,
+        catalogue,
         coverage,
         editions,
         steps,

@@ -176,6 +176,30 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        max_length=300,
+        description="Address by which others know the service, for the catalogue; by default that of the request.",
+    )
+    catalogue_license: str = Field(
+        default="https://creativecommons.org/licenses/by/4.0/",
+        pattern=r"^https?://\S+$",
+        max_length=300,
+        description="Address of the licence under which the catalogue offers its files.",
+    )
+    catalogue_publisher: str = Field(
+        default="Rata",
+        min_length=1,
+        max_length=200,
+        description="Who publishes the catalogue: an organisation.",
+    )
+    iati_prefix: str = Field(
+        default="ID-RATA",
+        pattern=r"^[A-Za-z]{2,}-[A-Za-z0-9.-]*[A-Za-z0-9]$",
+        max_length=40,
+        description="What identifiers in IATI exports begin with: register and number of who publishes.",
+    )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
 

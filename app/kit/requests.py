@@ -286,8 +286,10 @@ def answer(
     return Response(body, status, headers, media_type=media_type)
 
 
-def answer_page(request: Request, body: bytes, *, tag: str | None = None) -> Response:
-    response = answer(request, body, tag=tag)
+def answer_page(
+    request: Request, body: bytes, *, tag: str | None = None, media_type: str = "application/json"
+) -> Response:
+    response = answer(request, body, tag=tag, media_type=media_type)
     if response.status_code == 200 and (link := next_link(request, body)):
         response.headers["Link"] = link
     return response

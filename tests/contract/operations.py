@@ -18,6 +18,7 @@ OF_ADOPTED = frozenset(
         "amend_plan",
         "close_plan",
         "list_revisions",
+        "read_iati_export",
         "read_revision",
         "read_revision_differences",
         "list_plan_notes",

@@ -1,0 +1,250 @@
+"""The shapes of the catalogue. They read as plain JSON; `CONTEXT` says what each name means as linked data."""
+
+from datetime import date, datetime
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.kit.fields import RegionCode
+from app.kit.pages import PageQuery
+from app.kit.schemas import SOMETIMES
+
+
+def _address(term: str) -> dict[str, str]:
+    return {"@id": term, "@type": "@id"}
+
+
+CONTEXT: dict[str, Any] = {
+    "dcat": "http://www.w3.org/ns/dcat#",
+    "dct": "http://purl.org/dc/terms/",
+    "foaf": "http://xmlns.com/foaf/0.1/",
+    "hydra": "http://www.w3.org/ns/hydra/core#",
+    "skos": "http://www.w3.org/2004/02/skos/core#",
+    "spdx": "http://spdx.org/rdf/terms#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "id": "@id",
+    "type": "@type",
+    "title": {"@id": "dct:title", "@language": "id"},
+    "description": {"@id": "dct:description", "@language": "id"},
+    "publisher": "dct:publisher",
+    "name": "foaf:name",
+    "license": _address("dct:license"),
+    "language": _address("dct:language"),
+    "identifier": "dct:identifier",
+    "issued": {"@id": "dct:issued", "@type": "xsd:dateTime"},
+    "modified": {"@id": "dct:modified", "@type": "xsd:dateTime"},
+    "frequency": _address("dct:accrualPeriodicity"),
+    "temporal": "dct:temporal",
+    "start_date": {"@id": "dcat:startDate", "@type": "xsd:date"},
+    "end_date": {"@id": "dcat:endDate", "@type": "xsd:date"},
+    "spatial": "dct:spatial",
+    "label": "skos:prefLabel",
+    "distributions": "dcat:distribution",
+    "access_url": _address("dcat:accessURL"),
+    "download_url": _address("dcat:downloadURL"),
+    "media_type": _address("dcat:mediaType"),
+    "checksum": "spdx:checksum",
+    "algorithm": _address("spdx:algorithm"),
+    "checksum_value": {"@id": "spdx:checksumValue", "@type": "xsd:hexBinary"},
+    "view": "hydra:view",
+    "next_page": _address("hydra:nextPage"),
+    "items": "dcat:dataset",
+    "next": None,
+    "count": None,
+}
+
+
+class CatalogueQuery(PageQuery):
+    """Which datasets."""
+
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    sort: Literal["identifier", "-identifier"] = "identifier"
+
+
+class Publisher(BaseModel):
+    """Who publishes: an organisation, never a person."""
+
+    id: str
+    type: Literal["foaf:Agent"]
+    name: str
+
+
+class Span(BaseModel):
+    """The days that the figures are of."""
+
+    type: Literal["dct:PeriodOfTime"]
+    start_date: date
+    end_date: date
+
+
+class Place(BaseModel):
+    """The region that they are of."""
+
+    id: str
+    type: Literal["dct:Location"]
+    identifier: RegionCode
+    label: str
+
+
+class Checksum(BaseModel):
+    """By which a copy can be checked."""
+
+    type: Literal["spdx:Checksum"]
+    algorithm: str
+    checksum_value: str = Field(description="SHA-256 of the bytes at `download_url`, hex.")
+
+
+class Distribution(BaseModel):
+    """A file of a dataset."""
+
+    id: str
+    type: Literal["dcat:Distribution"]
+    title: str
+    access_url: str
+    download_url: str
+    media_type: str
+    license: str
+    issued: datetime | None = Field(description="When it was adopted or frozen; null of what is made anew.")
+    checksum: Checksum | None = Field(description="Null of what is made anew.")
+
+
+class Dataset(BaseModel):
+    """A plan in force with its revisions, or a frozen quarter with its amendments."""
+
+    id: str
+    type: Literal["dcat:Dataset"]
+    identifier: str = Field(
+        description="Key of the plan, `63.02-2026`, or region and quarter, `63.02-2026-Q1`."
+    )
+    title: str
+    description: str
+    publisher: Publisher
+    language: str
+    issued: datetime
+    modified: datetime
+    frequency: str
+    temporal: Span
+    spatial: Place
+    distributions: list[Distribution]
+
+
+class View(BaseModel):
+    """This page, as harvesters find the next one."""
+
+    id: str
+    type: Literal["hydra:PagedCollection"]
+    next_page: str | None = Field(description="Address of the next page; null on the last one.")
+
+
+_BASE = "https://rata.example/v1"
+_LICENSE = "https://creativecommons.org/licenses/by/4.0/"
+_DATASET: dict[str, Any] = {
+    "id": f"{_BASE}/snapshots/2026-Q1/63.02",
+    "type": "dcat:Dataset",
+    "identifier": "63.02-2026-Q1",
+    "title": "Laporan triwulan 2026-Q1 Kabupaten Kotabaru",
+    "description": "Rencana aksi dan realisasi sampai akhir triwulan, dibekukan.",
+    "publisher": {
+        "id": f"{_BASE}/regions/63.02#tkpk",
+        "type": "foaf:Agent",
+        "name": "TKPK Kabupaten Kotabaru",
+    },
+    "language": "http://publications.europa.eu/resource/authority/language/IND",
+    "issued": "2026-05-02T03:00:00+00:00",
+    "modified": "2026-05-02T03:00:00+00:00",
+    "frequency": "http://publications.europa.eu/resource/authority/frequency/IRREG",
+    "temporal": {"type": "dct:PeriodOfTime", "start_date": "2026-01-01", "end_date": "2026-03-31"},
+    "spatial": {
+        "id": f"{_BASE}/regions/63.02",
+        "type": "dct:Location",
+        "identifier": "63.02",
+        "label": "Kabupaten Kotabaru",
+    },
+    "distributions": [
+        {
+            "id": f"{_BASE}/snapshots/2026-Q1/63.02#file",
+            "type": "dcat:Distribution",
+            "title": "Data yang dibekukan (JSON)",
+            "access_url": f"{_BASE}/snapshots/2026-Q1/63.02",
+            "download_url": f"{_BASE}/snapshots/2026-Q1/63.02",
+            "media_type": "https://www.iana.org/assignments/media-types/application/json",
+            "license": _LICENSE,
+            "issued": "2026-05-02T03:00:00+00:00",
+            "checksum": {
+                "type": "spdx:Checksum",
+                "algorithm": "http://spdx.org/rdf/terms#checksumAlgorithm_sha256",
+                "checksum_value": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            },
+        }
+    ],
+}
+
+
+class CataloguePage(BaseModel):
+    """The catalogue, or a page of it."""
+
+    context: dict[str, Any] = Field(alias="@context", description="What each name means as linked data.")
+    id: str
+    type: Literal["dcat:Catalog"]
+    title: str
+    description: str
+    publisher: Publisher
+    license: str
+    language: str
+    view: View
+    items: list[Dataset]
+    next: str | None = Field(
+        description="Cursor of the next page (send it as `after`); null on the last page."
+    )
+    count: int | None = Field(
+        default=None,
+        description="Number of all items that match, where asked for.",
+        json_schema_extra=SOMETIMES,
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "@context": CONTEXT,
+                    "id": f"{_BASE}/catalogue",
+                    "type": "dcat:Catalog",
+                    "title": "Rencana Aksi Tahunan penanggulangan kemiskinan",
+                    "description": "Rencana yang berlaku dan triwulan yang dibekukan.",
+                    "publisher": {"id": f"{_BASE}/catalogue#publisher", "type": "foaf:Agent", "name": "Rata"},
+                    "license": _LICENSE,
+                    "language": _DATASET["language"],
+                    "view": {"id": f"{_BASE}/catalogue", "type": "hydra:PagedCollection", "next_page": None},
+                    "items": [_DATASET],
+                    "next": None,
+                }
+            ]
+        }
+    )
+
+
+class Listed(NamedTuple):
+    """A dataset as the database lists it."""
+
+    identifier: str
+    region_code: str
+    region_name: str
+    year: int
+    period: str
+    """The frozen quarter; empty of a plan."""
+
+
+class File(NamedTuple):
+    """Bytes that were adopted or frozen, and never change."""
+
+    number: int
+    sha256: str
+    at: datetime
+
+
+class Publication(NamedTuple):
+    """Where the catalogue is, and on what terms: what its operator says."""
+
+    base: str
+    license: str
+    publisher: str

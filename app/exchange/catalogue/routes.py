@@ -1,0 +1,56 @@
+"""The catalogue over HTTP."""
+
+import json
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.access.actor import Caller
+from app.exchange.catalogue.models import CataloguePage, CatalogueQuery, Listed, Publication
+from app.exchange.catalogue.queries import files_of, list_datasets
+from app.exchange.catalogue.rules import catalogue, dataset
+from app.kit.json_sql import to_json
+from app.kit.pages import read_page
+from app.kit.requests import answer_page, house_router
+from app.settings import Settings
+
+router = house_router(tags=["exchange"])
+
+
+class JsonLd(JSONResponse):
+    """Declares the media type of linked data as JSON."""
+
+    media_type = "application/ld+json"
+
+
+@router.get("/catalogue", response_model=CataloguePage, response_class=JsonLd)
+def read_catalogue(call: Caller, query: Annotated[CatalogueQuery, Query()]) -> Response:
+    """What a data portal can harvest, as DCAT-AP: each plan in force with its revisions and each frozen quarter with
+    its corrections that the token sees, with licence, period, region, publisher and checksums.
+
+    JSON-LD, whose `@context` says what each name means; a harvester follows `hydra:nextPage`, others `next`.
+    """
+    listing = list_datasets(call.actor, query)
+    page = json.loads(read_page(call.session, call.request, listing, query, sort=query.sort))
+    listed = [Listed(**one) for one in page.pop("items")]
+    files = files_of(call.session, listed)
+    where = _publication(call.request)
+    datasets = [dataset(where, one, files[one.identifier]) for one in listed]
+    body = to_json(catalogue(where, datasets, _view(call.request, where, page["next"]), page))
+    return answer_page(call.request, body.encode(), media_type=JsonLd.media_type)
+
+
+def _publication(request: Request) -> Publication:
+    settings: Settings = request.app.state.settings
+    base = settings.public_url or str(request.base_url)
+    return Publication(base.rstrip("/"), settings.catalogue_license, settings.catalogue_publisher)
+
+
+def _view(request: Request, where: Publication, cursor: str | None) -> dict[str, str | None]:
+    """This page and the next, at the address by which others know the service."""
+    at = f"{where.base}/v1/catalogue"
+    asked = dict(request.query_params)
+    own = f"{at}?{urlencode(asked)}" if asked else at
+    return {"id": own, "next_page": cursor and f"{at}?{urlencode({**asked, 'after': cursor})}"}

@@ -1,0 +1,143 @@
+"""The catalogue as a harvester reads it: linked data, with what DCAT-AP demands of it."""
+
+import hashlib
+import warnings
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from rdflib import RDF, Graph, Literal, Namespace, URIRef
+from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
+
+from tests.amendments.world import Movers
+from tests.conftest import ConnectAs
+from tests.database import OneTransaction
+from tests.plans.world import put_plan
+from tests.quarters.world import Office
+
+AT = "/v1/catalogue"
+HOST = "http://testserver"
+SPDX, HYDRA = Namespace("http://spdx.org/rdf/terms#"), Namespace("http://www.w3.org/ns/hydra/core#")
+PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapshots/2026-Q2/63.02")
+
+
+@pytest.fixture
+def published(adopted: TestClient, movers: Movers, connect: ConnectAs) -> TestClient:
+    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    put_plan(adopted, "63.02-2027")
+    for verb in ("amend", "submit", "endorse", "adopt"):
+        if verb == "submit":
+            done = adopted.patch(
+                "/v1/plans/63.02-2026/amendment", json={"note": "APBD-P"}, headers={"If-Match": "*"}
+            )
+            assert done.status_code == 200, done.text
+        assert movers.move(verb).status_code == 200
+    office = Office(connect)
+    office.report("A-1", "A-2", spent=5)
+    office.move("submit", "verify", "freeze", "correct", "submit", "verify", "freeze")
+    return adopted
+
+
+def harvested(client: TestClient, at: str = AT) -> Graph:
+    """The graph of a page."""
+    reply = client.get(at)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["Content-Type"] == "application/ld+json"
+    with warnings.catch_warnings():
+        # rdflib 7 reads JSON-LD by a class of its own that it deprecates; its callers have no other way
+        warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
+        return Graph().parse(data=reply.text, format="json-ld")
+
+
+def one(graph: Graph, subject: Any, predicate: Any) -> Any:
+    """The only object of a property; AssertionError where there is none, or several."""
+    (found,) = graph.objects(subject, predicate)
+    return found
+
+
+def test_what_dcat_ap_demands(published: TestClient) -> None:
+    graph = harvested(published)
+    (catalogue,) = graph.subjects(RDF.type, DCAT.Catalog)
+    assert set(graph.objects(catalogue, DCAT.dataset)) == {PLAN, QUARTER}
+    for subject in (catalogue, PLAN, QUARTER):
+        assert one(graph, subject, DCTERMS.title).language == "id"
+        assert one(graph, subject, DCTERMS.description)
+        publisher = one(graph, subject, DCTERMS.publisher)
+        assert (publisher, RDF.type, FOAF.Agent) in graph
+        assert one(graph, publisher, FOAF.name)
+    for subject in (PLAN, QUARTER):
+        assert (subject, RDF.type, DCAT.Dataset) in graph
+        for file in graph.objects(subject, DCAT.distribution):
+            assert (file, RDF.type, DCAT.Distribution) in graph
+            assert isinstance(one(graph, file, DCAT.accessURL), URIRef)
+            assert one(graph, file, DCTERMS.license) == URIRef("https://creativecommons.org/licenses/by/4.0/")
+    place = one(graph, PLAN, DCTERMS.spatial)
+    assert (one(graph, place, DCTERMS.identifier), place) == (
+        Literal("63.02"),
+        URIRef(f"{HOST}/v1/regions/63.02"),
+    )
+    spans = [one(graph, subject, DCTERMS.temporal) for subject in (PLAN, QUARTER)]
+    assert [one(graph, span, DCAT.endDate) for span in spans] == [
+        Literal("2026-12-31", datatype=XSD.date),
+        Literal("2026-06-30", datatype=XSD.date),
+    ]
+
+
+def test_every_file_is_there_and_is_what_its_checksum_says(published: TestClient) -> None:
+    graph = harvested(published)
+    checked = []
+    for subject in (PLAN, QUARTER):
+        for file in graph.objects(subject, DCAT.distribution):
+            address = str(one(graph, file, DCAT.downloadURL))
+            reply = published.get(address.removeprefix(HOST))
+            assert reply.status_code == 200, address
+            kind = reply.headers["Content-Type"].partition(";")[0]
+            assert str(one(graph, file, DCAT.mediaType)).endswith(f"/media-types/{kind}")
+            for checksum in graph.objects(file, SPDX.checksum):
+                said = graph.value(checksum, SPDX.checksumValue)
+                assert str(said).casefold() == hashlib.sha256(reply.content).hexdigest()
+                checked.append(address.removeprefix(HOST))
+    assert sorted(checked) == [
+        "/v1/plans/63.02-2026/revisions/0",
+        "/v1/plans/63.02-2026/revisions/1",
+        "/v1/snapshots/2026-Q2/63.02",
+        "/v1/snapshots/2026-Q2/63.02/amendments/1",
+    ]
+
+
+def test_harvester_finds_the_next_page(published: TestClient) -> None:
+    found, at = [], f"{AT}?limit=1&region=63"
+    while at:
+        graph = harvested(published, at)
+        found += list(graph.subjects(RDF.type, DCAT.Dataset))
+        (view,) = graph.subjects(RDF.type, HYDRA.PagedCollection)
+        at = str(graph.value(view, HYDRA.nextPage) or "").removeprefix(HOST)
+    assert found == [PLAN, QUARTER]
+
+
+def test_who_sees_what(published: TestClient, stranger: TestClient, connect: ConnectAs) -> None:
+    ours = [dataset["identifier"] for dataset in published.get(AT).json()["items"]]
+    assert ours == ["63.02-2026", "63.02-2026-Q2"]
+    assert connect(("reader", "63")).get(AT).json()["items"] == published.get(AT).json()["items"]
+    for other in (stranger, connect(("secretariat", "63.01"))):
+        assert other.get(AT).json()["items"] == []
+    assert published.get(f"{AT}?region=64").json()["items"] == []
+
+
+def test_address_and_terms_are_the_operators(published: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = published.app.state.settings  # type: ignore[attr-defined]  # an ASGI application has it
+    monkeypatch.setattr(settings, "public_url", "https://rata.example.go.id/api/")
+    monkeypatch.setattr(settings, "catalogue_license", "https://example.go.id/lisensi")
+    page = published.get(f"{AT}?limit=1").json()
+    assert page["license"] == "https://example.go.id/lisensi"
+    for address in (page["id"], page["items"][0]["id"], page["view"]["next_page"]):
+        assert address.startswith("https://rata.example.go.id/api/v1/")
+
+
+def test_statements_do_not_grow(published: TestClient, database: OneTransaction) -> None:
+    counted = []
+    for limit in (1, 2):
+        database.statements.clear()
+        published.get(f"{AT}?limit={limit}")
+        counted.append(len(database.statements))
+    assert counted[0] == counted[1]

@@ -1,0 +1,66 @@
+"""Lines to export, and taking an export apart."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+from lxml import etree
+
+from tests.plans.world import HEALTH, PARTNER
+from tests.workflow.moves import CODED
+
+EXPORT = "/v1/exports/iati/63.02-2026"
+VILLAGE = "63.02.01.2001"
+FULL: dict[str, Any] = {
+    **CODED,
+    "title": "Permakanan < lansia & difabel",
+    "supporting_agencies": [PARTNER],
+    "first_month": 2,
+    "last_month": 11,
+    "allocation": 250_000_000,
+    "budget_lines": [
+        {"funding_source": "APBD", "amount": 200_000_000, "stage": "apbd"},
+        {"funding_source": "CSR", "amount": 50_000_000, "stage": "rkpd"},
+    ],
+    "outputs": [
+        {
+            "code": "O1",
+            "indicator": "Lansia terlayani",
+            "unit": "Orang",
+            "baseline": 5,
+            "target": 40,
+            "quarterly_targets": [10, 20, 30, 40],
+        },
+        {"code": "O2", "indicator": "Tepat waktu", "unit": "%", "target": 92.5},
+    ],
+    "tags": ["lansia"],
+}
+BARE: dict[str, Any] = {**CODED, "title": "Posyandu", "lead_agency": HEALTH, "outputs": [], "recipients": []}
+
+
+def published_schema() -> etree.XMLSchema:
+    """IATI's own, as it is published."""
+    at = Path(__file__).parent / "iati-2.03" / "iati-activities-schema.xsd"
+    return etree.XMLSchema(etree.parse(at))
+
+
+SCHEMA = published_schema()
+
+
+def exported(client: TestClient) -> dict[str, Any]:
+    """Identifier → activity of an export that the published schema takes."""
+    reply = client.get(EXPORT)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["Content-Type"].startswith("application/xml")
+    root = etree.fromstring(reply.content)
+    SCHEMA.assertValid(root)
+    assert root.get("version") == "2.03"
+    return {one.findtext("iati-identifier"): one for one in root}
+
+
+def narrative(element: Any, path: str) -> str:
+    return str(element.findtext(f"{path}/narrative"))
+
+
+def attributes(element: Any, path: str) -> list[dict[str, str]]:
+    return [dict(one.attrib) for one in element.iterfind(path)]
