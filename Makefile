@@ -14,6 +14,8 @@ UV := uv==0.13.9
 # how many tests at a time, and more words for pytest: make test ARGS="-k progress"
 WORKERS ?= 2
 ARGS ?=
+# where `make mock` listens
+PORT ?= 4010
 
 # Settings of pip that a person may have for their own work and that would put packages elsewhere or refuse ours.
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -85,6 +87,18 @@ format: install ## mend style and layout
 openapi: install ## write the contract that the service publishes
 	@$(BIN)/rata openapi --write
 
+.PHONY: release-document
+release-document: openapi ## keep the contract of a release: what comes later is compared with it
+	@cp openapi/rata.v1.json openapi/released/rata.v1.json
+
+.PHONY: clients
+clients: install ## fetch what judges the contract and makes clients of it; the suite does so when it needs it
+	@$(BIN)/python -m tests.clients.tools
+
+.PHONY: mock
+mock: install ## answer every address with the contract's examples: make mock PORT=4011
+	@$(BIN)/python -m tests.clients.tools prism mock --port $(PORT) openapi/rata.v1.json
+
 .PHONY: bench
 bench: install ## measure the hot calls beside their limits: make bench ARGS="--help"
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -94,12 +108,14 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: lock
-lock: install ## pin anew what requirements/*.in ask for: make lock ARGS=--upgrade
+lock: install ## pin anew what requirements/*.in and package.json ask for: make lock ARGS=--upgrade
 	@$(BIN)/python -m pip install --quiet $(UV)
 	@$(COMPILE) $(ARGS) --output-file requirements/base.txt requirements/base.in
 	@$(COMPILE) $(ARGS) --constraint requirements/base.txt --output-file requirements/test.txt requirements/test.in
+	@$(COMPILE) $(ARGS) --output-file requirements/clients.txt requirements/clients.in
+	@$(BIN)/python -m tests.clients.tools npm install --package-lock-only --no-progress
 
 .PHONY: clean
 clean: ## remove what was installed and cached; data in var/ stays
-	@rm -rf $(VENV) dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) node_modules dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,6 +23,7 @@ from app.kit.journal import Author
 from app.main import create_app
 from app.settings import Settings
 from tests.database import ENGINES, OneTransaction, prepare, rolled_back, sqlite_url
+from tests.docs.server import Demo, running_demo
 from tests.postgres import share_with_workers, worker_database
 
 ConnectAs = Callable[..., TestClient]
@@ -155,6 +156,13 @@ def stranger(connect: ConnectAs) -> TestClient:
 def anonymous(app: FastAPI) -> Iterator[TestClient]:
     with TestClient(app) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`rata demo`, running: for what is tried from outside."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 @pytest.fixture(scope="session")

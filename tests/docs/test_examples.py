@@ -1,29 +1,25 @@
 """What the documentation shows is what happens: its shell text runs, word for word, against `rata demo`."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.clients.tools import node_modules
 from tests.docs.pages import PAGES, Block, blocks_of, name_of
-from tests.docs.server import Demo, has_curl, printed_curls, running_demo
+from tests.docs.server import Demo, has_curl, printed_curls
 
 pytestmark = pytest.mark.skipif(not has_curl(), reason="the examples are written for curl, and there is none")
 
 RUN_PAGES = [page for page in PAGES if any(block.marker == "run" for block in blocks_of(page))]
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
-        yield demo
-
-
 @pytest.mark.parametrize("page", RUN_PAGES, ids=name_of)
 def test_examples_of_a_page_run_in_their_order(page: Path, demo: Demo, tmp_path: Path) -> None:
     printed = ""
+    if any("npx " in block.text for block in blocks_of(page) if block.marker == "run"):
+        (tmp_path / "node_modules").symlink_to(node_modules())
     for block in blocks_of(page):
         if block.marker == "save":
             (tmp_path / block.argument).write_text(block.text)

@@ -35,7 +35,10 @@ _FILES: dict[str, Any] = {
 }
 _PULLED: dict[int | str, dict[str, Any]] = {
     200: {"content": _FILES, "headers": _HEADERS},
-    206: {"content": {"*/*": {"schema": {}}}, "headers": {**_HEADERS, "Content-Range": {}}},
+    206: {
+        "content": {MEDIA_TYPES[one]: {"schema": {}, "example": '"spent":120000000}'} for one in Format},
+        "headers": {**_HEADERS, "Content-Range": {}},
+    },
 }
 _HASHED: dict[int | str, dict[str, Any]] = {
     200: {"headers": {name: {} for name in _HEADERS if name != "Accept-Ranges"}}
