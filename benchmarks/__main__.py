@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.kit.db import Database, alembic_config
-from benchmarks import pulls
+from benchmarks import pulls, raw
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, new_token
 from benchmarks.load import Round, drive
@@ -74,7 +74,16 @@ def main() -> int:
         about = _about(database, size)
         database.close()
         measured = _measure(url, secret, world, calls, options.rounds, options.seconds)
-        pulled = None
+        plans, pulled = {}, None
+        if options.engine == "postgres":
+            read = {
+                call.name: next(call.requests(world, "raw", 0)) for call in calls if "raw" in call.variants
+            }
+            database = Database(url)
+            plans = raw.query_plans(
+                database, {name: sent for name, sent in read.items() if sent[:3] == b"GET"}
+            )
+            database.close()
         if options.engine == "postgres" and (not options.only or PULL in options.only):
             pulled = pulls.measure(url, size, options.rounds)
     results = [_result(one, bar, measured) for one in measured.values() for bar in one.call.bars]
@@ -84,7 +93,7 @@ def main() -> int:
         out.print(pulls.shown(pulled, told))
         results += told
     if options.json:
-        Path(options.json).write_text(_as_json(about, measured, results))
+        Path(options.json).write_text(_as_json(about, measured, results, plans))
     return 0 if all(result["met"] for result in results) else 1
 
 
@@ -115,7 +124,7 @@ def _options() -> argparse.Namespace:
         help="rounds, in each of which every variant has its turn (default 5)",
     )
     add("--seconds", type=float, default=2.0, help="how long a turn is (default 2)")
-    add("--json", metavar="FILE", help="write all figures there as well")
+    add("--json", metavar="FILE", help="write all figures there, and what PostgreSQL does for each read")
     return parser.parse_args()
 
 
@@ -250,7 +259,12 @@ def _beside(result: dict[str, Any]) -> str:
     return names[result["beside"]] + (" (time)" if result["by"] == "time" else "")
 
 
-def _as_json(about: dict[str, Any], measured: dict[str, Measured], results: list[dict[str, Any]]) -> str:
+def _as_json(
+    about: dict[str, Any],
+    measured: dict[str, Measured],
+    results: list[dict[str, Any]],
+    plans: dict[str, list[str]],
+) -> str:
     figures = {
         name: {
             variant: {
@@ -262,7 +276,8 @@ def _as_json(about: dict[str, Any], measured: dict[str, Measured], results: list
         }
         for name, one in measured.items()
     }
-    return json.dumps({**about, "calls": figures, "bars": results}, indent=2, ensure_ascii=False) + "\n"
+    told = {**about, "calls": figures, "bars": results, "query_plans": plans}
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -61,6 +61,21 @@ class Asked:
             return [(text, parameters) for text, parameters in self._noted if _answers(text)]
 
 
+def query_plans(database: Database, requests: dict[str, bytes]) -> dict[str, list[str]]:
+    """Name of a call → what PostgreSQL does for one of its requests: EXPLAIN ANALYZE of each statement, by lines."""
+    asked, found = Asked(database), {}
+    with database.engine.connect() as connection:
+        for name, sent in requests.items():
+            first, *fields = sent.decode().split("\r\n")
+            authorization = next(one for one in fields if one.startswith("Authorization")).partition(": ")[2]
+            found[name] = [
+                line
+                for text, given in asked.statements(first.split()[1], authorization)
+                for (line,) in connection.exec_driver_sql(f"EXPLAIN (ANALYZE, SUMMARY) {text}", given)
+            ]
+    return found
+
+
 def _answers(text: str) -> bool:
     """Whether a statement is part of the answer: not the token's, the plan's, nor the journal's head."""
     other = ("FROM token", "FROM journal_head", "WHERE plan.region_code")

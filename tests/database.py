@@ -58,10 +58,6 @@ class OneTransaction(Database):
         with self.read_session() as session:
             yield session
 
-    @contextmanager
-    def streaming(self) -> Iterator[Connection]:
-        yield self.connection
-
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 

@@ -17,6 +17,7 @@ from app.plans.actions.models import ActionOut
 from app.settings import Settings
 from app.tracking.models import ProgressOut
 from benchmarks import calls, data, naive, pulls, raw
+from benchmarks.load import request
 from tests.database import ENGINES, sqlite_url
 from tests.postgres import worker_database
 
@@ -120,6 +121,15 @@ def test_the_summary_is_of_all_plans(variants: Variants) -> None:
     assert summary["reported"] == summary["actions"]
     assert summary["spent"] > 0
     assert _got(variants.raw, path) > 0
+
+
+def test_the_plan_of_a_query_is_told(variants: Variants) -> None:
+    if variants.database.is_sqlite:
+        pytest.skip("measured and explained on PostgreSQL alone")
+    sent = request("GET", calls.ranking_path(variants.world), variants.world.secret)
+    told = raw.query_plans(variants.database, {"ranking": sent})["ranking"]
+    assert any("scorecard_figures" in line for line in told)
+    assert any("Execution Time" in line for line in told)
 
 
 def test_a_pull_has_the_same_lines(variants: Variants) -> None:

@@ -136,13 +136,6 @@ class Database:
     def read_session(self) -> Session:
         return Session(self.reads, autoflush=False, expire_on_commit=False)
 
-    @contextmanager
-    def streaming(self) -> Iterator[Connection]:
-        """A connection to read one large result by, in pieces (`yield_per`): a cursor of the server needs a
-        transaction, which reading sessions do without."""
-        with self.engine.connect() as connection:
-            yield connection
-
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
         return Session(self._writes, expire_on_commit=False)
@@ -150,7 +143,8 @@ class Database:
     @contextmanager
     def one_state(self) -> Iterator[Session]:
         """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
-        and writes nothing itself."""
+        and writes nothing itself. Large results are read by it in pieces (`yield_per`): a cursor of the server needs
+        a transaction, which reading sessions do without."""
         options = (
             {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         )
