@@ -1,5 +1,6 @@
 """The number that was judged is the one connected to; an attempt always ends, and nothing of the answer is kept."""
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -103,6 +104,10 @@ def test_what_can_go_wrong_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def mail(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(b"220 mail\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # closed with something unread, it would reset instead
+            while connection.recv(65536):
+                pass
 
     with serving(mail) as port:
         assert post(f"http://localhost:{port}/", "127.0.0.1").failure == Failure.malformed_reply
