@@ -12,20 +12,18 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from app.client.answers import CUT, check, named
 from app.client.content import Content
 from app.client.problems import AlreadyRunning, Misused, Text, Unwritable, WrongContent
-from app.client.waiting import Attempts
+from app.client.waiting import Attempts, Patience
 
 if TYPE_CHECKING:
     import httpx2
-
-    from app.client.service import Rata
 
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")
 #: What is worth compressing on the way; the others are compressed already.
@@ -119,7 +117,18 @@ class _Sent:
     cursor: str | None
 
 
-def fetch(service: "Rata", pull: Pull, *, since_last: bool, shown: Shown | None) -> Pulled:
+class Asked(Protocol):
+    """What a pull needs of the service (`Rata`)."""
+
+    base_url: str
+    patience: Patience
+
+    def stream(
+        self, path: str, params: Mapping[str, str], headers: Mapping[str, str]
+    ) -> contextlib.AbstractContextManager["httpx2.Response"]: ...
+
+
+def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) -> Pulled:
     """Pull into the folder. See `Rata.pull`."""
     if pull.format not in FORMATS:
         raise UnknownFormat(format=pull.format, allowed=", ".join(FORMATS))
@@ -162,7 +171,7 @@ def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
 class _Transfer:
     """One run: as many requests as it takes."""
 
-    def __init__(self, service: "Rata", pull: Pull, part: BinaryIO, shown: Shown | None) -> None:
+    def __init__(self, service: Asked, pull: Pull, part: BinaryIO, shown: Shown | None) -> None:
         self._service, self._pull, self._part = service, pull, part
         self._shown = shown or (lambda done, total: None)
         self._address = service.base_url + pull.path + "".join(f"?region={r}" for r in pull.params.values())
