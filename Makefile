@@ -114,6 +114,7 @@ lock: install ## pin anew what requirements/*.in and package.json ask for: make 
 	@$(COMPILE) $(ARGS) --constraint requirements/base.txt --output-file requirements/test.txt requirements/test.in
 	@$(COMPILE) $(ARGS) --output-file requirements/clients.txt requirements/clients.in
 	@$(BIN)/python -m tests.clients.tools npm install --package-lock-only --no-progress
+	@$(BIN)/python -c "from tests.clients.tools import without_addresses; without_addresses()"
 
 .PHONY: clean
 clean: ## remove what was installed and cached; data in var/ stays

@@ -6,6 +6,7 @@ them beforehand. Node itself comes with the development lock, so that a machine 
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -36,6 +37,15 @@ def main(*command: str) -> None:
         os.execve(NPM[0], [*map(str, NPM), *command[1:]], with_node())  # noqa: S606
     node_modules()
     python_generator()
+
+
+def without_addresses() -> None:
+    """Take from the lock what it tells of where packages may be paid for: it names no host."""
+    lock = ROOT / "package-lock.json"
+    told = json.loads(lock.read_text())
+    for package in told["packages"].values():
+        package.pop("funding", None)
+    lock.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 def node_modules() -> Path:
