@@ -22,18 +22,18 @@ from app.kit.db import Database
 from app.kit.journal import Author
 from app.main import create_app
 from app.settings import Settings
-from tests.database import ENGINES, OneTransaction, prepare, rolled_back, sqlite_url
+from tests.calling import Client
+from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
-from tests.postgres import share_with_workers, worker_database
+from tests.postgres import share_with_workers
 
 ConnectAs = Callable[..., TestClient]
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = prepare(sqlite_url(tmp_path_factory.mktemp("sqlite"), "template"))
-    yield database
-    database.close()
+def sqlite_template() -> Iterator[Database]:
+    with own_database("sqlite") as database:
+        yield database
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,16 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    with worker_database() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> Iterator[Database]:
-    database = prepare(postgres_url)
-    yield database
-    database.close()
+def postgres_template() -> Iterator[Database]:
+    with own_database("postgres") as database:
+        yield database
 
 
 @pytest.fixture(params=ENGINES)
@@ -130,10 +123,8 @@ def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> I
 
     def connect_as(*roles: Any, **options: Any) -> TestClient:
         secret = token_for(database, *roles, **options)
-        client = TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=True)
-        client.portal = portal
-        opened.append(client)
-        return client
+        opened.append(Client(app, portal, headers={"Authorization": f"Bearer {secret}"}))
+        return opened[-1]
 
     yield connect_as
     for client in opened:

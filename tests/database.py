@@ -1,9 +1,13 @@
 """Databases for tests: one migrated template per engine, one rolled-back transaction per test."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -15,6 +19,7 @@ from app.convergence.methods.commands import load_editions
 from app.convergence.step_templates.commands import load_templates
 from app.kit.db import WRITE, Database, alembic_config
 from app.kit.journal import Author
+from tests.postgres import worker_database
 from tests.reference import load_small_reference
 
 ENGINES = tuple(os.environ.get("RATA_TEST_ENGINES", "sqlite,postgres").split(","))
@@ -34,6 +39,41 @@ def prepare(url: str) -> Database:
 
 def sqlite_url(folder: Path, name: str) -> str:
     return f"sqlite:///{folder / name}.db"
+
+
+@contextmanager
+def own_database(engine: str) -> Iterator[Database]:
+    """A database for whoever commits: what `prepare` makes, copied from one that was made once."""
+    with own_url(engine) as url:
+        database = Database(url)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+@contextmanager
+def own_url(engine: str) -> Iterator[str]:
+    """The same by its address, for whoever opens it in another process."""
+    if engine == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="rata-test-") as folder:
+            shutil.copyfile(_prepared_file(), Path(folder) / "own.db")
+            yield sqlite_url(Path(folder), "own")
+        return
+    with worker_database(_prepare) as url:
+        yield url
+
+
+def _prepare(url: str) -> None:
+    prepare(url).close()
+
+
+@cache
+def _prepared_file() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="rata-test-"))
+    atexit.register(shutil.rmtree, folder)
+    _prepare(sqlite_url(folder, "prepared"))
+    return folder / "prepared.db"
 
 
 class OneTransaction(Database):

@@ -128,12 +128,18 @@ def ensure_template(admin_url: str, name: str, build: Callable[[str], None]) -> 
 
 
 @contextlib.contextmanager
-def worker_database() -> Iterator[str]:
-    """An empty database of this process's own, on the shared server if there is one; yields its address."""
+def worker_database(build: Callable[[str], None] | None = None) -> Iterator[str]:
+    """A database of this process's own, on the shared server if there is one; yields its address.
+
+    Empty, or with `build` a copy of what that makes of an empty one, which it does once on a server.
+    """
     with postgres_server() as admin_url:
-        name = f"rata_test_{uuid.uuid4().hex}"
+        name, template = f"rata_test_{uuid.uuid4().hex}", None
+        if build is not None:
+            template = f"rata_test_{build.__module__}_{build.__qualname__}"
+            ensure_template(admin_url, template, build)
         try:
-            yield create_database(admin_url, name)
+            yield create_database(admin_url, name, template)
         finally:
             drop_database(admin_url, name)
 

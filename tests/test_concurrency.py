@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -15,38 +16,30 @@ from app.kit.db import Database, table_of
 from app.kit.journal import NOT_HASHED, JournalRow, link_hash
 from app.main import create_app
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import ACTION, ANY, AT, LEAN, PLAN, furnish, put, put_many, put_plan
-from tests.postgres import worker_database
 
 THREADS = 8
 A1 = f"{AT}/actions/A-1"
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database that keeps what is written to it, with Kotabaru's agencies."""
-    if request.param == "sqlite":
-        database = prepare(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
+    with own_database(request.param) as database:
         furnish(database)
         yield database
-        database.close()
-        return
-    with worker_database() as url:
-        database = prepare(url)
-        furnish(database)
-        yield database
-        database.close()
 
 
 @pytest.fixture
-def clients(committed: Database) -> Iterator[list[TestClient]]:
+def clients(committed: Database, portal: BlockingPortal) -> Iterator[list[TestClient]]:
     """One client for each thread, all of one application, and an empty plan."""
     app: FastAPI = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
     secret = token_for(committed, ("secretariat", "63.02"))
     headers = {"Authorization": f"Bearer {secret}"}
-    made = [TestClient(app, headers=headers, raise_server_exceptions=False) for _ in range(THREADS)]
+    made = [Client(app, portal, headers=headers, raise_server_exceptions=False) for _ in range(THREADS)]
     put_plan(made[0])
     yield made
     for line in made[0].get(f"{AT}/actions?limit=500").json()["items"]:

@@ -197,28 +197,32 @@ def tables_of(database: Database) -> set[str]:
 
 
 def counts(database: Database) -> dict[str, int]:
+    """Table → rows, in one statement."""
+    names = sorted(tables_of(database))
+    if not names:
+        return {}
+    sizes = [sa.select(sa.func.count()).select_from(sa.table(name)).scalar_subquery() for name in names]
     with database.engine.connect() as connection:
-        return {
-            name: connection.scalar(sa.select(sa.func.count()).select_from(sa.table(name))) or 0
-            for name in sorted(tables_of(database))
-        }
+        return dict(zip(names, connection.execute(sa.select(*sizes)).one(), strict=True))
 
 
 def assert_no_orphans(database: Database) -> None:
     """Every foreign key of the tables there are finds its row."""
-    inspector = sa.inspect(database.engine)
+    orphans = {}
+    for (_, name), keys in sa.inspect(database.engine).get_multi_foreign_keys().items():
+        for key in keys:
+            child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
+            parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias("parent")
+            pairs = list(zip(child.c, parent.c, strict=True))
+            orphans[f"{name} {key['constrained_columns']}"] = (
+                sa.select(sa.func.count())
+                .select_from(child)
+                .where(*[own.is_not(None) for own, _ in pairs])
+                .where(~sa.exists().select_from(parent).where(*[own == other for own, other in pairs]))
+                .scalar_subquery()
+            )
+    if not orphans:
+        return
     with database.engine.connect() as connection:
-        for name in sorted(tables_of(database)):
-            for key in inspector.get_foreign_keys(name):
-                child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
-                parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias(
-                    "parent"
-                )
-                pairs = list(zip(child.c, parent.c, strict=True))
-                orphans = (
-                    sa.select(sa.func.count())
-                    .select_from(child)
-                    .where(*[own.is_not(None) for own, _ in pairs])
-                    .where(~sa.exists().select_from(parent).where(*[own == other for own, other in pairs]))
-                )
-                assert connection.scalar(orphans) == 0, (name, key)
+        found = dict(zip(orphans, connection.execute(sa.select(*orphans.values())).one(), strict=True))
+    assert {key: number for key, number in found.items() if number} == {}

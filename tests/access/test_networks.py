@@ -16,7 +16,7 @@ from app.main import create_app
 from app.serving import options
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.database import prepare, sqlite_url
+from tests.database import own_database
 
 OFFICE = "203.0.113.7"
 
@@ -39,10 +39,9 @@ def serving(app: FastAPI, settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    database = prepare(sqlite_url(tmp_path_factory.mktemp("proxies"), "proxies"))
-    yield database
-    database.close()
+def committed() -> Iterator[Database]:
+    with own_database("sqlite") as database:
+        yield database
 
 
 @pytest.mark.parametrize(

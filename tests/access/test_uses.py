@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -15,7 +14,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.access.people import HEAD, PeopleApp
 from tests.conftest import ConnectAs, token_for
-from tests.database import OneTransaction, prepare, sqlite_url
+from tests.database import OneTransaction, own_database
 
 
 def used_at(client: TestClient) -> Any:
@@ -89,16 +88,12 @@ def test_what_cannot_be_written_fails_no_request_and_is_written_later(
     assert used_at(client)
 
 
-def test_a_service_that_stops_writes_what_it_noted(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    url = sqlite_url(tmp_path_factory.mktemp("uses"), "uses")
-    database = prepare(url)
-    secret = token_for(database, ("reader", "63"))
-    app = create_app(Settings(_env_file=None, database_url=url))
-    headers = {"Authorization": f"Bearer {secret}"}
-    with TestClient(app, headers=headers) as client:
-        assert used_at(client) is None
-    with database.read_session() as session:
-        assert session.scalar(sa.select(sa.func.max(table_of(Token).c.last_used_at))) is not None
-    database.close()
+def test_a_service_that_stops_writes_what_it_noted() -> None:
+    with own_database("sqlite") as database:
+        secret = token_for(database, ("reader", "63"))
+        app = create_app(Settings(_env_file=None, database_url=str(database.url)))
+        headers = {"Authorization": f"Bearer {secret}"}
+        with TestClient(app, headers=headers) as client:
+            assert used_at(client) is None
+        with database.read_session() as session:
+            assert session.scalar(sa.select(sa.func.max(table_of(Token).c.last_used_at))) is not None

@@ -17,28 +17,19 @@ from app.main import create_app
 from app.settings import Settings
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, ok
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, furnish, put, put_plan, walk
-from tests.postgres import worker_database
 from tests.workflow.moves import CODED, SIGNED
 
 THREADS = 6
 
 
 @pytest.fixture(params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database that keeps what is written to it, with Kotabaru's agencies."""
-    if request.param == "sqlite":
-        database = prepare(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
+    with own_database(request.param) as database:
         furnish(database)
         yield database
-        database.close()
-        return
-    with worker_database() as url:
-        database = prepare(url)
-        furnish(database)
-        yield database
-        database.close()
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.kit.db import Database
-from tests.database import ENGINES, OneTransaction, prepare, sqlite_url
+from tests.database import ENGINES, OneTransaction, own_database
 from tests.plans.world import furnish, put_plan
-from tests.postgres import worker_database
 
 
 @pytest.fixture
@@ -21,18 +20,9 @@ def client(database: OneTransaction, connect: Callable[..., TestClient]) -> Test
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database of each engine that keeps what is written to it, with the agencies of two regencies."""
-    if request.param == "sqlite":
-        yield from _furnished(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
-        return
-    with worker_database() as url:
-        yield from _furnished(url)
-
-
-def _furnished(url: str) -> Iterator[Database]:
-    database = prepare(url)
-    for region in ("63.02", "63.03"):
-        furnish(database, region)
-    yield database
-    database.close()
+    with own_database(request.param) as database:
+        for region in ("63.02", "63.03"):
+            furnish(database, region)
+        yield database

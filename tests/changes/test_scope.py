@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -12,6 +13,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Grant, ScopeChange, scope_changes
 from app.access.tokens import create_token, revoke_token
 from app.kit.journal import Author
+from tests.calling import Client
 from tests.changes.feed import follow, now, page
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, PARTNER, PLAN, SOCIAL, put, put_plan
@@ -20,7 +22,7 @@ OTHER = "63.03-2026"
 
 
 @pytest.fixture
-def token(database: OneTransaction, app: FastAPI) -> Callable[..., TestClient]:
+def token(database: OneTransaction, app: FastAPI, portal: BlockingPortal) -> Callable[..., TestClient]:
     """`token("dasbor", ("reader", "63"))`: a further token of a principal, whose roles become these."""
     numbers = iter(range(100))
 
@@ -32,7 +34,7 @@ def token(database: OneTransaction, app: FastAPI) -> Callable[..., TestClient]:
                 grants=[Grant(Role(role), region, None) for role, region in roles],
                 scopes=options.get("scopes", list(TokenScope)), expires_at=at + timedelta(days=1),
             )  # fmt: skip
-        return TestClient(app, headers={"Authorization": f"Bearer {secret}"})
+        return Client(app, portal, headers={"Authorization": f"Bearer {secret}"})
 
     return make
 

@@ -1,8 +1,6 @@
 """`rata verify`: a journal that was changed behind the service's back shows, and where."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +17,7 @@ from app.cli import Refused, cli
 from app.kit.db import Database, table_of
 from app.kit.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
 from app.kit.problems import NotFound
-from tests.database import OneTransaction, prepare, sqlite_url
+from tests.database import OneTransaction, own_database
 from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish, put, put_many, report
 
 CHAIN = f"plan:{PLAN}"
@@ -185,29 +183,20 @@ def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch:
     assert next(number) > len(AGENCIES)
 
 
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """`rata verify` over a database of its own."""
-    database = prepare(sqlite_url(tmp_path, "verified"))
-    furnish(database)
-    database.close()
-    monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
-    monkeypatch.chdir(tmp_path)
-    return lambda *arguments: CliRunner().invoke(cli, ["verify", *arguments])
+def test_the_command_says_what_it_found_by_its_exit_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(*arguments: str) -> Any:
+        return CliRunner().invoke(cli, ["verify", *arguments])
 
-
-def test_the_command_says_what_it_found_by_its_exit_code_too(
-    command: Callable[..., Any], tmp_path: Path
-) -> None:
-    whole = command()
-    assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
-    unknown = command("--plan", PLAN)
-    assert (unknown.exit_code, type(unknown.exception)) == (1, Refused)
-    database = Database(sqlite_url(tmp_path, "verified"))
-    link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)
-    tamper(database, sa.update(_table).where(link).values(version=7))
-    database.close()
-    broken = command()
+    with own_database("sqlite") as database:
+        furnish(database)
+        monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
+        whole = command()
+        assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
+        unknown = command("--plan", PLAN)
+        assert (unknown.exit_code, type(unknown.exception)) == (1, Refused)
+        link = sa.and_(_table.c.chain == "region:63.02", _table.c.position == 2)
+        tamper(database, sa.update(_table).where(link).values(version=7))
+        broken = command()
     assert broken.exit_code == 1
     assert "Broken: region:63.02, link 2 (regions/63.02/agencies/" in broken.stderr
     assert broken.stdout == ""

@@ -5,21 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.world import Served, listening
-from tests.database import ENGINES, prepare, sqlite_url
-from tests.postgres import worker_database
+from tests.database import ENGINES, own_database
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    if request.param == "sqlite":
-        database = prepare(sqlite_url(folder, "served"))
-        with listening(database, folder / "spool") as served:
-            yield served
-        database.close()
-        return
-    with worker_database() as url:
-        database = prepare(url)
-        with listening(database, folder / "spool") as served:
-            yield served
-        database.close()
+    spool = tmp_path_factory.mktemp("served") / "spool"
+    with own_database(request.param) as database, listening(database, spool) as served:
+        yield served

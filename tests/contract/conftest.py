@@ -2,28 +2,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.kit.db import Database
 from tests.contract.world import World
-from tests.database import ENGINES, prepare, sqlite_url
-from tests.postgres import worker_database
+from tests.database import ENGINES, own_database
 
 
 @pytest.fixture(scope="session")
-def sqlite_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    yield from _made(prepare(sqlite_url(tmp_path_factory.mktemp("contract"), "contract")))
+def sqlite_world() -> Iterator[World]:
+    yield from _made("sqlite")
 
 
 @pytest.fixture(scope="session")
 def postgres_world() -> Iterator[World]:
-    with worker_database() as url:
-        yield from _made(prepare(url))
+    yield from _made("postgres")
 
 
-def _made(own: Database) -> Iterator[World]:
+def _made(engine: str) -> Iterator[World]:
     """Made once, in a database of its own, and kept there."""
-    with World(own) as world:
+    with own_database(engine) as own, World(own) as world:
         yield world
-    own.close()
 
 
 @pytest.fixture(params=ENGINES)

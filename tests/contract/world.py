@@ -21,6 +21,7 @@ from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.schema import Table
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
 from tests.database import OneTransaction, rolled_back
@@ -178,9 +179,7 @@ class World:
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client; all share one loop, so that a request does not start one."""
-        client = TestClient(app or self.app, headers=headers)
-        client.portal = self.portal
-        return client
+        return Client(app or self.app, self.portal, headers=headers)
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from app.kit.db import Database, Patience
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
-from tests.postgres import worker_database
 
 ATTEMPTS = len(requests.PAUSES) + 1
 IMPORT = "/v1/coordinates/import?code_system=kemendagri"
@@ -51,22 +49,21 @@ def rival(database: Database) -> Iterator[Rival]:
     rival.close()
 
 
-def begun(url: str) -> Iterator[Database]:
-    prepare(url).close()
-    database = Database(url, patience=Patience(lock=0.02 if url.startswith("sqlite") else 0))
-    yield database
-    database.close()
+def begun(engine: str) -> Iterator[Database]:
+    with own_url(engine) as url:
+        database = Database(url, patience=Patience(lock=0.02 if engine == "sqlite" else 0))
+        yield database
+        database.close()
 
 
 @pytest.fixture(scope="module")
-def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    yield from begun(sqlite_url(tmp_path_factory.mktemp("losers"), "losers"))
+def on_sqlite() -> Iterator[Database]:
+    yield from begun("sqlite")
 
 
 @pytest.fixture(scope="module", params=[one for one in ENGINES if one == "postgres"])
 def on_postgres() -> Iterator[Database]:
-    with ExitStack() as stack:
-        yield from begun(stack.enter_context(worker_database()))
+    yield from begun("postgres")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 import sqlalchemy as sa
@@ -14,9 +13,8 @@ from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
-from tests.postgres import worker_database
 
 SHORT = 0.2
 #: SQLite has no time-outs of statements and transactions.
@@ -28,16 +26,10 @@ def opened(url: str, **patience: float) -> Database:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database that keeps what is written to it."""
-    with ExitStack() as stack:
-        if request.param == "sqlite":
-            found = sqlite_url(tmp_path_factory.mktemp("patience"), "patience")
-        else:
-            found = stack.enter_context(worker_database())
-        database = prepare(found)
+    with own_url(request.param) as found:
         yield found
-        database.close()
 
 
 def client_of(database: Database) -> TestClient:

@@ -23,9 +23,8 @@ from app.main import create_app
 from app.plans.actions.models import ActionRow
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import LEAN, furnish, put, put_many, put_plan
-from tests.postgres import worker_database
 from tests.pulls.world import PLAIN, PULL, forget, pull, went_on
 from tests.quarters.world import Office
 
@@ -129,15 +128,9 @@ def test_codings_have_tags_and_ranges_of_their_own(
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A plan with 40 lines."""
-    with contextlib.ExitStack() as stack:
-        if request.param == "sqlite":
-            url = sqlite_url(tmp_path_factory.mktemp("pulls"), "pulls")
-        else:
-            url = stack.enter_context(worker_database())
-        database = prepare(url)
-        stack.callback(database.close)
+    with own_database(request.param) as database:
         furnish(database)
         writer = client_of(database)
         put_plan(writer)

@@ -14,9 +14,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.tracking.snapshots.models import SnapshotRow
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, LEAN, furnish, put_many, put_plan
-from tests.postgres import worker_database
 from tests.quarters.world import ACCEPTED
 from tests.test_concurrency import THREADS, at_once
 
@@ -24,19 +23,10 @@ _years = count(2026)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    if request.param == "sqlite":
-        yield from _furnished(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
-        return
-    with worker_database() as url:
-        yield from _furnished(url)
-
-
-def _furnished(url: str) -> Iterator[Database]:
-    database = prepare(url)
-    furnish(database)
-    yield database
-    database.close()
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
+    with own_database(request.param) as database:
+        furnish(database)
+        yield database
 
 
 class Year:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.uses import Uses
+from tests.calling import Client
 from tests.conftest import ConnectAs, token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
 from tests.reports import world
@@ -22,9 +23,7 @@ def made(
 
         def secretariat_of(region: str) -> TestClient:
             secret = token_for(database, ("secretariat", region))
-            client = TestClient(built_app, headers={"Authorization": f"Bearer {secret}"})
-            client.portal = portal
-            return client
+            return Client(built_app, portal, headers={"Authorization": f"Bearer {secret}"})
 
         world.make(database, *map(secretariat_of, ("63.02", "63.03", "63")))
         yield database

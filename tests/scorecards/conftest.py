@@ -1,15 +1,16 @@
 """Kotabaru as `world.make` makes it, made once for a module and engine; what a test does to it is taken back."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
 from app.convergence.scorecards.keeping import Kept
 from app.main import create_app
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
 from tests.scorecards.world import make, observe
@@ -18,16 +19,16 @@ from tests.scorecards.world import make, observe
 class World:
     """The database, and callers who are made when they are asked for."""
 
-    def __init__(self, database: OneTransaction) -> None:
+    def __init__(self, database: OneTransaction, portal: BlockingPortal) -> None:
         self.database = database
         self.app = create_app(Settings(_env_file=None, database_url="sqlite://"), database)
-        self._open = ExitStack()
+        self._portal = portal
         self._callers: dict[Any, TestClient] = {}
 
     def __call__(self, *roles: tuple[str, str]) -> TestClient:
         if roles not in self._callers:
             headers = {"Authorization": f"Bearer {token_for(self.database, *roles)}"}
-            self._callers[roles] = self._open.enter_context(TestClient(self.app, headers=headers))
+            self._callers[roles] = Client(self.app, self._portal, headers=headers)
         return self._callers[roles]
 
     @property
@@ -46,21 +47,17 @@ class World:
     def reader(self) -> TestClient:
         return self(("reader", "63"))
 
-    def close(self) -> None:
-        self._open.close()
-
 
 @pytest.fixture(scope="module", params=ENGINES)
-def made(request: pytest.FixtureRequest) -> Iterator[World]:
+def made(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[World]:
     template = request.getfixturevalue(f"{request.param}_template")
     with rolled_back(template) as database:
-        world = World(database)
+        world = World(database, portal)
         for _ in (world.secretariat, world.province, world.nation, world.reader):
             pass  # made before the first test, so that none of them is taken back with it
         make(database, world.secretariat)
         observe(world.nation, 4.03)
         yield world
-        world.close()
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ from app.kit.db import Database, table_of
 from app.kit.journal import Author
 from app.main import create_app
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import ANY
-from tests.postgres import worker_database
 from tests.webhooks.receiver import Receiver, receiving
 
 ADMINISTRATOR = ("administrator", "63")
@@ -48,9 +48,7 @@ class Place:
 
     def client(self, *roles: Any, **options: Any) -> TestClient:
         secret = token_for(self.database, *roles, **options)
-        client = TestClient(self.app, headers={"Authorization": f"Bearer {secret}"})
-        client.portal = self._portal
-        return client
+        return Client(self.app, self._portal, headers={"Authorization": f"Bearer {secret}"})
 
     def worker(self, **options: Any) -> Worker:
         options = {"now": self.now, "luck": lambda: 0.0, "threads": 1, **options}
@@ -105,18 +103,9 @@ class Hook:
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def place(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, portal: BlockingPortal
-) -> Iterator[Place]:
-    if request.param == "sqlite":
-        database = prepare(sqlite_url(tmp_path_factory.mktemp("webhooks"), "webhooks"))
+def place(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[Place]:
+    with own_database(request.param) as database:
         yield Place(database, portal)
-        database.close()
-        return
-    with worker_database() as url:
-        database = prepare(url)
-        yield Place(database, portal)
-        database.close()
 
 
 @pytest.fixture(scope="module")

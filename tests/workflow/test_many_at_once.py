@@ -18,9 +18,8 @@ from app.main import create_app
 from app.plans.revisions.models import PlanRevisionRow
 from app.settings import Settings
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, furnish, put, put_plan, rows
-from tests.postgres import worker_database
 from tests.workflow.moves import CODED, SIGNED, Movers, move
 
 THREADS = 8
@@ -29,19 +28,10 @@ YEARS = count(2015)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    if request.param == "sqlite":
-        yield from _furnished(sqlite_url(tmp_path_factory.mktemp("committed"), "committed"))
-        return
-    with worker_database() as url:
-        yield from _furnished(url)
-
-
-def _furnished(url: str) -> Iterator[Database]:
-    database = prepare(url)
-    furnish(database)
-    yield database
-    database.close()
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
+    with own_database(request.param) as database:
+        furnish(database)
+        yield database
 
 
 @pytest.fixture

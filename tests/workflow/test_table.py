@@ -60,10 +60,10 @@ def test_each_role_moves_a_plan_as_the_domain_says(
 ) -> None:
     movers.bring(state)
     before = client.get(AT).json()
-    for who in CALLERS:
+    for number, who in enumerate(CALLERS):
         caller = connect(*([who] if who else []))
         possible = set()
-        for verb in MOVED:
+        for verb in verbs_for(who, number):
             done = move(caller, verb, dry_run="true")
             said = f"{verb} of {state} by {who}: {done.text}"
             assert done.status_code == expected(state, verb, who), said
@@ -76,6 +76,12 @@ def test_each_role_moves_a_plan_as_the_domain_says(
         if found.status_code == 200:
             assert set(found.json()["allowed"]) & set(MOVED) == possible, who
     assert client.get(AT).json() == before
+
+
+def verbs_for(who: tuple[str, str] | None, number: int) -> list[str]:
+    """All, or for who has nothing to do with the region one of them: each in its turn."""
+    verbs = [*MOVED]
+    return verbs if who and sees(*who, is_in_force=True) else [verbs[number % len(verbs)]]
 
 
 def check_moved(plan: Any, from_state: str, to_state: str, said: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
@@ -18,10 +19,10 @@ from app.changes.queries import verify_journal
 from app.kit.db import Database
 from app.main import create_app
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_database
 from tests.pages import walk
-from tests.postgres import worker_database
 from tests.reference import load_small_reference
 from tests.year.copies import PAGE, Content, Copy, hashes_of, read_plan
 from tests.year.world import (
@@ -43,36 +44,22 @@ CODES = ("73.22", *(f"73.{n:02}" for n in (*range(1, 19), 24, 26, 71, 72, 73)))[
 
 
 @pytest.fixture(params=ENGINES)
-def committed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database of each engine that keeps what is written to it, with the regencies of this year."""
-    if request.param == "sqlite":
-        yield from _with_regencies(sqlite_url(tmp_path_factory.mktemp("year"), "year"))
-        return
-    with worker_database() as url:
-        yield from _with_regencies(url)
-
-
-def _with_regencies(url: str) -> Iterator[Database]:
-    database = prepare(url)
-    with database.writing() as session:
-        load_small_reference(session, *CODES)
-    yield database
-    database.close()
+    with own_database(request.param) as database:
+        with database.writing() as session:
+            load_small_reference(session, *CODES)
+        yield database
 
 
 @pytest.fixture
-def connect(committed: Database) -> Iterator[Connect]:
+def connect(committed: Database, portal: BlockingPortal) -> Connect:
     app = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
-    opened: list[TestClient] = []
 
     def connect_as(*roles: tuple[str, str]) -> TestClient:
-        headers = {"Authorization": f"Bearer {token_for(committed, *roles)}"}
-        opened.append(TestClient(app, headers=headers))
-        return opened[-1]
+        return Client(app, portal, headers={"Authorization": f"Bearer {token_for(committed, *roles)}"})
 
-    yield connect_as
-    for one in opened:
-        one.close()
+    return connect_as
 
 
 def test_a_year_of_a_province(committed: Database, connect: Connect) -> None:
