@@ -19,12 +19,13 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
 from app.kit.db import Database
+from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from app.plans.queries import is_plan
 from app.serving import run
 from app.settings import Settings
-from app.setup import console_author, load_shipped_reference, open_database, upgrade_schema
+from app.setup import load_shipped_reference, upgrade_schema
 
 SAMPLES = Path(__file__).parent / "exchange" / "samples"
 PLAN = "63.02-2025"

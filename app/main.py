@@ -6,12 +6,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
-import app.convergence.scorecards.commands
-import app.plans.actions.moves
-import app.plans.amendments.adoption
-import app.plans.amendments.moves
-import app.schema
-import app.tracking.meetings.moves  # noqa: F401 - what these are imported for is what they register
+import app.areas  # noqa: F401 - the areas as they are whole
 from app.access.issuer import issuer_of
 from app.access.routes import router as access
 from app.access.uses import Uses
@@ -42,6 +37,7 @@ from app.kit.rates import RateLimits
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.kit.spool import Spool
+from app.opening import check_schema
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -119,18 +115,6 @@ TAGS = [
     },
 ]
 """What the document says of each area."""
-
-
-class OldSchema(SystemExit):
-    """The service does not start on a database whose tables are not those of its code."""
-
-
-def check_schema(database: Database) -> None:
-    current, newest = database.schema_state()
-    if current != newest:
-        raise OldSchema(
-            f"The database is at revision {current or 'none'}, the code needs {newest}. Run: rata migrate"
-        )
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:

@@ -1,7 +1,6 @@
 """Preparing a database outside a request: schema, reference data, files. The command line calls this."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
@@ -19,22 +18,9 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
 from app.kit.db import Database, alembic_config
-from app.kit.journal import Author
+from app.opening import console_author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference
-from app.settings import Settings
-
-
-def open_database(settings: Settings) -> Database:
-    """The database of the settings; a folder of a SQLite file is made where it is missing."""
-    database = Database(settings.database_url, pool_size=settings.database_pool)
-    if database.is_sqlite and database.url.database:
-        Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
-    return database
-
-
-def console_author() -> Author:
-    return Author(CONSOLE.token, datetime.now(UTC))
 
 
 def upgrade_schema(database: Database) -> None:

@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet
 from app import cli
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
+from app.console import service
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.plans.commands import put_plan
@@ -323,7 +324,7 @@ def test_tables_of_indicators_are_imported_whole_or_not_at_all(rata: Rata, prepa
 def test_deliver_and_reseal_need_a_key(
     rata: Rata, prepared: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "configure_logs", lambda form: None)
+    monkeypatch.setattr(service, "configure_logs", lambda form: None)
     for command in (("deliver", "--once"), ("reseal",)):
         refused = rata(*command)
         assert (refused.returncode, "RATA_SECRETS_KEY" in refused.stderr) == (1, True), refused

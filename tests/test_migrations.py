@@ -16,7 +16,8 @@ from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.kit.db import Database, alembic_config, table_of
-from app.main import OldSchema, check_schema, create_app
+from app.main import create_app
+from app.opening import OldSchema, check_schema
 from app.plans.models import PlanRow
 from app.plans.revisions.models import AmendmentActionRow
 from app.schema import Table

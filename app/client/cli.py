@@ -19,7 +19,7 @@ from app.client.problems import Language, NoToken, RataError, Text, WrongContent
 from app.client.service import Rata
 from app.client.waiting import Patience
 
-client = typer.Typer(help="Pull quarters of a Rata service and follow it.", pretty_exceptions_enable=False)
+cli = typer.Typer(help="Pull quarters of a Rata service and follow it.", pretty_exceptions_enable=False)
 _err = Console(stderr=True)
 
 _UNCHANGED = Text("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
@@ -63,7 +63,7 @@ LangOption = Annotated[
 Deadline = Annotated[float, typer.Option(min=1, help="Seconds after which to give up.")]
 
 
-@client.command("pull")
+@cli.command("pull")
 def pull(
     period: Annotated[str, typer.Argument(help="Quarter, such as 2026-Q2.")],
     server: Server,
@@ -104,7 +104,7 @@ def pull(
         _say(text, language, file=done.file, rows=manifest.rows, sha256=manifest.sha256)
 
 
-@client.command("follow")
+@cli.command("follow")
 def follow(
     copy: Annotated[str, typer.Argument(help="File, or the URL of a database, to keep the copy in.")],
     server: Server,
@@ -141,7 +141,7 @@ def follow(
 
 def main() -> None:
     """The two commands alone, without the service."""
-    client()
+    cli()
 
 
 def _language(lang: Lang | None) -> Language:

@@ -26,7 +26,7 @@ from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.changes.rules import Place, cursor_of
 from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
-from app.client.cli import client
+from app.client.cli import cli
 from app.client.copy import Copy
 from app.client.follow import KINDS, Follower, kind_of
 from app.kit.journal import Author
@@ -237,10 +237,10 @@ def test_verifying_finds_what_differs(rata: Rata, token: str, at_work: httpx.Cli
     copy.close()
     settings = {"RATA_SERVER": rata.base_url, "RATA_TOKEN": token}
     words = ["follow", str(path), "--region", "63", "--verify", "2026-Q1", "--lang", "en"]
-    told = CliRunner().invoke(client, words, env=settings)
+    told = CliRunner().invoke(cli, words, env=settings)
     assert (told.exit_code, "not the same" in told.stderr) == (5, True)
     assert f"surplus\t/v1/plans/{PLAN}/actions/A-3x\n" in told.stdout
-    other = CliRunner().invoke(client, ["follow", str(path), "--once"], env=settings)
+    other = CliRunner().invoke(cli, ["follow", str(path), "--once"], env=settings)
     assert (other.exit_code, "wilayah 63" in other.stderr) == (2, True)
 
 
@@ -409,13 +409,13 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
         done.set()
         writing.join()
     words = ["follow", str(path), "--region", "63", "--once"]
-    ended = CliRunner().invoke(client, words, env={"RATA_SERVER": served.url, "RATA_TOKEN": token})
+    ended = CliRunner().invoke(cli, words, env={"RATA_SERVER": served.url, "RATA_TOKEN": token})
     assert ended.exit_code == 0, ended.stderr
     copy = Copy(str(path))
     assert kept(copy) == source(rata)
     copy.close()
     verified = CliRunner().invoke(
-        client, [*words[:-1], "--verify", "2026-Q2"], env={"RATA_SERVER": served.url, "RATA_TOKEN": token}
+        cli, [*words[:-1], "--verify", "2026-Q2"], env={"RATA_SERVER": served.url, "RATA_TOKEN": token}
     )
     assert verified.exit_code == 0, verified.stderr
 

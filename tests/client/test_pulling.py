@@ -27,7 +27,7 @@ from app.client import (
     Unwritable,
     WrongContent,
 )
-from app.client.cli import client
+from app.client.cli import cli
 from app.client.mirror import compare
 from tests.client.world import IMPATIENT, BadLine, Served, client_of
 from tests.plans.world import LEAN, put_many, report
@@ -313,7 +313,7 @@ def test_a_proxy_that_answers_strangely_ends_in_a_whole_file_or_in_none(tmp_path
 def run(served: Served, token: str, tmp_path: Path) -> Callable[..., Result]:
     def call(*words: object, **environment: str | None) -> Result:
         settings = {"RATA_SERVER": served.url, "RATA_TOKEN": token, "LANG": "id_ID.UTF-8", "LC_ALL": None}
-        return CliRunner().invoke(client, ["pull", *map(str, words)], env={**settings, **environment})
+        return CliRunner().invoke(cli, ["pull", *map(str, words)], env={**settings, **environment})
 
     return call
 

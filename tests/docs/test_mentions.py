@@ -9,7 +9,6 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import typer
 import yaml
 
 from app.cli import cli
@@ -126,7 +125,7 @@ def test_every_rata_command_and_its_options_exist() -> None:
 
 
 def _wrong_command(words: list[str]) -> str | None:
-    command: Any = typer.main.get_command(cli)
+    command: Any = cli
     for word in words:
         commands = getattr(command, "commands", None)
         if commands is None or word.startswith("-"):

@@ -1,0 +1,162 @@
+"""What is in the database: its schema, reference data, files that are brought in, the journal."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+import app.areas  # noqa: F401 - what is written here is written by whole areas
+from app.changes.queries import verify_journal
+from app.console.frame import SHOWN_ERRORS, Refused, database, err, out, show_problem
+from app.convergence.indicators.models import CodeSystem, TableQuery
+from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.kit.problems import NotFound, Problem
+from app.opening import open_database
+from app.plans.commands import plan_chain
+from app.settings import Settings
+from app.setup import import_file, import_table, load_shipped_reference, upgrade_schema
+
+cli = typer.Typer()
+reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
+cli.add_typer(reference, name="reference")
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    found = open_database(Settings())
+    upgrade_schema(found)
+    out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
+
+
+@reference.command("load")
+def load() -> None:
+    """Load the reference data that this version ships; what is there already stays as it is."""
+    load_shipped_reference(database(), out)
+
+
+@cli.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The matrix: .xlsx or .csv.")
+    ],
+    plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
+    basis: Annotated[Basis | None, typer.Option(help="What Sem.1 and Sem.2 hold.")] = None,
+    accept: Annotated[
+        list[Acceptance] | None,
+        typer.Option(
+            help="free_text: sub-activities without a code; totals: that contradict the basis. Repeatable."
+        ),
+    ] = None,
+    new_agencies: Annotated[
+        bool, typer.Option("--new-agencies", help="Create agencies that the region does not have.")
+    ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Sheet; the first with the header if not given.")] = None,
+    resolutions: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
+    ] = False,
+    all_errors: Annotated[
+        bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
+    ] = False,
+) -> None:
+    """Import the matrix into a plan that exists: all of it or nothing."""
+    query = ImportQuery(
+        basis=basis, accept=accept or [], new_agencies="create" if new_agencies else "refuse", sheet=sheet
+    )
+    known = settled(resolutions.read_bytes()) if resolutions else []
+    try:
+        report = import_file(database(), file, plan, query, known, dry_run=dry_run)
+    except NotFound:
+        raise Refused(f"There is no plan {plan}.") from None
+    except Problem as problem:
+        show_problem(problem, most=None if all_errors else SHOWN_ERRORS)
+        raise typer.Exit(1) from None
+    show_report(report, dry_run=dry_run)
+
+
+def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
+    out.print(
+        f"{'Would import' if dry_run else 'Imported'} {report.lines} lines into {report.plan}: "
+        f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged; "
+        f"allocation Rp {report.allocation:,}.",
+        soft_wrap=True,
+    )
+    if report.agencies_created:
+        out.print(f"  {len(report.agencies_created)} agencies created")
+    if report.absent:
+        out.print(f"  not in the file, left as they are: {', '.join(report.absent)}", soft_wrap=True)
+    for one in report.progress:
+        out.print(
+            f"  {one.period}: {one.created} reports created, {one.updated} updated, {one.unchanged} unchanged."
+        )
+    for code, count in sorted(Counter(finding.code for finding in report.findings).items()):
+        out.print(f"  finding {code}: {count}")
+    for code, count in sorted(Counter(warning.code for warning in report.warnings).items()):
+        out.print(f"  warning {code}: {count}")
+
+
+@cli.command()
+def import_observations(
+    file: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="A table of BPS: .xlsx or .csv."),
+    ],
+    code_system: Annotated[CodeSystem, typer.Option(help="Whose region codes the file has.")],
+    period: Annotated[
+        str | None, typer.Option(help="Year 2021 or half-year 2021-S1, where the file does not say it.")
+    ] = None,
+    indicator: Annotated[str | None, typer.Option(help="Indicator, where the file does not say it.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The publisher's table; the file's name if not given.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet; the first visible one if not given.")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Header of a column to leave out; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
+    ] = False,
+) -> None:
+    """Import a publisher's table of outcome indicators: all of it or nothing."""
+    query = TableQuery(
+        code_system=code_system,
+        period=period,
+        indicator=indicator,
+        source=source,
+        sheet=sheet,
+        skip=skip or [],
+    )
+    done = import_table(database(), file, query, dry_run=dry_run)
+    out.print(
+        f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "
+        f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.",
+        soft_wrap=True,
+    )
+    for one in done.series:
+        total = one.created + one.updated + one.unchanged
+        out.print(f"  {one.indicator} {one.period}: {total}, of these {one.symbols} symbols", highlight=False)
+
+
+@cli.command()
+def verify(
+    plan: Annotated[
+        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
+    ] = None,
+) -> None:
+    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
+    with database().read_session() as session:
+        try:
+            verdict = verify_journal(session, plan_chain(plan) if plan else None)
+        except NotFound:
+            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
+    for broken in verdict.breaks:
+        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
+    if verdict.breaks:
+        raise typer.Exit(1)
+    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)

@@ -1,0 +1,86 @@
+"""The service as processes: serve, tell webhooks, publish the contract, show a demonstration."""
+
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+from app.changes.webhooks.commands import reseal_secrets
+from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.sending import Sender
+from app.changes.webhooks.worker import Worker
+from app.console.frame import Refused, database, out
+from app.demo import run_demo
+from app.kit.openapi import COMMITTED, document_bytes
+from app.logs import configure_logs
+from app.main import create_app
+from app.opening import check_schema, open_database
+from app.serving import run
+from app.settings import Settings
+
+cli = typer.Typer()
+
+
+@cli.command()
+def serve() -> None:
+    """Serve on RATA_HOST:RATA_PORT with RATA_WORKERS processes; stops gracefully on SIGTERM."""
+    settings = Settings()
+    # Each worker checks it too, but says it in the middle of a traceback.
+    found = open_database(settings)
+    check_schema(found)
+    found.close()
+    run(settings)
+
+
+@cli.command()
+def deliver(
+    once: Annotated[
+        bool, typer.Option("--once", help="Send what is due now and end: for a cron line.")
+    ] = False,
+) -> None:
+    """Tell webhooks that the feed has something new, until SIGTERM or Ctrl-C. Several may run."""
+    settings = Settings()
+    configure_logs(settings.log_format)
+    sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
+    worker = Worker(database(), sealer_of(settings), sender)
+    if once:
+        out.print(f"{worker.until_idle()} attempts.", highlight=False)
+        return
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    worker.run(stopped)
+
+
+@cli.command()
+def reseal() -> None:
+    """Seal the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that the others can go."""
+    with database().writing() as session:
+        done, lost = reseal_secrets(session, sealer_of(Settings()))
+    out.print(f"{done} secrets sealed anew.", highlight=False)
+    if lost:
+        raise Refused(f"No key opens the secrets of {', '.join(lost)}: create others.")
+
+
+@cli.command()
+def openapi(
+    write: Annotated[
+        bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")
+    ] = False,
+) -> None:
+    """The OpenAPI document that this version serves."""
+    document = document_bytes(create_app(Settings()))
+    if write:
+        COMMITTED.parent.mkdir(exist_ok=True)
+        COMMITTED.write_bytes(document)
+        out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
+    else:
+        sys.stdout.buffer.write(document)
+
+
+@cli.command()
+def demo() -> None:
+    """Set up a database with a real regency's plan and serve it, ready to try."""
+    run_demo(Settings(), out)
