@@ -96,6 +96,23 @@ class Entry:
     is_draft: bool = False
     """Hidden from whoever may not read drafts in that region."""
 
+    @classmethod
+    def of(
+        cls,
+        noun: str,
+        region_code: str,
+        subject: str,
+        version: int,
+        before: dict[str, Any] | None,
+        after: dict[str, Any] | None,
+        reason: str | None = None,
+        *,
+        is_draft: bool = False,
+    ) -> "Entry":
+        """A noun that was created, changed or deleted, as what it was and is says."""
+        verb = "created" if before is None else "deleted" if after is None else "changed"
+        return cls(f"{noun}.{verb}", region_code, subject, version, before, after, reason, is_draft)
+
     @property
     def changes(self) -> dict[str, list[Any]]:
         old, new = self.before or {}, self.after or {}

@@ -105,8 +105,7 @@ def put_plan(
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])
         follow_locations(session, region, year, [*old_locations, *after["priority_locations"]])
-    verb = "created" if row is None else "changed"
-    entry = Entry(f"plan.{verb}", region, f"plans/{code}", version, before, after, is_draft=True)
+    entry = Entry.of("plan", region, f"plans/{code}", version, before, after, is_draft=True)
     record(session, chain, author, [entry])
     return row is None
 

@@ -222,12 +222,10 @@ def _entry(
     after: dict[str, Any] | None,
     reason: str | None,
 ) -> Entry:
-    verb = "created" if stored is None else "deleted" if after is None else "changed"
-    subject = f"plans/{plan.code}/actions/{code}/progress/{period}"
-    return Entry(
-        f"progress.{verb}",
+    return Entry.of(
+        "progress",
         plan.region_code,
-        subject,
+        f"plans/{plan.code}/actions/{code}/progress/{period}",
         version,
         stored.content if stored else None,
         after,

@@ -300,10 +300,7 @@ def _entry(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> Entry:
-    verb = "created" if before is None else "deleted" if after is None else "changed"
-    return Entry(
-        f"coverage.{verb}", regency_of(village), f"coverage/{period}/{village}", version, before, after
-    )
+    return Entry.of("coverage", regency_of(village), f"coverage/{period}/{village}", version, before, after)
 
 
 def _reported(

@@ -166,9 +166,8 @@ def _store_indicator(
     after, version = content.model_dump(mode="json"), before.version + 1 if before else 1
     row = {**after, "code": code, "shipped": shipped, "version": version}
     upsert(session, indicators, [row], key=["code"], versioned=True)
-    verb = "changed" if before else "created"
-    return Entry(
-        f"indicator.{verb}", NATION, f"indicators/{code}", version, _said(before) if before else None, after
+    return Entry.of(
+        "indicator", NATION, f"indicators/{code}", version, _said(before) if before else None, after
     )
 
 
@@ -257,9 +256,8 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
 
 def _observed(key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
     region, indicator, period = key
-    verb = "created" if before is None else "deleted" if after is None else "changed"
     subject = f"regions/{region}/indicators/{indicator}/observations/{period}"
-    return Entry(f"observation.{verb}", NATION, subject, version, before.content if before else None, after)
+    return Entry.of("observation", NATION, subject, version, before.content if before else None, after)
 
 
 def _written(told: Sequence[Told], stored: dict[Key, Stored], changed: set[Key]) -> ObservationsWritten:
@@ -377,6 +375,5 @@ def _targeted(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> Entry:
-    verb = "created" if before is None else "deleted" if after is None else "changed"
     subject = f"regions/{region}/indicators/{indicator}/targets/{year}"
-    return Entry(f"target.{verb}", region, subject, version, before, after)
+    return Entry.of("target", region, subject, version, before, after)

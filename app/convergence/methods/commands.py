@@ -125,8 +125,8 @@ def put_edition(
         raise EditionInUse(edition=edition)
     version = stored["version"] + 1 if stored else 1
     _store(session, author, kind.table, edition, after, version)
-    verb, subject = "changed" if stored else "created", f"{kind.address}/{edition}"
-    record(session, chain, author, [Entry(f"{kind.noun}.{verb}", "0", subject, version, before, after)])
+    entry = Entry.of(kind.noun, "0", f"{kind.address}/{edition}", version, before, after)
+    record(session, chain, author, [entry])
     return stored is None
 
 
@@ -241,8 +241,7 @@ def _keep(
     key = {"region_code": region, "year": year}
     row = {**key, **chosen.content, "version": version, "updated_at": author.at.isoformat()}
     upsert(session, table_of(RegionEditionRow), [row], key=["region_code", "year"])
-    verb = "created" if before.version is None else "changed"
     old = before.content if before.version is not None else None
-    return Entry(
-        f"region_edition.{verb}", region, f"regions/{region}/editions/{year}", version, old, chosen.content
+    return Entry.of(
+        "region_edition", region, f"regions/{region}/editions/{year}", version, old, chosen.content
     )

@@ -165,11 +165,9 @@ def _evidence_subject(place: Mapping[str, Any]) -> str:
 def _entry(
     noun: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
-    verb = "created" if before is None else "deleted" if after is None else "changed"
-    region = subject.split("/")[1]
     reason = (after or {}).get("reason")
-    return Entry(
-        f"{noun}.{verb}", region, subject, version, before, after, reason=reason[:1000] if reason else None
+    return Entry.of(
+        noun, subject.split("/")[1], subject, version, before, after, reason[:1000] if reason else None
     )
 
 

@@ -278,14 +278,12 @@ def action_entry(
     is_draft: bool = True,
 ) -> Entry:
     """What the journal says of a line that was written; `after` None: taken out."""
-    verb = "created" if stored is None else "deleted" if after is None else "changed"
-    before = stored.content if stored else None
-    return Entry(
-        f"action.{verb}",
+    return Entry.of(
+        "action",
         plan.region_code,
         f"plans/{plan.code}/actions/{code}",
         version,
-        before,
+        stored.content if stored else None,
         after,
         reason,
         is_draft=is_draft,

@@ -288,9 +288,8 @@ def drafted_entry(
     before, after = _shown(was), _shown(line)
     if line.content is None and was is not None and was.content is None:
         before, after = {"reasons": was.reasons}, {"reasons": line.reasons}
-    verb = "created" if before is None else "deleted" if after is None else "changed"
-    return Entry(
-        f"amendment_action.{verb}",
+    return Entry.of(
+        "amendment_action",
         plan.region_code,
         f"plans/{plan.code}/amendment/actions/{code}",
         line.version,

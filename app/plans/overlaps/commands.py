@@ -127,12 +127,10 @@ def _entry(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> Entry:
-    verb = "created" if before is None else "deleted" if after is None else "changed"
-    subject = f"plans/{plan.code}/overlaps/{pair}/explanation"
-    return Entry(
-        f"explanation.{verb}",
+    return Entry.of(
+        "explanation",
         plan.region_code,
-        subject,
+        f"plans/{plan.code}/overlaps/{pair}/explanation",
         version,
         before,
         after,

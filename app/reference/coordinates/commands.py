@@ -107,6 +107,5 @@ def delete_coordinates(
 
 
 def _entry(region: str, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    verb = "created" if before is None else "deleted" if after is None else "changed"
     subject = f"regions/{region}/coordinates"
-    return Entry(f"coordinates.{verb}", NATION, subject, version, before.content if before else None, after)
+    return Entry.of("coordinates", NATION, subject, version, before.content if before else None, after)

@@ -68,6 +68,5 @@ def _content(stored: dict[str, Any]) -> dict[str, Any]:
 def _entry(
     region: str, period: str, version: int, stored: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
-    verb = "created" if stored is None else "deleted" if after is None else "changed"
     subject = f"regions/{region}/calendar/{period}"
-    return Entry(f"calendar.{verb}", region, subject, version, _content(stored) if stored else None, after)
+    return Entry.of("calendar", region, subject, version, _content(stored) if stored else None, after)

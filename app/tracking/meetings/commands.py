@@ -312,7 +312,6 @@ def entry(
     reason: str | None = None,
 ) -> Entry:
     """The journal's entry for a write of a whole meeting or commitment."""
-    verb = "created" if stored is None else "deleted" if after is None else "changed"
     version = stored.version + 1 if stored else 1
     before = stored.content if stored else None
-    return Entry(f"{noun}.{verb}", region, f"regions/{region}/{noun}s/{code}", version, before, after, reason)
+    return Entry.of(noun, region, f"regions/{region}/{noun}s/{code}", version, before, after, reason)

@@ -403,9 +403,8 @@ def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
 def _extension_entry(
     plan: sa.Row[Any], row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
-    what = "created" if before is None else "deleted" if after is None else "changed"
-    return Entry(
-        f"extension.{what}",
+    return Entry.of(
+        "extension",
         plan.region_code,
         f"regions/{plan.region_code}/quarters/{row['period']}/extensions/{row['name']}",
         row["version"],
