@@ -1,0 +1,173 @@
+"""The tables as ORM classes with relationships, for the way it would usually be written."""
+
+from typing import Any
+
+from sqlalchemy.orm import DeclarativeBase, Mapped, relationship
+
+import app.schema  # noqa: F401  # foreign keys name tables of every area
+from app.kit.db import table_of
+from app.kit.journal import JournalHead, JournalRow
+from app.plans.actions.models import (
+    ActionRow,
+    BudgetLineRow,
+    ComponentRow,
+    LocationRow,
+    MilestoneRow,
+    OutputRow,
+    RecipientRow,
+    SupportingAgencyRow,
+    TagRow,
+)
+from app.plans.models import PlanRow
+from app.tracking.models import (
+    ComponentSpendingRow,
+    MilestoneProgressRow,
+    OutputProgressRow,
+    ProgressRow,
+    RecipientProgressRow,
+    SpendingRow,
+)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Plan(Base):
+    __table__ = table_of(PlanRow)
+
+
+class SupportingAgency(Base):
+    __table__ = table_of(SupportingAgencyRow)
+
+
+class Component(Base):
+    __table__ = table_of(ComponentRow)
+
+
+class BudgetLine(Base):
+    __table__ = table_of(BudgetLineRow)
+
+
+class Output(Base):
+    __table__ = table_of(OutputRow)
+
+
+class Recipient(Base):
+    __table__ = table_of(RecipientRow)
+
+
+class Location(Base):
+    __table__ = table_of(LocationRow)
+
+
+class Milestone(Base):
+    __table__ = table_of(MilestoneRow)
+
+
+class ActionTag(Base):
+    __table__ = table_of(TagRow)
+
+
+class Spending(Base):
+    __table__ = table_of(SpendingRow)
+
+
+class ComponentSpending(Base):
+    __table__ = table_of(ComponentSpendingRow)
+
+
+class OutputProgress(Base):
+    __table__ = table_of(OutputProgressRow)
+
+
+class RecipientProgress(Base):
+    __table__ = table_of(RecipientProgressRow)
+
+
+class MilestoneProgress(Base):
+    __table__ = table_of(MilestoneProgressRow)
+
+
+def _parts(name: str, table: type[Any]) -> Any:
+    return relationship(name, order_by=table.__table__.c.position, cascade="all, delete-orphan")
+
+
+class Progress(Base):
+    __table__ = table_of(ProgressRow)
+
+    spending: Mapped[list[Spending]] = _parts("Spending", Spending)
+    components: Mapped[list[ComponentSpending]] = _parts("ComponentSpending", ComponentSpending)
+    outputs: Mapped[list[OutputProgress]] = _parts("OutputProgress", OutputProgress)
+    recipients: Mapped[list[RecipientProgress]] = _parts("RecipientProgress", RecipientProgress)
+    milestones: Mapped[list[MilestoneProgress]] = _parts("MilestoneProgress", MilestoneProgress)
+    line: Mapped["Action"] = relationship("Action", back_populates="reports")
+
+    @property
+    def plan(self) -> str:
+        return self.line.of_plan.code
+
+    @property
+    def action(self) -> str:
+        return self.line.code
+
+
+class Action(Base):
+    __table__ = table_of(ActionRow)
+
+    of_plan: Mapped[Plan] = relationship("Plan")
+    supporting: Mapped[list[SupportingAgency]] = _parts("SupportingAgency", SupportingAgency)
+    components: Mapped[list[Component]] = _parts("Component", Component)
+    budget_lines: Mapped[list[BudgetLine]] = _parts("BudgetLine", BudgetLine)
+    outputs: Mapped[list[Output]] = _parts("Output", Output)
+    recipients: Mapped[list[Recipient]] = _parts("Recipient", Recipient)
+    locations: Mapped[list[Location]] = _parts("Location", Location)
+    milestones: Mapped[list[Milestone]] = _parts("Milestone", Milestone)
+    tag_rows: Mapped[list[ActionTag]] = _parts("ActionTag", ActionTag)
+    reports: Mapped[list[Progress]] = relationship(
+        "Progress", back_populates="line", order_by=Progress.__table__.c.period
+    )
+
+    @property
+    def plan(self) -> str:
+        return self.of_plan.code
+
+    @property
+    def supporting_agencies(self) -> list[str]:
+        return [row.agency_code for row in self.supporting]
+
+    @property
+    def tags(self) -> list[str]:
+        return [row.tag for row in self.tag_rows]
+
+    @property
+    def absorption_percent(self) -> float | None:
+        return round(self.spent * 100 / self.allocation, 2) if self.allocation else None
+
+
+class Journal(Base):
+    __table__ = table_of(JournalRow)
+
+
+class Head(Base):
+    __table__ = table_of(JournalHead)
+
+
+ACTION_PARTS = (
+    Action.of_plan,
+    Action.supporting,
+    Action.components,
+    Action.budget_lines,
+    Action.outputs,
+    Action.recipients,
+    Action.locations,
+    Action.milestones,
+    Action.tag_rows,
+)
+PROGRESS_PARTS = {
+    "spending": Spending,
+    "components": ComponentSpending,
+    "outputs": OutputProgress,
+    "recipients": RecipientProgress,
+    "milestones": MilestoneProgress,
+}
