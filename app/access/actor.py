@@ -111,7 +111,7 @@ def _unauthenticated() -> Unauthenticated:
 def _opened(request: Request) -> tuple[str, ...]:
     """The regions that are opened to the public in this operation."""
     settings: Settings = request.app.state.settings
-    return tuple(words(settings.public_regions)) if is_public(request) else ()
+    return tuple(words(settings.public_regions or "")) if is_public(request) else ()
 
 
 def _bearer(request: Request, unit: Unit, secret: str) -> Bearer | None:
