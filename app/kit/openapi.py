@@ -84,7 +84,7 @@ _DRY_RUN = {
 }
 
 
-_OPEN = "\n\nNeeds no token of regions that the operator opened to the public."
+_OPEN = "\n\nNeeds no token where the operator opened regions to the public."
 
 _DONE = {
     "201": "Created.",
