@@ -1,6 +1,7 @@
 """Settings, read once from `RATA_*`."""
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -48,6 +49,15 @@ def _signatures(text: str) -> str:
 def _proxies(text: str) -> str:
     for word in words(text):
         ipaddress.ip_network(word)
+    return text
+
+
+def _regions(text: str | None) -> str | None:
+    wrong = [word for word in words(text or "") if not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word)]
+    if wrong:
+        raise ValueError(
+            f"use codes of provinces and regencies by commas, 63,73.22, or 0 for the nation; not {', '.join(wrong)}"
+        )
     return text
 
 
@@ -176,6 +186,11 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
+    public_regions: Annotated[str | None, AfterValidator(_regions)] = Field(
+        default=None,
+        description="Regions, by commas, each with all below it, whose adopted plans and frozen quarters anybody reads "
+        "without a token; `0`: the nation's; without any nothing is public.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#]+$",

@@ -1,5 +1,8 @@
-"""A call: an authenticated request. Every route under /v1 takes one; there is no other way in."""
+"""A call: a request of somebody who is known, or anybody's where that is open. Every route under /v1 takes one;
+there is no other way in.
+"""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -8,13 +11,15 @@ from sqlmodel import Session
 
 from app.access.issuer import Issuer, Untrusted
 from app.access.queries import Bearer, actor_of, person_of
-from app.access.rules import Actor
+from app.access.rules import Actor, anybody
 from app.access.uses import Uses
 from app.kit.etags import check_conditions
 from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
 from app.kit.problems import Problem, Text, Unauthenticated
+from app.kit.public import is_public, is_sent_without_token, let_in
 from app.kit.requests import Unit
+from app.settings import Settings, words
 
 
 class NotEnrolled(Problem):
@@ -32,14 +37,17 @@ class NotEnrolled(Problem):
 class Call:
     """Who asks, in which unit of work."""
 
-    __slots__ = ("bearer", "request", "unit")
+    __slots__ = ("_bearer", "actor", "request", "unit")
 
-    def __init__(self, request: Request, unit: Unit, bearer: Bearer) -> None:
-        self.request, self.unit, self.bearer = request, unit, bearer
+    def __init__(self, request: Request, unit: Unit, actor: Actor, bearer: Bearer | None) -> None:
+        self.request, self.unit, self.actor, self._bearer = request, unit, actor, bearer
 
     @property
-    def actor(self) -> Actor:
-        return self.bearer.actor
+    def bearer(self) -> Bearer:
+        """What the request came with; 401 where it came with nothing."""
+        if self._bearer is None:
+            raise _unauthenticated()
+        return self._bearer
 
     @property
     def session(self) -> Session:
@@ -59,7 +67,8 @@ class Call:
 
 
 def authenticated(request: Request) -> Call:
-    """The caller of this request; 401 without a valid token. Repeats a stored reply where one is due."""
+    """The caller of this request; 401 without a valid token, unless what is asked is anybody's. Repeats a stored
+    reply where one is due."""
     call = recognised(request)
     call.unit.rest()
     return call
@@ -69,9 +78,13 @@ def recognised(request: Request) -> Call:
     """The same, for whoever goes on reading in the same thread."""
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     unit: Unit = request.state.unit
+    opened = _opened(request)
+    if opened and is_sent_without_token(request):
+        let_in(request)
+        return Call(request, unit, anybody(opened), None)
     bearer = _bearer(request, unit, secret.strip()) if scheme.lower() == "bearer" else None
     if bearer is None:
-        raise Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
+        raise _unauthenticated()
     uses: Uses = request.app.state.uses
     uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
@@ -86,7 +99,19 @@ def recognised(request: Request) -> Call:
             body=body,
         )
         unit.attempt.begin(unit.reading, unit.now)
-    return Call(request, unit, bearer)
+    # Who sends a token sees at least what anybody does.
+    actor = replace(bearer.actor, opened=opened) if opened else bearer.actor
+    return Call(request, unit, actor, bearer)
+
+
+def _unauthenticated() -> Unauthenticated:
+    return Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
+
+
+def _opened(request: Request) -> tuple[str, ...]:
+    """The regions that are opened to the public in this operation."""
+    settings: Settings = request.app.state.settings
+    return tuple(words(settings.public_regions or "")) if is_public(request) else ()
 
 
 def _bearer(request: Request, unit: Unit, secret: str) -> Bearer | None:

@@ -178,6 +178,17 @@ def visible(actor: Actor, column: ColumnElement[str], verb: str = "read") -> Col
     return sa.or_(*seen) if seen else sa.false()
 
 
+def opened(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate: what was adopted and frozen in the region in `column` is anybody's to read."""
+    found = [within(column, region) for region in actor.opened]
+    return sa.or_(*found) if found else sa.false()
+
+
+def published(actor: Actor, column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Predicate for rows that were frozen: the actor sees the region in `column`, or it is opened."""
+    return sa.or_(visible(actor, column), opened(actor, column))
+
+
 # Principals and their tokens, as their administrators see them
 
 

@@ -107,6 +107,9 @@ class Actor:
     token: str
     scopes: frozenset[TokenScope]
     grants: tuple[Grant, ...]
+    opened: tuple[str, ...] = ()
+    """Regions of which anybody reads what was adopted and what was frozen. An operation that is not public has none,
+    and no right follows from it: a SELECT shows what is opened where it says so (`opened`, `published`)."""
 
     def sees(self, region: str) -> bool:
         """Whether anything of that region's plans is visible."""
@@ -129,7 +132,7 @@ class Actor:
     @property
     def sees_every_draft(self) -> bool:
         """Whether drafts are shown wherever anything is: to most callers, whose statements then stay short."""
-        return all(grant.role in RIGHTS["read_drafts"].roles for grant in self.grants)
+        return not self.opened and all(g.role in RIGHTS["read_drafts"].roles for g in self.grants)
 
     def require(self, verb: str, region: str, agency: str | None = None) -> None:
         """Forbidden (403) where the right is missing; call it for what the actor can already see."""
@@ -146,7 +149,13 @@ class Actor:
     def fingerprint(self) -> str:
         """The same for every token of equal rights; part of each list's entity tag."""
         grants = sorted(f"{g.role}@{g.region}/{g.agency or '*'}" for g in self.grants)
-        return ";".join([*sorted(self.scopes), *grants])
+        opened = sorted(f"public@{region}" for region in set(self.opened))
+        return ";".join([*sorted(self.scopes), *grants, *opened])
+
+
+def anybody(opened: tuple[str, ...]) -> Actor:
+    """Whoever sends no token, where these regions are opened: of no name, no role and no scope."""
+    return Actor("", "", frozenset(), (), opened)
 
 
 # Principals and their tokens

@@ -3,7 +3,8 @@
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
 What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
-something that has a version) and `x-stores-nothing` (a POST that only computes).
+something that has a version), `x-stores-nothing` (a POST that only computes) and `x-public` (a GET that
+needs no token where the operator opened something).
 """
 
 import json
@@ -82,6 +83,8 @@ _DRY_RUN = {
     "description": "Do all of it, rights included, answer what would be, and keep nothing.",
 }
 
+
+_OPEN = "\n\nNeeds no token where the operator opened regions to the public."
 
 _DONE = {
     "201": "Created.",
@@ -189,8 +192,10 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
         parameter.setdefault("description", parameter["schema"].pop("description", None))
         if parameter["name"] == "sort":
             parameter["description"] = "What to sort by; a dash in front turns the order round."
+    is_public = operation.pop("x-public", False)
     if secured:
-        operation["security"] = [{"token": []}]
+        operation["security"] = [{}, {"token": []}] if is_public else [{"token": []}]
+        operation["description"] += _OPEN if is_public else ""
         parameters.append(_LANGUAGE)
     stores = method in WRITES and not operation.pop("x-stores-nothing", False)
     if stores:

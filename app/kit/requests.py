@@ -54,6 +54,7 @@ from app.kit.problems import (
     TooLarge,
     UnknownParameter,
 )
+from app.kit.public import shared
 
 log = structlog.get_logger("rata")
 
@@ -163,7 +164,7 @@ class HouseRoute(APIRoute):
             check_plain(request)
             _refuse_unknown(request, known)
             check_media_type(request, self)
-            return await _until_won(request, run)
+            return shared(request, await _until_won(request, run))
 
         async def run(request: Request) -> Response:
             unit = request.state.unit = Unit(request)
@@ -342,12 +343,13 @@ def problem_response(request: Request, problem: Problem) -> Response:
         instance=request.url.path,
         request_id=request.scope.get("request_id"),
     )
-    return Response(
+    response = Response(
         shape.model_dump_json(exclude_none=True),
         problem.status,
         {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
         media_type="application/problem+json",
     )
+    return shared(request, response)
 
 
 def install_problem_handlers(app: FastAPI) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import opened, visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import RegionCode
@@ -46,6 +46,11 @@ def seen(actor: Actor) -> ColumnElement[bool]:
     return sa.and_(there, sa.or_(plans.c.revision.is_not(None), _drafts(actor)))
 
 
+def published_plans(actor: Actor) -> ColumnElement[bool]:
+    """Predicate: the actor sees this plan, or it is in force where that is anybody's to read."""
+    return sa.or_(seen(actor), sa.and_(opened(actor, plans.c.region_code), plans.c.revision.is_not(None)))
+
+
 def _drafts(actor: Actor) -> ColumnElement[bool]:
     return visible(actor, plans.c.region_code, "read_drafts")
 
@@ -67,10 +72,24 @@ def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
 
     `stamp` changes with any write in the plan, as `journal.stamp` of its chain does.
     """
-    row = session.connection().execute(_one_plan(actor), {"code": code}).one_or_none()
+    return _found(session, _one_plan(actor), code)
+
+
+def published_plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
+    """The same of one that the actor sees or anybody may: for what shows its revisions, and nothing else of it."""
+    return _found(session, _one_published_plan(actor), code)
+
+
+def _found(session: Session, statement: Select[Any], code: str) -> sa.Row[Any]:
+    row = session.connection().execute(statement, {"code": code}).one_or_none()
     if row is None:
         raise NotFound()
     return row
+
+
+@lru_cache(maxsize=1000)
+def _one_published_plan(actor: Actor) -> Select[Any]:
+    return sa.select(plans).where(published_plans(actor), plans.c.code == sa.bindparam("code"))
 
 
 @lru_cache(maxsize=1000)

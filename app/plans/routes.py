@@ -15,11 +15,12 @@ from app.kit.journal import stamp
 from app.kit.json_sql import to_json
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
+from app.kit.public import PUBLIC
 from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
 from app.plans import commands, queries
 from app.plans.commands import plan_chain
 from app.plans.models import PlanIn, PlanKey, PlanOut, PlanState
-from app.plans.queries import PlanQuery, plan_json, plan_of
+from app.plans.queries import PlanQuery, plan_json, plan_of, published_plan_of
 from app.plans.revisions.as_of import AsOfQuery, plan_then
 from app.plans.workflow.models import PlanReply
 from app.plans.workflow.rules import Standing, allowed
@@ -63,16 +64,20 @@ def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
     return answer_page(call.request, body)
 
 
-@router.get("/plans/{plan}", response_model=PlanReply)
+@router.get("/plans/{plan}", response_model=PlanReply, openapi_extra=PUBLIC)
 def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()]) -> Response:
     """One plan with its priority locations; `allowed` says what the caller may do with it.
 
-    With `as_of`, the plan that was in force then; 404 (`not_in_force_then`) before its first adoption.
+    With `as_of`, the plan that was in force then; 404 (`not_in_force_then`) before its first adoption. The public
+    reads the revision in force, whatever the plan's state.
     """
-    if query.as_of is not None:
-        then = plan_then(call.session, plan_of(call.session, call.actor, plan), query.as_of)
-        return answer(call.request, to_json({**then, "allowed": []}).encode())
-    return plan_reply(call, plan)
+    if query.as_of is None and not call.actor.opened:
+        return plan_reply(call, plan)
+    row = published_plan_of(call.session, call.actor, plan)
+    if query.as_of is None and call.actor.sees(row.region_code):
+        return plan_reply(call, plan)
+    then = plan_then(call.session, row, query.as_of or call.now)
+    return answer(call.request, to_json({**then, "allowed": []}).encode())
 
 
 @router.put("/plans/{plan}", response_model=PlanReply, responses=created(PlanReply))

@@ -7,6 +7,7 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.kit.pages import Listing, Page, PageQuery, read_page
 from app.kit.problems import NotFound
+from app.kit.public import PUBLIC
 from app.kit.requests import answer, answer_page, house_router
 from app.reference import queries
 from app.reference.models import (
@@ -36,7 +37,7 @@ def one_of(call: Call, found: str | None) -> Response:
     return answer(call.request, found.encode())
 
 
-@router.get("/regions", response_model=Page[RegionOut])
+@router.get("/regions", response_model=Page[RegionOut], openapi_extra=PUBLIC)
 def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Response:
     """Search regions by words of their name, level, parent, or BPS code.
 
@@ -49,7 +50,7 @@ def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Respon
     return page_of(call, queries.regions(query), query, sort=query.sort)
 
 
-@router.get("/regions/{region}", response_model=RegionReply)
+@router.get("/regions/{region}", response_model=RegionReply, openapi_extra=PUBLIC)
 def read_region(call: Caller, region: RegionKey) -> Response:
     """One region by its Kemendagri code: what is above it, how many regions lie below, and its time zone.
 
@@ -58,7 +59,7 @@ def read_region(call: Caller, region: RegionKey) -> Response:
     return one_of(call, queries.region_json(call.session, region))
 
 
-@router.get("/regions/{region}/children", response_model=Page[RegionOut])
+@router.get("/regions/{region}/children", response_model=Page[RegionOut], openapi_extra=PUBLIC)
 def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQuery, Query()]) -> Response:
     """The regions one level below, by code: provinces of the nation, regencies of a province, and so on.
 
@@ -69,7 +70,7 @@ def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQ
     return page_of(call, queries.children_of(region), query, sort="code")
 
 
-@router.get("/funding-sources", response_model=Page[FundingSourceOut])
+@router.get("/funding-sources", response_model=Page[FundingSourceOut], openapi_extra=PUBLIC)
 def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Query()]) -> Response:
     """Where the money of a budget line can come from.
 
@@ -79,19 +80,19 @@ def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Quer
     return page_of(call, queries.funding_sources(query), query, sort=query.sort)
 
 
-@router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut)
+@router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut, openapi_extra=PUBLIC)
 def read_funding_source(call: Caller, funding_source: FundingSourceKey) -> Response:
     """One funding source by its code; 404 where there is none."""
     return one_of(call, queries.funding_source_json(call.session, funding_source))
 
 
-@router.get("/strategies", response_model=Page[StrategyOut])
+@router.get("/strategies", response_model=Page[StrategyOut], openapi_extra=PUBLIC)
 def list_strategies(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
     """The strategies of poverty reduction that every action serves one of, with their legal basis."""
     return page_of(call, queries.strategies(), query, sort="number")
 
 
-@router.get("/strategies/{strategy}", response_model=StrategyOut)
+@router.get("/strategies/{strategy}", response_model=StrategyOut, openapi_extra=PUBLIC)
 def read_strategy(call: Caller, strategy: StrategyKey) -> Response:
     """One strategy by its key (`raise_income`); 404 where there is none."""
     return one_of(call, queries.strategy_json(call.session, strategy))

@@ -71,6 +71,8 @@ def test_only_a_trusted_proxy_says_where_a_request_comes_from(
     ("wrong", "named"),
     [
         ({"trusted_proxies": "proxy.example"}, "trusted_proxies"),
+        ({"public_regions": "63, true"}, "public_regions"),
+        ({"public_regions": "63.02.01.2001"}, "public_regions"),
         ({"oidc_issuer": "http://issuer.example", "oidc_audience": "x"}, "oidc_issuer"),
         ({"oidc_issuer": "https://issuer.example?tenant=1", "oidc_audience": "x"}, "oidc_issuer"),
         ({"oidc_issuer": "https://user@issuer.example", "oidc_audience": "x"}, "oidc_issuer"),

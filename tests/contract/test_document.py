@@ -99,7 +99,7 @@ def test_operation_says_everything(operation: Operation) -> None:
     statuses = {int(status) for status in spec["responses"]}
     assert {400, 500} <= statuses
     if operation.is_v1:
-        assert spec["security"] == [{"token": []}]
+        assert spec["security"][-1] == {"token": []}
         assert {401, 429, 503} <= statuses
     if operation.is_write:
         assert {403, 409} <= statuses

@@ -6,9 +6,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers
+from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.harvest.world import BARE, FULL
 from tests.plans.world import furnish, put, put_plan
+from tests.quarters.world import Office
 
 
 @pytest.fixture
@@ -38,3 +40,20 @@ def adopted(client: TestClient, movers: Movers) -> TestClient:
 def reader(adopted: TestClient, connect: Callable[..., TestClient]) -> TestClient:
     """Whoever may not read drafts."""
     return connect(("reader", "63"))
+
+
+@pytest.fixture
+def published(adopted: TestClient, movers: Movers, connect: ConnectAs) -> TestClient:
+    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    put_plan(adopted, "63.02-2027")
+    for verb in ("amend", "submit", "endorse", "adopt"):
+        if verb == "submit":
+            done = adopted.patch(
+                "/v1/plans/63.02-2026/amendment", json={"note": "APBD-P"}, headers={"If-Match": "*"}
+            )
+            assert done.status_code == 200, done.text
+        assert movers.move(verb).status_code == 200
+    office = Office(connect)
+    office.report("A-1", "A-2", spent=5)
+    office.move("submit", "verify", "freeze", "correct", "submit", "verify", "freeze")
+    return adopted

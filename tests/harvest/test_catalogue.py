@@ -1,58 +1,18 @@
 """The catalogue as a harvester reads it: linked data, with what DCAT-AP demands of it."""
 
 import hashlib
-import warnings
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from rdflib import RDF, Graph, Literal, Namespace, URIRef
+from rdflib import RDF, Literal, Namespace, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 
-from tests.amendments.world import Movers
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
-from tests.plans.world import put_plan
-from tests.quarters.world import Office
+from tests.harvest.world import AT, HOST, SPDX, harvested, one
 
-AT = "/v1/catalogue"
-HOST = "http://testserver"
-SPDX, HYDRA = Namespace("http://spdx.org/rdf/terms#"), Namespace("http://www.w3.org/ns/hydra/core#")
+HYDRA = Namespace("http://www.w3.org/ns/hydra/core#")
 PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapshots/2026-Q2/63.02")
-
-
-@pytest.fixture
-def published(adopted: TestClient, movers: Movers, connect: ConnectAs) -> TestClient:
-    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
-    put_plan(adopted, "63.02-2027")
-    for verb in ("amend", "submit", "endorse", "adopt"):
-        if verb == "submit":
-            done = adopted.patch(
-                "/v1/plans/63.02-2026/amendment", json={"note": "APBD-P"}, headers={"If-Match": "*"}
-            )
-            assert done.status_code == 200, done.text
-        assert movers.move(verb).status_code == 200
-    office = Office(connect)
-    office.report("A-1", "A-2", spent=5)
-    office.move("submit", "verify", "freeze", "correct", "submit", "verify", "freeze")
-    return adopted
-
-
-def harvested(client: TestClient, at: str = AT) -> Graph:
-    """The graph of a page."""
-    reply = client.get(at)
-    assert reply.status_code == 200, reply.text
-    assert reply.headers["Content-Type"] == "application/ld+json"
-    with warnings.catch_warnings():
-        # rdflib 7 reads JSON-LD by a class of its own that it deprecates; its callers have no other way
-        warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
-        return Graph().parse(data=reply.text, format="json-ld")
-
-
-def one(graph: Graph, subject: Any, predicate: Any) -> Any:
-    """The only object of a property; AssertionError where there is none, or several."""
-    (found,) = graph.objects(subject, predicate)
-    return found
 
 
 def test_what_dcat_ap_demands(published: TestClient) -> None:

@@ -1,15 +1,20 @@
-"""Lines to export, and taking an export apart."""
+"""Lines to export, and taking an export or a catalogue apart."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
 from lxml import etree
+from rdflib import Graph, Namespace
 
 from tests.plans.world import HEALTH, PARTNER
 from tests.workflow.moves import CODED
 
 EXPORT = "/v1/exports/iati/63.02-2026"
+AT = "/v1/catalogue"
+HOST = "http://testserver"
+SPDX = Namespace("http://spdx.org/rdf/terms#")
 VILLAGE = "63.02.01.2001"
 FULL: dict[str, Any] = {
     **CODED,
@@ -64,3 +69,20 @@ def narrative(element: Any, path: str) -> str:
 
 def attributes(element: Any, path: str) -> list[dict[str, str]]:
     return [dict(one.attrib) for one in element.iterfind(path)]
+
+
+def harvested(client: TestClient, at: str = AT) -> Graph:
+    """The graph of a page."""
+    reply = client.get(at)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["Content-Type"] == "application/ld+json"
+    with warnings.catch_warnings():
+        # rdflib 7 reads JSON-LD by a class of its own that it deprecates; its callers have no other way
+        warnings.filterwarnings("ignore", "ConjunctiveGraph is deprecated", DeprecationWarning)
+        return Graph().parse(data=reply.text, format="json-ld")
+
+
+def one(graph: Graph, subject: Any, predicate: Any) -> Any:
+    """The only object of a property; AssertionError where there is none, or several."""
+    (found,) = graph.objects(subject, predicate)
+    return found

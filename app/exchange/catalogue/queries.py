@@ -1,15 +1,17 @@
-"""What the catalogue lists: plans that the actor sees in force, and what was frozen of regions that it sees."""
+"""What the catalogue lists: plans that the actor sees in force, and what was frozen of regions that it sees; both
+also where they are anybody's to read.
+"""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import published, within
 from app.access.rules import Actor
 from app.exchange.catalogue.models import CatalogueQuery, File, Listed
 from app.kit.pages import Listing
-from app.plans.queries import plans, regions, seen
+from app.plans.queries import plans, published_plans, regions
 from app.plans.revisions.queries import revisions
 from app.tracking.snapshots.queries import snapshots
 
@@ -19,9 +21,9 @@ def list_datasets(actor: Actor, query: CatalogueQuery) -> Listing:
     p, s = plans.c, snapshots.c
     in_force = sa.select(
         p.code.label("identifier"), p.region_code, p.year, sa.literal("", sa.Text).label("period")
-    ).where(seen(actor), p.revision.is_not(None))
+    ).where(published_plans(actor), p.revision.is_not(None))
     frozen = sa.select(s.region_code + "-" + s.period, s.region_code, s.year, s.period).where(
-        visible(actor, s.region_code), s.amendment == 0
+        published(actor, s.region_code), s.amendment == 0
     )
     both = sa.union_all(in_force, frozen).subquery("both")
     given = {**both.c, "region_name": regions.c.name}

@@ -13,6 +13,7 @@ from app.exchange.catalogue.queries import files_of, list_datasets
 from app.exchange.catalogue.rules import catalogue, dataset
 from app.kit.json_sql import to_json
 from app.kit.pages import read_page
+from app.kit.public import PUBLIC
 from app.kit.requests import answer_page, house_router
 from app.settings import Settings
 
@@ -25,7 +26,7 @@ class JsonLd(JSONResponse):
     media_type = "application/ld+json"
 
 
-@router.get("/catalogue", response_model=CataloguePage, response_class=JsonLd)
+@router.get("/catalogue", response_model=CataloguePage, response_class=JsonLd, openapi_extra=PUBLIC)
 def read_catalogue(call: Caller, query: Annotated[CatalogueQuery, Query()]) -> Response:
     """What a data portal can harvest, as DCAT-AP: each plan in force with its revisions and each frozen quarter with
     its corrections that the token sees, with licence, period, region, publisher and checksums.

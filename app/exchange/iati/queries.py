@@ -1,4 +1,6 @@
-"""Reading the revision in force of a plan that the actor was found to see, with what was reported on its lines."""
+"""Reading the revision in force of a plan that the actor was found to see, with what was reported on its lines: to
+whoever sees it only because it is opened, what was frozen alone.
+"""
 
 import json
 from datetime import datetime
@@ -7,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.exchange.iati.models import Export, InForce, Names, Report
 from app.kit.json_sql import json_texts
@@ -32,10 +35,19 @@ class NotAdopted(Problem):
     )
 
 
-def export_of(session: Session, plan: sa.Row[Any], prefix: str) -> Export:
+def export_of(session: Session, actor: Actor, plan: sa.Row[Any], prefix: str) -> Export:
     """The export of a plan. NotAdopted before its first revision."""
     found = _in_force(session, plan)
-    return Export(prefix, found, _names(session, found), _reports(session, plan))
+    told = _frozen(session, plan)
+    reports = [
+        (line["action"], period, line["report"])
+        for period, lines in told.items()
+        for line in lines
+        if line["report"] is not None
+    ]
+    if actor.sees(plan.region_code):
+        reports += [one for one in _live(session, plan) if one[1] not in told]
+    return Export(prefix, found, _names(session, found), _by_line(reports))
 
 
 def _in_force(session: Session, plan: sa.Row[Any]) -> InForce:
@@ -72,35 +84,38 @@ def _names(session: Session, found: InForce) -> Names:
     )
 
 
-def _reports(session: Session, plan: sa.Row[Any]) -> dict[str, list[Report]]:
-    """As pulls have them: of a frozen quarter what the latest snapshot says, elsewhere what was reported last."""
+def _frozen(session: Session, plan: sa.Row[Any]) -> dict[str, list[dict[str, Any]]]:
+    """Frozen quarter → its lines, as the latest snapshot says them."""
     s = snapshots.c
     newer = snapshots.alias("newer")
     is_latest = ~sa.exists().where(
         newer.c.region_code == s.region_code, newer.c.period == s.period, newer.c.amendment > s.amendment
     )
-    frozen = session.execute(
+    found = session.execute(
         sa.select(s.period, s.content).where(
             s.region_code == plan.region_code, s.year == plan.year, is_latest
         )
     )
-    told = [(row.period, json.loads(row.content)["rows"]) for row in frozen]
-    periods = {period for period, _ in told}
-    found = [
-        (line["action"], period, line["report"])
-        for period, lines in told
-        for line in lines
-        if line["report"] is not None
-    ]
+    return {row.period: json.loads(row.content)["rows"] for row in found}
+
+
+_Said = tuple[str, str, dict[str, Any]]
+"""(line, quarter, report) as JSON has it."""
+
+
+def _live(session: Session, plan: sa.Row[Any]) -> list[_Said]:
+    """What was reported last, also of quarters that are frozen."""
     columns = [one for one in progress_columns() if one.name in ("spent", "outputs", "reported_at")]
     live = (
         sa.select(*columns, actions.c.code.label("_action"), progress.c.period.label("_period"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
     )
-    for text, action, period in session.execute(json_texts(live, "_action", "_period")):
-        if period not in periods:
-            found.append((action, period, json.loads(text)))
+    found = session.execute(json_texts(live, "_action", "_period"))
+    return [(action, period, json.loads(text)) for text, action, period in found]
+
+
+def _by_line(found: list[_Said]) -> dict[str, list[Report]]:
     result: dict[str, list[Report]] = {}
     for action, period, said in sorted(found, key=lambda one: one[:2]):
         achieved = {one["code"]: one["achieved"] for one in said["outputs"]}

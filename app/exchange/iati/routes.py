@@ -8,9 +8,10 @@ from app.access.actor import Caller
 from app.exchange.iati.models import EXAMPLE
 from app.exchange.iati.queries import export_of
 from app.exchange.iati.rules import xml_of
+from app.kit.public import PUBLIC
 from app.kit.requests import answer, house_router
 from app.plans.models import PlanKey
-from app.plans.queries import plan_of
+from app.plans.queries import published_plan_of
 
 router = house_router(prefix="/exports", tags=["exchange"])
 
@@ -20,15 +21,15 @@ _XML: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/iati/{plan}", response_class=Response, responses=_XML)
+@router.get("/iati/{plan}", response_class=Response, responses=_XML, openapi_extra=PUBLIC)
 def read_iati_export(call: Caller, plan: PlanKey) -> Response:
     """The revision in force as IATI 2.03, valid against the published schema: an activity for each line, with its
     money, places, targets, and what was reported.
 
     Spending is told as expenditure of each quarter, what was spent more than by the report before; figures of
-    outputs stay cumulative from January. A frozen quarter says what its latest snapshot says. 404 (`not_adopted`)
-    for a plan that has no revision yet.
+    outputs stay cumulative from January. A frozen quarter says what its latest snapshot says; the public reads of
+    no other. 404 (`not_adopted`) for a plan that has no revision yet.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = published_plan_of(call.session, call.actor, plan)
     prefix: str = call.request.app.state.settings.iati_prefix
-    return answer(call.request, xml_of(export_of(call.session, row, prefix)), media_type=XML)
+    return answer(call.request, xml_of(export_of(call.session, call.actor, row, prefix)), media_type=XML)

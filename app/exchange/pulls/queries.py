@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import published, within
 from app.access.rules import Actor
 from app.changes.rules import BEGINNING, Place
 from app.exchange.pulls.models import PulledPlan, PullLine
@@ -56,7 +56,8 @@ class Source(NamedTuple):
 def sources(session: Session, actor: Actor, period: str, region: str | None) -> list[Source]:
     """Whose lines a pull has, by region; none where the actor sees nothing of the quarter there.
 
-    What was frozen is seen by whoever sees the region, as snapshots are; other plans as plans are.
+    What was frozen is seen by whoever sees the region and where it is opened, as snapshots are; other plans as plans
+    are, and never because something is opened: what is reported and not frozen is not anybody's.
     """
     s = snapshots.c
     newer = snapshots.alias("newer")
@@ -66,7 +67,7 @@ def sources(session: Session, actor: Actor, period: str, region: str | None) -> 
     frozen = sa.select(
         s.region_code, s.plan, s.revision, s.amendment, s.sha256.label("mark"), sa.literal(0).label("plan_id")
     ).where(
-        visible(actor, s.region_code), within(s.region_code, region or "0"), s.period == period, is_latest
+        published(actor, s.region_code), within(s.region_code, region or "0"), s.period == period, is_latest
     )
     head = sa.func.coalesce(_heads.c.hash, "")
     live = (

@@ -22,6 +22,7 @@ from app.exchange.pulls.writing import Asked
 from app.kit.etags import VARY, is_unchanged, unchanged
 from app.kit.periods import is_quarter
 from app.kit.problems import NotAcceptable, NotFound
+from app.kit.public import PUBLIC
 from app.kit.requests import house_router
 from app.kit.spool import Spool
 from app.kit.transfers import Transfer, Wanted, ranged
@@ -56,7 +57,7 @@ class Ndjson(JSONResponse):
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416]},
+    openapi_extra={"x-problems": [406, 416], **PUBLIC},
 )
 def read_pull_as(
     call: Caller,
@@ -76,7 +77,7 @@ def read_pull_as(
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416]},
+    openapi_extra={"x-problems": [406, 416], **PUBLIC},
 )
 def read_pull(
     call: Caller,
@@ -91,7 +92,8 @@ def read_pull(
     snapshot, the same bytes for ever; elsewhere what is in force, with a report or null. The last line has the row
     count, the SHA-256 of all lines before it, revisions, amendments, and the cursor at which to go on in the feed.
     A transfer that was cut goes on with `Range` and `If-Range`, in the very state in which it began. 503 with
-    `Retry-After` where too many pull at once.
+    `Retry-After` where too many pull at once. The public pulls frozen quarters alone; its cursor is that of the
+    feed's beginning.
     """
     format = format_for(call.request.headers.get("accept"))
     if format is None:
@@ -99,7 +101,7 @@ def read_pull(
     return _pulled(call, format, period, query, f"{VARY}, Accept")
 
 
-@router.get("/digests/{period}", response_model=Digests, responses=_HASHED)
+@router.get("/digests/{period}", response_model=Digests, responses=_HASHED, openapi_extra=PUBLIC)
 def read_digests(call: Caller, period: PullPeriod, query: Annotated[PullQuery, Query()]) -> Response:
     """Proof of sameness: rows and SHA-256 of a quarter's lines, plan by plan and agency by agency. Whoever keeps
     the lines of a pull hashes its own and finds where they differ, without another pull. 404 where there is nothing."""

@@ -225,7 +225,9 @@ class Asked:
             if not found:
                 raise NotFound()
             counted = counts(session, found, self.period)
-            cursor = cursor_of(last_place(session, found, self.period), [self.region, []])
+            # The feed is nobody's who only reads what is opened: there it begins at the beginning.
+            followed = [one for one in found if self.actor.sees(one.region_code)]
+            cursor = cursor_of(last_place(session, followed, self.period), [self.region, []])
             pull = Pull(self.period, self.region, sum(counted.values()), cursor, found)
             tag = self.tag(found)
             is_long = self.kind == Format.ndjson and pull.rows > LONG

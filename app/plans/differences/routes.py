@@ -8,6 +8,7 @@ from app.access.actor import Caller
 from app.kit.etags import VARY, is_unchanged, tag_of
 from app.kit.json_sql import to_json
 from app.kit.problems import NotFound
+from app.kit.public import PUBLIC
 from app.kit.requests import answer, house_router
 from app.plans.amendments.queries import amendment_of
 from app.plans.differences.models import Differences
@@ -19,14 +20,16 @@ from app.plans.differences.queries import (
     sides,
 )
 from app.plans.models import PlanKey
-from app.plans.queries import plan_of
+from app.plans.queries import published_plan_of
 from app.plans.revisions.models import RevisionNumber
 from app.plans.revisions.routes import FOR_EVER
 
 router = house_router(tags=["plans"])
 
 
-@router.get("/plans/{plan}/revisions/{revision}/differences", response_model=Differences)
+@router.get(
+    "/plans/{plan}/revisions/{revision}/differences", response_model=Differences, openapi_extra=PUBLIC
+)
 def read_revision_differences(
     call: Caller, plan: PlanKey, revision: RevisionNumber, query: Annotated[DifferencesQuery, Query()]
 ) -> Response:
@@ -35,7 +38,7 @@ def read_revision_differences(
     A list's item is known by its own key, so a milestone that was put off is one change of its date. Whole in one
     answer, since a plan has about a thousand lines at most; it never changes.
     """
-    row = plan_of(call.session, call.actor, plan)
+    row = published_plan_of(call.session, call.actor, plan)
     known = sealed(call.session, row)
     number = next((number for number in known if str(number) == revision), None)
     if number is None:

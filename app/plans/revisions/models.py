@@ -41,7 +41,9 @@ class RevisionOut(RevisionFields):
     """A revision of a plan, without what is in it."""
 
     adopted_at: datetime
-    adopted_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    adopted_by: str = ShapeField(
+        description="Name of the token, a service or a position; never of a person. Empty for the public."
+    )
     action_count: int
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
     sha256: str = ShapeField(description="SHA-256 (hex) of the revision's bytes.")

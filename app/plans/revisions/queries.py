@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.json_sql import fields_of
 from app.kit.pages import Listing, PageQuery
@@ -21,9 +22,12 @@ class RevisionsQuery(PageQuery):
     sort: Literal["revision", "-revision"] = "revision"
 
 
-def list_revisions(plan: sa.Row[Any]) -> Listing:
+def list_revisions(actor: Actor, plan: sa.Row[Any]) -> Listing:
+    """The revisions of a plan; by whom they were adopted is told to who sees the region."""
     c = revisions.c
-    columns = fields_of(RevisionOut, revisions, plan=sa.literal(plan.code), revision=c.number)
+    adopted_by = c.adopted_by if actor.sees(plan.region_code) else sa.literal("", sa.Text)
+    given = {"plan": sa.literal(plan.code), "revision": c.number, "adopted_by": adopted_by}
+    columns = fields_of(RevisionOut, revisions, **given)
     found = sa.select(*columns).where(c.plan_id == plan.id)
     return Listing(found, {"revision": c.number}, {"revision": c.number})
 

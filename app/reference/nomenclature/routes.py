@@ -7,6 +7,7 @@ from fastapi import Query, Response
 from app.access.actor import Caller
 from app.kit.pages import Page, PageQuery
 from app.kit.problems import NotFound
+from app.kit.public import PUBLIC
 from app.kit.requests import house_router
 from app.reference.nomenclature import queries
 from app.reference.nomenclature.models import (
@@ -23,7 +24,7 @@ from app.reference.routes import one_of, page_of
 router = house_router(prefix="/nomenclatures", tags=["reference"])
 
 
-@router.get("", response_model=Page[NomenclatureOut])
+@router.get("", response_model=Page[NomenclatureOut], openapi_extra=PUBLIC)
 def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
     """The editions of the official programme codes that this service holds, with source and legal basis.
 
@@ -32,7 +33,7 @@ def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
     return page_of(call, queries.nomenclatures(), query, sort="edition")
 
 
-@router.get("/{edition}/subactivities", response_model=Page[SubactivityOut])
+@router.get("/{edition}/subactivities", response_model=Page[SubactivityOut], openapi_extra=PUBLIC)
 def list_subactivities(
     call: Caller, edition: EditionKey, query: Annotated[SubactivityQuery, Query()]
 ) -> Response:
@@ -46,7 +47,11 @@ def list_subactivities(
     return page_of(call, queries.subactivities(edition, query), query, sort=query.sort)
 
 
-@router.get("/{edition}/subactivities/{government_level}/{code}", response_model=SubactivityReply)
+@router.get(
+    "/{edition}/subactivities/{government_level}/{code}",
+    response_model=SubactivityReply,
+    openapi_extra=PUBLIC,
+)
 def read_subactivity(
     call: Caller, edition: EditionKey, government_level: LevelKey, code: SubactivityKey
 ) -> Response:

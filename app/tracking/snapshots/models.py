@@ -70,7 +70,9 @@ class SnapshotOut(SnapshotHead):
     """A snapshot in a list: where it is, and the hash to check it by."""
 
     sha256: str = ShapeField(description="SHA-256 of the bytes at `address`, hex.")
-    frozen_by: str
+    frozen_by: str = ShapeField(
+        description="Name of the token, a service or a position; never of a person. Empty for the public."
+    )
     address: str
 
     model_config = ConfigDict(

@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy.sql import Select
 from sqlmodel import Session
 
-from app.access.queries import visible, within
+from app.access.queries import published, visible, within
 from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.fields import RegionCode
@@ -42,7 +42,10 @@ def _listed(actor: Actor) -> Select[Any]:
     c = snapshots.c
     plain = sa.literal("/v1/snapshots/") + c.period + "/" + c.region_code
     address = sa.case((c.amendment == 0, plain), else_=plain + "/amendments/" + sa.cast(c.amendment, sa.Text))
-    return sa.select(*fields_of(SnapshotOut, snapshots, address=address)).where(visible(actor, c.region_code))
+    # by whom is told to who sees the region
+    frozen_by = sa.case((visible(actor, c.region_code), c.frozen_by), else_="")
+    columns = fields_of(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
+    return sa.select(*columns).where(published(actor, c.region_code))
 
 
 def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
@@ -78,7 +81,7 @@ def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendm
     c = snapshots.c
     row = session.execute(
         sa.select(*[c[name] for name in SnapshotKey._fields]).where(
-            visible(actor, c.region_code),
+            published(actor, c.region_code),
             c.region_code == region,
             c.period == period,
             c.amendment == amendment,

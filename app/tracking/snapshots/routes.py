@@ -10,6 +10,7 @@ from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.kit.etags import VARY, digest_field, is_unchanged
 from app.kit.pages import Page, read_page
+from app.kit.public import PUBLIC
 from app.kit.requests import answer_page, house_router
 from app.plans.commands import plan_chain
 from app.plans.revisions.routes import FOR_EVER
@@ -24,7 +25,7 @@ SOURCES.append("/v1/snapshots?region={region}")
 _HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
 
 
-@router.get("", response_model=Page[SnapshotOut])
+@router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
 def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> Response:
     """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
     has, and the SHA-256 to check it by."""
@@ -32,7 +33,7 @@ def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> R
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
 
 
-@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD)
+@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=PUBLIC)
 def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
     """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
     (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
@@ -40,7 +41,7 @@ def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Re
     return _held(call, region, period, 0)
 
 
-@router.get("/{period}/{region}/amendments", response_model=Page[SnapshotOut])
+@router.get("/{period}/{region}/amendments", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
 def list_snapshot_amendments(
     call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[AmendmentsQuery, Query()]
 ) -> Response:
@@ -49,7 +50,12 @@ def list_snapshot_amendments(
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
 
 
-@router.get("/{period}/{region}/amendments/{amendment}", response_model=Snapshot, responses=_HELD)
+@router.get(
+    "/{period}/{region}/amendments/{amendment}",
+    response_model=Snapshot,
+    responses=_HELD,
+    openapi_extra=PUBLIC,
+)
 def read_snapshot_amendment(
     call: Caller, period: SnapshotPeriod, region: RegionKey, amendment: AmendmentNumber
 ) -> Response:
