@@ -39,6 +39,7 @@ from app.kit.db import Database, Patience
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
 from app.kit.metrics import Measured, Metrics, install_metrics
 from app.kit.rates import RateLimits
+from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.kit.spool import Spool
@@ -174,8 +175,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.kept = Kept()
     patience = Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
-    app.state.database = database or Database(
-        settings.database_url, pool_size=settings.database_pool, patience=patience
+    app.state.database = database or database_for(
+        settings.database_url, settings.database_read_url, pool_size=settings.database_pool, patience=patience
     )
     app.state.metrics = Metrics(lambda: app.state.database)
     # Addresses are tried in this order: what is asked most stands first.

@@ -76,6 +76,10 @@ class Settings(BaseSettings):
         pattern=r"^(sqlite|postgresql\+psycopg)://",
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
     )
+    database_read_url: str | None = Field(
+        default=None,
+        description="Address of a streaming replica of that PostgreSQL, or of several behind one: it takes the reads.",
+    )
     database_pool: int = Field(
         default=10,
         ge=1,
@@ -202,6 +206,15 @@ class Settings(BaseSettings):
     )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
+
+    @field_validator("database_read_url")
+    @classmethod
+    def _replica_of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not info.data.get("database_url", "").startswith("postgresql"):
+            raise ValueError("needs PostgreSQL in RATA_DATABASE_URL: a SQLite file has no replicas")
+        if value and not value.startswith("postgresql+psycopg://"):
+            raise ValueError("use an address as in RATA_DATABASE_URL: `postgresql+psycopg://…`")
+        return value or None
 
     @field_validator("oidc_audience")
     @classmethod
