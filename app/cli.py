@@ -74,9 +74,10 @@ SHOWN_ERRORS = 20
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema; one that a later version brought further stays as it is."""
     found = open_database(Settings())
     upgrade_schema(found)
+    check_schema(found)
     out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
 
 

@@ -37,7 +37,9 @@ from app.kit import openapi
 from app.kit.compression import Compressed
 from app.kit.db import Database, Patience
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
+from app.kit.migrating import refusal_of
 from app.kit.rates import RateLimits
 from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
@@ -123,15 +125,15 @@ TAGS = [
 
 
 class OldSchema(SystemExit):
-    """The service does not start on a database whose tables are not those of its code."""
+    """The service does not start on a database whose tables its code does not work with."""
 
 
 def check_schema(database: Database) -> None:
+    """Refuse tables that this code does not work with; newer ones may say that it does."""
     current, newest = database.schema_state()
-    if current != newest:
-        raise OldSchema(
-            f"The database is at revision {current or 'none'}, the code needs {newest}. Run: rata migrate"
-        )
+    refusal = refusal_of(newest, current)
+    if refusal is not None:
+        raise OldSchema(refusal)
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
@@ -231,6 +233,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
+    app.add_middleware(ClosesConnections)
     if settings.metrics != "off":
         app.add_middleware(Measured, metrics=app.state.metrics)
     return app

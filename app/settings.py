@@ -119,6 +119,12 @@ class Settings(BaseSettings):
         le=3_600,
         description="How long PostgreSQL keeps a transaction in which nothing is asked; 0: without end.",
     )
+    leave_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="How long the service, asked to stop, says so at `/ready` and serves on before it stops.",
+    )
     journal_retention_days: int = Field(
         default=400,
         ge=1,

@@ -201,11 +201,13 @@ class Database:
                 raise
             finish(session, dry_run=dry_run)
 
-    def schema_state(self) -> tuple[str | None, str | None]:
+    def schema_state(self) -> tuple[str | None, str]:
         """(revision of the database, newest revision of the migrations)."""
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        return current, ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+        newest = ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+        assert newest is not None
+        return current, newest
 
     def ping(self) -> None:
         with self.engine.connect() as connection:
@@ -268,6 +270,11 @@ def is_lost(error: DBAPIError) -> bool:
 def is_given_up(error: DBAPIError) -> bool:
     """Whether a statement ran longer than it may."""
     return getattr(error.orig, "sqlstate", None) == _GIVEN_UP_STATE
+
+
+def has_no_lock(error: DBAPIError) -> bool:
+    """Whether a statement waited for a lock as long as it may."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def _is_outdated(error: BaseException | None) -> bool:

@@ -14,7 +14,7 @@ import psycopg
 
 from tests.postgres import ADDRESS, THROW_AWAY, Account, create_database, postgres_server
 
-PATIENCE = 15
+PATIENCE = 60
 SETTINGS = {
     **THROW_AWAY,
     "hot_standby_feedback": "on",
@@ -29,7 +29,7 @@ def until(is_so: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.005)
+        time.sleep(0.01)
 
 
 class Standby:
