@@ -1,10 +1,14 @@
-"""An upgrade under load, as docs/upgrading.md tells it: no request fails, no write is lost or done twice."""
+"""An upgrade under load, as docs/upgrading.md tells it: no request fails, no write is lost or done twice.
+
+`make upgrade-rehearsal` does it with processes of their own and SIGTERM, the suite with threads.
+"""
 
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,10 +20,12 @@ import httpx2 as httpx
 import psycopg
 import pytest
 import sqlalchemy as sa
+import uvicorn
 from alembic import command
 
 from app.kit.db import Database, alembic_config
-from app.main import check_schema
+from app.main import check_schema, create_app
+from app.settings import Settings
 from app.setup import upgrade_schema
 from tests.conftest import token_for
 from tests.database import ENGINES, prepare
@@ -87,30 +93,11 @@ def migrate(tree: Path, url: str) -> None:
 
 
 class Service:
-    """`rata serve` on a port of its own."""
+    """A service on a port of its own."""
 
-    def __init__(self, tree: Path, url: str) -> None:
-        port = free_port()
-        self.address = f"http://127.0.0.1:{port}"
-        settings = {"DATABASE_URL": url, "PORT": port, "LEAVE_SECONDS": 1}
-        environment = {name: value for name, value in os.environ.items() if name != "RATA_DATABASE_READ_URL"}
-        environment |= {f"RATA_{name}": str(value) for name, value in settings.items()}
-        self.log: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from app.cli import main; main()", "serve"],
-            cwd=tree / "openapi",
-            env={**environment, "PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as out:
-            self.log.extend(out)
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
 
     def is_ready(self, asking: httpx.Client) -> bool:
         try:
@@ -118,10 +105,48 @@ class Service:
         except httpx.HTTPError:
             return False
 
-    def leave(self) -> int:
-        self.process.terminate()
-        self._reader.join(60)
-        return self.process.wait(60)
+
+class InProcess(Service):
+    """`rata serve` of the version in that folder."""
+
+    def __init__(self, tree: Path, url: str, balancer: "Balancer") -> None:
+        super().__init__()
+        settings = {"DATABASE_URL": url, "PORT": self.port, "LEAVE_SECONDS": 1}
+        environment = {name: value for name, value in os.environ.items() if name != "RATA_DATABASE_READ_URL"}
+        environment |= {f"RATA_{name}": str(value) for name, value in settings.items()}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from app.cli import main; main()", "serve"],
+            cwd=tree / "openapi",
+            env={**environment, "PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+
+    def leave(self) -> None:
+        self._process.terminate()
+        assert self._process.wait(60) == 0
+
+
+class InThread(Service):
+    """The same in a thread of ours; whoever stops it tells the balancer first."""
+
+    def __init__(self, tree: Path, url: str, balancer: "Balancer") -> None:
+        super().__init__()
+        self._balancer = balancer
+        app = create_app(Settings(_env_file=None, database_url=url))
+        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+
+    def leave(self) -> None:
+        self._balancer.known.remove(self)
+        until(lambda: self.address not in self._balancer.ready, "nobody is sent here")
+        until(lambda: not self._balancer.under_way[self.address], "what was sent here is answered")
+        self._server.should_exit = True
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+SERVICES = [InProcess] if os.environ.get("RATA_TEST_UPGRADE") == "processes" else [InThread]
 
 
 @dataclass
@@ -131,14 +156,24 @@ class Balancer:
     known: list[Service] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     turn: int = 0
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    under_way: Counter[str] = field(default_factory=Counter)
 
     def look(self, asking: httpx.Client) -> None:
         self.ready = [one.address for one in self.known if one.is_ready(asking)]
 
-    def address(self) -> str:
-        self.turn += 1
-        ready = self.ready
-        return ready[self.turn % len(ready)]
+    @contextmanager
+    def address(self) -> Iterator[str]:
+        """Of whom to send the next request to; it is under way as long as the block lasts."""
+        with self.guard:
+            self.turn += 1
+            address = self.ready[self.turn % len(self.ready)]
+            self.under_way[address] += 1
+        try:
+            yield address
+        finally:
+            with self.guard:
+                self.under_way[address] -= 1
 
 
 class Load:
@@ -174,7 +209,8 @@ class Load:
                 self._stopped.wait(0.05)
 
     def sent(self, client: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
-        reply = client.request(method, self.balancer.address() + path, **more)
+        with self.balancer.address() as address:
+            reply = client.request(method, address + path, **more)
         self.done += 1
         if reply.status_code not in (200, 201):
             self.failed.append(f"{method} {path} {reply.status_code} {reply.text[:300]}")
@@ -221,14 +257,17 @@ def waits(url: str) -> bool:
     return bool(row and row[0])
 
 
-def test_nobody_notices(url: str, next_version: Path) -> None:
+@pytest.mark.parametrize("start", SERVICES)
+def test_nobody_notices(
+    url: str, next_version: Path, start: Callable[[Path, str, Balancer], InThread | InProcess]
+) -> None:
     database = Database(url)
     balancer = Balancer()
     load = Load(balancer, token_for(database, ("administrator", "63.02")))
     with httpx.Client() as asking, ThreadPoolExecutor(1) as threads:
-        old = Service(ROOT, url)
+        old = start(ROOT, url, balancer)
         balancer.known.append(old)
-        until(lambda: old.is_ready(asking) or old.process.poll() is not None, "the old one serves")
+        until(lambda: old.is_ready(asking), "the old one serves")
         balancer.look(asking)
         with load.running():
             load.go_on(20)
@@ -241,11 +280,11 @@ def test_nobody_notices(url: str, next_version: Path) -> None:
                 assert not migrating.done()
             migrating.result(60)
             load.go_on(10)
-            young = Service(next_version, url)
+            young = start(next_version, url, balancer)
             balancer.known.append(young)
-            until(lambda: young.address in balancer.ready, "\n".join(young.log))
+            until(lambda: young.address in balancer.ready, "the new one serves")
             load.go_on(20)
-            assert old.leave() == 0
+            old.leave()
             load.go_on(20)
     assert load.failed == []
     kept = (
@@ -255,9 +294,10 @@ def test_nobody_notices(url: str, next_version: Path) -> None:
     with database.read_session() as session:
         rows = session.connection().exec_driver_sql(kept).all()
     assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(load.made, (2, 2))
+    balancer.ready = []
     # an old one that is started again, as by its supervisor, finds tables that say that it works with them
     assert database.schema_state() == ("0018_works_with_0016", "0016")
     check_schema(database)
     upgrade_schema(database)
-    assert young.leave() == 0
+    young.leave()
     database.close()
