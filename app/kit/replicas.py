@@ -146,15 +146,16 @@ class Replica:
 
     def _reached(self, session: Session, needed: int) -> int | None:
         """How high it is, where that is high enough now or in a moment."""
-        for pause in (0.0, *PAUSES):
-            time.sleep(pause)
+        for pause in (None, *PAUSES):
+            if pause is not None:
+                session.rollback()  # of one state, it would see no other
+                time.sleep(pause)
             found, is_replica = session.connection().execute(_STATE).one()
             if not is_replica:
                 raise OtherDatabase
             self.height = found = found or 0
             if found >= needed:
                 return found
-            session.rollback()  # of one state, the next look would see no other
         self.put_aside("behind", rows=needed - found)
         return None
 
