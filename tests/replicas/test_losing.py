@@ -115,7 +115,7 @@ def test_what_it_does_not_know_yet_is_read_from_the_primary(database: Replicated
     standby.do(renamed("titel", "title"))
     with capture_logs() as logs:
         assert client.get(LINE).status_code == 200
-    assert told(logs) == [("replica_aside", "UndefinedColumn")]
+    assert told(logs)[0] == ("replica_aside", "UndefinedColumn")  # the next look may find it as good as ever
 
 
 def test_one_that_cannot_be_reached_is_told_of_once(standby: Standby) -> None:
