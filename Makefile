@@ -71,6 +71,10 @@ year: install ## a year of a whole province through the workflow, on both engine
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
 
+.PHONY: upgrade-rehearsal
+upgrade-rehearsal: install ## an upgrade under load with processes of their own, as operators do it; the suite does it with threads
+	@RATA_TEST_UPGRADE=processes $(BIN)/python -m pytest tests/replicas -k nobody_notices $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .

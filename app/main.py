@@ -32,8 +32,10 @@ from app.kit import openapi
 from app.kit.compression import Compressed
 from app.kit.db import Database, Patience
 from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
 from app.kit.rates import RateLimits
+from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
 from app.kit.spool import Spool
@@ -158,8 +160,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.kept = Kept()
     patience = Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
-    app.state.database = database or Database(
-        settings.database_url, pool_size=settings.database_pool, patience=patience
+    app.state.database = database or database_for(
+        settings.database_url, settings.database_read_url, pool_size=settings.database_pool, patience=patience
     )
     app.state.metrics = Metrics(lambda: app.state.database)
     # Addresses are tried in this order: what is asked most stands first.
@@ -214,6 +216,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
+    app.add_middleware(ClosesConnections)
     if settings.metrics != "off":
         app.add_middleware(Measured, metrics=app.state.metrics)
     return app

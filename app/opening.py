@@ -6,6 +6,7 @@ from pathlib import Path
 from app.access.rules import CONSOLE
 from app.kit.db import Database
 from app.kit.journal import Author
+from app.kit.migrating import refusal_of
 from app.settings import Settings
 
 
@@ -18,15 +19,15 @@ def open_database(settings: Settings) -> Database:
 
 
 class OldSchema(SystemExit):
-    """The service does not start on a database whose tables are not those of its code."""
+    """The service does not start on a database whose tables its code does not work with."""
 
 
 def check_schema(database: Database) -> None:
+    """Refuse tables that this code does not work with; newer ones may say that it does."""
     current, newest = database.schema_state()
-    if current != newest:
-        raise OldSchema(
-            f"The database is at revision {current or 'none'}, the code needs {newest}. Run: rata migrate"
-        )
+    refusal = refusal_of(newest, current)
+    if refusal is not None:
+        raise OldSchema(refusal)
 
 
 def console_author() -> Author:

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 
+from app.kit.leaving import leave_first
 from app.logs import configure_logs
 from app.settings import Settings, words
 
@@ -40,4 +41,5 @@ def application() -> object:
 
     settings = Settings()
     configure_logs(settings.log_format)
+    leave_first(settings.leave_seconds)
     return create_app(settings)

@@ -86,6 +86,10 @@ class Settings(BaseSettings):
         pattern=r"^(sqlite|postgresql\+psycopg)://",
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
     )
+    database_read_url: str | None = Field(
+        default=None,
+        description="Address of a streaming replica of that PostgreSQL, or of several behind one: it takes the reads.",
+    )
     database_pool: int = Field(
         default=10,
         ge=1,
@@ -124,6 +128,12 @@ class Settings(BaseSettings):
         ge=0,
         le=3_600,
         description="How long PostgreSQL keeps a transaction in which nothing is asked; 0: without end.",
+    )
+    leave_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=300,
+        description="How long the service, asked to stop, says so at `/ready` and serves on before it stops.",
     )
     journal_retention_days: int = Field(
         default=400,
@@ -217,6 +227,15 @@ class Settings(BaseSettings):
     )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
+
+    @field_validator("database_read_url")
+    @classmethod
+    def _replica_of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and not info.data.get("database_url", "").startswith("postgresql"):
+            raise ValueError("needs PostgreSQL in RATA_DATABASE_URL: a SQLite file has no replicas")
+        if value and not value.startswith("postgresql+psycopg://"):
+            raise ValueError("use an address as in RATA_DATABASE_URL: `postgresql+psycopg://…`")
+        return value or None
 
     @field_validator("oidc_audience")
     @classmethod

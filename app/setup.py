@@ -18,13 +18,17 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
 from app.kit.db import Database, alembic_config
+from app.kit.migrating import is_newer
 from app.opening import console_author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference
 
 
 def upgrade_schema(database: Database) -> None:
-    """Bring the schema to the newest revision; nothing where it is there already."""
+    """Bring the schema to the newest revision; nothing where it is there already, or beyond it."""
+    current, newest = database.schema_state()
+    if is_newer(newest, current):
+        return
     command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")
 
 

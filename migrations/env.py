@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import context
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.kit.migrating import LOCK_TIMEOUT, until_it_has_its_locks
 from app.schema import Table
 
 
@@ -29,25 +30,30 @@ is_sqlite = url.get_backend_name() == "sqlite"
 engine = sa.create_engine(url, poolclass=sa.NullPool)
 
 with engine.connect() as connection:
+
+    def migrate() -> None:
+        context.configure(
+            connection=connection,
+            target_metadata=Table.metadata,
+            render_as_batch=is_sqlite,
+            render_item=render_item,
+            compare_type=True,
+            compare_server_default=True,
+            transaction_per_migration=not is_sqlite,
+            live=not is_sqlite,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            if is_sqlite:
+                broken = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
+                if broken:
+                    raise RuntimeError(
+                        f"the migration leaves {len(broken)} rows without their parents: {broken[:5]}"
+                    )
+
     if not is_sqlite:
-        # A migration that cannot get its locks soon must fail, not queue every reader behind it.
-        connection.execute(sa.text("SET lock_timeout = '5s'"))
+        # Who waits for a table lets nobody pass who comes later.
+        connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.commit()
-    context.configure(
-        connection=connection,
-        target_metadata=Table.metadata,
-        render_as_batch=is_sqlite,
-        render_item=render_item,
-        compare_type=True,
-        compare_server_default=True,
-        transaction_per_migration=not is_sqlite,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-        if is_sqlite:
-            broken = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
-            if broken:
-                raise RuntimeError(
-                    f"the migration leaves {len(broken)} rows without their parents: {broken[:5]}"
-                )
+    until_it_has_its_locks(connection, migrate)
     connection.commit()

@@ -175,7 +175,7 @@ def _database_url(admin_url: str, name: str) -> str:
     return urlsplit(admin_url)._replace(path="/" + quote(name, safe="")).geturl()
 
 
-class _Account:
+class Account:
     """Who the server runs as: ourselves, or, since PostgreSQL refuses root, an account without rights."""
 
     def __init__(self) -> None:
@@ -257,7 +257,7 @@ def _installations() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
 
 
-def _usable_binaries(account: _Account, home: Path) -> Path:
+def _usable_binaries(account: Account, home: Path) -> Path:
     tried = list(_installations())
     for bin_dir in tried:
         if not (bin_dir / "initdb").exists():
@@ -292,7 +292,7 @@ def _copied(bin_dir: Path, home: Path) -> Path:
     return programs
 
 
-def _home(account: _Account) -> Path:
+def _home(account: Account) -> Path:
     """A directory of this run's own that the account can reach, on a file system that lets programs run."""
     places = [tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
     for parent in map(Path, dict.fromkeys(places)):
@@ -311,7 +311,7 @@ def _home(account: _Account) -> Path:
     raise PostgresUnavailable(f"no temporary directory that user {account.uid} can reach and run programs in")
 
 
-def _cluster(binaries: Path, account: _Account, home: Path) -> Path:
+def _cluster(binaries: Path, account: Account, home: Path) -> Path:
     """A new cluster, checked to be of a version that the service supports."""
     data = home / "data"
     version = subprocess.check_output([binaries / "postgres", "--version"], text=True)
@@ -339,7 +339,7 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) ->
 
 @contextlib.contextmanager
 def _running(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    account = _Account()
+    account = Account()
     home = _home(account)
     try:
         binaries = _usable_binaries(account, home)

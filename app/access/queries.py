@@ -28,6 +28,7 @@ from app.kit.db import table_of
 from app.kit.json_sql import fields_of, json_rows, json_texts
 from app.kit.pages import Listing
 from app.kit.problems import NotFound
+from app.kit.replicas import read_placed
 
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 
@@ -84,7 +85,7 @@ def hash_of(secret: str) -> str:
 
 def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
     """Whom a service token stands for; None when it is unknown, over, or from elsewhere."""
-    rows: Any = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
+    rows: Any = read_placed(session, _BY_HASH, {"hash": hash_of(secret)})
     if not rows:
         return None
     first = rows[0]
@@ -97,7 +98,7 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
 
 def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject: str) -> Bearer | None:
     """Whom an authentic token of the issuer stands for; None where nobody enrolled its subject."""
-    rows: Any = session.connection().execute(_BY_IDENTITY, {"issuer": issuer, "subject": subject}).all()
+    rows: Any = read_placed(session, _BY_IDENTITY, {"issuer": issuer, "subject": subject})
     if not rows:
         return None
     first, grants = rows[0], _grants(rows)

@@ -13,7 +13,7 @@ from app.console.frame import SHOWN_ERRORS, Refused, database, err, out, show_pr
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.problems import NotFound, Problem
-from app.opening import open_database
+from app.opening import check_schema, open_database
 from app.plans.commands import plan_chain
 from app.settings import Settings
 from app.setup import import_file, import_table, load_shipped_reference, upgrade_schema
@@ -25,9 +25,10 @@ cli.add_typer(reference, name="reference")
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema; one that a later version brought further stays as it is."""
     found = open_database(Settings())
     upgrade_schema(found)
+    check_schema(found)
     out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
 
 

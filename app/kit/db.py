@@ -6,18 +6,18 @@ instants are aware UTC, and a writer never finds out at commit that it lost.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session, SQLModel
 
@@ -30,6 +30,10 @@ _TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "53300", "57P0
 
 #: Of these, those that say that a transaction lost and is rolled back, without having waited long.
 _LOST_STATES = {"40001", "40P01"}
+#: Of these, the one that says that a statement was given up: it would run as long anywhere else.
+_GIVEN_UP_STATE = "57014"
+
+T = TypeVar("T")
 
 
 class Patience(NamedTuple):
@@ -133,12 +137,42 @@ class Database:
             )
         )
 
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Each engine by what its connections are for."""
+        return {"writes": self.engine} if self.is_sqlite else {"writes": self.engine, "reads": self.reads}
+
     def read_session(self) -> Session:
         return Session(self.reads, autoflush=False, expire_on_commit=False)
 
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
         return Session(self._writes, expire_on_commit=False)
+
+    def reads_after(self, first: Session) -> Session:
+        """A session to read what is at least as new as what `first` read, a reading session of the primary: here
+        that itself."""
+        return first
+
+    def is_to_be_read_anew(self, session: Session, error: DBAPIError) -> bool:
+        """Whether what a session of `reads_after` failed by says nothing of what the primary would answer."""
+        return False
+
+    def in_one_state(self, work: Callable[[Session], T]) -> T:
+        """What `work` makes of one committed state, which its session sees from its first statement to its last.
+
+        Where the database ends the work for reasons of its own, it is begun anew, by a session that sees a later
+        state: so it begins its results anew as well, and asks `may_leave` before any of them is given away.
+        """
+        session = None
+        try:
+            with self.one_state() as session:
+                return work(session)
+        except DBAPIError as error:
+            if session is None or not is_lost(error) or _LEFT in session.info:
+                raise
+        with self.one_state() as session:
+            return work(session)
 
     @contextmanager
     def one_state(self) -> Iterator[Session]:
@@ -167,11 +201,13 @@ class Database:
                 raise
             finish(session, dry_run=dry_run)
 
-    def schema_state(self) -> tuple[str | None, str | None]:
+    def schema_state(self) -> tuple[str | None, str]:
         """(revision of the database, newest revision of the migrations)."""
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
-        return current, ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+        newest = ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
+        assert newest is not None
+        return current, newest
 
     def ping(self) -> None:
         with self.engine.connect() as connection:
@@ -180,6 +216,18 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         self.reads.dispose()
+
+
+_LEFT = "some of what was read has left"
+MAY_END = "what is read may have to be read anew"
+
+
+def may_leave(session: Session) -> bool:
+    """Whether what is read in one state may leave before all of it is read; where it may, the work is not repeated."""
+    if MAY_END in session.info:
+        return False
+    session.info[_LEFT] = True
+    return True
 
 
 def finish(session: Session, *, dry_run: bool) -> None:
@@ -212,25 +260,95 @@ def problem_of(error: DBAPIError) -> Problem | None:
 
 def is_lost(error: DBAPIError) -> bool:
     """Whether the transaction was rolled back because others won, so that the same work may be done anew at once."""
-    return getattr(error.orig, "sqlstate", None) in _LOST_STATES or "database is locked" in str(error.orig)
+    return (
+        getattr(error.orig, "sqlstate", None) in _LOST_STATES
+        or "database is locked" in str(error.orig)
+        or _is_outdated(error.orig)
+    )
+
+
+def is_given_up(error: DBAPIError) -> bool:
+    """Whether a statement ran longer than it may."""
+    return getattr(error.orig, "sqlstate", None) == _GIVEN_UP_STATE
+
+
+def has_no_lock(error: DBAPIError) -> bool:
+    """Whether a statement waited for a lock as long as it may."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+def _is_outdated(error: BaseException | None) -> bool:
+    """Whether a statement that the connection keeps prepared gives other columns since a migration.
+
+    The text of the error is in the server's language; who raised it is not.
+    """
+    told = getattr(error, "diag", None)
+    return getattr(told, "source_function", None) == "RevalidateCachedQuery"
 
 
 def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience, **options: Any) -> Engine:
-    return sa.create_engine(
+    settings: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        "pool_pre_ping": False,
+        "pool_recycle": 1800,
+        **options,
+    }
+    engine = sa.create_engine(
         url,
         echo=echo,
         hide_parameters=True,  # an error's text is logged, and what people wrote is none of a log's business
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_pre_ping=False,
-        pool_recycle=1800,
         # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
         # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
         connect_args={
             "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1" + patience.options(),
             "prepare_threshold": 3,
+            **settings.pop("connect_args", {}),
         },
-        **options,
+        **settings,
+    )
+
+    @event.listens_for(engine, "handle_error")
+    def _drop_outdated(context: ExceptionContext) -> None:
+        # Prepared statements live as long as their connection; all of this age may hold some that are outdated.
+        if _is_outdated(context.original_exception):
+            context.is_disconnect = True
+
+    return engine
+
+
+# Replicas
+
+IS_REPLICA = sa.func.pg_is_in_recovery()
+"""Whether the server that is asked replays what another writes."""
+
+IDENTITY = (
+    "SELECT (SELECT system_identifier FROM pg_control_system()),"
+    " (SELECT oid FROM pg_database WHERE datname = current_database()),"
+    " (SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version)"
+)
+"""What a replica has in common with its primary and with no other server, once it has the same schema."""
+
+
+def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) -> Engine:
+    """Connections to a replica: who finds none waits for none, and a server that is gone is noticed soon."""
+    return _postgres_engine(
+        url,
+        pool_size,
+        echo,
+        patience,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+        max_overflow=0,
+        pool_timeout=0,
+        pool_recycle=-1,
+        connect_args={
+            "connect_timeout": 3,
+            "tcp_user_timeout": 3000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 1,
+            "keepalives_count": 3,
+        },
     )
 
 

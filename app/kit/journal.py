@@ -209,6 +209,14 @@ def _forget(session: Session) -> None:
     session.info.pop(_UNNUMBERED, None)
 
 
+HEIGHT = sa.select(_heads.c.position).where(_heads.c.chain == FEED)
+
+
+def height(session: Session) -> int:
+    """Rows of the journal: how far the session sees, since they are numbered in the order of commits."""
+    return session.connection().scalar(HEIGHT) or 0
+
+
 def link_hash(previous: str, row: dict[str, Any]) -> str:
     """SHA-256 (hex) over the previous link and the row's canonical JSON."""
     body = to_json({name: row[name] for name in sorted(row)})

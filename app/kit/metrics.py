@@ -13,14 +13,15 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.db import Database, table_of
-from app.kit.journal import FEED, JournalHead
+from app.kit.db import Database
+from app.kit.journal import height
 from app.kit.problems import Busy
+from app.kit.replicas import Replicated
 
 #: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -52,7 +53,7 @@ class Metrics:
         self.server: HTTPServer | None = None
         self.registry.register(self)
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """What is not counted but looked at when somebody asks."""
         waiting = self.threads.statistics().tasks_waiting if self.threads else 0
         yield GaugeMetricFamily("rata_requests_waiting", "Requests waiting for a thread.", value=waiting)
@@ -60,15 +61,17 @@ class Metrics:
         pools = GaugeMetricFamily(
             "rata_database_connections", "Connections, by pool and state.", labels=("pool", "state")
         )
-        for name, engine in (("writes", database.engine), ("reads", database.reads)):
-            if isinstance(engine.pool, sa.QueuePool) and (name == "writes" or engine is not database.engine):
+        for name, engine in database.engines.items():
+            if isinstance(engine.pool, sa.QueuePool):
                 pools.add_metric((name, "in_use"), engine.pool.checkedout())
                 pools.add_metric((name, "idle"), engine.pool.checkedin())
         yield pools
-        height = _height(database)
-        yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=height is not None)
-        if height is not None:
-            yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=height)
+        found = _height(database)
+        yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=found is not None)
+        if found is not None:
+            yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=found)
+        if isinstance(database, Replicated):
+            yield from _of_replica(database, found)
 
     def describe(self) -> list[GaugeMetricFamily]:
         return []  # to be registered must not ask the database
@@ -85,12 +88,25 @@ class Metrics:
             self.server.server_close()
 
 
+def _of_replica(database: Replicated, found: int | None) -> Iterator[Metric]:
+    by = CounterMetricFamily("rata_reads", "Requests that read, by what answered them.", labels=("by",))
+    for name, count in database.reads_by.items():
+        by.add_metric((name,), count)
+    yield by
+    replica = database.replica
+    yield GaugeMetricFamily("rata_replica_in_use", "Whether reads go to it.", value=replica.is_in_use)
+    if found is not None and replica.height is not None:
+        behind = max(found - replica.height, 0)
+        yield GaugeMetricFamily(
+            "rata_replica_rows_behind", "Rows of the journal that it was last seen to lack.", value=behind
+        )
+
+
 def _height(database: Database) -> int | None:
     """Rows of the journal; None where the database does not say."""
-    heads = table_of(JournalHead)
     try:
         with database.read_session() as session:
-            return session.scalar(sa.select(heads.c.position).where(heads.c.chain == FEED)) or 0
+            return height(session)
     except (SQLAlchemyError, Busy):
         return None
 

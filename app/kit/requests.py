@@ -70,20 +70,23 @@ REPEAT_SECONDS = 5
 
 
 class Unit:
-    """A request's unit of work: at most one reading and one writing session, ended by the route."""
+    """A request's unit of work: at most one writing session and those that it reads by, ended by the route."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, is_anew: bool = False) -> None:
         self.database: Database = request.app.state.database
         self.request = request
         self.now = datetime.now(UTC)
         self.is_write = request.method in WRITES
         self.dry_run = self.is_write and _flag(request, "dry_run")
         self.attempt: Attempt | None = None
+        self._is_anew = is_anew
         self._read: Session | None = None
+        self._shared: Session | None = None
         self._write: Session | None = None
 
     @property
     def reading(self) -> Session:
+        """Reads the newest there is, of the primary."""
         if self._read is None:
             self._read = self.database.read_session()
         return self._read
@@ -91,18 +94,34 @@ class Unit:
     @property
     def session(self) -> Session:
         """The session of the work itself. On a write it begins at its first statement, in the thread
-        of the endpoint: a thread that waits for its turn must not hold one that others need."""
+        of the endpoint: a thread that waits for its turn must not hold one that others need. A read
+        may see by it a replica that has all that `reading` saw; what is not in the journal it may see as it was."""
         if not self.is_write:
-            return self.reading
+            return self._reading_after()
         if self._write is None:
             self._write = self.database.write_session()
         return self._write
 
+    @property
+    def newest(self) -> Session:
+        """The same, of the primary in any case: to show what changes without an entry of the journal."""
+        return self.session if self.is_write else self.reading
+
+    def _reading_after(self) -> Session:
+        if self._shared is None:
+            self._shared = self.reading if self._is_anew else self.database.reads_after(self.reading)
+        return self._shared
+
     def rest(self) -> None:
-        """Give the reading connection back. A request that waits for a thread must not hold one
+        """Give the reading connections back. A request that waits for a thread must not hold one
         meanwhile, or those that have a thread find the pool empty."""
-        if self._read is not None:
-            self._read.close()
+        for session in (self._shared, self._read):
+            if session is not None:
+                session.close()
+        self._shared = None
+
+    def is_to_be_read_anew(self, error: DBAPIError) -> bool:
+        return self._shared is not None and self.database.is_to_be_read_anew(self._shared, error)
 
     def keep(self, response: Response) -> None:
         if self._write is None:
@@ -112,9 +131,9 @@ class Unit:
         finish(self._write, dry_run=self.dry_run)
 
     def close(self) -> None:
-        for session in (self._write, self._read):
-            if session is not None:
-                session.close()
+        if self._write is not None:
+            self._write.close()
+        self.rest()
         if self.attempt:
             self.attempt.end()
 
@@ -166,8 +185,8 @@ class HouseRoute(APIRoute):
             check_media_type(request, self)
             return shared(request, await _until_won(request, run))
 
-        async def run(request: Request) -> Response:
-            unit = request.state.unit = Unit(request)
+        async def run(request: Request, *, is_anew: bool = False) -> Response:
+            unit = request.state.unit = Unit(request, is_anew=is_anew)
             if unit.is_write and "idempotency-key" in request.headers:
                 await request.body()  # kept by Starlette; the key covers it, forms included
             try:
@@ -182,6 +201,11 @@ class HouseRoute(APIRoute):
                     await anyio.to_thread.run_sync(unit.keep, response, limiter=anyio.CapacityLimiter(1))
             except Replay as replay:
                 response = replay.response
+            except DBAPIError as error:
+                if not unit.is_to_be_read_anew(error):
+                    raise
+                unit.close()
+                return await run(request, is_anew=True)
             finally:
                 unit.close()
             return response

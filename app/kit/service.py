@@ -17,7 +17,8 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit.fields import address
-from app.kit.problems import Kind, NotFound, Problem
+from app.kit.leaving import LEAVING
+from app.kit.problems import Busy, Kind, NotFound, Problem
 from app.kit.requests import HouseRoute
 from app.kit.schemas import SOMETIMES
 
@@ -95,7 +96,9 @@ def service_router(version: str) -> APIRouter:
 
     @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
     def read_ready(request: Request) -> Response:
-        """The database answers too; 503 while it does not."""
+        """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
+        if LEAVING.is_set():
+            raise Busy(headers={"Retry-After": "1"})
         request.app.state.database.ping()
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 

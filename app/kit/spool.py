@@ -69,7 +69,12 @@ class Making:
     # The thread that makes it
 
     def begin(self, about: About) -> None:
-        """Say what it is; from here on it can be read."""
+        """Say what it is; from here on it can be read. Said again of one that was not long, it is begun anew."""
+        if self.about is not None:
+            assert not self.about.is_long
+            os.ftruncate(self._out, 0)
+            os.lseek(self._out, 0, os.SEEK_SET)
+            self._hash, self.size = hashlib.sha256(), 0
         self.about = about
         self._tell()
 

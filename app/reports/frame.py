@@ -139,9 +139,12 @@ def csv_of(
 ) -> CsvFile:
     """All rows of a report as CSV, by one statement and in memory that does not grow with them."""
     statement = whole_list(report.rows(session, actor, asked, now), sort=asked.sort)
-    with database.one_state() as state:
+
+    def write(state: Session) -> CsvFile:
         texts = state.connection().execute(statement, execution_options={"yield_per": _ROWS})
         return _written(delimited(_cells(report, (row[0] for row in texts))))
+
+    return database.in_one_state(write)
 
 
 def _cells(report: Report, texts: Iterable[str]) -> Iterator[list[Cell]]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
+from structlog.testing import capture_logs
 
 from app.kit import requests
 from app.kit.db import Database, Patience
@@ -143,6 +144,20 @@ class TestOnPostgres:
             rival.let_go()
             done = waiting.result(20)
         assert (done.status_code, done.json()["version"], len(failures)) == (200, 2, 1)
+
+    def test_what_a_migration_made_outdated_is_prepared_anew(self, database: Database) -> None:
+        """Connections keep statements prepared; of another column type they fail, and whoever meets it is run anew."""
+        client = client_of(database)
+        put_plan(client, "63.02-2028")
+        at = "/v1/plans/63.02-2028"
+        for _ in range(6):  # prepared from the third on
+            assert client.get(at).status_code == 200
+        with database.writing() as session:
+            session.execute(sa.text('ALTER TABLE token ALTER COLUMN name TYPE varchar(99) COLLATE "C"'))
+        with capture_logs() as logs:
+            assert client.get(at).status_code == 200
+            assert client.put(at, json={"title": "Sesudah"}, headers=ANY).status_code == 200
+        assert [one["event"] for one in logs if one["event"] != "request"] == ["lost"]
 
 
 def until_somebody_waits(database: Database) -> None:

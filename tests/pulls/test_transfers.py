@@ -138,9 +138,11 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
         yield database
 
 
-def client_of(database: Database, **settings: Any) -> TestClient:
+def client_of(
+    database: Database, role: tuple[str, str] = ("secretariat", "63.02"), **settings: Any
+) -> TestClient:
     app = create_app(Settings(_env_file=None, database_url=str(database.url), **settings), database)
-    secret = token_for(database, ("secretariat", "63.02"))
+    secret = token_for(database, role)
     return TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False)
 
 

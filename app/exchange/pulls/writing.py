@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
 import xlsxwriter
 import zstandard
+from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.changes.rules import cursor_of
@@ -26,7 +28,7 @@ from app.exchange.pulls.models import Format, SheetFull
 from app.exchange.pulls.parquet import write_parquet
 from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
 from app.exchange.pulls.rules import name_in_spool, pull_tag
-from app.kit.db import Database
+from app.kit.db import Database, may_leave
 from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escaped
 from app.kit.json_sql import to_json
@@ -220,25 +222,27 @@ class Asked:
 
     def make(self, database: Database, making: Making) -> str:
         """Write it as the database is now; its name in the spool. NotFound: there is nothing to be seen (any more)."""
-        with database.one_state() as session:
-            found = sources(session, self.actor, self.period, self.region)
-            if not found:
-                raise NotFound()
-            counted = counts(session, found, self.period)
-            # The feed is nobody's who only reads what is opened: there it begins at the beginning.
-            followed = [one for one in found if self.actor.sees(one.region_code)]
-            cursor = cursor_of(last_place(session, followed, self.period), [self.region, []])
-            pull = Pull(self.period, self.region, sum(counted.values()), cursor, found)
-            tag = self.tag(found)
-            is_long = self.kind == Format.ndjson and pull.rows > LONG
-            making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
-            with closing(lines(session, found, counted, self.period)) as texts:
-                if self.coding is None:
-                    _WRITERS[self.kind](making, texts, pull)
-                else:
-                    coded = Coded(making, self.coding)
-                    _WRITERS[self.kind](coded, texts, pull)
-                    coded.close()
+        return database.in_one_state(partial(self._write, making))
+
+    def _write(self, making: Making, session: Session) -> str:
+        found = sources(session, self.actor, self.period, self.region)
+        if not found:
+            raise NotFound()
+        counted = counts(session, found, self.period)
+        # The feed is nobody's who only reads what is opened: there it begins at the beginning.
+        followed = [one for one in found if self.actor.sees(one.region_code)]
+        cursor = cursor_of(last_place(session, followed, self.period), [self.region, []])
+        pull = Pull(self.period, self.region, sum(counted.values()), cursor, found)
+        tag = self.tag(found)
+        is_long = self.kind == Format.ndjson and pull.rows > LONG and may_leave(session)
+        making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
+        with closing(lines(session, found, counted, self.period)) as texts:
+            if self.coding is None:
+                _WRITERS[self.kind](making, texts, pull)
+            else:
+                coded = Coded(making, self.coding)
+                _WRITERS[self.kind](coded, texts, pull)
+                coded.close()
         return self.name(tag)
 
 

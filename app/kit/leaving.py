@@ -1,0 +1,50 @@
+"""A service that is asked to stop says so first, so that nobody finds it gone.
+
+Its `/ready` answers 503 and each reply closes its connection, while requests are served as ever: the proxy in front
+sees it and sends the next ones elsewhere. A request that comes just as an idle connection is closed has no answer.
+"""
+
+import os
+import signal
+import threading
+from types import FrameType
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LEAVING = threading.Event()
+"""Whether this process was asked to stop."""
+
+
+def leave_first(seconds: float) -> None:
+    """From here on SIGTERM is heard twice: it sets `LEAVING`, and so many seconds later it does what it did."""
+    if not seconds:
+        return
+    stop = signal.getsignal(signal.SIGTERM)
+    assert callable(stop)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if LEAVING.is_set():
+            stop(number, frame)
+            return
+        LEAVING.set()
+        again = threading.Timer(seconds, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+class ClosesConnections:
+    """Has the connection closed behind each reply, once the process is to stop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and LEAVING.is_set():
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self.app(scope, receive, send_closing)

@@ -1,0 +1,48 @@
+"""A plan on a primary, and its streaming replica."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from app.kit.db import Database, Patience
+from app.kit.replicas import Replicated
+from tests.database import ENGINES, prepare
+from tests.plans.world import LEAN, furnish, put_many, put_plan
+from tests.pulls.test_transfers import client_of
+from tests.replicas.standby import Standby, replicated, until
+
+
+def build(url: str) -> None:
+    prepare(url).close()
+    fill(url)
+
+
+def fill(url: str) -> None:
+    """A plan with 40 lines."""
+    database = Database(url)
+    furnish(database)
+    writer = client_of(database)
+    put_plan(writer)
+    put_many(writer, [{**LEAN, "code": f"L-{n:02d}"} for n in range(40)])
+    database.close()
+
+
+@pytest.fixture(scope="session", params=[one for one in ENGINES if one == "postgres"])
+def standby() -> Iterator[Standby]:
+    with replicated(build) as standby:
+        yield standby
+
+
+def in_use(standby: Standby) -> Replicated:
+    """A service's database, whose replica is in use; the caller closes it."""
+    database = Replicated(standby.primary, standby.url, pool_size=10, patience=Patience())
+    until(lambda: database.replica.is_in_use, "the replica is in use")
+    return database
+
+
+@pytest.fixture
+def database(standby: Standby) -> Iterator[Replicated]:
+    with closing(in_use(standby)) as database:
+        yield database
+    standby.restore()

@@ -1,0 +1,172 @@
+"""A replica that goes, cancels, is behind, or is none costs nobody an answer; one that comes back is used again."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import ValidationError
+from structlog.testing import capture_logs
+
+from app.kit.db import Patience
+from app.kit.replicas import Replicated
+from app.main import create_app
+from app.settings import Settings
+from tests.database import sqlite_url
+from tests.load.test_metrics import figures
+from tests.plans.world import AT, LEAN, put
+from tests.pulls.test_transfers import between_pieces, client_of
+from tests.pulls.test_transfers import small_pieces as small_pieces
+from tests.pulls.world import forget, pull
+from tests.replicas.standby import Standby, until
+
+LINE = f"{AT}/actions/L-02"
+
+
+def told(logs: list[Any]) -> list[tuple[str, str | None]]:
+    return [(one["event"], one.get("reason")) for one in logs if one["event"].startswith("replica")]
+
+
+def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
+    database: Replicated, standby: Standby
+) -> None:
+    client = client_of(database)
+    done: list[int] = []
+
+    def read(number: int) -> None:
+        paths = [LINE, f"{AT}/actions?limit=5", "/v1/changes?region=63.02", f"{AT}/summary?period=2026-Q2"]
+        reply = client.get(paths[number % len(paths)])
+        done.append(reply.status_code)
+
+    with capture_logs() as logs, ThreadPoolExecutor(6) as pool:
+        waiting = [pool.submit(read, number) for number in range(60)]
+        until(lambda: len(done) > 20, "a third is read")
+        standby.kill()
+        for one in waiting:
+            one.result()
+        assert set(done) == {200}
+        assert [event for event, _ in told(logs)] == ["replica_aside"]
+        served = database.reads_by["replica"]
+        assert 0 < served < 60
+        standby.start()
+        until(lambda: database.replica.is_in_use, "in use again")
+    assert client.get(LINE).status_code == 200
+    assert database.reads_by["replica"] > served
+    assert [event for event, _ in told(logs)] == ["replica_aside", "replica_in_use"]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_pull_whose_replica_is_killed_is_whole(
+    database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(database)
+    put(client, "L-02", base=LEAN, title="Sebelum")
+    standby.catch_up()
+    pieces: list[int] = []
+
+    def kill(number: int) -> None:
+        pieces.append(number)
+        if len(pieces) == 2:
+            put(client, "L-02", base=LEAN, title="Sesudah")
+            standby.kill()
+
+    between_pieces(monkeypatch, kill)
+    forget(client)
+    found = pull(client)
+    assert len(found.rows) == 40
+    assert [row["title"] for row in found.rows if row["action"] == "L-02"] == ["Sesudah"]
+    assert pieces[:3] == [0, 1, 0]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
+    database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(database)
+    put(client, "L-02", base=LEAN, title="Sebelum")
+    standby.catch_up()
+    pieces: list[int] = []
+
+    def lock(number: int) -> None:
+        pieces.append(number)
+        if len(pieces) == 2:
+            standby.do("ALTER TABLE action RENAME COLUMN title TO titel")
+            standby.do("ALTER TABLE action RENAME COLUMN titel TO title")
+            standby.catch_up()
+
+    between_pieces(monkeypatch, lock)
+    forget(client)
+    with capture_logs() as logs:
+        found = pull(client)
+    assert len(found.rows) == 40
+    assert pieces[:3] == [0, 1, 0]
+    assert told(logs) == []  # it is as good as before
+
+
+def test_what_it_does_not_know_yet_is_read_from_the_primary(database: Replicated, standby: Standby) -> None:
+    """A migration was done on the primary, and its code runs already; the replica has still to replay it."""
+    client = client_of(database)
+    renamed = "ALTER TABLE action RENAME COLUMN {} TO {}".format
+    standby.do(renamed("title", "titel"))
+    standby.catch_up()
+    standby.pause()
+    standby.do(renamed("titel", "title"))
+    with capture_logs() as logs:
+        assert client.get(LINE).status_code == 200
+    assert told(logs)[0] == ("replica_aside", "UndefinedColumn")  # the next look may find it as good as ever
+
+
+def test_one_that_cannot_be_reached_is_told_of_once(standby: Standby) -> None:
+    with socket.socket() as silent:  # takes connections and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(0)
+        address = f"postgresql+psycopg://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=1"
+        with capture_logs() as logs:
+            database = Replicated(standby.primary, address, pool_size=2, patience=Patience())
+            client = client_of(database)
+            assert {client.get(LINE).status_code for _ in range(5)} == {200}
+            until(lambda: told(logs), "it is told of")
+            assert {client.get(LINE).status_code for _ in range(5)} == {200}
+            database.close()
+        assert told(logs) == [("replica_aside", "OperationalError")]
+        assert database.reads_by == {"primary": 10, "replica": 0}
+
+
+def test_the_primary_is_no_replica_of_itself(standby: Standby) -> None:
+    with capture_logs() as logs:
+        database = Replicated(standby.primary, standby.primary, pool_size=2, patience=Patience())
+        until(lambda: told(logs), "it is told of")
+        assert client_of(database).get(LINE).status_code == 200
+        database.close()
+    assert told(logs) == [("replica_aside", "OtherDatabase")]
+    assert database.reads_by["replica"] == 0
+
+
+def test_metrics_tell_of_it(database: Replicated, standby: Standby) -> None:
+    settings = Settings(_env_file=None, database_url=standby.primary, metrics="public")
+    reader = client_of(database)
+    with TestClient(create_app(settings, database)) as client:
+        reader.get(LINE)
+        found = figures(client.get("/metrics").text)
+        assert (found["rata_replica_in_use",], found["rata_replica_rows_behind",]) == (1, 0)
+        assert found["rata_reads_total", "replica"] == 1
+        assert found["rata_database_connections", "replica", "idle"] >= 1
+        standby.pause()
+        put(reader, "L-02", base=LEAN, title="Tertinggal")
+        reader.get(LINE)
+        found = figures(client.get("/metrics").text)
+        assert (found["rata_replica_in_use",], found["rata_replica_rows_behind",]) == (0, 1)
+        assert found["rata_reads_total", "primary"] >= 1
+        assert client.get("/ready").status_code == 200
+
+
+def test_settings_say_what_a_replica_is_of(tmp_path: Path) -> None:
+    address = "postgresql+psycopg://rata@replica/rata"
+    with pytest.raises(ValidationError, match="a SQLite file has no replicas"):
+        Settings(_env_file=None, database_url=sqlite_url(tmp_path, "x"), database_read_url=address)
+    with pytest.raises(ValidationError, match=r"postgresql\+psycopg"):
+        Settings(_env_file=None, database_url=address, database_read_url="postgres://replica/rata")
+    settings = Settings(_env_file=None, database_url=address, database_read_url="")
+    assert settings.database_read_url is None
