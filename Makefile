@@ -71,6 +71,10 @@ year: install ## a year of a whole province through the workflow, on both engine
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
 
+.PHONY: pages
+pages: install ## 20,000 rows read page by page while somebody writes, on both engines: a minute
+	@RATA_TEST_ROWS=20000 $(BIN)/python -m pytest tests/test_paging.py $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .
