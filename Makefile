@@ -71,6 +71,14 @@ year: install ## a year of a whole province through the workflow, on both engine
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
 
+.PHONY: faults
+faults: install ## hundreds of pulls over a line that does everything wrong, on both engines: minutes
+	@RATA_TEST_FAULTS=200 $(BIN)/python -m pytest tests/client/test_faults.py -o faulthandler_timeout=1800 $(ARGS)
+
+.PHONY: cut-network
+cut-network: install ## pulls between two network namespaces whose line is taken down; root and iproute2: minutes
+	@$(BIN)/python -m tests.client.cut_network
+
 .PHONY: pages
 pages: install ## 20,000 rows read page by page while somebody writes, on both engines: a minute
 	@RATA_TEST_ROWS=20000 $(BIN)/python -m pytest tests/test_paging.py $(ARGS)

@@ -32,6 +32,7 @@ from app.client.cli import client
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.kit.backups import NotBackedUp, back_up
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Conflict, NotFound, Problem
@@ -135,6 +136,25 @@ def openapi(
         out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
     else:
         sys.stdout.buffer.write(document)
+
+
+@cli.command()
+def backup(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to; replaced once the new one is whole.")],
+) -> None:
+    """Write the whole database to a file, also while others write: one state of it, looked at before it has its name."""
+
+    def check(copy: Database) -> None:
+        with copy.read_session() as session:
+            verdict = verify_journal(session)
+        if verdict.breaks:
+            raise NotBackedUp(f"Its journal is broken: {verdict.breaks[0]}")
+
+    try:
+        back_up(database(), file, check)
+    except NotBackedUp as failed:
+        raise Refused(str(failed)) from None
+    out.print(f"{file}: {file.stat().st_size:,} bytes.", highlight=False, soft_wrap=True)
 
 
 @cli.command()

@@ -43,11 +43,11 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def listening(database: Database, spool: Path) -> Iterator[Served]:
+def listening(database: Database, spool: Path, port: int = 0) -> Iterator[Served]:
     settings = Settings(_env_file=None, database_url=str(database.url), spool_folder=str(spool))
     furnish(database)
     options = {"log_config": None, "ws": "none", "lifespan": "off", "access_log": False}
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=0, **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=port, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
