@@ -140,9 +140,11 @@ def openapi(
 
 @cli.command()
 def backup(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to; replaced once the new one is whole.")],
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="Where to; replaced once the new one is whole.")
+    ],
 ) -> None:
-    """Write the whole database to a file, also while others write: one state of it, looked at before it has its name."""
+    """Write the whole database to a file, while others write: one state of it, looked at before it has its name."""
 
     def check(copy: Database) -> None:
         with copy.read_session() as session:

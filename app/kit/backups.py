@@ -68,7 +68,9 @@ def _dump(database: Database, file: Path) -> None:
             raise NotBackedUp(
                 f"{words[0]} is not on the PATH. Where it is: pg_dump --format=custom --file=FILE NAME"
             )
-        done = subprocess.run(words, env={**os.environ, **told}, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            words, env={**os.environ, **told}, stderr=subprocess.PIPE, text=True, check=False
+        )
         if done.returncode:
             raise NotBackedUp(f"{words[0]}: {done.stderr.strip()}")
 
