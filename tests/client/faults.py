@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from tests.client.world import Line
+
 Fault = Callable[[bytes, int], bytes]
 """What becomes of a piece that begins at that place of the answers of a connection."""
 
@@ -20,32 +22,20 @@ class Reset(Dropped):
     """And the other side is told so harshly."""
 
 
-class FaultyLine:
-    """A proxy that draws a fault for each connection, until it is mended; what it draws follows from its seed."""
+class FaultyLine(Line):
+    """Draws a fault for each connection, of all kinds in turn, until it is mended; a seed gives the same ones."""
 
     def __init__(self, port: int, seed: int, size: int) -> None:
-        self._port, self._chance, self._size = port, random.Random(seed), size
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._chance, self._size = random.Random(seed), size
         self.is_bad, self.is_plain = True, False
         """Plain: it lets nobody compress."""
         self.drawn: set[str] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> "FaultyLine":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                caller, _ = self._socket.accept()
-                fault = self._draw() if self.is_bad else _nothing
-                threading.Thread(target=self._serve, args=(caller, fault), daemon=True).start()
+        self._next: list[str] = []
+        super().__init__(port)
 
     def _draw(self) -> Fault:
+        if not self.is_bad:
+            return _nothing
         chance = self._chance
         # heads of answers are shorter than a kilobyte, and a third of what can go wrong goes wrong there
         at = chance.randrange(1000) if chance.random() < 0.3 else chance.randrange(self._size)
@@ -57,7 +47,9 @@ class FaultyLine:
             "change": _changes(at, chance.randrange(1, 256)),
             "change and drop": _both(_changes(at // 2, 1 << chance.randrange(8)), _ends(at, Dropped)),
         }
-        name = chance.choice([*faults])
+        if not self._next:
+            self._next = chance.sample([*faults], len(faults))
+        name = self._next.pop()
         self.drawn.add(name)
         return faults[name]
 
