@@ -71,6 +71,13 @@ year: install ## a year of a whole province through the workflow, on both engine
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
 
+# What reads and writes the tables that are cut.
+CUT := tests/tracking tests/quarters tests/coverage tests/villages tests/completeness tests/reports tests/pulls tests/changes tests/scorecards
+
+.PHONY: partitioned
+partitioned: install ## what reports and reads quarters, on PostgreSQL with tables cut by year: minutes
+	@RATA_TEST_ENGINES=postgres RATA_TEST_PARTITIONED=1 $(BIN)/python -m pytest -n $(WORKERS) $(CUT) $(ARGS)
+
 .PHONY: faults
 faults: install ## hundreds of pulls over a line that does everything wrong, on both engines: minutes
 	@RATA_TEST_FAULTS=200 $(BIN)/python -m pytest tests/client/test_faults.py -o faulthandler_timeout=1800 $(ARGS)

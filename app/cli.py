@@ -35,6 +35,7 @@ from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, se
 from app.kit.backups import NotBackedUp, back_up
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
+from app.kit.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import Conflict, NotFound, Problem
 from app.logs import configure_logs
 from app.main import check_schema, create_app
@@ -43,11 +44,13 @@ from app.reference.queries import is_region
 from app.serving import run
 from app.settings import Settings
 from app.setup import (
+    CUT_BY_YEAR,
     console_author,
     import_file,
     import_table,
     load_shipped_reference,
     open_database,
+    reports_not_frozen,
     upgrade_schema,
 )
 
@@ -176,6 +179,28 @@ def verify(
     if verdict.breaks:
         raise typer.Exit(1)
     out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
+
+
+@cli.command("partition")
+def partition_(
+    until: Annotated[int | None, typer.Option(help="Last year; ten years from now if not given.")] = None,
+    put_away_: Annotated[
+        int | None,
+        typer.Option("--put-away", help="Take this year out instead; its rows stay in the schema `years`."),
+    ] = None,
+) -> None:
+    """Cut the tables that grow by every quarter by year: for PostgreSQL, with the service stopped; all or nothing."""
+    found = database()
+    try:
+        if put_away_ is None:
+            made = partition(found, CUT_BY_YEAR, until=until or datetime.now(UTC).year + 10)
+            out.print(f"{len(made)} years of {len(CUT_BY_YEAR)} tables made.", highlight=False)
+            return
+        if left := reports_not_frozen(found, put_away_):
+            raise NotPartitioned(f"Not frozen: {', '.join(' '.join(one) for one in left[:5])}.")
+        out.print(f"Put away: {', '.join(put_away(found, CUT_BY_YEAR, put_away_))}.", soft_wrap=True)
+    except NotPartitioned as failed:
+        raise Refused(str(failed)) from None
 
 
 @reference.command("load")

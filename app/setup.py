@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic import command
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
+from app.convergence.coverage.models import CoverageRow, ServiceCoverageRow
 from app.convergence.indicators.commands import load_indicators, put_observations
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
 from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
@@ -18,11 +20,13 @@ from app.convergence.step_templates.commands import load_templates
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
-from app.kit.db import Database, alembic_config
+from app.kit.db import Database, alembic_config, table_of
 from app.kit.journal import Author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference
 from app.settings import Settings
+from app.tracking.models import PROGRESS_PARTS, ProgressRow
+from app.tracking.quarters.models import QuarterRow, QuarterState
 
 
 def open_database(settings: Settings) -> Database:
@@ -40,6 +44,27 @@ def console_author() -> Author:
 def upgrade_schema(database: Database) -> None:
     """Bring the schema to the newest revision; nothing where it is there already."""
     command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")
+
+
+CUT_BY_YEAR = [
+    table_of(ProgressRow).name,
+    *[part.table.name for part in PROGRESS_PARTS],
+    table_of(CoverageRow).name,
+    table_of(ServiceCoverageRow).name,
+]
+"""Tables that grow by every quarter and whose keys hold it; each after those that it refers to."""
+
+
+def reports_not_frozen(database: Database, year: int) -> list[tuple[str, str]]:
+    """(region, quarter) of a year's reports that no snapshot keeps."""
+    reports, quarters = table_of(ProgressRow), table_of(QuarterRow)
+    here = sa.and_(quarters.c.region_code == reports.c.region_code, quarters.c.period == reports.c.period)
+    frozen = sa.exists().where(here, quarters.c.state == QuarterState.frozen)
+    found = (
+        sa.select(reports.c.region_code, reports.c.period).where(reports.c.year == year, ~frozen).distinct()
+    )
+    with database.read_session() as session:
+        return [(region, period) for region, period in session.execute(found)]
 
 
 def load_shipped_reference(database: Database, out: Console) -> None:

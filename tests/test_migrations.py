@@ -210,6 +210,8 @@ def assert_no_orphans(database: Database) -> None:
     with database.engine.connect() as connection:
         for name in sorted(tables_of(database)):
             for key in inspector.get_foreign_keys(name):
+                if key["referred_schema"]:  # of a year of a table that is looked at itself
+                    continue
                 child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
                 parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias(
                     "parent"

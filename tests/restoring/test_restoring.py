@@ -1,4 +1,4 @@
-"""Backup and restore as docs/operating.md tells an operator, word for word, while somebody writes."""
+"""Backup and restore as docs/backups.md tells an operator, word for word, while somebody writes."""
 
 import sqlite3
 import time

@@ -30,12 +30,12 @@ from tests.year.world import YEAR, Regency
 
 PLAN = "/v1/plans/63.02-2026"
 PATIENCE = 60
-_PAGE = ROOT / "docs" / "operating.md"
+_PAGE = ROOT / "docs" / "backups.md"
 _IS_RATA = re.compile(r"(\w+=\S+ )?rata ")
 
 
 def documented(containing: str) -> str:
-    """The one block of the page for operators that has these words."""
+    """The one block of the page on backups that has these words."""
     (found,) = [block.text for block in blocks_of(_PAGE) if containing in block.text]
     return found
 
