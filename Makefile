@@ -75,6 +75,25 @@ kills: install ## a follower of the feed killed at 50 instants, on both engines
 upgrade-rehearsal: install ## an upgrade under load with processes of their own, as operators do it; the suite does it with threads
 	@RATA_TEST_UPGRADE=processes $(BIN)/python -m pytest tests/replicas -k nobody_notices $(ARGS)
 
+# What reads and writes the tables that are cut.
+CUT := tests/tracking tests/quarters tests/coverage tests/villages tests/completeness tests/reports tests/pulls tests/changes tests/scorecards
+
+.PHONY: partitioned
+partitioned: install ## what reports and reads quarters, on PostgreSQL with tables cut by year: minutes
+	@RATA_TEST_ENGINES=postgres RATA_TEST_PARTITIONED=1 $(BIN)/python -m pytest -n $(WORKERS) $(CUT) $(ARGS)
+
+.PHONY: faults
+faults: install ## hundreds of pulls over a line that does everything wrong, on both engines: minutes
+	@RATA_TEST_FAULTS=200 $(BIN)/python -m pytest tests/client/test_faults.py -o faulthandler_timeout=1800 $(ARGS)
+
+.PHONY: cut-network
+cut-network: install ## pulls between two network namespaces whose line is taken down; root and iproute2: minutes
+	@$(BIN)/python -m tests.client.cut_network
+
+.PHONY: pages
+pages: install ## 20,000 rows read page by page while somebody writes, on both engines: a minute
+	@RATA_TEST_ROWS=20000 $(BIN)/python -m pytest tests/test_paging.py $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .

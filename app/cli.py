@@ -14,9 +14,8 @@ from typer.core import TyperGroup
 
 PLACES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
-    **dict.fromkeys(
-        ("migrate", "reference", "import", "import-observations", "verify"), "app.console.content"
-    ),
+    **dict.fromkeys(("migrate", "verify", "backup", "partition"), "app.console.storage"),
+    **dict.fromkeys(("reference", "import", "import-observations"), "app.console.content"),
     **dict.fromkeys(("principal", "token"), "app.console.access"),
     **dict.fromkeys(("pull", "follow"), "app.client.cli"),
 }

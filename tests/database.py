@@ -19,6 +19,8 @@ from app.convergence.methods.commands import load_editions
 from app.convergence.step_templates.commands import load_templates
 from app.kit.db import WRITE, Database, alembic_config
 from app.kit.journal import Author
+from app.kit.partitions import partition
+from app.years import CUT_BY_YEAR
 from tests.postgres import worker_database
 from tests.reference import load_small_reference
 
@@ -34,6 +36,8 @@ def prepare(url: str) -> Database:
         author = Author("test", datetime.now(UTC))
         load_editions(session, author)
         load_templates(session, author)
+    if not database.is_sqlite and os.environ.get("RATA_TEST_PARTITIONED"):
+        partition(database, CUT_BY_YEAR, until=datetime.now(UTC).year + 1)
     return database
 
 

@@ -337,36 +337,62 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str, log: Path) ->
     raise PostgresUnavailable(f"PostgreSQL did not answer:\n{log.read_text(errors='replace')}")
 
 
-@contextlib.contextmanager
-def _running(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    account = Account()
-    home = _home(account)
-    try:
-        binaries = _usable_binaries(account, home)
-        data = _cluster(binaries, account, home)
-        log = home / "log"
+class Machine:
+    """Where clusters live that a test makes, starts and stops by itself, one at a time: their programs and a folder."""
+
+    def __init__(self, account: Account, home: Path) -> None:
+        self._account, self.home = account, home
+        self.binaries = _usable_binaries(account, home)
+
+    def new_cluster(self) -> Path:
+        return _cluster(self.binaries, self._account, self.home)
+
+    def take(self, folder: Path) -> None:
+        """Make a folder, and what is in it, the servers' own."""
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
+
+    @contextlib.contextmanager
+    def serving(
+        self, data: Path, settings: Mapping[str, str]
+    ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+        log = self.home / "log"
         options = [f"--{name}={value}" for name, value in {**THROW_AWAY, **settings}.items()]
         # a socket in a private directory: no port to collide on, and trust reaches nobody else on the machine
         command: list[str | Path] = [
-            binaries / "postgres",
+            self.binaries / "postgres",
             "-D",
             data,
             "-k",
-            home,
+            self.home,
             "--listen_addresses=",
             *options,
         ]
-        server = account.start(command, log)
+        server = self._account.start(command, log)
         try:
-            url = f"postgresql+psycopg://postgres@/postgres?{urlencode({'host': str(home)}, safe='/')}"
+            url = f"postgresql+psycopg://postgres@/postgres?{urlencode({'host': str(self.home)}, safe='/')}"
             _wait_until_ready(server, url, log)
             yield url, server
         finally:
             if server.poll() is None:
                 server.send_signal(signal.SIGQUIT)  # immediate: there is nothing to save
             server.wait()
+
+
+@contextlib.contextmanager
+def machine() -> Iterator[Machine]:
+    account = Account()
+    home = _home(account)
+    try:
+        yield Machine(account, home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(settings: Mapping[str, str]) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    with machine() as here, here.serving(here.new_cluster(), settings) as found:
+        yield found
 
 
 def _supervise(settings: Mapping[str, str]) -> None:

@@ -212,6 +212,8 @@ def assert_no_orphans(database: Database) -> None:
     orphans = {}
     for (_, name), keys in sa.inspect(database.engine).get_multi_foreign_keys().items():
         for key in keys:
+            if key["referred_schema"]:  # of a year of a table that is looked at itself
+                continue
             child = sa.table(name, *map(sa.column, key["constrained_columns"])).alias("child")
             parent = sa.table(key["referred_table"], *map(sa.column, key["referred_columns"])).alias("parent")
             pairs = list(zip(child.c, parent.c, strict=True))

@@ -1,35 +1,21 @@
-"""What is in the database: its schema, reference data, files that are brought in, the journal."""
+"""What is brought into the database: reference data, matrices, tables of publishers."""
 
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 import app.areas  # noqa: F401 - what is written here is written by whole areas
-from app.changes.queries import verify_journal
-from app.console.frame import SHOWN_ERRORS, Refused, database, err, out, show_problem
+from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.problems import NotFound, Problem
-from app.opening import check_schema, open_database
-from app.plans.commands import plan_chain
-from app.settings import Settings
-from app.setup import import_file, import_table, load_shipped_reference, upgrade_schema
+from app.setup import import_file, import_table, load_shipped_reference
 
 cli = typer.Typer()
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
 cli.add_typer(reference, name="reference")
-
-
-@cli.command()
-def migrate() -> None:
-    """Bring the database to the newest schema; one that a later version brought further stays as it is."""
-    found = open_database(Settings())
-    upgrade_schema(found)
-    check_schema(found)
-    out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
 
 
 @reference.command("load")
@@ -142,22 +128,3 @@ def import_observations(
     for one in done.series:
         total = one.created + one.updated + one.unchanged
         out.print(f"  {one.indicator} {one.period}: {total}, of these {one.symbols} symbols", highlight=False)
-
-
-@cli.command()
-def verify(
-    plan: Annotated[
-        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
-    ] = None,
-) -> None:
-    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
-    with database().read_session() as session:
-        try:
-            verdict = verify_journal(session, plan_chain(plan) if plan else None)
-        except NotFound:
-            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
-    for broken in verdict.breaks:
-        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
-    if verdict.breaks:
-        raise typer.Exit(1)
-    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)

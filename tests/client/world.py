@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import httpx2 as httpx
 import uvicorn
@@ -43,11 +43,11 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def listening(database: Database, spool: Path) -> Iterator[Served]:
+def listening(database: Database, spool: Path, port: int = 0) -> Iterator[Served]:
     settings = Settings(_env_file=None, database_url=str(database.url), spool_folder=str(spool))
     furnish(database)
     options = {"log_config": None, "ws": "none", "lifespan": "off", "access_log": False}
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=0, **options))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, database), port=port, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -65,21 +65,16 @@ def client_of(served: Served, token: str, **options: object) -> Rata:
     return Rata(served.url, token, patience=IMPATIENT, **options)  # type: ignore[arg-type]  # a test's own
 
 
-class BadLine:
-    """A proxy that lets each connection have only so many bytes of answers; then it drops, or resets, it.
+class Line:
+    """A proxy in front of a service. What it does to a connection is drawn when that begins."""
 
-    `cuts` gives the bytes for one connection after the other, None for all of them; then all pass whole.
-    """
-
-    def __init__(self, port: int, *cuts: int | None, delay: Callable[[], float] = lambda: 0.0) -> None:
-        self._port, self._cuts, self._delay = port, list(cuts), delay
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self.connections = 0
-        self._chance = random.Random(5)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> "BadLine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -89,9 +84,30 @@ class BadLine:
         with contextlib.suppress(OSError):
             while True:
                 caller, _ = self._socket.accept()
-                left = self._cuts.pop(0) if self._cuts else None
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(caller, left), daemon=True).start()
+                threading.Thread(target=self._serve, args=(caller, self._draw()), daemon=True).start()
+
+    def _draw(self) -> Any:
+        raise NotImplementedError
+
+    def _serve(self, caller: socket.socket, drawn: Any) -> None:
+        raise NotImplementedError
+
+
+class BadLine(Line):
+    """Lets each connection have only so many bytes of answers; then it drops, or resets, it.
+
+    `cuts` gives the bytes for one connection after the other, None for all of them; then all pass whole.
+    """
+
+    def __init__(self, port: int, *cuts: int | None, delay: Callable[[], float] = lambda: 0.0) -> None:
+        self._cuts, self._delay = list(cuts), delay
+        self.connections = 0
+        self._chance = random.Random(5)
+        super().__init__(port)
+
+    def _draw(self) -> int | None:
+        self.connections += 1
+        return self._cuts.pop(0) if self._cuts else None
 
     def _serve(self, caller: socket.socket, left: int | None) -> None:
         with caller, socket.create_connection(("127.0.0.1", self._port)) as service:

@@ -1,0 +1,93 @@
+"""The database as a thing: its schema, whether its journal is whole, copies of it, years that are put away."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.changes.queries import verify_journal
+from app.console.frame import Refused, database, err, out
+from app.kit.backups import NotBackedUp, back_up
+from app.kit.db import Database
+from app.kit.partitions import NotPartitioned, partition, put_away
+from app.kit.problems import NotFound
+from app.opening import check_schema, open_database
+from app.plans.commands import plan_chain
+from app.settings import Settings
+from app.setup import upgrade_schema
+from app.years import CUT_BY_YEAR, reports_not_frozen
+
+cli = typer.Typer()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema; one that a later version brought further stays as it is."""
+    found = open_database(Settings())
+    upgrade_schema(found)
+    check_schema(found)
+    out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
+
+
+@cli.command()
+def backup(
+    file: Annotated[
+        Path, typer.Argument(dir_okay=False, help="Where to; replaced once the new one is whole.")
+    ],
+) -> None:
+    """Write the whole database to a file, while others write: one state of it, looked at before it has its name."""
+
+    def check(copy: Database) -> None:
+        with copy.read_session() as session:
+            verdict = verify_journal(session)
+        if verdict.breaks:
+            raise NotBackedUp(f"Its journal is broken: {verdict.breaks[0]}")
+
+    try:
+        back_up(database(), file, check)
+    except NotBackedUp as failed:
+        raise Refused(str(failed)) from None
+    out.print(f"{file}: {file.stat().st_size:,} bytes.", highlight=False, soft_wrap=True)
+
+
+@cli.command()
+def verify(
+    plan: Annotated[
+        str | None, typer.Option(help="Key of a plan, such as 63.02-2025: only its chain.")
+    ] = None,
+) -> None:
+    """Recompute the journal's hashes and look for gaps; exit code 1 and the first broken link if it is not whole."""
+    with database().read_session() as session:
+        try:
+            verdict = verify_journal(session, plan_chain(plan) if plan else None)
+        except NotFound:
+            raise Refused(f"Nothing was ever written to a plan {plan}.") from None
+    for broken in verdict.breaks:
+        err.print(f"[bold red]Broken[/]: {escape(str(broken))}", highlight=False, soft_wrap=True)
+    if verdict.breaks:
+        raise typer.Exit(1)
+    out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
+
+
+@cli.command("partition")
+def partition_(
+    until: Annotated[int | None, typer.Option(help="Last year; ten years from now if not given.")] = None,
+    put_away_: Annotated[
+        int | None,
+        typer.Option("--put-away", help="Take this year out instead; its rows stay in the schema `years`."),
+    ] = None,
+) -> None:
+    """Cut the tables that grow by every quarter by year: for PostgreSQL, with the service stopped; all or nothing."""
+    found = database()
+    try:
+        if put_away_ is None:
+            made = partition(found, CUT_BY_YEAR, until=until or datetime.now(UTC).year + 10)
+            out.print(f"{len(made)} years of {len(CUT_BY_YEAR)} tables made.", highlight=False)
+            return
+        if left := reports_not_frozen(found, put_away_):
+            raise NotPartitioned(f"Not frozen: {', '.join(' '.join(one) for one in left[:5])}.")
+        out.print(f"Put away: {', '.join(put_away(found, CUT_BY_YEAR, put_away_))}.", soft_wrap=True)
+    except NotPartitioned as failed:
+        raise Refused(str(failed)) from None

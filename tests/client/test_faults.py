@@ -1,0 +1,132 @@
+"""A quarter pulled again and again over a line that does everything wrong, by processes that are killed.
+
+Under the name stands nothing, what was there, or what the service has, at every instant at which one may look.
+Small in the suite; `make faults` does hundreds.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from app.client import Patience, Rata, RataError, service
+from app.client.files import FORMATS
+from tests.client.faults import FaultyLine
+from tests.client.world import IMPATIENT, Served
+from tests.plans.world import ANY, LEAN, put_many
+from tests.test_cli import ROOT, environment
+
+RUNS = int(os.environ.get("RATA_TEST_FAULTS", "8"))
+PERIOD, PLAN = "2026-Q2", "63.02-2026"
+LINES = 60
+ONE_TRY = Patience(total=30, chance=lambda low, high: 99.0)
+"""Gives up at the first cut."""
+
+
+@pytest.fixture(scope="module")
+def token(served: Served) -> str:
+    """Of a reader of the province, for whom there is a plan of a hundred kilobytes, also when compressed."""
+    chance = random.Random(1)
+    with served.writer() as writer:
+        assert writer.put(f"/v1/plans/{PLAN}", json={"title": "RAT"}).status_code == 201
+        lines = [{**LEAN, "code": f"A-{n:03}", "note": chance.randbytes(900).hex()} for n in range(LINES)]
+        put_many(writer, lines)  # type: ignore[arg-type]  # a client as the test client is
+    return served.token(("reviewer", "63"))
+
+
+def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
+    served: Served, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "TIMEOUT", httpx.Timeout(0.3))  # what was lost on the way is waited for
+    chance = random.Random(3)
+    with (
+        served.writer() as writer,
+        FaultyLine(served.port(), seed=RUNS, size=150_000) as line,
+        processes(line.url, token, tmp_path) as run_and_kill,
+    ):
+        for run in range(RUNS):
+            form = FORMATS[run % len(FORMATS)]
+            file = tmp_path / f"rata-{PERIOD}-63.{form}"
+            before = file.read_bytes() if file.exists() else None
+            if chance.random() < 0.5:
+                change = {"note": chance.randbytes(900).hex()}
+                done = writer.patch(f"/v1/plans/{PLAN}/actions/A-{run % LINES:03}", json=change, headers=ANY)
+                assert done.status_code == 200
+            now = content(served, token, form)
+            line.is_bad, line.is_plain = True, chance.random() < 0.5
+            for _ in range(2):
+                if chance.random() < 0.5:
+                    run_and_kill(form, 0.25 * chance.random() ** 2)
+                else:
+                    with suppress(RataError), Rata(line.url, token, patience=ONE_TRY) as once:
+                        once.pull(PERIOD, tmp_path, region="63", format=form)
+                assert (file.read_bytes() if file.exists() else None) in (before, now)
+            line.is_bad = chance.random() < 0.3
+            with suppress(RataError), Rata(line.url, token, patience=IMPATIENT) as over:
+                over.pull(PERIOD, tmp_path, region="63", format=form)
+                assert file.read_bytes() == now
+            line.is_bad = False
+            with Rata(line.url, token, patience=IMPATIENT) as good:
+                good.pull(PERIOD, tmp_path, region="63", format=form)
+            assert file.read_bytes() == now
+            left = {one.name for one in tmp_path.iterdir() if one.name.startswith(file.name)}
+            assert left == {file.name, f"{file.name}.json"}
+    assert len(line.drawn) == 6
+
+
+def content(served: Served, token: str, form: str) -> bytes:
+    """What the service has, asked by nothing of the client: of NDJSON without its end."""
+    headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+    reply = httpx.get(
+        f"{served.url}/v1/pulls/{PERIOD}.{form}", params={"region": "63"}, headers=headers, timeout=60
+    )
+    assert reply.status_code == 200
+    return reply.content.rpartition(b'{"end"')[0] if form == "ndjson" else reply.content
+
+
+@contextmanager
+def processes(url: str, token: str, folder: Path) -> Iterator[object]:
+    """`run_and_kill(format, seconds)`: a process that pulls, and is killed then if it has not ended."""
+    pipe, settings = subprocess.PIPE, environment(RATA_SERVER=url, RATA_TOKEN=token)
+    words = [sys.executable, "-c", _PULL, PERIOD, str(folder)]
+    with subprocess.Popen(words, cwd=ROOT, env=settings, stdin=pipe, stdout=pipe, text=True) as starter:
+
+        def run_and_kill(form: str, seconds: float) -> None:
+            assert starter.stdin is not None
+            assert starter.stdout is not None
+            starter.stdin.write(f"{form}\n")
+            starter.stdin.flush()
+            puller = int(starter.stdout.readline())
+            time.sleep(seconds)
+            os.kill(puller, signal.SIGKILL)  # it is there until the starter has told how it ended
+            starter.stdin.write("\n")
+            starter.stdin.flush()
+            starter.stdout.readline()
+
+        yield run_and_kill
+
+
+#: Starts a process that pulls for each line it reads, tells which, and after another line that it ended. Python is
+#: loaded once.
+_PULL = """
+import os, sys
+from app.client import cli
+period, folder = sys.argv[1:]
+for line in sys.stdin:
+    process = os.fork()
+    if not process:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.argv = ["rata", "pull", period, "--region", "63", "--out", folder, "--format", line.strip()]
+        cli.main()
+    print(process, flush=True)
+    sys.stdin.readline()
+    print(os.waitpid(process, 0)[1], flush=True)
+"""

@@ -1,0 +1,134 @@
+"""Backup and restore as docs/backups.md tells an operator, word for word, while somebody writes."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from app.console.storage import cli
+from app.kit.backups import NotBackedUp, back_up
+from app.kit.db import Database, table_of
+from app.kit.journal import JournalRow
+from tests.database import ENGINES, prepare, sqlite_url
+from tests.postgres import create_database, machine
+from tests.restoring.world import PATIENCE, Rehearsal, at, documented, left_behind_nothing, operate
+
+BACKUP = documented("rata backup rata.backup")
+
+
+@pytest.mark.skipif("sqlite" not in ENGINES, reason="RATA_TEST_ENGINES leaves SQLite out")
+def test_sqlite_while_somebody_writes(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    url = sqlite_url(tmp_path / "var", "rata")
+    rehearsal, database = Rehearsal(tmp_path), prepare(url)
+    with rehearsal.before(database) as writing:
+        begun = writing.count
+        operate(BACKUP, tmp_path, {"RATA_DATABASE_URL": url})
+        ended = writing.count + 1
+        writing.wait_for(2)
+    database.close()
+    operate(documented("cp rata.backup var/rata.db"), tmp_path, {})
+    database = Database(url)
+    rehearsal.after(database, at_least=begun, at_most=ended)
+    rehearsal.close()
+    database.close()
+
+
+@pytest.mark.skipif("postgres" not in ENGINES, reason="RATA_TEST_ENGINES leaves PostgreSQL out")
+def test_postgres_while_somebody_writes_and_to_an_instant(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(tmp_path)
+    with machine() as here:
+        backup = here.home / "backup"
+        (backup / "wal").mkdir(parents=True)
+        here.take(backup)
+        lines = at(documented("archive_mode"), backup=str(backup)).splitlines()
+        archiving = {name: value.strip("'") for name, _, value in (line.partition(" = ") for line in lines)}
+        with here.serving(here.new_cluster(), archiving) as (admin, _):
+            url = create_database(admin, "rata")
+            settings = {
+                "RATA_DATABASE_URL": url,
+                "PGHOST": str(here.home),
+                "PGUSER": "postgres",
+                "PATH": str(here.binaries),
+            }
+            database = prepare(url)
+            with rehearsal.before(database) as writing:
+                operate(at(documented("pg_basebackup"), backup=str(backup)), tmp_path, settings)
+                begun = writing.count
+                operate(BACKUP, tmp_path, settings)
+                ended = writing.count + 1
+                writing.wait_for(2)
+                writing.stop()
+                kept, instant = writing.count, _told(admin, "SELECT clock_timestamp()::text")
+                writing.one()
+            database.close()
+            restored = url.replace("/rata?", "/rata_restored?")
+            operate(at(documented("pg_restore"), restored=f"'{restored}'"), tmp_path, settings)
+            database = Database(restored)
+            rehearsal.after(database, at_least=begun, at_most=ended)
+            database.close()
+            _archived(admin)
+        data = backup / "base"
+        told = at(documented("recovery.signal"), backup=str(backup), instant=instant)
+        operate(told, tmp_path, {"PGDATA": str(data)})
+        here.take(data)
+        with here.serving(data, {}):
+            operate("rata verify", tmp_path, settings)
+            database = Database(url)
+            rehearsal.after(database, at_least=kept, at_most=kept)
+            database.close()
+    rehearsal.close()
+
+
+def _told(url: str, statement: str) -> str:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        row = connection.execute(statement).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _archived(admin: str) -> None:
+    """Wait until what was written is where the archive is; a minute of an operator's time."""
+    file = _told(admin, "SELECT pg_walfile_name(pg_switch_wal())")
+    deadline = time.monotonic() + PATIENCE
+    while _told(admin, "SELECT coalesce(last_archived_wal, '') FROM pg_stat_archiver") < file:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -> None:
+    database = prepare(sqlite_url(tmp_path, "rata"))
+    file, journal = tmp_path / "rata.backup", table_of(JournalRow)
+    file.write_text("of yesterday")
+
+    def refused(into: Path, why: str) -> None:
+        told = {"RATA_DATABASE_URL": str(database.url)}
+        with left_behind_nothing():
+            done = CliRunner().invoke(cli, ["backup", str(into)], env=told)
+        assert (done.exit_code, why in str(done.exception)) == (1, True), done.exception
+        assert sorted(one.name for one in tmp_path.glob("rata.backup*")) == ["rata.backup"]
+        assert file.read_text() == "of yesterday"
+
+    refused(tmp_path / "rata.db", "the database itself")
+    refused(tmp_path / "none" / "rata.backup", "No such file")
+    with database.writing() as session:
+        session.execute(sa.update(journal).where(journal.c.sequence == 1).values(actor="somebody else"))
+    refused(file, "journal is broken")
+    database.close()
+    with closing(sqlite3.connect(tmp_path / "rata.db")) as connection, connection:
+        connection.execute("UPDATE service_package_service SET edition = 'none'")
+    refused(file, "without its service_package")
+
+
+def test_where_the_tools_of_the_server_are_missing_it_says_what_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotBackedUp, match="pg_dump --format=custom"):
+        back_up(Database("postgresql+psycopg://nobody@/nothing"), tmp_path / "rata.backup", lambda copy: None)
+    assert [*tmp_path.iterdir()] == []

@@ -1,0 +1,219 @@
+"""A service that is backed up while somebody writes, goes on, and is put back to where it was."""
+
+import os
+import re
+import shlex
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from typer.testing import CliRunner
+
+from app.client import Rata, Refused
+from app.client.copy import Copy
+from app.client.follow import Follower
+from app.console.storage import cli
+from app.kit.db import Database
+from app.opening import open_database
+from app.settings import Settings
+from tests.client.test_following import kept, source
+from tests.client.world import Served, client_of, listening
+from tests.docs.pages import ROOT, blocks_of
+from tests.plans.world import LEAN
+from tests.test_cli import environment
+from tests.year.world import YEAR, Regency
+
+PLAN = "/v1/plans/63.02-2026"
+PATIENCE = 60
+_PAGE = ROOT / "docs" / "backups.md"
+_IS_RATA = re.compile(r"(\w+=\S+ )?rata ")
+
+
+def documented(containing: str) -> str:
+    """The one block of the page on backups that has these words."""
+    (found,) = [block.text for block in blocks_of(_PAGE) if containing in block.text]
+    return found
+
+
+def operate(text: str, folder: Path, settings: Mapping[str, str]) -> None:
+    """What an operator types in a shell beside the service; `rata` itself runs here, where it is loaded already."""
+    others = []
+    for line in text.splitlines(keepends=True):
+        words = shlex.split(line) if _IS_RATA.match(line) else []
+        if not words:
+            others.append(line)
+            continue
+        _shell("".join(others), folder, settings)
+        others.clear()
+        told = dict(word.split("=", 1) for word in words[: words.index("rata")])
+        with chdir(folder), left_behind_nothing():
+            wanted = {**settings, **told, "PATH": _path(settings)}
+            done = CliRunner().invoke(cli, words[words.index("rata") + 1 :], env=wanted)
+        assert done.exit_code == 0, (line, done.output, done.exception)
+    _shell("".join(others), folder, settings)
+
+
+@contextmanager
+def left_behind_nothing() -> Iterator[None]:
+    """A command that ends closes what it opened; here it is no process that ends."""
+    opened: list[Database] = []
+
+    def note(settings: Settings) -> Database:
+        opened.append(open_database(settings))
+        return opened[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for where in ("frame", "storage"):
+            patch.setattr(f"app.console.{where}.open_database", note)
+        yield
+    for one in opened:
+        one.close()
+
+
+def _shell(text: str, folder: Path, settings: Mapping[str, str]) -> None:
+    told = environment(**{**settings, "PATH": _path(settings)})
+    done = subprocess.run(
+        ["/bin/sh", "-eu", "-c", text],
+        cwd=folder,
+        env=told,
+        text=True,
+        check=False,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+def _path(settings: Mapping[str, str]) -> str:
+    return f"{settings.get('PATH', '')}:{os.environ['PATH']}"
+
+
+class Writing:
+    """Somebody who adds line after line; what was answered is counted."""
+
+    def __init__(self, writer: httpx.Client) -> None:
+        self.count, self._writer, self._done = 0, writer, False
+        self._more = threading.Condition()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> "Writing":
+        self._thread.start()
+        self.wait_for(3)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._done = True
+        self._thread.join(PATIENCE)
+
+    def wait_for(self, more: int) -> None:
+        wanted = self.count + more
+        with self._more:
+            assert self._more.wait_for(lambda: self.count >= wanted, PATIENCE)
+
+    def one(self) -> None:
+        done = self._writer.put(f"{PLAN}/actions/W-{self.count:05}", json=LEAN)
+        assert done.status_code == 201, done.text
+        with self._more:
+            self.count += 1
+            self._more.notify_all()
+
+    def _write(self) -> None:
+        while not self._done:
+            self.one()
+
+
+class Rehearsal:
+    """What was before, and whether it is so again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = 0
+        self._copy = Copy(str(folder / "copy.db"))
+
+    @contextmanager
+    def before(self, database: Database) -> Iterator[Writing]:
+        """A service with a year that is frozen and a plan at which somebody works; then the time that is lost."""
+        with ExitStack() as stack:
+            served = stack.enter_context(listening(database, self._folder / "spool"))
+            self._port, self.token = served.port(), served.token(("reviewer", "63"))
+
+            def connect(*roles: Any) -> Any:
+                return stack.enter_context(served.writer(*roles))
+
+            regency = Regency(connect, "63.02", 3, connect(("reviewer", "63")))
+            regency.send(regency.team, "PUT", regency.plan, {"title": "RAT"})
+            regency.put_lines(regency.lines)
+            regency.adopt_it()
+            regency.report(1)
+            writer = connect(("secretariat", "63.02"))
+            assert writer.put(PLAN, json={"title": "RAT"}).status_code == 201
+            rata = stack.enter_context(client_of(served, self.token))
+            self._early, self._frozen = _cursor(rata), _frozen(served, rata)
+            with Writing(writer) as writing:
+                yield writing
+            self._follower(rata).catch_up()
+            assert kept(self._copy) == source(rata)
+            self._lost = _cursor(rata)
+
+    def after(self, database: Database, *, at_least: int, at_most: int) -> None:
+        """The same service on what was restored: what was written up to some instant, and nothing else of it."""
+        with (
+            listening(database, self._folder / "other spool", self._port) as served,
+            client_of(served, self.token) as rata,
+            served.writer() as writer,
+        ):
+            codes = sorted(one["code"] for one in rata.pages(f"{PLAN}/actions"))
+            assert codes == [f"W-{number:05}" for number in range(len(codes))]
+            assert at_least <= len(codes) <= at_most
+            assert _frozen(served, rata) == self._frozen
+            assert rata.change_page(self._early, region="63") is not None
+            for number in range(2):  # also once others have the place of the lost entry
+                with pytest.raises(Refused) as gone:
+                    rata.change_page(self._lost, region="63")
+                assert gone.value.status == 410
+                assert writer.put(f"{PLAN}/actions/N-{number}", json=LEAN).status_code == 201
+            self._follower(rata).catch_up()
+            assert kept(self._copy) == source(rata)
+
+    def _follower(self, rata: Rata) -> Follower:
+        return Follower(rata, self._copy, region="63")
+
+    def close(self) -> None:
+        self._copy.close()
+
+
+def _cursor(rata: Rata) -> str:
+    page = rata.change_page("now", region="63")
+    assert page is not None
+    return page.next
+
+
+def _frozen(served: Served, rata: Rata) -> dict[str, Any]:
+    """What of a year is frozen, and the digests of its quarter."""
+    found: dict[str, Any] = {"digests": rata.digests(f"{YEAR}-Q1", region="63")}
+    for one in rata.pages("/v1/snapshots", region="63"):
+        found[one["address"]] = (one, rata.get(one["address"]).content)
+    assert len(found) == 2
+    return found
+
+
+def at(text: str, **places: str) -> str:
+    """A documented text with a machine's own places in it."""
+    for old, new in places.items():
+        text = re.sub(PLACES[old], lambda found, new=new: new, text)
+    return text
+
+
+PLACES = {
+    "backup": r"/backup\b",
+    "restored": r"postgresql\+psycopg://[^ /]+/rata_restored",
+    "instant": r"2026-07-20 09:14:59\+07",
+}

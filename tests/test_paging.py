@@ -1,0 +1,191 @@
+"""A list read page by page while somebody else writes to it: what nobody touched is there exactly once, in order.
+
+Small in the suite; `make pages` reads 20,000 rows in pages of 500.
+"""
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.db import Database, table_of
+from app.main import create_app
+from app.plans.actions.models import ActionRow, BudgetLineRow
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, own_database
+from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
+
+ROWS = int(os.environ.get("RATA_TEST_ROWS", "1000"))
+PAGE = min(500, ROWS // 20)
+PATIENCE = 60
+LINES, REPORT = f"{AT}/actions", "/v1/reports/unreported-lines"
+LISTS = {
+    "by allocation, the largest first": (LINES, {"sort": "-allocation"}, "code", "allocation"),
+    "by spending": (LINES, {"sort": "spent"}, "code", "spent"),
+    "a province's unreported lines, by agency": (
+        REPORT,
+        {"sort": "agency_code", "region": "63", "period": "2026-Q3"},
+        "action",
+        "agency_code",
+    ),
+}
+"""Address, what is asked, and the fields of an item that hold its code and what it is sorted by."""
+
+
+class World(NamedTuple):
+    """A database that keeps what is written to it, with one very long plan, and two who may ask at the same time."""
+
+    database: Database
+    reader: TestClient
+    writer: TestClient
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with ExitStack() as stack:
+        database = stack.enter_context(own_database(request.param))
+        furnish(database)
+        app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
+        headers = {"Authorization": f"Bearer {token_for(database, ('administrator', '63'))}"}
+        reader, writer = (
+            stack.enter_context(TestClient(app, headers=headers, raise_server_exceptions=False)) for _ in "rw"
+        )
+        put_plan(writer)
+        put(writer, "PATTERN", base=LEAN)
+        report(writer, "PATTERN", 1, spent=50)
+        with database.writing() as session:
+            _multiply(session.connection())
+        yield World(database, reader, writer)
+
+
+def _multiply(connection: sa.Connection) -> None:
+    """Lines as the service made the first one, but for what they are sorted by: of that there are few values."""
+    actions, budgets = table_of(ActionRow), table_of(BudgetLineRow)
+    first = sa.select(sa.literal(0).label("n")).cte("numbers", recursive=True)
+    numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < ROWS - 1))
+    n = numbers.c.n
+    other = {
+        "code": sa.literal("L-") + sa.cast(100_000 + n, sa.String),
+        "allocation": 100 + n * 7 % 13,
+        "spent": n * 5 % 11,
+        "lead_agency": sa.case((n % 3 == 0, SOCIAL), else_=HEALTH),
+    }
+    kept = [column for column in actions.c if column.name not in {"id", *other}]
+    connection.execute(
+        sa.insert(actions).from_select(
+            [*other, *[column.name for column in kept]],
+            sa.select(*other.values(), *kept).select_from(numbers.join(actions, actions.c.code == "PATTERN")),
+            include_defaults=False,
+        )
+    )
+    money = sa.select(
+        actions.c.id, sa.literal("APBD"), actions.c.allocation, sa.literal("apbd"), sa.literal(0)
+    )
+    into = ["action_id", "funding_source", "amount", "stage", "position"]
+    connection.execute(
+        sa.insert(budgets).from_select(into, money.where(actions.c.code.like("L-%")), include_defaults=False)
+    )
+
+
+class Writer:
+    """Somebody who inserts, changes and deletes lines, others each time, for as long as it is let."""
+
+    def __init__(self, client: TestClient, name: int) -> None:
+        self.client, self.name, self.written, self.wrong = client, name, 0, ""
+        self._chance = random.Random(name)
+        self._turn, self._done = threading.Condition(), False
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done = True
+        self._thread.join(PATIENCE)
+
+    def one_more(self) -> None:
+        """Wait until something was written since."""
+        with self._turn:
+            seen = self.written
+            assert self._turn.wait_for(lambda: self.written > seen or self.wrong, PATIENCE)
+            assert not self.wrong, self.wrong
+
+    def _write(self) -> None:
+        while not self._done:
+            done = self._chance.choice([self._insert, self._change, self._spend, self._delete])()
+            with self._turn:
+                if done.status_code in (200, 201, 204):
+                    self.written += 1
+                elif done.status_code not in (404, 409, 428):  # gone, or reported, already
+                    self.wrong = done.text
+                self._turn.notify_all()
+
+    def _insert(self) -> Any:
+        amount = self._chance.randrange(90, 120)
+        body = {**LEAN, "allocation": amount, "budget_lines": [{"funding_source": "APBD", "amount": amount}]}
+        return self.client.put(f"{AT}/actions/L-{self._chance.randrange(10**5)}-{self.name}", json=body)
+
+    def _change(self) -> Any:
+        amount = self._chance.randrange(90, 120)
+        body = {
+            "allocation": amount,
+            "budget_lines": [{"funding_source": "APBD", "amount": amount}],
+            "lead_agency": self._chance.choice([SOCIAL, HEALTH]),
+        }
+        return self.client.patch(f"{AT}/actions/{self._some()}", json=body, headers=ANY)
+
+    def _spend(self) -> Any:
+        at = f"{AT}/actions/{self._some()}/progress/2026-Q3"
+        return self.client.put(at, json={"spent": self._chance.randrange(12)})
+
+    def _delete(self) -> Any:
+        return self.client.delete(f"{AT}/actions/{self._some()}", headers=ANY)
+
+    def _some(self) -> str:
+        """One of the lines that are there to be touched."""
+        return f"L-{100_000 + 10 * self._chance.randrange(ROWS // 10)}"
+
+
+def is_untouched(code: str) -> bool:
+    return len(code) == 8 and code.startswith("L-1") and not code.endswith("0")
+
+
+@pytest.mark.parametrize("listed", LISTS)
+def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, listed: str) -> None:
+    path, asked, code, value = LISTS[listed]
+    is_falling = asked["sort"].startswith("-")
+    expected = sorted(untouched(world.database, value), reverse=is_falling)
+    seen: list[tuple[Any, str]] = []
+    pages, after = 0, {}
+    with Writer(world.writer, [*LISTS].index(listed)) as writer:
+        while True:
+            reply = world.reader.get(path, params={**asked, "limit": PAGE, **after})
+            assert reply.status_code == 200, reply.text
+            page = reply.json()
+            seen += [(item[value], item[code]) for item in page["items"]]
+            pages += 1
+            if page["next"] is None:
+                break
+            after = {"after": page["next"]}
+            writer.one_more()
+    assert writer.written >= pages - 1 > 15
+    assert seen == sorted(set(seen), reverse=is_falling)
+    assert [one for one in seen if is_untouched(one[1])] == expected
+    assert len(expected) == ROWS * 9 // 10
+
+
+def untouched(database: Database, value: str) -> list[tuple[Any, str]]:
+    """What is sorted by, and the code, of each line that nobody touches."""
+    actions = table_of(ActionRow)
+    column = actions.c["lead_agency" if value == "agency_code" else value]
+    with database.read_session() as session:
+        found = session.execute(sa.select(column, actions.c.code))
+        return [(value, code) for value, code in found if is_untouched(code)]
