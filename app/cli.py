@@ -29,9 +29,11 @@ from app.changes.webhooks.sealing import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.cli import client
+from app.client.shapes import SHAPES
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.demo import run_demo
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.exchange.pulls.models import client_shapes
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Conflict, NotFound, Problem
@@ -124,15 +126,19 @@ def reseal() -> None:
 @cli.command()
 def openapi(
     write: Annotated[
-        bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")
+        bool,
+        typer.Option(
+            "--write", help="Write openapi/rata.v1.json, and the client's shapes of it, instead of printing."
+        ),
     ] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
     document = document_bytes(create_app(Settings()))
     if write:
-        COMMITTED.parent.mkdir(exist_ok=True)
-        COMMITTED.write_bytes(document)
-        out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
+        for file, content in ((COMMITTED, document), (SHAPES, client_shapes())):
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+            out.print(f"Wrote {file.relative_to(COMMITTED.parents[1])}.")
     else:
         sys.stdout.buffer.write(document)
 
