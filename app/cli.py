@@ -5,11 +5,14 @@ import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from opentelemetry.trace import Tracer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -38,7 +41,7 @@ from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.kit.problems import Conflict, NotFound, Problem
 from app.logs import configure_logs
-from app.main import check_schema, create_app
+from app.main import VERSION, check_schema, create_app
 from app.plans.commands import plan_chain
 from app.reference.queries import is_region
 from app.serving import run
@@ -103,14 +106,32 @@ def deliver(
     settings = Settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
-    worker = Worker(database(), sealer_of(settings), sender)
-    if once:
-        out.print(f"{worker.until_idle()} attempts.", highlight=False)
+    found = database()
+    with traced(settings, found) as tracer:
+        worker = Worker(found, sealer_of(settings), sender, tracer=tracer)
+        if once:
+            out.print(f"{worker.until_idle()} attempts.", highlight=False)
+            return
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        worker.run(stopped)
+
+
+@contextmanager
+def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
+    """The tracer of a command that works by itself, where traces are switched on."""
+    if not settings.traces:
+        yield None
         return
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    worker.run(stopped)
+    from app.kit.traces import Traces
+
+    traces = Traces(VERSION)
+    traces.watch(database)
+    try:
+        yield traces.tracer
+    finally:
+        traces.close()
 
 
 @cli.command()

@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
+    traces: bool = Field(
+        default=False,
+        description="Send spans to an OpenTelemetry collector; where, and how many, say OpenTelemetry's own OTEL_….",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#]+$",
