@@ -221,7 +221,7 @@ class Spool:
         failure = None
         try:
             try:
-                with step("make export"):
+                with step("write export"):
                     kept = write(making)
             finally:
                 making.finish()

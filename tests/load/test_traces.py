@@ -194,7 +194,7 @@ def test_what_makes_an_export_stands_below_who_asked_first(traced: Service) -> N
     traced.spans()
     assert client.get("/v1/pulls/2026-Q2?region=63.02").status_code == 200
     found = {one.name: one for one in traced.spans()}
-    made, asked = found["make export"], found["read_pull"]
+    made, asked = found["write export"], found["read_pull"]
     assert made.parent is not None
     assert made.parent.span_id == asked.context.span_id
     below = [one.name for one in found.values() if one.parent and one.parent.span_id == made.context.span_id]
