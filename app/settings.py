@@ -196,6 +196,10 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
+    traces: bool = Field(
+        default=False,
+        description="Send spans to an OpenTelemetry collector; where, and how many, say OpenTelemetry's own OTEL_….",
+    )
     public_regions: Annotated[str | None, AfterValidator(_regions)] = Field(
         default=None,
         description="Regions, by commas, each with all below it, whose adopted plans and frozen quarters anybody reads "

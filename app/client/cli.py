@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from app.client.copy import Copy
-from app.client.files import Shown
+from app.client.files import Pull, Shown
 from app.client.follow import Follower, differing
 from app.client.mirror import compare
 from app.client.problems import Language, NoToken, RataError, Text, WrongContent
@@ -38,6 +38,7 @@ class PullFormat(StrEnum):
     csv = "csv"
     parquet = "parquet"
     xlsx = "xlsx"
+    sqlite = "sqlite"
 
 
 class Lang(StrEnum):
@@ -69,14 +70,19 @@ def pull(
     server: Server,
     region: Region = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder to put the file into.")] = Path(),
-    format: Annotated[PullFormat, typer.Option(help="How it is written.")] = PullFormat.ndjson,
+    format: Annotated[
+        PullFormat, typer.Option(help="How it is written; sqlite: as tables to query.")
+    ] = PullFormat.ndjson,
     since_last: Annotated[
         bool,
         typer.Option("--since-last", help="Leave the file alone where nothing changed since the last pull."),
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Pull nothing: compare the NDJSON that is there with the digests."),
+        typer.Option(
+            "--verify",
+            help="Pull nothing: compare the NDJSON or SQLite that is there with the digests.",
+        ),
     ] = False,
     token_file: TokenFile = None,
     deadline: Deadline = 3600,
@@ -86,7 +92,7 @@ def pull(
     language = _language(lang)
     with _told(language), _service(server, token_file, deadline, language) as service:
         if verify:
-            file = out / f"rata-{period}{f'-{region}' if region else ''}.ndjson"
+            file = Pull(period, region, format.value, out).file
             wrong = compare(service, file, period, region)
             for one in wrong:
                 typer.echo(one)

@@ -5,20 +5,55 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from app.client.problems import WrongContent
+
+Digests = dict[tuple[str, str], tuple[int, str]]
+"""By plan and lead agency: how many lines, and the SHA-256 (hex) of their bytes in their order."""
+
+
+class Hashes:
+    """Lines counted and hashed by plan and lead agency, as the service's digests are."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[int, Any]] = {}
+
+    def add(self, line: bytes, found: Mapping[str, Any]) -> None:
+        """A line with its line feed, and what it says."""
+        place = (found["plan"], found["lead_agency"])
+        count, digest = self._found.get(place) or (0, hashlib.sha256())
+        digest.update(line)
+        self._found[place] = (count + 1, digest)
+
+    def take(self) -> Digests:
+        """What was added since the last time."""
+        found, self._found = self._found, {}
+        return {place: (count, digest.hexdigest()) for place, (count, digest) in found.items()}
+
+
+class Out(Protocol):
+    """Where content goes: a file, or the tables of one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def flush(self) -> None: ...
 
 
 class Content:
     """The content on its way into its file: hashed and counted; of NDJSON without its end, which is told apart."""
 
-    def __init__(self, out: BinaryIO, form: str, wrong: Callable[[str], WrongContent]) -> None:
+    def __init__(self, out: Out, form: str, wrong: Callable[[str], WrongContent]) -> None:
         self._out, self._format, self._wrong = out, form, wrong
         self._hash, self._size, self._lines = hashlib.sha256(), 0, 0
         self._is_lines = form == "ndjson"
         self._held = b""
         """The last line, which may be the end."""
+        self.said: dict[str, Any] = {}
+        """What the end of the lines says of them."""
 
     def write(self, data: bytes) -> None:
         if not self._is_lines:
@@ -40,7 +75,7 @@ class Content:
         """What the content turned out to be. WrongContent: not what was `wanted`, or not what it says of itself."""
         rows, plans = wanted["rows"], None
         if self._is_lines:
-            said = self._said_at_the_end()
+            said = self.said = self._said_at_the_end()
             rows, cursor, plans = said["rows"], said["cursor"], said["plans"]
             for name, value in wanted.items():
                 if value is not None and said[name] != value:

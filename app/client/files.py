@@ -7,25 +7,26 @@ beside as `NAME.new`, and renamed. `NAME.json` stays with the file and says what
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from app.client.answers import CUT, check, named
 from app.client.content import Content
-from app.client.problems import AlreadyRunning, Misused, Text, Unwritable, WrongContent
+from app.client.disk import locked, replace, synchronise
+from app.client.problems import Misused, Text, Unwritable, WrongContent
+from app.client.tables import Tables
 from app.client.waiting import Attempts, Patience
 
 if TYPE_CHECKING:
     import httpx2
 
-FORMATS = ("ndjson", "csv", "parquet", "xlsx")
+FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 #: What is worth compressing on the way; the others are compressed already.
 _PACKED = frozenset({"ndjson", "csv"})
 _PIECE = 2**18
@@ -67,8 +68,13 @@ class Pull:
         return self.folder / f"{self.name}.part.json"
 
     @property
+    def sent_as(self) -> str:
+        """How it comes: tables are made here, of lines that can be cut, gone on with and checked."""
+        return "ndjson" if self.format == "sqlite" else self.format
+
+    @property
     def path(self) -> str:
-        return f"/v1/pulls/{self.period}.{self.format}"
+        return f"/v1/pulls/{self.period}.{self.sent_as}"
 
     @property
     def params(self) -> dict[str, str]:
@@ -134,38 +140,10 @@ def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) 
         raise UnknownFormat(format=pull.format, allowed=", ".join(FORMATS))
     try:
         pull.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(pull.part) as part:
+        with locked(pull.part) as part:
             return _Transfer(service, pull, part, shown).run(since_last=since_last)
     except OSError as error:
         raise Unwritable(file=pull.file, why=error.strerror or error) from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    """The part, open and ours alone; the kernel lets go of it however we end. AlreadyRunning: another has it."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise AlreadyRunning(file=path) from None
-            # who had it may have ended meanwhile and taken its file away
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                    continue
-            with _gone_if_empty(path, file):
-                yield file
-            return
-
-
-@contextlib.contextmanager
-def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if os.fstat(file.fileno()).st_size == 0:
-            path.unlink(missing_ok=True)
 
 
 class _Transfer:
@@ -261,7 +239,7 @@ class _Transfer:
         return True
 
     def _wanted(self, last: Manifest | None) -> dict[str, str]:
-        headers = {"Accept-Encoding": "gzip" if self._pull.format in _PACKED else "identity"}
+        headers = {"Accept-Encoding": "gzip" if self._pull.sent_as in _PACKED else "identity"}
         sent, size = self._sent(), self._size()
         if sent is not None and size:
             headers["Accept-Encoding"] = sent.coding or "identity"
@@ -281,7 +259,7 @@ class _Transfer:
         if reply.status_code == 200:
             self._begin_anew()
             size = 0
-            _replace(self._pull.state, asdict(self._said_by(reply)))
+            replace(self._pull.state, asdict(self._said_by(reply)))
         length = reply.headers.get("Content-Length")
         total = size + int(length) if length and length.isdecimal() else None
         self._part.seek(size)
@@ -318,23 +296,29 @@ class _Transfer:
         """Check what came and put it under its name. WrongContent: it is not what the service says."""
         new = self._pull.folder / f"{self._pull.name}.new"
         try:
-            with new.open("wb") as out:
-                content = Content(out, self._pull.format, self._wrong)
+            with self._opened(new) as out:
+                content = Content(out, self._pull.sent_as, self._wrong)
                 self._unpack(sent, content)
                 found = content.end(
                     {"period": self._pull.period, "region": self._pull.region, "rows": sent.rows}, sent.cursor
                 )
-                out.flush()
-                os.fsync(out.fileno())
+                if isinstance(out, Tables):
+                    out.end({"address": self._address, **content.said})
+            if self._pull.format != self._pull.sent_as:
+                found |= _measured(new)
+            synchronise(new)
         except BaseException:
             new.unlink(missing_ok=True)
             raise
         manifest = Manifest(address=self._address, etag=sent.etag, **found)
         new.replace(self._pull.file)
-        _replace(self._pull.about, asdict(manifest))
+        replace(self._pull.about, asdict(manifest))
         self._forget()
-        _sync_folder(self._pull.folder)
+        synchronise(self._pull.folder)
         return manifest
+
+    def _opened(self, new: Path) -> "BinaryIO | Tables":
+        return Tables(new, self._wrong) if self._pull.format == "sqlite" else new.open("wb")
 
     def _unpack(self, sent: _Sent, content: "Content") -> None:
         """The part as it was sent, held against its digest, unpacked into the content."""
@@ -353,7 +337,7 @@ class _Transfer:
             raise self._wrong(f"gzip: {error}") from error
         if sent.digest is not None and sent.digest != _digest_field(raw.digest()):
             raise self._wrong("Repr-Digest")
-        if sent.digest is None and self._pull.format != "ndjson":
+        if sent.digest is None and self._pull.sent_as != "ndjson":
             raise self._wrong("Repr-Digest?")
 
     def _wrong(self, why: str) -> WrongContent:
@@ -371,20 +355,8 @@ def _digest_field(digest: bytes) -> str:
     return f"sha-256=:{base64.b64encode(digest).decode()}:"
 
 
-def _replace(path: Path, content: dict[str, Any]) -> None:
-    """A small file written beside and renamed: what is there is always whole."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as out:
-        json.dump(content, out, ensure_ascii=False, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renames last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _measured(file: Path) -> dict[str, Any]:
+    """What a manifest says of a file that is not the bytes that were sent."""
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"sha256": sha256, "bytes": file.stat().st_size}

@@ -1,54 +1,62 @@
-"""Comparing a file of lines with the service's digests: where it differs, without another pull."""
+"""Comparing what was pulled with the service's digests: where it differs, without another pull."""
 
 import hashlib
 import json
-from collections import defaultdict
+import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from app.client.problems import Unwritable, WrongContent
+from app.client.content import Digests, Hashes
+from app.client.problems import Misused, Text, Unwritable, WrongContent
+from app.client.tables import digests_in
 
 if TYPE_CHECKING:
     from app.client.service import Rata
 
-Place = tuple[str, str]
-"""A plan and one of its lead agencies."""
 
-
-class _Hashed(NamedTuple):
-    rows: int
-    sha256: str
+class NotComparable(Misused):
+    text = Text(
+        "{file}: hanya NDJSON dan SQLite dapat dibandingkan.",
+        "{file}: only NDJSON and SQLite can be compared.",
+    )
 
 
 def compare(service: "Rata", file: Path, period: str, region: str | None) -> list[str]:
-    """`PLAN AGENCY` where the lines of an NDJSON pull are not those that the service has now; none: it is the same.
+    """`PLAN AGENCY` where the lines of a pull are not those that the service has now; none: it is the same.
 
-    WrongContent: the file cannot be read as lines of a pull; Unwritable: it is not there.
+    Of NDJSON the lines are hashed, of SQLite the hashes are compared that were kept when its tables were made.
+    WrongContent: the file is not what was pulled; Unwritable: it is not there.
     """
+    if file.suffix not in (".ndjson", ".sqlite"):
+        raise NotComparable(file=file)
     there = {
-        (plan["plan"], agency["lead_agency"]): _Hashed(agency["rows"], agency["sha256"])
+        (plan["plan"], agency["lead_agency"]): (agency["rows"], agency["sha256"])
         for plan in service.digests(period, region=region)["plans"]
         for agency in plan["agencies"]
     }
-    here = _hashes(file)
+    try:
+        here = _of_tables(file) if file.suffix == ".sqlite" else _of_lines(file)
+    except OSError as error:
+        raise Unwritable(file=file, why=error.strerror) from error
+    except (ValueError, KeyError, TypeError, sqlite3.Error) as error:
+        raise WrongContent(file=file, why=file.suffix.removeprefix(".")) from error
     return [
         " ".join(place) for place in sorted(here.keys() | there.keys()) if here.get(place) != there.get(place)
     ]
 
 
-def _hashes(file: Path) -> dict[Place, _Hashed]:
-    """By plan and lead agency: how many lines, and the SHA-256 of their bytes in their order."""
-    rows: defaultdict[Place, int] = defaultdict(int)
-    hashes: defaultdict[Place, Any] = defaultdict(hashlib.sha256)
-    try:
-        with file.open("rb") as lines:
-            for line in lines:
-                found = json.loads(line)
-                place = (found["plan"], found["lead_agency"])
-                rows[place] += 1
-                hashes[place].update(line)
-    except OSError as error:
-        raise Unwritable(file=file, why=error.strerror) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise WrongContent(file=file, why="NDJSON") from error
-    return {place: _Hashed(count, hashes[place].hexdigest()) for place, count in rows.items()}
+def _of_lines(file: Path) -> Digests:
+    hashes = Hashes()
+    with file.open("rb") as lines:
+        for line in lines:
+            hashes.add(line, json.loads(line))
+    return hashes.take()
+
+
+def _of_tables(file: Path) -> Digests:
+    """What its tables were made of. WrongContent: somebody changed them since."""
+    pulled = json.loads(file.with_name(f"{file.name}.json").read_bytes())
+    with file.open("rb") as content:
+        if hashlib.file_digest(content, "sha256").hexdigest() != pulled["sha256"]:
+            raise WrongContent(file=file, why="SHA-256")
+    return digests_in(file)

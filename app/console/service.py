@@ -3,19 +3,25 @@
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from opentelemetry.trace import Tracer
 
 from app.changes.webhooks.commands import reseal_secrets
 from app.changes.webhooks.sealing import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
+from app.client.shapes import SHAPES
 from app.console.frame import Refused, database, out
 from app.demo import run_demo
+from app.exchange.pulls.models import client_shapes
+from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.logs import configure_logs
-from app.main import create_app
+from app.main import VERSION, create_app
 from app.opening import check_schema, open_database
 from app.serving import run
 from app.settings import Settings
@@ -44,14 +50,32 @@ def deliver(
     settings = Settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
-    worker = Worker(database(), sealer_of(settings), sender)
-    if once:
-        out.print(f"{worker.until_idle()} attempts.", highlight=False)
+    found = database()
+    with traced(settings, found) as tracer:
+        worker = Worker(found, sealer_of(settings), sender, tracer=tracer)
+        if once:
+            out.print(f"{worker.until_idle()} attempts.", highlight=False)
+            return
+        stopped = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        worker.run(stopped)
+
+
+@contextmanager
+def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
+    """The tracer of a command that works by itself, where traces are switched on."""
+    if not settings.traces:
+        yield None
         return
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    worker.run(stopped)
+    from app.kit.traces import Traces
+
+    traces = Traces(VERSION)
+    traces.watch(database)
+    try:
+        yield traces.tracer
+    finally:
+        traces.close()
 
 
 @cli.command()
@@ -67,15 +91,19 @@ def reseal() -> None:
 @cli.command()
 def openapi(
     write: Annotated[
-        bool, typer.Option("--write", help="Write openapi/rata.v1.json instead of printing.")
+        bool,
+        typer.Option(
+            "--write", help="Write openapi/rata.v1.json, and the client's shapes of it, instead of printing."
+        ),
     ] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
     document = document_bytes(create_app(Settings()))
     if write:
-        COMMITTED.parent.mkdir(exist_ok=True)
-        COMMITTED.write_bytes(document)
-        out.print(f"Wrote {COMMITTED.relative_to(COMMITTED.parents[1])}.")
+        for file, content in ((COMMITTED, document), (SHAPES, client_shapes())):
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+            out.print(f"Wrote {file.relative_to(COMMITTED.parents[1])}.")
     else:
         sys.stdout.buffer.write(document)
 

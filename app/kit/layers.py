@@ -54,6 +54,7 @@ class RequestLog:
                 status=status,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 request_id=request_id,
+                **({"trace_id": scope["trace_id"]} if "trace_id" in scope else {}),
                 **({"exc_info": failure} if failure else {}),
             )
 

@@ -123,7 +123,7 @@ class Measured:
             return
         metrics, status = self.metrics, 500
         # a list, for layers below hand on copies of the scope
-        scope["operation"] = told = [NO_OPERATION]
+        told = scope.setdefault("operation", [NO_OPERATION])
         metrics.threads = metrics.threads or anyio.to_thread.current_default_thread_limiter()
 
         async def send_noted(message: Message) -> None:

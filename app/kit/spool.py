@@ -8,6 +8,7 @@ the very same bytes. The folder is bounded; what was not read for longest goes f
 
 import asyncio
 import contextlib
+import contextvars
 import hashlib
 import io
 import json
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
+from app.kit.steps import step
 
 log = structlog.get_logger("rata")
 
@@ -188,9 +191,13 @@ class Spool:
                 making, _ = self._making[name]
             else:
                 making = Making(self._own_folder())
-                self._making[name] = (making, self._makers.submit(self._run, name, making, write))
+                self._making[name] = (making, self._submit(name, making, write))
             making.readers += 1
             return making
+
+    def _submit(self, name: str, making: Making, write: Callable[[Making], str]) -> Future[None]:
+        # the trace that asked for it tells of it too
+        return self._makers.submit(contextvars.copy_context().run, self._run, name, making, write)
 
     def leave(self, name: str, making: Making) -> None:
         """Who asked waits no longer; what nobody waits for and nobody began is not made."""
@@ -219,7 +226,8 @@ class Spool:
         failure = None
         try:
             try:
-                kept = write(making)
+                with step("write export"):
+                    kept = write(making)
             finally:
                 making.finish()
         except BaseException as error:

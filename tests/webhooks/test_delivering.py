@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from standardwebhooks import WebhookVerificationError
 
 from app.access.models import TokenScope
 from app.changes.webhooks.rules import MOST_ATTEMPTS
+from app.kit.traces import Traces
 from tests.changes.feed import follow
 from tests.plans.world import ANY, put_plan
 from tests.webhooks.conftest import Hook, Place
@@ -34,6 +36,25 @@ def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, re
     assert (told["id"], told["state"], told["status"], told["attempts"]) == (post.id, "delivered", 204, 1)
     assert told["next_attempt_at"] is None
     assert worker.until_idle() == 0
+
+
+def test_a_worker_tells_a_collector_what_it_did(place: Place, hook: Hook, receiver: Receiver) -> None:
+    kept = InMemorySpanExporter()
+    traces = Traces("1", kept)
+    traces.watch(place.database)
+    code = place.write()
+    assert place.worker(tracer=traces.tracer).until_idle() == 1
+    (post,) = receiver.take()
+    assert "traceparent" not in post.headers
+    traces.close()
+    found = kept.get_finished_spans()
+    (served,) = [one for one in found if one.name == "serve webhook"]
+    (sent,) = [one for one in found if one.name == "send hint"]
+    assert dict(sent.attributes or {}) == {"http.response.status_code": 204}
+    assert {one.parent.span_id for one in found if one.parent} == {served.context.span_id}
+    for one in found:
+        for word in (code, receiver.address, hook.at.rpartition("/")[2], post.id):
+            assert word not in one.to_json()
 
 
 def test_every_secret_signs_until_it_is_deleted(place: Place, hook: Hook, receiver: Receiver) -> None:

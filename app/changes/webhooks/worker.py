@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
+from opentelemetry.trace import Tracer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
@@ -48,6 +49,7 @@ from app.changes.webhooks.sending import Sender
 from app.kit.db import Database
 from app.kit.journal import Author, hold, record
 from app.kit.problems import Busy
+from app.kit.steps import step
 
 log = structlog.get_logger("rata")
 
@@ -86,10 +88,11 @@ class Worker:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         luck: Callable[[], float] = lambda: random.randbelow(1000) / 1000,
         threads: int = THREADS,
+        tracer: Tracer | None = None,
     ) -> None:
         self._database, self._sealer, self._sender = database, sealer, sender
         self._now, self._luck, self._threads = now, luck, threads
-        self._name = random.token_hex(16)
+        self._name, self._tracer = random.token_hex(16), tracer
 
     def run(self, stopped: threading.Event) -> None:
         """Work until told to stop; what is being sent is finished first. A database that is away is waited for."""
@@ -121,7 +124,8 @@ class Worker:
     def _serve(self, webhook: int) -> bool:
         """Whether something was sent to it, arrived or not. What goes wrong with one is no other's business."""
         try:
-            return self._send(webhook)
+            with step("serve webhook", self._tracer):
+                return self._send(webhook)
         except Exception as error:
             log.error("webhook_not_served", webhook=webhook, exc_info=error)
             return False
@@ -138,7 +142,12 @@ class Worker:
             log.error("webhook_secret_sealed_by_another_key", webhook=job.name)
             return False
         at = self._now()
-        outcome = self._sender.post(job.address, signed_headers(job.hint, live, at), job.hint.body)
+        with step("send hint", self._tracer) as span:
+            outcome = self._sender.post(job.address, signed_headers(job.hint, live, at), job.hint.body)
+            if outcome.status is not None:
+                span.set_attribute("http.response.status_code", outcome.status)
+            if outcome.failure is not None:
+                span.set_attribute("error.type", outcome.failure)
         log.info(
             "webhook_attempt",
             webhook=job.name,

@@ -1,10 +1,12 @@
 """What a pull is asked for and what it gives."""
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
+from pydantic.json_schema import models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, address
 from app.kit.problems import Problem, Text
@@ -113,6 +115,15 @@ class PullEnd(BaseModel):
     end: PullSummary
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"end": _SUMMARY}]})
+
+
+def client_shapes() -> bytes:
+    """What the client makes tables of, as it is committed beside it; without what only documentation needs."""
+    shapes: Any = [(PullLine, "serialization"), (PullSummary, "serialization")]
+    _, found = models_json_schema(shapes)
+    for shape in found["$defs"].values():
+        shape.pop("examples", None)
+    return (json.dumps(found, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 class AgencyDigest(BaseModel):

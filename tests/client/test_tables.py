@@ -1,0 +1,231 @@
+"""A pull as a SQLite file: all that the lines say, in tables that are the same whatever they say."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.client import Misused, Rata, Unwritable, WrongContent
+from app.client.mirror import compare
+from app.client.shapes import SHAPES, Table, line_table
+from app.exchange.pulls.models import LINE_EXAMPLE, client_shapes
+from tests.client.test_pulling import LINES, NAME, PERIOD, PLAN, ndjson, pull, reply, scripted
+from tests.client.test_pulling import rata as rata  # fixtures
+from tests.client.test_pulling import token as token
+from tests.client.world import IMPATIENT, BadLine, Served
+from tests.plans.world import LEAN, report
+
+FILE = NAME.replace("ndjson", "sqlite")
+OTHER = {
+    **LINE_EXAMPLE,
+    "action": "A-002",
+    "allocation": 9007199254740991,
+    "report": None,
+    "tags": [],
+    "note": 'dua\nbaris "kutip" \\',
+}
+
+
+def ask(file: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(file)) as db:
+        db.row_factory = sqlite3.Row
+        return [tuple(row) if len(row) > 1 else row[0] for row in db.execute(statement)]
+
+
+def dump(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as db:
+        return list(db.iterdump())
+
+
+def built(file: Path, *lines: dict[str, Any]) -> Path:
+    """Through the very transfer, from a service that sends these lines."""
+    sent = ndjson(*[json.dumps(line) for line in lines], plans=[{"plan": PLAN, "revision": 2}])
+    return pull(scripted(reply(sent)), file, format="sqlite").file
+
+
+def read_back(file: Path) -> list[dict[str, Any]]:
+    """The lines, made again from the tables."""
+
+    def rows(table: Table, keys: tuple[Any, ...]) -> Iterator[Any]:
+        names = list(table.keys)[: len(keys)]
+        where = " AND ".join(f'"{name}" = ?' for name in names) or "true"
+        for row in db.execute(f'SELECT * FROM "{table.name}" WHERE {where} ORDER BY rowid', keys):
+            if table.kind in ("values", "entries"):
+                yield row[-1] if table.kind == "values" else (row["key"], row[-1])
+                continue
+            found = {field: row[column] for field, (column, _, _) in table.columns.items()}
+            if table.kind == "root":
+                found |= {name: row[name] for name in table.keys}
+            own = tuple(row[name] for name in table.keys)
+            for field, part in table.parts.items():
+                below = list(rows(part, table.keys_below(own, found)))
+                if part.kind == "object":
+                    found[field] = below[0] if below else None
+                else:
+                    found[field] = dict(below) if part.kind == "entries" else below
+            yield found
+
+    with closing(sqlite3.connect(file)) as db:
+        db.row_factory = sqlite3.Row
+        return list(rows(line_table(), ()))
+
+
+def test_the_shapes_beside_the_client_are_those_of_the_service() -> None:
+    assert SHAPES.read_bytes() == client_shapes(), "run: make openapi"
+
+
+def test_no_two_tables_or_columns_are_called_alike() -> None:
+    tables = list(line_table().all())
+    names = [table.name for table in tables]
+    assert len(names) == len(set(names))
+    for table in tables:
+        assert [name for name, (column, _, _) in table.columns.items() if name != column] == []
+    wanted = "action budget_line component output recipient location milestone supporting_agency tag report"
+    assert set(wanted.split()) <= set(names)
+
+
+def test_nothing_that_the_lines_say_is_lost(tmp_path: Path) -> None:
+    lines = [LINE_EXAMPLE, OTHER, {**LINE_EXAMPLE, "region_code": "63.03", "plan": "63.03-2026"}]
+    file = built(tmp_path, *lines)
+    assert read_back(file) == lines
+    # money and counts are integers, truth is 0 or 1, and what is null is null
+    assert ask(file, "SELECT DISTINCT typeof(allocation), typeof(region_code) FROM action") == [
+        ("integer", "text")
+    ]
+    assert ask(file, "SELECT typeof(is_travel), typeof(amount) FROM component LIMIT 1") == [("integer",) * 2]
+    assert ask(file, "SELECT count(*) FROM report") == [2]
+    assert ask(file, "PRAGMA integrity_check") == ["ok"]
+    assert ask(file, "PRAGMA foreign_key_check") == []
+    assert ask(file, "SELECT period, region, rows, address LIKE 'https://rata.example/v1/%' FROM pull") == [
+        (PERIOD, "63", 3, 1)
+    ]
+    assert ask(file, "SELECT plan, revision, amendment FROM plan") == [(PLAN, 2, None)]
+    joined = ask(
+        file,
+        """SELECT sum(b.amount), sum(s.amount) FROM budget_line b
+        LEFT JOIN report_spending s USING (plan, action, funding_source)""",
+    )
+    assert joined == [(750000000, 240000000)]
+
+
+def test_tables_are_there_whatever_the_lines_hold(tmp_path: Path) -> None:
+    whole, none = built(tmp_path / "whole", LINE_EXAMPLE), built(tmp_path / "none")
+    schema = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    assert ask(none, schema) == ask(whole, schema)
+    assert ask(none, "SELECT count(*) FROM action JOIN report USING (plan, action)") == [0]
+
+
+def test_what_a_newer_service_sends_appears_by_itself(tmp_path: Path) -> None:
+    newer = {
+        **OTHER,
+        "gender_share": 12.5,
+        "nothing_yet": None,
+        "none_yet": [],
+        "verifications": [{"position": "Kepala Dinas", "signatures": ["a", "b"]}],
+        "aliases": ["x"],
+        "budget_lines": [{"funding_source": "APBD", "amount": 1, "stage": None, "is_earmarked": True}],
+        "review": {"grade": "B", "remarks": [{"code": "R1", "texts": ["ok"]}]},
+    }
+    file = built(tmp_path, LINE_EXAMPLE, newer, LINE_EXAMPLE | {"action": "A-003"})
+    assert ask(file, "SELECT gender_share FROM action ORDER BY action") == [None, 12.5, None]
+    assert ask(file, "SELECT is_earmarked FROM budget_line ORDER BY action") == [None, 1, None]
+    assert ask(file, 'SELECT action, position, "position_" FROM verification') == [
+        ("A-002", 1, "Kepala Dinas")
+    ]
+    assert ask(file, "SELECT verification, position, signature FROM verification_signature") == [
+        (1, 1, "a"),
+        (1, 2, "b"),
+    ]
+    assert ask(file, "SELECT aliase FROM aliase") == ["x"]
+    assert ask(file, "SELECT grade, code, text FROM review JOIN review_remark_text USING (plan, action)") == [
+        ("B", "R1", "ok")
+    ]
+    columns = ask(file, "SELECT name FROM pragma_table_info('action')")
+    assert not {"nothing_yet", "none_yet"} & set(columns)
+
+
+def test_a_pull_into_tables_is_what_the_service_says(rata: Rata, served: Served, tmp_path: Path) -> None:
+    lines = pull(rata, tmp_path)
+    done = pull(rata, tmp_path, format="sqlite", since_last=True)
+    assert {one.name for one in tmp_path.iterdir()} == {NAME, FILE, f"{NAME}.json", f"{FILE}.json"}
+    assert (done.manifest.rows, done.manifest.plans) == (LINES, lines.manifest.plans)
+    assert read_back(done.file) == [json.loads(line) for line in lines.file.read_bytes().splitlines()]
+    assert ask(done.file, "SELECT sha256, rows, cursor FROM pull") == [
+        (lines.manifest.sha256, LINES, lines.manifest.cursor)
+    ]
+    # reading does not change it
+    again = pull(rata, tmp_path, format="sqlite", since_last=True)
+    assert (again.is_unchanged, again.manifest) == (True, done.manifest)
+    assert compare(rata, done.file, PERIOD, "63") == []
+    with served.writer() as writer:
+        report(writer, "A-009", 2, plan=PLAN, spent=len(ask(done.file, "SELECT * FROM report")))  # type: ignore[arg-type]  # a client as the test client is
+    assert compare(rata, done.file, PERIOD, "63") == [f"{PLAN} {LEAN['lead_agency']}"]
+    assert pull(rata, tmp_path, format="sqlite", since_last=True).is_unchanged is False
+    assert compare(rata, done.file, PERIOD, "63") == []
+    # somebody worked in it
+    with closing(sqlite3.connect(done.file)) as db:
+        db.execute("UPDATE action SET allocation = 0")
+        db.commit()
+    with pytest.raises(WrongContent):
+        compare(rata, done.file, PERIOD, "63")
+    assert pull(rata, tmp_path, format="sqlite", since_last=True).is_unchanged is False
+    with pytest.raises(Misused):
+        compare(rata, done.file.with_suffix(".csv"), PERIOD, "63")
+
+
+def test_tables_cut_anywhere_equal_the_uncut_ones(
+    served: Served, token: str, rata: Rata, tmp_path: Path
+) -> None:
+    whole = pull(rata, tmp_path / "whole", format="sqlite")
+    with (
+        BadLine(served.port(), 500, 900, 1500, 2000) as line,
+        Rata(line.url, token, patience=IMPATIENT) as over,
+    ):
+        done = pull(over, tmp_path, format="sqlite")
+    assert line.connections >= 4
+    assert [text for text in dump(done.file) if line.url not in text] == [
+        text for text in dump(whole.file) if served.url not in text
+    ]
+    # the same lines make the same bytes
+    assert pull(rata, tmp_path / "again", format="sqlite").file.read_bytes() == whole.file.read_bytes()
+
+
+def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
+    left = tmp_path / f"{FILE}.new"
+    content = built(tmp_path / "other", OTHER).read_bytes()
+    for there in (content, content[: len(content) // 2], b"\0" * 4096):
+        left.write_bytes(there)
+        assert read_back(built(tmp_path, LINE_EXAMPLE)) == [LINE_EXAMPLE]
+        assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["{}"],
+        ["null"],
+        ["{"],
+        [json.dumps(LINE_EXAMPLE)] * 2,
+        [json.dumps({**LINE_EXAMPLE, "title": {}})],
+        [json.dumps({**LINE_EXAMPLE, "outputs": ["x"]})],
+        [json.dumps({**LINE_EXAMPLE, "report": [1]})],
+        [json.dumps({**LINE_EXAMPLE, "allocation": 2**64})],
+        [json.dumps({**LINE_EXAMPLE, "title": "\ud800"})],
+    ],
+)
+def test_lines_that_make_no_tables_leave_what_was_there(lines: list[str], tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("what was there")
+    with pytest.raises(WrongContent):
+        pull(scripted(*[reply(ndjson(*lines)) for _ in "ab"]), tmp_path, format="sqlite")
+    assert {one.name for one in tmp_path.iterdir()} == {FILE}
+    assert (tmp_path / FILE).read_text() == "what was there"
+
+
+def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE}.new").mkdir()
+    with pytest.raises(Unwritable):
+        built(tmp_path, LINE_EXAMPLE)
