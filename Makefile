@@ -16,6 +16,8 @@ WORKERS ?= 2
 ARGS ?=
 # where `make mock` listens
 PORT ?= 4010
+# what `make hostile` makes its requests of
+SEED ?= 5
 
 # Settings of pip that a person may have for their own work and that would put packages elsewhere or refuse ours.
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -70,6 +72,10 @@ year: install ## a year of a whole province through the workflow, on both engine
 .PHONY: kills
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
+
+.PHONY: hostile
+hostile: install ## thousands of malformed requests against a running service: make hostile SEED=7
+	@RATA_TEST_HOSTILE=6000 RATA_TEST_HOSTILE_SEED=$(SEED) RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 .PHONY: lint
 lint: install ## style, layout, types, import direction

@@ -170,7 +170,7 @@ def problem_from(errors: Sequence[Any], *, prefix: Sequence[Any] = ()) -> Proble
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
         return NotFound()
-    found = [_field_error(error, prefix) for error in errors]
+    found = (_field_error(error, prefix) for error in errors)
     if "query" in places or "header" in places or any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(errors=found)
     return Invalid(errors=found)

@@ -1,7 +1,9 @@
 """`rata serve` in a process of its own, impatient, and raw connections to it: what no HTTP client would send."""
 
+import contextlib
 import json
 import os
+import re
 import select
 import socket
 import sqlite3
@@ -13,6 +15,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cryptography.fernet import Fernet
 
 from app.kit.db import Database
 from tests.conftest import token_for
@@ -29,6 +33,7 @@ SETTINGS = {
     "RATA_WORKERS": "1",
     "RATA_READS_PER_MINUTE": "0",
     "RATA_WRITES_PER_MINUTE": "0",
+    "RATA_SECRETS_KEY": Fernet.generate_key().decode(),
 }
 
 
@@ -109,6 +114,14 @@ class Line:
             pass
         return Reply(bytes(found))
 
+    def first(self) -> Reply:
+        """The first reply, whole, whether or not the connection goes on."""
+        found = bytearray()
+        with contextlib.suppress(ConnectionResetError):
+            while not _is_whole(found) and (data := self.socket.recv(65536)):
+                found += data
+        return Reply(bytes(found))
+
     def is_cut(self) -> bool:
         """Whether the other side ended it, without any word."""
         return self.rest().data == b""
@@ -126,6 +139,16 @@ class Line:
                 return
             time.sleep(pause)
         raise AssertionError("was heard out")
+
+
+def _is_whole(data: bytearray) -> bool:
+    head, end, body = bytes(data).lower().partition(b"\r\n\r\n")
+    if not end:
+        return False
+    if b"transfer-encoding: chunked" in head:
+        return body.endswith(b"0\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    return len(body) >= (int(length[1]) if length else 0)
 
 
 @dataclass(frozen=True)
