@@ -56,9 +56,12 @@ class Incoming:
             self._kept = UploadFile(file)  # type: ignore[arg-type]  # as Starlette's own forms make it
         await self._kept.write(piece)
 
-    async def complete(self) -> None:
-        """Nothing more comes: from here on it is given."""
-        assert self._kept is not None
+    async def complete(self, last: Message) -> None:
+        """Nothing more comes: from here on it is given. What came at once, as most does, is given as it came."""
+        if self._kept is None:
+            self._unread = last
+            return
+        await self.keep(last.get("body", b""))
         self._left = self.size
         await self._kept.seek(0)
 
@@ -77,7 +80,7 @@ class Incoming:
     async def gone(self) -> None:
         """Wait until who asked has gone."""
         while (message := await self._receive())["type"] != "http.disconnect":
-            self._unread = message  # of a request without a body, the emptiness of it
+            self._unread = message  # a request without a body begins with the emptiness of it
 
     async def close(self) -> None:
         if self._kept is not None:
@@ -150,10 +153,10 @@ class Bodies:
                         raise TooLarge(allowed=shown_size(self.limit))
                     if self._held > self.together and incoming.size > SMALL:
                         raise Busy(headers={"Retry-After": "10"})
-                    await incoming.keep(piece)
                     if not message.get("more_body", False):
-                        await incoming.complete()
+                        await incoming.complete(message)
                         return
+                    await incoming.keep(piece)
                     owed -= len(piece)
                     if owed <= 0:
                         owed = STRIDE

@@ -100,6 +100,12 @@ control_character = _kind(
     id="memuat karakter kendali {shown}",
     en="contains the control character {shown}",
 )
+piled_marks = _kind(
+    "piled_marks",
+    "piled_marks",
+    id="menumpuk karakter kombinasi lebih dari yang ada dalam tulisan mana pun",
+    en="piles up more combining characters than any writing has",
+)
 unreadable_body = Kind(
     "unreadable_body",
     id="isi permintaan tidak dapat dibaca sebagai {allowed}",
