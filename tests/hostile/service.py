@@ -216,7 +216,11 @@ def serving(database: Database, folder: Path, settings: Mapping[str, str] = SETT
         "RATA_SPOOL_FOLDER": str(folder / "spool"),
         "TMPDIR": str(folder),
     }
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve"]
+    # what the first who asks has loaded is loaded, so that memory grows by requests alone
+    program = (
+        "import pyarrow.json, pyarrow.parquet, python_calamine, xlsxwriter; from app.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "serve"]
     with log.open("w") as out, subprocess.Popen(command, env=environment, cwd=folder, stderr=out) as process:
         service = Service(port, token, process.pid, log)
         try:
