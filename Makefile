@@ -16,6 +16,8 @@ WORKERS ?= 2
 ARGS ?=
 # where `make mock` listens
 PORT ?= 4010
+# what `make hostile` makes its requests of
+SEED ?= 5
 
 # Settings of pip that a person may have for their own work and that would put packages elsewhere or refuse ours.
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -93,6 +95,10 @@ cut-network: install ## pulls between two network namespaces whose line is taken
 .PHONY: pages
 pages: install ## 20,000 rows read page by page while somebody writes, on both engines: a minute
 	@RATA_TEST_ROWS=20000 $(BIN)/python -m pytest tests/test_paging.py $(ARGS)
+
+.PHONY: hostile
+hostile: install ## thousands of malformed requests against a running service: make hostile SEED=7
+	@RATA_TEST_HOSTILE=6000 RATA_TEST_HOSTILE_SEED=$(SEED) RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest tests/hostile $(ARGS)
 
 .PHONY: lint
 lint: install ## style, layout, types, import direction

@@ -29,9 +29,11 @@ from app.exchange.iati.routes import router as iati
 from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
 from app.kit import openapi
+from app.kit.admission import SPARE_THREADS, Admission, Places
 from app.kit.compression import Compressed
 from app.kit.db import Database, Patience
-from app.kit.layers import AnswersHead, BodyLimit, RequestLog
+from app.kit.incoming import Bodies
+from app.kit.layers import AnswersHead, RequestLog
 from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
 from app.kit.rates import RateLimits
@@ -125,7 +127,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads
+        anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads + SPARE_THREADS
         if database is None:
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
@@ -167,7 +169,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database = database or database_for(
         settings.database_url, settings.database_read_url, pool_size=settings.database_pool, patience=patience
     )
-    app.state.metrics = Metrics(lambda: app.state.database)
+    places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
+    app.state.metrics = Metrics(lambda: app.state.database, places)
     # Addresses are tried in this order: what is asked most stands first.
     for router in (
         actions,
@@ -216,7 +219,13 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         install_metrics(app, app.state.metrics)
     install_problem_handlers(app)
     app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes)
+    app.add_middleware(Admission, places=places)
+    app.add_middleware(
+        Bodies,
+        limit=settings.max_body_bytes,
+        together=settings.bodies_max_bytes,
+        seconds=settings.stall_seconds,
+    )
     app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)

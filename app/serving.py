@@ -2,10 +2,12 @@
 
 import signal
 import sys
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from app.kit.connections import Connection
 from app.kit.leaving import leave_first
 from app.logs import configure_logs
 from app.settings import Settings, words
@@ -31,7 +33,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
-        "h11_max_incomplete_event_size": 64 * 1024,
+        "http": partial(Connection, seconds=settings.stall_seconds, most=settings.connections),
+        "ws": "none",
     }
 
 

@@ -102,7 +102,28 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=16, ge=2, le=200, description="Requests of one worker that run at the same time."
     )
+    queue_length: int = Field(
+        default=200, ge=0, le=100_000, description="Requests of one worker that wait for one of these."
+    )
+    queue_seconds: float = Field(
+        default=20, gt=0, le=600, description="How long a request waits in that line, before 503."
+    )
+    connections: int = Field(
+        default=500, ge=1, le=100_000, description="Connections that a worker keeps open at the same time."
+    )
+    stall_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="How long a client may take for its headers, and for each further 32 KiB of its request or of "
+        "the reply, before it is cut.",
+    )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
+    bodies_max_bytes: int = Field(
+        default=2**30,
+        ge=2**20,
+        description="Bodies under way in one worker, in memory and in temporary files; beyond, large ones are 503.",
+    )
     reads_per_minute: int = Field(
         default=12_000, ge=0, description="Reads of one token that a worker answers in a minute; 0: no limit."
     )

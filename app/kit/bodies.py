@@ -32,11 +32,20 @@ class HouseRequest(Request):
         return self._json
 
 
+MOST_VALUES = 1_000_000
+"""In one body; the largest that anybody needs, coverage of 10,000 villages, has about 600,000. As bytes a value is
+two, in memory hundreds: a bound of bytes alone bounds nothing."""
+MOST_NAMES = 500
+"""In one object; no shape has as many. Each that is unknown would be an error of its own, of a kilobyte and more."""
+
+
 def _parsed(body: bytes) -> Any:
     """The value; JSONDecodeError for whatever is none, so that there is one way to say so."""
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise json.JSONDecodeError(f"more than {MOST_VALUES} values", "", 0)
     try:
         text = body.decode()
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError:
@@ -50,6 +59,12 @@ def _parsed(body: bytes) -> Any:
     else:
         return value
     raise json.JSONDecodeError(reason, "", 0)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_NAMES:
+        raise json.JSONDecodeError(f"more than {MOST_NAMES} names in one object", "", 0)
+    return dict(pairs)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """The types of fields: each with its unit, its bounds and its words for the OpenAPI document."""
 
+import re
 import unicodedata
 from typing import Annotated, Any
 
@@ -22,16 +23,38 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+LONGEST = 40_000
+"""Characters beyond which no field takes a text, composed or not: its length is what is wrong with it."""
+MOST_MARKS = 30
+"""In a row, as in the stream-safe text format of Unicode (UAX #15, section 13)."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Of the categories Cc and Cs, but for line feed and tabulator."""
+
+
+def has_piled_marks(text: str) -> bool:
+    """Whether more combining characters stand in a row than any writing has: sorting n of them, as composing does,
+    takes n² steps, and a hundred thousand half a minute."""
+    if text.isascii():
+        return False
+    row = 0
+    for character in text:
+        row = row + 1 if unicodedata.combining(character) else 0
+        if row > MOST_MARKS:
+            return True
+    return False
+
+
 def _clean(text: Any) -> Any:
     """Composed Unicode without control characters: what both databases store and give back unchanged."""
-    if not isinstance(text, str):
+    if not isinstance(text, str) or len(text) > LONGEST:
         return text
+    if has_piled_marks(text):
+        raise PydanticCustomError("piled_marks", "piles up combining characters")
     text = unicodedata.normalize("NFC", text)
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
-            raise PydanticCustomError(
-                "control_character", "contains the control character {shown}", {"shown": repr(character)}
-            )
+    if found := _CONTROLS.search(text):
+        raise PydanticCustomError(
+            "control_character", "contains the control character {shown}", {"shown": repr(found[0])}
+        )
     return text
 
 

@@ -100,6 +100,12 @@ control_character = _kind(
     id="memuat karakter kendali {shown}",
     en="contains the control character {shown}",
 )
+piled_marks = _kind(
+    "piled_marks",
+    "piled_marks",
+    id="menumpuk karakter kombinasi lebih dari yang ada dalam tulisan mana pun",
+    en="piles up more combining characters than any writing has",
+)
 unreadable_body = Kind(
     "unreadable_body",
     id="isi permintaan tidak dapat dibaca sebagai {allowed}",
@@ -170,7 +176,7 @@ def problem_from(errors: Sequence[Any], *, prefix: Sequence[Any] = ()) -> Proble
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
         return NotFound()
-    found = [_field_error(error, prefix) for error in errors]
+    found = (_field_error(error, prefix) for error in errors)
     if "query" in places or "header" in places or any(e["type"] == "json_invalid" for e in errors):
         return BadRequest(errors=found)
     return Invalid(errors=found)

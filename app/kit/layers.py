@@ -1,16 +1,11 @@
-"""Layers around every request, in pure ASGI: its id and log line, HEAD, the size of its body."""
+"""Layers around every request, in pure ASGI: its id and log line, HEAD."""
 
 import re
 import time
 import uuid
 
 import structlog
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from app.kit.problems import TooLarge
-from app.kit.requests import problem_response, shown_size
 
 log = structlog.get_logger("rata")
 
@@ -75,35 +70,3 @@ class AnswersHead:
 
         # what takes long to make need not be made for its headers alone
         await self.app({**scope, "method": "GET", "is_head": True}, receive, send_head)
-
-
-class BodyLimit:
-    """Bounds the body: at once where its length is told, otherwise as it comes in.
-
-    The framework's own limit answers in plain text, without the request's id, in place of whatever the
-    application has to say.
-    """
-
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        self.app, self.limit = app, limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if int(told) > self.limit:
-            refusal = problem_response(Request(scope), TooLarge(allowed=shown_size(self.limit)))
-            await refusal(scope, receive, send)
-            return
-        size = 0
-
-        async def receive_counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.limit:
-                raise HTTPException(413)  # the one kind that is let through while a body is read
-            return message
-
-        await self.app(scope, receive_counted, send)

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import HTTPServer
 
-import anyio.to_thread
 import sqlalchemy as sa
-from anyio import CapacityLimiter
 from fastapi import FastAPI, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.kit.admission import REASONS, Places
 from app.kit.db import Database
 from app.kit.journal import height
 from app.kit.problems import Busy
@@ -32,7 +31,7 @@ NO_OPERATION = "none"
 class Metrics:
     """The figures of one application, and whoever serves them on a port of their own."""
 
-    def __init__(self, database: Callable[[], Database]) -> None:
+    def __init__(self, database: Callable[[], Database], places: Places) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "rata_requests",
@@ -48,15 +47,23 @@ class Metrics:
             registry=self.registry,
         )
         self.in_work = Gauge("rata_requests_in_work", "Requests under way.", registry=self.registry)
-        self.threads: CapacityLimiter | None = None
-        self.database = database
+        self.database, self.places = database, places
         self.server: HTTPServer | None = None
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """What is not counted but looked at when somebody asks."""
-        waiting = self.threads.statistics().tasks_waiting if self.threads else 0
-        yield GaugeMetricFamily("rata_requests_waiting", "Requests waiting for a thread.", value=waiting)
+        places = self.places
+        yield GaugeMetricFamily(
+            "rata_requests_waiting", "Requests in line for a place.", value=places.waiting
+        )
+        yield GaugeMetricFamily("rata_places_free", "Places for further requests.", value=places.free)
+        away = CounterMetricFamily(
+            "rata_requests_turned_away", "Requests that left the line without a place.", labels=("reason",)
+        )
+        for reason in REASONS:
+            away.add_metric((reason,), places.turned_away[reason])
+        yield away
         database = self.database()
         pools = GaugeMetricFamily(
             "rata_database_connections", "Connections, by pool and state.", labels=("pool", "state")
@@ -73,7 +80,7 @@ class Metrics:
         if isinstance(database, Replicated):
             yield from _of_replica(database, found)
 
-    def describe(self) -> list[GaugeMetricFamily]:
+    def describe(self) -> list[Metric]:
         return []  # to be registered must not ask the database
 
     def page(self) -> bytes:
@@ -124,7 +131,6 @@ class Measured:
         metrics, status = self.metrics, 500
         # a list, for layers below hand on copies of the scope
         told = scope.setdefault("operation", [NO_OPERATION])
-        metrics.threads = metrics.threads or anyio.to_thread.current_default_thread_limiter()
 
         async def send_noted(message: Message) -> None:
             nonlocal status

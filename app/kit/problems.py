@@ -7,9 +7,13 @@ change by accident and `/problems/{code}` can document all of them.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
+
+MOST_ERRORS = 1_000
+"""That an answer lists; nobody mends more before asking again."""
 
 Language = Literal["id", "en"]
 
@@ -161,7 +165,7 @@ class Problem(Exception):
     def __init__(
         self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: Any
     ) -> None:
-        self.errors = tuple(errors)
+        self.errors = tuple(islice(errors, MOST_ERRORS))
         self.headers = headers or {}
         self.values = values
         super().__init__(self.code, values)

@@ -71,7 +71,7 @@ class RateLimits:
         if budget is None:
             await self.app(scope, receive, send)
             return
-        standing = budget.spend(_caller(scope))
+        standing = budget.spend(caller_of(scope))
         fields = [
             (b"ratelimit-policy", budget.policy),
             (b"ratelimit", f'"{budget.name}";r={standing.left};t={standing.seconds}'.encode()),
@@ -94,8 +94,8 @@ class RateLimits:
         await problem_response(Request(scope), refusal)(scope, receive, send_standing)
 
 
-def _caller(scope: Scope) -> bytes:
-    """Whose budget it is: the token's, never kept itself; without one the address's."""
+def caller_of(scope: Scope) -> bytes:
+    """Who asks, before anything is looked up: the token, as a hash that can be kept; without one the address."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             return blake2b(value, digest_size=16).digest()

@@ -51,7 +51,6 @@ from app.kit.problems import (
     NotFound,
     Problem,
     ServerError,
-    TooLarge,
     UnknownParameter,
 )
 from app.kit.public import shared
@@ -395,10 +394,6 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == 405:
             methods = ", ".join(_methods_of(request))
             return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
-        if error.status_code == 413:
-            return problem_response(
-                request, TooLarge(allowed=shown_size(request.app.state.settings.max_body_bytes))
-            )
         unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
         return problem_response(request, BadRequest(headers=headers, errors=[unread]))
 

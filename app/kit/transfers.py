@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.kit.admission import give_back
 from app.kit.etags import digest_field
 from app.kit.problems import Busy, Problem, Text
 from app.kit.spool import About, Kept, Making, Spool
@@ -111,6 +112,7 @@ class Transfer(StreamingResponse):
         if self._kept is not None:
             await self._send_kept(self._kept, scope, receive, send)
             return
+        give_back(scope)  # it waits for its turn in the spool, and then for the line
         making = await anyio.to_thread.run_sync(self._spool.make, self._wanted.name, self._wanted.make)
         file = -1
         try:

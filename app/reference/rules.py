@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from typing import NamedTuple
 
+from app.kit.fields import has_piled_marks
+
 _DROPPED = re.compile("['’‘ʼ`´]")
 _BETWEEN = re.compile(r"[\W_]+")
 
@@ -15,7 +17,9 @@ def folded(text: str) -> str:
 
     `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
     """
-    text = unicodedata.normalize("NFKC", text).casefold()
+    if not has_piled_marks(text):  # of which nothing could be made that is like any name
+        text = unicodedata.normalize("NFKC", text)
+    text = text.casefold()
     return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
 
 
