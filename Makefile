@@ -14,6 +14,8 @@ UV := uv==0.13.9
 # how many tests at a time, and more words for pytest: make test ARGS="-k progress"
 WORKERS ?= 2
 ARGS ?=
+# how long `make fuzz` asks
+MINUTES ?= 20
 # where `make mock` listens
 PORT ?= 4010
 
@@ -70,6 +72,10 @@ year: install ## a year of a whole province through the workflow, on both engine
 .PHONY: kills
 kills: install ## a follower of the feed killed at 50 instants, on both engines
 	@RATA_TEST_KILLS=50 $(BIN)/python -m pytest tests/client -k killed $(ARGS)
+
+.PHONY: fuzz
+fuzz: install ## requests from the contract, along its links, at running services: make fuzz MINUTES=20 ARGS="--seed 7"
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 .PHONY: lint
 lint: install ## style, layout, types, import direction
