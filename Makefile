@@ -14,6 +14,8 @@ UV := uv==0.13.9
 # how many tests at a time, and more words for pytest: make test ARGS="-k progress"
 WORKERS ?= 2
 ARGS ?=
+# how long `make fuzz` asks
+MINUTES ?= 20
 # where `make mock` listens
 PORT ?= 4010
 # what `make hostile` makes its requests of
@@ -99,6 +101,10 @@ pages: install ## 20,000 rows read page by page while somebody writes, on both e
 .PHONY: hostile
 hostile: install ## thousands of malformed requests against a running service: make hostile SEED=7
 	@RATA_TEST_HOSTILE=6000 RATA_TEST_HOSTILE_SEED=$(SEED) RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest tests/hostile $(ARGS)
+
+.PHONY: fuzz
+fuzz: install ## requests from the contract, along its links, at running services: make fuzz MINUTES=20 ARGS="--seed 7"
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 .PHONY: lint
 lint: install ## style, layout, types, import direction

@@ -93,9 +93,9 @@ def recognised(request: Request) -> Call:
     uses: Uses = request.app.state.uses
     uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
-    if key is not None and request.method == "POST" and not unit.dry_run:
+    if key is not None and request.method == "POST":
         body = body_hashed(request.headers.get("content-type", ""), getattr(request, "_body", b""))
-        unit.attempt = Attempt(
+        attempt = Attempt(
             bearer.actor.principal,
             key,
             method=request.method,
@@ -103,7 +103,9 @@ def recognised(request: Request) -> Call:
             query=request.url.query,
             body=body,
         )
-        unit.attempt.begin(unit.reading, unit.now)
+        if not unit.dry_run:  # a trial stores nothing, yet refuses what would be refused
+            unit.attempt = attempt
+            attempt.begin(unit.reading, unit.now)
     # Who sends a token sees at least what anybody does.
     actor = replace(bearer.actor, opened=opened) if opened else bearer.actor
     return Call(request, unit, actor, bearer)

@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from app.kit.links import Links
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
 from app.kit.schemas import SOMETIMES, named_pages, refer, require_all, sorted_deeply, tidy
@@ -148,6 +149,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["responses"] = {}
     for path, method, operation in operations_of(document):
         _complete(path, method, operation, document)
+    Links(document).declare()
     described: dict[str, Any] = sorted_deeply(document)
     return described
 

@@ -52,7 +52,7 @@ class Traces:
 
     def watch(self, database: Database) -> None:
         """Tell of each statement that is executed within a span."""
-        for engine in {database.engine, database.reads}:
+        for engine in set(database.engines.values()):
             for name, told in self._listeners():
                 event.listen(engine, name, told)
             self._watched.append(engine)

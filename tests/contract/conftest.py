@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -32,6 +33,16 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 def one_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The same on one engine, PostgreSQL where it is among them: for walks of thousands of requests."""
     yield from _as_made(request, ENGINES[-1])
+
+
+@pytest.fixture
+def worlds(request: pytest.FixtureRequest) -> Iterator[list[World]]:
+    """One of each engine, for requests that are made once and sent to all."""
+    made = [request.getfixturevalue(f"{engine}_world") for engine in ENGINES]
+    with ExitStack() as opened:
+        for world in made:
+            opened.enter_context(world.afresh())
+        yield made
 
 
 def _as_made(request: pytest.FixtureRequest, engine: str) -> Iterator[World]:

@@ -252,8 +252,9 @@ def test_idempotency_key_under_way_or_malformed(world: World) -> None:
     finally:
         idempotency._running.discard((principal, "slow"))
     for key in ("", "x" * 201, "é"):
-        reply = world.call(operation, headers={"Idempotency-Key": key.encode()})
-        assert (reply.status_code, reply.json()["errors"][0]["header"]) == (400, "Idempotency-Key"), key
+        for params in ({}, {"dry_run": "true"}):
+            reply = world.call(operation, headers={"Idempotency-Key": key.encode()}, params=params)
+            assert (reply.status_code, reply.json()["errors"][0]["header"]) == (400, "Idempotency-Key"), key
     assert world.call(operation, headers={"Idempotency-Key": "slow"}).status_code == 200
 
 
