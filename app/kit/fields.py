@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -63,6 +65,13 @@ def _number(value: Any) -> Any:
     if isinstance(value, (str, bool)):
         raise PydanticCustomError("not_a_number", "must be a JSON number")
     return value
+
+
+def _written(form: re.Pattern[str], value: Any) -> Any:
+    """Time is a text of that form: a number, or digits alone, would be read as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and form.fullmatch(value)):
+        return value
+    raise PydanticCustomError("date_parsing", "must be written as RFC 3339 does")
 
 
 # The checks before come last in each type: what stands outside of them would be missing in the JSON Schema.
@@ -136,7 +145,13 @@ Year = Annotated[int, Field(ge=2015, le=2100), _numeric]
 Version = Annotated[
     int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')
 ]
-Instant = AwareDatetime
+Day = Annotated[date, BeforeValidator(partial(_written, re.compile(r"\d{4}-\d{2}-\d{2}")))]
+"""A day of the calendar, as RFC 3339 writes it."""
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(partial(_written, re.compile(r"\d{4}-\d{2}-\d{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+)?"))),
+]
+"""The same with a time and its offset."""
 
 REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
 RegionCode = Annotated[

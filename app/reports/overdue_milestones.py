@@ -12,7 +12,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.db import table_of
-from app.kit.fields import Key
+from app.kit.fields import Day, Key
 from app.kit.json_sql import days_between, fields_of
 from app.kit.pages import Listing
 from app.kit.problems import Text
@@ -77,7 +77,7 @@ class OverdueMilestone(OfLine):
 
 
 class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
-    on: date | None = Field(
+    on: Day | None = Field(
         default=None,
         description="The day as of which to judge; today, in each region's own zone, if not given.",
     )

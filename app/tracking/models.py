@@ -1,6 +1,6 @@
 """Progress of an action in a quarter. Every figure is cumulative from January ("s.d.")."""
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from sqlmodel import Field
 from app.kit.db import Table, table_of
 from app.kit.fields import (
     Count,
+    Day,
     FundingSourceCode,
     Key,
     Link,
@@ -78,7 +79,7 @@ class RecipientProgressFields(BaseModel):
 class MilestoneProgressFields(BaseModel):
     code: Key
     state: MilestoneState
-    done_on: date | None = None
+    done_on: Day | None = None
 
 
 class Spending(SpendingFields, Shape): ...

@@ -61,7 +61,8 @@ def test_what_is_hidden_and_what_is_not_there_look_the_same(world: World) -> Non
         assert hidden == missing, operation
 
 
-def test_without_a_valid_token_nothing_answers(world: World) -> None:
+def test_without_a_valid_token_nothing_answers(one_world: World) -> None:
+    world = one_world
     secretariat = ("secretariat", "63.02")
     revoked = world.caller(secretariat)
     tokens = table_of(Token)

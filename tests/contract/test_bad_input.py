@@ -203,6 +203,35 @@ def test_values_that_are_none(world: World) -> None:
                 assert reply.status_code == 400 or value != "\0", f"{operation} {name}"
 
 
+def is_time(declared: dict[str, Any]) -> bool:
+    return any(one.get("format") in ("date", "date-time") for one in (declared, *declared.get("anyOf", ())))
+
+
+def test_days_and_instants_are_never_numbers(world: World) -> None:
+    """Seconds since 1970, which a parser of dates may take."""
+    tried = 0
+    for operation in world:
+        for name in (name for name, declared in operation.query.items() if is_time(declared["schema"])):
+            for value in ("0", "1735689600"):
+                reply = world.call(operation, params={**trial_of(operation), name: value})
+                assert reply.status_code == 400, f"{operation} {name}={value}: {reply.text}"
+                tried += 1
+        if not operation.takes_json:
+            continue
+        assert operation.body is not None
+        shape = world.document["components"]["schemas"].get(
+            operation.body[1]["schema"].get("$ref", "").rsplit("/", 1)[-1], {}
+        )
+        for name in (name for name, declared in shape.get("properties", {}).items() if is_time(declared)):
+            for wrong in (0, "0", "1735689600"):
+                body = {**operation.example, name: wrong}
+                reply = world.call(operation, body=body, params=trial_of(operation))
+                assert reply.status_code == 422, f"{operation} {name}={wrong!r}: {reply.text}"
+                assert {e["pointer"] for e in reply.json()["errors"]} == {f"/{name}"}, reply.text
+                tried += 1
+    assert tried > 20
+
+
 HEADERS = (b"", b"\xff", b'"7', b"W/", b"," * 500, b'"' + b"9" * 400 + b'"', b"en;q=x,id;q=9..9")
 
 

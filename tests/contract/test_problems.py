@@ -12,6 +12,12 @@ from tests.contract.world import World, check_problem
 METHODS = ("get", "put", "post", "patch", "delete")
 
 
+@pytest.fixture
+def world(one_world: World) -> World:
+    """One engine is enough for the shape of what fails before it."""
+    return one_world
+
+
 def schema_errors(world: World, reply: Any) -> list[str]:
     check_problem(reply)
     return world.schemas.errors({"$ref": "#/components/schemas/Problem"}, reply.json())

@@ -24,7 +24,7 @@ from app.convergence.steps.examples import (
     STEP_EXAMPLE,
 )
 from app.kit.db import Table
-from app.kit.fields import Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
+from app.kit.fields import Day, Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
 from app.kit.inputs import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel, Timezone
@@ -90,7 +90,7 @@ class EvidenceFields(BaseModel):
 
     kind: Key = ShapeField(description="Code of one of the kinds that the step asks for.")
     title: Line
-    date: dt.date = ShapeField(description="Of the document; not after today in the region's zone.")
+    date: Day = ShapeField(description="Of the document; not after today in the region's zone.")
     document_number: Line | None = None
     url: SecureLink | None = ShapeField(default=None, description="Where it can be read, https only.")
     village: RegionCode | None = ShapeField(

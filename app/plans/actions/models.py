@@ -4,7 +4,7 @@ Each noun's fields are declared once, in a `…Fields` class; the table and the 
 wire both inherit them. To add a field to an action, add it to `ActionFields` and write the migration.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from app.kit.db import Table, table_of
 from app.kit.fields import (
     AgencyCode,
     Count,
+    Day,
     Decile,
     FundingSourceCode,
     Key,
@@ -193,7 +194,7 @@ class MilestoneFields(BaseModel):
 
     code: Key
     title: Line
-    due: date | None = None
+    due: Day | None = None
     weight: Percent | None = ShapeField(
         default=None, description="Share of the line's work; all together 100."
     )

@@ -1,6 +1,6 @@
 """What is said when a plan moves: notes of the province, the instrument of the region."""
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -9,14 +9,13 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import Key, Line, Prose, Shape
+from app.kit.fields import Day, Key, Line, Prose, Shape
 from app.plans.examples import PLAN_OUT_EXAMPLE
 from app.plans.findings.models import PlanFinding
 from app.plans.models import Instrument, PlanOut
 from app.plans.workflow.rules import VERBS
 
 POINTER_PATTERN = r"^(/([^~/]|~[01])*)*$"
-_Date = date  # a field of the same name hides it
 Words = Annotated[Prose, ShapeField(min_length=1)]
 
 
@@ -41,7 +40,7 @@ class AdoptIn(Shape):
 
     instrument: Instrument
     number: Line = ShapeField(description="As it stands on the instrument.")
-    date: _Date = ShapeField(description="When it was signed; not after today in the plan's region.")
+    date: Day = ShapeField(description="When it was signed; not after today in the plan's region.")
 
     model_config = ConfigDict(
         json_schema_extra={

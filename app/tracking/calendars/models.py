@@ -1,6 +1,6 @@
 """The reporting calendar: days of a quarter as a region sets them, for itself and everything below it."""
 
-from datetime import date, datetime
+from datetime import datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import Line, RegionCode, Shape, address
+from app.kit.fields import Day, Line, RegionCode, Shape, address
 from app.kit.inputs import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
@@ -27,9 +27,9 @@ days_out_of_order = Kind(
 class CalendarFields(BaseModel):
     """Days of a quarter, in the zone of the region that reports."""
 
-    opens_on: date = ShapeField(description="First day on which the quarter can be reported.")
-    due_on: date = ShapeField(description="Last day in time; it ends at midnight in the region's zone.")
-    closes_on: date | None = ShapeField(
+    opens_on: Day = ShapeField(description="First day on which the quarter can be reported.")
+    due_on: Day = ShapeField(description="Last day in time; it ends at midnight in the region's zone.")
+    closes_on: Day | None = ShapeField(
         default=None, description="Last day on which it is accepted at all; null: late is always accepted."
     )
     issued_by: Line = ShapeField(description="Who set these days.")

@@ -1,6 +1,5 @@
 """Coordination meetings (rakor) and joint commitments: tables and wire shapes, each field declared once."""
 
-import datetime as dt
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from sqlmodel import Field
 from app.kit.db import Table
 from app.kit.fields import (
     AgencyCode,
+    Day,
     Key,
     Line,
     Prose,
@@ -55,7 +55,7 @@ class MeetingState(StrEnum):
 
 
 class MeetingFields(BaseModel):
-    date: dt.date = ShapeField(description="Day of the meeting, in the region's zone.")
+    date: Day = ShapeField(description="Day of the meeting, in the region's zone.")
     title: Line
     place: Line | None = None
     agenda: list[Line] = ShapeField(default_factory=list, max_length=50)
@@ -142,7 +142,7 @@ class CommitmentFields(BaseModel):
         default=None, description="Key of the meeting at which it was made, of the same region."
     )
     responsible_agency: AgencyCode
-    due: dt.date = ShapeField(description="Last day, in the region's zone.")
+    due: Day = ShapeField(description="Last day, in the region's zone.")
     signatory_positions: list[Line] = ShapeField(
         default_factory=list,
         max_length=50,
@@ -238,7 +238,7 @@ class RegionCommitmentQuery(PageQuery):
         default=None, description="This agency is responsible for it or supports it."
     )
     meeting: Key | None = ShapeField(default=None, description="Was made at a meeting of this key.")
-    due_before: dt.date | None = ShapeField(default=None, description="Its last day lies before this one.")
+    due_before: Day | None = ShapeField(default=None, description="Its last day lies before this one.")
     sort: Literal["due", "-due", "code", "-code"] = "due"
 
 

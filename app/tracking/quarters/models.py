@@ -10,7 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import AgencyCode, Line, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address
 from app.kit.inputs import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
@@ -122,7 +122,7 @@ class ExtensionFields(BaseModel):
     agency_code: AgencyCode | None = ShapeField(
         default=None, description="Only for this agency's part; null: for the region with all its agencies."
     )
-    until: date = ShapeField(
+    until: Day = ShapeField(
         description="Last day of the extension, in the region's zone; it ends by itself after that day."
     )
     reason: Line
