@@ -257,6 +257,11 @@ def _installations() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
 
 
+def program(name: str) -> Path:
+    """One of PostgreSQL's own programs, such as `psql`, for whoever runs it as themselves."""
+    return next(found for place in _installations() if (found := place / name).exists())
+
+
 def _usable_binaries(account: Account, home: Path) -> Path:
     tried = list(_installations())
     for bin_dir in tried:
