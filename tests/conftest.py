@@ -91,10 +91,11 @@ def token_for(
     scopes: tuple[TokenScope, ...] = tuple(TokenScope),
     networks: tuple[str, ...] = (),
     days: int = 1,
+    prefix: str = "",
 ) -> str:
     """A token with the given (role, region[, agency]) memberships; without any, a stranger's."""
     now = datetime.now(UTC)
-    name = "-".join(["-".join(role) for role in roles] or ["stranger"]) + f"-{now.timestamp()}"
+    name = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"]) + f"-{now.timestamp()}"
     grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
     with database.writing() as session:
         return create_token(

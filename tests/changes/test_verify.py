@@ -13,8 +13,8 @@ from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes import queries
 from app.changes.queries import Verdict, verify_journal
-from app.console.content import cli
 from app.console.frame import Refused
+from app.console.storage import cli
 from app.kit.db import Database, table_of
 from app.kit.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
 from app.kit.problems import NotFound

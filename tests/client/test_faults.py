@@ -18,7 +18,6 @@ import httpx2 as httpx
 import pytest
 
 from app.client import Patience, Rata, RataError, service
-from app.client.files import FORMATS
 from tests.client.faults import FaultyLine
 from tests.client.world import IMPATIENT, Served
 from tests.plans.world import ANY, LEAN, put_many
@@ -26,6 +25,8 @@ from tests.test_cli import ROOT, environment
 
 RUNS = int(os.environ.get("RATA_TEST_FAULTS", "8"))
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
+FORMATS = ("ndjson", "csv", "parquet", "xlsx")
+"""As they are sent; a file of tables is made of the first, and tried in `test_tables`."""
 LINES = 60
 ONE_TRY = Patience(total=30, chance=lambda low, high: 99.0)
 """Gives up at the first cut."""

@@ -6,15 +6,22 @@ import pytest
 
 from app.kit.db import Database
 from tests.hostile.service import Service, serving
+from tests.hostile.test_payloads import OPERATIONS
 
-GROWTH = 160 * 2**20
+GROWTH = 100 * 2**20
 """Bytes by which its memory may grow, over all of it."""
+WARM = [
+    ("GET", "/openapi.json", None),
+    *((one.method.upper(), one.address(), b"{}" if one.takes_json else None) for one in OPERATIONS),
+]
+"""Each operation once, with nothing in it."""
 
 
 @pytest.fixture(scope="package")
 def running(sqlite_template: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with serving(sqlite_template, tmp_path_factory.mktemp("hostile")) as service:
-        service.ask(service.request("GET", "/openapi.json"))  # made by the first who asks
+        for method, target, body in WARM:  # what is built by the first who asks is no growth
+            service.ask(service.request(method, target, body=body))
         before = service.memory()
         yield service
         grown = service.memory() - before
