@@ -28,6 +28,7 @@ from app.exchange.pulls.models import Format, SheetFull
 from app.exchange.pulls.parquet import write_parquet
 from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
 from app.exchange.pulls.rules import name_in_spool, pull_tag
+from app.kit.ahead import ahead
 from app.kit.db import Database, may_leave
 from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escaped
@@ -236,7 +237,7 @@ class Asked:
         tag = self.tag(found)
         is_long = self.kind == Format.ndjson and pull.rows > LONG and may_leave(session)
         making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
-        with closing(lines(session, found, counted, self.period)) as texts:
+        with closing(ahead(lines(session, found, counted, self.period))) as texts:
             if self.coding is None:
                 _WRITERS[self.kind](making, texts, pull)
             else:
