@@ -29,9 +29,9 @@ from app.tracking.snapshots.queries import snapshots
 
 _heads, _journal = table_of(JournalHead), table_of(JournalRow)
 
-CHUNK = 500
+CHUNK = 2000
 """Lines that are in memory at a time."""
-_TOGETHER = 2000
+_TOGETHER = CHUNK
 """Lines that one statement is for: few enough to be put in order at once, so that the first come soon."""
 
 
