@@ -1,0 +1,54 @@
+"""Parts that are fetched while others are at work: none is lost, doubled or forgotten."""
+
+from collections.abc import Generator
+from threading import current_thread
+
+import pytest
+
+from app.kit.ahead import ahead
+
+
+class Source:
+    """Numbers, until it fails."""
+
+    def __init__(self, fails_at: int = 100) -> None:
+        self.given = 0
+        self.fails_at, self.is_closed = fails_at, False
+        self.threads = set[str]()
+
+    def parts(self) -> Generator[int]:
+        try:
+            for number in range(1, 6):
+                self.threads.add(current_thread().name)
+                if number == self.fails_at:
+                    raise ZeroDivisionError
+                self.given = number
+                yield number
+        finally:
+            self.is_closed = True
+
+
+def test_all_parts_come_in_order_from_one_thread() -> None:
+    source = Source()
+    assert list(ahead(source.parts())) == [1, 2, 3, 4, 5]
+    assert source.is_closed
+    assert len(source.threads) == 1
+    assert source.threads != {current_thread().name}
+
+
+def test_what_fails_fails_where_its_part_would_have_come() -> None:
+    source = Source(fails_at=3)
+    parts = ahead(source.parts())
+    assert [next(parts), next(parts)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(parts)
+    assert source.is_closed
+
+
+def test_who_has_enough_leaves_nothing_open() -> None:
+    source = Source()
+    parts = ahead(source.parts())
+    assert next(parts) == 1
+    parts.close()
+    assert source.is_closed
+    assert source.given <= 2
