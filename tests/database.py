@@ -102,6 +102,10 @@ class OneTransaction(Database):
         with self.read_session() as session:
             yield session
 
+    @contextmanager
+    def shared_state(self, session: Session) -> Iterator[list[Session]]:
+        yield [session]  # what is not committed, no other sees
+
     def write_session(self) -> Session:
         return Session(self.connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
 

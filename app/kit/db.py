@@ -59,6 +59,7 @@ class Patience(NamedTuple):
 
 
 _ENDLESS = Patience()
+_ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Table(SQLModel):
@@ -175,13 +176,25 @@ class Database:
             return work(session)
 
     @contextmanager
+    def shared_state(self, session: Session) -> Iterator[list[Session]]:
+        """A session of one state and, where there is a server, a second one that sees the same: two of its processes
+        can then share what takes long. A file is read in this process, which gains nothing by a second one."""
+        if self.is_sqlite:
+            yield [session]
+            return
+        first = session.connection()
+        state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        with first.engine.connect().execution_options(**_ONE_STATE) as second, second.begin():
+            second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
+            with Session(second, autoflush=False) as other:
+                yield [session, other]
+
+    @contextmanager
     def one_state(self) -> Iterator[Session]:
         """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
         and writes nothing itself. Large results are read by it in pieces (`yield_per`): a cursor of the server needs
         a transaction, which reading sessions do without."""
-        options = (
-            {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        )
+        options = {} if self.is_sqlite else _ONE_STATE
         with (
             self.engine.connect().execution_options(**options) as connection,
             connection.begin(),

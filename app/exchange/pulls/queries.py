@@ -5,6 +5,8 @@ come as the same JSON in the same order: region by region, and in a region by th
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ from app.access.queries import published, within
 from app.access.rules import Actor
 from app.changes.rules import BEGINNING, Place
 from app.exchange.pulls.models import PulledPlan, PullLine
+from app.kit.ahead import ahead
 from app.kit.db import table_of
 from app.kit.journal import JournalHead, JournalRow
 from app.kit.json_sql import built_once, json_row, json_texts, members, records, to_json
@@ -127,10 +130,28 @@ def _subject(one: Source, period: str) -> str:
 
 
 def lines(
-    session: Session, found: Sequence[Source], counted: dict[str, int], period: str
+    sessions: Sequence[Session], found: Sequence[Source], counted: dict[str, int], period: str
 ) -> Generator[list[str], None, None]:
-    """The lines of these sources as JSON (`PullLine`), at most `CHUNK` at a time."""
-    for is_frozen, together in _together(found, counted):
+    """The lines of these sources as JSON (`PullLine`), at most `CHUNK` at a time. The sessions, which see the same
+    state, read in turns, each one part ahead."""
+    batches = list(_together(found, counted))
+    with ExitStack() as opened:
+        turns = [
+            opened.enter_context(closing(ahead(_parts(session, batches[n :: len(sessions)], period))))
+            for n, session in enumerate(sessions)
+        ]
+        for n in range(len(batches)):
+            yield from iter(partial(next, turns[n % len(turns)]), _END)
+
+
+_END: list[str] = []
+"""Behind the last part of a statement."""
+
+
+def _parts(
+    session: Session, batches: Sequence[tuple[bool, list[Source]]], period: str
+) -> Generator[list[str], None, None]:
+    for is_frozen, together in batches:
         bound: dict[str, Any] = {"period": period}
         if is_frozen:
             keys = [{"region_code": one.region_code, "amendment": one.amendment} for one in together]
@@ -142,6 +163,7 @@ def lines(
         with session.connection().execute(statement, bound, execution_options=options) as result:
             for part in result.partitions():
                 yield [row[0] for row in part]
+        yield _END
 
 
 def _together(found: Sequence[Source], counted: dict[str, int]) -> Iterator[tuple[bool, list[Source]]]:

@@ -10,7 +10,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,6 @@ from app.exchange.pulls.models import Format, SheetFull
 from app.exchange.pulls.parquet import write_parquet
 from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
 from app.exchange.pulls.rules import name_in_spool, pull_tag
-from app.kit.ahead import ahead
 from app.kit.db import Database, may_leave
 from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escaped
@@ -223,9 +222,9 @@ class Asked:
 
     def make(self, database: Database, making: Making) -> str:
         """Write it as the database is now; its name in the spool. NotFound: there is nothing to be seen (any more)."""
-        return database.in_one_state(partial(self._write, making))
+        return database.in_one_state(partial(self._write, database, making))
 
-    def _write(self, making: Making, session: Session) -> str:
+    def _write(self, database: Database, making: Making, session: Session) -> str:
         found = sources(session, self.actor, self.period, self.region)
         if not found:
             raise NotFound()
@@ -237,7 +236,10 @@ class Asked:
         tag = self.tag(found)
         is_long = self.kind == Format.ndjson and pull.rows > LONG and may_leave(session)
         making.begin(About(tag, {"Rata-Rows": str(pull.rows), "Rata-Cursor": cursor}, is_long))
-        with closing(ahead(lines(session, found, counted, self.period))) as texts:
+        with (
+            database.shared_state(session) if pull.rows > LONG else nullcontext([session]) as sessions,
+            closing(lines(sessions, found, counted, self.period)) as texts,
+        ):
             if self.coding is None:
                 _WRITERS[self.kind](making, texts, pull)
             else:

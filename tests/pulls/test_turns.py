@@ -1,0 +1,64 @@
+"""Two sessions that read a pull in turns: one state, one order, nothing twice."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.access.rules import CONSOLE
+from app.exchange.pulls import queries
+from app.exchange.pulls.queries import counts, lines, sources
+from app.kit.db import Database
+from tests.database import ENGINES, own_database
+from tests.plans.world import LEAN, furnish, put_many, put_plan
+from tests.pulls.test_transfers import client_of
+
+PERIOD = "2026-Q2"
+REGIONS = ("63.02", "63.03", "73.22")
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Three plans, of 7, 14 and 21 lines."""
+    with own_database(request.param) as database:
+        for number, region in enumerate(REGIONS, 1):
+            furnish(database, region)
+            writer = client_of(database, ("secretariat", region))
+            put_plan(writer, f"{region}-2026")
+            put_many(
+                writer,
+                [{**LEAN, "code": f"L-{n:02d}"} for n in range(7 * number)],
+                plan=f"{region}-2026",
+            )
+        yield database
+
+
+@pytest.mark.parametrize(("chunk", "together"), [(2000, 2000), (2000, 1), (5, 1), (5, 20)])
+def test_whoever_reads_the_lines_are_the_same(
+    committed: Database, monkeypatch: pytest.MonkeyPatch, chunk: int, together: int
+) -> None:
+    with committed.one_state() as session:
+        found = sources(session, CONSOLE, PERIOD, None)
+        counted = counts(session, found, PERIOD)
+        expected = [line for part in lines([session], found, counted, PERIOD) for line in part]
+        assert len(expected) == sum(counted.values()) == 42
+        monkeypatch.setattr(queries, "CHUNK", chunk)
+        monkeypatch.setattr(queries, "_TOGETHER", together)
+        with committed.shared_state(session) as sessions:
+            assert len(sessions) == (1 if committed.is_sqlite else 2)
+            parts = list(lines(sessions, found, counted, PERIOD))
+    assert [line for part in parts for line in part] == expected
+    assert max(map(len, parts)) <= chunk
+
+
+def test_both_see_what_was_committed_before_and_nothing_else(committed: Database) -> None:
+    with committed.one_state() as session:
+        found = sources(session, CONSOLE, PERIOD, None)
+        with committed.shared_state(session) as sessions:
+            writer = client_of(committed, ("secretariat", "63.02"))
+            put_many(writer, [{**LEAN, "code": "L-00", "title": "Sesudahnya"}], plan="63.02-2026")
+            for one in sessions:
+                text = "".join(
+                    line for part in lines([one], found, counts(one, found, PERIOD), PERIOD) for line in part
+                )
+                assert '"title":"' in text
+                assert "Sesudahnya" not in text
