@@ -77,7 +77,7 @@ def test_a_pull_whose_replica_is_killed_is_whole(
     found = pull(client)
     assert len(found.rows) == 40
     assert [row["title"] for row in found.rows if row["action"] == "L-02"] == ["Sesudah"]
-    assert pieces[:3] == [0, 1, 0]
+    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # begun anew, behind what was fetched ahead
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -101,7 +101,7 @@ def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
     with capture_logs() as logs:
         found = pull(client)
     assert len(found.rows) == 40
-    assert pieces[:3] == [0, 1, 0]
+    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # begun anew, behind what was fetched ahead
     assert told(logs) == []  # it is as good as before
 
 
