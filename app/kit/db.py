@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
 from app.kit.problems import Busy, Conflict, Problem
@@ -178,13 +179,19 @@ class Database:
     @contextmanager
     def shared_state(self, session: Session) -> Iterator[list[Session]]:
         """A session of one state and, where there is a server, a second one that sees the same: two of its processes
-        can then share what takes long. A file is read in this process, which gains nothing by a second one."""
+        can then share what takes long. A file is read in this process, which gains nothing by a second one; nor is
+        there one where all connections are taken."""
         if self.is_sqlite:
             yield [session]
             return
         first = session.connection()
+        try:
+            free = first.engine.connect()
+        except NoConnection:  # the first alone does all of it
+            yield [session]
+            return
         state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-        with first.engine.connect().execution_options(**_ONE_STATE) as second, second.begin():
+        with free.execution_options(**_ONE_STATE) as second, second.begin():
             second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
             with Session(second, autoflush=False) as other:
                 yield [session, other]

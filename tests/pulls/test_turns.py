@@ -50,6 +50,18 @@ def test_whoever_reads_the_lines_are_the_same(
     assert max(map(len, parts)) <= chunk
 
 
+def test_where_no_connection_is_left_one_reads_all(
+    committed: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if committed.is_sqlite:
+        pytest.skip("a file has one reader anyway")
+    small = Database(committed.url.render_as_string(hide_password=False), pool_size=1)
+    monkeypatch.setattr(small.engine.pool, "_timeout", 0)
+    with small.engine.connect(), small.one_state() as session, small.shared_state(session) as sessions:
+        assert sessions == [session]
+    small.close()
+
+
 def test_both_see_what_was_committed_before_and_nothing_else(committed: Database) -> None:
     with committed.one_state() as session:
         found = sources(session, CONSOLE, PERIOD, None)
