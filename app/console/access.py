@@ -28,14 +28,16 @@ principals = typer.Typer(
 cli.add_typer(principals, name="principal")
 cli.add_typer(tokens, name="token")
 
+Roles = Annotated[
+    list[str],
+    typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
+]
+
 
 @tokens.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="Name of the token: a service or a position, never a person.")],
-    role: Annotated[
-        list[str],
-        typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
-    ],
+    role: Roles,
     scope: Annotated[list[TokenScope], typer.Option(help="What the token is limited to; repeatable.")] = [  # noqa: B006
         TokenScope.read
     ],
@@ -129,10 +131,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
 @principals.command("enrol")
 def enrol_(
     name: Annotated[str, typer.Argument(help="Name of the service or the position, never of a person.")],
-    role: Annotated[
-        list[str],
-        typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as chair@63.02; repeatable."),
-    ],
+    role: Roles,
     subject: Annotated[
         str | None,
         typer.Option(

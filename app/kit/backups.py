@@ -75,7 +75,7 @@ def _dump(database: Database, file: Path) -> None:
             raise NotBackedUp(f"{words[0]}: {done.stderr.strip()}")
 
 
-def _sync(path: Path) -> None:
+def _sync(path: Path) -> None:  # the client has the same, and takes nothing of the service
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

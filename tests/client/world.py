@@ -5,6 +5,7 @@ import random
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -65,7 +66,7 @@ def client_of(served: Served, token: str, **options: object) -> Rata:
     return Rata(served.url, token, patience=IMPATIENT, **options)  # type: ignore[arg-type]  # a test's own
 
 
-class Line:
+class Line(ABC):
     """A proxy in front of a service. What it does to a connection is drawn when that begins."""
 
     def __init__(self, port: int) -> None:
@@ -86,11 +87,13 @@ class Line:
                 caller, _ = self._socket.accept()
                 threading.Thread(target=self._serve, args=(caller, self._draw()), daemon=True).start()
 
+    @abstractmethod
     def _draw(self) -> Any:
-        raise NotImplementedError
+        """What befalls the next connection."""
 
+    @abstractmethod
     def _serve(self, caller: socket.socket, drawn: Any) -> None:
-        raise NotImplementedError
+        """One connection, to its end."""
 
 
 class BadLine(Line):

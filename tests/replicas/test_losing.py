@@ -1,6 +1,7 @@
 """A replica that goes, cancels, is behind, or is none costs nobody an answer; one that comes back is used again."""
 
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -57,51 +58,53 @@ def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
     assert [event for event, _ in told(logs)] == ["replica_aside", "replica_in_use"]
 
 
+def pulled_amid(
+    client: TestClient, standby: Standby, monkeypatch: pytest.MonkeyPatch, befalls: Callable[[], None]
+) -> tuple[list[Any], list[Any]]:
+    """The lines of a pull that something befalls between its second piece and its third, and what was logged: it is
+    begun anew."""
+    put(client, "L-02", base=LEAN, title="Sebelum")
+    standby.catch_up()
+    pieces: list[int] = []
+
+    def strike(number: int) -> None:
+        pieces.append(number)
+        if len(pieces) == 2:
+            befalls()
+
+    between_pieces(monkeypatch, strike)
+    forget(client)
+    with capture_logs() as logs:
+        rows = pull(client).rows
+    assert len(rows) == 40
+    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # behind what was fetched ahead
+    return rows, logs
+
+
 @pytest.mark.usefixtures("small_pieces")
 def test_a_pull_whose_replica_is_killed_is_whole(
     database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(database)
-    put(client, "L-02", base=LEAN, title="Sebelum")
-    standby.catch_up()
-    pieces: list[int] = []
 
-    def kill(number: int) -> None:
-        pieces.append(number)
-        if len(pieces) == 2:
-            put(client, "L-02", base=LEAN, title="Sesudah")
-            standby.kill()
+    def kill() -> None:
+        put(client, "L-02", base=LEAN, title="Sesudah")
+        standby.kill()
 
-    between_pieces(monkeypatch, kill)
-    forget(client)
-    found = pull(client)
-    assert len(found.rows) == 40
-    assert [row["title"] for row in found.rows if row["action"] == "L-02"] == ["Sesudah"]
-    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # begun anew, behind what was fetched ahead
+    rows, _ = pulled_amid(client, standby, monkeypatch, kill)
+    assert [row["title"] for row in rows if row["action"] == "L-02"] == ["Sesudah"]
 
 
 @pytest.mark.usefixtures("small_pieces")
 def test_a_pull_that_stands_in_the_way_of_replaying_is_made_anew(
     database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = client_of(database)
-    put(client, "L-02", base=LEAN, title="Sebelum")
-    standby.catch_up()
-    pieces: list[int] = []
+    def lock() -> None:
+        standby.do("ALTER TABLE action RENAME COLUMN title TO titel")
+        standby.do("ALTER TABLE action RENAME COLUMN titel TO title")
+        standby.catch_up()
 
-    def lock(number: int) -> None:
-        pieces.append(number)
-        if len(pieces) == 2:
-            standby.do("ALTER TABLE action RENAME COLUMN title TO titel")
-            standby.do("ALTER TABLE action RENAME COLUMN titel TO title")
-            standby.catch_up()
-
-    between_pieces(monkeypatch, lock)
-    forget(client)
-    with capture_logs() as logs:
-        found = pull(client)
-    assert len(found.rows) == 40
-    assert (pieces[:2], 0 in pieces[2:]) == ([0, 1], True)  # begun anew, behind what was fetched ahead
+    _, logs = pulled_amid(client_of(database), standby, monkeypatch, lock)
     assert told(logs) == []  # it is as good as before
 
 

@@ -99,6 +99,7 @@ def _unpacked(data: bytes, filename: str) -> dict[str, bytes]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = archive.infolist()
+    # all that the archive reader raises over a damaged list of entries, an unknown version or a name in no encoding
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, UnicodeDecodeError):
         raise unreadable(DAMAGED_WORKBOOK, filename) from None
     names = {entry.filename for entry in entries}
@@ -143,6 +144,7 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int, filenam
                 if size > bound or (size > RATIO_FROM and ratio > LARGEST_RATIO):
                     raise unreadable(ARCHIVE_BOMB, filename, f"{entry.filename}: {ratio:.0f} : 1")
                 chunks.append(chunk)
+    # all that it raises over a damaged entry; RuntimeError: it is encrypted though its flags deny it
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError):
         raise unreadable(DAMAGED_WORKBOOK, filename) from None
     return b"".join(chunks)
