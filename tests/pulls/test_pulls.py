@@ -77,6 +77,13 @@ def test_who_sees_what(office: Office, connect: Callable[..., TestClient], datab
     assert reader.get(f"{PULL}?region=63.03").status_code == 404
     for nowhere in ("2026", "2026-S1", "2026-Q5", "2025-Q2", "2026-Q2.pdf", "2026-Q2%0A", "x.csv"):
         assert reader.get(f"/v1/pulls/{nowhere}").status_code == 404
+    for at, parameter, allowed in (
+        ("pulls/2026-Q5", "period", ["2026-Q2"]),
+        ("digests/2026-S1", "period", ["2026-Q2"]),
+        ("pulls/2026-Q2.pdf", "format", ["ndjson", "csv", "parquet", "xlsx"]),
+    ):
+        (error,) = reader.get(f"/v1/{at}").json()["errors"]
+        assert (error["parameter"], error["allowed"]) == (parameter, allowed), "what would be right is said"
 
 
 def test_format_by_accept(office: Office) -> None:

@@ -20,8 +20,9 @@ from app.exchange.pulls.queries import sources
 from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
 from app.exchange.pulls.writing import Asked
 from app.kit.etags import VARY, is_unchanged, unchanged
-from app.kit.periods import is_quarter
-from app.kit.problems import NotAcceptable, NotFound
+from app.kit.inputs import unknown_value
+from app.kit.periods import is_quarter, malformed_period
+from app.kit.problems import FieldError, NotAcceptable, NotFound
 from app.kit.public import PUBLIC
 from app.kit.requests import house_router
 from app.kit.spool import Spool
@@ -68,7 +69,9 @@ def read_pull_as(
 ) -> Response:
     """The same with the format in the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
     if format not in list(Format):
-        raise NotFound()
+        raise NotFound(
+            errors=[FieldError(unknown_value, parameter="format", value=format, allowed=list(Format))]
+        )
     return _pulled(call, format, period, query, VARY)
 
 
@@ -110,7 +113,9 @@ def read_digests(call: Caller, period: PullPeriod, query: Annotated[PullQuery, Q
 
 def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> Response:
     if not is_quarter(period):
-        raise NotFound()
+        raise NotFound(
+            errors=[FieldError(malformed_period, parameter="period", value=period, allowed=["2026-Q2"])]
+        )
     request, state = call.request, call.request.app.state
     found = sources(call.session, call.actor, period, query.region)
     if not found:
