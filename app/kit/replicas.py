@@ -46,6 +46,7 @@ FIRST, LONGEST = 0.25, 8.0
 """Seconds until the first look at one that was put aside; each further pause is twice as long, up to the longest."""
 
 _PLACE = "height of the journal"
+_GENERATION = "generation of connections"
 _STATE = sa.select(HEIGHT.scalar_subquery(), IS_REPLICA)
 
 
@@ -82,10 +83,13 @@ class Replica:
         self._in_use = False
         self._asked_at: float | None = None
         self._aside: str | None = None
+        self._generation = 0
+        """Of its connections; all of one are given up together."""
         self._guard = threading.Lock()
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = threading.Thread(target=self._look_after, name="replica", daemon=True)
         event.listen(engine, "connect", self._check)
+        event.listen(engine, "checkin", self._give_up)
 
     def start(self) -> None:
         self._watch.start()
@@ -124,6 +128,7 @@ class Replica:
         if is_news:
             log.warning("replica_aside", reason=why, **said)
         if lost:
+            self._generation += 1
             self.engine.dispose()
         if was_in_use:
             self._woken.set()
@@ -196,8 +201,14 @@ class Replica:
                 self._in_use, self._aside = True, None
             log.info("replica_in_use")
 
+    def _give_up(self, dbapi: Any, record: Any) -> None:
+        """Close what somebody still had when all of its generation was given up: no pool asks for it again."""
+        if record.info[_GENERATION] != self._generation:
+            record.invalidate()
+
     def _check(self, dbapi: Any, record: Any) -> None:
         """Refuse a connection to anything but a replica of the primary, with its present schema."""
+        record.info[_GENERATION] = self._generation
         try:
             with self._primary.reads.connect() as primary:
                 wanted = tuple(primary.exec_driver_sql(IDENTITY).one())

@@ -68,9 +68,15 @@ def python_generator() -> Path:
 
 
 def with_node(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """An environment in which `node` is ours and the packages' commands are found."""
+    """An environment in which `node` is ours, trusts whom the machine trusts, and finds the packages' commands."""
     path = f"{NODE / 'bin'}{os.pathsep}{MODULES / '.bin'}{os.pathsep}{environment['PATH']}"
-    return {**environment, "PATH": path, "NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1"}
+    return {
+        **environment,
+        "PATH": path,
+        "NODE_USE_SYSTEM_CA": "1",
+        "NO_UPDATE_NOTIFIER": "1",
+        "NO_COLOR": "1",
+    }
 
 
 def run_node(command: str, *arguments: object, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -173,3 +173,14 @@ def test_settings_say_what_a_replica_is_of(tmp_path: Path) -> None:
         Settings(_env_file=None, database_url=address, database_read_url="postgres://replica/rata")
     settings = Settings(_env_file=None, database_url=address, database_read_url="")
     assert settings.database_read_url is None
+
+
+def test_a_connection_that_comes_back_after_all_were_given_up_is_closed(database: Replicated) -> None:
+    with database.read_session() as first:
+        session = database.reads_after(first)
+        assert session is not first
+        driver: Any = session.connection().connection.driver_connection
+        database.replica.put_aside("tried", lost=True)
+        assert not driver.closed
+        session.close()
+        assert driver.closed
