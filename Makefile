@@ -106,6 +106,12 @@ hostile: install ## thousands of malformed requests against a running service: m
 fuzz: install ## requests from the contract, along its links, at running services: make fuzz MINUTES=20 ARGS="--seed 7"
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
+# Groups are the files tests/proofs/proof_<group>.py; pytest does not collect them by itself.
+.PHONY: proofs
+proofs: install ## what takes long or needs a program that is not ours: make proofs GROUP=<group>
+	@$(BIN)/python -m pytest tests/proofs/$(if $(GROUP),proof_$(GROUP).py) -o python_files='proof_*.py' \
+		-o faulthandler_timeout=1800 --durations=0 $(ARGS)
+
 .PHONY: lint
 lint: install ## style, layout, types, import direction
 	@$(BIN)/ruff check .
