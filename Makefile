@@ -109,7 +109,7 @@ fuzz: install ## requests from the contract, along its links, at running service
 # Groups are the files tests/proofs/proof_<group>.py; pytest does not collect them by itself.
 .PHONY: proofs
 proofs: install ## what takes long or needs a program that is not ours: make proofs GROUP=<group>
-	@$(BIN)/python -m pytest tests/proofs/$(if $(GROUP),proof_$(GROUP).py) -o python_files='proof_*.py' \
+	@$(BIN)/python -m pytest tests/proofs/$(if $(GROUP),proof_$(GROUP).py) -o python_files='proof_*.py' -rP \
 		-o faulthandler_timeout=1800 --durations=0 $(ARGS)
 
 .PHONY: lint

@@ -7,6 +7,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 import app.areas  # noqa: F401 - the areas as they are whole
+from app.access.actor import authenticate
 from app.access.issuer import issuer_of
 from app.access.routes import router as access
 from app.access.uses import Uses
@@ -159,6 +160,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         redoc_url=None,
     )
     app.state.settings = settings
+    app.state.authenticate = authenticate
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
     app.state.spool = Spool(

@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Request
+import anyio.to_thread
+from fastapi import Depends
 from sqlmodel import Session
 
 from app.access.issuer import Issuer, Untrusted
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, anybody
 from app.access.uses import Uses
+from app.kit.bodies import HouseRequest
 from app.kit.etags import check_conditions
 from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
@@ -39,7 +41,7 @@ class Call:
 
     __slots__ = ("_bearer", "actor", "request", "unit")
 
-    def __init__(self, request: Request, unit: Unit, actor: Actor, bearer: Bearer | None) -> None:
+    def __init__(self, request: HouseRequest, unit: Unit, actor: Actor, bearer: Bearer | None) -> None:
         self.request, self.unit, self.actor, self._bearer = request, unit, actor, bearer
 
     @property
@@ -71,18 +73,33 @@ class Call:
         check_conditions(self.request, current)
 
 
-def authenticated(request: Request) -> Call:
-    """The caller of this request; 401 without a valid token, unless what is asked is anybody's. Repeats a stored
-    reply where one is due."""
-    call = recognised(request)
-    call.unit.rest()
+def authenticate(request: HouseRequest) -> None:
+    """Find out who asks, in a worker thread, once for each attempt: before a body is parsed, or an endpoint runs.
+
+    Raises Unauthenticated without a valid token, unless the operation is public. Raises Replay to repeat a stored
+    reply.
+    """
+    recognised(request).unit.rest()
+
+
+async def authenticated(request: HouseRequest) -> Call:
+    """The caller of this request (`authenticate`)."""
+    unit: Unit = request.state.unit
+    if unit.call is None:
+        await anyio.to_thread.run_sync(authenticate, request)
+    assert isinstance(unit.call, Call)
+    return unit.call
+
+
+def recognised(request: HouseRequest) -> Call:
+    """The caller, found by a thread that goes on reading with the same connection."""
+    unit: Unit = request.state.unit
+    call = unit.call = _call_of(request, unit)
     return call
 
 
-def recognised(request: Request) -> Call:
-    """The same, for whoever goes on reading in the same thread."""
+def _call_of(request: HouseRequest, unit: Unit) -> Call:
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    unit: Unit = request.state.unit
     opened = _opened(request)
     if opened and is_sent_without_token(request):
         let_in(request)
@@ -94,7 +111,7 @@ def recognised(request: Request) -> Call:
     uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
     if key is not None and request.method == "POST":
-        body = body_hashed(request.headers.get("content-type", ""), getattr(request, "_body", b""))
+        body = body_hashed(request.headers.get("content-type", ""), request.content())
         attempt = Attempt(
             bearer.actor.principal,
             key,
@@ -115,13 +132,13 @@ def _unauthenticated() -> Unauthenticated:
     return Unauthenticated(headers={"WWW-Authenticate": 'Bearer realm="rata"'})
 
 
-def _opened(request: Request) -> tuple[str, ...]:
+def _opened(request: HouseRequest) -> tuple[str, ...]:
     """The regions that are opened to the public in this operation."""
     settings: Settings = request.app.state.settings
     return tuple(words(settings.public_regions or "")) if is_public(request) else ()
 
 
-def _bearer(request: Request, unit: Unit, secret: str) -> Bearer | None:
+def _bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
     """Whom a bearer token stands for. The issuer is asked, if at all, before the database is."""
     issuer: Issuer | None = request.app.state.issuer
     if issuer is None or secret.startswith("rata_") or secret.count(".") != 2:

@@ -145,6 +145,11 @@ class Actor:
                 scope=right.scope,
             )
 
+    def require_anywhere(self, verb: str) -> None:
+        """Raise Forbidden if the right holds in no region: before a file is read that names the regions."""
+        if not any(self.may(verb, region) for region in {"0", *(grant.region for grant in self.grants)}):
+            self.require(verb, self.grants[0].region if self.grants else "0")
+
     @property
     def fingerprint(self) -> str:
         """The same for every token of equal rights; part of each list's entity tag."""

@@ -154,7 +154,7 @@ class _Run:
             if resolution.code is not None and resolution.code not in known[resolution.column]:
                 self._wrong_resolutions(unknown_reference, [n], "code", near=self._near(resolution))
 
-    def _near(self, resolution: Resolution) -> list[str]:
+    def _near(self, resolution: Resolution) -> Sequence[str]:
         if resolution.column == "subactivity":
             successors = self.known.successors.get(resolution.code or "", ())
             return [one.label for one in successors] or self.like(resolution.value, None)

@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import Depends, File, Form, Query, Response, UploadFile
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.exchange.commands import import_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, settled
 from app.exchange.queries import matrix_lines, read_file
-from app.kit.bodies import only_parts
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.forms import Upload
 from app.kit.journal import stamp
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind
@@ -30,22 +30,19 @@ half_year_only = Kind(
 )
 
 
-@router.post("/plans/{plan}/imports", response_model=ImportReport)
-def import_plan_matrix(
-    call: Caller,
-    plan: PlanKey,
-    query: Annotated[ImportQuery, Query()],
-    form: Annotated[None, Depends(only_parts("file", "resolutions"))],
-    file: Annotated[
-        UploadFile, File(description="The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.")
-    ],
-    resolutions: Annotated[
-        str,
-        Form(
-            description="JSON list of resolutions: how names are to be understood that fit nothing or several."
-        ),
-    ] = "[]",
-) -> Response:
+_MATRIX = Upload(
+    "The matrix: .xlsx or .csv, 18 or 21 columns, at most 20 MB.",
+    {
+        "resolutions": (
+            "JSON list of resolutions: how names are to be understood that fit nothing or several.",
+            "[]",
+        )
+    },
+)
+
+
+@router.post("/plans/{plan}/imports", response_model=ImportReport, openapi_extra=_MATRIX.declared)
+def import_plan_matrix(call: Caller, plan: PlanKey, query: Annotated[ImportQuery, Query()]) -> Response:
     """Import the matrix that offices keep: lines are matched with those of the plan, the rest is made.
 
     Everything is looked up by code, then by name, and never guessed. Each cell that is unknown, ambiguous
@@ -61,7 +58,8 @@ def import_plan_matrix(
     reading = call.unit.reading
     row = plan_of(reading, call.actor, plan)
     call.actor.require("import_matrix", row.region_code)
-    read = read_file(reading, file.file.read(), file.filename or "", query.sheet)
+    sent = _MATRIX.read(call.request)
+    read = read_file(reading, sent.data, sent.filename, query.sheet)
     report = import_matrix(
         call.session,
         call.author,
@@ -69,7 +67,7 @@ def import_plan_matrix(
         plan,
         read,
         query,
-        settled(resolutions),
+        settled(sent.texts["resolutions"]),
         language_of(call.request),
     )
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())

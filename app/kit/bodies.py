@@ -1,136 +1,138 @@
-"""What a request may be made of, before any field is looked at: its media type, its JSON, its characters."""
+"""What a request may be made of, before any field is looked at: its media type, its JSON, its characters.
+
+The middleware has received a body whole (`incoming`). It is parsed and validated by a worker thread once the
+caller is authenticated, so a body costs the event loop nothing and a stranger's is never looked into.
+"""
 
 import email.message
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+import re
+from typing import Any, NamedTuple
 
-from fastapi import Request, params
+from fastapi import Request
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
 
-from app.kit.inputs import control_character, nearest
-from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, UnsupportedMedia
+from app.kit.fields import Batch
+from app.kit.inputs import control_character, malformed_json
+from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
-unknown_part = Kind(
-    "unknown_part",
-    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
-    en="unknown part {part} of the form; there are: {allowed}",
+MOST_VALUES = 50_000
+"""In the JSON of one thing; a plan with 2,000 priority locations has 14,000. As bytes a value is two, in memory
+hundreds, and each may be an error of its own: a bound of bytes alone bounds nothing."""
+MOST_VALUES_OF_BATCH = 1_000_000
+"""In a call that writes many things; coverage of 10,000 villages has 600,000. Its items are validated one by one."""
+MOST_PARAMETERS = 100
+"""In the query of an address."""
+
+too_many_values = Kind(
+    "too_many_values",
+    id="isi memuat terlalu banyak nilai; paling banyak {allowed}",
+    en="the body has too many values; at most {allowed} are allowed",
 )
-repeated_part = Kind(
-    "repeated_part",
-    id="bagian formulir {part} hanya boleh sekali",
-    en="the form may have only one part {part}",
-)
+
+
+class TooManyParameters(Problem):
+    status = 400
+    code = "too_many_parameters"
+    title = Text("Terlalu banyak parameter", "Too many parameters")
+    detail = Text(
+        "Alamat memuat {count} parameter; paling banyak {allowed}.",
+        "The address has {count} parameters; at most {allowed} are allowed.",
+    )
 
 
 class HouseRequest(Request):
-    """A request whose JSON is the JSON of RFC 8259: UTF-8, no NaN, no halves of characters."""
+    """A request whose body is there whole; a worker thread reads it once the caller is authenticated."""
+
+    _value: Any = b""
+    invalid: ValidationError | None = None
+    """Why the body does not fit its shape; FastAPI then gets a value that fits none, and the handler these errors."""
+
+    def content(self) -> bytes:
+        """Return the bytes of the body. Reads a file if the body is large: for worker threads."""
+        content: bytes = self.scope["incoming"].content()
+        return content
+
+    async def body(self) -> bytes:
+        """FastAPI asks this for whether there is a body at all; `validate` has read it by then."""
+        return b" " if self.scope["incoming"].size else b""
 
     async def json(self) -> Any:
-        if not hasattr(self, "_json"):
-            self._json = _parsed(await self.body())
-        return self._json
+        """What `validate` made of the body."""
+        return self._value
+
+    def validate(self, shape: "JsonShape") -> None:
+        """Parse and validate the body, if there is one. Raises BadRequest if it is not JSON or has too many values."""
+        content = self.content()
+        if not content:
+            return
+        if sum(content.count(mark) for mark in (b",", b"[", b"{")) > shape.most_values:
+            raise BadRequest(errors=[FieldError(too_many_values, pointer="", allowed=shape.most_values)])
+        try:
+            value = from_json(content, allow_inf_nan=False, cache_strings="keys")
+        except ValueError as error:
+            reason = {"error": str(error)}
+            raise BadRequest(errors=[FieldError(malformed_json, pointer="", values=reason)]) from None
+        try:
+            self._value = shape.adapter.validate_python(value)
+        except ValidationError as error:
+            self.invalid = error
 
 
-MOST_VALUES = 1_000_000
-"""In one body; the largest that anybody needs, coverage of 10,000 villages, has about 600,000. As bytes a value is
-two, in memory hundreds: a bound of bytes alone bounds nothing."""
-MOST_NAMES = 500
-"""In one object; no shape has as many. Each that is unknown would be an error of its own, of a kilobyte and more."""
+class JsonShape(NamedTuple):
+    """The shape of a JSON body, and how many values it may have."""
+
+    adapter: TypeAdapter[Any]
+    most_values: int
 
 
-def _parsed(body: bytes) -> Any:
-    """The value; JSONDecodeError for whatever is none, so that there is one way to say so."""
-    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
-        raise json.JSONDecodeError(f"more than {MOST_VALUES} values", "", 0)
-    try:
-        text = body.decode()
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
-        if "\\ud" in text.lower():
-            json.dumps(value, ensure_ascii=False).encode()
-    except json.JSONDecodeError:
-        raise
-    except UnicodeError:
-        reason = "not UTF-8 throughout"
-    except RecursionError:
-        reason = "nested too deeply"
-    except ValueError:
-        reason = "a number of too many digits"
-    else:
-        return value
-    raise json.JSONDecodeError(reason, "", 0)
+class Body(NamedTuple):
+    """What an operation takes as its body: the media type, and of JSON its shape."""
 
+    media_type: str
+    shape: JsonShape | None
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MOST_NAMES:
-        raise json.JSONDecodeError(f"more than {MOST_NAMES} names in one object", "", 0)
-    return dict(pairs)
+    @classmethod
+    def of(cls, route: APIRoute) -> "Body | None":
+        """The body of a route: a parameter of its endpoint, or the form that it declares. None without a body."""
+        if route.body_field is None:
+            declared = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+            return next((cls(media_type, None) for media_type in declared), None)
+        info = route.body_field.field_info
+        kind: Any = info.annotation
+        is_batch = isinstance(kind, type) and issubclass(kind, Batch)
+        most = MOST_VALUES_OF_BATCH if is_batch else MOST_VALUES
+        return cls(getattr(info, "media_type", "application/json"), JsonShape(TypeAdapter(kind), most))
 
-
-def _no_constant(name: str) -> NoReturn:
-    raise json.JSONDecodeError(f"{name} is no JSON", "", 0)
-
-
-def check_media_type(request: Request, route: APIRoute) -> None:
-    """UnsupportedMedia (415) where a route that takes a body is sent one of another kind."""
-    if route.body_field is None:
-        return
-    sent = request.headers.get("content-type", "")
-    if (
-        not sent
-        and request.headers.get("content-length", "0") == "0"
-        and "transfer-encoding" not in request.headers
-    ):
-        return  # No body at all: what is missing is said field by field.
-    parsed = email.message.Message()
-    parsed["content-type"] = sent or "application/octet-stream"
-    kind = parsed.get_content_type()
-    info = route.body_field.field_info
-    wanted = getattr(info, "media_type", "application/json")
-    if isinstance(info, params.Form):
-        is_right = kind == wanted
-    else:
-        is_right = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    if not is_right:
-        raise UnsupportedMedia(allowed=wanted)
-
-
-def only_parts(*known: str) -> Callable[[Request], Awaitable[None]]:
-    """A dependency for a form: what it holds beyond the `known` parts, or twice, is refused and never dropped."""
-
-    async def check_form(request: Request) -> None:
-        names = [name for name, _ in (await request.form()).multi_items()]
-        errors = [
-            FieldError(
-                unknown_part,
-                pointer=f"/{name}",
-                allowed=known,
-                nearest=nearest(name, known),
-                values={"part": name},
-            )
-            for name in dict.fromkeys(names)
-            if name not in known
-        ]
-        errors += [
-            FieldError(repeated_part, pointer=f"/{name}", values={"part": name})
-            for name in known
-            if names.count(name) > 1
-        ]
-        if errors:
-            raise Invalid(errors=errors)
-
-    return check_form
+    def check_media_type(self, request: Request) -> None:
+        """UnsupportedMedia (415) if the request has a body of another kind."""
+        sent = request.headers.get("content-type", "")
+        if not sent and not request.scope["incoming"].size:
+            return  # No body at all: what is missing is reported field by field.
+        parsed = email.message.Message()
+        parsed["content-type"] = sent[:1000] or "application/octet-stream"
+        kind = parsed.get_content_type()
+        is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+        if not (kind == self.media_type if self.shape is None else is_json):
+            raise UnsupportedMedia(allowed=self.media_type)
 
 
 def check_plain(request: Request) -> None:
-    """No control characters in an address: PostgreSQL stores none of them, and no key or word has any."""
-    if _controls(request.url.path) or _controls(request.scope["path"]):
+    """Refuse an address of too many parameters, or with control characters.
+
+    PostgreSQL stores none of these characters, and no key or word has any. The query is parsed after it is counted.
+    """
+    if _CONTROL.search(request.url.path) or _CONTROL.search(request.scope["path"]):
         raise NotFound()
+    count = request.scope["query_string"].count(b"&") + 1
+    if count > MOST_PARAMETERS:
+        raise TooManyParameters(count=count, allowed=MOST_PARAMETERS)
     for name, value in request.query_params.multi_items():
-        if found := _controls(name + value):
-            error = FieldError(control_character, parameter=name, value=value, values={"shown": repr(found)})
+        if found := _CONTROL.search(name + value):
+            shown = {"shown": repr(found[0])}
+            error = FieldError(control_character, parameter=name, value=value, values=shown)
             raise BadRequest(errors=[error])
 
 
-def _controls(text: str) -> str:
-    return next((character for character in text if character < " " or character == "\x7f"), "")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")

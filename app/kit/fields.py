@@ -25,6 +25,10 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Batch(Shape):
+    """Base of the body of a call that writes many `items`; each is validated by itself (`inputs.validated_items`)."""
+
+
 LONGEST = 40_000
 """Characters beyond which no field takes a text, composed or not: its length is what is wrong with it."""
 MOST_MARKS = 30

@@ -48,6 +48,7 @@ class Incoming:
         self._receive = receive
         self._kept: UploadFile | None = None
         self._unread: Message | None = None
+        self._at_once = b""
         self.size = self._left = 0
 
     async def keep(self, piece: bytes) -> None:
@@ -59,7 +60,7 @@ class Incoming:
     async def complete(self, last: Message) -> None:
         """Nothing more comes: from here on it is given. What came at once, as most does, is given as it came."""
         if self._kept is None:
-            self._unread = last
+            self._unread, self._at_once = last, last.get("body", b"")
             return
         await self.keep(last.get("body", b""))
         self._left = self.size
@@ -82,6 +83,13 @@ class Incoming:
         while (message := await self._receive())["type"] != "http.disconnect":
             self._unread = message  # a request without a body begins with the emptiness of it
 
+    def content(self) -> bytes:
+        """Return the whole body, each time it is asked for. Reads a file if the body is large: for worker threads."""
+        if self._kept is None:
+            return self._at_once
+        self._kept.file.seek(0)
+        return self._kept.file.read()
+
     async def close(self) -> None:
         if self._kept is not None:
             await self._kept.close()
@@ -101,7 +109,8 @@ class Bodies:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        incoming, length, coding, has_body = Incoming(receive), b"0", b"", False
+        incoming = scope["incoming"] = Incoming(receive)
+        length, coding, has_body = b"0", b"", False
         for name, value in scope["headers"]:
             if name == b"content-length":
                 length, has_body = value, has_body or value != b"0"

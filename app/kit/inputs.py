@@ -1,19 +1,20 @@
 """What validation found, said as our own field errors: stable codes, both languages, the nearest value."""
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process, utils
 
 from app.kit.fields import Key
-from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem
+from app.kit.problems import MOST_ERRORS, BadRequest, FieldError, Invalid, Kind, NotFound, Problem
 
 unknown_parameter = Kind(
     "unknown_parameter",
     id="parameter {parameter} tidak dikenal; yang ada: {allowed}",
-    en="unknown parameter {parameter}; there are: {allowed}",
+    en="unknown parameter {parameter}; allowed: {allowed}",
 )
 repeated_parameter = Kind(
     "repeated_parameter",
@@ -45,9 +46,9 @@ def _kind(code: str, types: str, *, id: str, en: str) -> Kind:
     return kind
 
 
-_kind("missing", "missing", id="wajib diisi", en="is required")
+missing = _kind("missing", "missing", id="wajib diisi", en="is required")
 _kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
-_kind(
+malformed_json = _kind(
     "malformed_json",
     "json_invalid json_type",
     id="bukan JSON yang sah: {error}",
@@ -153,17 +154,47 @@ def refuse_repeated(keys: Iterable[Any], *, at: str) -> None:
         seen.add(key)
 
 
-def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> list[str]:
+class Nearest(Sequence[str]):
+    """The candidates most like a value, best first; looked for when they are shown, since few errors are."""
+
+    def __init__(self, value: str, candidates: Iterable[str], limit: int, cutoff: float) -> None:
+        self._value, self._candidates, self._limit, self._cutoff = value, candidates, limit, cutoff
+
+    @cached_property
+    def _names(self) -> list[str]:
+        best = process.extract(
+            self._value[:LONGEST_LIKENESS],
+            list(self._candidates),
+            scorer=fuzz.WRatio,
+            processor=utils.default_process,
+            limit=self._limit,
+            score_cutoff=self._cutoff,
+        )
+        return [name for name, _, _ in best]
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self._names[index]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._names == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a list
+
+
+LONGEST_LIKENESS = 200
+"""Characters of a value that are compared with the candidates."""
+
+
+def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> Sequence[str]:
     """The candidates most like `value`, best first."""
-    found = process.extract(
-        value,
-        list(candidates),
-        scorer=fuzz.WRatio,
-        processor=utils.default_process,
-        limit=limit,
-        score_cutoff=cutoff,
-    )
-    return [name for name, _, _ in found]
+    return Nearest(value, candidates, limit, cutoff)
 
 
 def pointer_of(parts: Sequence[Any]) -> str:
@@ -171,20 +202,59 @@ def pointer_of(parts: Sequence[Any]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def problem_from(errors: Sequence[Any], *, prefix: Sequence[Any] = ()) -> Problem:
-    """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body."""
+def problem_from(errors: Sequence[Any], body: ValidationError | None = None) -> Problem:
+    """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body.
+
+    `body`: the errors of the body if it was validated before; they replace those that FastAPI reports for it.
+    """
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
         return NotFound()
-    found = (_field_error(error, prefix) for error in errors)
-    if "query" in places or "header" in places or any(e["type"] == "json_invalid" for e in errors):
-        return BadRequest(errors=found)
-    return Invalid(errors=found)
+    if body is None:
+        items = [_field_error(error, ()) for error in errors]
+    else:
+        items = [_field_error(error, ()) for error in errors if error["loc"][0] != "body"]
+        items += body_errors(body)
+    return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 
 def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[FieldError]:
-    """The errors of a body that was validated by hand, their pointers below `prefix`."""
-    return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in error.errors(include_url=False)]
+    """The errors of a body that was validated by hand, `MOST_ERRORS` at most, their pointers below `prefix`."""
+    errors = error.errors(include_url=False)[:MOST_ERRORS]
+    return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in errors]
+
+
+def validated_items(
+    shape: type[Model], raw_items: Sequence[Any]
+) -> Iterator[tuple[int, Model | list[FieldError]]]:
+    """(place, item or its errors) of the items of a batch, each validated by itself. Of all errors, the first
+    `MOST_ERRORS` are listed; an item beyond them has none."""
+    adapter, left = TypeAdapter(shape), MOST_ERRORS
+    for place, raw in enumerate(raw_items):
+        try:
+            yield place, adapter.validate_python(raw)
+        except ValidationError as error:
+            errors = body_errors(error, prefix=("items", place))[:left] if left else []
+            left -= len(errors)
+            yield place, errors
+
+
+def read_each(shape: type[Model], raw_items: Sequence[Any], *, key: Callable[[Model], Any]) -> list[Model]:
+    """All items of a batch. Raises Invalid if one does not fit, or a key occurs twice."""
+    items: list[Model] = []
+    errors: list[FieldError] = []
+    seen = set()
+    for place, item in validated_items(shape, raw_items):
+        if isinstance(item, list):
+            errors += item
+        elif (found := key(item)) in seen:
+            errors.append(FieldError(duplicate_key, pointer=f"/items/{place}", value=found))
+        else:
+            seen.add(found)
+            items.append(item)
+    if errors:
+        raise Invalid(errors=errors)
+    return items
 
 
 def validated(shape: type[Model], content: Any) -> Model:

@@ -9,6 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger("rata")
 
+LONGEST_PATH = 2_000
+"""Characters of an address: far more than any has. Each route in turn matches all of it."""
+
 
 class RequestLog:
     """Gives each request an id, answers with it, and writes one log line when it ends."""
@@ -23,6 +26,11 @@ class RequestLog:
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
             "latin-1"
         )
+        if len(scope["path"]) > LONGEST_PATH:
+            scope = {
+                **scope,
+                "path": f"{scope['path'][:LONGEST_PATH]}…",
+            }  # no route has it, and no log wants more
         request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
         scope["request_id"] = request_id
         started, status = time.perf_counter(), 500

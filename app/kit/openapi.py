@@ -21,7 +21,7 @@ from pydantic_core import to_jsonable_python
 from app.kit.links import Links
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
-from app.kit.schemas import SOMETIMES, named_pages, refer, require_all, sorted_deeply, tidy
+from app.kit.schemas import SOMETIMES, named_forms, named_pages, refer, require_all, sorted_deeply, tidy
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
 WRITES = ("post", "put", "patch", "delete")
@@ -124,6 +124,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.pop(leftover, None)
     _restore_examples(schemas)
     named_pages(document)
+    named_forms(document)
     for operations in document["paths"].values():
         if "put" in operations and "patch" in operations:
             (whole,) = operations["put"]["requestBody"]["content"].values()

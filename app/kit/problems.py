@@ -12,8 +12,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-MOST_ERRORS = 1_000
-"""That an answer lists; nobody mends more before asking again."""
+MOST_ERRORS = 100
+"""That a reply lists; a caller mends these before asking again."""
+MOST_CELL_ERRORS = 1_000
+"""The same of cells: a person mends a sheet in one go."""
+LONGEST_SHOWN = 300
+"""Characters of what a caller sent that a reply repeats in one place."""
 
 Language = Literal["id", "en"]
 
@@ -30,7 +34,11 @@ class Text(NamedTuple):
 
 
 class _Shown(dict[str, Any]):
-    """Values as a sentence shows them; a value that is missing shows as a dash, never as a failure."""
+    """Values as a sentence shows them: bounded, and a dash for one that is missing, never a failure."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        return _cut(value) if isinstance(value, str) and name not in ("allowed", "nearest") else value
 
     def __missing__(self, key: str) -> str:
         return "–"
@@ -79,22 +87,28 @@ class FieldError:
     values: dict[str, Any] = field(default_factory=dict)
 
     def shown(self, language: Language) -> "ErrorShape":
+        near = list(self.nearest)
         values = {
             "value": self.value,
             "allowed": _listed(self.allowed),
-            "nearest": _listed(self.nearest) or "–",
+            "nearest": _listed(near) or "–",
         }
         return ErrorShape(
-            pointer=self.pointer,
-            parameter=self.parameter,
+            pointer=_cut(self.pointer),
+            parameter=_cut(self.parameter),
             header=self.header,
             cell=CellShape(**self.cell._asdict()) if self.cell else None,
             code=self.kind.code,
             message=self.kind.text.render(language, values | self.values),
             value=_bounded(self.value),
             allowed=self.allowed,
-            nearest=list(self.nearest) or None,
+            nearest=near or None,
         )
+
+
+def _cut(text: Any) -> Any:
+    """A text that a caller sent, as far as a reply repeats it."""
+    return text if text is None or len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _listed(value: Any) -> Any:
@@ -165,7 +179,8 @@ class Problem(Exception):
     def __init__(
         self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: Any
     ) -> None:
-        self.errors = tuple(islice(errors, MOST_ERRORS))
+        listed = tuple(islice(errors, MOST_CELL_ERRORS))
+        self.errors = listed if any(error.cell for error in listed) else listed[:MOST_ERRORS]
         self.headers = headers or {}
         self.values = values
         super().__init__(self.code, values)

@@ -8,6 +8,7 @@ stored replies. What happens outside of a route (request id, log line, limits) s
 import re
 import secrets as random
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.kit.bodies import HouseRequest, check_media_type, check_plain
+from app.kit.bodies import Body, HouseRequest, JsonShape, check_plain
 from app.kit.db import Database, finish, is_lost, problem_of
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
@@ -78,6 +79,8 @@ class Unit:
         self.is_write = request.method in WRITES
         self.dry_run = self.is_write and _flag(request, "dry_run")
         self.attempt: Attempt | None = None
+        self.call: object | None = None
+        """Who asks, once that is known."""
         self._is_anew = is_anew
         self._read: Session | None = None
         self._shared: Session | None = None
@@ -146,7 +149,7 @@ def _flag(request: Request, name: str) -> bool:
     return value == "true"
 
 
-EarlyTag = Callable[[Request], str]
+EarlyTag = Callable[[HouseRequest], str]
 """The tag that the answer to a request would have, found without its parameters being read; it
 authenticates, and raises what the request itself would."""
 
@@ -173,27 +176,27 @@ class HouseRoute(APIRoute):
         inner = super().get_route_handler()
         early_tag: EarlyTag | None = getattr(self.endpoint, "early_tag", None)
         known: dict[str, bool] = {}
+        body = Body.of(self)
+        shape = body.shape if body else None
 
         async def handle(request: Request) -> Response:
             if "operation" in request.scope:
                 request.scope["operation"].append(self.name)
             if not known:
                 known.update(_parameters(self))
-            check_plain(request)
-            _refuse_unknown(request, known)
-            check_media_type(request, self)
+            _check(request, known, body)
             return shared(request, await _until_won(request, run))
 
-        async def run(request: Request, *, is_anew: bool = False) -> Response:
+        async def run(request: HouseRequest, *, is_anew: bool = False) -> Response:
             unit = request.state.unit = Unit(request, is_anew=is_anew)
-            if unit.is_write and "idempotency-key" in request.headers:
-                await request.body()  # kept by Starlette; the key covers it, forms included
             try:
                 if early_tag is not None and "if-none-match" in request.headers:
                     tag = await anyio.to_thread.run_sync(early_tag, request)
                     if is_unchanged(request, tag):
                         return unchanged(tag)
                     unit.rest()
+                if shape is not None:
+                    await anyio.to_thread.run_sync(_validate, request, shape)
                 response = await inner(request)
                 if unit.is_write:
                     # A limiter of its own: a commit never waits for the threads that wait for it.
@@ -204,7 +207,7 @@ class HouseRoute(APIRoute):
                 if not unit.is_to_be_read_anew(error):
                     raise
                 unit.close()
-                return await run(request, is_anew=True)
+                return await run(HouseRequest(request.scope, request.receive), is_anew=True)
             finally:
                 unit.close()
             return response
@@ -212,27 +215,40 @@ class HouseRoute(APIRoute):
         return handle
 
 
-async def _until_won(request: Request, run: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+def _check(request: Request, known: dict[str, bool], body: Body | None) -> None:
+    """Hold a request to what its route takes, as far as address and headers tell."""
+    check_plain(request)
+    _refuse_unknown(request, known)
+    if body is not None:
+        body.check_media_type(request)
+
+
+def _validate(request: HouseRequest, shape: JsonShape) -> None:
+    """Authenticate the caller, then parse and validate the body: both in this thread, in this order."""
+    request.app.state.authenticate(request)
+    request.validate(shape)
+    if request.invalid is not None:
+        request.state.invalid = request.invalid
+
+
+Run = Callable[[HouseRequest], Coroutine[Any, Any, Response]]
+
+
+async def _until_won(request: Request, run: Run) -> Response:
     """The reply of the first attempt that does not lose its transaction to others; an attempt leaves nothing behind.
 
-    Each has a request of its own over the same body. A form that was read as it came in is gone, so it has one.
+    Each attempt has a request of its own over the same body.
     """
-    tried, kept = HouseRequest(request.scope, request.receive), None
     give_up_at = time.monotonic() + REPEAT_SECONDS
     for pause in PAUSES:
         try:
-            return await run(tried)
+            return await run(HouseRequest(request.scope, request.receive))
         except DBAPIError as error:
-            kept = getattr(tried, "_body", None)
-            is_gone = kept is None and tried._stream_consumed
-            if not is_lost(error) or is_gone or time.monotonic() > give_up_at:
+            if not is_lost(error) or time.monotonic() > give_up_at:
                 raise
         log.warning("lost", request_id=request.scope.get("request_id"), path=request.scope["path"])
         await anyio.sleep(pause * (500 + random.randbelow(500)) / 1000)
-        tried = HouseRequest(request.scope, request.receive)
-        if kept is not None:
-            tried._body = kept
-    return await run(tried)
+    return await run(HouseRequest(request.scope, request.receive))
 
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
@@ -257,8 +273,8 @@ def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
-    sent = [name for name, _ in request.query_params.multi_items()]
-    unknown = [name for name in dict.fromkeys(sent) if name not in known]
+    sent = Counter(name for name, _ in request.query_params.multi_items())
+    unknown = [name for name in sent if name not in known]
     if unknown:
         raise UnknownParameter(
             names=", ".join(unknown),
@@ -273,7 +289,7 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
                 for name in unknown
             ],
         )
-    repeated = sorted({name for name in sent if sent.count(name) > 1 and not known[name]})
+    repeated = sorted(name for name, count in sent.items() if count > 1 and not known[name])
     if repeated:
         raise BadRequest(
             errors=[
@@ -342,10 +358,14 @@ def with_fields(body: str, **fields: Any) -> bytes:
 # Languages and problems
 
 
+MOST_LANGUAGES = 20
+"""That a caller may list; those behind them are not read."""
+
+
 def language_of(request: Request) -> Language:
     """Indonesian unless English is preferred in `Accept-Language`."""
     best: tuple[float, Language] = (0.0, "id")
-    for part in request.headers.get("accept-language", "").split(","):
+    for part in request.headers.get("accept-language", "").split(",", MOST_LANGUAGES)[:MOST_LANGUAGES]:
         tag, _, parameters = part.strip().partition(";")
         primary = tag.split("-")[0].lower()
         weight = re.search(r"q=([0-9.]+)", parameters)
@@ -384,7 +404,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(request, problem_from(error.errors()))
+        return problem_response(
+            request, problem_from(error.errors(), getattr(request.state, "invalid", None))
+        )
 
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:

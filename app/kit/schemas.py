@@ -22,9 +22,9 @@ _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 
 
 def named_pages(document: Schema) -> None:
-    """`Page_AgencyOut_` becomes `AgencyPage`, `Body_import_plan_matrix` `ImportPlanMatrixForm`."""
+    """`Page_AgencyOut_` becomes `AgencyPage`."""
     schemas = document["components"]["schemas"]
-    names = {name: _named(name) for name in schemas}
+    names = {name: re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name) for name in schemas}
     for old, new in names.items():
         schemas[new] = schemas.pop(old)
 
@@ -37,10 +37,15 @@ def named_pages(document: Schema) -> None:
     _everywhere(document, rename)
 
 
-def _named(name: str) -> str:
-    if name.startswith("Body_"):
-        return "".join(word.capitalize() for word in name.split("_")[1:]) + "Form"
-    return re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name)
+def named_forms(document: Schema) -> None:
+    """A form that an operation declares becomes a shape of its own: `import_plan_matrix`, `ImportPlanMatrixForm`."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+            if form is not None:
+                name = "".join(word.capitalize() for word in operation["operationId"].split("_")) + "Form"
+                document["components"]["schemas"][name] = form["schema"]
+                form["schema"] = {"$ref": _REF + name}
 
 
 def tidy(document: Schema, *, nullable: bool = True) -> None:

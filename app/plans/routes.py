@@ -4,12 +4,13 @@ from collections.abc import Callable, Sized
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
+from app.kit.bodies import HouseRequest
 from app.kit.etags import check_list_condition, tag_of
 from app.kit.journal import stamp
 from app.kit.json_sql import to_json
@@ -39,7 +40,7 @@ def tag_in(call: Call, plan: sa.Row[Any]) -> str:
     return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:STATE])
 
 
-def plan_tag(request: Request) -> str:
+def plan_tag(request: HouseRequest) -> str:
     """The same for a request whose parameters nobody has read yet."""
     call = recognised(request)
     return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))

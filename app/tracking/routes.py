@@ -12,7 +12,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.kit.etags import is_unchanged, tag_of, unchanged
-from app.kit.fields import RegionCode, Shape
+from app.kit.fields import Batch, RegionCode
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.patches import Patch
@@ -70,7 +70,7 @@ class Basis(BaseModel):
 class ProgressBatchQuery(BatchQuery, Basis): ...
 
 
-class ProgressBatch(Shape):
+class ProgressBatch(Batch):
     """Reports on up to 1,000 actions."""
 
     items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)

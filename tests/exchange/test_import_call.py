@@ -152,7 +152,7 @@ def part(name: str, data: Any = b"x") -> tuple[str, tuple[str, Any]]:
         ({"data": {"resolutions": "[]"}}, (415, 422), None),
         ({"files": [("resolutions", (None, "[]"))]}, (422,), [("missing", "/file")]),
         ({"files": [part("file"), part("file")]}, (422,), [("repeated_part", "/file")]),
-        ({"files": [part("berkas")]}, (422,), [("unknown_part", "/berkas")]),
+        ({"files": [part("berkas")]}, (422,), [("unknown_part", "/berkas"), ("missing", "/file")]),
         ({"files": [part("file")], "data": {"resolution": "[]"}}, (422,), [("unknown_part", "/resolution")]),
         ({"files": [part("file"), part("resolutions", b"[]")]}, (422,), None),
         ({"files": [("file", (None, "text"))]}, (422,), None),

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
 from app.convergence.analyses import queries
 from app.convergence.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
 from app.convergence.indicators.models import IndicatorKey
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
+from app.kit.bodies import HouseRequest
 from app.kit.etags import tag_of
 from app.kit.journal import stamp
 from app.kit.requests import answer, house_router, revalidated
@@ -18,7 +19,7 @@ from app.reference.models import RegionKey
 router = house_router(tags=["convergence"])
 
 
-def analysis_tag(request: Request) -> str:
+def analysis_tag(request: HouseRequest) -> str:
     """Tag of an analysis: the state of what is published, and of the region's targets."""
     return _analysis_tag(recognised(request), request.path_params["region"])
 
@@ -28,7 +29,7 @@ def _analysis_tag(call: Call, region: str) -> str:
     return tag_of(call.request.url, call.actor.fingerprint, state)
 
 
-def quadrants_tag(request: Request) -> str:
+def quadrants_tag(request: HouseRequest) -> str:
     """Tag of quadrants: the state of what is published."""
     return _quadrants_tag(recognised(request))
 

@@ -10,7 +10,7 @@ from sqlmodel import Field
 
 from app.convergence.coverage.rules import VillageStatus
 from app.kit.db import Table
-from app.kit.fields import Count, Key, Line, RegionCode, Shape, Version, address
+from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.pages import PageQuery
 from app.kit.periods import PeriodText, Quarter
@@ -113,7 +113,7 @@ class CoverageItem(CoverageIn):
     )
 
 
-class CoverageBatch(Shape):
+class CoverageBatch(Batch):
     """Coverage of up to 10,000 villages."""
 
     # Validated item by item, so that with `each` one bad item does not refuse the others.

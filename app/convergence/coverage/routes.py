@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from fastapi import Depends, File, Query, Response, UploadFile
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
@@ -32,12 +32,12 @@ from app.convergence.coverage.models import (
 from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.rules import regency_of
 from app.convergence.methods.commands import COVERAGE_CHAIN
-from app.kit.bodies import only_parts
 from app.kit.etags import check_list_condition, tag_of
+from app.kit.forms import Upload
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.periods import QUARTER_PATTERN, malformed_period
-from app.kit.problems import BadRequest, FieldError
+from app.kit.problems import BadRequest, FieldError, NotFound
 from app.kit.requests import (
     answer,
     answer_page,
@@ -126,13 +126,12 @@ def _list_condition(call: Call) -> CheckStored:
     return check
 
 
-@router.post("/coverage/{period}", response_model=CoverageImportReport)
+_TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
+
+
+@router.post("/coverage/{period}", response_model=CoverageImportReport, openapi_extra=_TABLE.declared)
 def import_coverage(
-    call: Caller,
-    period: QuarterKey,
-    query: Annotated[CoverageImportQuery, Query()],
-    form: Annotated[None, Depends(only_parts("file"))],
-    file: Annotated[UploadFile, File(description="The table: .xlsx or .csv, at most 20 MB.")],
+    call: Caller, period: QuarterKey, query: Annotated[CoverageImportQuery, Query()]
 ) -> Response:
     """Report coverage from a table: a row for each village, or for each village and service.
 
@@ -144,8 +143,12 @@ def import_coverage(
     the same file twice changes nothing.
     """
     quarter = _quarter(period)
+    if not call.actor.grants:
+        raise NotFound()
+    call.actor.require_anywhere("write_coverage")
+    table = _TABLE.read(call.request)
     reading = call.unit.reading
-    read = read_coverage_file(reading, int(quarter[:4]), file.file.read(), file.filename or "", query)
+    read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
     done = commands.report_coverage(
         call.session,
         call.author,

@@ -4,12 +4,12 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.db import Table
-from app.kit.fields import Figure, Line, Month, RegionCode, Shape, Version, Year, address
+from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address
 from app.kit.inputs import RuleBroken, refuse_repeated
 from app.kit.pages import PageQuery
 from app.kit.problems import Kind
@@ -262,17 +262,12 @@ class ObservationItem(ObservationIn):
     model_config = ConfigDict(json_schema_extra={"examples": [{**_PLACE, **_OBSERVED}]})
 
 
-class ObservationBatch(Shape):
+class ObservationBatch(Batch):
     """Up to 5,000 observations: all of them are written or none."""
 
-    items: list[ObservationItem] = ShapeField(min_length=1, max_length=5000)
+    items: list[SkipValidation[ObservationItem]] = ShapeField(min_length=1, max_length=5000)
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{**_PLACE, **_OBSERVED}]}]})
-
-    @model_validator(mode="after")
-    def _each_once(self) -> "ObservationBatch":
-        refuse_repeated(((i.region_code, i.indicator, i.period) for i in self.items), at="/items")
-        return self
 
 
 class ObservationOut(ObservationFields):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sized
 from typing import Annotated, Any
 
-from fastapi import Depends, File, Query, Request, Response, UploadFile
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
@@ -18,6 +18,7 @@ from app.convergence.indicators.models import (
     IndicatorReply,
     ObservationBatch,
     ObservationIn,
+    ObservationItem,
     ObservationOut,
     ObservationQuery,
     ObservationReply,
@@ -32,8 +33,10 @@ from app.convergence.indicators.models import (
 )
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
 from app.convergence.indicators.tables import Told, read_table
-from app.kit.bodies import only_parts
+from app.kit.bodies import HouseRequest
 from app.kit.etags import check_list_condition, tag_of
+from app.kit.forms import Upload
+from app.kit.inputs import read_each
 from app.kit.journal import stamp
 from app.kit.pages import Page, read_page
 from app.kit.problems import NotFound
@@ -112,7 +115,7 @@ def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
 # Observations
 
 
-def observations_tag(request: Request) -> str:
+def observations_tag(request: HouseRequest) -> str:
     """Tag of a list of observations: nothing but writes of observations, and names of regions, can change it."""
     return _tag_of(recognised(request))
 
@@ -143,9 +146,10 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     For the nation's administrators. Where one of them exists, `If-Match` is required: a tag of the list, or `*`.
     A value outside what the unit allows, or with more decimals than are published, is refused by its pointer.
     """
+    call.actor.require("write_observations", commands.NATION)
     told = [
         Told(item.region_code, item.indicator, item.period, _content(item), _in_body(f"/items/{n}"))
-        for n, item in enumerate(batch.items)
+        for n, item in enumerate(read_each(ObservationItem, batch.items, key=_key_of))
     ]
 
     def check(stored: Sized) -> None:
@@ -162,6 +166,10 @@ def _written(call: Call, done: ObservationsWritten) -> Response:
     return answer(call.request, body, version=stamp(call.session, OBSERVATIONS)[:STATE])
 
 
+def _key_of(item: ObservationItem) -> tuple[str, str, str]:
+    return item.region_code, item.indicator, item.period
+
+
 def _content(item: ObservationIn) -> dict[str, Any]:
     return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
 
@@ -170,15 +178,11 @@ def _in_body(prefix: str) -> Callable[[str], dict[str, Any]]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 
-@router.post("/observations/import", response_model=ObservationsWritten)
-def import_observations(
-    call: Caller,
-    query: Annotated[TableQuery, Query()],
-    form: Annotated[None, Depends(only_parts("file"))],
-    file: Annotated[
-        UploadFile, File(description="The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 rows.")
-    ],
-) -> Response:
+_TABLE = Upload("The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 rows.")
+
+
+@router.post("/observations/import", response_model=ObservationsWritten, openapi_extra=_TABLE.declared)
+def import_observations(call: Caller, query: Annotated[TableQuery, Query()]) -> Response:
     """Import a table of BPS: regions by indicators, regions by years, or one observation a row; all or nothing.
 
     Columns are known by their headers: a code column, indicators by code, name or alias, years, or
@@ -188,9 +192,10 @@ def import_observations(
     values outside the unit, codes that the names beside them contradict.
     """
     call.actor.require("write_observations", commands.NATION)
+    table = _TABLE.read(call.request)
     reading = call.unit.reading
-    filename = file.filename or "-"
-    sheet = queries.read_sheet(file.file.read(), filename, query.sheet)
+    filename = table.filename or "-"
+    sheet = queries.read_sheet(table.data, filename, query.sheet)
     told = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
     done = commands.put_observations(call.session, call.author, call.actor, told, lambda stored: None)
     return _written(call, done)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, SkipValidation, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
-from app.kit.fields import Shape
-from app.kit.inputs import body_errors, duplicate_key
-from app.kit.problems import ErrorShape, FieldError, Language
+from app.kit.fields import Batch
+from app.kit.inputs import duplicate_key, validated_items
+from app.kit.problems import LONGEST_SHOWN, MOST_ERRORS, ErrorShape, FieldError, Language
 from app.kit.schemas import SOMETIMES
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
@@ -50,7 +51,7 @@ class BatchQuery(BaseModel):
     )
 
 
-class ActionBatch(Shape):
+class ActionBatch(Batch):
     """Up to 1,000 actions."""
 
     # Validated item by item by `read_items`, so that with `each` one bad item does not refuse the others.
@@ -108,16 +109,14 @@ def read_items(
 
     A key that occurs twice is refused the second time.
     """
-    adapter = TypeAdapter(shape)
     items: list[tuple[int, Item]] = []
     refused: dict[int, Refused] = {}
     seen: set[str] = set()
-    for n, raw in enumerate(raw_items):
-        try:
-            item = adapter.validate_python(raw)
-        except ValidationError as error:
-            code = str(raw.get(key, "")) if isinstance(raw, dict) else ""
-            refused[n] = Refused(code, tuple(body_errors(error, prefix=("items", n))))
+    for n, item in validated_items(shape, raw_items):
+        if isinstance(item, list):
+            raw = raw_items[n]
+            code = str(raw.get(key, ""))[:LONGEST_SHOWN] if isinstance(raw, dict) else ""
+            refused[n] = Refused(code, tuple(item))
             continue
         code = getattr(item, key)
         if code in seen:
@@ -140,18 +139,23 @@ def batch_result(
     *,
     language: Language,
 ) -> BatchResult:
-    """Both kinds of outcome, in the order in which the items were sent; `findings` by the item's key."""
+    """Both kinds of outcome, in the order in which the items were sent; `findings` by the item's key.
+
+    Of all errors the first `MOST_ERRORS` are listed; an item beyond them is `refused` without a list.
+    """
     rest = iter(written)
     outcomes: list[Done] = [
         refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))
     ]
     counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
+    every = (error for outcome in outcomes for error in outcome.errors)
+    shown = {id(error): error.shown(language) for error in islice(every, MOST_ERRORS)}
     items = [
         ItemResult(
             code=o.code or None,
             status=o.status,
             version=o.version,
-            errors=[error.shown(language) for error in o.errors] or None,
+            errors=[shown[id(error)] for error in o.errors if id(error) in shown] or None,
             findings=[FindingShape(**finding.shown(language)) for finding in findings.get(o.code, ())] or None
             if o.status != "refused"
             else None,

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 
-from app.kit.fields import Key, Shape, Version
+from app.kit.fields import Batch, Key, Version
 from app.kit.inputs import RuleBroken, nearest, refuse_repeated
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.models import ActionIn, ActionOut, RecipientKind, Strategy
@@ -98,7 +98,7 @@ class AmendedActionItem(AmendedActionIn):
     model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **AMENDED_ACTION_EXAMPLE}]})
 
 
-class AmendedActionBatch(Shape):
+class AmendedActionBatch(Batch):
     """Up to 1,000 actions as they shall be."""
 
     items: list[SkipValidation[AmendedActionItem]] = ShapeField(min_length=1, max_length=1000)

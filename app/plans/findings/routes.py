@@ -4,10 +4,11 @@ from collections import Counter
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Call, Caller, recognised
+from app.kit.bodies import HouseRequest
 from app.kit.etags import tag_of
 from app.kit.fields import address
 from app.kit.inputs import nearest, unknown_value
@@ -42,7 +43,7 @@ def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
     return tag_of(call.request.url, call.actor.fingerprint, language, others, version=plan.stamp[:STATE])
 
 
-def _tag(request: Request) -> str:
+def _tag(request: HouseRequest) -> str:
     call = recognised(request)
     return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
 

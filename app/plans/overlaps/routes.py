@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
+from app.kit.bodies import HouseRequest
 from app.kit.etags import tag_of
 from app.kit.journal import stamp
 from app.kit.json_sql import to_json
@@ -34,7 +35,7 @@ def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
     return tag_of(call.request.url, call.actor.fingerprint, names, version=plan.stamp[:STATE])
 
 
-def _tag(request: Request) -> str:
+def _tag(request: HouseRequest) -> str:
     call = recognised(request)
     return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import Depends, File, Query, Response, UploadFile
+from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.bodies import only_parts
 from app.kit.files.sheets import open_book
+from app.kit.forms import Upload
 from app.kit.pages import Page
 from app.kit.problems import NotFound
 from app.kit.requests import answer, created, house_router, no_content, with_fields
@@ -42,13 +42,11 @@ def list_coordinates(call: Caller, query: Annotated[CoordinatesQuery, Query()]) 
     return page_of(call, queries.list_coordinates(query), query, sort=query.sort)
 
 
-@router.post("/coordinates/import", response_model=CoordinatesWritten)
-def import_coordinates(
-    call: Caller,
-    query: Annotated[CoordinatesImportQuery, Query()],
-    form: Annotated[None, Depends(only_parts("file"))],
-    file: Annotated[UploadFile, File(description="The table: .xlsx or .csv, at most 20 MB.")],
-) -> Response:
+_TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
+
+
+@router.post("/coordinates/import", response_model=CoordinatesWritten, openapi_extra=_TABLE.declared)
+def import_coordinates(call: Caller, query: Annotated[CoordinatesImportQuery, Query()]) -> Response:
     """Tell where many regions lie by a table, all of it or nothing: for administrators of all of them.
 
     Columns `region_code`, `longitude`, `latitude`, beside them `name` and `source`, in Indonesian as well (`Kode
@@ -56,7 +54,9 @@ def import_coordinates(
     a point outside Indonesia (longitude and latitude exchanged, mostly), a name that is not the code's. What was told
     before is replaced; the same table twice changes nothing.
     """
-    book = open_book(file.file.read(), file.filename or "-", most_rows=LARGEST_TABLE)
+    call.actor.require_anywhere("write_coordinates")
+    table = _TABLE.read(call.request)
+    book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
     told = read_table(book, query.sheet, query.source)
     done = commands.put_coordinates(call.session, call.author, call.actor, told, lambda stored: None)
     return answer(call.request, done.model_dump_json().encode())

@@ -1,0 +1,143 @@
+"""Uploads: a form (multipart/form-data) with one file, declared once for the document and for the endpoint.
+
+The middleware receives the body; nothing parses it before the endpoint has asked for the caller's right. So the
+form is no parameter of the endpoint, which FastAPI would parse in the event loop before anything else.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
+
+from app.kit.bodies import HouseRequest
+from app.kit.inputs import missing, nearest, unreadable_body
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind
+
+MEDIA_TYPE = "multipart/form-data"
+MOST_PARTS = 20
+"""Of files and of texts each; no form has as many."""
+PIECE = 2**18
+
+unknown_part = Kind(
+    "unknown_part",
+    id="bagian formulir {part} tidak dikenal; yang ada: {allowed}",
+    en="unknown part {part} of the form; allowed: {allowed}",
+)
+repeated_part = Kind(
+    "repeated_part",
+    id="bagian formulir {part} hanya boleh sekali",
+    en="the form may have only one part {part}",
+)
+not_a_file = Kind(
+    "not_a_file",
+    id="bagian ini harus berkas dengan nama (filename)",
+    en="this part must be a file with a name (filename)",
+)
+
+unreadable_text = Kind(
+    "unreadable_text",
+    id="bagian ini harus teks, bukan berkas",
+    en="this part must be text, not a file",
+)
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What an upload holds: the file's bytes and name, and the texts sent with it, by part."""
+
+    data: bytes
+    filename: str
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A form with a part `file` and optional texts, each with its description and default."""
+
+    description: str
+    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> dict[str, Any]:
+        """`openapi_extra` of the operation; the document gives the schema its name."""
+        properties: dict[str, Any] = {
+            "file": {
+                "type": "string",
+                "contentMediaType": "application/octet-stream",
+                "description": self.description,
+            }
+        }
+        for name, (description, default) in self.texts.items():
+            properties[name] = {"type": "string", "description": description, "default": default}
+        schema = {"type": "object", "properties": properties, "required": ["file"]}
+        return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": schema}}}}
+
+    def read(self, request: HouseRequest) -> Uploaded:
+        """Parse the form in this worker thread. Call it once the caller's right is known.
+
+        Raises BadRequest if the body is no such form, Invalid for parts that are missing, unknown or repeated.
+        """
+        items = asyncio.run(_parsed(request))
+        errors = list(self._wrong(items))
+        if errors:
+            for _, part in items:
+                if isinstance(part, UploadFile):
+                    part.file.close()
+            raise Invalid(errors=errors)
+        parts = dict(items)
+        file = parts.pop("file")
+        assert isinstance(file, UploadFile)
+        with file.file:
+            data = file.file.read()
+        defaults = {name: default for name, (_, default) in self.texts.items()}
+        return Uploaded(data, file.filename or "", defaults | {k: str(v) for k, v in parts.items()})
+
+    def _wrong(self, items: list[tuple[str, UploadFile | str]]) -> list[FieldError]:
+        known = ("file", *self.texts)
+        names = [name for name, _ in items]
+        errors = [
+            FieldError(
+                unknown_part,
+                pointer=f"/{name}",
+                allowed=known,
+                nearest=nearest(name, known),
+                values={"part": name},
+            )
+            for name in dict.fromkeys(names)
+            if name not in known
+        ]
+        errors += [
+            FieldError(repeated_part, pointer=f"/{name}", values={"part": name})
+            for name in known
+            if names.count(name) > 1
+        ]
+        if "file" not in names:
+            errors.append(FieldError(missing, pointer="/file"))
+        for name, part in items:
+            if name in known and isinstance(part, UploadFile) != (name == "file"):
+                errors.append(
+                    FieldError(not_a_file if name == "file" else unreadable_text, pointer=f"/{name}")
+                )
+        return errors
+
+
+async def _parsed(request: HouseRequest) -> list[tuple[str, UploadFile | str]]:
+    """The parts of a form by Starlette's parser, in an event loop of this thread, bounded in number."""
+    content, at = request.content(), 0
+
+    async def receive() -> Message:
+        nonlocal at
+        piece, at = content[at : at + PIECE], at + PIECE
+        return {"type": "http.request", "body": piece, "more_body": at < len(content)}
+
+    try:
+        form = await Request(request.scope, receive).form(max_files=MOST_PARTS, max_fields=MOST_PARTS)
+    except HTTPException as error:
+        unread = FieldError(unreadable_body, pointer="", allowed=MEDIA_TYPE)
+        raise BadRequest(errors=[unread]) from error
+    return form.multi_items()
