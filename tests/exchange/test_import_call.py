@@ -14,7 +14,7 @@ from app.kit.files import sheets
 from app.kit.journal import JournalRow
 from tests.conftest import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
-from tests.matrix.test_files import OLE, PNG, repacked
+from tests.matrix.test_files import OLE, PNG, with_sheet
 
 NEW = line(agency="Badan Keuangan", code="5.02.0.00.0.00.01.0000")
 
@@ -72,7 +72,7 @@ def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient
 
 
 def bomb() -> bytes:
-    return repacked({"xl/worksheets/sheet1.xml": b"<a>" + b" " * (60 * 1024 * 1024) + b"</a>"})
+    return with_sheet(" " * (60 * 1024 * 1024))
 
 
 def picture_in_a_zip() -> bytes:
@@ -106,9 +106,20 @@ def test_a_file_that_is_no_matrix(office: Office, data: bytes, filename: str, co
 
 
 def test_archives_that_are_more_or_other_than_they_seem(office: Office) -> None:
-    for data in (bomb(), picture_in_a_zip()):
+    for data, code in ((bomb(), "archive_bomb"), (picture_in_a_zip(), "not_a_workbook")):
         reply = office.send(data)
         assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file")
+        assert [error["code"] for error in reply.json()["errors"]] == [code]
+
+
+@pytest.mark.parametrize(
+    "address", ["xfd1048576", "AAAA1", "A1048577", "A0", "a1", " A1", "A 1", "$A$1", "A01"]
+)
+def test_a_small_workbook_with_an_address_that_is_none(office: Office, address: str) -> None:
+    data = with_sheet(f'<row><c r="{address}"><v>1</v></c></row>')
+    reply = office.send(data, dry_run="true")
+    assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file"), reply.text
+    assert [error["code"] for error in reply.json()["errors"]] == ["damaged_workbook"]
 
 
 def test_a_sheet_is_chosen_by_its_name(office: Office) -> None:

@@ -217,9 +217,7 @@ def serving(database: Database, folder: Path, settings: Mapping[str, str] = SETT
         "TMPDIR": str(folder),
     }
     # what the first who asks has loaded is loaded, so that memory grows by requests alone
-    program = (
-        "import pyarrow.json, pyarrow.parquet, python_calamine, xlsxwriter; from app.cli import main; main()"
-    )
+    program = "import pyarrow.json, pyarrow.parquet, xlsxwriter; from app.cli import main; main()"
     command = [sys.executable, "-c", program, "serve"]
     with log.open("w") as out, subprocess.Popen(command, env=environment, cwd=folder, stderr=out) as process:
         service = Service(port, token, process.pid, log)

@@ -8,7 +8,7 @@ from datetime import datetime
 import openpyxl
 import pytest
 
-from app.kit.files import sheets, workbooks
+from app.kit.files import bounds, sheets
 from app.kit.files.books import ErrorValue, Formula
 from app.kit.files.delimited import escaped, unescaped
 from app.kit.files.sheets import open_book
@@ -19,6 +19,7 @@ from tests.matrix.build import raw_xlsx, xlsx
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
 SMALL = xlsx([["a", "b"], [1, 2]])
+WITH_TEXTS = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["a", 1]))
 
 
 def cause(data: bytes, filename: str = "matriks.xlsx", sheet: str | None = None) -> str:
@@ -130,11 +131,11 @@ def test_a_bomb_that_declares_its_size():
 
 
 def test_a_bomb_that_lies_about_its_size():
-    bomb = repacked({"xl/worksheets/sheet2.xml": b"<a>" + b" " * (40 * 1024 * 1024) + b"</a>"})
+    bomb = repacked({"xl/worksheets/sheet1.xml": sheet_xml(" " * (40 * 1024 * 1024))})
     data = bytearray(bomb)
     at = 0
     while (at := data.find(b"PK\x01\x02", at)) >= 0:
-        if data[at + 46 :].startswith(b"xl/worksheets/sheet2.xml"):
+        if data[at + 46 :].startswith(b"xl/worksheets/sheet1.xml"):
             data[at + 24 : at + 28] = struct.pack("<I", 100)
         at += 4
     # Python's reader stops at the declared size and then finds the checksum wrong.
@@ -142,7 +143,7 @@ def test_a_bomb_that_lies_about_its_size():
 
 
 def test_a_ratio_no_sheet_reaches():
-    assert cause(repacked({"xl/worksheets/sheet2.xml": b" " * (8 * 1024 * 1024)})) == "archive_bomb"
+    assert cause(with_sheet(" " * (8 * 1024 * 1024))) == "archive_bomb"
 
 
 def test_too_many_parts():
@@ -155,7 +156,7 @@ def test_too_many_parts():
 )
 def test_no_entity_is_ever_expanded(part, encoding):
     attack = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;"><!ENTITY c SYSTEM "file:///etc/passwd">]><x>&b;&c;</x>'
-    assert cause(repacked({part: attack.encode(encoding)})) == "xml_entities"
+    assert cause(repacked({part: attack.encode(encoding)}, of=WITH_TEXTS)) == "xml_entities"
 
 
 def test_a_document_type_in_another_encoding_is_refused_too():
@@ -173,16 +174,19 @@ def test_one_cell_in_the_last_corner_allocates_nothing():
 
 
 def test_one_long_text_that_many_cells_point_to(monkeypatch):
-    monkeypatch.setattr(workbooks, "MOST_TEXT", 50_000)
+    monkeypatch.setattr(bounds, "MOST_TEXT", 50_000)
     assert cause(raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 6))) == "archive_bomb"
     allowed = raw_xlsx(lambda _, sheet: sheet.write_row(0, 0, ["x" * 10_000] * 4))
     assert open_book(allowed, "a.xlsx").sheet("A").width == 4
 
 
-def test_merged_ranges_over_and_over(monkeypatch):
-    monkeypatch.setattr(workbooks, "MOST_MERGED", 30)
-    merges = "<mergeCells>" + '<mergeCell ref="A1:C3"/>' * 4 + "</mergeCells>"
-    assert cause(with_sheet('<row r="3"><c r="C3"><v>1</v></c></row>', merges)) == "too_many_cells"
+def test_merged_ranges(monkeypatch):
+    corner = '<row r="3"><c r="C3"><v>1</v></c></row>'
+    merges = '<mergeCells><mergeCell ref="A1:C2"/><mergeCell ref="A3:B3"/></mergeCells>'
+    assert open_book(with_sheet(corner, merges), "a.xlsx").sheet("Sheet").rows[2][2] == 1
+    for bound in (7, 1):  # cells, then ranges
+        monkeypatch.setattr(bounds, "MOST_MERGED", bound)
+        assert cause(with_sheet(corner, merges)) == "too_many_cells"
     # A range beyond the used area costs nothing.
     sheet = open_book(
         with_sheet(

@@ -12,11 +12,20 @@ LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
 
 
+# What a cell can hold that a person typed. A `datetime` is a `date` too.
+Plain = str | int | float | bool | date | time | timedelta
+
+
 @dataclass(frozen=True)
 class Formula:
-    """A cell that holds a formula. It is never evaluated, and its cached value is never used."""
+    """A cell that holds a formula, with the result that the file stores. The formula is never evaluated.
+
+    `result` is None where the file stores none, an error or an empty text, and in a workbook that
+    asks to be calculated when it is opened.
+    """
 
     text: str
+    result: Plain | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -32,8 +41,7 @@ class ErrorValue:
         return self.text
 
 
-# What a cell can hold. A `datetime` is a `date` too.
-Value = None | str | int | float | bool | date | time | timedelta | Formula | ErrorValue
+Value = None | Plain | Formula | ErrorValue
 
 
 def column_letter(c: int) -> str:
@@ -52,7 +60,7 @@ class Sheet:
 
     Every cell of a merged range shows the range's value; `merged` tells, for each of them but the
     first, the (row, column) of the first, from 0. Blank cells are None. Numbers without a fraction
-    are int. A cell with a formula holds a `Formula`, never its cached value.
+    are int. A cell with a formula holds a `Formula`. A row ends with its last cell in use.
     """
 
     name: str

@@ -1,0 +1,71 @@
+"""The parts of an uploaded workbook, unpacked one at a time, piece by piece and counted."""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from app.kit.files.bounds import LARGEST_PART, LARGEST_RATIO, LARGEST_UNPACKED, MOST_PARTS, RATIO_FROM, Meter
+from app.kit.files.unreadable import NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
+
+_CHUNK = 64 * 1024
+
+
+class Archive:
+    """The parts by name. Part names are the same in upper and lower case, as the packaging format says."""
+
+    def __init__(self, data: bytes, meter: Meter) -> None:
+        self._meter = meter
+        # Python lists all entries before anybody can count them; each costs it half a kilobyte.
+        if data.count(b"PK\x01\x02") > 4 * MOST_PARTS:
+            raise meter.too_large(f"> {MOST_PARTS} entri")
+        try:
+            self._archive = zipfile.ZipFile(io.BytesIO(data))
+        # all that it raises over a damaged list of entries, an unknown version or a name in no encoding
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+            raise meter.damaged() from None
+        entries = self._archive.infolist()
+        self._check(entries, len(data))
+        self._entries = {entry.filename.lstrip("/").lower(): entry for entry in entries}
+        if len(self._entries) != len(entries):
+            raise meter.damaged()
+
+    def _check(self, entries: list[zipfile.ZipInfo], size: int) -> None:
+        meter = self._meter
+        if any(entry.flag_bits & 0x1 for entry in entries):
+            raise unreadable(PASSWORD_PROTECTED, meter.filename)
+        if len(entries) > MOST_PARTS:
+            raise meter.too_large(f"{len(entries)} entri")
+        declared = sum(entry.file_size for entry in entries)
+        if declared > LARGEST_UNPACKED:
+            raise meter.too_large(f"{declared // 1024**2} MB")
+        if sum(entry.compress_size for entry in entries) > size:
+            raise meter.damaged()  # entries overlap, or declare more than there is
+        names = {entry.filename for entry in entries}
+        if "[Content_Types].xml" not in names:
+            value = ".ods" if "content.xml" in names else "arsip ZIP"
+            raise unreadable(OLD_WORKBOOK if value == ".ods" else NOT_A_WORKBOOK, meter.filename, value)
+        if any(name.endswith("workbook.bin") for name in names):
+            raise unreadable(OLD_WORKBOOK, meter.filename, ".xlsb")
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._entries
+
+    def unpack(self, name: str) -> Iterator[bytes]:
+        """Yield a part in pieces. Raises `UnreadableFile` if it is missing, damaged or far larger than packed."""
+        entry = self._entries.get(name.lower())
+        if entry is None or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self._meter.damaged()
+        size = 0
+        try:
+            with self._archive.open(entry) as stream:
+                while chunk := stream.read(_CHUNK):
+                    size += len(chunk)
+                    ratio = size / max(entry.compress_size, 1)
+                    if size > LARGEST_PART or (size > RATIO_FROM and ratio > LARGEST_RATIO):
+                        raise self._meter.too_large(f"{entry.filename}: {ratio:.0f} : 1")
+                    self._meter.count_unpacked(len(chunk))
+                    yield chunk
+        # all that it raises over a damaged entry; RuntimeError: it is encrypted though its flags deny it
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
+            raise self._meter.damaged() from None

@@ -1,0 +1,59 @@
+"""How much a workbook may cost to read, counted while reading and never believed from the file."""
+
+from app.kit.files.books import LARGEST_COLUMN
+from app.kit.files.unreadable import (
+    ARCHIVE_BOMB,
+    DAMAGED_WORKBOOK,
+    TOO_MANY_CELLS,
+    UnreadableFile,
+    unreadable,
+)
+
+LARGEST_UNPACKED = 128 * 1024 * 1024
+LARGEST_PART = 64 * 1024 * 1024
+# Deflate cannot pass 1032; a sheet of equal rows reaches about 60.
+LARGEST_RATIO = 250
+RATIO_FROM = 4 * 1024 * 1024
+MOST_PARTS = 2_000
+# Elements, attributes and namespaces: a full table takes seven a cell, its text included.
+MOST_NODES = 8_000_000
+MOST_CELLS = 600_000
+MOST_MERGED = 100_000
+MOST_TEXT = 64 * 1024 * 1024
+# What Excel lets a cell hold.
+LONGEST_TEXT = 32_767
+
+
+class Meter:
+    """The cost of reading one workbook so far, over all its parts. Raises `UnreadableFile` above a bound."""
+
+    def __init__(self, filename: str, most_rows: int) -> None:
+        self.filename, self.most_rows = filename, most_rows
+        self.nodes = self._unpacked = self._cells = self._text = 0
+
+    def damaged(self) -> UnreadableFile:
+        """Return the refusal of a workbook that is not as the format says."""
+        return unreadable(DAMAGED_WORKBOOK, self.filename)
+
+    def too_large(self, value: str) -> UnreadableFile:
+        """Return the refusal of a workbook that holds far more than its file."""
+        return unreadable(ARCHIVE_BOMB, self.filename, value)
+
+    def too_many_cells(self) -> UnreadableFile:
+        """Return the refusal of a sheet with cells beyond the largest row or column, or too many."""
+        return unreadable(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
+
+    def count_unpacked(self, size: int) -> None:
+        self._unpacked += size
+        if self._unpacked > LARGEST_UNPACKED:
+            raise self.too_large(f"{self._unpacked // 1024**2} MB")
+
+    def count_cell(self) -> None:
+        self._cells += 1
+        if self._cells > max(MOST_CELLS, 10 * self.most_rows):
+            raise self.too_many_cells()
+
+    def count_text(self, length: int) -> None:
+        self._text += length
+        if self._text > MOST_TEXT:
+            raise self.too_large(f"{self._text // 1024**2} MB teks")

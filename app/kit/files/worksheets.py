@@ -1,0 +1,268 @@
+"""One sheet of a workbook: its cells as typed values, its merged ranges.
+
+An address, an index or a value that is not exactly as the format says makes the workbook damaged: a
+reader that takes it for something else than the next reader does is how files get past a check.
+
+Source: ECMA-376 part 1, 18.3 (worksheets) and 18.18.11 (types of cells).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.kit.files import bounds
+from app.kit.files.archive import Archive
+from app.kit.files.books import (
+    LARGEST_COLUMN,
+    ErrorValue,
+    Formula,
+    Plain,
+    Sheet,
+    Value,
+    column_letter,
+)
+from app.kit.files.bounds import LONGEST_TEXT, Meter
+from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial
+from app.kit.files.workbook_parts import RichText, read_boolean, read_index, unescape_text
+from app.kit.files.xml_walk import SKIPPED, Attributes, Element, attribute_names, walk
+
+_ROW = re.compile(r"[1-9][0-9]{0,6}")
+_ADDRESS = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})")
+_LAST_ROW, _LAST_COLUMN = 1_048_576, 16_384
+_COLUMNS = {column_letter(c): c for c in range(LARGEST_COLUMN)}
+_ROW_ATTRIBUTES = attribute_names(
+    "r spans s customFormat ht hidden customHeight outlineLevel collapsed thickTop thickBot ph"
+)
+_CELL_ATTRIBUTES = attribute_names("r s t cm vm ph")
+_FORMULA_ATTRIBUTES = attribute_names("t aca ref dt2D dtr del1 del2 r1 r2 ca si bx")
+_READ = frozenset(("sheetData", "row", "c", "mergeCells", "mergeCell"))
+_TYPES = frozenset(("b", "d", "e", "inlineStr", "n", "s", "str"))
+
+
+@dataclass(frozen=True)
+class SharedParts:
+    """What the sheets of a workbook share: texts, what each style shows, the system of dates, stale results."""
+
+    texts: Sequence[str]
+    styles: Mapping[str, Shows]
+    is_1904: bool
+    asks_to_calculate: bool
+
+
+def read_worksheet(archive: Archive, part: str, name: str, shared: SharedParts, meter: Meter) -> Sheet:
+    """Return the sheet of a part. Raises `UnreadableFile`."""
+    walker = _Worksheet(shared, meter)
+    walk(archive.unpack(part), "worksheet", walker.root, meter, nowhere_else=_READ)
+    return Sheet(name, walker.rows, _spread(walker.rows, walker.ranges, meter))
+
+
+class _Worksheet:
+    """The rows of a sheet while it is read. Rows and columns count from 0."""
+
+    def __init__(self, shared: SharedParts, meter: Meter) -> None:
+        self._shared, self._meter = shared, meter
+        self.rows: list[list[Value]] = []
+        self.ranges: list[tuple[int, int, int, int]] = []
+        self._row = self._column = -1
+        self._row_number = ""
+        self._type, self._style = "n", "0"
+        self._content: str | None = None
+        self._formula: str | None = None
+        self._inline = RichText(meter)
+        self._has_data = self._has_merged = False
+        cell = Element(
+            opens=self._open_cell,
+            closes=self._close_cell,
+            attributes=_CELL_ATTRIBUTES,
+            children={
+                "f": Element(closes=self._set_formula, has_text=True, attributes=_FORMULA_ATTRIBUTES),
+                "v": Element(closes=self._set_value, has_text=True),
+                "is": Element(closes=self._set_inline, children=self._inline.children),
+                "extLst": SKIPPED,
+            },
+        )
+        row = Element(
+            opens=self._open_row, attributes=_ROW_ATTRIBUTES, children={"c": cell, "extLst": SKIPPED}
+        )
+        merged = Element(opens=self._add_range, attributes=attribute_names("ref"))
+        self.root = Element(
+            skips_others=True,
+            children={
+                "sheetData": Element(opens=self._open_data, children={"row": row}),
+                "mergeCells": Element(opens=self._open_merged, children={"mergeCell": merged}),
+            },
+        )
+
+    def _open_data(self, _: Attributes) -> None:
+        if self._has_data:
+            raise self._meter.damaged()
+        self._has_data = True
+
+    def _open_merged(self, _: Attributes) -> None:
+        if self._has_merged:
+            raise self._meter.damaged()
+        self._has_merged = True
+
+    def _open_row(self, attributes: Attributes) -> None:
+        number = attributes.get("r")
+        if number is None:
+            number = str(self._row + 2)
+        if not _ROW.fullmatch(number) or not self._row < int(number) - 1 < _LAST_ROW:
+            raise self._meter.damaged()
+        self._row, self._row_number, self._column = int(number) - 1, number, -1
+
+    def _open_cell(self, attributes: Attributes) -> None:
+        address = attributes.get("r")
+        if address is None:
+            column = self._column + 1
+        else:
+            letters = address.rstrip("0123456789")
+            if address[len(letters) :] != self._row_number:
+                raise self._meter.damaged()
+            column = _COLUMNS[letters] if letters in _COLUMNS else self._far_column(letters)
+        if not self._column < column < _LAST_COLUMN:
+            raise self._meter.damaged()
+        self._column = column
+        self._type, self._style = attributes.get("t", "n"), attributes.get("s", "0")
+        if self._type not in _TYPES or self._style not in self._shared.styles:
+            raise self._meter.damaged()
+        self._content = self._formula = None
+
+    def _far_column(self, letters: str) -> int:
+        if not re.fullmatch("[A-Z]{1,3}", letters):
+            raise self._meter.damaged()
+        return _column(letters)
+
+    def _set_formula(self, text: str) -> None:
+        if self._formula is not None or len(text) > LONGEST_TEXT:
+            raise self._meter.damaged()
+        self._formula = "=" + text
+        self._meter.count_text(len(text))
+
+    def _set_value(self, text: str) -> None:
+        if self._content is not None or (self._type == "inlineStr" and text):
+            raise self._meter.damaged()
+        self._content = text
+
+    def _set_inline(self, _: str) -> None:
+        if self._content is not None or self._type != "inlineStr":
+            raise self._meter.damaged()
+        self._content = self._inline.take()
+
+    def _close_cell(self, _: str) -> None:
+        content, formula = self._content, self._formula
+        if content is None and formula is None:
+            return
+        self._meter.count_cell()
+        value = self._read(content) if content else None
+        if formula is not None:
+            is_stale = self._shared.asks_to_calculate
+            self._place(Formula(formula, None if is_stale or isinstance(value, ErrorValue) else value))
+        elif value is not None:
+            self._place(value)
+
+    def _place(self, value: Value) -> None:
+        if self._row >= self._meter.most_rows or self._column >= LARGEST_COLUMN:
+            raise self._meter.too_many_cells()
+        while len(self.rows) <= self._row:
+            self.rows.append([])
+        row = self.rows[self._row]
+        row.extend([None] * (self._column - len(row)))
+        row.append(value)
+
+    def _read(self, content: str) -> Plain | ErrorValue | None:
+        match self._type:
+            case "s":
+                index = read_index(content, self._meter)
+                if index >= len(self._shared.texts):
+                    raise self._meter.damaged()
+                return self._text(self._shared.texts[index])
+            case "n":
+                return self._number(content)
+            case "inlineStr":
+                return self._text(content)
+            case "str":
+                return self._text(unescape_text(content))
+            case "b":
+                return read_boolean(content, self._meter)
+            case "e":
+                self._text(content)
+                return ErrorValue(content)
+            case _:
+                moment = read_iso(content)
+                if moment is None:
+                    raise self._meter.damaged()
+                return moment
+
+    def _number(self, content: str) -> Plain:
+        number = read_number(content)
+        if number is None:
+            raise self._meter.damaged()
+        shows = self._shared.styles[self._style]
+        return number if shows == "number" else read_serial(number, shows, self._shared.is_1904)
+
+    def _text(self, text: str) -> str | None:
+        """Return a text, None if it is blank; counted each time that a cell holds it."""
+        if len(text) > LONGEST_TEXT:
+            raise self._meter.damaged()
+        self._meter.count_text(len(text))
+        return text if text.strip() else None
+
+    def _add_range(self, attributes: Attributes) -> None:
+        first, colon, last = attributes.get("ref", "").partition(":")
+        top, left = self._position(first)
+        bottom, right = self._position(last) if colon else (top, left)
+        if bottom < top or right < left:
+            raise self._meter.damaged()
+        if len(self.ranges) >= bounds.MOST_MERGED:
+            raise self._meter.too_many_cells()
+        self.ranges.append((top, left, bottom, right))
+
+    def _position(self, address: str) -> tuple[int, int]:
+        found = _ADDRESS.fullmatch(address)
+        if found is None or int(found[2]) > _LAST_ROW or _column(found[1]) >= _LAST_COLUMN:
+            raise self._meter.damaged()
+        return int(found[2]) - 1, _column(found[1])
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def _spread(
+    rows: list[list[Value]], ranges: Sequence[tuple[int, int, int, int]], meter: Meter
+) -> dict[tuple[int, int], tuple[int, int]]:
+    """Show each merged range's value in all its cells within the used area; returns cell → first cell.
+
+    Raises `UnreadableFile` if two ranges share a cell of that area.
+    """
+    width = max((len(row) for row in rows), default=0)
+    merged: dict[tuple[int, int], tuple[int, int]] = {}
+    firsts: set[tuple[int, int]] = set()
+    filled = 0
+    for top, left, bottom, right in ranges:
+        if top >= len(rows) or left >= width:
+            continue
+        bottom, right = min(bottom, len(rows) - 1), min(right, width - 1)
+        size = (bottom - top + 1) * (right - left + 1)
+        filled += size
+        if filled > bounds.MOST_MERGED:
+            raise meter.too_many_cells()
+        first = (top, left)
+        value = rows[top][left] if left < len(rows[top]) else None
+        text = value.text if isinstance(value, Formula | ErrorValue) else value
+        if isinstance(text, str):
+            meter.count_text(len(text) * (size - 1))
+        for r in range(top, bottom + 1):
+            rows[r].extend([None] * (right + 1 - len(rows[r])))
+            for c in range(left, right + 1):
+                if (r, c) in merged or (r, c) in firsts:
+                    raise meter.damaged()
+                if (r, c) != first:
+                    merged[r, c] = first
+                    rows[r][c] = value
+        firsts.add(first)
+    return merged
