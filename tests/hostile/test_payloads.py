@@ -13,6 +13,7 @@ import pytest
 from app.kit.openapi import COMMITTED
 from app.kit.problems import MOST_ERRORS
 from tests.contract.operations import Operation, operations
+from tests.files.parts import workbook
 from tests.hostile.service import Reply, Service
 
 OPERATIONS = list(operations(json.loads(COMMITTED.read_bytes())))
@@ -185,6 +186,15 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "entities": (
         "a.xlsx",
         lambda: archive(**{"xl__workbook.xml": ENTITIES, "[Content_Types].xml": ENTITIES}),
+    ),
+    "a cell in lower case": (
+        "a.xlsx",
+        lambda: workbook('<row r="1"><c r="xfd1048576"><v>1</v></c></row>'),
+    ),
+    "a cell beyond the last": ("a.xlsx", lambda: workbook('<row><c r="AAAA1"><v>1</v></c></row>')),
+    "one cell in the last corner": (
+        "a.xlsx",
+        lambda: workbook('<row r="20000"><c r="CV20000"><v>1</v></c></row>'),
     ),
     "a million columns": ("a.csv", lambda: b"a," * 10**6 + b"a\n" + b"1," * 10**6 + b"1\n"),
     "a million rows": ("a.csv", lambda: b"a\n" * 10**6),

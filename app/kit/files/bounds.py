@@ -15,6 +15,8 @@ LARGEST_PART = 64 * 1024 * 1024
 LARGEST_RATIO = 250
 RATIO_FROM = 4 * 1024 * 1024
 MOST_PARTS = 2_000
+# Excel keeps at most 65,490.
+MOST_STYLES = 65_536
 # Elements, attributes and namespaces: a full table takes seven a cell, its text included.
 MOST_NODES = 8_000_000
 MOST_CELLS = 600_000
@@ -53,7 +55,12 @@ class Meter:
         if self._cells > max(MOST_CELLS, 10 * self.most_rows):
             raise self.too_many_cells()
 
-    def count_text(self, length: int) -> None:
-        self._text += length
+    def count_text(self, size: int) -> None:
+        self._text += size
         if self._text > MOST_TEXT:
             raise self.too_large(f"{self._text // 1024**2} MB teks")
+
+
+def weigh_text(text: str) -> int:
+    """Return the most bytes that Python keeps a text in: one sign above the basic plane makes it four for each."""
+    return len(text) if text.isascii() else 4 * len(text)

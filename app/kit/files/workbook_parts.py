@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.kit.files.archive import Archive
-from app.kit.files.bounds import LONGEST_TEXT, MOST_TEXT, Meter
+from app.kit.files.bounds import LONGEST_TEXT, MOST_PARTS, MOST_STYLES, MOST_TEXT, Meter, weigh_text
 from app.kit.files.number_formats import Shows, classify_builtin, classify_format
 from app.kit.files.xml_walk import PACKAGE, RELATIONSHIPS, SKIPPED, Attributes, Element, attribute_names, walk
-
-# Excel keeps at most 65,490.
-MOST_STYLES = 65_536
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _ESCAPED = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
@@ -64,7 +61,8 @@ class RichText:
         }
 
     def _append(self, run: str) -> None:
-        self._runs.append(run)
+        if run:
+            self._runs.append(run)
         self._length += len(run)
         if self._length > 7 * LONGEST_TEXT:
             raise self._meter.damaged()
@@ -100,6 +98,8 @@ def read_relationships(archive: Archive, part: str, meter: Meter) -> dict[str, R
         mode = attributes.get("TargetMode", "Internal")
         if key in found or mode not in ("Internal", "External"):
             raise meter.damaged()
+        if len(found) >= MOST_PARTS:
+            raise meter.too_large(f"> {MOST_PARTS} entri")
         path = posixpath.normpath(posixpath.join("/" + folder, target)).lstrip("/")
         found[key] = Relationship(kind if base in RELATIONSHIPS else "", path if mode == "Internal" else None)
 
@@ -145,6 +145,7 @@ class WorkbookIndex:
             or not name
             or state not in ("visible", "hidden", "veryHidden")
             or len(name) > LONGEST_TEXT
+            or len(self.sheets) >= MOST_PARTS
         ):
             raise self._meter.damaged()
         self.sheets.append(ListedSheet(name, relationship, state == "visible"))
@@ -169,6 +170,10 @@ _CALCULATION = attribute_names(
 )
 
 
+# What Python keeps beside the signs of a text.
+_TEXT_OVERHEAD = 64
+
+
 def read_texts(archive: Archive, part: str, meter: Meter) -> list[str]:
     """Return the shared texts in order."""
     texts: list[str] = []
@@ -178,8 +183,7 @@ def read_texts(archive: Archive, part: str, meter: Meter) -> list[str]:
     def close(_: str) -> None:
         nonlocal held
         text = rich.take()
-        # one sign above the basic plane makes Python keep four bytes for each
-        held += len(text) if text.isascii() else 4 * len(text)
+        held += _TEXT_OVERHEAD + weigh_text(text)
         if held > MOST_TEXT:
             raise meter.too_large(f"{held // 1024**2} MB teks")
         texts.append(text)
@@ -207,14 +211,14 @@ class _Styles:
 
     def _add_format(self, attributes: Attributes) -> None:
         number, code = read_index(attributes.get("numFmtId"), self._meter), attributes.get("formatCode")
-        if code is None or number in self._formats:
+        if code is None or number in self._formats or len(self._formats) >= MOST_STYLES:
             raise self._meter.damaged()
         self._formats[number] = classify_format(unescape_text(code))
 
     def _add_cell(self, attributes: Attributes) -> None:
-        self.cells.append(read_index(attributes.get("numFmtId", "0"), self._meter))
-        if len(self.cells) > MOST_STYLES:
+        if len(self.cells) >= MOST_STYLES:
             raise self._meter.damaged()
+        self.cells.append(read_index(attributes.get("numFmtId", "0"), self._meter))
 
     def shows(self) -> list[Shows]:
         return [self._formats.get(number) or classify_builtin(number) for number in self.cells]

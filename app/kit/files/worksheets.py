@@ -21,7 +21,7 @@ from app.kit.files.books import (
     Value,
     column_letter,
 )
-from app.kit.files.bounds import LONGEST_TEXT, Meter
+from app.kit.files.bounds import LONGEST_TEXT, Meter, weigh_text
 from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial
 from app.kit.files.workbook_parts import RichText, read_boolean, read_index, unescape_text
 from app.kit.files.xml_walk import SKIPPED, Attributes, Element, attribute_names, walk
@@ -137,7 +137,7 @@ class _Worksheet:
         if self._formula is not None or len(text) > LONGEST_TEXT:
             raise self._meter.damaged()
         self._formula = "=" + text
-        self._meter.count_text(len(text))
+        self._meter.count_text(weigh_text(text))
 
     def _set_value(self, text: str) -> None:
         if self._content is not None or (self._type == "inlineStr" and text):
@@ -176,7 +176,9 @@ class _Worksheet:
                 index = read_index(content, self._meter)
                 if index >= len(self._shared.texts):
                     raise self._meter.damaged()
-                return self._text(self._shared.texts[index])
+                text = self._shared.texts[index]
+                self._meter.count_text(len(text))  # each time that a cell holds it
+                return text if text.strip() else None
             case "n":
                 return self._number(content)
             case "inlineStr":
@@ -202,10 +204,10 @@ class _Worksheet:
         return number if shows == "number" else read_serial(number, shows, self._shared.is_1904)
 
     def _text(self, text: str) -> str | None:
-        """Return a text, None if it is blank; counted each time that a cell holds it."""
+        """Return a text that is in the cell itself, None if it is blank."""
         if len(text) > LONGEST_TEXT:
             raise self._meter.damaged()
-        self._meter.count_text(len(text))
+        self._meter.count_text(weigh_text(text))
         return text if text.strip() else None
 
     def _add_range(self, attributes: Attributes) -> None:

@@ -1,0 +1,224 @@
+"""What a workbook may cost: small files that would grow are refused in little memory and processor time."""
+
+import io
+import struct
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from app.kit.files import bounds
+from app.kit.files.sheets import open_book
+from app.kit.files.unreadable import UnreadableFile
+from tests.files.parts import PACKAGE, RELATIONS, TRANSITIONAL, packed, row, unpacked, workbook
+from tests.matrix.test_files import cause
+
+MOST_SECONDS = 2.0
+MOST_BYTES = 24 * 2**20
+"""Above what the test itself holds. Nothing of these files is as large as 24 MB unless it grows."""
+MEGA = 10**6
+ONE = '<c r="A1"><v>1</v></c>'
+
+
+def cost(data: bytes) -> tuple[str, float, int]:
+    """Return the cause of the refusal ("" if it is read), the processor time and the most memory."""
+    tracemalloc.start()
+    started, before = time.process_time(), tracemalloc.get_traced_memory()[0]
+    found = ""
+    try:
+        book = open_book(data, "a.xlsx")
+        for name in book.names:
+            book.sheet(name)
+    except UnreadableFile as failure:
+        found = failure.errors[0].kind.code
+    finally:
+        spent, peak = time.process_time() - started, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return found, spent, peak - before
+
+
+def sst(items: str) -> dict[str, bytes | str]:
+    return {"xl/sharedStrings.xml": f'<sst xmlns="{TRANSITIONAL}">{items}</sst>'}
+
+
+def styles(content: str) -> dict[str, bytes | str]:
+    return {"xl/styles.xml": f'<styleSheet xmlns="{TRANSITIONAL}">{content}</styleSheet>'}
+
+
+def noise(size: int) -> str:
+    """Return digits that do not pack far, so that it is not the ratio that refuses them."""
+    return "".join(str(n) for n in range(size // 6))
+
+
+def many_entries() -> bytes:
+    """Return an archive whose list has 300,000 entries, which Python would have to read first."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a", b"")
+    data = out.getvalue()
+    at, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entries = data[at:end] * 300_000
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 65535, 65535, len(entries), at, 0)
+    return data[:at] + entries + tail
+
+
+HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "deep nesting": ("damaged_workbook", lambda: workbook(after="<a>" * MEGA)),
+    "many attributes": (
+        "archive_bomb",
+        lambda: workbook(after="<a " + " ".join(f'b{n}="{n}"' for n in range(200_000)) + "/>"),
+    ),
+    "a long attribute": ("archive_bomb", lambda: workbook(after=f'<a b="{noise(MEGA)}"/>')),
+    "a long comment": ("archive_bomb", lambda: workbook(after=f"<!--{noise(MEGA)}-->")),
+    "a long instruction": ("archive_bomb", lambda: workbook(after=f"<?a {noise(MEGA)}?>")),
+    "a long name": ("archive_bomb", lambda: workbook(after=f"<a{noise(MEGA)}/>")),
+    "a long namespace": (
+        "damaged_workbook",
+        lambda: workbook(after=f'<x xmlns:a="{noise(100_000)}">' + "<a:b/>" * 100_000 + "</x>"),
+    ),
+    "a long address": ("damaged_workbook", lambda: workbook(row(f'<c r="{noise(200_000)}"/>'))),
+    "a long number": ("damaged_workbook", lambda: workbook(row(f"<c><v>{noise(MEGA)}</v></c>"))),
+    "a long text": ("damaged_workbook", lambda: workbook(row(f'<c t="str"><v>{noise(MEGA)}</v></c>'))),
+    "a long formula": ("damaged_workbook", lambda: workbook(row(f"<c><f>{noise(MEGA)}</f></c>"))),
+    "many runs": (
+        "damaged_workbook",
+        lambda: workbook(changes=sst("<si>" + "<r><t>abcdefgh</t></r>" * 40_000 + "</si>")),
+    ),
+    "many escapes": (
+        "damaged_workbook",
+        lambda: workbook(row('<c t="str"><v>' + "_x0041_" * 40_000 + "</v></c>")),
+    ),
+    "many styles": (
+        "damaged_workbook",
+        lambda: workbook(changes=styles("<cellXfs>" + '<xf numFmtId="14"/>' * 70_000 + "</cellXfs>")),
+    ),
+    "many relationships": (
+        "archive_bomb",
+        lambda: workbook(
+            changes={
+                "_rels/.rels": f'<Relationships xmlns="{PACKAGE}">'
+                + "".join(f'<Relationship Id="r{n}" Type="t" Target="x{n}"/>' for n in range(50_000))
+                + "</Relationships>"
+            }
+        ),
+    ),
+    "many sheets": (
+        "damaged_workbook",
+        lambda: workbook(sheets="".join(f'<sheet name="{n}" r:id="rId1"/>' for n in range(50_000))),
+    ),
+    "many entries": ("archive_bomb", many_entries),
+    "a merged range over all": (
+        "too_many_cells",
+        lambda: workbook(
+            row('<c r="CV20000"><v>1</v></c>', number=20_000),
+            after='<mergeCells><mergeCell ref="A1:XFD1048576"/></mergeCells>',
+        ),
+    ),
+    "a long text merged over many cells": (
+        "archive_bomb",
+        lambda: workbook(
+            row(f'<c r="A1" t="str"><v>{noise(30_000)}</v></c>')
+            + row('<c r="CV900"><v>1</v></c>', number=900),
+            after='<mergeCells><mergeCell ref="A1:CV900"/></mergeCells>',
+        ),
+    ),
+    "a long text in many cells": (
+        "archive_bomb",
+        lambda: workbook(
+            "".join(row(*['<c t="s"><v>0</v></c>'] * 100, number=n + 1) for n in range(60)),
+            texts=f"<si><t>{noise(32_000)}</t></si>",
+        ),
+    ),
+    "one cell in the last corner": ("", lambda: workbook(row('<c r="CV20000"><v>1</v></c>', number=20_000))),
+    "brackets in a format": ("", lambda: workbook(row(ONE), formats=["[" * 100_000, "\\" * 99_999])),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_would_grow_is_refused(name: str) -> None:
+    expected, make = HOSTILE[name]
+    found, spent, peak = cost(make())
+    assert found == expected
+    assert spent < MOST_SECONDS, f"{spent:.1f} s"
+    assert peak < MOST_BYTES, f"{peak // 2**20} MiB"
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["<a/>" * 2000, "<a><b/></a>" * 1000, '<a b="1" c="2"/>' * 700, '<a xmlns:b="urn:b"/>' * 1000],
+)
+def test_elements_attributes_and_namespaces_are_counted(after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = workbook(row(ONE), after=after)
+    assert cost(data)[0] == ""
+    monkeypatch.setattr(bounds, "MOST_NODES", 2000)
+    assert cause(data) == "archive_bomb"
+
+
+def test_bounds_hold_over_all_sheets_of_a_workbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = row(*['<c t="s"><v>0</v></c>'] * 10)
+    related = "".join(
+        f'<Relationship Id="rId{n}" Type="{RELATIONS[TRANSITIONAL]}/{kind}" Target="{target}"/>'
+        for n, kind, target in (
+            (1, "worksheet", "worksheets/sheet1.xml"),
+            (2, "worksheet", "worksheets/sheet2.xml"),
+            (3, "sharedStrings", "sharedStrings.xml"),
+        )
+    )
+    parts = unpacked(workbook(cells, sheets='<sheet name="A" r:id="rId1"/><sheet name="B" r:id="rId2"/>'))
+    parts["xl/worksheets/sheet2.xml"] = parts["xl/worksheets/sheet1.xml"]
+    parts["xl/_rels/workbook.xml.rels"] = (
+        f'<Relationships xmlns="{PACKAGE}">{related}</Relationships>'.encode()
+    )
+    data = packed(parts)
+    for name in ("MOST_TEXT", "MOST_NODES", "LARGEST_UNPACKED"):
+        with monkeypatch.context() as patched:
+
+            def is_read(bound: int, name: str = name) -> bool:
+                patched.setattr(bounds, name, bound)
+                return cost(data)[0] == ""
+
+            enough = next(bound for bound in range(40, 10_000, 40) if is_read(bound))
+            patched.setattr(bounds, name, enough - 40)
+            book = open_book(data, "a.xlsx")
+            assert len(book.sheet("A").rows[0]) == 10
+            with pytest.raises(UnreadableFile) as caught:
+                book.sheet("B")
+            assert caught.value.errors[0].kind.code == "archive_bomb", name
+
+
+def test_cells_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MOST_CELLS", 20)
+    for cells, is_read in ((10, True), (11, False)):
+        data = workbook("".join(row(*["<c><v>1</v></c>"] * cells, number=n + 1) for n in range(2)))
+        book = open_book(data, "a.xlsx", most_rows=2)
+        if is_read:
+            assert book.sheet("A").width == cells
+            continue
+        with pytest.raises(UnreadableFile) as caught:
+            book.sheet("A")
+        assert caught.value.errors[0].kind.code == "too_many_cells"
+
+
+def test_cost_grows_with_the_cells_and_no_faster() -> None:
+    """Twice the rows take at most two and a half times the memory and three times the processor time."""
+
+    def table(rows: int) -> bytes:
+        return workbook(
+            "".join(
+                row(*['<c t="s"><v>1</v></c>', f"<c><v>{n}.5</v></c>"] * 5, number=n + 1) for n in range(rows)
+            )
+        )
+
+    small, large = table(200), table(400)
+    cost(small)
+    assert cost(large)[2] < 2.5 * cost(small)[2]
+    assert min(cost(large)[1] for _ in range(3)) < 3 * min(cost(small)[1] for _ in range(3))
+
+
+def test_entries_that_overlap_or_declare_more_than_there_is() -> None:
+    data = bytearray(workbook(row(ONE)))
+    at = data.index(b"PK\x01\x02")
+    data[at + 20 : at + 24] = struct.pack("<I", len(data))
+    assert cause(bytes(data)) == "damaged_workbook"

@@ -1,0 +1,10 @@
+"""Thousands of generated and damaged workbooks: the cells that openpyxl has, or a refusal. The suite reads dozens."""
+
+import pytest
+
+from tests.files.generated import CHECKS, check_by_chance
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_same_cells_or_refused(name: str) -> None:
+    check_by_chance(name, examples=3000)
