@@ -115,7 +115,7 @@ def test_archives_that_are_more_or_other_than_they_seem(office: Office) -> None:
 @pytest.mark.parametrize(
     "address", ["xfd1048576", "AAAA1", "A1048577", "A0", "a1", " A1", "A 1", "$A$1", "A01"]
 )
-def test_a_small_workbook_with_an_address_that_is_none(office: Office, address: str) -> None:
+def test_a_small_workbook_with_an_invalid_address(office: Office, address: str) -> None:
     data = with_sheet(f'<row><c r="{address}"><v>1</v></c></row>')
     reply = office.send(data, dry_run="true")
     assert (reply.status_code, reply.json()["code"]) == (422, "unreadable_file"), reply.text

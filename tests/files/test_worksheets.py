@@ -33,7 +33,7 @@ def marked(marks: str, content: str = "<v>1</v>") -> bytes:
     ["xfd1048576", "XFD1048576", "XFE1", "AAAA1", "A1048577", "A0", "a1", " A1", "A1 ", "A 1", "$A$1", "A01", "1A",
      "A", "1", "", "A2", "A1:B1", "A１", "А1", "A" * 5000 + "1", "A" + "1" * 5000],
 )  # fmt: skip
-def test_an_address_that_is_none_or_of_another_row(address: str) -> None:
+def test_an_address_that_is_invalid_or_of_another_row(address: str) -> None:
     assert cause(marked(f'r="{address}"')) == "damaged_workbook"
 
 
@@ -149,7 +149,7 @@ def test_blank_cells_far_away_are_no_cells() -> None:
     [["A1:B2", "B2:C3"], ["A1:B2", "A1:B2"], ["A1", "A1"], ["B2:A1"], ["$A$1:B2"], ["a1:b2"], ["A1:"], [":A1"], [""],
      ["A1:B2:C3"], ["A0:B1"], ["A1:XFE2"], ["A1:B1048577"], ["A1 B2"], ["A:B"], ["A1:" + "B" * 9999]],
 )  # fmt: skip
-def test_merged_ranges_that_are_none_or_overlap(ranges: list[str]) -> None:
+def test_merged_ranges_that_are_invalid_or_overlap(ranges: list[str]) -> None:
     merges = "".join(f'<mergeCell ref="{ref}"/>' for ref in ranges)
     rows = row('<c r="C3"><v>1</v></c>', number=3)
     assert cause(workbook(rows, after=f"<mergeCells>{merges}</mergeCells>")) == "damaged_workbook"

@@ -16,7 +16,7 @@ class Archive:
 
     def __init__(self, data: bytes, meter: Meter) -> None:
         self._meter = meter
-        # Python lists all entries before anybody can count them; each costs it half a kilobyte.
+        # Python lists all entries before they can be counted; each takes half a kilobyte.
         if data.count(b"PK\x01\x02") > 4 * MOST_PARTS:
             raise meter.too_large(f"> {MOST_PARTS} entri")
         try:

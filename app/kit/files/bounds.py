@@ -17,7 +17,7 @@ RATIO_FROM = 4 * 1024 * 1024
 MOST_PARTS = 2_000
 # Excel keeps at most 65,490.
 MOST_STYLES = 65_536
-# Elements, attributes and namespaces: a full table takes seven a cell, its text included.
+# An attribute or a namespace counts one, an element two, as they take time: a cell with a text of its own eleven.
 MOST_NODES = 8_000_000
 MOST_CELLS = 600_000
 MOST_MERGED = 100_000
@@ -31,7 +31,7 @@ class Meter:
 
     def __init__(self, filename: str, most_rows: int) -> None:
         self.filename, self.most_rows = filename, most_rows
-        self.nodes = self._unpacked = self._cells = self._text = 0
+        self._nodes = self._unpacked = self._cells = self._text = 0
 
     def damaged(self) -> UnreadableFile:
         """Return the refusal of a workbook that is not as the format says."""
@@ -44,6 +44,11 @@ class Meter:
     def too_many_cells(self) -> UnreadableFile:
         """Return the refusal of a sheet with cells beyond the largest row or column, or too many."""
         return unreadable(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
+
+    def count_nodes(self, nodes: int) -> None:
+        self._nodes += nodes
+        if self._nodes > MOST_NODES:
+            raise self.too_large("XML")
 
     def count_unpacked(self, size: int) -> None:
         self._unpacked += size

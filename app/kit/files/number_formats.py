@@ -15,7 +15,7 @@ Moment = date | time | timedelta
 _DATES = frozenset((*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)))
 _ELAPSED = 46
 
-# A text in quotes, a sign that is escaped or stands for its width, brackets, or one sign that counts.
+# A text in quotes, a sign that is escaped or gives only its width, brackets, or one sign that counts.
 _PIECE = re.compile(r'"[^"]*"?|[\\_*].?|\[[^\]]*\]?|.', re.DOTALL)
 _ELAPSED_UNIT = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
 _DATE_SIGNS = frozenset("dmyhsDMYHS")
@@ -90,7 +90,7 @@ def read_serial(number: float, shows: Shows, is_1904: bool) -> int | float | Mom
 
 
 def read_iso(text: str) -> date | time | None:
-    """Return the date, time or both of a cell that holds ISO 8601; None if it is none."""
+    """Return the date, time or both of a cell that holds ISO 8601; None if the text is neither."""
     found = _ISO.fullmatch(text)
     if found is None or (found["date"] is None and found["time"] is None):
         return None

@@ -3,9 +3,9 @@
 A workbook is an archive of XML, and both can be weapons: a few kilobytes that unpack to gigabytes,
 one cell in the last row that makes a reader allocate the whole grid, one long shared text that a
 million cells point to, entities that multiply. So only the parts that are needed are unpacked
-(`archive.py`), each is walked by expat piece by piece (`xml_walk.py`), and whatever is kept of it is
-counted while it is read (`bounds.py`). Nothing that the file says about its own size is believed.
-Macros, links to other files, pictures and connections are never unpacked.
+(`archive.py`), expat walks each piece by piece (`xml_walk.py`), and the walk counts what it keeps
+(`bounds.py`). Nothing that the file says about its own size is believed.
+The reader never unpacks macros, links to other files, pictures and connections.
 
 One reader, because two disagree: what a check takes for no address, the reader behind it may take for
 the last cell of a sheet. What is not exactly as the format says is refused (`worksheets.py`).
@@ -29,7 +29,7 @@ from app.kit.files.worksheets import SharedParts, read_worksheet
 
 
 def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Book:
-    """The worksheets of an .xlsx; raises `UnreadableFile` naming the one cause."""
+    """Return the worksheets of an .xlsx. Raises `UnreadableFile` naming the one cause."""
     meter = Meter(filename, most_rows)
     archive = Archive(data, meter)
     main = _main_part(archive, meter)

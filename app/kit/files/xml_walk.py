@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from app.kit.files import bounds
 from app.kit.files.bounds import LONGEST_TEXT, Meter
 from app.kit.files.unreadable import XML_ENTITIES, unreadable
 
@@ -56,7 +55,7 @@ def attribute_names(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# An element that is known and read by nobody, such as formatting or an extension.
+# A known element that no value depends on, such as formatting or an extension.
 SKIPPED = Element(skips_others=True)
 
 
@@ -127,12 +126,12 @@ class _Walk:
         raise unreadable(XML_ENTITIES, self._meter.filename)
 
     def declare_namespace(self, _prefix: str | None, address: str | None) -> None:
-        self._count(1)
+        self._meter.count_nodes(1)
         if address is not None and len(address) > LONGEST_NAMESPACE:
             raise self._meter.damaged()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._count(1 + len(attributes))
+        self._meter.count_nodes(2 + len(attributes))
         if self._skipped:
             self._skip(name)
             return
@@ -172,11 +171,6 @@ class _Walk:
             words, self._words = "".join(self._words or ()), None
         if element.closes is not None:
             element.closes(words)
-
-    def _count(self, nodes: int) -> None:
-        self._meter.nodes += nodes
-        if self._meter.nodes > bounds.MOST_NODES:
-            raise self._meter.too_large("XML")
 
     def _skip(self, name: str) -> None:
         self._skipped += 1
