@@ -37,7 +37,7 @@ from app.kit.incoming import Bodies
 from app.kit.layers import AnswersHead, RequestLog
 from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
-from app.kit.rates import RateLimits
+from app.kit.rates import RateLimits, Rates
 from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
 from app.kit.service import install_docs, service_router
@@ -163,6 +163,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.authenticate = authenticate
     app.state.issuer = issuer_of(settings)
     app.state.uses = Uses()
+    app.state.rates = Rates(
+        reads=settings.reads_per_minute,
+        writes=settings.writes_per_minute,
+        failures=settings.failures_per_minute,
+    )
     app.state.spool = Spool(
         settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
     )
@@ -228,7 +233,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         together=settings.bodies_max_bytes,
         seconds=settings.stall_seconds,
     )
-    app.add_middleware(RateLimits, reads=settings.reads_per_minute, writes=settings.writes_per_minute)
+    app.add_middleware(RateLimits, rates=app.state.rates)
     app.add_middleware(AnswersHead)
     app.add_middleware(RequestLog)
     app.add_middleware(ClosesConnections)

@@ -125,12 +125,19 @@ class Settings(BaseSettings):
         description="Bodies under way in one worker, in memory and in temporary files; beyond, large ones are 503.",
     )
     reads_per_minute: int = Field(
-        default=12_000, ge=0, description="Reads of one token that a worker answers in a minute; 0: no limit."
+        default=12_000,
+        ge=0,
+        description="Reads of one principal that a worker answers in a minute; 0: no limit.",
     )
     writes_per_minute: int = Field(
         default=3_000,
         ge=0,
-        description="Writes of one token that a worker answers in a minute; 0: no limit.",
+        description="Writes of one principal that a worker answers in a minute; 0: no limit.",
+    )
+    failures_per_minute: int = Field(
+        default=60,
+        ge=0,
+        description="Invalid tokens of one address that a worker looks up in a minute; 0: no limit.",
     )
     statement_seconds: float = Field(
         default=60,

@@ -44,8 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
     config.add_cleanup(spool.cleanup)
     os.environ["RATA_SPOOL_FOLDER"] = spool.name
-    # no test waits for a budget, yet every reply tells of one
-    os.environ["RATA_READS_PER_MINUTE"] = os.environ["RATA_WRITES_PER_MINUTE"] = "10000000"
+    # no test waits for a budget, yet every reply reports one
+    for budget in ("READS", "WRITES", "FAILURES"):
+        os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
     if "postgres" in ENGINES:
         share_with_workers(config)
 

@@ -15,11 +15,13 @@ from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, anybody
 from app.access.uses import Uses
 from app.kit.bodies import HouseRequest
+from app.kit.credentials import read_secret
 from app.kit.etags import check_conditions
 from app.kit.idempotency import Attempt, body_hashed
 from app.kit.journal import Author
 from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.public import is_public, is_sent_without_token, let_in
+from app.kit.rates import Charge
 from app.kit.requests import Unit
 from app.settings import Settings, words
 
@@ -99,14 +101,11 @@ def recognised(request: HouseRequest) -> Call:
 
 
 def _call_of(request: HouseRequest, unit: Unit) -> Call:
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     opened = _opened(request)
     if opened and is_sent_without_token(request):
         let_in(request)
         return Call(request, unit, anybody(opened), None)
-    bearer = _bearer(request, unit, secret.strip()) if scheme.lower() == "bearer" else None
-    if bearer is None:
-        raise _unauthenticated()
+    bearer = _authenticate(request, unit)
     uses: Uses = request.app.state.uses
     uses.note(bearer, unit.now)
     key = request.headers.get("idempotency-key")
@@ -138,8 +137,32 @@ def _opened(request: HouseRequest) -> tuple[str, ...]:
     return tuple(words(settings.public_regions or "")) if is_public(request) else ()
 
 
+def _authenticate(request: HouseRequest, unit: Unit) -> Bearer:
+    """Return the owner of the request's token, and charge the request to its principal.
+
+    Raises Unauthenticated at the expense of the client's address, TooManyFailures if that has none left.
+    """
+    secret, charge = read_secret(request.scope), _charge(request)
+    if secret is None:
+        raise _unauthenticated()
+    with charge.look_up():
+        bearer = _bearer(request, unit, secret)
+        if bearer is None:
+            raise _unauthenticated()
+        charge.recognise(bearer.actor.principal)
+    return bearer
+
+
+def _charge(request: HouseRequest) -> Charge:
+    charge: Charge = request.scope["charge"]
+    return charge
+
+
 def _bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
-    """Whom a bearer token stands for. The issuer is asked, if at all, before the database is."""
+    """Return the owner of a bearer token. Returns None if the token does not hold.
+
+    Raises NotEnrolled for an authentic token of a person without a position, at the expense of that person.
+    """
     issuer: Issuer | None = request.app.state.issuer
     if issuer is None or secret.startswith("rata_") or secret.count(".") != 2:
         client = request.client.host if request.client else None
@@ -151,6 +174,7 @@ def _bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
     subject: str = claims[issuer.subject_claim]
     person = person_of(unit.reading, claims, issuer=issuer.address, subject=subject)
     if person is None:
+        _charge(request).recognise(f"{issuer.address} {subject}")
         raise NotEnrolled(subject=subject)
     return person
 

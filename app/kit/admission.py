@@ -1,7 +1,7 @@
 """A line before the work: so many requests at once, the others in their turn, and no more than can be served.
 
 Each worker has as many places as threads. Who finds none free waits; the next place goes to the next *caller*,
-and of one caller to the request that came first, so that a hundred requests of one token delay another's single
+and of one caller to the request that came first, so that a hundred requests of one principal delay another's single
 one by one turn. The line is bounded in length and time: beyond, the answer is 503 while the caller still
 listens. Who goes leaves it. A full line makes room for a caller with fewer in it than the one that has most.
 
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.incoming import Incoming
 from app.kit.problems import Busy
-from app.kit.rates import caller_of
+from app.kit.rates import Caller, is_of_api
 from app.kit.requests import problem_response
 
 SPARE_THREADS = 8
@@ -41,7 +41,7 @@ class Places:
         self.waiting = 0
         self.turned_away: Counter[str] = Counter()
         """By why, one of `REASONS`."""
-        self._lines: OrderedDict[bytes, deque[Waiter]] = OrderedDict()
+        self._lines: OrderedDict[Caller, deque[Waiter]] = OrderedDict()
         """Caller → its requests in the order in which they came; the callers in the order of their turns."""
         self._waited = 0.0
         """Seconds that who got a place last had waited for it."""
@@ -53,7 +53,7 @@ class Places:
         self.free -= 1
         return True
 
-    async def wait(self, caller: bytes, gone: Callable[[], Awaitable[None]]) -> None:
+    async def wait(self, caller: Caller, gone: Callable[[], Awaitable[None]]) -> None:
         """Wait for a place; Busy: there is none for this request, or nobody who wants it any more."""
         loop = asyncio.get_running_loop()
         waiter, began, is_in = loop.create_future(), loop.time(), False
@@ -89,7 +89,7 @@ class Places:
     def busy(self) -> Busy:
         return Busy(headers={"Retry-After": str(max(1, ceil(self._waited)))})
 
-    def _join(self, caller: bytes, waiter: Waiter) -> None:
+    def _join(self, caller: Caller, waiter: Waiter) -> None:
         line = self._lines.get(caller, ())
         if self.waiting >= self.length:
             longest = max(self._lines.values(), key=len, default=None)
@@ -101,7 +101,7 @@ class Places:
         self._lines.setdefault(caller, deque()).append(waiter)
         self.waiting += 1
 
-    def _leave(self, caller: bytes, waiter: Waiter) -> None:
+    def _leave(self, caller: Caller, waiter: Waiter) -> None:
         if not waiter.done():
             line = self._lines[caller]
             line.remove(waiter)
@@ -140,13 +140,13 @@ class Admission:
         self.app, self.places = app, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if not is_of_api(scope):
             await self.app(scope, receive, send)
             return
         if not self.places.take():
             assert isinstance(receive, Incoming)
             try:
-                await self.places.wait(caller_of(scope), receive.gone)
+                await self.places.wait(scope["caller"], receive.gone)
             except Busy as busy:
                 await problem_response(Request(scope), busy)(scope, receive, send)
                 return

@@ -40,8 +40,8 @@ _HEADERS = {
     "Idempotency-Replayed": "`true` where this is the stored reply of an earlier request with the same key.",
     "Content-Language": "Language of the messages.",
     "Retry-After": "Seconds after which to try again, where that helps.",
-    "RateLimit": 'What is left of the budget of this token and for how many seconds: `"reads";r=11999;t=60`. Missing '
-    "where the operator sets no limit.",
+    "RateLimit": "What is left of the budget that the tokens of a principal share, or callers without a token those of "
+    'their address, and for how many seconds: `"reads";r=11999;t=60`. Missing where the operator sets no limit.',
     "RateLimit-Policy": 'The budget itself, of requests and seconds: `"reads";q=12000;w=60`.',
     "WWW-Authenticate": "How to authenticate.",
 }

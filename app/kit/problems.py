@@ -316,8 +316,20 @@ class RateLimited(Problem):
     code = "rate_limited"
     title = Text("Terlalu banyak permintaan", "Too many requests")
     detail = Text(
-        "Jatah token ini, {quota} permintaan ({budget}) per menit, sudah habis. Coba lagi {seconds} detik lagi.",
-        "The budget of this token, {quota} requests ({budget}) a minute, is spent. Try again in {seconds} seconds.",
+        "Jatah Anda, {quota} permintaan ({budget}) per menit, sudah habis. Coba lagi dalam {seconds} detik.",
+        "Your budget of {quota} requests ({budget}) a minute is spent. Try again in {seconds} seconds.",
+    )
+
+
+class TooManyFailures(Problem):
+    status = 429
+    code = "too_many_failures"
+    title = Text("Terlalu banyak token yang tidak berlaku", "Too many invalid tokens")
+    detail = Text(
+        "Dalam satu menit alamat Anda mengirim {quota} token yang tidak berlaku. Periksa token Anda, lalu coba lagi "
+        "dalam {seconds} detik.",
+        "Your address sent {quota} invalid tokens within a minute. Check your token, then try again in {seconds} "
+        "seconds.",
     )
 
 

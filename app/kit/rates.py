@@ -1,28 +1,50 @@
-"""Budgets of requests per token, so that one caller's loop is not everybody's outage.
+"""Budgets of requests, so that one caller's loop is not everybody's outage and made-up tokens cost their sender.
 
-Reads and writes have a budget each, per token and per worker process, in windows of a minute that begin with a
-caller's first request: budgets of different callers never begin anew in the same instant. Who sends no token
-shares the budget of the address. Each reply says what is left, in the fields of
-draft-ietf-httpapi-ratelimit-headers, so a polite caller never meets a 429.
+The caller is a principal, with all of its tokens, if this worker recognised the secret of the request in the last ten
+minutes; otherwise it is the client's address. Reads and writes have a budget each, per caller and per worker process,
+in windows of a minute that begin with a caller's first request: budgets of different callers do not begin in the same
+instant. Each reply reports the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers, so a polite
+caller never meets a 429.
+
+The look-up of a secret that is not recognised reserves one failure of the address, and gives it back if the secret
+holds. An address without failures left gets 429 before anything is looked up; secrets that the worker recognised
+go on, so an office behind one address is not locked out by one of its machines.
 """
 
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from math import ceil
-from typing import NamedTuple
+from threading import Lock
+from typing import Literal, NamedTuple
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.problems import RateLimited
+from app.kit.credentials import read_address, read_secret
+from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
 from app.kit.requests import WRITES, problem_response
 
 WINDOW_SECONDS = 60
+RECOGNISED_SECONDS = 600
+"""Time for which a recognised secret is charged to its principal and exempt from the failures of its address."""
+MOST_CALLERS = 20_000
+"""Windows that a budget keeps for addresses, and as many for principals; also the secrets that are remembered."""
+SHARED_WINDOWS = 256
+"""Windows that callers beyond these share."""
 
 
-class Standing(NamedTuple):
-    """Where a caller stands after a request: whether it was within the budget, what is left, for how long."""
+class Caller(NamedTuple):
+    """The party that a request is charged to."""
+
+    kind: Literal["address", "principal"]
+    key: str
+
+
+class Remaining(NamedTuple):
+    """The rest of a budget after a request: whether the request was within it, requests left, seconds to its end."""
 
     is_within: bool
     left: int
@@ -30,74 +52,230 @@ class Standing(NamedTuple):
 
 
 class Budget:
-    """So many requests a window for each caller. One event loop uses it; what has run out is forgotten."""
+    """A quota of requests per caller and window; 0 is no limit. Threads share it, and its memory is bounded.
 
-    def __init__(self, name: str, quota: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name, self.quota, self.clock = name, quota, clock
+    A window is never dropped before its end, so no flood of addresses resets a budget. Where `most` windows are
+    open, further callers share some, by a hash that changes with each process. Principals have windows apart
+    from those of addresses: only a token that holds opens one.
+    """
+
+    def __init__(self, name: str, quota: int, *, most: int = MOST_CALLERS) -> None:
+        self.name, self.quota, self._most = name, quota, most
         self.policy = f'"{name}";q={quota};w={WINDOW_SECONDS}'.encode()
-        self._windows: dict[bytes, tuple[float, int]] = {}
-        self._sweep_at = clock() + WINDOW_SECONDS
+        # Kind → caller → (end, used), in the order of their ends.
+        self._windows: dict[str, OrderedDict[str, tuple[float, int]]] = {}
+        self._guard = Lock()
 
-    def spend(self, caller: bytes) -> Standing:
-        now = self.clock()
-        if now >= self._sweep_at:
-            self._windows = {one: window for one, window in list(self._windows.items()) if window[0] > now}
-            self._sweep_at = now + WINDOW_SECONDS
-        ends, used = self._windows.get(caller, (0.0, 0))
-        if ends <= now:
-            ends, used = now + WINDOW_SECONDS, 0
-        is_within = used < self.quota
-        used += is_within
-        self._windows[caller] = ends, used
-        return Standing(is_within, self.quota - used, max(1, ceil(ends - now)))
+    def spend(self, caller: Caller, now: float) -> Remaining:
+        """Count a request; one beyond the quota is not within and leaves the budget unchanged."""
+        if not self.quota:
+            return Remaining(True, 0, 0)
+        with self._guard:
+            windows, key = self._place(caller, now)
+            ends, used = windows.get(key, (now + WINDOW_SECONDS, 0))
+            is_within = used < self.quota
+            windows[key] = ends, used + is_within
+        return self._remaining(is_within, used + is_within, ends - now)
+
+    def peek(self, caller: Caller, now: float) -> Remaining:
+        """Return what `spend` would find, without counting."""
+        if not self.quota:
+            return Remaining(True, 0, 0)
+        with self._guard:
+            windows, key = self._place(caller, now)
+            ends, used = windows.get(key, (now + WINDOW_SECONDS, 0))
+        return self._remaining(used < self.quota, used, ends - now)
+
+    def refund(self, caller: Caller, now: float) -> None:
+        """Take back one request of the current window."""
+        with self._guard:
+            windows, key = self._place(caller, now)
+            if key in windows:
+                ends, used = windows[key]
+                windows[key] = ends, max(0, used - 1)
+
+    def _place(self, caller: Caller, now: float) -> tuple[OrderedDict[str, tuple[float, int]], str]:
+        """Return the open windows of the caller's kind, and the key of its own or shared one."""
+        windows = self._windows.setdefault(caller.kind, OrderedDict())
+        while windows and windows[next(iter(windows))][0] <= now:
+            windows.popitem(last=False)
+        if caller.key in windows or len(windows) < self._most:
+            return windows, caller.key
+        return windows, f"\0{hash(caller.key) % SHARED_WINDOWS}"
+
+    def _remaining(self, is_within: bool, used: int, seconds: float) -> Remaining:
+        return Remaining(is_within, self.quota - used, max(1, ceil(seconds)))
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return sum(map(len, self._windows.values()))
+
+
+class RecognisedSecrets:
+    """Hashes of the secrets that this worker recognised lately, each with its caller. Threads share it.
+
+    Beyond `most` the one recognised longest ago goes. It loses an exemption, never a budget: those are its principal's.
+    """
+
+    def __init__(self, most: int = MOST_CALLERS) -> None:
+        self._most, self._guard = most, Lock()
+        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    def find(self, secret: bytes, now: float) -> Caller | None:
+        at, caller = self._known.get(secret, (now, None))
+        return caller if now - at < RECOGNISED_SECONDS else None
+
+    def keep(self, secret: bytes, caller: Caller, now: float) -> None:
+        with self._guard:
+            self._known[secret] = now, caller
+            self._known.move_to_end(secret)
+            if len(self._known) > self._most:
+                self._known.popitem(last=False)
+
+    def drop(self, secret: bytes) -> None:
+        with self._guard:
+            self._known.pop(secret, None)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+class Rates:
+    """The budgets of one worker, and the secrets that it recognised."""
+
+    def __init__(
+        self, *, reads: int, writes: int, failures: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.reads, self.writes = Budget("reads", reads), Budget("writes", writes)
+        self.failures = Budget("failures", failures)
+        self.recognised = RecognisedSecrets()
+        self.clock = clock
+
+
+class Charge:
+    """The account of one request: who is charged for it, and what is left to report."""
+
+    __slots__ = ("_address", "_budget", "_is_recognised", "_rates", "_reported", "_secret", "caller")
+
+    def __init__(self, rates: Rates, scope: Scope) -> None:
+        self._rates = rates
+        self._budget = rates.writes if scope["method"] in WRITES else rates.reads
+        self._address = Caller("address", read_address(scope))
+        secret = read_secret(scope)
+        self._secret = None if secret is None else blake2b(secret.encode(), digest_size=16).digest()
+        known = None if self._secret is None else rates.recognised.find(self._secret, rates.clock())
+        self._is_recognised = known is not None
+        self.caller = known or self._address
+        self._reported: tuple[Budget, Remaining] | None = None
+
+    def begin(self) -> None:
+        """Spend the caller's budget. Raises TooManyFailures if its look-up would be refused, RateLimited."""
+        if self._secret is not None and not self._is_recognised:
+            failures = self._rates.failures
+            self._check(TooManyFailures, failures, failures.peek(self._address, self._rates.clock()))
+        self._check(RateLimited, self._budget, self._spend(self.caller))
+
+    @contextmanager
+    def look_up(self) -> Iterator[None]:
+        """Hold a failure of the address while the secret is looked up; keep it if that ends in Unauthenticated.
+
+        Raises TooManyFailures if none is left, so requests at the same time look up no more than the quota.
+        """
+        failures, clock = self._rates.failures, self._rates.clock
+        is_reserved, is_refused = not self._is_recognised, False
+        if is_reserved:
+            self._check(TooManyFailures, failures, failures.spend(self._address, clock()))
+        try:
+            yield
+        except Unauthenticated:
+            is_refused = True
+            if self._secret is not None:
+                self._rates.recognised.drop(self._secret)
+            self._is_recognised = False
+            raise
+        finally:
+            if is_reserved and not is_refused:
+                failures.refund(self._address, clock())
+            elif is_refused and not is_reserved:
+                failures.spend(self._address, clock())
+                self._move(self._address)
+
+    def recognise(self, principal: str) -> None:
+        """Charge the request to the principal that its secret belongs to. Raises RateLimited.
+
+        The look-ups of one request are one request: later calls charge nothing.
+        """
+        now, caller = self._rates.clock(), Caller("principal", principal)
+        if self._secret is not None:
+            self._rates.recognised.keep(self._secret, caller, now)
+            self._is_recognised = True
+        if caller != self.caller:
+            self._check(RateLimited, self._budget, self._move(caller))
+
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields of the reply: the budget that was charged last, or that is spent."""
+        if self._reported is None or not self._reported[0].quota:
+            return []
+        budget, (_, left, seconds) = self._reported
+        return [
+            (b"ratelimit-policy", budget.policy),
+            (b"ratelimit", f'"{budget.name}";r={left};t={seconds}'.encode()),
+        ]
+
+    def _spend(self, caller: Caller) -> Remaining:
+        remaining = self._budget.spend(caller, self._rates.clock())
+        self._reported = self._budget, remaining
+        return remaining
+
+    def _move(self, caller: Caller) -> Remaining:
+        """Give the request back to the caller that was charged, and charge another."""
+        self._budget.refund(self.caller, self._rates.clock())
+        self.caller = caller
+        return self._spend(caller)
+
+    def _check(self, refusal: type[Problem], budget: Budget, remaining: Remaining) -> None:
+        if remaining.is_within:
+            return
+        self._reported = budget, remaining
+        raise refusal(
+            headers={"Retry-After": str(remaining.seconds)},
+            quota=budget.quota,
+            budget=budget.name,
+            seconds=remaining.seconds,
+        )
 
 
 class RateLimits:
-    """Refuses what goes beyond a caller's budget with 429, and tells every caller of `/v1` where it stands."""
+    """Middleware that refuses requests beyond a budget with 429, and reports the budget on every reply of `/v1`.
 
-    def __init__(self, app: ASGIApp, *, reads: int, writes: int) -> None:
-        self.app = app
-        self.reads = Budget("reads", reads) if reads else None
-        self.writes = Budget("writes", writes) if writes else None
+    It leaves the request's `Charge` in the scope: authentication says there whom the secret belongs to.
+    """
+
+    def __init__(self, app: ASGIApp, *, rates: Rates) -> None:
+        self.app, self.rates = app, rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if not is_of_api(scope):
             await self.app(scope, receive, send)
             return
-        budget = self.writes if scope["method"] in WRITES else self.reads
-        if budget is None:
-            await self.app(scope, receive, send)
-            return
-        standing = budget.spend(caller_of(scope))
-        fields = [
-            (b"ratelimit-policy", budget.policy),
-            (b"ratelimit", f'"{budget.name}";r={standing.left};t={standing.seconds}'.encode()),
-        ]
+        charge = scope["charge"] = Charge(self.rates, scope)
+        scope["caller"] = charge.caller
 
-        async def send_standing(message: Message) -> None:
+        async def send_remaining(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *fields]
+                message["headers"] = [*message["headers"], *charge.fields()]
             await send(message)
 
-        if standing.is_within:
-            await self.app(scope, receive, send_standing)
+        try:
+            charge.begin()
+        except Problem as refusal:
+            await problem_response(Request(scope), refusal)(scope, receive, send_remaining)
             return
-        refusal = RateLimited(
-            headers={"Retry-After": str(standing.seconds)},
-            quota=budget.quota,
-            budget=budget.name,
-            seconds=standing.seconds,
-        )
-        await problem_response(Request(scope), refusal)(scope, receive, send_standing)
+        await self.app(scope, receive, send_remaining)
 
 
-def caller_of(scope: Scope) -> bytes:
-    """Who asks, before anything is looked up: the token, as a hash that can be kept; without one the address."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            return blake2b(value, digest_size=16).digest()
-    client = scope.get("client")
-    return client[0].encode() if client else b""
+def is_of_api(scope: Scope) -> bool:
+    """Return whether a request is for `/v1`, behind a server's own path prefix too."""
+    if scope["type"] != "http":
+        return False
+    path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return path.startswith("/v1/")

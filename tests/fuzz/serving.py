@@ -65,6 +65,7 @@ class Copies:
             said = self.folder / f"{name}.log"
             settings = environment(
                 RATA_DATABASE_URL=url, RATA_PORT=str(port), RATA_READS_PER_MINUTE="0", RATA_WRITES_PER_MINUTE="0",
+                RATA_FAILURES_PER_MINUTE="0",
                 RATA_SPOOL_FOLDER=str(self.folder / f"{name}-spool"), RATA_SECRETS_KEY=Fernet.generate_key().decode(),
             )  # fmt: skip
             with said.open("w") as out:

@@ -33,6 +33,7 @@ SETTINGS = {
     "RATA_WORKERS": "1",
     "RATA_READS_PER_MINUTE": "0",
     "RATA_WRITES_PER_MINUTE": "0",
+    "RATA_FAILURES_PER_MINUTE": "0",
     "RATA_SECRETS_KEY": Fernet.generate_key().decode(),
 }
 

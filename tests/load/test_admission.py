@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.kit.admission import Admission, Place, Places, give_back
 from app.kit.incoming import Bodies
 from app.kit.problems import Busy
+from app.kit.rates import Caller
 
 LONG = 60.0
 Scenario = Callable[["House"], Coroutine[Any, Any, None]]
@@ -28,6 +29,7 @@ class Asked:
         self.sent.put_nowait({"type": "http.request", "body": body or b"", "more_body": False})
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
         scope |= {"server": ("test", 80), "scheme": "http", "client": None, "ended": asyncio.Event()}
+        scope["caller"] = Caller("principal", caller)
         self.task = asyncio.ensure_future(house.app(scope, self.sent.get, self._take))
 
     async def _take(self, message: Message) -> None:

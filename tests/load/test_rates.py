@@ -1,4 +1,4 @@
-"""Budgets per token: told on every reply, spent by refusals too, and nobody else's when they are spent."""
+"""Budgets per principal and per address: told on every reply, and nobody else's when they are spent."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.kit.rates import WINDOW_SECONDS, Budget
+from app.kit.rates import MOST_CALLERS, RECOGNISED_SECONDS, SHARED_WINDOWS, Budget, Caller, RecognisedSecrets
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for
@@ -14,6 +14,7 @@ from tests.database import OneTransaction
 from tests.plans.world import put_plan
 
 READS, WRITES = 3, 1
+A, B, C = (Caller("address", one) for one in "abc")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_writes_have_a_budget_of_their_own_and_a_refused_one_leaves_nothing(clie
     assert client.get("/v1/plans/63.02-2027").status_code == 404
 
 
-def test_another_token_and_who_sends_none_have_their_own(
+def test_another_principal_and_an_address_without_token_have_their_own(
     client: TestClient, limited: FastAPI, database: OneTransaction
 ) -> None:
     while client.get("/v1/me").status_code == 200:
@@ -69,20 +70,53 @@ def test_another_token_and_who_sends_none_have_their_own(
 
 
 def test_without_limits_nothing_is_counted_or_told(database: OneTransaction) -> None:
-    settings = Settings(_env_file=None, database_url="sqlite://", reads_per_minute=0, writes_per_minute=0)
-    with TestClient(create_app(settings, database)) as client:
-        assert "RateLimit" not in client.get("/v1/me").headers
+    settings = Settings(
+        _env_file=None,
+        database_url="sqlite://",
+        reads_per_minute=0,
+        writes_per_minute=0,
+        failures_per_minute=0,
+    )
+    application = create_app(settings, database)
+    with TestClient(application, headers={"Authorization": "Bearer forged"}) as client:
+        replies = [client.get("/v1/me") for _ in range(3)]
+    assert [(reply.status_code, "RateLimit" in reply.headers) for reply in replies] == [(401, False)] * 3
+    rates = application.state.rates
+    assert [len(budget) for budget in (rates.reads, rates.failures)] == [0, 0]
 
 
 def test_a_budget_begins_anew_a_minute_after_the_first_request_and_forgets_who_went() -> None:
-    now = 1000.0
-    budget = Budget("reads", 2, clock=lambda: now)
-    assert [budget.spend(b"a") for _ in range(3)] == [(True, 1, 60), (True, 0, 60), (False, 0, 60)]
-    now += 45.5
-    assert budget.spend(b"a") == (False, 0, 15)
-    assert budget.spend(b"b") == (True, 1, 60)
-    now += 14.5
-    assert budget.spend(b"a") == (True, 1, 60)
-    now += 10 * WINDOW_SECONDS
-    budget.spend(b"c")
+    budget = Budget("reads", 2)
+    assert [budget.spend(A, 1000.0) for _ in range(3)] == [(True, 1, 60), (True, 0, 60), (False, 0, 60)]
+    assert budget.spend(A, 1045.5) == budget.peek(A, 1045.5) == (False, 0, 15)
+    assert budget.peek(B, 1045.5) == (True, 2, 60)
+    assert budget.spend(B, 1045.5) == (True, 1, 60)
+    assert budget.spend(A, 1060.0) == (True, 1, 60)
+    budget.refund(A, 1060.0)
+    budget.refund(A, 1060.0)
+    assert budget.peek(A, 1060.0) == (True, 2, 60)
+    budget.spend(C, 2000.0)
     assert len(budget) == 1
+
+
+def test_a_flood_of_addresses_resets_no_budget_and_is_bounded_in_memory() -> None:
+    budget, kept = Budget("failures", 1, most=100), Caller("principal", "a")
+    budget.spend(A, 0.0)
+    for number in range(5000):
+        budget.spend(Caller("address", f"flood {number}"), 1.0)
+    assert len(budget) <= 100 + SHARED_WINDOWS
+    assert not budget.peek(A, 2.0).is_within, "the flood gave a spent budget back"
+    assert budget.spend(kept, 2.0).is_within, "the flood took a principal's budget"
+    # Who came too late for a window of its own is good again as the others are.
+    assert budget.spend(Caller("address", "late"), 61.0).is_within
+
+
+def test_recognised_secrets_are_bounded_and_count_for_ten_minutes() -> None:
+    known = RecognisedSecrets(most=2)
+    for at, secret in enumerate((b"1", b"2", b"1", b"3")):
+        known.keep(secret, A, float(at))
+    assert [known.find(secret, 4.0) for secret in (b"1", b"2", b"3")] == [A, None, A]
+    assert known.find(b"3", 3.0 + RECOGNISED_SECONDS) is None
+    known.drop(b"3")
+    assert (known.find(b"3", 4.0), len(known)) == (None, 1)
+    assert MOST_CALLERS >= 10_000

@@ -1,0 +1,245 @@
+"""Budgets that no spelling, no made-up token and no further token of the same principal dodges."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.access.models import Role, TokenScope
+from app.access.queries import list_tokens
+from app.access.rules import Grant
+from app.access.tokens import create_token, revoke_token
+from app.kit.credentials import read_address, read_secret
+from app.kit.journal import Author
+from app.kit.problems import TooManyFailures
+from app.kit.rates import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, Rates
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import OneTransaction
+
+FAILURES = 6
+
+
+class Limited:
+    """An application with budgets, under a clock of the test."""
+
+    def __init__(self, database: OneTransaction, reads: int) -> None:
+        settings = Settings(
+            _env_file=None, database_url="sqlite://", reads_per_minute=reads, failures_per_minute=FAILURES
+        )
+        self.database, self.now = database, 1000.0
+        self.app: FastAPI = create_app(settings, database)
+        self.rates: Rates = self.app.state.rates
+        self.rates.clock = lambda: self.now
+
+    @contextmanager
+    def connect(self, authorization: str, address: str = "203.0.113.7") -> Iterator[TestClient]:
+        headers = {"Authorization": authorization, "Accept-Language": "en"}
+        with TestClient(self.app, headers=headers, client=(address, 50000)) as client:
+            yield client
+
+    def statuses(self, secrets: list[str], address: str = "203.0.113.7") -> list[int]:
+        """Statuses of a request with each of these secrets."""
+        with self.connect("", address) as client:
+            return [
+                client.get("/v1/me", headers={"Authorization": f"Bearer {one}"}).status_code
+                for one in secrets
+            ]
+
+
+@pytest.fixture
+def limited(database: OneTransaction) -> Limited:
+    return Limited(database, reads=1000)
+
+
+def forged(number: int) -> list[str]:
+    return [f"rata_forged{one}" for one in range(number)]
+
+
+# Spelling
+
+BLANKS = st.text(" \t", max_size=4)
+SECRETS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF), min_size=1, max_size=40)
+SCHEMES = st.tuples(*[st.sampled_from([one, one.upper()]) for one in "bearer"]).map("".join)
+
+
+def scope_of(header: str, address: str | None = "203.0.113.7") -> dict[str, object]:
+    client = None if address is None else (address, 1)
+    headers = [(b"authorization", header.encode("latin-1"))]
+    return {"type": "http", "method": "GET", "path": "/v1/me", "headers": headers, "client": client}
+
+
+@given(secret=SECRETS, other=SECRETS, scheme=SCHEMES, before=BLANKS, between=BLANKS, after=BLANKS)
+def test_every_spelling_of_a_secret_is_one_budget_and_another_secret_another(
+    secret: str, other: str, scheme: str, before: str, between: str, after: str
+) -> None:
+    rates = Rates(reads=9, writes=9, failures=9, clock=lambda: 0.0)
+    Charge(rates, scope_of(f"Bearer {secret}")).recognise("of secret")
+    Charge(rates, scope_of(f"Bearer {other}")).recognise("of other")
+    spelled = scope_of(f"{before}{scheme} {between}{secret}{after}")
+    assert read_secret(spelled) == secret
+    assert Charge(rates, spelled).caller == ("principal", "of other" if secret == other else "of secret")
+
+
+@given(header=st.text(st.characters(max_codepoint=0xFF), max_size=30))
+def test_a_header_is_charged_to_a_principal_exactly_if_its_secret_authenticates(header: str) -> None:
+    rates = Rates(reads=9, writes=9, failures=9, clock=lambda: 0.0)
+    Charge(rates, scope_of("Bearer x")).recognise("of x")
+    is_charged = Charge(rates, scope_of(header)).caller.kind == "principal"
+    assert is_charged == (read_secret(scope_of(header)) == "x")
+
+
+@pytest.mark.parametrize("spelling", ["bearer  {}", "BEARER {} ", "Bearer\t{}", "beaRer \t{}\t"])
+def test_a_token_has_the_budget_of_its_usual_spelling(database: OneTransaction, spelling: str) -> None:
+    limited, secret = Limited(database, reads=3), token_for(database, ("reader", "63"))
+    with limited.connect(f"Bearer {secret}") as usual, limited.connect(spelling.format(secret)) as other:
+        replies = [client.get("/v1/me") for client in (usual, other, usual, other)]
+    assert [reply.status_code for reply in replies] == [200, 200, 200, 429]
+    assert [reply.headers["RateLimit"] for reply in replies] == [
+        f'"reads";r={left};t=60' for left in (2, 1, 0, 0)
+    ]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer\t", "Basic eA==", "Bearerx", "x Bearer y"]
+)
+def test_what_bears_no_secret_is_looked_up_by_nobody(limited: Limited, header: str) -> None:
+    before = len(limited.database.statements)
+    with limited.connect(header) as client:
+        assert client.get("/v1/me").status_code == 401
+    assert len(limited.database.statements) == before
+    assert len(limited.rates.failures) == 0
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),
+        ("203.0.113.7", "203.0.113.8", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("no:address", "other:no", False),
+    ],
+)
+def test_an_address_of_ipv6_is_its_network(one: str, other: str, is_same: bool) -> None:
+    assert (read_address(scope_of("", one)) == read_address(scope_of("", other))) == is_same
+
+
+def test_without_a_client_there_is_one_address() -> None:
+    assert read_address(scope_of("", None)) == ""
+
+
+# Made-up tokens
+
+
+def test_made_up_tokens_of_an_address_cost_so_many_look_ups_and_no_more(limited: Limited) -> None:
+    before = len(limited.database.statements)
+    assert limited.statuses(forged(20)) == [401] * FAILURES + [429] * 14
+    assert len(limited.database.statements) - before == FAILURES
+    assert limited.statuses(forged(1), "203.0.113.8") == [401], "another address is another"
+    assert len(limited.rates.reads) == 2, "a made-up token has no memory of its own"
+    limited.now += WINDOW_SECONDS
+    assert limited.statuses(forged(1)) == [401]
+
+
+def test_the_refusal_says_why_in_both_languages(limited: Limited) -> None:
+    limited.statuses(forged(FAILURES))
+    limited.now += 15.5
+    with limited.connect("Bearer forged") as client:
+        replies = [client.get("/v1/me", headers={"Accept-Language": one}) for one in ("en", "id")]
+    for reply, sentence in zip(replies, ("sent 6 invalid tokens", "mengirim 6 token"), strict=True):
+        assert (reply.status_code, reply.json()["code"]) == (429, "too_many_failures")
+        assert sentence in reply.json()["detail"]
+        assert reply.headers["Retry-After"] == "45"
+        assert reply.headers["RateLimit"] == '"failures";r=0;t=45'
+        assert reply.headers["RateLimit-Policy"] == '"failures";q=6;w=60'
+
+
+def test_a_token_that_was_recognised_goes_on_where_the_address_is_refused(
+    limited: Limited, database: OneTransaction
+) -> None:
+    known, late = token_for(database, ("reader", "63")), token_for(database, ("reader", "63"))
+    assert limited.statuses([known]) == [200]
+    limited.statuses(forged(FAILURES))
+    assert limited.statuses([known, late]) == [200, 429]
+    assert limited.statuses([late], "203.0.113.8") == [200]
+    limited.now += RECOGNISED_SECONDS
+    limited.statuses(forged(FAILURES))
+    assert limited.statuses([known]) == [429]
+
+
+def test_a_token_that_no_longer_holds_is_a_failure_of_its_address(
+    limited: Limited, database: OneTransaction
+) -> None:
+    secret = token_for(database, ("reader", "63"))
+    assert limited.statuses([secret]) == [200]
+    with database.writing() as session:
+        (row,) = list_tokens(session)
+        revoke_token(session, Author("test", datetime.now(UTC)), name=row.name)
+    before = len(database.statements)
+    assert limited.statuses([secret] * (FAILURES + 1)) == [401] * FAILURES + [429]
+    assert len(database.statements) - before == FAILURES
+
+
+def test_a_token_that_is_limited_to_networks_never_charges_its_principal_from_elsewhere(
+    limited: Limited, database: OneTransaction
+) -> None:
+    secret = token_for(database, ("reader", "63"), networks=("203.0.113.7/32",))
+    assert limited.statuses([secret] * 3, "198.51.100.9") == [401] * 3
+    with limited.connect(f"Bearer {secret}") as client:
+        assert client.get("/v1/me").headers["RateLimit"] == '"reads";r=999;t=60'
+        # Where the worker knows the token, it does not charge its principal for others' requests either.
+        assert limited.statuses([secret] * 3, "198.51.100.9") == [401] * 3
+        assert client.get("/v1/me").headers["RateLimit"] == '"reads";r=998;t=60'
+
+
+def test_look_ups_at_the_same_time_are_no_more_than_the_failures_that_are_left() -> None:
+    rates = Rates(reads=9, writes=9, failures=2, clock=lambda: 0.0)
+    with ExitStack() as under_way:
+        for number in range(2):
+            under_way.enter_context(Charge(rates, scope_of(f"Bearer {number}")).look_up())
+        with pytest.raises(TooManyFailures), Charge(rates, scope_of("Bearer third")).look_up():
+            pytest.fail("looked up")
+    with Charge(rates, scope_of("Bearer third")).look_up():
+        pass  # the two held, so they gave theirs back
+
+
+def test_requests_that_hold_give_the_failure_back(limited: Limited, database: OneTransaction) -> None:
+    secrets = [token_for(database, ("reader", "63")) for _ in range(FAILURES + 5)]
+    assert limited.statuses(secrets) == [200] * len(secrets)
+
+
+# Many tokens of one principal
+
+
+def test_the_tokens_of_a_principal_share_its_budget(database: OneTransaction) -> None:
+    limited, now = Limited(database, reads=5), datetime.now(UTC)
+    with database.writing() as session:
+        secrets = [
+            create_token(
+                session,
+                Author("test", now),
+                name=f"dashboard-{number}",
+                principal="dashboard",
+                grants=[Grant(Role.reader, "63", None)],
+                scopes=frozenset({TokenScope.read}),
+                expires_at=now + timedelta(days=1),
+                networks=(),
+            )
+            for number in range(7)
+        ]
+    other = token_for(database, ("reader", "63"))
+    assert limited.statuses(secrets) == [200] * 5 + [429] * 2
+    assert limited.statuses([secrets[0], other]) == [429, 200]
+    limited.now += WINDOW_SECONDS
+    assert limited.statuses(secrets[:1]) == [200]
