@@ -133,12 +133,16 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
             check_schema(app.state.database)
             app.state.uses.start(app.state.database)
             app.state.kept.start(app.state.database)
+            if app.state.issuer is not None:
+                app.state.issuer.start()
             if settings.metrics == "port":
                 app.state.metrics.serve(settings.host, settings.metrics_port)
         yield
         if app.state.traces is not None:
             app.state.traces.close()
         if database is None:
+            if app.state.issuer is not None:
+                app.state.issuer.stop()
             app.state.metrics.close()
             app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)

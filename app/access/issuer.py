@@ -1,15 +1,17 @@
 """The OIDC issuer whose tokens persons come with: its keys, kept and renewed, and what makes a token authentic.
 
-No request waits for the network while the keys are known. They are fetched with the first token, again when they are
-old, and when a token names a key that is not among them; after each attempt, whatever came of it, the issuer is
-left alone for a while, so forged tokens cannot make this service ask it without end. While the issuer does not answer,
-the keys it gave last stay good for a day.
+No request waits for the network. A background thread fetches the keys when the service starts, renews them as they
+age, and fetches them early when a token names a key that is not among them; after each attempt it leaves the issuer
+alone for a while, so forged tokens cannot make this service ask it without end. Until an answer is there, a request
+that needs it gets 503 with `Retry-After` at once. While the issuer does not answer, the keys it gave last stay valid
+for a day.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
 import httpx2
@@ -96,13 +98,17 @@ class Issuer:
         self._clock = clock
         self._keys: Keys | None = None
         self._tried_at: float | None = None
-        self._fetching = threading.Lock()
+        self._is_wanted = False
+        self._awake, self._stopped = threading.Event(), threading.Event()
         # Made once, at the start: to load the authorities that it trusts takes longer than to fetch the keys.
         unkept = httpx2.Limits(max_keepalive_connections=0)
         self._client = httpx2.Client(follow_redirects=False, limits=unkept)
 
     def claims_of(self, token: str) -> dict[str, Any]:
-        """The claims of an authentic token. Untrusted: it is none; IssuerUnreachable: nobody can tell yet."""
+        """Return the claims of an authentic token, without ever waiting for the issuer.
+
+        Raises Untrusted if the token is not authentic, IssuerUnreachable if that cannot be known yet.
+        """
         try:
             if len(token) > LONGEST_TOKEN:
                 raise Untrusted
@@ -146,40 +152,65 @@ class Issuer:
 
     # Keys
 
+    def start(self) -> None:
+        """Start the background thread, which fetches the keys now and whenever a fetch is due."""
+        stopped = self._stopped = threading.Event()
+
+        def work() -> None:
+            while not stopped.is_set():
+                try:
+                    self.refresh_if_due()
+                except Exception:  # the thread must live on: without it no key is ever renewed
+                    log.exception("issuer_fetch_failed", issuer=self.address)
+                self._awake.wait(max(0.0, self._due_at() - self._clock()))
+                self._awake.clear()
+
+        threading.Thread(target=work, name="issuer", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the background thread, without waiting for an issuer that hangs."""
+        self._stopped.set()
+        self._awake.set()
+
+    def refresh_if_due(self) -> None:
+        """Fetch the keys if they are missing, old or wanted, and the issuer was left alone for long enough."""
+        if self._clock() < self._due_at():
+            return
+        try:
+            self._keys = self._fetch() or self._keys
+        finally:
+            self._tried_at, self._is_wanted = self._clock(), False
+
+    def _due_at(self) -> float:
+        """Return the instant of the next fetch, which may have passed."""
+        if self._tried_at is None:
+            return 0.0
+        if self._keys is None:
+            return self._tried_at + IMPATIENCE
+        earliest = self._tried_at + PATIENCE
+        return earliest if self._is_wanted else max(earliest, self._keys.at + RENEWED)
+
     def _key(self, kid: str | None, algorithm: str) -> PyJWK:
-        keys = self._keys
-        if keys is None or self._is_gone(keys):
-            keys = self._fetched_meanwhile(keys, is_needed=True)
-        elif self._clock() - keys.at >= RENEWED:
-            keys = self._fetched_meanwhile(keys, is_needed=False)
-        elif not keys.knows(kid):
-            keys = self._fetched_meanwhile(keys, is_needed=True)
-        if keys is None or self._is_gone(keys):
-            raise IssuerUnreachable(headers={"Retry-After": f"{IMPATIENCE:.0f}"})
+        """Return the key that a token names. Raises Untrusted if the issuer has none, IssuerUnreachable until known.
+
+        Keys fetched in the last `PATIENCE` seconds decide alone. Older ones may lack a key that the issuer has
+        begun to use since: the background thread fetches them again, and an honest client repeats its request.
+        """
+        keys, now = self._keys, self._clock()
+        if keys is None or now - keys.at >= KEPT:
+            raise self._unreachable()
+        if not keys.knows(kid) and now - keys.at >= PATIENCE:
+            if not self._is_wanted:
+                self._is_wanted = True
+                self._awake.set()
+            raise self._unreachable()
         key = keys.find(kid, algorithm)
         if key is None:
             raise Untrusted
         return key
 
-    def _is_gone(self, keys: Keys) -> bool:
-        return self._clock() - keys.at >= KEPT
-
-    def _fetched_meanwhile(self, seen: Keys | None, *, is_needed: bool) -> Keys | None:
-        """The keys after an attempt to fetch them, of this thread or of another; only who needs them waits."""
-        if not self._may_ask():
-            return self._keys
-        if self._fetching.acquire(timeout=FETCH_SECONDS if is_needed else 0):
-            try:
-                if self._keys is seen and self._may_ask():
-                    self._keys = self._fetch() or seen
-                    self._tried_at = self._clock()
-            finally:
-                self._fetching.release()
-        return self._keys
-
-    def _may_ask(self) -> bool:
-        pause = IMPATIENCE if self._keys is None else PATIENCE
-        return self._tried_at is None or self._clock() - self._tried_at >= pause
+    def _unreachable(self) -> IssuerUnreachable:
+        return IssuerUnreachable(headers={"Retry-After": str(max(1, ceil(self._due_at() - self._clock())))})
 
     def _fetch(self) -> Keys | None:
         """The issuer's keys by way of its discovery document (OpenID Connect Discovery 1.0, section 4)."""

@@ -33,7 +33,7 @@ def administrator(connect: ConnectAs) -> TestClient:
 
 @pytest.fixture
 def people(app: FastAPI, issuer: RealIssuer, administrator: TestClient) -> Iterator[PeopleApp]:
-    """The application trusting the shared issuer; nothing is known of its keys yet."""
+    """The application trusting the shared issuer, whose keys it has just fetched."""
     with PeopleApp.trusting(app, issuer, administrator) as found:
         yield found
 

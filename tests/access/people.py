@@ -41,9 +41,11 @@ class PeopleApp:
         assert found is not None
         app.state.issuer = found
         found._clock = clock
+        found.refresh_if_due()
         try:
             yield cls(app, real, administrator, clock)
         finally:
+            found.stop()
             app.state.settings, app.state.issuer = before
 
     @property

@@ -104,6 +104,7 @@ def test_what_is_no_issuers_word_gives_no_keys(
     )
     assert found is not None
     for _ in range(3):
+        found.refresh_if_due()
         with pytest.raises(IssuerUnreachable):
             found.claims_of(issuer.sign(iss=strange.address))
     assert len(strange.asked) == asked, "asked again at once, or led elsewhere"
