@@ -160,6 +160,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         openapi_tags=TAGS,
         # the framework's own spans bear query strings
         telemetry={"tracing": False, "metrics": False, "logs": False},
+        openapi_url=None,  # `openapi.install` has its own
         docs_url=None,
         redoc_url=None,
     )
@@ -229,7 +230,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     if settings.metrics == "public":
         install_metrics(app, app.state.metrics)
     install_problem_handlers(app)
-    app.add_middleware(Compressed, minimum_size=1000, compresslevel=5)
+    app.add_middleware(Compressed, compresslevel=5)
     app.add_middleware(Admission, places=places)
     app.add_middleware(
         Bodies,

@@ -6,22 +6,33 @@ behind this layer knows of it. What bears a digest of its bytes, or can be gone 
 sent as these very bytes; what the application compressed itself only gets its tag here.
 """
 
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.preferences import weights_of
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
+MINIMUM_SIZE = 1000
+"""Bytes from which on a reply is compressed."""
+
+
+def accepts_gzip(scope: Scope) -> bool:
+    """Return whether `Accept-Encoding` names gzip with a weight above zero."""
+    sent = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
+    return dict(weights_of(sent.decode("latin-1"))).get("gzip", 0.0) > 0
 
 
 class Compressed:
-    """GZip for whoever accepts it, with honest entity tags."""
+    """GZip for clients that accept it, with honest entity tags."""
 
-    def __init__(self, app: ASGIApp, *, minimum_size: int, compresslevel: int) -> None:
-        self.inner = GZipMiddleware(_keeping(app), minimum_size=minimum_size, compresslevel=compresslevel)
+    def __init__(self, app: ASGIApp, *, compresslevel: int) -> None:
+        self.plain = _keeping(app)
+        self.inner = GZipMiddleware(self.plain, minimum_size=MINIMUM_SIZE, compresslevel=compresslevel)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.inner(scope, receive, send)
+            await self.plain(scope, receive, send)
             return
         sent = b",".join(value for name, value in scope["headers"] if name in _CONDITIONS)
 
@@ -35,7 +46,8 @@ class Compressed:
                 (name, _unmarked(value) if name in _CONDITIONS else value) for name, value in scope["headers"]
             ]
             scope = {**scope, "headers": headers}
-        await self.inner(scope, receive, send_tagged)
+        inner = self.inner if accepts_gzip(scope) else IdentityResponder(self.plain, MINIMUM_SIZE)
+        await inner(scope, receive, send_tagged)
 
 
 def _unmarked(sent: bytes) -> bytes:

@@ -3,27 +3,30 @@
 A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
 same everywhere and are added here, in one place, so they cannot differ from operation to operation.
 What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
-something that has a version), `x-stores-nothing` (a POST that only computes) and `x-public` (a GET that
-needs no token where the operator opened something).
+something that has a version), `x-stores-nothing` (a POST that only computes), `x-public` (a GET that
+needs no token where the operator opened something) and `x-constant` (a GET outside of `/v1` that has a tag).
 """
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from app.kit.constants import Constant, LateConstant
 from app.kit.links import Links
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
 from app.kit.schemas import SOMETIMES, named_forms, named_pages, refer, require_all, sorted_deeply, tidy
 
 COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
+DOCUMENT = "/openapi.json"
 WRITES = ("post", "put", "patch", "delete")
 
 _HEADERS = {
@@ -200,15 +203,19 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
         operation["security"] = [{}, {"token": []}] if is_public else [{"token": []}]
         operation["description"] += _OPEN if is_public else ""
         parameters.append(_LANGUAGE)
+    is_constant = operation.pop("x-constant", False)
+    is_tagged = method == "get" and (secured or is_constant)
     stores = method in WRITES and not operation.pop("x-stores-nothing", False)
     if stores:
         parameters.append(_DRY_RUN)
         parameters += [_IF_MATCH] if is_conditional else []
         parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
-    elif secured and method == "get":
+    elif is_tagged:
         parameters.append(_IF_NONE_MATCH)
     statuses = _statuses(path, method, operation)
-    _complete_responses(method, operation, secured, is_conditional, statuses, stores=stores)
+    _complete_responses(
+        method, operation, secured, is_conditional, statuses, is_tagged=is_tagged, stores=stores
+    )
     for status in operation["responses"]:
         if status[0] in "45":
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
@@ -240,19 +247,20 @@ def _complete_responses(
     is_conditional: bool,
     statuses: set[int],
     *,
+    is_tagged: bool,
     stores: bool,
 ) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     if is_conditional:
         statuses |= {412, 428}
-    if secured and method == "get":
+    if is_tagged:
         responses["304"] = {}
     for status, response in responses.items():
         names = {"X-Request-Id"} | set(response.pop("headers", {}))
         if secured:
             names |= _BUDGET
-        if secured and status != "204":
+        if is_tagged or (secured and status != "204"):
             names.add("ETag")
         if status.startswith("2") and method == "post" and stores:
             names.add("Idempotency-Replayed")
@@ -335,7 +343,7 @@ def document_bytes(app: FastAPI) -> bytes:
 
 
 def install(app: FastAPI) -> None:
-    """Make the application answer `/openapi.json` with the completed document."""
+    """Make the application answer `/openapi.json` with the completed document, made once for a path prefix."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -343,3 +351,19 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+    @cache
+    def document_at(root_path: str) -> LateConstant:
+        def make() -> Constant:
+            document = app.openapi_schema or describe(app)  # not kept: its bytes are
+            if root_path:
+                document = {**document, "servers": [{"url": root_path}, *document["servers"]]}
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            return Constant(text.encode(), "application/json")
+
+        return LateConstant(make)
+
+    async def read_document(request: Request) -> Response:
+        return await document_at(request.scope.get("root_path", "").rstrip("/")).answer(request)
+
+    app.add_route(DOCUMENT, read_document, include_in_schema=False)

@@ -7,17 +7,20 @@ which nothing but these files is used. Its security policy lets nothing else run
 import base64
 import hashlib
 import re
+from functools import cache, partial
 from importlib.util import find_spec
+from mimetypes import guess_type
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.kit.constants import CONSTANT, Constant, LateConstant
 from app.kit.fields import address
 from app.kit.leaving import LEAVING
+from app.kit.openapi import DOCUMENT
 from app.kit.problems import Busy, Kind, NotFound, Problem
 from app.kit.requests import HouseRoute
 from app.kit.schemas import SOMETIMES
@@ -86,6 +89,12 @@ def meaning_of(code: str) -> Meaning:
     return meaning
 
 
+@cache
+def _meaning(code: str) -> Constant:
+    """The document of a code. Raises NotFound, which is not kept."""
+    return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
+
+
 def service_router(version: str) -> APIRouter:
     router = APIRouter(route_class=HouseRoute, tags=["service"])
 
@@ -102,13 +111,13 @@ def service_router(version: str) -> APIRouter:
         request.app.state.database.ping()
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
-    @router.get("/problems/{code}", response_model=Meaning)
+    @router.get("/problems/{code}", response_model=Meaning, openapi_extra=CONSTANT)
     def read_problem(
+        request: Request,
         code: str = address("Code of a problem or of one of its errors.", "not_found"),
     ) -> Response:
         """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
-        body = meaning_of(code).model_dump(exclude_none=True)
-        return JSONResponse(body)
+        return _meaning(code).answer(request)
 
     return router
 
@@ -121,13 +130,23 @@ def install_docs(app: FastAPI) -> None:
     package = find_spec("fastapi_offline")
     assert package is not None
     assert package.origin is not None
-    app.mount(STATIC, StaticFiles(directory=Path(package.origin).parent / "static"), name="docs_static")
+    files = {
+        file.name: LateConstant(partial(_read_file, file))
+        for file in (Path(package.origin).parent / "static").iterdir()
+    }
 
-    @app.get("/docs", include_in_schema=False)
-    def read_docs(request: Request) -> Response:
-        root = request.scope.get("root_path", "")
+    async def read_docs_file(request: Request) -> Response:
+        file = files.get(request.path_params["name"])
+        if file is None:
+            raise NotFound()
+        return await file.answer(request)
+
+    app.add_route(f"{STATIC}/{{name}}", read_docs_file, include_in_schema=False)
+
+    @cache
+    def page_at(root: str) -> Constant:
         page = get_swagger_ui_html(
-            openapi_url=f"{root}{app.openapi_url}",
+            openapi_url=f"{root}{DOCUMENT}",
             title=app.title,
             swagger_js_url=f"{root}{STATIC}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{STATIC}/swagger-ui.css",
@@ -142,10 +161,21 @@ def install_docs(app: FastAPI) -> None:
                 "persistAuthorization": False,
             },
         )
-        page.headers["Content-Security-Policy"] = policy_of(bytes(page.body).decode())
-        page.headers["X-Content-Type-Options"] = "nosniff"
-        page.headers["Referrer-Policy"] = "no-referrer"
-        return page
+        body = bytes(page.body)
+        guards = {
+            "Content-Security-Policy": policy_of(body.decode()),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+        return Constant(body, "text/html", guards)
+
+    @app.get("/docs", include_in_schema=False)
+    def read_docs(request: Request) -> Response:
+        return page_at(request.scope.get("root_path", "")).answer(request)
+
+
+def _read_file(file: Path) -> Constant:
+    return Constant(file.read_bytes(), guess_type(file.name)[0] or "application/octet-stream")
 
 
 def policy_of(page: str) -> str:

@@ -1,6 +1,5 @@
 """Reports over HTTP: each as pages of JSON and as one CSV, from its declaration."""
 
-import re
 from functools import cache
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from app.access.actor import Call, Caller
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.inputs import unknown_parameter
 from app.kit.pages import Page, PageQuery
+from app.kit.preferences import weights_of
 from app.kit.problems import FieldError, UnknownParameter
 from app.kit.requests import answer, answer_page, house_router
 from app.reports.catalogue import REPORTS, catalogue
@@ -80,14 +80,7 @@ for one in REPORTS:
 
 def prefers_csv(request: Request) -> bool:
     """Whether `Accept` names CSV, and wants it more than JSON."""
-    weights: dict[str, float] = {}
-    for part in request.headers.get("accept", "").lower().split(","):
-        media, _, parameters = part.strip().partition(";")
-        weight = re.search(r"q=([0-9.]+)", parameters)
-        try:
-            weights[media.strip()] = float(weight[1]) if weight else 1.0
-        except ValueError:
-            continue
+    weights = dict(weights_of(request.headers.get("accept", "")))
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 

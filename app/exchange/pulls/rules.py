@@ -6,6 +6,7 @@ from typing import Any
 
 from app.exchange.pulls.models import Format
 from app.kit.etags import tag_of
+from app.kit.preferences import weights_of
 
 FORM = 1
 """Raised when the same lines would be written with other bytes than before: a copy then fetches anew."""
@@ -39,24 +40,11 @@ def name_in_spool(tag: str, *owner: object) -> str:
     return hashlib.sha256("\0".join([tag, *map(str, owner)]).encode()).hexdigest()[:40]
 
 
-def _weights(sent: str) -> list[tuple[str, float]]:
-    """(value, quality) of a field such as `Accept`; what cannot be read weighs nothing."""
-    found = []
-    for part in sent.split(","):
-        value, *parameters = (one.strip().lower() for one in part.split(";"))
-        quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
-        try:
-            found.append((value, min(float(quality), 1.0) if value else 0.0))
-        except ValueError:
-            found.append((value, 0.0))
-    return found
-
-
 def format_for(accept: str | None) -> Format | None:
     """The format that `Accept` prefers, NDJSON before others; None: it takes none of them."""
     if accept is None:
         return Format.ndjson
-    weights = _weights(accept)
+    weights = weights_of(accept)
 
     def quality(media_type: str) -> float:
         # the most specific range decides
@@ -75,7 +63,7 @@ def coding_for(accept_encoding: str | None, kind: str) -> str | None:
     """The coding in which content of that kind is sent; None: as it is."""
     if kind not in CODED or accept_encoding is None:
         return None
-    weights: Mapping[str, float] = dict(_weights(accept_encoding))
+    weights: Mapping[str, float] = dict(weights_of(accept_encoding))
     offered = [(weights.get(one, 0.0), one) for one in CODINGS]
     best = max(weight for weight, _ in offered)
     plain = weights.get("identity", 0.0)

@@ -1,14 +1,15 @@
 """Findings of a plan, and the document of each kind, over HTTP."""
 
 from collections import Counter
+from functools import cache
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import Query, Response
-from fastapi.responses import JSONResponse
+from fastapi import Query, Request, Response
 
 from app.access.actor import Call, Caller, recognised
 from app.kit.bodies import HouseRequest
+from app.kit.constants import CONSTANT, Constant
 from app.kit.etags import tag_of
 from app.kit.fields import address
 from app.kit.inputs import nearest, unknown_value
@@ -125,17 +126,30 @@ def _is_asked_for(placed: Placed, query: FindingsQuery, checked: Checked) -> boo
 # Documents
 
 
-@documents.get("/findings", response_model=FindingMeanings)
-def list_finding_kinds() -> Response:
-    """Every kind of finding: what it says, how to mend it, where the rule comes from, in both languages."""
+@cache
+def _all_meanings() -> Constant:
     body = FindingMeanings(items=[meaning_of(kind) for kind in kinds()])
-    return JSONResponse(body.model_dump())
+    return Constant(body.model_dump_json().encode(), "application/json")
 
 
-@documents.get("/findings/{code}", response_model=FindingMeaning)
-def read_finding_kind(code: Annotated[str, address("Code of a finding.", "W07")]) -> Response:
-    """What a finding's code means, in both languages: `type` of every finding points here."""
+@cache
+def _meaning(code: str) -> Constant:
+    """The document of a kind. Raises NotFound, which is not kept."""
     kind = FindingKind.known.get(code)
     if kind is None:
         raise NotFound()
-    return JSONResponse(meaning_of(kind).model_dump())
+    return Constant(meaning_of(kind).model_dump_json().encode(), "application/json")
+
+
+@documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
+def list_finding_kinds(request: Request) -> Response:
+    """Every kind of finding: what it says, how to mend it, where the rule comes from, in both languages."""
+    return _all_meanings().answer(request)
+
+
+@documents.get("/findings/{code}", response_model=FindingMeaning, openapi_extra=CONSTANT)
+def read_finding_kind(
+    request: Request, code: Annotated[str, address("Code of a finding.", "W07")]
+) -> Response:
+    """What a finding's code means, in both languages: `type` of every finding points here."""
+    return _meaning(code).answer(request)

@@ -1,0 +1,68 @@
+"""Replies that are the same for every request of a process: their bytes are made once, plain and compressed.
+
+Each has a strong tag, so a client that has the bytes gets 304. The compressing layer leaves bytes that bear a coding
+alone and marks their tag as that of any compressed reply (see `compression`).
+"""
+
+import asyncio
+import gzip
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from threading import Lock, Thread
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.kit.compression import MINIMUM_SIZE, accepts_gzip
+from app.kit.etags import is_unchanged, tag_of
+from app.kit.public import CACHE
+
+CONSTANT = {"x-constant": True}
+"""`openapi_extra` of a GET that answers a constant."""
+
+
+class Constant:
+    """The bytes of a reply, its compressed bytes if these are fewer, and its tag."""
+
+    def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> None:
+        self.body, self._media_type = body, media_type
+        packed = gzip.compress(body, mtime=0) if len(body) >= MINIMUM_SIZE else body
+        self.packed = packed if len(packed) < len(body) else None
+        self.headers = {**(headers or {}), "ETag": tag_of(body), "Cache-Control": CACHE}
+
+    def answer(self, request: Request) -> Response:
+        """Answer a GET with the bytes that the client accepts, or with 304 if it has them."""
+        if is_unchanged(request, self.headers["ETag"]):
+            return Response(status_code=304, headers=self.headers)
+        if self.packed is not None and accepts_gzip(request.scope):
+            headers = {**self.headers, "Content-Encoding": "gzip"}
+            return Response(self.packed, headers=headers, media_type=self._media_type)
+        return Response(self.body, headers=self.headers, media_type=self._media_type)
+
+
+class LateConstant:
+    """A constant that takes long to make: a thread of its own makes it at the first request, once.
+
+    The event loop goes on meanwhile, no thread of the requests waits, and commands that never ask pay nothing.
+    """
+
+    def __init__(self, make: Callable[[], Constant]) -> None:
+        self._make, self._guard = make, Lock()
+        self._made: Future[Constant] | None = None
+
+    async def answer(self, request: Request) -> Response:
+        """Answer as the constant does, as soon as it is made."""
+        with self._guard:
+            if self._made is None:
+                self._made = Future()
+                self._made.set_running_or_notify_cancel()  # so a client that hangs up cancels its own wait alone
+                Thread(target=self._fill, args=(self._made,), name="constant", daemon=True).start()
+        made = self._made
+        return (made.result() if made.done() else await asyncio.wrap_future(made)).answer(request)
+
+    def _fill(self, made: Future[Constant]) -> None:
+        try:
+            made.set_result(self._make())
+        except Exception as error:
+            made.set_exception(error)
+            raise

@@ -1,0 +1,168 @@
+"""Replies that never change in a process: their bytes are made once, tagged, and sent as they are."""
+
+import gzip
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.kit import openapi
+from app.kit.constants import Constant, LateConstant
+from app.kit.public import CACHE
+from app.main import create_app
+from app.settings import Settings
+from tests.calling import Client
+
+CHANGING = {"/health", "/ready", "/metrics"}
+"""Addresses outside of `/v1` that report the moment; each answers `no-store`."""
+
+
+@pytest.fixture(scope="module")
+def application() -> FastAPI:
+    application = create_app(Settings(_env_file=None, database_url="sqlite://"))
+    application.openapi_schema = json.loads(openapi.COMMITTED.read_bytes())  # to make it takes seconds
+    return application
+
+
+@pytest.fixture
+def client(application: FastAPI, portal: BlockingPortal) -> Iterator[TestClient]:
+    client = Client(application, portal)
+    yield client
+    client.close()
+
+
+def addresses(document: dict[str, Any], application: FastAPI) -> list[str]:
+    """Every address outside of `/v1`, with the example of its key."""
+    found = []
+    for path, operations in document["paths"].items():
+        if not path.startswith("/v1"):
+            keys = {
+                one["name"]: one.get("example") or one["schema"]["examples"][0]
+                for one in operations["get"]["parameters"]
+                if one["in"] == "path"
+            }
+            found.append(path.format(**keys))
+    plain = [one.path for one in application.routes if isinstance(one, Route)]
+    found += [re.sub(r"\{\w+\}", "swagger-ui-bundle.js", path) for path in plain]
+    return [one for one in dict.fromkeys(found) if one not in CHANGING]
+
+
+def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, client: TestClient) -> None:
+    document = json.loads(client.get("/openapi.json").content)
+    found = addresses(document, application)
+    assert {"/openapi.json", "/docs", "/docs/static/swagger-ui-bundle.js", "/findings"} <= set(found)
+    assert len(found) >= 6
+    for address in found:
+        plain = client.get(address, headers={"Accept-Encoding": "identity"})
+        assert (plain.status_code, plain.headers["Cache-Control"]) == (200, CACHE), address
+        assert "Accept-Encoding" in plain.headers["Vary"]
+        packed = client.get(address, headers={"Accept-Encoding": "br;q=1, gzip;q=0.5"})
+        assert packed.content == plain.content, address
+        is_packed = packed.headers.get("Content-Encoding") == "gzip"
+        assert is_packed or len(plain.content) < 1000, address
+        tag = plain.headers["ETag"]
+        assert packed.headers["ETag"] == (tag.removesuffix('"') + '-gzip"' if is_packed else tag)
+        refused = client.get(address, headers={"Accept-Encoding": "gzip;q=0"})
+        assert "Content-Encoding" not in refused.headers
+        for sent in (tag, packed.headers["ETag"], f"W/{tag}"):
+            same = client.get(address, headers={"If-None-Match": sent})
+            assert (same.status_code, same.content) == (304, b""), (address, sent)
+            assert same.headers["ETag"] == sent.removeprefix("W/")
+            assert same.headers["Cache-Control"] == CACHE
+        assert client.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert client.head(address).headers["ETag"] == packed.headers["ETag"]
+
+
+def test_the_document_declares_what_constants_do(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/problems/{code}", "/findings", "/findings/{code}"):
+        operation = paths[path]["get"]
+        assert {"200", "304"} <= operation["responses"].keys()
+        assert "ETag" in operation["responses"]["200"]["headers"]
+    assert "304" not in paths["/health"]["get"]["responses"]
+
+
+def test_the_document_is_made_once_and_off_the_loop(
+    portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = create_app(Settings(_env_file=None, database_url="sqlite://"))
+    makers: list[threading.Thread] = []
+
+    def describe(app: FastAPI) -> dict[str, Any]:
+        makers.append(threading.current_thread())
+        return {"openapi": "3.1.0", "servers": [{"url": "/"}], "paths": {}}
+
+    monkeypatch.setattr(openapi, "describe", describe)
+    client = Client(application, portal)
+    replies = [client.get("/openapi.json") for _ in range(3)]
+    client.close()
+    loop = portal.call(threading.current_thread)
+    assert [reply.status_code for reply in replies] == [200] * 3
+    (maker,) = makers
+    assert maker not in (loop, threading.main_thread())
+    behind = TestClient(application, root_path="/rata").get("/openapi.json")
+    assert behind.json()["servers"] == [{"url": "/rata"}, {"url": "/"}]
+    assert replies[0].json()["servers"] == [{"url": "/"}]
+
+
+def request_with(**headers: str) -> Request:
+    sent = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "method": "GET", "path": "/x", "headers": sent})
+
+
+def test_replies_share_their_bytes() -> None:
+    constant = Constant(b"x" * 2000, "text/plain")
+    assert constant.answer(request_with()).body is constant.answer(request_with()).body is constant.body
+    packed = [constant.answer(request_with(accept_encoding="gzip")).body for _ in range(2)]
+    assert packed[0] is packed[1]
+    assert gzip.decompress(bytes(packed[0])) == constant.body
+    assert Constant(b"short", "text/plain").packed is None
+
+
+def test_many_first_requests_make_it_once_and_one_that_hangs_up_leaves_the_others() -> None:
+    go, made = threading.Event(), []
+
+    def make() -> Constant:
+        go.wait(60)
+        made.append(1)
+        return Constant(b"x", "text/plain")
+
+    late, replies = LateConstant(make), list[Response]()
+
+    async def ask() -> None:
+        replies.append(await late.answer(request_with()))
+
+    async def ask_together() -> None:
+        async with anyio.create_task_group() as group:
+            with anyio.move_on_after(0.01):
+                await ask()
+            for _ in range(50):
+                group.start_soon(ask)
+            await anyio.sleep(0)
+            assert not replies, "the loop waited"
+            go.set()
+
+    anyio.run(ask_together)
+    assert ([reply.body for reply in replies], made) == ([b"x"] * 50, [1])
+
+
+def test_what_cannot_be_made_fails_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def fail() -> Constant:
+        raise LookupError("no such file")
+
+    late = LateConstant(fail)
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            anyio.run(late.answer, request_with())
