@@ -33,6 +33,12 @@ def configure_logs(form: str) -> None:
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_offer)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = name != "uvicorn.access"  # RequestLog writes these, with the id
+
+
+def _is_no_offer(record: logging.LogRecord) -> bool:
+    """Leave out what the server writes of each offer to upgrade: the offer changes nothing, so there is no warning."""
+    return not record.getMessage().startswith(("Unsupported upgrade", "No supported WebSocket"))

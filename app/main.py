@@ -34,7 +34,7 @@ from app.kit.admission import SPARE_THREADS, Admission, Places
 from app.kit.compression import Compressed
 from app.kit.db import Database, Patience
 from app.kit.incoming import Bodies
-from app.kit.layers import AnswersHead, RequestLog
+from app.kit.layers import AnswersHead, BoundsHead, RequestLog
 from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
 from app.kit.rates import RateLimits, Rates
@@ -240,6 +240,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.add_middleware(RateLimits, rates=app.state.rates)
     app.add_middleware(AnswersHead)
+    app.add_middleware(BoundsHead)
     app.add_middleware(RequestLog)
     app.add_middleware(ClosesConnections)
     if settings.metrics != "off":

@@ -2,12 +2,11 @@
 
 import signal
 import sys
-from functools import partial
 from typing import Any
 
 import uvicorn
 
-from app.kit.connections import Connection
+from app.kit.layers import HEAD_BYTES
 from app.kit.leaving import leave_first
 from app.logs import configure_logs
 from app.settings import Settings, words
@@ -22,7 +21,11 @@ def run(settings: Settings) -> None:
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """How uvicorn serves; whose word it takes for where a request comes from is ours to say, not its environment's."""
+    """Return uvicorn's settings, all of them public; its environment decides none of them.
+
+    The protocol is h11: the other one, httptools, loses the body of a request that offers `Upgrade: h2c`.
+    Memory per connection is bounded; time and the number of connections are bounded by the proxy in front.
+    """
     return {
         "host": settings.host,
         "port": settings.port,
@@ -33,7 +36,9 @@ def options(settings: Settings) -> dict[str, Any]:
         "server_header": False,
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
-        "http": partial(Connection, seconds=settings.stall_seconds, most=settings.connections),
+        "http": "h11",
+        # twice the bound of `BoundsHead`, which refuses in the one shape; beyond this h11 itself refuses
+        "h11_max_incomplete_event_size": 2 * HEAD_BYTES,
         "ws": "none",
     }
 

@@ -1,18 +1,24 @@
 """Settings, read once from `RATA_*`."""
 
 import ipaddress
+import os
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 """Algorithms of which the service holds only the public half; with any other it could make tokens itself."""
+
+GONE = {
+    "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
+}
+"""Settings that earlier versions had → the sentence that says what replaces each."""
 
 
 def words(text: str) -> list[str]:
@@ -108,15 +114,11 @@ class Settings(BaseSettings):
     queue_seconds: float = Field(
         default=20, gt=0, le=600, description="How long a request waits in that line, before 503."
     )
-    connections: int = Field(
-        default=500, ge=1, le=100_000, description="Connections that a worker keeps open at the same time."
-    )
     stall_seconds: float = Field(
         default=30,
         gt=0,
         le=600,
-        description="How long a client may take for its headers, and for each further 32 KiB of its request or of "
-        "the reply, before it is cut.",
+        description="How long a client may take for each further 32 KiB of a request's body, before 408.",
     )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
     bodies_max_bytes: int = Field(
@@ -259,6 +261,15 @@ class Settings(BaseSettings):
     )
     log_format: str = Field(default="json", pattern="^(json|console)$")
     demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_gone(cls, values: dict[str, Any]) -> dict[str, Any]:
+        # the file `.env` passes on what is no field; the environment does not
+        given = {name.upper() for name in os.environ} | {f"RATA_{name.upper()}" for name in values}
+        for name in GONE.keys() & given:
+            raise ValueError(f"{name} is no setting any more; {GONE[name]}")
+        return values
 
     @field_validator("database_read_url")
     @classmethod

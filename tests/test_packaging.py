@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
+
+from app.kit.layers import HEAD_BYTES, HEADERS
+from app.kit.problems import Problem
+from app.kit.requests import shown_size
+from app.serving import options
+from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -45,6 +52,56 @@ def test_service_waits_for_database_and_migration(services: dict[str, Any]) -> N
     }
     assert services["migrate"]["command"] == ["migrate"]
     assert "healthcheck" in services["postgres"]
+
+
+def test_only_the_proxy_is_reached_and_only_it_is_believed(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "ports" in service] == ["proxy"]
+    assert services["proxy"]["depends_on"] == {"rata": {"condition": "service_healthy"}}
+    address = services["proxy"]["networks"]["front"]["ipv4_address"]
+    assert services["rata"]["environment"]["RATA_TRUSTED_PROXIES"] == address
+    mounted = [volume.split(":")[0] for volume in services["proxy"]["volumes"]]
+    assert [path for path in mounted if not (ROOT / path).is_file()] == []
+    upstream = re.search(r"server (\w+):(\d+);", (ROOT / "deploy/nginx.conf").read_text())
+    assert upstream is not None
+    assert (upstream[1], upstream[2]) == ("rata", services["rata"]["environment"]["RATA_PORT"])
+
+
+def test_bounds_of_the_proxy_are_those_of_the_service() -> None:
+    text = (ROOT / "deploy/nginx.conf").read_text()
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    directives = dict(re.findall(r"^ *([a-z_]+) (\d+)[sm]?;", text, re.MULTILINE))
+    assert int(directives["client_max_body_size"]) * 2**20 == defaults["max_body_bytes"]
+    assert int(directives["client_body_timeout"]) > defaults["stall_seconds"]
+    waits = ("queue_seconds", "lock_seconds", "statement_seconds", "exports_wait_seconds")
+    assert int(directives["proxy_read_timeout"]) > sum(defaults[name] for name in waits)
+    kept = re.findall(r"^ *keepalive_timeout (\d+)s;", text, re.MULTILINE)
+    assert int(kept[1]) < options(Settings(_env_file=None))["timeout_keep_alive"]
+
+
+def test_proxy_refuses_in_the_words_of_the_service() -> None:
+    text = (ROOT / "deploy/problems.conf").read_text()
+    shown = re.findall(r"map \$language \$(\w+) \{\n    id '(.*)';\n    en '(.*)';\n\}", text)
+    values = {
+        "too_large": {"allowed": shown_size(25 * 2**20)},
+        "head_too_large": {"allowed": shown_size(HEAD_BYTES), "count": HEADERS},
+    }
+    assert {code for code, *_ in shown} == {"bad_request", "not_found", "too_large", "head_too_large", "busy"}
+    for code, *texts in shown:
+        problem = Problem.known[code](**values.get(code, {}))
+        for language, shape in zip(("id", "en"), texts, strict=True):
+            own = problem.shown(language, base="", instance="/", request_id="$rata_id")
+            assert shape == own.model_dump_json(exclude_none=True)
+
+
+def test_setting_that_is_gone_is_refused_with_what_replaces_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("RATA_CONNECTIONS=500\n")
+    with pytest.raises(ValidationError, match="RATA_CONNECTIONS is no setting any more; the proxy"):
+        Settings(_env_file=tmp_path / ".env")
+    monkeypatch.setenv("RATA_CONNECTIONS", "500")
+    with pytest.raises(ValidationError, match=r"deploy/nginx\.conf"):
+        Settings(_env_file=None)
 
 
 def test_no_password_is_written_down(services: dict[str, Any]) -> None:

@@ -55,7 +55,8 @@ def is_said(error: Exception) -> bool:
                 include_url=False, include_input=False
             ):  # the value may hold a password
                 name = prefix + "_".join(map(str, wrong["loc"]))
-                say_wrong(f"{name.upper() if prefix else name}: {wrong['msg']}")
+                where = f"{name.upper() if prefix else name}: " if wrong["loc"] else ""
+                say_wrong(where + wrong["msg"])
         case OperationalError():
             say_wrong(f"The database cannot be used: {str(error.orig).strip()}")
         case _:

@@ -20,7 +20,7 @@ STRIDE = 32 * 2**10
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
 """A body up to this size is taken however many others there are: who fills the room with large ones fills it for
-large ones alone. Connections are bounded, so this is too."""
+large ones alone. The proxy bounds connections, so this is bounded too."""
 PIECE = 256 * 2**10
 
 unreadable_length = Kind("unreadable_length", id="bukan panjang isi", en="is no length of a body")

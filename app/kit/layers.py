@@ -1,16 +1,34 @@
-"""Layers around every request, in pure ASGI: its id and log line, HEAD."""
+"""Layers around every request, in pure ASGI: its id and log line, the bounds of its head, HEAD."""
 
 import re
 import time
 import uuid
 
 import structlog
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.problems import Problem, Text
+from app.kit.requests import problem_response, shown_size
 
 log = structlog.get_logger("rata")
 
+HEAD_BYTES = 64 * 2**10
+"""Bound of a request line with its headers, in bytes."""
 LONGEST_PATH = 2_000
 """Characters of an address: far more than any has. Each route in turn matches all of it."""
+HEADERS = 500
+"""Bound of the number of headers: each costs some 400 bytes of memory while its request waits."""
+
+
+class HeadTooLarge(Problem):
+    status = 431
+    code = "head_too_large"
+    title = Text("Header terlalu besar", "Headers too large")
+    detail = Text(
+        "Alamat dan header bersama-sama paling banyak {allowed}, dan header paling banyak {count}.",
+        "Address and headers together have at most {allowed}, and there are at most {count} headers.",
+    )
 
 
 class RequestLog:
@@ -60,6 +78,32 @@ class RequestLog:
                 **({"trace_id": scope["trace_id"]} if "trace_id" in scope else {}),
                 **({"exc_info": failure} if failure else {}),
             )
+
+
+class BoundsHead:
+    """Refusal of requests whose address and headers are too large or too many."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _is_too_large(scope):
+            problem = HeadTooLarge(
+                allowed=shown_size(HEAD_BYTES), count=HEADERS, headers={"Connection": "close"}
+            )
+            await problem_response(Request(scope), problem)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _is_too_large(scope: Scope) -> bool:
+    headers = scope["headers"]
+    if len(headers) > HEADERS:
+        return True
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size > HEAD_BYTES
 
 
 class AnswersHead:

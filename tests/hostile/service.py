@@ -29,7 +29,6 @@ PATIENCE = 60.0
 """Seconds after which a test gives up; the service is far quicker."""
 SETTINGS = {
     "RATA_STALL_SECONDS": "1",
-    "RATA_CONNECTIONS": "40",
     "RATA_WORKERS": "1",
     "RATA_READS_PER_MINUTE": "0",
     "RATA_WRITES_PER_MINUTE": "0",
@@ -62,17 +61,22 @@ class Reply:
     def problem(self) -> dict[str, Any]:
         head, _, body = self.data.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head, self.data[:500]
-        found: dict[str, Any] = json.loads(body)
+        found: dict[str, Any] = json.JSONDecoder().raw_decode(body.decode())[0]
         assert {"type", "title", "status", "detail", "code", "instance"} <= found.keys()
         assert found["status"] == self.status
         return found
 
     @property
+    def is_refused_by_server(self) -> bool:
+        """Whether the HTTP server itself refused: what it cannot parse never reaches the application."""
+        return self.status == 400 and "content-type: text/plain" in self.head
+
+    @property
     def is_answered_or_cut(self) -> bool:
-        """A problem in the one shape, an answer that is none, or nothing at all; never a fault."""
+        """Whether this is a success, a problem of the application, a refusal of the server, or a cut; never a fault."""
         if self.status is None:
             return self.data == b""
-        if self.status >= 400:
+        if self.status >= 400 and not self.is_refused_by_server:
             return self.status < 500 and "code" in self.problem
         return True
 

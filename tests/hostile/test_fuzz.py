@@ -168,7 +168,8 @@ def request_of(service: Service, one: Operation, chance: random.Random) -> bytes
     target = target.format(**{name: quote(str(value), safe="") for name, value in keys.items()})
     target += "?" + "&".join(f"{name}={quote(str(value), safe='')}" for name, value in query.items())
     whole = service.request(one.method.upper(), target, *headers, body=body, kind=kind)
-    return scrambled(whole, chance) if how == "bytes" else whole
+    # the empty line ends a head that has lost its end: the service by itself waits for one as long as it takes
+    return scrambled(whole, chance) + b"\r\n\r\n" if how == "bytes" else whole
 
 
 def text_of(value: Any) -> str:

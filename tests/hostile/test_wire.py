@@ -1,6 +1,10 @@
-"""What only a raw connection can send: each is answered in the one shape or cut, and the next caller is served."""
+"""What only a raw connection can send: each is refused or cut, and the next caller is served.
+
+What the HTTP server cannot parse it refuses itself, with 400 as plain text; what the application refuses is a problem.
+"""
 
 import gzip
+import time
 import zlib
 from collections.abc import Iterator
 
@@ -14,14 +18,14 @@ POST = b"POST /v1/plans HTTP/1.1\r\nHost: rata\r\nContent-Type: application/json
 HEADS: dict[str, tuple[bytes, set[int | None]]] = {
     "nothing of HTTP": (b"\x00\x01\x02\x03\r\n\r\n", {400}),
     "words": (b"hello there\r\n\r\n", {400}),
-    "method of nobody": (b"STEAL /v1/me HTTP/1.1\r\nHost: rata\r\n\r\n", {400}),
-    "method in small letters": (b"get /v1/me HTTP/1.1\r\nHost: rata\r\n\r\n", {400}),
+    "method of nobody": (GET.replace(b"GET", b"STEAL") + b"\r\n", {405}),
+    "method in small letters": (GET.replace(b"GET", b"get") + b"\r\n", {405}),
     "method without a route": (b"TRACE /v1/me HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n", {405}),
-    "no version": (b"GET /v1/me\r\n\r\n", {400, 401, None}),
-    "HTTP/0.9": (b"GET /v1/me HTTP/0.9\r\n\r\n", {400, 401}),
+    "no version": (b"GET /v1/me\r\n\r\n", {400}),
+    "HTTP/0.9": (GET.replace(b"1.1", b"0.9") + b"\r\n", {401}),
     "HTTP/1.0": (b"GET /v1/me HTTP/1.0\r\n\r\n", {401}),
-    "HTTP/9.9": (b"GET /v1/me HTTP/9.9\r\nHost: rata\r\n\r\n", {400}),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00", {400}),
+    "HTTP/9.9": (GET.replace(b"1.1", b"9.9") + b"\r\n", {401}),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00", {404}),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x07" * 300, {400}),
     "bare line feeds": (b"GET /v1/me HTTP/1.1\nHost: rata\nConnection: close\n\n", {400, 401}),
     "spaces in the address": (b"GET /v1/ me HTTP/1.1\r\nHost: rata\r\n\r\n", {400}),
@@ -33,20 +37,22 @@ HEADS: dict[str, tuple[bytes, set[int | None]]] = {
         b"GET /docs/static/%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n",
         {404},
     ),
-    "absolute address": (
-        b"GET http://elsewhere/v1/me HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n",
-        {401},
-    ),
+    # the server knows no absolute form, which only a proxy would get; nginx knows it
+    "absolute address": (GET.replace(b"/v1/me", b"http://elsewhere/v1/me") + b"\r\n", {404}),
     "absolute address of nothing": (GET.replace(b"/v1/me", b"http://elsewhere") + b"\r\n", {400, 404}),
-    "a tunnel": (b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\n", {400}),
+    "a tunnel": (GET.replace(b"GET /v1/me", b"CONNECT elsewhere:443") + b"\r\n", {404}),
     "asterisk": (b"OPTIONS * HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n", {400, 404, 405}),
-    "fragment": (b"GET /v1/me#x HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n", {400, 401}),
+    "fragment": (GET.replace(b"/v1/me", b"/v1/me#x") + b"\r\n", {404}),
     "long address": (b"GET /v1/" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: rata\r\n\r\n", {431}),
     "long query": (b"GET /v1/me?" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: rata\r\n\r\n", {431}),
-    "header of a megabyte": (GET + b"X-Large: " + b"a" * 2**20 + b"\r\n\r\n", {431, None}),
-    "name of a megabyte": (GET + b"X" * 2**20 + b": 1\r\n\r\n", {431, None}),
-    "headers without end": (GET + b"X-More: 1\r\n" * 200_000, {431, None}),
-    "a thousand headers": (GET + b"X-More: 1\r\n" * 1000 + b"\r\n", {401}),
+    "header of a megabyte": (GET + b"X-Large: " + b"a" * 2**20 + b"\r\n\r\n", {400, 431, None}),
+    "name of a megabyte": (GET + b"X" * 2**20 + b": 1\r\n\r\n", {400, 431, None}),
+    "headers without end": (GET + b"X-More: 1\r\n" * 200_000, {400, 431, None}),
+    "a large head": (GET + b"X-Large: " + b"a" * 65_000 + b"\r\n\r\n", {401}),
+    "a head too large": (GET + b"X-Large: " + b"a" * 66_000 + b"\r\n\r\n", {431}),
+    "a head too large in pieces": (GET + b"X-Large: " + b"a" * 120_000 + b"\r\n\r\n", {431}),
+    "hundreds of headers": (GET + b"X-More: 1\r\n" * 400 + b"\r\n", {401}),
+    "a thousand headers": (GET + b"X-More: 1\r\n" * 1000 + b"\r\n", {431}),
     "NUL in a header": (GET + b"X-Nul: a\x00b\r\n\r\n", {400}),
     "return in a header": (GET + b"X-Cr: a\rb\r\n\r\n", {400}),
     "folded header": (GET + b"X-Fold: a\r\n b\r\n\r\n", {400, 401}),
@@ -60,8 +66,11 @@ HEADS: dict[str, tuple[bytes, set[int | None]]] = {
     "token of bytes": (GET + b"Authorization: Bearer \xff\xfe\r\n\r\n", {401}),
     "two lengths": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", {400}),
     "two equal lengths": (POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", {400, 401, 404, 405}),
-    "list of lengths": (POST + b"Content-Length: 2, 2\r\n\r\n{}", {400}),
-    "length and chunks": (POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", {400}),
+    "list of lengths": (POST + b"Content-Length: 2, 2\r\n\r\n{}", {400, 405}),
+    "length and chunks": (
+        POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        {400, 405},
+    ),
     "negative length": (POST + b"Content-Length: -1\r\n\r\n", {400}),
     "length with a sign": (POST + b"Content-Length: +2\r\n\r\n{}", {400}),
     "length in words": (POST + b"Content-Length: abc\r\n\r\n", {400}),
@@ -83,17 +92,7 @@ HEADS: dict[str, tuple[bytes, set[int | None]]] = {
     ),
     "headers behind a body without end": (
         POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + b"X-More: 1\r\n" * 100_000,
-        {431, None},
-    ),
-    "upgrade to WebSocket": (
-        GET.replace(b"close", b"close, Upgrade")
-        + b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        {401},
-    ),
-    "upgrade to HTTP/2": (
-        GET.replace(b"close", b"close, Upgrade, HTTP2-Settings")
-        + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
-        {401},
+        {400, 431, None},
     ),
     "expects something else": (GET + b"Expect: 200-ok\r\n\r\n", {401, 417}),
 }
@@ -115,13 +114,22 @@ def test_what_was_piped_is_answered_in_order_and_nonsense_behind_it_ends_it(serv
     reply = service.ask(asked + b"GET /health HTTP/1.1\r\nHost: rata\r\nConnection: close\r\n\r\n")
     assert reply.statuses == [200, 404, 200]
     reply = service.ask(asked + b"\x00\x00\x00")
-    assert reply.statuses == [200, 404]
+    assert reply.statuses == [200, 404, 400]
 
 
-def test_a_thousand_piped_requests_are_not_kept(service: Service) -> None:
-    reply = service.ask(b"GET /health HTTP/1.1\r\nHost: rata\r\n\r\n" * 1000)
-    assert set(reply.statuses) == {200}
-    assert len(reply.statuses) < 1000
+def test_a_flood_of_piped_requests_is_read_as_it_is_answered(service: Service) -> None:
+    """Whoever reads no replies cannot have the service read on: what it did not read waits in the sender."""
+    request = b"GET /problems/busy HTTP/1.1\r\nHost: rata\r\n\r\n"
+    with service.line(receive_buffer=4096) as line:
+        line.socket.setblocking(False)
+        sent, last = 0, time.monotonic()
+        while time.monotonic() < last + 1 and sent < 2**26:
+            try:
+                sent += line.socket.send(request * 1000)
+                last = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.01)
+        assert sent < 2**26
 
 
 def test_who_asks_whether_to_go_on_is_told(service: Service) -> None:
