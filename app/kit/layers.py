@@ -45,10 +45,7 @@ class RequestLog:
             "latin-1"
         )
         if len(scope["path"]) > LONGEST_PATH:
-            scope = {
-                **scope,
-                "path": f"{scope['path'][:LONGEST_PATH]}…",
-            }  # no route has it, and no log wants more
+            scope = {**scope, "path": f"{scope['path'][:LONGEST_PATH]}…"}
         request_id = sent if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", sent) else uuid.uuid4().hex
         scope["request_id"] = request_id
         started, status = time.perf_counter(), 500
