@@ -66,7 +66,7 @@ def at_once(clients: list[TestClient], work: Callable[[TestClient, int], Any]) -
 def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
     clients: list[TestClient],
 ) -> None:
-    put(clients[0], "A-1")
+    first = put(clients[0], "A-1")["version"]
     for _ in range(3):
         tag = clients[0].get(A1).headers["ETag"]
         bodies = [{**ACTION, "note": f"{tag} {number}"} for number in range(THREADS)]
@@ -74,7 +74,22 @@ def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
         assert Counter(one.status_code for one in done) == {200: 1, 412: THREADS - 1}
         (winner,) = [body for body, one in zip(bodies, done, strict=True) if one.status_code == 200]
         assert clients[0].get(A1).json()["note"] == winner["note"]
-    assert clients[0].get(A1).json()["version"] == 4
+    assert clients[0].get(A1).json()["version"] == first + 3
+
+
+def test_of_many_who_create_a_deleted_key_at_once_one_goes_on_from_its_version(
+    clients: list[TestClient],
+) -> None:
+    last = put(clients[0], "A-1")["version"]
+    for _ in range(3):
+        assert clients[0].delete(A1, headers={"If-Match": f'"{last}"'}).status_code == 204
+        create = {"If-None-Match": "*"}
+        done = at_once(clients, lambda c, n: c.put(A1, json={**ACTION, "note": str(n)}, headers=create))  # noqa: B023
+        assert Counter(one.status_code for one in done) == {201: 1, 412: THREADS - 1}
+        assert clients[0].get(A1).json()["version"] == last + 2
+        late = clients[1].put(A1, json=ACTION, headers={"If-Match": f'"{last}"'})
+        assert late.status_code == 412
+        last += 2
 
 
 def test_read_modify_write_loses_no_update(clients: list[TestClient]) -> None:

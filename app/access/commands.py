@@ -27,7 +27,7 @@ from app.access.rules import (
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.problems import (
     Conflict,
     FieldError,
@@ -109,7 +109,7 @@ def put_principal(
             "name": checked_key(name),
             "region_code": home,
             "created_at": author.at,
-            "version": 1,
+            "version": next_version(session, principal_subject(name), None),
             **said,
         }
         owner = session.execute(sa.insert(_principals).values(**new).returning(_principals.c.id)).scalar_one()
@@ -332,7 +332,7 @@ def enrol_chained(
             "created_at": author.at,
             "issuer": None,
             "subject": None,
-            "version": 1,
+            "version": next_version(session, principal_subject(principal), None),
             **(said or {}),
         }
         insert = sa.insert(_principals).values(**new).returning(_principals.c.id)

@@ -19,7 +19,7 @@ from app.access.rules import LONGEST_LIFE, Actor, Grant, expiry_of, principal_ch
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 
 _tokens, _principals = table_of(Token), table_of(Principal)
@@ -134,7 +134,7 @@ def _issue(
         "hash": hash_of(secret),
         "created_at": author.at,
         "revoked_at": None,
-        "version": 1,
+        "version": next_version(session, principal_subject(owner["name"], name), None),
         **values,
     }
     session.execute(sa.insert(_tokens).values(**new))

@@ -16,7 +16,7 @@ from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.fields import AgencyCode
 from app.kit.inputs import nearest, unknown_reference, validated
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.rules import folded
@@ -92,7 +92,7 @@ def put_agency(
         "code": code,
         "state": AgencyState.active,
         "merged_into": None,
-        "version": 1,
+        "version": next_version(session, _address(region, code), None),
         **_values(content),
     }
     session.execute(sa.insert(_table).values(**new))
@@ -131,7 +131,7 @@ def merge_agency(
     chain = _held(session, actor, region)
     stored = _existing(session, region, code, check)
     _check_state(stored, "merge")
-    _check_target(session, region, code, into)
+    target = _check_target(session, region, code, into)
     chain = _change(
         session, chain, author, stored, {"state": AgencyState.merged, "merged_into": into}, "merged"
     )
@@ -142,7 +142,7 @@ def merge_agency(
     )
     for one in [dict(row._mapping) for row in earlier]:
         chain = _change(session, chain, author, one, {"merged_into": into}, "merged")
-    _move_memberships(session, author, region, code, into)
+    _move_memberships(session, author, region, code, target)
     for move in MOVERS:
         move(session, author, region, code, into)
 
@@ -208,12 +208,13 @@ def _check_state(stored: dict[str, Any], verb: Verb) -> None:
         raise WrongState(agency=stored["code"], state=stored["state"], verb=verb)
 
 
-def _check_target(session: Session, region: str, code: str, into: str) -> None:
+def _check_target(session: Session, region: str, code: str, into: str) -> dict[str, Any]:
+    """Return the agency into which another is merged. Invalid: it is not there, not active, or the same."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
     target = _stored(session, region, into)
     if target is not None and target["state"] == AgencyState.active:
-        return
+        return target
     active = agency_labels(session, region, state=AgencyState.active)
     others = [f"{one} {name}" for one, name in active.items() if one != code]
     kind = unknown_reference if target is None else not_active
@@ -252,13 +253,19 @@ def _entry(what: str, before: dict[str, Any] | None, after: dict[str, Any] | Non
     there: dict[str, Any] = after or before or {}
     old, new = ({name: row[name] for name in _RECORDED} if row else None for row in (before, after))
     version = there["version"] if after else there["version"] + 1
-    address = f"regions/{there['region_code']}/agencies/{there['code']}"
+    address = _address(there["region_code"], there["code"])
     return Entry(f"agency.{what}", there["region_code"], address, version, old, new)
 
 
-def _move_memberships(session: Session, author: Author, region: str, code: str, into: str) -> None:
+def _address(region: str, code: str) -> str:
+    return f"regions/{region}/agencies/{code}"
+
+
+def _move_memberships(
+    session: Session, author: Author, region: str, code: str, target: dict[str, Any]
+) -> None:
     """An operator of a merged agency is one of its successor, or the lines that moved would be out of reach."""
-    c = _memberships.c
+    c, into = _memberships.c, target["code"]
     here = sa.and_(c.region_code == region, c.agency_code == code)
     if session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
         return
@@ -274,7 +281,6 @@ def _move_memberships(session: Session, author: Author, region: str, code: str, 
     )
     session.execute(sa.delete(_memberships).where(here, has_both))
     session.execute(sa.update(_memberships).where(here).values(agency_code=into))
-    entry = Entry(
-        "membership.moved", region, f"regions/{region}/agencies/{into}", 1, {"agency": code}, {"agency": into}
-    )
+    before, after = {"agency": code}, {"agency": into}
+    entry = Entry("membership.moved", region, _address(region, into), target["version"], before, after)
     record(session, chain, author, [entry])

@@ -6,17 +6,17 @@ that makes writers of one plan take turns, and the stamp by which a list knows t
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlmodel import Field, Session
 
 from app.kit.db import Table, table_of
-from app.kit.json_sql import to_json, upsert
+from app.kit.json_sql import built_once, records, to_json, upsert
 
 
 class JournalRow(Table, table=True):
@@ -162,6 +162,60 @@ def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
         )
         row = connection.execute(_MOVE, moved).one()
     return row
+
+
+class Versioned(Protocol):
+    """A row that counts its writes."""
+
+    @property
+    def version(self) -> int: ...
+
+
+Key = TypeVar("Key")
+
+
+def next_versions(
+    session: Session, subjects: Mapping[Key, str], stored: Mapping[Key, Versioned]
+) -> dict[Key, int]:
+    """Return the version that a write gives each subject: one more than that of its row in `stored`.
+
+    A subject without a row goes on from the journal, which outlives rows: a tag of something that was
+    deleted never fits what is created at its address later. The caller holds the chain of the subjects.
+    One statement looks up all of them, none if each has its row.
+    """
+    new = {key: subject for key, subject in subjects.items() if key not in stored}
+    last = _last_versions(session, set(new.values())) if new else {}
+    return {
+        key: (last.get(subject, 0) if key in new else stored[key].version) + 1
+        for key, subject in subjects.items()
+    }
+
+
+def next_version(session: Session, subject: str, stored: int | None) -> int:
+    """Return the version that a write gives one subject, as `next_versions`; None: it has no row."""
+    return (_last_versions(session, {subject}).get(subject, 0) if stored is None else stored) + 1
+
+
+def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
+    """Return the highest version that the journal has of each subject, rows of this transaction included.
+
+    The highest, not the last: an older journal holds subjects whose versions fall.
+    """
+    bound = {"records": to_json([{"subject": subject} for subject in sorted(subjects)])}
+    rows = session.connection().execute(_highest_versions(session), bound)
+    last = {subject: version for subject, version in rows if version is not None}
+    for row in session.info.get(_UNNUMBERED, ()):
+        if row["subject"] in subjects:
+            last[row["subject"]] = max(row["version"], last.get(row["subject"], 0))
+    return last
+
+
+@built_once
+def _highest_versions(session: Session) -> sa.Select[Any]:
+    journal = table_of(JournalRow)
+    asked = records(session, {"subject": journal.c.subject.type})
+    highest = sa.select(sa.func.max(journal.c.version)).where(journal.c.subject == asked.c.subject)
+    return sa.select(asked.c.subject, highest.correlate(asked).scalar_subquery())
 
 
 def record(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:

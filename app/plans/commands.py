@@ -10,7 +10,7 @@ from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import validated
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
@@ -80,7 +80,7 @@ def put_plan(
     if before == after:
         return False
     scalars = {name: value for name, value in after.items() if name != "priority_locations"}
-    version = row.version + 1 if row else 1
+    version = next_version(session, f"plans/{code}", row.version if row else None)
     written = upsert(
         session,
         table_of(PlanRow),

@@ -31,7 +31,7 @@ from app.tracking.queries import (
     stored_and_before,
     stored_progress,
 )
-from app.tracking.rules import cumulated, split_single_source, without_what_follows
+from app.tracking.rules import cumulated, progress_subject, split_single_source, without_what_follows
 from app.tracking.storing import clear_items, refresh_figures, write_reports
 
 
@@ -225,7 +225,7 @@ def _entry(
     return Entry.of(
         "progress",
         plan.region_code,
-        f"plans/{plan.code}/actions/{code}/progress/{period}",
+        progress_subject(plan.code, code, period),
         version,
         stored.content if stored else None,
         after,

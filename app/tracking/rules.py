@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.kit.problems import Text
+from app.plans.actions.rules import action_subject
 from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.models import PROGRESS_PARTS
 
@@ -44,6 +45,11 @@ E08 = FindingKind(
     ),
     into=("report",),
 )
+
+
+def progress_subject(plan: str, action: str, period: str) -> str:
+    """Return the address below /v1/ of a line's report of a quarter."""
+    return f"{action_subject(plan, action)}/progress/{period}"
 
 
 def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
-from app.kit.journal import Author
+from app.kit.journal import Author, next_versions
 from app.kit.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
@@ -17,6 +17,7 @@ from app.plans.actions.storing import AFTER_ACTIONS
 from app.tracking.figures import physical_basis, physical_percent
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
 from app.tracking.queries import Line, StoredProgress, progress
+from app.tracking.rules import progress_subject
 
 
 def write_reports(
@@ -32,6 +33,8 @@ def write_reports(
     """Write whole reports and give their new versions, by action."""
     if not contents:
         return {}
+    subjects = {code: progress_subject(plan.code, code, period) for code in contents}
+    versions = next_versions(session, subjects, stored)
     rows = [
         {
             **{name: content[name] for name in ProgressFields.model_fields},
@@ -41,7 +44,7 @@ def write_reports(
             "region_code": plan.region_code,
             "year": plan.year,
             "spent": content["spent"],
-            "version": stored[code].version + 1 if code in stored else 1,
+            "version": versions[code],
             "reported_at": author.at.isoformat(),
             "reported_by": author.actor,
         }

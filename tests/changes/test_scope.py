@@ -90,6 +90,9 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
     token("dasbor", ("operator", "63.02"))
     moved = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
     operator = connect(("operator", "63.02", SOCIAL))
+    partner = client.patch(
+        f"/v1/regions/63.02/agencies/{PARTNER}", json={"name": "Baznas Kotabaru"}, headers=ANY
+    ).json()
     assert client.post(moved, json={"into": PARTNER}, headers=ANY).status_code == 200
     with database.writing() as session:
         revoke_token(session, Author("console", datetime.now(UTC)), name="dasbor-0")
@@ -105,10 +108,12 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
         found = [one for one in follow(connect(*roles, scopes=scopes)) if one["kind"] in private]
         others = [one for one in found if not one["subject"].startswith("principals/administrator-63.03")]
         assert {one["kind"] for one in others} == sees, roles
+        told = [one["version"] for one in others if one["kind"] == "membership.moved"]
+        assert set(told) <= {partner["version"]} == {2}, "the agency's own version"
     for reader in (client, operator):
         assert {one["kind"] for one in follow(reader)} & private == set()
         history = reader.get(f"/v1/regions/63.02/agencies/{PARTNER}/history").json()["items"]
-        assert [one["kind"] for one in history] == ["agency.created"]
+        assert [one["kind"] for one in history] == ["agency.created", "agency.changed"]
 
 
 def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(

@@ -37,7 +37,7 @@ from app.changes.webhooks.sealing import Sealer
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.pages import foreign_cursor
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
 
@@ -157,7 +157,7 @@ def _create(session: Session, chain: Chain, author: Author, actor: Actor, said: 
         "principal_id": _id_of(session, actor),
         "seen": end_of_feed(session),
         "place": list(end_for(session, watch)),
-        "version": 1,
+        "version": next_version(session, webhook_subject(said["name"]), None),
         "updated_at": author.at,
     }
     session.execute(sa.insert(webhooks).values(**new))
@@ -203,7 +203,8 @@ def put_secret(
         if len(known) >= MOST_SECRETS:
             raise TooManySecrets(names=", ".join(sorted(known)))
         secret = random.token_bytes(32)
-        new = {"name": checked_key(name), "note": content.note, "version": 1}
+        version = next_version(session, webhook_subject(webhook, checked_key(name)), None)
+        new = {"name": name, "note": content.note, "version": version}
         row = {**new, "webhook_id": owner.row["id"], "sealed": sealer.seal(secret), "created_at": author.at}
         session.execute(sa.insert(secrets).values(**row))
         record(session, chain, author, [_secret_entry("created", owner, None, new)])

@@ -32,7 +32,7 @@ from app.convergence.methods.queries import Editions, editions_of, methods_of, s
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_versions, record
 from app.kit.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed
 from app.plans.actions.batches import Status
@@ -223,6 +223,7 @@ def _write(
         edition: {code: service.strategy for code, service in services.items()}
         for edition, services in packages.items()
     }
+    versions = next_versions(session, {village: _address(period, village) for village in contents}, stored)
     rows, items = [], []
     for village, content in contents.items():
         edition = editions[regency_of(village)]
@@ -240,7 +241,7 @@ def _write(
                 **total._asdict(),
                 "balance_percent": lowest.percent,
                 "status": status_of(total, lowest, thresholds[edition.method]),
-                "version": stored[village].version + 1 if village in stored else 1,
+                "version": versions[village],
                 "reported_at": author.at.isoformat(),
                 "reported_by": author.actor,
             }
@@ -300,7 +301,11 @@ def _entry(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> Entry:
-    return Entry.of("coverage", regency_of(village), f"coverage/{period}/{village}", version, before, after)
+    return Entry.of("coverage", regency_of(village), _address(period, village), version, before, after)
+
+
+def _address(period: str, village: str) -> str:
+    return f"coverage/{period}/{village}"
 
 
 def _reported(

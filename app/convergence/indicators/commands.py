@@ -43,7 +43,7 @@ from app.convergence.indicators.rules import (
 from app.convergence.indicators.tables import Told, wrong_period
 from app.kit.etags import CheckVersion
 from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, next_version, next_versions, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.queries import regions_by_code
@@ -193,13 +193,14 @@ def put_observations(
     if errors := _errors(session, told):
         raise Invalid(errors=errors)
     changed = [one for one in told if one.key not in stored or stored[one.key].content != one.content]
+    versions = next_versions(session, {one.key: _observation_subject(one.key) for one in changed}, stored)
     rows = [
         {
             "region_code": one.region,
             "indicator": one.indicator,
             "period": one.period,
             **one.content,
-            "version": stored[one.key].version + 1 if one.key in stored else 1,
+            "version": versions[one.key],
         }
         for one in changed
     ]
@@ -255,9 +256,13 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
 
 
 def _observed(key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
+    before_it = before.content if before else None
+    return Entry.of("observation", NATION, _observation_subject(key), version, before_it, after)
+
+
+def _observation_subject(key: Key) -> str:
     region, indicator, period = key
-    subject = f"regions/{region}/indicators/{indicator}/observations/{period}"
-    return Entry.of("observation", NATION, subject, version, before.content if before else None, after)
+    return f"regions/{region}/indicators/{indicator}/observations/{period}"
 
 
 def _written(told: Sequence[Told], stored: dict[Key, Stored], changed: set[Key]) -> ObservationsWritten:
@@ -318,7 +323,8 @@ def put_target(
         raise Invalid(errors=errors)
     after = content.model_dump(mode="json")
     if stored is None or stored.content != after:
-        version = stored.version + 1 if stored else 1
+        subject = _target_subject(region, indicator, year)
+        version = next_version(session, subject, stored.version if stored else None)
         key = {"region_code": region, "indicator": indicator, "year": year}
         upsert(session, targets, [{**key, **after, "version": version}], key=list(key), versioned=True)
         entry = _targeted(region, indicator, year, version, stored.content if stored else None, after)
@@ -375,5 +381,8 @@ def _targeted(
     before: dict[str, Any] | None,
     after: dict[str, Any] | None,
 ) -> Entry:
-    subject = f"regions/{region}/indicators/{indicator}/targets/{year}"
-    return Entry.of("target", region, subject, version, before, after)
+    return Entry.of("target", region, _target_subject(region, indicator, year), version, before, after)
+
+
+def _target_subject(region: str, indicator: str, year: int) -> str:
+    return f"regions/{region}/indicators/{indicator}/targets/{year}"

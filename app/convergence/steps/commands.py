@@ -24,7 +24,7 @@ from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import grades, step_at, stored_evidence, stored_grade
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, nearest, unknown_reference
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.queries import regions_by_code
@@ -83,8 +83,8 @@ def put_evidence(
     after = content.model_dump(mode="json")
     if stored is not None and stored.content == after:
         return False
-    version = stored.version + 1 if stored else 1
     place = {"region_code": region, "year": year, "step": step, "key": key}
+    version = next_version(session, _evidence_subject(place), stored.version if stored else None)
     row = {**place, **after, "version": version, "updated_at": author.at.isoformat()}
     if not upsert(session, evidence, [row], key=list(place), versioned=True, returning=["version"]):
         raise PreconditionFailed(sent=version - 1, current="–")
@@ -200,8 +200,8 @@ def put_grade(
     after = content.model_dump(mode="json")
     if stored is not None and stored.content == after:
         return False
-    version = stored.version + 1 if stored else 1
     place = {"region_code": region, "year": year, "step": step, "criterion": criterion}
+    version = next_version(session, _grade_subject(place), stored.version if stored else None)
     told = {"graded_at": author.at.isoformat(), "graded_by": author.actor, "version": version}
     key = ["region_code", "year", "criterion"]
     if not upsert(

@@ -17,7 +17,7 @@ from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Pro
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, Outcome, renamed
+from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
 from app.plans.actions.storing import key_of, write_actions
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now
@@ -281,7 +281,7 @@ def action_entry(
     return Entry.of(
         "action",
         plan.region_code,
-        f"plans/{plan.code}/actions/{code}",
+        action_subject(plan.code, code),
         version,
         stored.content if stored else None,
         after,

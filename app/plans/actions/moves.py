@@ -13,6 +13,7 @@ from app.kit.journal import Author, Entry, hold, record
 from app.kit.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
+from app.plans.actions.rules import action_subject
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now, plans
 
@@ -59,7 +60,7 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
             Entry(
                 "action.changed",
                 region,
-                f"plans/{plan.code}/actions/{code}",
+                action_subject(plan.code, code),
                 content["version"] + 1,
                 _content(content),
                 _content(after[id]),

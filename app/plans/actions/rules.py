@@ -14,6 +14,11 @@ def absorption_percent(spent: int, allocation: int) -> float | None:
     return round(spent * 100 / allocation, 2) if allocation else None
 
 
+def action_subject(plan: str, code: str) -> str:
+    """Return the address below /v1/ of a plan's line."""
+    return f"plans/{plan}/actions/{code}"
+
+
 def search_text(action: Mapping[str, Any]) -> str:
     """What a search for words looks through: title and names, folded."""
     return folded(

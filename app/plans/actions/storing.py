@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.kit.db import table_of
-from app.kit.journal import Author
+from app.kit.journal import Author, next_versions
 from app.kit.json_sql import records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
 from app.plans.actions.queries import StoredAction
-from app.plans.actions.rules import search_text
+from app.plans.actions.rules import action_subject, search_text
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
 """Called with the ids of actions that were there before and were rewritten: areas above keep figures
@@ -35,13 +35,15 @@ def write_actions(
         "year": plan.year,
         "updated_at": author.at.isoformat(),
     }
+    subjects = {code: action_subject(plan.code, code) for code in contents}
+    versions = next_versions(session, subjects, stored)
     rows = [
         {
             **{name: content[name] for name in ActionFields.model_fields},
             **fixed,
             "code": code,
             "search": search_text(content),
-            "version": stored[code].version + 1 if code in stored else 1,
+            "version": versions[code],
         }
         for code, content in contents.items()
     ]

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.etags import CheckVersion
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
 from app.plans.commands import plan_chain
@@ -63,7 +63,7 @@ def put_explanation(
     before = _content(stored) if stored else None
     if before == after:
         return False
-    version = stored.version + 1 if stored else 1
+    version = next_version(session, _address(plan, pair), stored.version if stored else None)
     row = {
         **after,
         "plan_id": plan.id,
@@ -120,6 +120,10 @@ def _content(stored: Explanation) -> dict[str, Any]:
     return {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
 
 
+def _address(plan: sa.Row[Any], pair: Pair) -> str:
+    return f"plans/{plan.code}/overlaps/{pair}/explanation"
+
+
 def _entry(
     plan: sa.Row[Any],
     pair: Pair,
@@ -130,7 +134,7 @@ def _entry(
     return Entry.of(
         "explanation",
         plan.region_code,
-        f"plans/{plan.code}/overlaps/{pair}/explanation",
+        _address(plan, pair),
         version,
         before,
         after,

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.etags import CheckVersion
 from app.kit.inputs import unknown_reference
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.journal import Author, Entry, hold, next_versions, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
 from app.reference.coordinates.models import CoordinatesWritten
@@ -47,10 +47,8 @@ def put_coordinates(
     changed = {
         code: point for code, point in points.items() if code not in stored or stored[code].content != point
     }
-    rows = [
-        {"region_code": code, **point, "version": stored[code].version + 1 if code in stored else 1}
-        for code, point in changed.items()
-    ]
+    versions = next_versions(session, {code: _address(code) for code in changed}, stored)
+    rows = [{"region_code": code, **point, "version": versions[code]} for code, point in changed.items()]
     written = upsert(session, coordinates, rows, key=["region_code"], versioned=True, returning=["version"])
     if len(written) != len(rows):
         raise PreconditionFailed(sent="–", current="–")
@@ -107,5 +105,9 @@ def delete_coordinates(
 
 
 def _entry(region: str, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    subject = f"regions/{region}/coordinates"
-    return Entry.of("coordinates", NATION, subject, version, before.content if before else None, after)
+    before_it = before.content if before else None
+    return Entry.of("coordinates", NATION, _address(region), version, before_it, after)
+
+
+def _address(region: str) -> str:
+    return f"regions/{region}/coordinates"

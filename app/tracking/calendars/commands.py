@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.etags import CheckVersion
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.problems import NotFound
 from app.tracking.calendars.models import CalendarIn
@@ -30,7 +30,7 @@ def put_calendar(
     after = content.model_dump(mode="json")
     if stored is not None and _content(stored) == after:
         return False
-    version = stored["version"] + 1 if stored else 1
+    version = next_version(session, _address(region, period), stored["version"] if stored else None)
     row = {**after, "region_code": region, "period": period, "version": version, "updated_at": author.at}
     upsert(session, calendar, [row], key=["region_code", "period"])
     record(session, chain, author, [_entry(region, period, version, stored, after)])
@@ -68,5 +68,9 @@ def _content(stored: dict[str, Any]) -> dict[str, Any]:
 def _entry(
     region: str, period: str, version: int, stored: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
-    subject = f"regions/{region}/calendar/{period}"
-    return Entry.of("calendar", region, subject, version, _content(stored) if stored else None, after)
+    before = _content(stored) if stored else None
+    return Entry.of("calendar", region, _address(region, period), version, before, after)
+
+
+def _address(region: str, period: str) -> str:
+    return f"regions/{region}/calendar/{period}"

@@ -9,7 +9,7 @@ from app.access.rules import Actor
 from app.agencies.queries import home_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, validated
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
@@ -28,6 +28,7 @@ from app.tracking.meetings.queries import (
 from app.tracking.meetings.references import check_agencies, check_links, check_meeting
 from app.tracking.meetings.rules import STEPS, CommitmentState, Verb, allowed, meetings_chain
 
+Noun = Literal["meeting", "commitment"]
 FollowUpVerb = Literal["note", "start", "complete", "cancel", "reopen"]
 
 _KINDS: dict[FollowUpVerb, str] = {
@@ -82,11 +83,11 @@ def put_meeting(
     kept = stored.content["agencies_present"] if stored else ()
     if errors := check_agencies(session, region, named, kept):
         raise Invalid(errors=errors)
-    new = stored or Stored(0, checked_key(code), 0, {})
+    new = stored or _new(session, "meeting", region, code)
     said = {name: value for name, value in after.items() if name != "agencies_present"}
     id = _write(session, author, meetings, region, new, said)
     _replace_agencies(session, attended, "meeting_id", id, region, after["agencies_present"])
-    record(session, chain, author, [entry("meeting", region, stored, new.code, after)])
+    record(session, chain, author, [entry("meeting", region, new, after)])
     return stored is None
 
 
@@ -110,7 +111,7 @@ def delete_meeting(
     if made_there:
         raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
     session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
-    record(session, chain, author, [entry("meeting", region, stored, code, None)])
+    record(session, chain, author, [entry("meeting", region, stored, None)])
 
 
 # Commitments
@@ -138,10 +139,12 @@ def put_commitment(
             return False
         _check_step(actor, region, stored, "edit")
     ids = _check_references(session, actor, region, after, stored)
-    new = stored or Stored(0, checked_key(code), 0, {}, CommitmentState.open)
+    new = stored or _new(session, "commitment", region, code)
     lists = ("supporting_agencies", "linked_actions")
     said = {name: value for name, value in after.items() if name not in lists}
-    id = _write(session, author, commitments, region, new, {**said, "state": new.state})
+    id = _write(
+        session, author, commitments, region, new, {**said, "state": new.state or CommitmentState.open}
+    )
     _replace_agencies(session, supported, "commitment_id", id, region, after["supporting_agencies"])
     session.execute(sa.delete(links).where(links.c.commitment_id == id))
     upsert(
@@ -149,7 +152,7 @@ def put_commitment(
         links,
         [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
     )
-    record(session, chain, author, [entry("commitment", region, stored, new.code, after)])
+    record(session, chain, author, [entry("commitment", region, new, after)])
     return stored is None
 
 
@@ -171,7 +174,7 @@ def delete_commitment(
     stored = _existing(_commitment(session, region, code), check)
     _check_step(actor, region, stored, "delete")
     session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
-    record(session, chain, author, [entry("commitment", region, stored, code, None)])
+    record(session, chain, author, [entry("commitment", region, stored, None)])
 
 
 def follow_up(
@@ -208,7 +211,7 @@ def follow_up(
     row = {"commitment_id": stored.id, "position": (session.scalar(count) or 0) + 1}
     upsert(session, follow_ups, [{**row, "at": author.at.isoformat(), "by": author.actor, **told}])
     before, after = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
-    subject = f"regions/{region}/commitments/{code}"
+    subject = _subject("commitment", region, code)
     done = Entry(_KINDS[verb], region, subject, stored.version + 1, before, after)
     record(session, chain, author, [done])
 
@@ -303,15 +306,19 @@ def _bump(session: Session, author: Author, stored: Stored, state: CommitmentSta
         raise PreconditionFailed(sent=stored.version, current="–")
 
 
+def _new(session: Session, noun: Noun, region: str, code: str) -> Stored:
+    """Return what a create starts from: nothing, at the version before its first."""
+    version = next_version(session, _subject(noun, region, checked_key(code)), None)
+    return Stored(0, code, version - 1, {})
+
+
 def entry(
-    noun: Literal["meeting", "commitment"],
-    region: str,
-    stored: Stored | None,
-    code: str,
-    after: dict[str, Any] | None,
-    reason: str | None = None,
+    noun: Noun, region: str, stored: Stored, after: dict[str, Any] | None, reason: str | None = None
 ) -> Entry:
-    """The journal's entry for a write of a whole meeting or commitment."""
-    version = stored.version + 1 if stored else 1
-    before = stored.content if stored else None
-    return Entry.of(noun, region, f"regions/{region}/{noun}s/{code}", version, before, after, reason)
+    """Return the journal's entry for a write of a whole meeting or commitment."""
+    subject = _subject(noun, region, stored.code)
+    return Entry.of(noun, region, subject, stored.version + 1, stored.content or None, after, reason)
+
+
+def _subject(noun: Noun, region: str, code: str) -> str:
+    return f"regions/{region}/{noun}s/{code}"

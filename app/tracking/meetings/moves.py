@@ -1,7 +1,6 @@
 """What becomes of meetings and commitments when an agency is merged into another."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -9,7 +8,7 @@ from sqlmodel import Session
 from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer
 from app.kit.journal import Author, Entry, hold, record
-from app.tracking.meetings.commands import entry
+from app.tracking.meetings.commands import Noun, entry
 from app.tracking.meetings.queries import (
     Stored,
     attended,
@@ -43,7 +42,7 @@ def move_meetings(session: Session, author: Author, region: str, old: str, new: 
 def _moved(
     session: Session,
     author: Author,
-    noun: Literal["meeting", "commitment"],
+    noun: Noun,
     region: str,
     ids: list[int],
     old: str,
@@ -65,7 +64,7 @@ def _moved(
         session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(answers)))
     session.execute(sa.update(table).where(chosen).values(version=table.c.version + 1, updated_at=author.at))
     after = {one.id: one.content for one in read(session, region, chosen)}
-    return [entry(noun, region, one, one.code, after[one.id], f"merge {old} → {new}") for one in before]
+    return [entry(noun, region, one, after[one.id], f"merge {old} → {new}") for one in before]
 
 
 def _replace(

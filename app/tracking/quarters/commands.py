@@ -16,7 +16,7 @@ from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer, agencies_by_code
 from app.kit.etags import CheckVersion
 from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.commands import plan_chain
@@ -347,7 +347,8 @@ def put_extension(
     before = _extension_content(stored) if stored else None
     if before == after:
         return False
-    version = stored["version"] + 1 if stored else 1
+    subject = _extension_subject(region, period, key)
+    version = next_version(session, subject, stored["version"] if stored else None)
     row = {
         **after,
         "region_code": region,
@@ -396,6 +397,10 @@ def _is_extension(region: str, period: str, name: str) -> tuple[sa.ColumnElement
     return c.region_code == region, c.period == period, c.name == name
 
 
+def _extension_subject(region: str, period: str, name: str) -> str:
+    return f"regions/{region}/quarters/{period}/extensions/{name}"
+
+
 def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
     return {**{name: stored[name] for name in ExtensionIn.model_fields}, "until": str(stored["until"])}
 
@@ -406,7 +411,7 @@ def _extension_entry(
     return Entry.of(
         "extension",
         plan.region_code,
-        f"regions/{plan.region_code}/quarters/{row['period']}/extensions/{row['name']}",
+        _extension_subject(plan.region_code, row["period"], row["name"]),
         row["version"],
         before,
         after,
