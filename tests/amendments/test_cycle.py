@@ -10,13 +10,12 @@ from fastapi.testclient import TestClient
 
 from app.kit.db import table_of
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
-from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, amend, because, budget, ok
+from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, put_plan, refused, report, rows, walk
 from tests.workflow.moves import CODED
 
 NEW_MONEY = [because("/allocation"), because("/components"), because("/budget_lines")]
-SIGNED_AGAIN = {"instrument": "regulation", "number": "12/2025", "date": "2025-12-20"}
 
 
 def view(reader: TestClient) -> list[Any]:

@@ -9,14 +9,14 @@ from fastapi.testclient import TestClient
 
 from app.kit.db import table_of
 from app.plans.revisions.models import AmendmentActionRow
-from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, amend, because, budget, ok
+from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, WORKS, refused, report, rows, walk
 from tests.workflow.moves import CODED
 
 
 def drafted(database: OneTransaction) -> list[str]:
-    """Codes of the lines that the amendment changes."""
+    """Codes of the lines of which the amendment keeps a row."""
     return sorted(row.code for row in rows(database, sa.select(table_of(AmendmentActionRow).c.code)))
 
 
@@ -53,13 +53,14 @@ def test_reasons_name_fields_that_exist_and_are_sentences(amended: TestClient) -
         assert refused(amended.put(f"{LINES}/A-1", json=body, headers=ANY)) == [(pointer, code)]
 
 
-def test_a_line_that_says_what_is_in_force_leaves_the_amendment(
-    database: OneTransaction, amended: TestClient
-) -> None:
+def test_a_line_that_says_what_is_in_force_is_changed_no_more(amended: TestClient) -> None:
     changed = amend(amended, "A-1", [because()], **budget(300))
-    assert (changed["change"], changed["lacking"], drafted(database)) == ("changed", [], ["A-1"])
+    assert (changed["change"], changed["lacking"], codes(amended, "changed=true")) == ("changed", [], ["A-1"])
     back = ok(amended.put(f"{LINES}/A-1", json={**CODED, "reasons": [because()]}, headers=ANY))
-    assert (back["change"], back["reasons"], back["version"], drafted(database)) == ("unchanged", [], 1, [])
+    assert (back["change"], back["reasons"], codes(amended, "changed=true")) == ("unchanged", [], [])
+    assert back["version"] > changed["version"]
+    same = amended.put(f"{LINES}/A-1", json=CODED, headers=ANY)
+    assert ok(same)["version"] == back["version"], "what says the same again is not written"
 
 
 def test_a_version_is_never_given_twice_to_different_words(amended: TestClient) -> None:
@@ -88,13 +89,17 @@ def test_a_line_taken_out_is_shown_until_it_is_put_back(
         reply = amended.delete(f"{LINES}/A-2", params=half, headers=ANY)
         assert (reply.status_code, reply.json()["errors"][0]["code"]) == (400, "reason_incomplete")
     reply = amended.put(f"{LINES}/A-2", json=HEALTHY, headers=ANY)
-    assert (reply.status_code, reply.json()["change"], drafted(database)) == (200, "unchanged", [])
+    assert (reply.status_code, reply.json()["change"], codes(amended, "changed=true")) == (
+        200,
+        "unchanged",
+        [],
+    )
     new = amended.put(f"{LINES}/B-1", json=HEALTHY)
     assert new.status_code == 201
     assert new.headers["Location"] == f"{LINES}/B-1"
     ok(amended.delete(f"{LINES}/B-1", headers=ANY))
     assert amended.get(f"{LINES}/B-1").status_code == 404
-    assert drafted(database) == []
+    assert drafted(database) == ["A-2"], "the line that was put back keeps its row for its version"
 
 
 def test_what_was_reported_on_cannot_be_taken_out(amended: TestClient) -> None:
@@ -267,3 +272,51 @@ def test_a_trial_changes_nothing(amended: TestClient, path: str) -> None:
     body: dict[str, Any] = {"title": "Lain"}
     assert ok(amended.patch(f"{path}?dry_run=true", json=body, headers=ANY))["title"] == "Lain"
     assert amended.get(path).content == before
+
+
+def test_versions_at_one_address_rise_through_all_amendments(
+    amended: TestClient, movers: Movers, connect: Callable[..., TestClient]
+) -> None:
+    """Whatever became of the line: drafted, reverted, adopted, taken out, new again."""
+    seen: list[int] = []
+
+    def keep() -> None:
+        reply = amended.get(f"{LINES}/A-2")
+        if reply.status_code == 200 and reply.json()["version"] != (seen or [0])[-1]:
+            seen.append(reply.json()["version"])
+
+    def draft(*steps: Callable[[], Any]) -> None:
+        keep()
+        for step in steps:
+            ok(step())
+            keep()
+
+    def say(amount: int) -> Callable[[], Any]:
+        body = {**HEALTHY, **budget(amount), "reasons": [because()]}
+        return lambda: amended.put(
+            f"{LINES}/A-2", json=body, headers=HEADERS[amended.get(f"{LINES}/A-2").status_code]
+        )
+
+    def take_out() -> Any:
+        return amended.delete(
+            f"{LINES}/A-2", params={"category": "other", "reason": "Tidak jadi"}, headers=ANY
+        )
+
+    def adopt() -> None:
+        for verb in ("submit", "endorse"):
+            ok(movers.move(verb))
+        ok(movers.move("adopt", body=SIGNED_AGAIN))
+        ok(movers.move("amend"))
+
+    draft(say(300), lambda: amended.put(f"{LINES}/A-2", json=HEALTHY, headers=ANY), say(400))
+    adopt()
+    draft(say(500), take_out)
+    adopt()
+    draft(say(600), take_out, say(700))
+    ok(amended.delete(AMENDMENT, headers=ANY))
+    ok(movers.move("amend"))
+    draft(say(800))
+    assert seen == sorted(set(seen)), seen
+
+
+HEADERS = {200: ANY, 404: {}}

@@ -14,6 +14,8 @@ LINES = f"{AMENDMENT}/actions"
 HEALTHY: dict[str, Any] = {**CODED, "title": "Posyandu", "lead_agency": HEALTH}
 REGION_LINES = {"A-1": CODED, "A-2": HEALTHY, "A-3": {**HEALTHY, "title": "Imunisasi"}}
 
+SIGNED_AGAIN = {"instrument": "regulation", "number": "12/2025", "date": "2025-12-20"}
+
 
 class Movers(moves.Movers):
     """Whoever moves the plan of these tests."""

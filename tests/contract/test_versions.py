@@ -128,3 +128,37 @@ def parents_of(world: World, above: Operation, child: Operation) -> list[Operati
         for put, _ in created_by_put(world)
         if child.path.startswith(f"{put.path}/") and put.path.startswith(f"{above.path}/")
     ]
+
+
+def test_an_amendment_opened_again_fits_no_tag_of_before(world: World) -> None:
+    own, line = world.operations["put_amendment"], world.operations["put_amended_action"]
+    in_force = {"action": "A-001"}
+    read = world.operations["read_amended_action"]
+
+    def tags() -> list[tuple[str, dict[str, str], str]]:
+        """(path, keys, tag) of the amendment, of a line that is new in it, and of one that it leaves alone."""
+        untouched = world.call(read, keys=in_force).headers["ETag"]
+        return [
+            (own.path, own.keys, tag_at(world, own)),
+            (line.path, line.keys, tag_at(world, line)),
+            (line.path, in_force, untouched),
+        ]
+
+    before = tags()
+    delete(world, world.operations["discard_amendment"])
+    world.move("amend_plan", own.keys["plan"])
+    create(world, line)
+    for turn, ((path, keys, old), (_, _, new)) in enumerate(zip(before, tags(), strict=True)):
+        check_stale(world, path, keys, old, new, turn)
+    check_versions_rise(world)
+
+
+def test_a_line_taken_out_of_an_amendment_and_put_back_fits_no_tag_of_before(world: World) -> None:
+    put, keys = world.operations["put_amended_action"], {"action": "A-001"}
+    line = world.call(world.operations["read_amended_action"], keys=keys)
+    assert world.call(world.operations["delete_amended_action"], keys=keys).status_code == 204
+    body = {name: value for name, value in line.json().items() if name in put.example}
+    back = world.call(put, keys=keys, body={**put.example, **body})
+    assert (back.status_code, back.json()["change"]) == (200, "unchanged")
+    check_stale(world, put.path, keys, line.headers["ETag"], back.headers["ETag"], 0)
+    check_versions_rise(world)

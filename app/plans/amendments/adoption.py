@@ -77,8 +77,7 @@ def blocks(session: Session, plan: sa.Row[Any]) -> Sequence[FieldError]:
         for one in missing_reasons(before, after, amendment.reasons, reasons)
         for field in one.fields
     ]
-    rows = amended_rows(session, plan)
-    stored = stored_actions(session, plan, list(rows))
+    rows, stored = _changed(session, plan)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     # What a line refers to may have gone since it was written: an agency retired, a code withdrawn.
     drafts = [
@@ -104,6 +103,14 @@ def _open(session: Session, plan: sa.Row[Any]) -> tuple[Amendment, Editions]:
     amendment = open_amendment(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     return amendment, editions(session, amendment)
+
+
+def _changed(session: Session, plan: sa.Row[Any]) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
+    """Return the lines that are to be others than in force, and those in force of them, by code."""
+    rows = amended_rows(session, plan)
+    stored = stored_actions(session, plan, list(rows))
+    same = {code for code, line in stored.items() if line.content == rows[code].content}
+    return {code: row for code, row in rows.items() if code not in same}, stored
 
 
 def _taken_out(rows: Mapping[str, AmendedRow]) -> list[str]:
@@ -137,9 +144,8 @@ def apply_amendment(
     PartInUse: something was
     reported meanwhile on what is taken out. ActionInUse: something refers to such a line.
     """
-    amendment, rows = open_amendment(session, plan), amended_rows(session, plan)
+    amendment, (rows, stored) = open_amendment(session, plan), _changed(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
-    stored = stored_actions(session, plan, list(rows))
     if in_use := _in_use(session, plan, rows, stored):
         raise_in_use(in_use)
     if references := references_to(session, plan, _taken_out(rows)):

@@ -4,7 +4,7 @@ Whoever writes holds the plan's chain first, as the moves of the plan do, then t
 the drafting is recorded: readers of the plan in force never meet it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,13 +14,13 @@ from app.access.rules import Actor
 from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import validated
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.journal import Author, Chain, Entry, hold, next_versions, record
 from app.kit.json_sql import records, to_json, upsert
 from app.kit.patches import merge_patch
 from app.kit.problems import FieldError, NotFound, Problem, Text
 from app.plans.actions.commands import PartInUse, judge, raise_referred
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
-from app.plans.actions.rules import Draft, Outcome, renamed
+from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -30,6 +30,7 @@ from app.plans.amendments.queries import (
     amendment_chain,
     amendment_of,
     amendments,
+    untouched_version,
 )
 from app.plans.commands import fitting_plan, plan_chain
 from app.plans.models import PlanIn, PlanState, Reason
@@ -160,7 +161,7 @@ def put_amended_actions(
     note: str | None = None,
     errors_before: Sequence[FieldError] = (),
 ) -> list[Outcome]:
-    """Say how lines shall be; one that says what is in force is no longer part of the amendment.
+    """Say how lines shall be; one that says what is in force is no longer changed by the amendment.
 
     All or nothing unless `each`, as where a plan's own lines are written. `check` sees the versions of those
     that exist; `note` is what the drafting's history says of the call.
@@ -170,7 +171,7 @@ def put_amended_actions(
         session,
         author,
         actor,
-        amendment.plan,
+        amendment,
         chain,
         drafts,
         reasons,
@@ -185,7 +186,7 @@ def _put_lines(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    amendment: Amendment,
     chain: Chain,
     drafts: Sequence[Draft],
     reasons: dict[str, list[Reason]],
@@ -195,9 +196,9 @@ def _put_lines(
     note: str | None = None,
     errors_before: Sequence[FieldError] = (),
 ) -> list[Outcome]:
-    codes = [draft.code for draft in drafts]
+    plan, codes = amendment.plan, [draft.code for draft in drafts]
     stored, rows = stored_actions(session, plan, codes), amended_rows(session, plan, codes)
-    now = {code: as_it_shall_be(stored.get(code), rows.get(code)) for code in codes}
+    now = {code: as_it_shall_be(amendment, stored.get(code), rows.get(code)) for code in codes}
     leads: dict[str, set[str]] = {}
     for found in (*[(c, s.content) for c, s in stored.items()], *[(c, r.content) for c, r in rows.items()]):
         if found[1] is not None:
@@ -214,14 +215,11 @@ def _put_lines(
         errors_before=errors_before,
     )
     wanted = {code: content for code, content in judged.wanted.items() if code not in judged.errors}
-    number, shall_be = _number(chain), {}
+    versions, shall_be = drafted_versions(session, plan, chain, wanted, stored), {}
     for code, content in wanted.items():
-        in_force = stored.get(code)
-        if in_force is not None and in_force.content == content:
-            line = AmendedRow(content, [], in_force.version, author.at)
-        else:
-            base = in_force.version if in_force else 0
-            line = AmendedRow(content, _plain(reasons.get(code, ())), base + number, author.at)
+        is_in_force = code in stored and stored[code].content == content
+        explained = [] if is_in_force else _plain(reasons.get(code, ()))
+        line = AmendedRow(content, explained, versions[code], author.at)
         was = now[code]
         if was is None or (was.content, list(was.reasons)) != (line.content, line.reasons):
             shall_be[code] = line
@@ -229,11 +227,29 @@ def _put_lines(
     return [_outcome(draft.code, judged.wanted, judged.errors, now[draft.code], shall_be) for draft in drafts]
 
 
-def as_it_shall_be(stored: StoredAction | None, row: AmendedRow | None) -> AmendedRow | None:
-    """A line of the next revision as it stands by now; None: there is none of that key."""
+def as_it_shall_be(
+    amendment: Amendment, stored: StoredAction | None, row: AmendedRow | None
+) -> AmendedRow | None:
+    """Return a line of the next revision; None if it has none of that key."""
     if row is not None or stored is None:
         return row
-    return AmendedRow(stored.content, [], stored.version)
+    return AmendedRow(stored.content, [], untouched_version(amendment, stored.version))
+
+
+def drafted_versions(
+    session: Session,
+    plan: sa.Row[Any],
+    chain: Chain,
+    codes: Iterable[str],
+    stored: Mapping[str, StoredAction],
+) -> dict[str, int]:
+    """Return the versions of lines that are drafted now, by code.
+
+    Each is the version in force (of a line that is not in force, its last one) plus the place of the write
+    in the amendment's chain: neither ever falls.
+    """
+    in_force = next_versions(session, {code: action_subject(plan.code, code) for code in codes}, stored)
+    return {code: version - 1 + _number(chain) for code, version in in_force.items()}
 
 
 def _store_lines(
@@ -246,12 +262,11 @@ def _store_lines(
     shall_be: dict[str, AmendedRow],
     note: str | None = None,
 ) -> None:
-    """Write lines whose content or reasons are others than by now; those that say what is in force leave."""
-    left = [
-        code
-        for code, line in shall_be.items()
-        if line.content == (stored[code].content if code in stored else None)
-    ]
+    """Write lines whose content or reasons are others than by now; a new one that is taken out leaves.
+
+    One that says again what is in force stays, for its version.
+    """
+    left = [code for code, line in shall_be.items() if line.content is None and code not in stored]
     rows = [
         {
             "plan_id": plan.id,
@@ -333,7 +348,8 @@ def patch_amended_action(
     """Merge a patch into a line as it shall be, reasons included; they stay unless the patch names them."""
     amendment, chain = _editable(session, actor, code, "write_actions")
     plan = amendment.plan
-    line = _line(session, plan, action)
+    stored = stored_actions(session, plan, [action]).get(action)
+    line = as_it_shall_be(amendment, stored, amended_rows(session, plan, [action]).get(action))
     if line is None or line.content is None:
         raise NotFound()
     actor.require("write_actions", plan.region_code, line.content["lead_agency"])
@@ -344,7 +360,7 @@ def patch_amended_action(
         session,
         author,
         actor,
-        plan,
+        amendment,
         chain,
         [Draft(action, content.action)],
         {action: content.reasons},
@@ -365,7 +381,7 @@ def remove_amended_action(
     amendment, chain = _editable(session, actor, code, "write_actions")
     plan = amendment.plan
     stored = stored_actions(session, plan, [action])
-    line = as_it_shall_be(stored.get(action), amended_rows(session, plan, [action]).get(action))
+    line = as_it_shall_be(amendment, stored.get(action), amended_rows(session, plan, [action]).get(action))
     if line is None:
         raise NotFound()
     for content in (line.content, stored[action].content if action in stored else None):
@@ -376,12 +392,7 @@ def remove_amended_action(
         raise PartInUse(keys=", ".join(reported))
     if references := references_to(session, plan, [action]):
         raise_referred(references)
-    base = stored[action].version if action in stored else 0
-    gone = AmendedRow(None, _plain([reason] if reason else []), base + _number(chain), author.at)
+    version = drafted_versions(session, plan, chain, [action], stored)[action]
+    gone = AmendedRow(None, _plain([reason] if reason else []), version, author.at)
     if (line.content, list(line.reasons)) != (None, gone.reasons):
         _store_lines(session, author, plan, chain, stored, {action: line}, {action: gone})
-
-
-def _line(session: Session, plan: sa.Row[Any], action: str) -> AmendedRow | None:
-    stored = stored_actions(session, plan, [action]).get(action)
-    return as_it_shall_be(stored, amended_rows(session, plan, [action]).get(action))

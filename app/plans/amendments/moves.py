@@ -11,7 +11,7 @@ from app.kit.db import table_of
 from app.kit.journal import Author, hold, record
 from app.kit.json_sql import upsert
 from app.plans.actions.queries import stored_actions
-from app.plans.amendments.commands import drafted_entry, forget_lines
+from app.plans.amendments.commands import drafted_entry, drafted_versions
 from app.plans.amendments.queries import (
     AmendedRow,
     amended_rows,
@@ -49,20 +49,11 @@ def move_drafted(session: Session, author: Author, region: str, old: str, new: s
         if not before:
             continue
         stored = stored_actions(session, plan, list(before))
-        after = {
-            code: AmendedRow(
-                _renamed(row.content or {}, old, new),
-                row.reasons,
-                (stored[code].version if code in stored else 0) + chain.position + 1,
-                author.at,
-            )
-            for code, row in before.items()
-        }
-        forget_lines(
-            session,
-            plan,
-            [code for code, row in after.items() if code in stored and row.content == stored[code].content],
-        )
+        versions, after = drafted_versions(session, plan, chain, before, stored), {}
+        for code, row in before.items():
+            content = _renamed(row.content or {}, old, new)
+            is_in_force = code in stored and content == stored[code].content
+            after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
         upsert(
             session,
             table_of(AmendmentActionRow),
@@ -76,7 +67,6 @@ def move_drafted(session: Session, author: Author, region: str, old: str, new: s
                     "updated_at": author.at.isoformat(),
                 }
                 for code, row in after.items()
-                if code not in stored or row.content != stored[code].content
             ],
             key=["plan_id", "code"],
         )
@@ -85,11 +75,20 @@ def move_drafted(session: Session, author: Author, region: str, old: str, new: s
 
 
 def _renamed(content: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """Nobody supports what it leads, and whoever supports a line stands there once."""
+    """Return a line's content with one agency in the place of another, as `move_lines` leaves the line in force.
+
+    An agency does not support what it leads, and supports a line once: in the place that it has already.
+    """
     lead = new if content["lead_agency"] == old else content["lead_agency"]
-    supporting = dict.fromkeys(new if one == old else one for one in content["supporting_agencies"])
-    supporting.pop(lead, None)
-    return {**content, "lead_agency": lead, "supporting_agencies": list(supporting)}
+    supporting = list(content["supporting_agencies"])
+    if old in supporting and new in supporting:
+        supporting.remove(old)
+    supporting = [new if one == old else one for one in supporting]
+    return {
+        **content,
+        "lead_agency": lead,
+        "supporting_agencies": [one for one in supporting if one != lead],
+    }
 
 
 MOVERS.append(move_drafted)

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.db import table_of
-from app.kit.journal import stamp
+from app.kit.journal import JournalRow, stamp
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import ActionQuery, whole_actions
@@ -22,6 +22,7 @@ from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.rules import AMENDMENT_CHAIN
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
+_journal = table_of(JournalRow)
 
 _FIGURES: dict[str, Any] = {"progress_period": None, "spent": 0, "physical_percent": None}
 
@@ -47,6 +48,8 @@ class Amendment(NamedTuple):
     opened_at: datetime
     purpose: str
     """Why the plan is amended at all."""
+    number: int
+    """Place of its opening in its chain: higher than that of any write to an earlier amendment."""
 
 
 def amendment_chain(code: str) -> str:
@@ -64,16 +67,27 @@ def amendment_of(session: Session, actor: Actor, code: str) -> Amendment:
 
 
 def open_amendment(session: Session, plan: sa.Row[Any]) -> Amendment | None:
-    row = session.execute(sa.select(amendments).where(amendments.c.plan_id == plan.id)).one_or_none()
+    opening = sa.select(sa.func.max(_journal.c.position)).where(
+        _journal.c.subject == f"plans/{plan.code}",
+        _journal.c.kind == "plan.amended",
+        _journal.c.chain == amendment_chain(plan.code),
+    )
+    row = session.execute(
+        sa.select(amendments, opening.scalar_subquery().label("number")).where(
+            amendments.c.plan_id == plan.id
+        )
+    ).one_or_none()
     if row is None:
         return None
     in_force = stored_plan(session, plan)
     content = in_force if row.content is None else whole("plan", row.content)
-    return Amendment(plan, in_force, content, row.reasons, row.version, row.opened_at, row.purpose)
+    return Amendment(
+        plan, in_force, content, row.reasons, row.version, row.opened_at, row.purpose, row.number or 0
+    )
 
 
 class AmendedRow(NamedTuple):
-    """A line that the amendment changes."""
+    """A line that was written to the amendment, also where it says again what is in force."""
 
     content: dict[str, Any] | None
     """`ActionIn`; None: the line is taken out."""
@@ -86,7 +100,7 @@ class AmendedRow(NamedTuple):
 def amended_rows(
     session: Session, plan: sa.Row[Any], codes: list[str] | None = None
 ) -> dict[str, AmendedRow]:
-    """The lines of those codes (all: None) that the amendment changes, by code."""
+    """Return the lines of those codes (all: None) that were written to the amendment, by code."""
     c = amended_actions.c
     query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
     if codes is not None:
@@ -97,18 +111,25 @@ def amended_rows(
     }
 
 
-def lines_of(session: Session, plan: sa.Row[Any], codes: list[str] | None = None) -> list[dict[str, Any]]:
-    """The lines as they shall be (`AmendedAction`), of one that is taken out as it is in force."""
+def lines_of(session: Session, amendment: Amendment, codes: list[str] | None = None) -> list[dict[str, Any]]:
+    """Return the lines as they shall be (`AmendedAction`), one that is taken out as it is in force."""
+    plan = amendment.plan
     in_force, rows = whole_actions(session, plan, codes), amended_rows(session, plan, codes)
-    return [_line(plan, code, in_force.get(code), rows.get(code)) for code in sorted({*in_force, *rows})]
+    return [_line(amendment, code, in_force.get(code), rows.get(code)) for code in sorted({*in_force, *rows})]
+
+
+def untouched_version(amendment: Amendment, in_force: int) -> int:
+    """Return the version in an amendment of a line that nothing was written of there."""
+    return in_force + amendment.number
 
 
 def _line(
-    plan: sa.Row[Any], code: str, in_force: dict[str, Any] | None, row: AmendedRow | None
+    amendment: Amendment, code: str, in_force: dict[str, Any] | None, row: AmendedRow | None
 ) -> dict[str, Any]:
     before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
-    shown: dict[str, Any] = {**(in_force or {"code": code, "plan": plan.code, **_FIGURES})}
+    shown: dict[str, Any] = {**(in_force or {"code": code, "plan": amendment.plan.code, **_FIGURES})}
     if row is None:
+        shown["version"] = untouched_version(amendment, shown["version"])
         return {**shown, "change": "unchanged", "reasons": [], "lacking": []}
     line = Amended(before, row.content, row.reasons, row.version)
     shown |= {**(row.content or {}), "version": row.version, "updated_at": row.updated_at}

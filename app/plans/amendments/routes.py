@@ -97,7 +97,7 @@ def list_amended_actions(
     The part of the entity tag before the dash can be sent as `If-Match` of a call that writes many.
     """
     amendment = amendment_of(call.session, call.actor, plan)
-    lines = lines_of(call.session, amendment.plan)
+    lines = lines_of(call.session, amendment)
     if query.changed is not None:
         lines = [line for line in lines if (line["change"] != "unchanged") == query.changed]
     listing = list_lines(call.session, lines, query)
@@ -235,7 +235,7 @@ def _amendment_reply(call: Call, plan: str) -> Response:
 
 def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> Response:
     amendment = amendment_of(call.session, call.actor, plan)
-    found = lines_of(call.session, amendment.plan, [action])
+    found = lines_of(call.session, amendment, [action])
     if not found:
         raise NotFound()
     return answer(

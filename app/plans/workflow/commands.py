@@ -202,6 +202,7 @@ def _check_instrument(
 def _open_amendment(
     session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
 ) -> None:
+    """Open an amendment; its version is its place in a chain that goes on through all of a plan's amendments."""
     # Through JSON like every other: a null in Python is a text in a column of JSON.
     row = {
         "plan_id": plan.id,
@@ -209,7 +210,7 @@ def _open_amendment(
         "reasons": [],
         "purpose": move.note,
         "opened_at": author.at.isoformat(),
-        "version": 1,
+        "version": hold(session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
     }
     upsert(session, _amendments, [row])
 
