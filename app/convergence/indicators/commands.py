@@ -256,8 +256,8 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
 
 
 def _observed(key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    before_it = before.content if before else None
-    return Entry.of("observation", NATION, _observation_subject(key), version, before_it, after)
+    old = before.content if before else None
+    return Entry.of("observation", NATION, _observation_subject(key), version, old, after)
 
 
 def _observation_subject(key: Key) -> str:

@@ -105,8 +105,8 @@ def delete_coordinates(
 
 
 def _entry(region: str, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    before_it = before.content if before else None
-    return Entry.of("coordinates", NATION, _address(region), version, before_it, after)
+    old = before.content if before else None
+    return Entry.of("coordinates", NATION, _address(region), version, old, after)
 
 
 def _address(region: str) -> str:

@@ -83,7 +83,7 @@ def put_meeting(
     kept = stored.content["agencies_present"] if stored else ()
     if errors := check_agencies(session, region, named, kept):
         raise Invalid(errors=errors)
-    new = stored or _new(session, "meeting", region, code)
+    new = stored or _begin(session, "meeting", region, code)
     said = {name: value for name, value in after.items() if name != "agencies_present"}
     id = _write(session, author, meetings, region, new, said)
     _replace_agencies(session, attended, "meeting_id", id, region, after["agencies_present"])
@@ -139,7 +139,7 @@ def put_commitment(
             return False
         _check_step(actor, region, stored, "edit")
     ids = _check_references(session, actor, region, after, stored)
-    new = stored or _new(session, "commitment", region, code)
+    new = stored or _begin(session, "commitment", region, code)
     lists = ("supporting_agencies", "linked_actions")
     said = {name: value for name, value in after.items() if name not in lists}
     id = _write(
@@ -306,7 +306,7 @@ def _bump(session: Session, author: Author, stored: Stored, state: CommitmentSta
         raise PreconditionFailed(sent=stored.version, current="–")
 
 
-def _new(session: Session, noun: Noun, region: str, code: str) -> Stored:
+def _begin(session: Session, noun: Noun, region: str, code: str) -> Stored:
     """Return what a create starts from: nothing, at the version before its first."""
     version = next_version(session, _subject(noun, region, checked_key(code)), None)
     return Stored(0, code, version - 1, {})
