@@ -29,10 +29,9 @@ from app.kit.db import (
     Database,
     Patience,
     T,
-    is_given_up,
-    is_lost,
     replica_engine,
 )
+from app.kit.db_errors import is_given_up, is_lost
 from app.kit.journal import HEIGHT, height
 from app.kit.problems import Busy
 

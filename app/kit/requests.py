@@ -30,7 +30,8 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app.kit.bodies import Body, HouseRequest, JsonShape, check_plain
-from app.kit.db import Database, finish, is_lost, problem_of
+from app.kit.db import Database, finish
+from app.kit.db_errors import is_lost, problem_of
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.idempotency import Attempt, Replay
 from app.kit.inputs import (
