@@ -1,49 +1,90 @@
 """What a database's refusal means: whether the caller may come again, and what the service may repeat."""
 
+import sqlite3
+
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.kit.problems import Busy, Conflict, Problem
 
 #: States in which the same request may succeed a moment later: lost to another, waited or ran too long,
-#: ended for its idleness, no connection left, the server going down or coming up.
-_TRANSIENT_STATES = {"40001", "40P01", "55P03", "57014", "25P03", "53300", "57P01", "57P02", "57P03"}
+#: ended for its idleness, the server going down or coming up, a standby that refuses writes, a disk that fails.
+_TRANSIENT_STATES = {
+    "25006",
+    "25P03",
+    "40001",
+    "40P01",
+    "55P03",
+    "57014",
+    "57P01",
+    "57P02",
+    "57P03",
+    "58030",
+}
+#: Classes of such states: the connection failed, the server ran out of space, memory or connections.
+_TRANSIENT_CLASSES = ("08", "53")
 
 #: Of these, those that say that a transaction lost and is rolled back, without having waited long.
 _LOST_STATES = {"40001", "40P01"}
 #: Of these, the one that says that a statement was given up: it would run as long anywhere else.
 _GIVEN_UP_STATE = "57014"
+#: Of these, the one that says that the server, or its administrator, takes no writes.
+_READ_ONLY_STATE = "25006"
+
+#: The same of an embedded database: locked, read-only, a disk that is full or fails, a file that is away.
+_TRANSIENT_CODES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
 def problem_of(error: DBAPIError) -> Problem | None:
-    """What a database's refusal means to the caller; None when it is our fault."""
-    state = getattr(error.orig, "sqlstate", None)
+    """Return what a database's refusal means to the caller, None if it is our fault."""
     if isinstance(error, IntegrityError):
         return Conflict()
+    state = _state_of(error.orig) or ""
     # the driver's own failures, such as to connect at all, bear no state
     is_unreachable = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
-    is_locked = "database is locked" in str(error.orig)
-    if state in _TRANSIENT_STATES or error.connection_invalidated or is_unreachable or is_locked:
+    if (
+        is_unreachable
+        or error.connection_invalidated
+        or state in _TRANSIENT_STATES
+        or state.startswith(_TRANSIENT_CLASSES)
+        or _code_of(error.orig) in _TRANSIENT_CODES
+    ):
         return Busy(headers={"Retry-After": "1"})
     return None
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the transaction was rolled back because others won, so that the same work may be done anew at once."""
+    """Whether the transaction was rolled back because others won, so that the same work may be done anew at once.
+
+    A transaction whose commit got no answer is none of these: it may have been kept.
+    """
     return (
-        getattr(error.orig, "sqlstate", None) in _LOST_STATES
-        or "database is locked" in str(error.orig)
+        _state_of(error.orig) in _LOST_STATES
+        or _code_of(error.orig) == sqlite3.SQLITE_BUSY
         or is_outdated(error.orig)
     )
 
 
 def is_given_up(error: DBAPIError) -> bool:
     """Whether a statement ran longer than it may."""
-    return getattr(error.orig, "sqlstate", None) == _GIVEN_UP_STATE
+    return _state_of(error.orig) == _GIVEN_UP_STATE
 
 
 def has_no_lock(error: DBAPIError) -> bool:
     """Whether a statement waited for a lock as long as it may."""
-    return getattr(error.orig, "sqlstate", None) == "55P03"
+    return _state_of(error.orig) == "55P03"
+
+
+def is_read_only(error: BaseException | None) -> bool:
+    """Whether the server refused a write because it takes none, such as a standby."""
+    return _state_of(error) == _READ_ONLY_STATE
 
 
 def is_outdated(error: BaseException | None) -> bool:
@@ -51,5 +92,17 @@ def is_outdated(error: BaseException | None) -> bool:
 
     The text of the error is in the server's language; who raised it is not.
     """
-    told = getattr(error, "diag", None)
-    return getattr(told, "source_function", None) == "RevalidateCachedQuery"
+    diagnosis = getattr(error, "diag", None)
+    return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
+
+
+def _state_of(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE that a server gave, if any."""
+    state: str | None = getattr(error, "sqlstate", None)
+    return state
+
+
+def _code_of(error: BaseException | None) -> int | None:
+    """Return the primary result code of an embedded database, if any: the low byte of the extended one."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
