@@ -6,11 +6,13 @@ instants are aware UTC, and a writer never finds out at commit that it lost.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from alembic.config import Config
@@ -22,8 +24,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
-from app.kit.db_errors import is_lost, is_outdated
+from app.kit.breaker import PING_SECONDS, SILENCE, Breaker, at_most, bound_of, check_pooled, connect_by
+from app.kit.db_errors import is_lost, is_outdated, is_read_only
 from app.kit.problems import Busy
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.abc import RV, PQGen
 
 WRITE = "rata_write"
 
@@ -114,12 +121,12 @@ class Database:
     def __init__(
         self, url: str, *, pool_size: int = 10, echo: bool = False, patience: Patience = _ENDLESS
     ) -> None:
-        self.url = make_url(url)
+        self.url, breaker = make_url(url), Breaker()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
             _sqlite_engine(self.url, echo, patience)
             if self.is_sqlite
-            else _postgres_engine(self.url, pool_size, echo, patience)
+            else _postgres_engine(self.url, breaker, pool_size, echo, patience)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
         # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
@@ -128,9 +135,18 @@ class Database:
             self.engine
             if self.is_sqlite
             else _postgres_engine(
-                self.url, pool_size, echo, patience, isolation_level="AUTOCOMMIT", pool_reset_on_return=None
+                self.url,
+                breaker,
+                pool_size,
+                echo,
+                patience,
+                isolation_level="AUTOCOMMIT",
+                pool_reset_on_return=None,
             )
         )
+        if not self.is_sqlite:
+            for engine in (self.engine, self.reads):
+                check_pooled(breaker, engine)
 
     @property
     def engines(self) -> dict[str, Engine]:
@@ -223,8 +239,9 @@ class Database:
         return current, newest
 
     def ping(self) -> None:
-        with self.engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
+        """Ask the database for an answer: a server for any, a file for what it holds. Raises what it fails by."""
+        with at_most(PING_SECONDS), self.engine.connect() as connection:
+            connection.execute(sa.text("PRAGMA schema_version" if self.is_sqlite else "SELECT 1"))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -258,14 +275,31 @@ def alembic_config(url: str) -> Config:
     return config
 
 
-def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience, **options: Any) -> Engine:
+_LINE = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+}
+"""How soon a connection notices that nothing arrives: an address of a database may say otherwise."""
+
+_POOL_SECONDS = 5
+"""Seconds that a request waits for a connection of the pool, before 503."""
+
+
+def _postgres_engine(
+    url: sa.URL, breaker: Breaker, pool_size: int, echo: bool, patience: Patience, **options: Any
+) -> Engine:
     settings: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": pool_size,
+        "pool_timeout": _POOL_SECONDS,
         "pool_pre_ping": False,
         "pool_recycle": 1800,
         **options,
     }
+    line = {**_LINE, **settings.pop("connect_args", {})}
     engine = sa.create_engine(
         url,
         echo=echo,
@@ -275,37 +309,57 @@ def _postgres_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience
         connect_args={
             "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1" + patience.options(),
             "prepare_threshold": 3,
-            **settings.pop("connect_args", {}),
+            **{name: value for name, value in line.items() if name not in url.query},
         },
         **settings,
     )
+    connect_by(breaker, engine, _watched(), statement=patience.statement)
 
     @event.listens_for(engine, "handle_error")
-    def _drop_outdated(context: ExceptionContext) -> None:
+    def _drop(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if is_read_only(error):
+            breaker.give_up()
         # Prepared statements live as long as their connection; all of this age may hold some that are outdated.
-        if is_outdated(context.original_exception):
+        if is_outdated(error) or is_read_only(error):
             context.is_disconnect = True
 
     return engine
 
 
-# Replicas
+@cache
+def _watched() -> "type[psycopg.Connection[Any]]":
+    """Return the driver's connection with a bound on each wait for the server. Only servers need the driver."""
+    import psycopg
 
-IS_REPLICA = sa.func.pg_is_in_recovery()
-"""Whether the server that is asked replays what another writes."""
+    class Watched(psycopg.Connection[Any]):
+        """A connection that is closed if the server is silent: to a statement, a commit, a fetch of a cursor."""
 
-IDENTITY = (
-    "SELECT (SELECT system_identifier FROM pg_control_system()),"
-    " (SELECT oid FROM pg_database WHERE datname = current_database()),"
-    " (SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version)"
-)
-"""What a replica has in common with its primary and with no other server, once it has the same schema."""
+        breaker: Breaker
+        generation: int
+        statement: float
+
+        def wait(self, gen: "PQGen[RV]", interval: float = 0.1, timeout: float | None = None) -> "RV":
+            bound = bound_of(self.statement) if timeout is None else None
+            began = time.monotonic()
+            try:
+                return super().wait(gen, interval, timeout if bound is None else bound)
+            except psycopg.OperationalError:
+                waited = time.monotonic() - began
+                if bound is not None and waited >= bound:
+                    self.close()
+                if self.closed and waited >= SILENCE:
+                    self.breaker.trip(self.generation)
+                raise
+
+    return Watched
 
 
 def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) -> Engine:
     """Connections to a replica: who finds none waits for none, and a server that is gone is noticed soon."""
     return _postgres_engine(
         url,
+        Breaker(),
         pool_size,
         echo,
         patience,
@@ -314,13 +368,7 @@ def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) 
         max_overflow=0,
         pool_timeout=0,
         pool_recycle=-1,
-        connect_args={
-            "connect_timeout": 3,
-            "tcp_user_timeout": 3000,
-            "keepalives_idle": 10,
-            "keepalives_interval": 1,
-            "keepalives_count": 3,
-        },
+        connect_args={"tcp_user_timeout": 3000},
     )
 
 

@@ -23,8 +23,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
 from app.kit.db import (
-    IDENTITY,
-    IS_REPLICA,
     MAY_END,
     Database,
     Patience,
@@ -43,6 +41,16 @@ LOOK = 2.0
 """Seconds between two looks at a replica that is in use."""
 FIRST, LONGEST = 0.25, 8.0
 """Seconds until the first look at one that was put aside; each further pause is twice as long, up to the longest."""
+
+IS_REPLICA = sa.func.pg_is_in_recovery()
+"""Whether the server that is asked replays what another writes."""
+
+IDENTITY = (
+    "SELECT (SELECT system_identifier FROM pg_control_system()),"
+    " (SELECT oid FROM pg_database WHERE datname = current_database()),"
+    " (SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version)"
+)
+"""What a replica has in common with its primary and with no other server, once it has the same schema."""
 
 _PLACE = "height of the journal"
 _GENERATION = "generation of connections"

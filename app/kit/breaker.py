@@ -1,0 +1,161 @@
+"""A circuit breaker in front of a database server, for what only the client can notice: that nothing answers.
+
+The time-outs of the server end what a server at work does. One that is stopped, or is behind a network that swallows
+packets, ends nothing and refuses nothing: each statement and each new connection waits in vain, and a thread with it.
+So each wait for an answer has a bound on this side, and the first one that ends in silence opens the breaker. While
+it is open, one thread at a time tries to connect and the others fail at once; the first new connection closes it.
+
+Connections that were pooled before the silence are not used after it: each has the generation in which it was made.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DisconnectionError
+
+log = structlog.get_logger("rata")
+
+SLACK = 2.0
+"""Seconds after the server's own time-out of a statement until the server counts as silent."""
+PING_SECONDS = 4.0
+"""Seconds that a server has to answer a ping, however long statements may take."""
+IDLE_SECONDS = 5.0
+"""A connection that was idle in the pool for longer is pinged before it is used."""
+SILENCE = 1.0
+"""Seconds of waiting that tell a server that does not answer from one that refuses: refusals cost no time."""
+PAUSE = 1.0
+"""Seconds between two attempts to connect while the breaker is open."""
+
+_USED_AT = "used at"
+_bound: ContextVar[float | None] = ContextVar("bound", default=None)
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Bound each wait for an answer of the database within the block, beyond what holds for statements."""
+    token = _bound.set(seconds)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def bound_of(statement: float) -> float | None:
+    """Return the seconds that one answer may take, by the time-out of statements (0: endless); None if endless."""
+    bounds = [_bound.get(), statement + SLACK if statement else None]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+class Breaker:
+    """The state of one server, as the connections to it learn it."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        """Number of times that all connections were given up."""
+        self._is_open = False
+        self._attempt_at: float | None = None
+        self._next_at = 0.0
+        self._changed = threading.Condition()
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def give_up(self) -> None:
+        """Use the present connections no more: they may lead to a server that became a standby."""
+        with self._changed:
+            self.generation += 1
+
+    def trip(self, generation: int) -> None:
+        """Open the breaker, because a connection of that generation met silence; a later one tells what is newer."""
+        with self._changed:
+            if generation == self.generation:
+                self.generation += 1
+                self._open()
+
+    def may_connect(self) -> bool:
+        """Whether the caller may try to connect; it then calls `connected` or `failed`.
+
+        If another thread tries, wait a moment for what becomes of that.
+        """
+        with self._changed:
+            while self._is_open:
+                now = time.monotonic()
+                if self._attempt_at is None:
+                    if now < self._next_at:
+                        return False
+                    self._attempt_at = now
+                elif self._changed.wait(max(0.0, self._attempt_at + SILENCE - now)):
+                    continue
+                else:
+                    return False
+                break
+            return True
+
+    def connected(self) -> None:
+        """Close the breaker: the server answers."""
+        with self._changed:
+            if self._is_open:
+                log.info("database_answers")
+            self._is_open, self._attempt_at = False, None
+            self._changed.notify_all()
+
+    def failed(self, waited: float) -> None:
+        """Note that an attempt to connect failed after so many seconds."""
+        with self._changed:
+            if waited >= SILENCE:
+                self._open()
+            self._attempt_at = None
+            self._next_at = time.monotonic() + PAUSE
+            self._changed.notify_all()
+
+    def _open(self) -> None:
+        if not self._is_open:
+            log.warning("database_silent")
+        self._is_open = True
+
+
+def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, statement: float) -> None:
+    """Let an engine connect by way of the breaker; a connection knows the time-out of its statements."""
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+        if not breaker.may_connect():
+            raise dialect.loaded_dbapi.OperationalError("the server did not answer a moment ago")
+        began, generation = time.monotonic(), breaker.generation
+        try:
+            connection = connection_class.connect(*arguments, **options)
+        except BaseException:
+            breaker.failed(time.monotonic() - began)
+            raise
+        breaker.connected()
+        connection.breaker, connection.generation, connection.statement = breaker, generation, statement
+        return connection
+
+
+def check_pooled(breaker: Breaker, engine: Engine) -> None:
+    """Replace a pooled connection that was given up, or is dead after a rest, before a request gets it."""
+
+    @event.listens_for(engine, "checkin")
+    def _note(connection: Any, record: Any) -> None:
+        record.info[_USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _check(connection: Any, record: Any, proxy: Any) -> None:
+        if _USED_AT not in record.info:
+            return  # just made
+        if connection.generation != breaker.generation:
+            raise DisconnectionError
+        if time.monotonic() - record.info[_USED_AT] > IDLE_SECONDS:
+            try:
+                with at_most(PING_SECONDS):
+                    engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError from error
