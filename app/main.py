@@ -37,10 +37,11 @@ from app.kit.incoming import Bodies
 from app.kit.layers import AnswersHead, BoundsHead, RequestLog
 from app.kit.leaving import ClosesConnections
 from app.kit.metrics import Measured, Metrics, install_metrics
+from app.kit.probe import Probe
 from app.kit.rates import RateLimits, Rates
 from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
-from app.kit.service import install_docs, service_router
+from app.kit.service import health_router, install_docs, service_router
 from app.kit.spool import Spool
 from app.opening import check_schema
 from app.plans.actions.routes import router as actions
@@ -181,9 +182,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database = database or database_for(
         settings.database_url, settings.database_read_url, pool_size=settings.database_pool, patience=patience
     )
+    app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
     app.state.metrics = Metrics(lambda: app.state.database, places)
-    # Addresses are tried in this order: what is asked most stands first.
+    # Addresses are tried in this order: first what must answer under any load, then what is asked most.
+    app.include_router(health_router(VERSION))
     for router in (
         actions,
         tracking,
@@ -223,7 +226,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         access,
     ):
         app.include_router(router, prefix="/v1")
-    app.include_router(service_router(VERSION))
+    app.include_router(service_router())
     app.include_router(finding_kinds)
     openapi.install(app)
     install_docs(app)

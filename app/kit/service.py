@@ -21,6 +21,7 @@ from app.kit.constants import CONSTANT, Constant, LateConstant
 from app.kit.fields import address
 from app.kit.leaving import LEAVING
 from app.kit.openapi import DOCUMENT
+from app.kit.probe import Probe
 from app.kit.problems import Busy, Kind, NotFound, Problem
 from app.kit.requests import HouseRoute
 from app.kit.schemas import SOMETIMES
@@ -95,21 +96,28 @@ def _meaning(code: str) -> Constant:
     return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
 
 
-def service_router(version: str) -> APIRouter:
+def health_router(version: str) -> APIRouter:
+    """Return the addresses that supervisors and balancers ask. They wait for no thread, whatever the database does."""
     router = APIRouter(route_class=HouseRoute, tags=["service"])
 
     @router.get("/health", response_model=Health)
-    def read_health() -> Response:
+    async def read_health() -> Response:
         """The process answers; its version."""
         return JSONResponse({"status": "ok", "version": version}, headers={"Cache-Control": "no-store"})
 
     @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
-    def read_ready(request: Request) -> Response:
+    async def read_ready(request: Request) -> Response:
         """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
-        if LEAVING.is_set():
+        probe: Probe = request.app.state.probe
+        if LEAVING.is_set() or not await probe.is_answered():
             raise Busy(headers={"Retry-After": "1"})
-        request.app.state.database.ping()
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    return router
+
+
+def service_router() -> APIRouter:
+    router = APIRouter(route_class=HouseRoute, tags=["service"])
 
     @router.get("/problems/{code}", response_model=Meaning, openapi_extra=CONSTANT)
     def read_problem(
