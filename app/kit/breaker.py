@@ -27,7 +27,7 @@ SLACK = 2.0
 PING_SECONDS = 4.0
 """Seconds that a server has to answer a ping, however long statements may take."""
 IDLE_SECONDS = 5.0
-"""A connection that was idle in the pool for longer is pinged before it is used."""
+"""A connection that was idle in the pool for longer, or since a silence, is pinged before it is used."""
 SILENCE = 1.0
 """Seconds of waiting that tell a server that does not answer from one that refuses: refusals cost no time."""
 PAUSE = 1.0
@@ -38,9 +38,9 @@ _bound: ContextVar[float | None] = ContextVar("bound", default=None)
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Bound each wait for an answer of the database within the block, beyond what holds for statements."""
-    token = _bound.set(seconds)
+def pinging() -> Iterator[None]:
+    """Bound each wait for an answer of the database within the block to that of a ping."""
+    token = _bound.set(PING_SECONDS)
     try:
         yield
     finally:
@@ -59,6 +59,8 @@ class Breaker:
     def __init__(self) -> None:
         self.generation = 0
         """Number of times that all connections were given up."""
+        self.silent_at = 0.0
+        """When silence was last noticed."""
         self._is_open = False
         self._attempt_at: float | None = None
         self._next_at = 0.0
@@ -73,10 +75,13 @@ class Breaker:
         with self._changed:
             self.generation += 1
 
-    def trip(self, generation: int) -> None:
-        """Open the breaker, because a connection of that generation met silence; a later one tells what is newer."""
+    def lost(self, generation: int, waited: float) -> None:
+        """Note that a connection of that generation was lost, after so many seconds without an answer.
+
+        Silence opens the breaker, unless there are newer connections: they know more of the server.
+        """
         with self._changed:
-            if generation == self.generation:
+            if waited >= SILENCE and generation == self.generation:
                 self.generation += 1
                 self._open()
 
@@ -119,7 +124,7 @@ class Breaker:
     def _open(self) -> None:
         if not self._is_open:
             log.warning("database_silent")
-        self._is_open = True
+        self._is_open, self.silent_at = True, time.monotonic()
 
 
 def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, statement: float) -> None:
@@ -141,7 +146,7 @@ def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, state
 
 
 def check_pooled(breaker: Breaker, engine: Engine) -> None:
-    """Replace a pooled connection that was given up, or is dead after a rest, before a request gets it."""
+    """Replace a pooled connection that was given up, or died while it was idle, before a request gets it."""
 
     @event.listens_for(engine, "checkin")
     def _note(connection: Any, record: Any) -> None:
@@ -153,9 +158,9 @@ def check_pooled(breaker: Breaker, engine: Engine) -> None:
             return  # just made
         if connection.generation != breaker.generation:
             raise DisconnectionError
-        if time.monotonic() - record.info[_USED_AT] > IDLE_SECONDS:
+        if record.info[_USED_AT] < max(breaker.silent_at, time.monotonic() - IDLE_SECONDS):
             try:
-                with at_most(PING_SECONDS):
+                with pinging():
                     engine.dialect.do_ping(connection)
             except engine.dialect.loaded_dbapi.Error as error:
                 raise DisconnectionError from error

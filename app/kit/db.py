@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
-from app.kit.breaker import PING_SECONDS, SILENCE, Breaker, at_most, bound_of, check_pooled, connect_by
+from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, pinging
 from app.kit.db_errors import is_lost, is_outdated, is_read_only
 from app.kit.problems import Busy
 
@@ -59,7 +59,7 @@ class Patience(NamedTuple):
         return "".join(f" -c {name}={seconds * 1000:.0f}" for name, seconds in limits.items() if seconds)
 
 
-_ENDLESS = Patience()
+ENDLESS = Patience()
 _ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
@@ -119,7 +119,7 @@ class Database:
     """One database: sessions that read, sessions that write, and what can be said of its state."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, echo: bool = False, patience: Patience = _ENDLESS
+        self, url: str, *, pool_size: int = 10, echo: bool = False, patience: Patience = ENDLESS
     ) -> None:
         self.url, breaker = make_url(url), Breaker()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -240,7 +240,7 @@ class Database:
 
     def ping(self) -> None:
         """Ask the database for an answer: a server for any, a file for what it holds. Raises what it fails by."""
-        with at_most(PING_SECONDS), self.engine.connect() as connection:
+        with pinging(), self.engine.connect() as connection:
             connection.execute(sa.text("PRAGMA schema_version" if self.is_sqlite else "SELECT 1"))
 
     def close(self) -> None:
@@ -282,7 +282,12 @@ _LINE = {
     "keepalives_interval": 1,
     "keepalives_count": 3,
 }
-"""How soon a connection notices that nothing arrives: an address of a database may say otherwise."""
+"""How soon a connection notices that nothing arrives; an address of a database may say otherwise."""
+_SERVER_LINE = (
+    " -c tcp_user_timeout=5000 -c tcp_keepalives_idle=5"
+    " -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
+)
+"""The same for the server's end: else it keeps the locks of a client that the network took away."""
 
 _POOL_SECONDS = 5
 """Seconds that a request waits for a connection of the pool, before 503."""
@@ -307,7 +312,9 @@ def _postgres_engine(
         # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
         # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
         connect_args={
-            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1" + patience.options(),
+            "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1"
+            + _SERVER_LINE
+            + patience.options(),
             "prepare_threshold": 3,
             **{name: value for name, value in line.items() if name not in url.query},
         },
@@ -348,8 +355,8 @@ def _watched() -> "type[psycopg.Connection[Any]]":
                 waited = time.monotonic() - began
                 if bound is not None and waited >= bound:
                     self.close()
-                if self.closed and waited >= SILENCE:
-                    self.breaker.trip(self.generation)
+                if self.closed:
+                    self.breaker.lost(self.generation, waited)
                 raise
 
     return Watched

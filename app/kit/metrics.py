@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.admission import REASONS, Places
+from app.kit.breaker import pinging
 from app.kit.db import Database
 from app.kit.journal import height
 from app.kit.problems import Busy
@@ -112,7 +113,7 @@ def _of_replica(database: Replicated, found: int | None) -> Iterator[Metric]:
 def _height(database: Database) -> int | None:
     """Rows of the journal; None where the database does not say."""
     try:
-        with database.read_session() as session:
+        with pinging(), database.read_session() as session:
             return height(session)
     except (SQLAlchemyError, Busy):
         return None

@@ -1,0 +1,329 @@
+"""A database that hangs, vanishes or takes no writes: 503 in time, no thread lost, and good again by itself."""
+
+import asyncio
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+from unittest.mock import patch
+
+import httpx2 as httpx
+import psycopg
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import sql
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from app.kit import breaker
+from app.kit.db import Database, Patience
+from app.kit.db_errors import is_lost, problem_of
+from app.kit.problems import Busy
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import ENGINES, own_url
+from tests.load.silent_line import SilentLine, settled_threads, threads
+from tests.plans.world import ANY, AT, put_plan
+
+STATEMENT = 0.3
+needs_postgres = pytest.mark.skipif("postgres" not in ENGINES, reason="a file has no line to be silent")
+needs_sqlite = pytest.mark.skipif(
+    "sqlite" not in ENGINES, reason="only a file is full or read-only by itself"
+)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server's database that keeps what is written to it, with a plan."""
+    with own_url("postgres") as url:
+        with closing(Database(url)) as database:
+            put_plan(client_of(database))
+        yield url
+
+
+@pytest.fixture
+def line(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentLine]:
+    """A line to it; what takes seconds takes tenths here."""
+    for name, seconds in {"SLACK": 0.2, "SILENCE": 0.2, "PAUSE": 0.2, "PING_SECONDS": 0.6}.items():
+        monkeypatch.setattr(breaker, name, seconds)
+    with SilentLine(url) as line:
+        yield line
+
+
+@pytest.fixture
+def database(line: SilentLine) -> Iterator[Database]:
+    with closing(Database(line.url_with(connect_timeout=2), patience=Patience(STATEMENT))) as database:
+        yield database
+
+
+def app_of(database: Database) -> FastAPI:
+    return create_app(Settings(_env_file=None, database_url="sqlite://"), database)
+
+
+def client_of(database: Database) -> TestClient:
+    headers = {"Authorization": f"Bearer {token_for(database, ('secretariat', '63.02'))}"}
+    return TestClient(app_of(database), headers=headers, raise_server_exceptions=False)
+
+
+def outcome(reply: httpx.Response) -> tuple[int, str | None]:
+    return reply.status_code, reply.headers.get("Retry-After")
+
+
+BUSY = (503, "1")
+
+
+@needs_postgres
+class TestSilence:
+    def test_a_request_is_503_and_the_next_one_after_the_silence_is_served(
+        self, line: SilentLine, database: Database
+    ) -> None:
+        client = client_of(database)
+        assert client.get(AT).status_code == 200
+        before = threads()
+        line.stop()
+        assert outcome(client.get(AT)) == BUSY
+        assert client.get("/health").status_code == 200
+        line.mend(old=False)  # what was connected before stays dead, in both pools
+        assert client.get(AT).status_code == 200
+        assert client.put(AT, json={"title": "Sesudah"}, headers=ANY).status_code == 200
+        assert settled_threads(before) <= before
+
+    def test_one_tries_to_connect_and_the_others_fail_at_once(
+        self, line: SilentLine, database: Database
+    ) -> None:
+        client = client_of(database)
+        line.stop()
+        assert outcome(client.get(AT)) == BUSY
+        attempts = line.connections
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: outcome(client.get(AT)), range(40)))
+        assert set(replies) == {BUSY}
+        assert line.connections - attempts == 1
+        line.mend()
+        time.sleep(breaker.PAUSE)
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda _: client.get(AT).status_code, range(16))) == {200}
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops packets by socket")
+    def test_a_network_that_swallows_packets_is_noticed_without_a_time_out_of_statements(
+        self, line: SilentLine
+    ) -> None:
+        bounds = {"connect_timeout": 2, "tcp_user_timeout": 300, "keepalives_idle": 1}
+        with closing(Database(line.url_with(**bounds))) as database:
+            client = client_of(database)
+            before = threads()
+            line.swallow()
+            assert outcome(client.get(AT)) == BUSY
+            assert outcome(client.put(AT, json={"title": "Hilang"}, headers=ANY)) == BUSY
+            line.mend(old=False)
+            time.sleep(breaker.PAUSE)
+            assert client.put(AT, json={"title": "Kembali"}, headers=ANY).status_code == 200
+            assert settled_threads(before) <= before
+
+    def test_a_commit_without_an_answer_is_503_and_not_repeated(
+        self, line: SilentLine, database: Database
+    ) -> None:
+        client = client_of(database)
+        commits: list[object] = []
+
+        def cut(connection: object) -> None:
+            commits.append(connection)
+            line.stop(asks=False)
+
+        event.listen(database.engine, "commit", cut)
+        assert outcome(client.put("/v1/plans/63.02-2031", json={"title": "Tanpa kabar"})) == BUSY
+        event.remove(database.engine, "commit", cut)
+        line.mend(old=False)
+        kept = client.get("/v1/plans/63.02-2031")
+        assert (kept.status_code, kept.json()["version"], len(commits)) == (200, 1, 1)
+
+    def test_a_cursor_is_bounded_by_its_pieces_and_not_as_a_whole(
+        self, line: SilentLine, database: Database
+    ) -> None:
+        numbers = sa.select(sa.func.generate_series(1, 5000)).execution_options(yield_per=500)
+        with database.one_state() as session, session.execute(numbers) as rows:
+            pieces = rows.partitions()
+            assert len(next(pieces)) == 500
+            time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow; nobody waits for the server
+            assert len(next(pieces)) == 500
+            line.stop()
+            with pytest.raises(OperationalError) as cut:
+                next(pieces)
+            assert isinstance(problem_of(cut.value), Busy)
+
+    def test_a_connection_that_died_in_the_pool_is_replaced_before_a_request_has_it(
+        self, line: SilentLine, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(breaker, "IDLE_SECONDS", 0)
+        client = client_of(database)
+        assert client.get(AT).status_code == 200
+        line.stop()
+        line.mend(old=False)
+        assert client.get(AT).status_code == 200
+        assert client.put(AT, json={"title": "Tetap"}, headers=ANY).status_code == 200
+
+    def test_a_thousand_callers_of_ready_cost_one_thread(self, line: SilentLine, database: Database) -> None:
+        app = app_of(database)
+        before = threads()
+
+        async def ask() -> tuple[list[int], int, int, list[int]]:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://rata") as client:
+
+                async def status(path: str) -> int:
+                    return (await client.get(path)).status_code
+
+                async def ready_again() -> list[int]:
+                    statuses = [await status("/ready")]
+                    while statuses[-1] != 200 and len(statuses) < 500:
+                        await asyncio.sleep(0.02)
+                        statuses.append(await status("/ready"))
+                    return statuses
+
+                assert await status("/ready") == 200
+                count = threads()
+                line.stop()
+                waiting = [asyncio.create_task(status("/ready")) for _ in range(1000)]
+                await asyncio.sleep(0)
+                well = await status("/health")
+                replies = list(await asyncio.gather(*waiting))
+                grown = threads() - count
+                line.mend(old=False)
+                return replies, well, grown, await ready_again()
+
+        replies, well, grown, later = asyncio.run(ask())
+        assert (set(replies), well, later[-1]) == ({503}, 200, 200)
+        assert grown == 0  # one thread looks, again and again
+        assert settled_threads(before) <= before
+
+    def test_ready_is_503_where_no_connection_is_free(self, url: str) -> None:
+        with closing(Database(url, pool_size=1)) as database, TestClient(app_of(database)) as client:
+            with database.engine.connect(), database.engine.connect():
+                assert client.get("/ready").status_code == 503
+                assert client.get("/health").status_code == 200
+            assert_ready_again(client)
+
+
+def assert_ready_again(client: TestClient) -> None:
+    """Fails unless /ready is 200 once what is under way has ended."""
+    for _ in range(500):
+        if client.get("/ready").status_code == 200:
+            return
+        time.sleep(0.02)
+    raise AssertionError("never ready again")
+
+
+class TestRefusedWrites:
+    @needs_postgres
+    def test_a_server_that_takes_no_writes_is_503_until_it_does(self, url: str) -> None:
+        with closing(Database(url, pool_size=1)) as database:
+            client = client_of(database)
+            for setting, expected in (("on", BUSY), ("off", (200, None))):
+                with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as administrator:
+                    administrator.execute("SET default_transaction_read_only = off")
+                    name = administrator.info.dbname
+                    administrator.execute(
+                        sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(
+                            sql.Identifier(name), sql.Literal(setting)
+                        )
+                    )
+                if setting == "on":
+                    database.engine.dispose()  # the setting is for new connections
+                assert outcome(client.put(AT, json={"title": setting}, headers=ANY)) == expected
+                assert client.get(AT).status_code == 200
+
+    @needs_sqlite
+    @pytest.mark.parametrize("pragma", ["query_only = 1", "max_page_count = 1"])
+    def test_a_file_that_is_read_only_or_full_is_503_until_it_is_not(self, pragma: str) -> None:
+        with own_url("sqlite") as file, closing(Database(file)) as database:
+            client = client_of(database)
+            put_plan(client)
+
+            def restrict(driver: Any, record: Any) -> None:
+                driver.execute(f"PRAGMA {pragma}")
+
+            event.listen(database.engine, "connect", restrict)
+            database.engine.dispose()
+            big = {"title": "Penuh", "note": "x" * 4000}
+            replies = [client.put(AT, json=big | {"title": f"Penuh {n}"}, headers=ANY) for n in range(40)]
+            assert {outcome(reply) for reply in replies} - {(200, None)} == {BUSY}
+            assert client.get(AT).status_code == 200
+            event.remove(database.engine, "connect", restrict)
+            database.engine.dispose()
+            assert client.put(AT, json={"title": "Lega"}, headers=ANY).status_code == 200
+
+    @needs_sqlite
+    def test_ready_is_503_where_the_file_is_locked(self) -> None:
+        with (
+            own_url("sqlite") as file,
+            closing(Database(file, patience=Patience(lock=0.1))) as database,
+            TestClient(app_of(database)) as client,
+            closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other,
+        ):
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            assert client.get("/ready").status_code == 503
+            assert client.get("/health").status_code == 200
+            other.execute("ROLLBACK")
+            other.close()
+            assert_ready_again(client)
+
+
+class _Refusal(Exception):
+    """What a driver raises: with a state of a server, or a code of a file."""
+
+    def __init__(self, **attributes: object) -> None:
+        self.__dict__.update(attributes)
+
+
+def refused(**attributes: object) -> DBAPIError:
+    return sa.exc.InternalError("SELECT", None, _Refusal(**attributes))
+
+
+LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@given(st.sampled_from(["08", "53"]), st.text(LETTERS, min_size=3, max_size=3))
+def test_each_state_of_a_lost_connection_or_of_no_room_is_busy_and_not_repeated(kind: str, rest: str) -> None:
+    error = refused(sqlstate=kind + rest)
+    assert isinstance(problem_of(error), Busy)
+    assert not is_lost(error)
+
+
+@given(st.integers(0, 255), st.sampled_from([5, 6, 8, 10, 13, 14, 15]))
+def test_extended_codes_of_a_file_mean_what_their_primary_code_means(extension: int, code: int) -> None:
+    error = refused(sqlite_errorcode=code | extension << 8)
+    assert isinstance(problem_of(error), Busy)
+    assert is_lost(error) == (code == 5)
+
+
+@given(st.sampled_from(["22", "23", "42", "XX"]), st.text(LETTERS, min_size=3, max_size=3))
+def test_a_fault_of_ours_stays_one(kind: str, rest: str) -> None:
+    assert problem_of(refused(sqlstate=kind + rest)) is None
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it(
+    outcomes: list[bool],
+) -> None:
+    with patch.multiple(breaker, SILENCE=0, PAUSE=0):
+        gate = breaker.Breaker()
+        gate.failed(0)
+        for is_good in outcomes:
+            assert gate.is_open
+            assert gate.may_connect()
+            assert not gate.may_connect()
+            if is_good:
+                gate.connected()
+                break
+            gate.failed(0)
+        assert gate.is_open != any(outcomes)
+        assert gate.may_connect()
