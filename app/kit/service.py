@@ -23,7 +23,7 @@ from app.kit.leaving import LEAVING
 from app.kit.openapi import DOCUMENT
 from app.kit.probe import Probe
 from app.kit.problems import Busy, Kind, NotFound, Problem
-from app.kit.requests import HouseRoute
+from app.kit.requests import HouseRoute, problem_response
 from app.kit.schemas import SOMETIMES
 
 STATIC = "/docs/static"
@@ -110,7 +110,8 @@ def health_router(version: str) -> APIRouter:
         """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
         probe: Probe = request.app.state.probe
         if LEAVING.is_set() or not await probe.is_answered():
-            raise Busy(headers={"Retry-After": "1"})
+            # not raised: handlers of problems run in the threads of requests
+            return problem_response(request, Busy(headers={"Retry-After": "1"}))
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
     return router
