@@ -32,7 +32,7 @@ from app.exchange.routes import router as exchange
 from app.kit import openapi
 from app.kit.admission import SPARE_THREADS, Admission, Places
 from app.kit.compression import Compressed
-from app.kit.db import Database, Patience
+from app.kit.db import Database
 from app.kit.incoming import Bodies
 from app.kit.layers import AnswersHead, BoundsHead, RequestLog
 from app.kit.leaving import ClosesConnections
@@ -43,7 +43,7 @@ from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
 from app.kit.service import health_router, install_docs, service_router
 from app.kit.spool import Spool
-from app.opening import check_schema
+from app.opening import check_schema, patience_of
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -178,9 +178,11 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
     )
     app.state.kept = Kept()
-    patience = Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
     app.state.database = database or database_for(
-        settings.database_url, settings.database_read_url, pool_size=settings.database_pool, patience=patience
+        settings.database_url,
+        settings.database_read_url,
+        pool_size=settings.database_pool,
+        patience=patience_of(settings),
     )
     app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)

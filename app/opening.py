@@ -4,15 +4,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.access.rules import CONSOLE
-from app.kit.db import Database
+from app.kit.db import ENDLESS, Database, Patience
 from app.kit.journal import Author
 from app.kit.migrating import refusal_of
 from app.settings import Settings
 
 
-def open_database(settings: Settings) -> Database:
+def patience_of(settings: Settings) -> Patience:
+    """Return the time-outs of what works without a person who waits for it."""
+    return Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
+
+
+def open_database(settings: Settings, patience: Patience = ENDLESS) -> Database:
     """The database of the settings; a folder of a SQLite file is made where it is missing."""
-    database = Database(settings.database_url, pool_size=settings.database_pool)
+    database = Database(settings.database_url, pool_size=settings.database_pool, patience=patience)
     if database.is_sqlite and database.url.database:
         Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
     return database

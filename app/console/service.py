@@ -22,7 +22,7 @@ from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.logs import configure_logs
 from app.main import VERSION, create_app
-from app.opening import check_schema, open_database
+from app.opening import check_schema, open_database, patience_of
 from app.serving import run
 from app.settings import Settings
 
@@ -50,7 +50,8 @@ def deliver(
     settings = Settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
-    found = database()
+    found = open_database(settings, patience_of(settings))
+    check_schema(found)
     with traced(settings, found) as tracer:
         worker = Worker(found, sealer_of(settings), sender, tracer=tracer)
         if once:
