@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -25,12 +26,14 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
 from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, pinging
-from app.kit.db_errors import is_lost, is_outdated, is_read_only
+from app.kit.db_errors import is_lost, is_outdated, is_read_only, refusal_for_operators
 from app.kit.problems import Busy
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg.abc import RV, PQGen
+
+log = structlog.get_logger("rata")
 
 WRITE = "rata_write"
 
@@ -144,8 +147,9 @@ class Database:
                 pool_reset_on_return=None,
             )
         )
-        if not self.is_sqlite:
-            for engine in (self.engine, self.reads):
+        for engine in {self.engine, self.reads}:
+            event.listen(engine, "handle_error", _log_refusal)
+            if not self.is_sqlite:
                 check_pooled(breaker, engine)
 
     @property
@@ -273,6 +277,12 @@ def alembic_config(url: str) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
     config.attributes["url"] = url
     return config
+
+
+def _log_refusal(context: ExceptionContext) -> None:
+    """Log what the caller only sees as 503, but an operator has to end."""
+    if reason := refusal_for_operators(context.original_exception):
+        log.error("database_refuses", reason=reason)
 
 
 _LINE = {

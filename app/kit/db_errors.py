@@ -40,6 +40,13 @@ _TRANSIENT_CODES = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+#: Of these, those that only an operator can end.
+_OPERATORS_CODES = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 
 def problem_of(error: DBAPIError) -> Problem | None:
@@ -85,6 +92,17 @@ def has_no_lock(error: DBAPIError) -> bool:
 def is_read_only(error: BaseException | None) -> bool:
     """Whether the server refused a write because it takes none, such as a standby."""
     return _state_of(error) == _READ_ONLY_STATE
+
+
+def refusal_for_operators(error: BaseException | None) -> str | None:
+    """Return the name of a refusal that only an operator can end: no writes, no room, a disk that fails."""
+    state = _state_of(error) or ""
+    if state in (_READ_ONLY_STATE, "58030") or state.startswith("53"):
+        return type(error).__name__
+    if _code_of(error) in _OPERATORS_CODES:
+        name: str = getattr(error, "sqlite_errorname", "")
+        return name
+    return None
 
 
 def is_outdated(error: BaseException | None) -> bool:

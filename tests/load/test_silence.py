@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
+from structlog.testing import capture_logs
 
 from app.kit import breaker
 from app.kit.db import Database, Patience
@@ -149,15 +150,19 @@ class TestSilence:
         self, line: SilentLine, database: Database
     ) -> None:
         numbers = sa.select(sa.func.generate_series(1, 5000)).execution_options(yield_per=500)
-        with database.one_state() as session, session.execute(numbers) as rows:
-            pieces = rows.partitions()
-            assert len(next(pieces)) == 500
-            time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow; nobody waits for the server
-            assert len(next(pieces)) == 500
-            line.stop()
-            with pytest.raises(OperationalError) as cut:
+
+        def read() -> None:
+            with database.one_state() as session, session.execute(numbers) as rows:
+                pieces = rows.partitions()
+                assert len(next(pieces)) == 500
+                time.sleep(STATEMENT + 2 * breaker.SLACK)  # the reader is slow; nobody waits for the server
+                assert len(next(pieces)) == 500
+                line.stop()
                 next(pieces)
-            assert isinstance(problem_of(cut.value), Busy)
+
+        with pytest.raises(OperationalError) as cut:
+            read()
+        assert isinstance(problem_of(cut.value), Busy)
 
     def test_a_connection_that_died_in_the_pool_is_replaced_before_a_request_has_it(
         self, line: SilentLine, database: Database, monkeypatch: pytest.MonkeyPatch
@@ -221,6 +226,11 @@ def assert_ready_again(client: TestClient) -> None:
     raise AssertionError("never ready again")
 
 
+def reasons(logs: list[Any]) -> set[str]:
+    """Return why the database refused, as an operator reads it."""
+    return {one["reason"] for one in logs if one["event"] == "database_refuses"}
+
+
 class TestRefusedWrites:
     @needs_postgres
     def test_a_server_that_takes_no_writes_is_503_until_it_does(self, url: str) -> None:
@@ -237,12 +247,16 @@ class TestRefusedWrites:
                     )
                 if setting == "on":
                     database.engine.dispose()  # the setting is for new connections
-                assert outcome(client.put(AT, json={"title": setting}, headers=ANY)) == expected
+                with capture_logs() as logs:
+                    assert outcome(client.put(AT, json={"title": setting}, headers=ANY)) == expected
+                assert reasons(logs) == ({"ReadOnlySqlTransaction"} if setting == "on" else set())
                 assert client.get(AT).status_code == 200
 
     @needs_sqlite
-    @pytest.mark.parametrize("pragma", ["query_only = 1", "max_page_count = 1"])
-    def test_a_file_that_is_read_only_or_full_is_503_until_it_is_not(self, pragma: str) -> None:
+    @pytest.mark.parametrize(
+        ("pragma", "reason"), [("query_only = 1", "SQLITE_READONLY"), ("max_page_count = 1", "SQLITE_FULL")]
+    )
+    def test_a_file_that_is_read_only_or_full_is_503_until_it_is_not(self, pragma: str, reason: str) -> None:
         with own_url("sqlite") as file, closing(Database(file)) as database:
             client = client_of(database)
             put_plan(client)
@@ -253,7 +267,9 @@ class TestRefusedWrites:
             event.listen(database.engine, "connect", restrict)
             database.engine.dispose()
             big = {"title": "Penuh", "note": "x" * 4000}
-            replies = [client.put(AT, json=big | {"title": f"Penuh {n}"}, headers=ANY) for n in range(40)]
+            with capture_logs() as logs:
+                replies = [client.put(AT, json=big | {"title": f"Penuh {n}"}, headers=ANY) for n in range(40)]
+            assert reasons(logs) == {reason}
             assert {outcome(reply) for reply in replies} - {(200, None)} == {BUSY}
             assert client.get(AT).status_code == 200
             event.remove(database.engine, "connect", restrict)

@@ -140,12 +140,13 @@ def judge(replies: Replies, start: float, end: float, *, most: float, name: str)
         reply.at + reply.seconds - end for those in after.values() for reply in those if reply.status >= 500
     ]
     served_after = {kind: sum(reply.status == 200 for reply in those) for kind, those in after.items()}
-    sys.stdout.write(
-        f"\n{name}, {end - start:.0f} s: /health {statuses(health)}, longest {longest(health):.2f} s, longest gap "
-        f"{max(gaps):.2f} s, longest without silence {calm:.2f} s; /ready {statuses(ready)}, longest {longest(ready):.2f} s; requests {statuses(served)}, "
-        f"longest {longest(served):.2f} s; last failure {max(failures, default=0):.2f} s after it, then answered: "
-        f"{served_after}\n"
-    )
+    figures = [
+        f"/health {statuses(health)}, longest {longest(health):.2f} s (in calm {calm:.2f} s), gap {max(gaps):.2f} s",
+        f"/ready {statuses(ready)}, longest {longest(ready):.2f} s",
+        f"requests {statuses(served)}, longest {longest(served):.2f} s",
+        f"last failure {max(failures, default=0):.2f} s after it, then answered {served_after}",
+    ]
+    sys.stdout.write(f"\n{name}, {end - start:.0f} s: {'; '.join(figures)}\n")
     assert set(statuses(health)) == {200}
     assert max(gaps) < 2 + calm  # what a busy machine takes by itself is no wait for the database
     assert set(statuses(ready)) == {503}
