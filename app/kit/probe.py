@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.problems import Busy
 
-SECONDS = 0.6
+SECONDS = 0.8
 """Seconds that a look may take before the database counts as away: a balancer gets its answer within one."""
 
 

@@ -133,6 +133,13 @@ class Unit:
             self.attempt.store(self._write, response, self.now)
         finish(self._write, dry_run=self.dry_run)
 
+    async def end(self) -> None:
+        """Close what is open. A thread waits for the database to undo a write, the event loop does not."""
+        if self._write is not None and self._write.in_transaction():
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._write.close, limiter=anyio.CapacityLimiter(1))
+        self.close()
+
     def close(self) -> None:
         if self._write is not None:
             self._write.close()
@@ -210,7 +217,7 @@ class HouseRoute(APIRoute):
                 unit.close()
                 return await run(HouseRequest(request.scope, request.receive), is_anew=True)
             finally:
-                unit.close()
+                await unit.end()
             return response
 
         return handle

@@ -38,7 +38,7 @@ class SilentLine(Line):
         if "host" in query:
             self._server = f"{query['host'][0]}/.s.PGSQL.{port}"
         self._open: list[_Connection] = []
-        self._is_silent = False
+        self.is_silent = False
         self._is_swallowing = False
         self.connections = 0
         super().__init__(port)
@@ -51,7 +51,7 @@ class SilentLine(Line):
 
     def stop(self, *, asks: bool = True) -> None:
         """Take what comes and answer nothing, as a stopped server. Without `asks` the server still hears it."""
-        self._is_silent = True
+        self.is_silent = True
         for one in self._open:
             one.answers.clear()
             if asks:
@@ -71,7 +71,7 @@ class SilentLine(Line):
             for end in (self._socket, *(self._ends() if old else ())):
                 with contextlib.suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, DETACH_FILTER, 0)
-        self._is_silent = self._is_swallowing = False
+        self.is_silent = self._is_swallowing = False
         for one in self._open if old else ():
             one.asks.set()
             one.answers.set()
@@ -100,7 +100,7 @@ class SilentLine(Line):
             self._open.append(one)
             if self._is_swallowing:
                 caller.setsockopt(socket.SOL_SOCKET, ATTACH_FILTER, DROP_ALL)
-            if not self._is_silent:
+            if not self.is_silent:
                 one.asks.set()
                 one.answers.set()
             one.asks.wait()

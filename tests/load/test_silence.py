@@ -209,6 +209,33 @@ class TestSilence:
         assert grown == 0  # one thread looks, again and again
         assert settled_threads(before) <= before
 
+    def test_the_event_loop_does_not_wait_for_a_write_to_be_undone(
+        self, line: SilentLine, database: Database
+    ) -> None:
+        client = client_of(database)
+        event.listen(database.engine, "rollback", lambda connection: line.stop())
+
+        async def ask() -> tuple[int, list[int]]:
+            transport = httpx.ASGITransport(client.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://rata", headers=client.headers
+            ) as caller:
+                refused = asyncio.create_task(
+                    caller.put(AT, json={"title": "X"}, headers={"If-Match": '"99"'})
+                )
+                while not line.is_silent:
+                    await asyncio.sleep(0.01)
+                answered: list[int] = []
+                while not refused.done():
+                    answered.append((await caller.get("/health")).status_code)
+                    await asyncio.sleep(0.01)
+                return (await refused).status_code, answered
+
+        status, answered = asyncio.run(ask())
+        assert status in (412, 503)
+        assert set(answered) == {200}
+        assert len(answered) > 2
+
     def test_ready_is_503_where_no_connection_is_free(self, url: str) -> None:
         with closing(Database(url, pool_size=1)) as database, TestClient(app_of(database)) as client:
             with database.engine.connect(), database.engine.connect():
