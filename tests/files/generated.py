@@ -124,7 +124,11 @@ def assert_same_or_refused(data: bytes) -> None:
 # Made by hand: the same, or refused
 
 right_value = {
-    "n": st.one_of(st.integers(-9, 60_000).map(str), st.floats(0, 60_000).map(repr), st.just("1.5E+3")),
+    "n": st.one_of(
+        st.integers(-9, 60_000).map(str),
+        st.floats(0, 60_000).map(lambda found: repr(round(found, 5))),
+        st.just("1.5E+3"),
+    ),
     "s": st.sampled_from(["0", "1"]),
     "b": st.sampled_from(["0", "1"]),
     "str": st.text(string.ascii_letters + " -", max_size=6),
