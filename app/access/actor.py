@@ -142,7 +142,7 @@ def _authenticate(request: HouseRequest, unit: Unit) -> Bearer:
 
     Raises Unauthenticated at the expense of the client's address, TooManyFailures if that has none left.
     """
-    secret, charge = read_secret(request.scope), _charge(request)
+    secret, charge = read_secret(request.scope), _find_charge(request)
     if secret is None:
         raise _unauthenticated()
     with charge.look_up():
@@ -153,7 +153,8 @@ def _authenticate(request: HouseRequest, unit: Unit) -> Bearer:
     return bearer
 
 
-def _charge(request: HouseRequest) -> Charge:
+def _find_charge(request: HouseRequest) -> Charge:
+    """Return the account of the request, which the middleware of the budgets opened."""
     charge: Charge = request.scope["charge"]
     return charge
 
@@ -174,7 +175,7 @@ def _bearer(request: HouseRequest, unit: Unit, secret: str) -> Bearer | None:
     subject: str = claims[issuer.subject_claim]
     person = person_of(unit.reading, claims, issuer=issuer.address, subject=subject)
     if person is None:
-        _charge(request).recognise(f"{issuer.address} {subject}")
+        _find_charge(request).recognise(f"{issuer.address} {subject}")
         raise NotEnrolled(subject=subject)
     return person
 

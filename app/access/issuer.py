@@ -114,7 +114,7 @@ class Issuer:
                 raise Untrusted
             header = jwt.get_unverified_header(token)
             algorithm, kid = self._announced(header)
-            key = self._key(kid, algorithm)
+            key = self._find_key(kid, algorithm)
             claims = jwt.decode(
                 token,
                 key,
@@ -190,7 +190,7 @@ class Issuer:
         earliest = self._tried_at + PATIENCE
         return earliest if self._is_wanted else max(earliest, self._keys.at + RENEWED)
 
-    def _key(self, kid: str | None, algorithm: str) -> PyJWK:
+    def _find_key(self, kid: str | None, algorithm: str) -> PyJWK:
         """Return the key that a token names. Raises Untrusted if the issuer has none, IssuerUnreachable until known.
 
         Keys fetched in the last `PATIENCE` seconds decide alone. Older ones may lack a key that the issuer has

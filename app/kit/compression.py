@@ -9,7 +9,7 @@ sent as these very bytes; what the application compressed itself only gets its t
 from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.preferences import weights_of
+from app.kit.preferences import read_weights
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
@@ -20,7 +20,7 @@ MINIMUM_SIZE = 1000
 def accepts_gzip(scope: Scope) -> bool:
     """Return whether `Accept-Encoding` names gzip with a weight above zero."""
     sent = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
-    return dict(weights_of(sent.decode("latin-1"))).get("gzip", 0.0) > 0
+    return dict(read_weights(sent.decode("latin-1"))).get("gzip", 0.0) > 0
 
 
 class Compressed:

@@ -353,7 +353,7 @@ def install(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
     @cache
-    def document_at(root_path: str) -> LateConstant:
+    def find_document(root_path: str) -> LateConstant:
         def make() -> Constant:
             document = app.openapi_schema or describe(app)  # not kept: its bytes are
             if root_path:
@@ -364,6 +364,6 @@ def install(app: FastAPI) -> None:
         return LateConstant(make)
 
     async def read_document(request: Request) -> Response:
-        return await document_at(request.scope.get("root_path", "").rstrip("/")).answer(request)
+        return await find_document(request.scope.get("root_path", "").rstrip("/")).answer(request)
 
     app.add_route(DOCUMENT, read_document, include_in_schema=False)

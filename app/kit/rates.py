@@ -121,10 +121,12 @@ class RecognisedSecrets:
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     def find(self, secret: bytes, now: float) -> Caller | None:
+        """Return the caller of a secret. Returns None if it was not recognised in the last ten minutes."""
         at, caller = self._known.get(secret, (now, None))
         return caller if now - at < RECOGNISED_SECONDS else None
 
     def keep(self, secret: bytes, caller: Caller, now: float) -> None:
+        """Remember the caller of a secret that was recognised now."""
         with self._guard:
             self._known[secret] = now, caller
             self._known.move_to_end(secret)
@@ -132,6 +134,7 @@ class RecognisedSecrets:
                 self._known.popitem(last=False)
 
     def drop(self, secret: bytes) -> None:
+        """Forget a secret that no longer holds."""
         with self._guard:
             self._known.pop(secret, None)
 
@@ -211,7 +214,7 @@ class Charge:
         if caller != self.caller:
             self._check(RateLimited, self._budget, self._move(caller))
 
-    def fields(self) -> list[tuple[bytes, bytes]]:
+    def report_fields(self) -> list[tuple[bytes, bytes]]:
         """Return the fields of the reply: the budget that was charged last, or that is spent."""
         if self._reported is None or not self._reported[0].quota:
             return []
@@ -262,7 +265,7 @@ class RateLimits:
 
         async def send_remaining(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *charge.fields()]
+                message["headers"] = [*message["headers"], *charge.report_fields()]
             await send(message)
 
         try:

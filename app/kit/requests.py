@@ -5,7 +5,6 @@ unknown parameters, trial runs, the one transaction that is committed before the
 stored replies. What happens outside of a route (request id, log line, limits) stands in `layers`.
 """
 
-import re
 import secrets as random
 import time
 from collections import Counter
@@ -44,6 +43,7 @@ from app.kit.inputs import (
 )
 from app.kit.json_sql import to_json
 from app.kit.pages import next_link
+from app.kit.preferences import read_weights
 from app.kit.problems import (
     BadRequest,
     Busy,
@@ -366,23 +366,13 @@ def with_fields(body: str, **fields: Any) -> bytes:
 # Languages and problems
 
 
-MOST_LANGUAGES = 20
-"""That a caller may list; those behind them are not read."""
-
-
 def language_of(request: Request) -> Language:
     """Indonesian unless English is preferred in `Accept-Language`."""
     best: tuple[float, Language] = (0.0, "id")
-    for part in request.headers.get("accept-language", "").split(",", MOST_LANGUAGES)[:MOST_LANGUAGES]:
-        tag, _, parameters = part.strip().partition(";")
-        primary = tag.split("-")[0].lower()
-        weight = re.search(r"q=([0-9.]+)", parameters)
-        try:
-            quality = float(weight[1]) if weight else 1.0
-        except ValueError:
-            continue
-        if primary in ("id", "en") and quality > best[0]:
-            best = (quality, "id" if primary == "id" else "en")
+    for tag, weight in read_weights(request.headers.get("accept-language", "")):
+        primary = tag.split("-")[0]
+        if primary in ("id", "en") and weight > best[0]:
+            best = (weight, "id" if primary == "id" else "en")
     return best[1]
 
 

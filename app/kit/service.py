@@ -91,7 +91,7 @@ def meaning_of(code: str) -> Meaning:
 
 
 @cache
-def _meaning(code: str) -> Constant:
+def _make_meaning(code: str) -> Constant:
     """The document of a code. Raises NotFound, which is not kept."""
     return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
 
@@ -126,7 +126,7 @@ def service_router() -> APIRouter:
         code: str = address("Code of a problem or of one of its errors.", "not_found"),
     ) -> Response:
         """What a problem's or a field error's code means, in both languages: `type` of every problem points here."""
-        return _meaning(code).answer(request)
+        return _make_meaning(code).answer(request)
 
     return router
 
@@ -153,7 +153,7 @@ def install_docs(app: FastAPI) -> None:
     app.add_route(f"{STATIC}/{{name}}", read_docs_file, include_in_schema=False)
 
     @cache
-    def page_at(root: str) -> Constant:
+    def make_page(root: str) -> Constant:
         page = get_swagger_ui_html(
             openapi_url=f"{root}{DOCUMENT}",
             title=app.title,
@@ -180,7 +180,7 @@ def install_docs(app: FastAPI) -> None:
 
     @app.get("/docs", include_in_schema=False)
     def read_docs(request: Request) -> Response:
-        return page_at(request.scope.get("root_path", "")).answer(request)
+        return make_page(request.scope.get("root_path", "")).answer(request)
 
 
 def _read_file(file: Path) -> Constant:

@@ -10,7 +10,7 @@ from app.access.actor import Call, Caller
 from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.inputs import unknown_parameter
 from app.kit.pages import Page, PageQuery
-from app.kit.preferences import weights_of
+from app.kit.preferences import read_weights
 from app.kit.problems import FieldError, UnknownParameter
 from app.kit.requests import answer, answer_page, house_router
 from app.reports.catalogue import REPORTS, catalogue
@@ -80,7 +80,7 @@ for one in REPORTS:
 
 def prefers_csv(request: Request) -> bool:
     """Whether `Accept` names CSV, and wants it more than JSON."""
-    weights = dict(weights_of(request.headers.get("accept", "")))
+    weights = dict(read_weights(request.headers.get("accept", "")))
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 

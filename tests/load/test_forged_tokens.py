@@ -109,7 +109,7 @@ def test_a_token_has_the_budget_of_its_usual_spelling(database: OneTransaction, 
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "Bearer\t", "Basic eA==", "Bearerx", "x Bearer y"]
 )
-def test_what_bears_no_secret_is_looked_up_by_nobody(limited: Limited, header: str) -> None:
+def test_a_header_without_a_secret_costs_no_look_up(limited: Limited, header: str) -> None:
     before = len(limited.database.statements)
     with limited.connect(header) as client:
         assert client.get("/v1/me").status_code == 401

@@ -1,4 +1,4 @@
-"""Budgets per principal and per address: told on every reply, and nobody else's when they are spent."""
+"""Budgets per principal and per address: reported on every reply, and spent by their caller alone."""
 
 from collections.abc import Iterator
 

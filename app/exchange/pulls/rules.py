@@ -6,7 +6,7 @@ from typing import Any
 
 from app.exchange.pulls.models import Format
 from app.kit.etags import tag_of
-from app.kit.preferences import weights_of
+from app.kit.preferences import read_weights
 
 FORM = 1
 """Raised when the same lines would be written with other bytes than before: a copy then fetches anew."""
@@ -44,7 +44,7 @@ def format_for(accept: str | None) -> Format | None:
     """The format that `Accept` prefers, NDJSON before others; None: it takes none of them."""
     if accept is None:
         return Format.ndjson
-    weights = weights_of(accept)
+    weights = read_weights(accept)
 
     def quality(media_type: str) -> float:
         # the most specific range decides
@@ -63,7 +63,7 @@ def coding_for(accept_encoding: str | None, kind: str) -> str | None:
     """The coding in which content of that kind is sent; None: as it is."""
     if kind not in CODED or accept_encoding is None:
         return None
-    weights: Mapping[str, float] = dict(weights_of(accept_encoding))
+    weights: Mapping[str, float] = dict(read_weights(accept_encoding))
     offered = [(weights.get(one, 0.0), one) for one in CODINGS]
     best = max(weight for weight, _ in offered)
     plain = weights.get("identity", 0.0)

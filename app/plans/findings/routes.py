@@ -127,13 +127,13 @@ def _is_asked_for(placed: Placed, query: FindingsQuery, checked: Checked) -> boo
 
 
 @cache
-def _all_meanings() -> Constant:
+def _make_list() -> Constant:
     body = FindingMeanings(items=[meaning_of(kind) for kind in kinds()])
     return Constant(body.model_dump_json().encode(), "application/json")
 
 
 @cache
-def _meaning(code: str) -> Constant:
+def _make_meaning(code: str) -> Constant:
     """The document of a kind. Raises NotFound, which is not kept."""
     kind = FindingKind.known.get(code)
     if kind is None:
@@ -144,7 +144,7 @@ def _meaning(code: str) -> Constant:
 @documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
 def list_finding_kinds(request: Request) -> Response:
     """Every kind of finding: what it says, how to mend it, where the rule comes from, in both languages."""
-    return _all_meanings().answer(request)
+    return _make_list().answer(request)
 
 
 @documents.get("/findings/{code}", response_model=FindingMeaning, openapi_extra=CONSTANT)
@@ -152,4 +152,4 @@ def read_finding_kind(
     request: Request, code: Annotated[str, address("Code of a finding.", "W07")]
 ) -> Response:
     """What a finding's code means, in both languages: `type` of every finding points here."""
-    return _meaning(code).answer(request)
+    return _make_meaning(code).answer(request)
