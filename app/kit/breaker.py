@@ -24,7 +24,7 @@ log = structlog.get_logger("rata")
 
 SLACK = 2.0
 """Seconds after the server's own time-out of a statement until the server counts as silent."""
-PING_SECONDS = 4.0
+PING_SECONDS = 3.0
 """Seconds that a server has to answer a ping, however long statements may take."""
 IDLE_SECONDS = 5.0
 """A connection that was idle in the pool for longer, or since a silence, is pinged before it is used."""

@@ -286,15 +286,15 @@ def _log_refusal(context: ExceptionContext) -> None:
 
 
 _LINE = {
-    "connect_timeout": 3,
-    "tcp_user_timeout": 5000,
-    "keepalives_idle": 5,
+    "connect_timeout": 2,
+    "tcp_user_timeout": 3000,
+    "keepalives_idle": 3,
     "keepalives_interval": 1,
     "keepalives_count": 3,
 }
 """How soon a connection notices that nothing arrives; an address of a database may say otherwise."""
 _SERVER_LINE = (
-    " -c tcp_user_timeout=5000 -c tcp_keepalives_idle=5"
+    " -c tcp_user_timeout=3000 -c tcp_keepalives_idle=3"
     " -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
 )
 """The same for the server's end: else it keeps the locks of a client that the network took away."""
@@ -314,7 +314,6 @@ def _postgres_engine(
         "pool_recycle": 1800,
         **options,
     }
-    line = {**_LINE, **settings.pop("connect_args", {})}
     engine = sa.create_engine(
         url,
         echo=echo,
@@ -326,7 +325,7 @@ def _postgres_engine(
             + _SERVER_LINE
             + patience.options(),
             "prepare_threshold": 3,
-            **{name: value for name, value in line.items() if name not in url.query},
+            **{name: value for name, value in _LINE.items() if name not in url.query},
         },
         **settings,
     )
@@ -385,7 +384,6 @@ def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) 
         max_overflow=0,
         pool_timeout=0,
         pool_recycle=-1,
-        connect_args={"tcp_user_timeout": 3000},
     )
 
 
