@@ -19,7 +19,7 @@ from app.reference.models import RegionKey
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
 _CONDITIONAL = {"x-conditional": True}
-SOURCES.append("/v1/regions/{region}/agencies")
+SOURCES.append("/v1/regions/{place}/agencies")
 
 
 @router.get("", response_model=Page[AgencyOut])

@@ -148,11 +148,6 @@ def _span_behind(session: Session, start: int, actor: Actor, region: str | None)
     if region in (None, "0") and any(grant.is_below and grant.region == "0" for grant in actor.grants):
         return Span(start + 1, None)
     known = _known_regions()
-    seen = visible(actor, known.c.code)
-    # The nation's own reference data is everybody's.
-    chosen = (
-        sa.or_(seen, known.c.code == "0") if region is None else sa.and_(seen, within(known.c.code, region))
-    )
     here = _journal.alias("here")
     key = (here.c.region_code, here.c.sequence)
 
@@ -165,7 +160,7 @@ def _span_behind(session: Session, start: int, actor: Actor, region: str | None)
     at_start, at_end = (sa.tuple_(known.c.code, sa.literal(number)) for number in (start, _ENDLESS))
     firsts = nearest(sa.tuple_(*key) > at_start, *key)
     lasts = nearest(sa.tuple_(*key) <= at_end, *[column.desc() for column in key])
-    ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(chosen)
+    ends = sa.select(sa.func.min(firsts), sa.func.max(lasts)).where(_reaches(actor, known.c.code, region))
     first, last = session.execute(ends).one()
     own = sa.select(_c.sequence).where(_c.chain == scope_chain(actor.principal), _c.sequence > start)
     numbers = [*session.scalars(own), *([first, last] if first is not None else [])]
@@ -223,19 +218,29 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
     is_of_principal = _begins(_c.chain, PRINCIPAL_CHAINS)
     is_of_webhook = _begins(_c.chain, WEBHOOK_CHAINS)
     is_private = sa.or_(_c.chain == ACCESS, is_of_principal, is_of_webhook, _begins(_c.chain, SCOPE_CHAINS))
-    seen = visible(actor, _c.region_code)
-    if actor.grants:
-        seen = sa.or_(seen, _c.region_code == "0")
-    known = sa.and_(seen, sa.not_(is_private), _shown(actor))
-    known = sa.or_(known, sa.and_(is_of_principal, visible(actor, _c.region_code, "read_access")))
-    known = sa.or_(known, sa.and_(is_of_webhook, visible(actor, _c.region_code, "write_webhooks")))
+    known = [
+        sa.and_(sa.not_(is_private), _shown(actor)),
+        sa.and_(is_of_principal, visible(actor, _c.region_code, "read_access")),
+        sa.and_(is_of_webhook, visible(actor, _c.region_code, "write_webhooks")),
+    ]
     if actor.may("read_access", "0"):
-        known = sa.or_(known, _c.chain == ACCESS)
+        known.append(_c.chain == ACCESS)
     own = _c.chain == scope_chain(actor.principal)
     if region is not None:
-        known = sa.and_(known, within(_c.region_code, region))
         own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(_above(region))))
-    return sa.or_(known, own)
+    return sa.or_(sa.and_(_reaches(actor, _c.region_code, region), sa.or_(*known)), own)
+
+
+def _reaches(actor: Actor, column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
+    """Predicate: rows of the region in `column` concern this actor, and it is the region asked for or below it.
+
+    Every row of the feed meets this, the actor's own scope changes aside, and so do the regions whose ends
+    bound where the feed is read (`_span_behind`): the bounds cannot be narrower than what they bound.
+    """
+    if not actor.grants:
+        return sa.false()
+    seen = sa.or_(visible(actor, column), column == "0")
+    return seen if region is None else sa.and_(seen, within(column, region))
 
 
 def _shown(actor: Actor) -> ColumnElement[bool]:

@@ -33,18 +33,20 @@ class FeedGone(Problem):
 
 
 SOURCES: list[str] = []
-"""Addresses at which what changes is read in full, where a region can be named with `{region}`. Areas above
-add theirs when they are imported: the feed must not know plans, yet says where to read them again."""
+"""Addresses at which what changes is read in full. `?region={region}` narrows a list; `{place}` is a region that
+must be named, one by one. Areas above add theirs when they are imported: the feed must not know plans, yet says
+where to read them again."""
 
 
 def way_back(region: str | None) -> list[str]:
-    """What to call, in this order, when the feed has left a reader behind."""
-    narrowed = f"&region={region}" if region else ""
-    sources = [
-        source.replace("{region}", region) if region else source.replace("?region={region}", "")
-        for source in SOURCES
-    ]
-    return [f"/v1/changes?after=now{narrowed}", *sources]
+    """List what to call, in this order, when the feed has left a reader behind.
+
+    A regency is filled in. A province and the nation have others below them, so `{region}` is left for the reader.
+    """
+    narrowed = f"?region={region}" if region else ""
+    place = region if region and "." in region else "{region}"
+    sources = [source.replace("?region={region}", narrowed).replace("{place}", place) for source in SOURCES]
+    return [f"/v1/changes?after=now{narrowed.replace('?', '&')}", *sources]
 
 
 WEBHOOK_CHAINS = "webhook:"

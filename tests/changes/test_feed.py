@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.changes.rules import Place, cursor_of
+from app.changes.rules import Place, cursor_of, way_back
 from app.kit.db import table_of
 from app.kit.journal import Author, JournalHead, JournalRow
 from tests.changes.feed import follow, now, page, told
@@ -191,6 +191,22 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
     assert [one["kind"] for one in page(client, kept, region="63.02")["items"]] == ["action.created"]
     monkeypatch.setattr(app.state.settings, "journal_retention_days", 401)
     assert len(page(client, start, region="63.02")["items"]) == 2
+
+
+@pytest.mark.parametrize("region", [None, "0", "63"])
+def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
+    client: TestClient, connect: Callable[..., TestClient], region: str | None
+) -> None:
+    addresses = way_back(region)
+    named = [one for one in addresses if "{region}" in one]
+    assert sorted(named) == [
+        "/v1/coverage/{period}?region={region}", "/v1/regions/{region}/agencies", "/v1/regions/{region}/steps/{year}",
+    ]  # fmt: skip
+    keys = {"period": "2026-Q1", "plan": PLAN, "region": "63.02", "year": "2026"}
+    for reader in (client, connect(("administrator", "63"))):
+        for address in addresses:
+            reply = reader.get(address.format_map(keys))
+            assert reply.status_code == 200, (address, reply.text)
 
 
 def test_what_a_stranger_to_the_old_change_missed_is_nothing(

@@ -52,7 +52,7 @@ from app.plans.routes import STATE
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
-SOURCES.append("/v1/coverage/{period}?region={region}")
+SOURCES.append("/v1/coverage/{period}?region={place}")
 
 _QUARTER = re.compile(QUARTER_PATTERN.removesuffix("$") + r"\Z")
 

@@ -30,7 +30,7 @@ from app.kit.requests import answer, created, house_router, no_content, with_fie
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
-SOURCES.append("/v1/regions/{region}/steps/{year}")
+SOURCES.append("/v1/regions/{place}/steps/{year}")
 
 _YEAR = "/regions/{region}/steps/{year}"
 _EVIDENCE = f"{_YEAR}/{{step}}/evidence/{{evidence}}"
