@@ -388,6 +388,7 @@ def _held_extension(
     plan = plan_at(session, actor, region, period)
     actor.require("extend_quarter", region)
     chain = hold(session, plan_chain(plan.code))
+    plan = as_it_is_now(session, plan)
     row = session.execute(sa.select(extensions).where(*_is_extension(region, period, name))).one_or_none()
     return plan, chain, dict(row._mapping) if row else None
 
@@ -433,6 +434,7 @@ def move_parts(session: Session, author: Author, region: str, old: str, new: str
         sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
     ).all():
         chain = hold(session, plan_chain(plan.code))
+        plan = as_it_is_now(session, plan)
         entries = [
             *_reopened_parts(session, author, plan, old, new),
             *_moved_extensions(session, plan, old, new),
