@@ -105,7 +105,8 @@ def put_plan(
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])
         follow_locations(session, region, year, [*old_locations, *after["priority_locations"]])
-    entry = Entry.of("plan", region, f"plans/{code}", version, before, after, is_draft=True)
+    recorded = after if row else {**after, "state": PlanState.draft}
+    entry = Entry.of("plan", region, f"plans/{code}", version, before, recorded, is_draft=True)
     record(session, chain, author, [entry])
     return row is None
 
@@ -165,7 +166,7 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     if count:
         raise PlanInUse(count=count)
-    before = stored_plan(session, plan)
+    before = {**stored_plan(session, plan), "state": plan.state}
     session.execute(
         sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
     )

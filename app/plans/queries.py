@@ -108,15 +108,13 @@ def as_it_is_now(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
     return row
 
 
-_BESIDE = (PlanState.draft, PlanState.submitted, PlanState.returned, PlanState.endorsed)
-
-
 def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
-    """State, version and instant of change as they are shown: what moves an amendment beside a plan in
-    force is of the amendment, and moves nothing that readers see."""
+    """State, version and instant of change as they are shown: until a plan in force is closed, what moves it
+    is of the amendment beside it, also one that was discarded, and moves nothing that readers see."""
     if actor.sees_every_draft:
         return {}
-    is_amended = sa.and_(plans.c.revision.is_not(None), plans.c.state.in_(_BESIDE), sa.not_(_drafts(actor)))
+    is_in_force = sa.and_(plans.c.revision.is_not(None), plans.c.state != PlanState.closed)
+    is_frozen = sa.and_(is_in_force, sa.not_(_drafts(actor)))
     newest = sa.and_(_revisions.c.plan_id == plans.c.id, _revisions.c.number == plans.c.revision)
 
     def of_revision(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -127,7 +125,7 @@ def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
         "version": of_revision(_revisions.c.plan_version),
         "updated_at": of_revision(_revisions.c.adopted_at),
     }
-    return {name: sa.case((is_amended, value), else_=plans.c[name]) for name, value in shown.items()}
+    return {name: sa.case((is_frozen, value), else_=plans.c[name]) for name, value in shown.items()}
 
 
 @lru_cache(maxsize=1000)

@@ -234,7 +234,9 @@ def test_an_amendment_is_discarded_with_all_its_lines(
     assert (plan["state"], plan["revision"]) == ("adopted", 0)
     assert [ok(amended.get(f"{AT}/actions/{code}")) for code in ("A-1", "A-2", "A-3")] == before
     told = [one["kind"] for one in walk(amended, f"{AMENDMENT}/history")]
-    assert told[-2:] == ["amendment_action.changed", "amendment.deleted"]
+    assert told[-5:] == [
+        "plan.amended", "amendment.created", "amendment_action.changed", "amendment.deleted", "plan.changed",
+    ]  # fmt: skip
     ok(movers.move("amend"))
     assert ok(amended.get(AMENDMENT))["changed"] == 0
 

@@ -62,10 +62,7 @@ class Copy:
         if change["kind"].endswith(".deleted"):
             self.kept.pop(subject, None)
             return
-        # A plan begins as a draft; what begins it does not say so.
-        content = self.kept.setdefault(
-            subject, {"version": 0, **({"state": "draft"} if fields is _PLAN else {})}
-        )
+        content = self.kept.setdefault(subject, {"version": 0})
         # What was read anew is ahead of the feed; a copy that reads nothing but the feed never is.
         is_ahead = not self.sees_drafts
         assert is_ahead or change["version"] >= content["version"], change

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.journal import Author, Chain, Entry, record
+from app.kit.journal import Author, Chain, Entry, hold, record
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.commands import (
     action_entry,
@@ -22,11 +22,13 @@ from app.plans.actions.queries import StoredAction, references_to, reported_code
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft
 from app.plans.actions.storing import write_actions
+from app.plans.amendments.commands import gone_entry
 from app.plans.amendments.queries import (
     AmendedRow,
     Amendment,
     Editions,
     amended_rows,
+    amendment_chain,
     editions,
     open_amendment,
 )
@@ -146,6 +148,8 @@ def apply_amendment(
     """
     amendment, (rows, stored) = open_amendment(session, plan), _changed(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
+    beside = hold(session, amendment_chain(plan.code))
+    record(session, beside, author, [gone_entry(amendment, beside)])
     if in_use := _in_use(session, plan, rows, stored):
         raise_in_use(in_use)
     if references := references_to(session, plan, _taken_out(rows)):

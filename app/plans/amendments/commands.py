@@ -36,6 +36,7 @@ from app.plans.commands import fitting_plan, plan_chain
 from app.plans.models import PlanIn, PlanState, Reason
 from app.plans.queries import plans
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
+from app.plans.workflow.commands import state_entry
 
 
 class AmendmentNotEditable(Problem):
@@ -127,22 +128,30 @@ def _plain(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
 
 
 def discard_amendment(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
-    """Drop the amendment with all its lines; the revision in force stays as it is."""
+    """Drop the amendment with all its lines; the revision in force stays unchanged."""
     amendment, chain = _editable(session, actor, code, "amend")
     check(amendment.version)
     plan = amendment.plan
+    gone = gone_entry(amendment, chain)
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(state=PlanState.adopted))
-    entry = Entry(
+    moved = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": author.at}
+    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**moved))
+    record(session, chain, author, [gone, state_entry(plan, PlanState.adopted)])
+
+
+def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
+    """Say in the journal that an amendment is gone, and with it every line drafted for it."""
+    plan = amendment.plan
+    before = {**amendment.content, "reasons": amendment.reasons, "purpose": amendment.purpose}
+    return Entry(
         "amendment.deleted",
         plan.region_code,
-        f"plans/{code}/amendment",
+        f"plans/{plan.code}/amendment",
         _number(chain),
-        {**amendment.content, "reasons": amendment.reasons},
+        before,
         None,
         is_draft=True,
     )
-    record(session, chain, author, [entry])
 
 
 # Lines

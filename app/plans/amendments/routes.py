@@ -81,11 +81,11 @@ def discard_amendment(call: Caller, plan: PlanKey) -> Response:
 
 @router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
 def list_amendment_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery, Query()]) -> Response:
-    """Every write to the amendments of a plan while they were drafted; what was adopted stands in the plan's
-    own history. Only for whoever may read drafts."""
+    """Every write to the amendments of a plan while they were drafted, and how each moved; what was adopted is in the
+    plan's own history. Only for tokens that may read drafts."""
     if not call.actor.may("read_drafts", plan.partition("-")[0]):
         raise NotFound()
-    return history_page(call, amendment_chain(plan), f"plans/{plan}/amendment", query)
+    return history_page(call, amendment_chain(plan), f"plans/{plan}", query)
 
 
 @router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])

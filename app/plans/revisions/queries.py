@@ -62,3 +62,14 @@ def latest_instrument_date(session: Session, plan: sa.Row[Any]) -> date | None:
         sa.select(c.instrument_date).where(c.plan_id == plan.id, c.number == plan.revision)
     )
     return found
+
+
+def instrument_in_force(session: Session, plan: sa.Row[Any]) -> dict[str, Any]:
+    """Return the instrument of the revision in force as `AdoptIn` has it; each field null before the first."""
+    c = revisions.c
+    found = sa.select(c.instrument, c.instrument_number, c.instrument_date)
+    row = session.execute(found.where(c.plan_id == plan.id, c.number == plan.revision)).one_or_none()
+    if row is None:
+        return {"instrument": None, "number": None, "date": None}
+    kind, number, signed = row
+    return {"instrument": str(kind), "number": number, "date": signed.isoformat()}

@@ -1,7 +1,7 @@
 """Moving a plan: every move goes the same way, whatever its verb."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,16 +12,25 @@ from app.kit.db import table_of
 from app.kit.etags import CheckVersion
 from app.kit.inputs import nearest, unknown_reference
 from app.kit.journal import Author, Chain, Entry, hold, record
-from app.kit.json_sql import to_json, upsert
+from app.kit.json_sql import upsert
 from app.kit.problems import FieldError, Invalid
 from app.plans.commands import plan_chain
-from app.plans.queries import as_it_is_now, plan_of, plans
+from app.plans.models import PlanState
+from app.plans.queries import as_it_is_now, plan_of, plans, stored_plan
 from app.plans.revisions.commands import adopt_revision
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date
 from app.plans.rules import AMENDMENT_CHAIN
 from app.plans.workflow.models import AdoptIn, PlanNoteIn, PlanNoteRow
-from app.plans.workflow.queries import Submission, check_submission, known_lines, last_said, standing_of
+from app.plans.workflow.queries import (
+    NOTED_BY,
+    Submission,
+    check_submission,
+    known_lines,
+    last_said,
+    moved_fields,
+    standing_of,
+)
 from app.plans.workflow.rules import (
     BY_VERB,
     AlreadyMoved,
@@ -47,16 +56,15 @@ class Move:
     note: str | None = None
     notes: Sequence[PlanNoteIn] = ()
     instrument: AdoptIn | None = None
-    said: dict[str, Any] = field(init=False)
-    """As the journal keeps it: by this a repeated call is known."""
 
-    def __post_init__(self) -> None:
-        said: dict[str, Any] = {}
-        if self.notes:
-            said["notes"] = [note.model_dump(mode="json") for note in self.notes]
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the plan's journal that the move sets besides state and revision (`moved_fields`)."""
         if self.instrument is not None:
-            said |= self.instrument.model_dump(mode="json")
-        object.__setattr__(self, "said", said)
+            return self.instrument.model_dump(mode="json")
+        if self.verb in NOTED_BY:
+            return {"notes": [note.model_dump(mode="json") for note in self.notes] or None}
+        return {}
 
     @property
     def transition(self) -> Transition:
@@ -78,7 +86,7 @@ def move_plan(
     check(plan.version)
     standing = standing_of(session, plan, author.at)
     if is_done(move.transition, standing):
-        _check_repeated(session, code, move)
+        _check_repeated(session, plan, move)
         return check_submission(session, plan) if move.verb == "submit" else _NOT_CHECKED
     _check_state(actor, plan, standing, move.transition)
     checked = _NOT_CHECKED
@@ -87,23 +95,23 @@ def move_plan(
         standing = replace(standing, errors=checked.errors)
     if errors := failures(move.transition, standing):
         raise ConditionFailed(errors=errors, verb=move.verb)
+    before = moved_fields(session, plan, move.verb)
     _PREPARE[move.verb](session, author, plan, standing, move)
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
         chain = adopt_revision(session, author, actor, plan, chain, move.instrument)
         revision = 0 if revision is None else revision + 1
-    _move(session, author, plan, chain, move, revision)
+    _move(session, author, plan, chain, move, {"revision": plan.revision, **before}, revision)
     return checked
 
 
-def _check_repeated(session: Session, code: str, move: Move) -> None:
-    """AlreadyMoved where the plan was moved so by words that this call does not say."""
-    last = last_said(session, code, move.transition.kind)
+def _check_repeated(session: Session, plan: sa.Row[Any], move: Move) -> None:
+    """AlreadyMoved if the call that moved the plan had another content or another note than this one."""
+    last = last_said(session, plan.code, move.transition.kind)
     if last is None:
         return
-    said = {name: change[1] for name, change in last.changes.items() if name in move.said}
-    if last.reason != move.note or to_json(said) != to_json(dict(sorted(move.said.items()))):
+    if last.reason != move.note or moved_fields(session, plan, move.verb) != move.fields:
         raise AlreadyMoved(verb=move.verb, actor=last.actor)
 
 
@@ -119,9 +127,19 @@ def _check_state(actor: Actor, plan: sa.Row[Any], standing: Standing, transition
 
 
 def _move(
-    session: Session, author: Author, plan: sa.Row[Any], chain: Chain, move: Move, revision: int | None
+    session: Session,
+    author: Author,
+    plan: sa.Row[Any],
+    chain: Chain,
+    move: Move,
+    before: dict[str, Any],
+    revision: int | None,
 ) -> None:
-    """Set the state, and record the move: of an amendment in a chain of its own, which readers do not see."""
+    """Set the state, and record the move: of an amendment in a chain of its own, which readers do not see.
+
+    An adoption is two entries. Readers without drafts never saw the state that it ends, so only readers of
+    drafts get the change of state; the entry that both get is true for both.
+    """
     to_state = move.transition.to_state
     session.execute(
         sa.update(plans)
@@ -129,19 +147,44 @@ def _move(
         .values(state=to_state, revision=revision, version=plan.version + 1, updated_at=author.at)
     )
     is_draft = move.verb not in ("adopt", "close")
-    if is_draft and plan.revision is not None:
-        chain = hold(session, f"{AMENDMENT_CHAIN}{plan.code}")
+    drafting = chain
+    if move.verb != "close" and plan.revision is not None:
+        drafting = hold(session, f"{AMENDMENT_CHAIN}{plan.code}")
+    after = {"revision": revision, **move.fields}
+    if move.verb == "adopt":
+        drafting = record(session, drafting, author, [state_entry(plan, to_state)])
+        chain = drafting if plan.revision is None else chain
+    else:
+        before, after = {"state": plan.state, **before}, {"state": str(to_state), **after}
     entry = Entry(
         move.transition.kind,
         plan.region_code,
         f"plans/{plan.code}",
         plan.version + 1,
-        {"state": plan.state, "revision": plan.revision},
-        {"state": str(to_state), "revision": revision, **move.said},
+        before,
+        after,
         move.note,
         is_draft=is_draft,
     )
-    record(session, chain, author, [entry])
+    entries = [entry]
+    if move.verb == "amend":
+        entries.append(_opening_entry(session, plan, move, drafting))
+    record(session, drafting if is_draft else chain, author, entries)
+
+
+def _opening_entry(session: Session, plan: sa.Row[Any], move: Move, chain: Chain) -> Entry:
+    """Say in the journal that an amendment is open (`_open_amendment`); it begins as the plan in force."""
+    after = {**stored_plan(session, plan), "reasons": [], "purpose": move.note}
+    subject = f"plans/{plan.code}/amendment"
+    version = chain.position + 1
+    return Entry("amendment.created", plan.region_code, subject, version, None, after, is_draft=True)
+
+
+def state_entry(plan: sa.Row[Any], to_state: PlanState) -> Entry:
+    """Say in the journal that a draft reached a state, for readers of drafts alone."""
+    before, after = {"state": plan.state}, {"state": str(to_state)}
+    subject, version = f"plans/{plan.code}", plan.version + 1
+    return Entry("plan.changed", plan.region_code, subject, version, before, after, is_draft=True)
 
 
 # What a move does beside moving

@@ -24,7 +24,8 @@ from app.plans.findings.rules import Placed, blocking
 from app.plans.models import PlanState
 from app.plans.queries import regions
 from app.plans.revisions.models import AmendmentActionRow
-from app.plans.workflow.models import NoteState, PlanNote, PlanNoteRow
+from app.plans.revisions.queries import instrument_in_force
+from app.plans.workflow.models import NoteState, PlanNote, PlanNoteIn, PlanNoteRow
 from app.plans.workflow.rules import Standing
 from app.reference.rules import local_date
 
@@ -97,19 +98,37 @@ def lines_to_submit(session: Session, plan: sa.Row[Any]) -> Contents:
 
 
 class Said(NamedTuple):
-    """What was said with the latest move of a kind, and by whom."""
+    """Who made the latest move of a kind, and why."""
 
     actor: str
     reason: str | None
-    changes: dict[str, list[Any]]
 
 
 def last_said(session: Session, plan: str, kind: str) -> Said | None:
-    found = sa.select(_journal.c.actor, _journal.c.reason, _journal.c.changes).where(
+    found = sa.select(_journal.c.actor, _journal.c.reason).where(
         _journal.c.subject == f"plans/{plan}", _journal.c.kind == kind
     )
     row = session.execute(found.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()
     return Said(*row) if row else None
+
+
+NOTED_BY = ("submit", "return")
+"""Verbs that change which notes are open: a return opens notes, and the next submission answers them."""
+
+
+def moved_fields(session: Session, plan: sa.Row[Any], verb: str) -> dict[str, Any]:
+    """Return the fields of a plan's journal that a move sets besides state and revision, as they are now.
+
+    `instrument`, `number` and `date` are of the revision in force, `notes` are the open ones; null: there are none.
+    """
+    if verb == "adopt":
+        return instrument_in_force(session, plan)
+    if verb not in NOTED_BY:
+        return {}
+    columns = [_notes.c[name] for name in PlanNoteIn.model_fields]
+    found = sa.select(*columns).where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
+    rows = session.execute(found.order_by(_notes.c.number)).mappings()
+    return {"notes": [dict(row) for row in rows] or None}
 
 
 def known_lines(session: Session, plan: sa.Row[Any]) -> list[str]:

@@ -1,0 +1,152 @@
+"""A copy that applies `changes` of the feed holds `from` before each, and afterwards what the service answers."""
+
+from random import Random
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from app.plans.actions.models import ActionIn
+from app.plans.models import PlanIn
+from app.tracking.models import ProgressIn
+from tests.changes.feed import now, page
+from tests.changes.walks import BEGIN, STEPS, WAY, Walk
+from tests.database import OneTransaction
+from tests.plans.world import furnish
+from tests.workflow.moves import PLAN, Connect, Movers
+
+Fields = dict[str, Any]
+PLAN_AT = f"plans/{PLAN}"
+
+BEGIN_UNWRITTEN = ("quarter", "quarter_part", "amendment_action")
+"""Nouns that the service answers before anything is written of them: a quarter is open, a drafted line in force."""
+
+
+class Copy:
+    """What one reader holds of each address, by the feed alone; what a reader without drafts meets late, it reads."""
+
+    def __init__(self, client: TestClient, *, reads_drafts: bool) -> None:
+        self.client, self._reads_drafts = client, reads_drafts
+        self._cursor = now(client)
+        self.held: dict[str, Fields] = {}
+        self.versions: dict[str, tuple[int, str]] = {}
+
+    def follow(self) -> None:
+        """Take everything new; the copy is never more than one write behind."""
+        found = page(self.client, self._cursor, changes="true", limit=500)
+        self._cursor, changes = found["next"], found["items"]
+        assert not found["more"]
+        met = {one["subject"] for one in changes if self._is_met(one)}
+        for one in changes:
+            if one["subject"] in met:
+                assert all(was is None for was, _ in one["changes"].values()), one
+            if not any(one["subject"] == at or one["subject"].startswith(f"{at}/") for at in met):
+                self._apply(one)
+        for at in met:
+            self._read(at)
+
+    def _is_met(self, change: dict[str, Any]) -> bool:
+        """Whether the reader meets a plan at its first adoption, and so has to read it."""
+        return change["kind"] == "plan.adopted" and change["subject"] not in self.held
+
+    def _apply(self, change: dict[str, Any]) -> None:
+        subject, changes = change["subject"], change["changes"]
+        noun = change["kind"].partition(".")[0]
+        held = self.held.get(subject, {})
+        if noun in BEGIN_UNWRITTEN or self._was_hidden(subject):
+            held = {**{name: was for name, (was, _) in changes.items()}, **held}
+        before = {name: was for name, (was, _) in changes.items()}
+        assert {name: held.get(name) for name in changes} == before, change
+        if change["kind"].endswith(".deleted"):
+            assert all(new is None for _, new in changes.values()), change
+            for at in [at for at in self.held if at == subject or at.startswith(f"{subject}/")]:
+                del self.held[at]
+            return
+        self.held[subject] = {**held, **{name: new for name, (_, new) in changes.items()}}
+        self.versions[subject] = (change["version"], change["at"])
+
+    def _was_hidden(self, subject: str) -> bool:
+        """Whether what is below a plan's region was written while the plan was a draft."""
+        return not self._reads_drafts and subject.startswith(
+            ("regions/63.02/quarters/", f"{PLAN_AT}/overlaps/")
+        )
+
+    def _read(self, plan: str) -> None:
+        for at, body in answers(self.client).items():
+            self.held[at] = {
+                name: value for name, value in body.items() if name not in ("version", "updated_at")
+            }
+            self.versions[at] = (body["version"], body.get("updated_at", ""))
+        (first,) = self.client.get(f"/v1/{plan}/revisions").json()["items"]
+        self.held[plan] |= {name: first[f"instrument_{name}"] for name in ("number", "date")}
+        self.held[plan]["instrument"] = first["instrument"]
+
+
+def answers(client: TestClient) -> dict[str, Fields]:
+    """The plan, its lines and their reports as the service answers them, in the fields that the feed tells of."""
+    reply = client.get(f"/v1/{PLAN_AT}")
+    if reply.status_code == 404:
+        return {}
+    found = {PLAN_AT: _chosen(reply.json(), {*PlanIn.model_fields, "state", "revision", "updated_at"})}
+    for line in client.get(f"/v1/{PLAN_AT}/actions").json()["items"]:
+        found[f"{PLAN_AT}/actions/{line['code']}"] = _chosen(line, set(ActionIn.model_fields))
+    for one in client.get(f"/v1/{PLAN_AT}/progress/2025-Q1").json()["items"]:
+        found[f"{PLAN_AT}/actions/{one['action']}/progress/2025-Q1"] = _chosen(
+            one, set(ProgressIn.model_fields)
+        )
+    return found
+
+
+def _chosen(body: Fields, names: set[str]) -> Fields:
+    return {name: value for name, value in body.items() if name in {*names, "version"}}
+
+
+def check(copy: Copy) -> None:
+    """The copy holds what its reader is answered, versions and instants of change too."""
+    there = answers(copy.client)
+    here = {
+        at
+        for at in copy.held
+        if at.startswith(PLAN_AT) and at.count("/amendment") + at.count("/overlaps") == 0
+    }
+    assert here == there.keys()
+    for at, body in there.items():
+        held = {name: copy.held[at].get(name) for name in body.keys() - {"version", "updated_at"}}
+        version, instant = copy.versions[at]
+        held["version"] = version
+        if "updated_at" in body:
+            held["updated_at"] = instant
+        assert held == body, at
+
+
+def walk(connect: Connect, database: OneTransaction, steps: list[str], seed: int) -> list[str]:
+    """Take the steps, and have two readers follow each. Return those that the service refused."""
+    copies = [
+        Copy(connect(("administrator", "63")), reads_drafts=True),
+        Copy(connect(("reader", "63")), reads_drafts=False),
+    ]
+    movers = Movers(connect)
+    furnish(database)
+    refused, walker = [], Walk(movers, Random(seed))
+    for name in steps:
+        reply = walker.take(name)
+        if reply.status_code >= 400:
+            refused.append(f"{name}: {reply.text}")
+            continue
+        for copy in copies:
+            copy.follow()
+            check(copy)
+    return refused
+
+
+def test_a_way_through_every_move(connect: Connect, database: OneTransaction) -> None:
+    refused = walk(connect, database, WAY, seed=7)
+    assert not refused, "\n".join(refused)
+
+
+def test_a_walk_by_chance(connect: Connect, database: OneTransaction) -> None:
+    walk_by_chance(connect, database, seed=1, steps=30)
+
+
+def walk_by_chance(connect: Connect, database: OneTransaction, *, seed: int, steps: int) -> None:
+    """Take so many steps by chance from a first draft."""
+    walk(connect, database, [*BEGIN, *Random(seed).choices(STEPS, k=steps)], seed)
