@@ -29,7 +29,7 @@ PING_SECONDS = 3.0
 IDLE_SECONDS = 5.0
 """A connection that was idle in the pool for longer, or since a silence, is pinged before it is used."""
 SILENCE = 1.0
-"""Seconds of waiting that tell a server that does not answer from one that refuses: refusals cost no time."""
+"""Seconds without an answer to any connection that tell a silent server from one that refuses or is busy."""
 PAUSE = 1.0
 """Seconds between two attempts to connect while the breaker is open."""
 
@@ -47,6 +47,11 @@ def pinging() -> Iterator[None]:
         _bound.reset(token)
 
 
+def is_pinging() -> bool:
+    """Whether the caller is in a block of `pinging`."""
+    return _bound.get() is not None
+
+
 def bound_of(statement: float) -> float | None:
     """Return the seconds that one answer may take, by the time-out of statements (0: endless); None if endless."""
     bounds = [_bound.get(), statement + SLACK if statement else None]
@@ -61,6 +66,8 @@ class Breaker:
         """Number of times that all connections were given up."""
         self.silent_at = 0.0
         """When silence was last noticed."""
+        self.answered_at = 0.0
+        """When any connection last had an answer."""
         self._is_open = False
         self._attempt_at: float | None = None
         self._next_at = 0.0
@@ -78,10 +85,10 @@ class Breaker:
     def lost(self, generation: int, waited: float) -> None:
         """Note that a connection of that generation was lost, after so many seconds without an answer.
 
-        Silence opens the breaker, unless there are newer connections: they know more of the server.
+        If the server was silent to all connections, that opens the breaker. Newer ones know more of the server.
         """
         with self._changed:
-            if waited >= SILENCE and generation == self.generation:
+            if self._is_silent(waited) and generation == self.generation:
                 self.generation += 1
                 self._open()
 
@@ -109,17 +116,21 @@ class Breaker:
         with self._changed:
             if self._is_open:
                 log.info("database_answers")
-            self._is_open, self._attempt_at = False, None
+            self._is_open, self._attempt_at, self.answered_at = False, None, time.monotonic()
             self._changed.notify_all()
 
     def failed(self, waited: float) -> None:
         """Note that an attempt to connect failed after so many seconds."""
         with self._changed:
-            if waited >= SILENCE:
+            if self._is_silent(waited):
                 self._open()
             self._attempt_at = None
             self._next_at = time.monotonic() + PAUSE
             self._changed.notify_all()
+
+    def _is_silent(self, waited: float) -> bool:
+        """Whether so long a wait met silence: one of a busy server is no reason to refuse what others still get."""
+        return min(waited, time.monotonic() - self.answered_at) >= SILENCE
 
     def _open(self) -> None:
         if not self._is_open:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
-from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, pinging
+from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, is_pinging, pinging
 from app.kit.db_errors import is_lost, is_outdated, is_read_only, refusal_for_operators
 from app.kit.problems import Busy
 
@@ -336,6 +336,8 @@ def _postgres_engine(
         error = context.original_exception
         if is_read_only(error):
             breaker.give_up()
+        if is_pinging():
+            context.invalidate_pool_on_disconnect = False  # if all are dead, the breaker notices
         # Prepared statements live as long as their connection; all of this age may hold some that are outdated.
         if is_outdated(error) or is_read_only(error):
             context.is_disconnect = True
@@ -359,7 +361,7 @@ def _watched() -> "type[psycopg.Connection[Any]]":
             bound = bound_of(self.statement) if timeout is None else None
             began = time.monotonic()
             try:
-                return super().wait(gen, interval, timeout if bound is None else bound)
+                result = super().wait(gen, interval, timeout if bound is None else bound)
             except psycopg.OperationalError:
                 waited = time.monotonic() - began
                 if bound is not None and waited >= bound:
@@ -367,6 +369,8 @@ def _watched() -> "type[psycopg.Connection[Any]]":
                 if self.closed:
                     self.breaker.lost(self.generation, waited)
                 raise
+            self.breaker.answered_at = time.monotonic()
+            return result
 
     return Watched
 

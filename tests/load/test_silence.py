@@ -370,3 +370,14 @@ def test_one_attempt_at_a_time_while_the_breaker_is_open_and_a_success_closes_it
             gate.failed(0)
         assert gate.is_open != any(outcomes)
         assert gate.may_connect()
+
+
+@given(st.floats(0, 1e6), st.sampled_from(["lost", "failed"]))
+def test_a_wait_in_vain_opens_no_breaker_while_others_are_answered(waited: float, how: str) -> None:
+    gate = breaker.Breaker()
+    gate.answered_at = time.monotonic()
+    gate.lost(0, waited) if how == "lost" else gate.failed(waited)
+    assert not gate.is_open
+    gate.answered_at -= breaker.SILENCE
+    gate.lost(0, waited) if how == "lost" else gate.failed(waited)
+    assert gate.is_open == (waited >= breaker.SILENCE)
