@@ -68,14 +68,10 @@ class Breaker:
         """When silence was last noticed."""
         self.answered_at = 0.0
         """When any connection last had an answer."""
-        self._is_open = False
+        self.is_open = False
         self._attempt_at: float | None = None
         self._next_at = 0.0
         self._changed = threading.Condition()
-
-    @property
-    def is_open(self) -> bool:
-        return self._is_open
 
     def give_up(self) -> None:
         """Use the present connections no more: they may lead to a server that became a standby."""
@@ -98,7 +94,7 @@ class Breaker:
         If another thread tries, wait a moment for what becomes of that.
         """
         with self._changed:
-            while self._is_open:
+            while self.is_open:
                 now = time.monotonic()
                 if self._attempt_at is None:
                     if now < self._next_at:
@@ -114,9 +110,9 @@ class Breaker:
     def connected(self) -> None:
         """Close the breaker: the server answers."""
         with self._changed:
-            if self._is_open:
+            if self.is_open:
                 log.info("database_answers")
-            self._is_open, self._attempt_at, self.answered_at = False, None, time.monotonic()
+            self.is_open, self._attempt_at, self.answered_at = False, None, time.monotonic()
             self._changed.notify_all()
 
     def failed(self, waited: float) -> None:
@@ -133,9 +129,9 @@ class Breaker:
         return min(waited, time.monotonic() - self.answered_at) >= SILENCE
 
     def _open(self) -> None:
-        if not self._is_open:
+        if not self.is_open:
             log.warning("database_silent")
-        self._is_open, self.silent_at = True, time.monotonic()
+        self.is_open, self.silent_at = True, time.monotonic()
 
 
 def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, statement: float) -> None:

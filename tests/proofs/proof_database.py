@@ -1,6 +1,6 @@
 """A service whose database falls silent under a hundred clients: what they, a supervisor and a balancer see.
 
-`RATA_PROOF_SILENCE` is how long the line is silent, in seconds; by default two minutes.
+`RATA_PROOF_SILENCE` is how long the database is silent, in seconds, at least 25; by default two minutes.
 """
 
 import itertools
