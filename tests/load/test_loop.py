@@ -18,6 +18,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for
 from tests.contract.operations import Operation, operations
+from tests.database import own_database
 from tests.load.loop import MeteredClient, metered
 
 OPERATIONS = list(operations(json.loads(COMMITTED.read_bytes())))
@@ -120,9 +121,15 @@ def hold_to_bounds(
 
 
 @pytest.fixture(scope="module")
-def client(sqlite_template: Database) -> Iterator[MeteredClient]:
+def database() -> Iterator[Database]:
+    with own_database("sqlite") as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def client(database: Database) -> Iterator[MeteredClient]:
     settings = Settings(_env_file=None, database_url="sqlite://")
-    app: FastAPI = create_app(settings, sqlite_template)
+    app: FastAPI = create_app(settings, database)
     gc.collect()
     gc.disable()  # what the suite keeps alive is not the service's to look through
     with metered(app) as client:
@@ -132,10 +139,10 @@ def client(sqlite_template: Database) -> Iterator[MeteredClient]:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["stranger", "administrator"])
-def bearer(request: pytest.FixtureRequest, sqlite_template: Database) -> bytes | None:
+def bearer(request: pytest.FixtureRequest, database: Database) -> bytes | None:
     if not request.param:
         return None
-    return f"Bearer {token_for(sqlite_template, ('administrator', '0'))}".encode()
+    return f"Bearer {token_for(database, ('administrator', '0'))}".encode()
 
 
 def test_no_request_keeps_the_loop(client: MeteredClient, bearer: bytes | None) -> None:

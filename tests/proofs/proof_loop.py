@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from tests.hostile.conftest import service  # noqa: F401 - a fixture
+from tests.hostile.conftest import running, service  # noqa: F401 - fixtures
 from tests.hostile.service import Service
 from tests.load.loop import MeteredClient
 from tests.load.test_loop import (
@@ -18,6 +18,7 @@ from tests.load.test_loop import (
     bearer,  # noqa: F401 - a fixture
     bodies,
     client,  # noqa: F401 - a fixture
+    database,  # noqa: F401 - a fixture
     forms,
     hold_to_bounds,
     largest,

@@ -47,7 +47,7 @@ def test_killed_amid_readers_it_costs_nobody_an_answer_and_comes_back(
         standby.kill()
         for one in waiting:
             one.result()
-        assert set(done) == {200}
+        assert set(done) == {200}, [repr(one["exc_info"]) for one in logs if "exc_info" in one]
         assert [event for event, _ in told(logs)] == ["replica_aside"]
         served = database.reads_by["replica"]
         assert 0 < served < 60

@@ -25,6 +25,8 @@ from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_M
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = ",;\t"
+LONGEST_CELL = 131_072
+"""Characters; a cell of a spreadsheet holds a quarter of them."""
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
@@ -76,6 +78,9 @@ def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> 
         for record in reader:
             if len(rows) >= most_rows or len(record) > LARGEST_COLUMN:
                 raise unreadable(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
+            # the reader's own bound is one of the process, which others may raise
+            if any(len(cell) > LONGEST_CELL for cell in record):
+                raise csv.Error
             rows.append([_value(cell) for cell in record])
     except csv.Error:
         raise unreadable(DAMAGED_CSV, filename, len(rows) + 1) from None
