@@ -78,6 +78,18 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
         "damaged_workbook",
         lambda: workbook(after=f'<x xmlns:a="{noise(100_000)}">' + "<a:b/>" * 100_000 + "</x>"),
     ),
+    "many names of elements": (
+        "archive_bomb",
+        lambda: workbook(after="<x>" + "".join(f"<b{n}/>" for n in range(20_000)) + "</x>"),
+    ),
+    "many names of attributes": (
+        "archive_bomb",
+        lambda: workbook(after="<x>" + "".join(f'<b c{n}=""/>' for n in range(20_000)) + "</x>"),
+    ),
+    "many prefixes": (
+        "archive_bomb",
+        lambda: workbook(after="<x>" + "".join(f'<b xmlns:c{n}="d"/>' for n in range(20_000)) + "</x>"),
+    ),
     "a long address": ("damaged_workbook", lambda: workbook(row(f'<c r="{noise(200_000)}"/>'))),
     "a long number": ("damaged_workbook", lambda: workbook(row(f"<c><v>{noise(MEGA)}</v></c>"))),
     "a long text": ("damaged_workbook", lambda: workbook(row(f'<c t="str"><v>{noise(MEGA)}</v></c>'))),

@@ -14,6 +14,9 @@ from app.kit.files.bounds import LONGEST_TEXT, Meter
 from app.kit.files.unreadable import XML_ENTITIES, unreadable
 
 DEEPEST = 64
+MOST_NAMES = 1_000
+"""Distinct names of elements and attributes, which expat and its caller keep to the end; a part has some fifty."""
+LONGEST_NAME = 500
 LONGEST_TOKEN = 256 * 1024
 LONGEST_NAMESPACE = 200
 # An escaped sign (`_x000D_`) takes seven.
@@ -114,6 +117,7 @@ class _Walk:
         self._vocabulary = {root, *_vocabulary(element), *nowhere_else}
         self._nowhere_else = nowhere_else
         self._local: dict[str, str] = {}
+        self._names: set[str] = set()
         self._skipped = 0
         self._words: list[str] | None = None
         self._length = 0
@@ -125,13 +129,16 @@ class _Walk:
     def refuse_document_type(self, *_: object) -> None:
         raise unreadable(XML_ENTITIES, self._meter.filename)
 
-    def declare_namespace(self, _prefix: str | None, address: str | None) -> None:
+    def declare_namespace(self, prefix: str | None, address: str | None) -> None:
         self._meter.count_nodes(1)
         if address is not None and len(address) > LONGEST_NAMESPACE:
             raise self._meter.damaged()
+        self._meet({prefix or "", address or ""})
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._meter.count_nodes(2 + len(attributes))
+        if name not in self._names or not attributes.keys() <= self._names:
+            self._meet({name, *attributes})
         if self._skipped:
             self._skip(name)
             return
@@ -153,6 +160,11 @@ class _Walk:
             self._words, self._length = [], 0
         if element.opens is not None:
             element.opens(attributes)
+
+    def _meet(self, names: set[str]) -> None:
+        self._names |= names
+        if len(self._names) > MOST_NAMES or max(map(len, names)) > LONGEST_NAME:
+            raise self._meter.too_large("XML")
 
     def text(self, data: str) -> None:
         if self._words is not None:
