@@ -32,7 +32,16 @@ from app.exchange.resolving import Outcome, resolve
 from app.exchange.rules import Resolved, column_of, content_of, new_codes
 from app.kit.inputs import body_errors
 from app.kit.journal import Author, hold
-from app.kit.problems import BadRequest, Cell, CellShape, FieldError, Invalid, Language, Problem
+from app.kit.problems import (
+    MOST_CELL_ERRORS,
+    BadRequest,
+    Cell,
+    CellShape,
+    FieldError,
+    Invalid,
+    Language,
+    Problem,
+)
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import stored_actions
@@ -117,6 +126,8 @@ def import_matrix(
     matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
     row = plan_of(session, actor, plan)
     actor.require("import_matrix", row.region_code)
+    if len(matrix.errors) >= MOST_CELL_ERRORS:
+        raise Invalid(errors=matrix.errors)
     chain = plan_chain(plan)
     if query.new_agencies == "create":
         # Whoever merges agencies holds the region first and its plans after; so do we.

@@ -32,7 +32,7 @@ from app.exchange.matrix.models import MatrixRow, Named, Place
 from app.exchange.models import Content, Resolution
 from app.exchange.rules import Resolved, Subactivity, joined_lines
 from app.kit.inputs import duplicate_key, nearest, unknown_reference
-from app.kit.problems import Cell, FieldError, Kind
+from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
     FoundSubactivity,
@@ -108,6 +108,8 @@ class _Run:
     def resolve(self) -> None:
         self._check_resolutions()
         for line in self.lines:
+            if len(self.out.errors) >= MOST_CELL_ERRORS:
+                break  # no more are reported, and to look for what a name is like takes long
             self._required(line)
             agency = self._agency(line)
             subactivity = self._subactivity(line, agency)
