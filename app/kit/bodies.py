@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from app.kit.fields import Batch
-from app.kit.inputs import control_character, malformed_json
+from app.kit.inputs import control_character, malformed_json, place_in_json
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
 MOST_VALUES = 50_000
@@ -72,8 +72,8 @@ class HouseRequest(Request):
         try:
             value = from_json(content, allow_inf_nan=False, cache_strings="keys")
         except ValueError as error:
-            reason = {"error": str(error)}
-            raise BadRequest(errors=[FieldError(malformed_json, pointer="", values=reason)]) from None
+            found = FieldError(malformed_json, pointer="", value=str(error), values=place_in_json(str(error)))
+            raise BadRequest(errors=[found]) from None
         try:
             self._value = shape.adapter.validate_python(value)
         except ValidationError as error:

@@ -15,12 +15,14 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from app.kit.bodies import HouseRequest
-from app.kit.inputs import missing, nearest, unreadable_body
+from app.kit.inputs import missing, nearest
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 
 MEDIA_TYPE = "multipart/form-data"
 MOST_PARTS = 20
 """Of files and of texts each; no form has as many."""
+LONGEST_TEXT = 2**20
+"""Bytes of a text."""
 PIECE = 2**18
 
 unknown_part = Kind(
@@ -32,6 +34,11 @@ repeated_part = Kind(
     "repeated_part",
     id="bagian formulir {part} hanya boleh sekali",
     en="the form may have only one part {part}",
+)
+unreadable_form = Kind(
+    "unreadable_form",
+    id="formulir tidak dapat dibaca; paling banyak {parts} bagian, teks paling besar {size}",
+    en="the form cannot be read; at most {parts} parts, texts of at most {size} are allowed",
 )
 not_a_file = Kind(
     "not_a_file",
@@ -136,8 +143,11 @@ async def _parsed(request: HouseRequest) -> list[tuple[str, UploadFile | str]]:
         return {"type": "http.request", "body": piece, "more_body": at < len(content)}
 
     try:
-        form = await Request(request.scope, receive).form(max_files=MOST_PARTS, max_fields=MOST_PARTS)
+        form = await Request(request.scope, receive).form(
+            max_files=MOST_PARTS, max_fields=MOST_PARTS, max_part_size=LONGEST_TEXT
+        )
     except HTTPException as error:
-        unread = FieldError(unreadable_body, pointer="", allowed=MEDIA_TYPE)
+        bounds = {"parts": MOST_PARTS, "size": f"{LONGEST_TEXT // 2**20} MiB"}
+        unread = FieldError(unreadable_form, pointer="", allowed=MEDIA_TYPE, values=bounds)
         raise BadRequest(errors=[unread]) from error
     return form.multi_items()

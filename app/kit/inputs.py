@@ -51,8 +51,8 @@ _kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known
 malformed_json = _kind(
     "malformed_json",
     "json_invalid json_type",
-    id="bukan JSON yang sah: {error}",
-    en="is not valid JSON: {error}",
+    id="bukan JSON yang sah (baris {line}, kolom {column})",
+    en="is not valid JSON (line {line}, column {column})",
 )
 _kind(
     "wrong_type",
@@ -197,6 +197,13 @@ def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: fl
     return Nearest(value, candidates, limit, cutoff)
 
 
+def place_in_json(reason: str) -> dict[str, str]:
+    """Line and column that a JSON parser names in its reason, a dash each if it names none."""
+    place = re.search(r"line (\d+) column (\d+)", reason)
+    line, column = place.groups() if place else ("–", "–")
+    return {"line": line, "column": column}
+
+
 def pointer_of(parts: Sequence[Any]) -> str:
     """JSON Pointer (RFC 6901) of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
@@ -313,6 +320,7 @@ def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
             "message": error["msg"],
             "type": _JSON_TYPES.get(error["type"].partition("_")[0], "number"),
             "error": raised or "",
+            **place_in_json(str(raised or "")),
             **context,
         },
         **where,
