@@ -68,7 +68,7 @@ def problem_of(error: DBAPIError) -> Problem | None:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the transaction was rolled back because others won, so that the same work may be done anew at once.
+    """Whether the transaction was rolled back because others won, so that the same work may be repeated at once.
 
     A transaction whose commit got no answer is none of these: it may have been kept.
     """

@@ -97,7 +97,7 @@ def _make_meaning(code: str) -> Constant:
 
 
 def health_router(version: str) -> APIRouter:
-    """Return the addresses that supervisors and balancers ask. They wait for no thread, whatever the database does."""
+    """Return the addresses that supervisors and balancers ask. They wait for no thread, also if the database hangs."""
     router = APIRouter(route_class=HouseRoute, tags=["service"])
 
     @router.get("/health", response_model=Health)
