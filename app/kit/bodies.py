@@ -18,12 +18,14 @@ from app.kit.inputs import control_character, malformed_json, place_in_json
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
 MOST_VALUES = 50_000
-"""In the JSON of one thing; a plan with 2,000 priority locations has 14,000. As bytes a value is two, in memory
-hundreds, and each may be an error of its own: a bound of bytes alone bounds nothing."""
+"""In the JSON of one thing, and names of one object; a plan with 2,000 priority locations has 14,000. As bytes a value
+is two, in memory hundreds, and each may be an error of its own: a bound of bytes alone bounds nothing."""
 MOST_VALUES_OF_BATCH = 1_000_000
 """In a call that writes many things; coverage of 10,000 villages has 600,000. Its items are validated one by one."""
 MOST_PARAMETERS = 100
 """In the query of an address."""
+LONGEST_QUERY = 16_000
+"""Bytes of it; each layer that reads a parameter decodes all of them."""
 
 too_many_values = Kind(
     "too_many_values",
@@ -37,8 +39,8 @@ class TooManyParameters(Problem):
     code = "too_many_parameters"
     title = Text("Terlalu banyak parameter", "Too many parameters")
     detail = Text(
-        "Alamat memuat {count} parameter; paling banyak {allowed}.",
-        "The address has {count} parameters; at most {allowed} are allowed.",
+        "Alamat memuat {count} parameter dalam {size} byte; paling banyak {allowed} dalam {longest} byte.",
+        "The address has {count} parameters in {size} bytes; at most {allowed} in {longest} bytes are allowed.",
     )
 
 
@@ -74,6 +76,8 @@ class HouseRequest(Request):
         except ValueError as error:
             found = FieldError(malformed_json, pointer="", value=str(error), values=place_in_json(str(error)))
             raise BadRequest(errors=[found]) from None
+        if isinstance(value, dict) and len(value) > MOST_VALUES:
+            raise BadRequest(errors=[FieldError(too_many_values, pointer="", allowed=MOST_VALUES)])
         try:
             self._value = shape.adapter.validate_python(value)
         except ValidationError as error:
@@ -125,9 +129,10 @@ def check_plain(request: Request) -> None:
     """
     if _CONTROL.search(request.url.path) or _CONTROL.search(request.scope["path"]):
         raise NotFound()
-    count = request.scope["query_string"].count(b"&") + 1
-    if count > MOST_PARAMETERS:
-        raise TooManyParameters(count=count, allowed=MOST_PARAMETERS)
+    query: bytes = request.scope["query_string"]
+    count, size = query.count(b"&") + 1, len(query)
+    if count > MOST_PARAMETERS or size > LONGEST_QUERY:
+        raise TooManyParameters(count=count, size=size, allowed=MOST_PARAMETERS, longest=LONGEST_QUERY)
     for name, value in request.query_params.multi_items():
         if found := _CONTROL.search(name + value):
             shown = {"shown": repr(found[0])}

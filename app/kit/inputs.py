@@ -112,6 +112,11 @@ unreadable_body = Kind(
     id="isi permintaan tidak dapat dibaca sebagai {allowed}",
     en="the body cannot be read as {allowed}",
 )
+too_many_errors = Kind(
+    "too_many_errors",
+    id="memuat {count} kesalahan, terlalu banyak untuk disebut satu per satu",
+    en="has {count} errors, too many to list",
+)
 other = Kind("invalid_value", id="tidak sah: {message}", en="is not valid: {message}")
 
 
@@ -188,6 +193,8 @@ class Nearest(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]  # as of a list
 
 
+MOST_LISTED = 2_000
+"""Errors of one thing that are listed at all."""
 LONGEST_LIKENESS = 200
 """Characters of a value that are compared with the candidates."""
 
@@ -226,7 +233,12 @@ def problem_from(errors: Sequence[Any], body: ValidationError | None = None) -> 
 
 
 def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[FieldError]:
-    """The errors of a body that was validated by hand, `MOST_ERRORS` at most, their pointers below `prefix`."""
+    """The errors of a body that was validated by hand, `MOST_ERRORS` at most, their pointers below `prefix`.
+
+    Of more than `MOST_LISTED` none is listed: the list of them would take a kilobyte each.
+    """
+    if (count := error.error_count()) > MOST_LISTED:
+        return [FieldError(too_many_errors, pointer=pointer_of(prefix), values={"count": count})]
     errors = error.errors(include_url=False)[:MOST_ERRORS]
     return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in errors]
 

@@ -98,11 +98,12 @@ def test_the_document_is_made_once_and_off_the_loop(
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
     makers: list[threading.Thread] = []
 
-    def describe(app: FastAPI) -> dict[str, Any]:
-        makers.append(threading.current_thread())
-        return {"openapi": "3.1.0", "servers": [{"url": "/"}], "paths": {}}
+    class Committed:
+        def read_bytes(self) -> bytes:
+            makers.append(threading.current_thread())
+            return b'{"openapi": "3.1.0", "servers": [{"url": "/"}], "paths": {}}'
 
-    monkeypatch.setattr(openapi, "describe", describe)
+    monkeypatch.setattr(openapi, "COMMITTED", Committed())
     client = Client(application, portal)
     replies = [client.get("/openapi.json") for _ in range(3)]
     client.close()
