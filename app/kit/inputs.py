@@ -216,7 +216,7 @@ def pointer_of(parts: Sequence[Any]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def problem_from(errors: Sequence[Any], body: ValidationError | None = None) -> Problem:
+def problem_from(errors: Sequence[Any], body: Sequence[FieldError] | None = None) -> Problem:
     """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body.
 
     `body`: the errors of the body if it was validated before; they replace those that FastAPI reports for it.
@@ -228,7 +228,7 @@ def problem_from(errors: Sequence[Any], body: ValidationError | None = None) -> 
         items = [_field_error(error, ()) for error in errors]
     else:
         items = [_field_error(error, ()) for error in errors if error["loc"][0] != "body"]
-        items += body_errors(body)
+        items += body
     return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 

@@ -250,13 +250,28 @@ async def _until_won(request: Request, run: Run) -> Response:
     give_up_at = time.monotonic() + REPEAT_SECONDS
     for pause in PAUSES:
         try:
-            return await run(HouseRequest(request.scope, request.receive))
+            return await _attempt(HouseRequest(request.scope, request.receive), run)
         except DBAPIError as error:
             if not is_lost(error) or time.monotonic() > give_up_at:
                 raise
         log.warning("lost", request_id=request.scope.get("request_id"), path=request.scope["path"])
         await anyio.sleep(pause * (500 + random.randbelow(500)) / 1000)
-    return await run(HouseRequest(request.scope, request.receive))
+    return await _attempt(HouseRequest(request.scope, request.receive), run)
+
+
+async def _attempt(request: HouseRequest, run: Run) -> Response:
+    """The reply of one attempt. What it made of a large body a worker thread frees; the loop would stand still."""
+    refused: Exception | None = None
+    try:
+        return await run(request)
+    except (Problem, RequestValidationError) as error:
+        refused = error
+        raise
+    finally:
+        if request.is_large:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(request.let_go, refused, limiter=anyio.CapacityLimiter(1))
+        refused = None  # its traceback holds this frame
 
 
 def _parameters(route: APIRoute) -> dict[str, bool]:
