@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.problems import Busy
 
-SECONDS = 0.8
-"""Seconds that a look may take before the database counts as away: a balancer gets its answer within one."""
+SECONDS = 0.5
+"""Seconds that a look may take before the database counts as away: a balancer gets its answer within one, also from
+a busy machine."""
 
 
 class Probe:
