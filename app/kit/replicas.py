@@ -209,8 +209,11 @@ class Replica:
             log.info("replica_in_use")
 
     def _give_up(self, dbapi: Any, record: Any) -> None:
-        """Close what somebody still had when all of its generation was given up: no pool asks for it again."""
-        if record.info[_GENERATION] != self._generation:
+        """Close a connection that was in use when all of its generation were given up. No pool asks for it again.
+
+        A record whose attempt to connect failed comes here too: it has no connection and no generation.
+        """
+        if record.info.get(_GENERATION, self._generation) != self._generation:
             record.invalidate()
 
     def _check(self, dbapi: Any, record: Any) -> None:

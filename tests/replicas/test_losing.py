@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from app.kit.db import Patience
@@ -184,3 +185,15 @@ def test_a_connection_that_comes_back_after_all_were_given_up_is_closed(database
         assert not driver.closed
         session.close()
         assert driver.closed
+
+
+def test_a_checkout_that_meets_the_dead_server_reports_a_database_error(
+    database: Replicated, standby: Standby
+) -> None:
+    engine = database.replica.engine
+    with engine.connect() as connection:
+        connection.invalidate()  # the pool keeps its record and connects again at the next checkout
+    standby.kill()
+    with pytest.raises(OperationalError), engine.connect():
+        pass
+    standby.start()
