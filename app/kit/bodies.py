@@ -24,7 +24,7 @@ is two, in memory hundreds, and each may be an error of its own: a bound of byte
 MOST_VALUES_OF_BATCH = 1_000_000
 """In a call that writes many things; coverage of 10,000 villages has 600,000. Its items are validated one by one."""
 LARGE = 2**16
-"""Bytes of a body from which on a worker thread frees what was made of it: a million values take 70 ms."""
+"""Bytes of a body above which a worker thread frees what was made of it: a million values take 70 ms."""
 MOST_PARAMETERS = 100
 """In the query of an address."""
 LONGEST_QUERY = 16_000
@@ -88,11 +88,14 @@ class HouseRequest(Request):
 
     @property
     def is_large(self) -> bool:
-        """Whether the event loop would be held up by freeing what was made of the body."""
+        """Return whether freeing what was made of the body would hold up the event loop."""
         return bool(self.scope["incoming"].size > LARGE)
 
     def let_go(self, refused: BaseException | None) -> None:
-        """Free what was made of the body, also what the frames hold that refused it. For worker threads."""
+        """Free what was made of the body. Call it in a worker thread.
+
+        The traceback of the refusal, and of what it followed from, holds frames with parts of the body: it goes too.
+        """
         self._value = b""
         if isinstance(refused, RequestValidationError):
             refused.body = None

@@ -260,7 +260,7 @@ async def _until_won(request: Request, run: Run) -> Response:
 
 
 async def _attempt(request: HouseRequest, run: Run) -> Response:
-    """The reply of one attempt. What it made of a large body a worker thread frees; the loop would stand still."""
+    """Return the reply of one attempt. A worker thread frees what it made of a large body; in the loop others wait."""
     refused: Exception | None = None
     try:
         return await run(request)
