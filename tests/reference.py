@@ -52,4 +52,4 @@ def load_small_reference(session: Session, *more: str) -> None:
 def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:
     head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     kept = [head, *(line for line in lines if is_kept(line)), ""]
-    path.write_bytes(gzip.compress("\n".join(kept).encode(), compresslevel=1))
+    path.write_bytes(gzip.compress("\n".join(kept).encode(), compresslevel=1, mtime=0))
