@@ -1,4 +1,4 @@
-"""Runs migrations on either engine.
+"""Runs migrations on either engine, for `rata migrate` and for `alembic` on the command line.
 
 SQLite rebuilds a table by copying it, and with foreign keys on that deletes the children silently; so
 migrations run on an engine without the pragma, and the keys are checked before the transaction ends.
@@ -8,11 +8,31 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.operations import MigrationScript
+from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.kit.migrating import LOCK_TIMEOUT, until_it_has_its_locks
+from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.partitions import SCHEMA
+from app.opening import open_database
 from app.schema import Table
+from app.settings import Settings
+
+
+def find_url() -> sa.URL:
+    """Return the address that `rata migrate` passes on; for `alembic` on the command line that of the settings."""
+    given = context.config.attributes.get("url")
+    if given is not None:
+        return sa.make_url(given)
+    database = open_database(Settings())
+    database.close()
+    return database.url
+
+
+def name_revision(migration: object, heads: object, directives: list[MigrationScript]) -> None:
+    """Give a new revision the name that the house's rules ask for, unless `--rev-id` gives one."""
+    if getattr(context.config.cmd_opts, "rev_id", None) is None:
+        directives[0].rev_id = name_after(context.script.get_current_head())
 
 
 def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
@@ -37,7 +57,10 @@ def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: o
     )
 
 
-url = sa.make_url(context.config.attributes["url"])
+if context.is_offline_mode():
+    raise CommandError("Migrations read the database that they change: leave out --sql.")
+
+url = find_url()
 is_sqlite = url.get_backend_name() == "sqlite"
 engine = sa.create_engine(url, poolclass=sa.NullPool)
 
@@ -50,6 +73,7 @@ with engine.connect() as connection:
             render_as_batch=is_sqlite,
             render_item=render_item,
             include_object=include_object,
+            process_revision_directives=name_revision,
             compare_type=True,
             compare_server_default=True,
             transaction_per_migration=not is_sqlite,

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.kit.migrating import refusal_of
+from app.kit.migrating import name_after, refusal_of
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 #: The schema of the first release: what led to it ran before there was anything to keep running.
@@ -174,3 +176,18 @@ def test_code_starts_on_what_says_that_it_works_with_it(
     code: str, database: str | None, starts: bool
 ) -> None:
     assert (refusal_of(code, database) is None) == starts
+
+
+@given(st.integers(16, 9_900), st.integers(1, 20))
+def test_revisions_that_are_named_in_turn_let_the_code_before_them_serve_on(first: int, count: int) -> None:
+    oldest = newest = f"{first:04}"
+    for number in range(first + 1, first + 1 + count):
+        newest, before = name_after(newest), newest
+        assert newest == f"{number:04}_works_with_{oldest}"
+        assert refusal_of(oldest, newest) is None
+        assert refusal_of(before, newest) is None
+
+
+def test_a_revision_after_one_of_another_form_is_not_named() -> None:
+    with pytest.raises(ValueError, match="0018_works_with_0016"):
+        name_after("3f2a")

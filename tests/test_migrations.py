@@ -1,5 +1,7 @@
 """One migration tree for both engines: up, nothing left to migrate, down and up again with data in every table."""
 
+import io
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -33,8 +37,11 @@ from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import ACTION, ANY, AT, PARTNER, SOCIAL, WORKS, furnish, put, put_plan, report
 from tests.quarters.world import ACCEPTED
 from tests.steps.world import grade, show
+from tests.test_migration_rules import RELEASED, complaints
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
+
+INI = Path(__file__).parents[1] / "alembic.ini"
 
 
 @pytest.fixture(params=ENGINES)
@@ -58,6 +65,39 @@ def test_up_check_down_and_up(empty_url: str) -> None:
     command.upgrade(config, "head")
     assert tables_of(database) == set(Table.metadata.tables)
     database.close()
+
+
+def test_alembic_takes_the_database_of_the_settings(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATA_DATABASE_URL", empty_url)
+    out = io.StringIO()
+    config = Config(INI, stdout=out)
+    command.upgrade(config, "0002")
+    command.current(config)
+    assert out.getvalue() == "0002\n"
+    command.upgrade(config, "head")
+    command.check(config)
+    command.history(config, "0015:")
+    assert "0015 -> 0016" in out.getvalue()
+    database = Database(empty_url)
+    check_schema(database)
+    database.close()
+
+
+def test_alembic_names_the_next_revisions_as_the_rules_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATA_DATABASE_URL", sqlite_url(tmp_path, "empty"))
+    config = Config(shutil.copy(INI, tmp_path), stdout=io.StringIO())
+    shutil.copytree(INI.parent / "migrations", tmp_path / "migrations")
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    assert newest is not None
+    for number, message in enumerate(("Add a note", "Drop nothing"), start=int(newest[:4]) + 1):
+        command.revision(config, message)
+        (made,) = (tmp_path / "migrations" / "versions").glob(f"{number:04}_*.py")
+        assert made.stem == f"{number:04}_{message.lower().replace(' ', '_')}"
+        assert complaints(made.stem, made.read_text(), RELEASED) == []
+    with pytest.raises(CommandError, match="leave out --sql"):
+        command.upgrade(config, "head", sql=True)
 
 
 def test_service_refuses_an_old_schema_and_says_the_command(empty_url: str) -> None:

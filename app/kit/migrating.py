@@ -33,6 +33,19 @@ def is_newer(newest: str, current: str | None) -> bool:
     return found is not None and found[1] > newest[:4]
 
 
+def name_after(head: str | None) -> str:
+    """Return the name of the revision after `head`: its number, and the oldest code that works with it if it only adds.
+
+    Raises ValueError if `head` has no name of that form.
+    """
+    if head is None:
+        return "0001"
+    match = _NAME.fullmatch(head)
+    if match is None:
+        raise ValueError(f"{head} is not the name of a revision such as 0018_works_with_0016")
+    return f"{int(match[1]) + 1:04}_works_with_{match[2] or match[1]}"
+
+
 def refusal_of(newest: str, current: str | None) -> str | None:
     """Why that code does not work on that database; None: it does."""
     if not is_newer(newest, current):
