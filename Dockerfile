@@ -8,10 +8,13 @@ RUN python -m venv /opt/venv
 COPY requirements/base.in requirements/base.txt requirements/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements/base.txt
 COPY pyproject.toml ./
+COPY deploy/wheels.py deploy/
+COPY openapi/rata.v1.json openapi/
+COPY migrations migrations
 COPY app app
-# editable: the service finds migrations/ and openapi/ beside its package, as in a checkout
-RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index --editable . \
-    && /opt/venv/bin/python -m compileall -q app
+# what `rata --version` prints, since there is no git here: --build-arg SOURCE_REVISION=$(git rev-parse --short=12 HEAD)
+ARG SOURCE_REVISION=
+RUN /opt/venv/bin/pip install --no-deps --no-build-isolation --no-index .
 
 FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH \
@@ -22,11 +25,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     RATA_DATABASE_URL=sqlite:////var/lib/rata/rata.db \
     RATA_DEMO_TOKEN_FILE=/var/lib/rata/demo.token
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/rata rata
-WORKDIR /srv/rata
+WORKDIR /var/lib/rata
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /srv/rata /srv/rata
-COPY migrations migrations
-COPY openapi openapi
 USER rata
 # only for the embedded database and other files of a single machine; with PostgreSQL nothing is kept here
 VOLUME /var/lib/rata

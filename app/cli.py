@@ -7,10 +7,12 @@ pulls needs nothing of it.
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+
+from app.client.version import VERSION, find_revision
+from app.kit.shipped import find_shipped
 
 PLACES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
@@ -36,13 +38,35 @@ class Commands(Mapping[str, Any]):
         return len(PLACES)
 
 
-cli = TyperGroup(
-    name="rata",
-    commands=Commands(),  # type: ignore[arg-type]  # it is read alone
+def print_version(is_asked: bool) -> None:
+    """Print the version, the commit that it was built from and the newest migration, and end."""
+    if is_asked:
+        migrations = (find_shipped("migrations") / "versions").glob("[0-9]*.py")
+        newest = max(file.name[:4] for file in migrations)
+        typer.echo(f"rata {VERSION}, revision {find_revision() or 'unknown'}, schema {newest}")
+        raise typer.Exit
+
+
+front = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@front.callback(
     help="Rencana Aksi Tahunan (RAT) as data. Settings are environment variables RATA_*; "
-    "RATA_DATABASE_URL says which database.",
-    no_args_is_help=True,
+    "RATA_DATABASE_URL says which database."
 )
+def take_options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=print_version, help="Print version, revision and schema."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+cli: Any = typer.main.get_command(front)
+cli.name, cli.commands = "rata", Commands()
 
 
 def main() -> None:

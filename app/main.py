@@ -14,6 +14,7 @@ from app.access.uses import Uses
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks
+from app.client.version import VERSION
 from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
@@ -64,8 +65,6 @@ from app.tracking.meetings.routes import router as meetings
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
 from app.tracking.snapshots.routes import router as snapshots
-
-VERSION = "1.0.0"
 
 DESCRIPTION = """
 Rencana Aksi Tahunan (RAT) penanggulangan kemiskinan sebagai data: disusun, diperiksa, dilaporkan tiap

@@ -15,13 +15,14 @@ from app.changes.webhooks.sealing import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.shapes import SHAPES
+from app.client.version import VERSION
 from app.console.frame import Refused, database, out
 from app.demo import run_demo
 from app.exchange.pulls.models import client_shapes
 from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.logs import configure_logs
-from app.main import VERSION, create_app
+from app.main import create_app
 from app.opening import check_schema, open_database, patience_of
 from app.serving import run
 from app.settings import Settings

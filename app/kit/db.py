@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +27,7 @@ from sqlmodel import Session, SQLModel
 from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, is_pinging, pinging
 from app.kit.db_errors import is_lost, is_outdated, is_read_only, refusal_for_operators
 from app.kit.problems import Busy
+from app.kit.shipped import find_shipped
 
 if TYPE_CHECKING:
     import psycopg
@@ -274,7 +274,7 @@ def finish(session: Session, *, dry_run: bool) -> None:
 
 def alembic_config(url: str) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.set_main_option("script_location", str(find_shipped("migrations")).replace("%", "%%"))
     config.attributes["url"] = url
     return config
 

@@ -10,7 +10,6 @@ needs no token where the operator opened something) and `x-constant` (a GET outs
 import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -24,8 +23,9 @@ from app.kit.links import Links
 from app.kit.patches import describe_patch
 from app.kit.problems import Problem, ProblemShape
 from app.kit.schemas import SOMETIMES, named_forms, named_pages, refer, require_all, sorted_deeply, tidy
+from app.kit.shipped import find_shipped
 
-COMMITTED = Path(__file__).parents[2] / "openapi" / "rata.v1.json"
+COMMITTED = find_shipped("openapi/rata.v1.json")
 DOCUMENT = "/openapi.json"
 WRITES = ("post", "put", "patch", "delete")
 
