@@ -157,6 +157,11 @@ lock: install ## pin anew what requirements/*.in and package.json ask for: make 
 	@$(BIN)/python -m tests.clients.tools npm install --package-lock-only --no-progress
 	@$(BIN)/python -c "from tests.clients.tools import without_addresses; without_addresses()"
 
+.PHONY: wheels
+wheels: install ## build the packages rata and rata-client into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist . ./app/client
+	@ls dist/*.whl
+
 .PHONY: clean
 clean: ## remove what was installed and cached; data in var/ stays
 	@rm -rf $(VENV) node_modules dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -19,7 +19,7 @@ PLACES = {
     **dict.fromkeys(("migrate", "verify", "backup", "partition"), "app.console.storage"),
     **dict.fromkeys(("reference", "import", "import-observations"), "app.console.content"),
     **dict.fromkeys(("principal", "token"), "app.console.access"),
-    **dict.fromkeys(("pull", "follow"), "app.client.cli"),
+    **dict.fromkeys(("pull", "follow"), "app.console.pulling"),
 }
 """Command → the module whose `cli` has it."""
 

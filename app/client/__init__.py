@@ -1,13 +1,15 @@
 """The client of a Rata service: pulls of quarters, copies kept by the feed. Imports nothing else of `app`.
 
-from app.client import Rata
+The package is `rata_client` where it is installed alone, and `app.client` with the service.
+
+from rata_client import Rata
 
 with Rata("https://rata.example", token) as rata:
     done = rata.pull("2026-Q2", "/srv/rat", region="73", format="parquet")
 """
 
-from app.client.files import Manifest, Pulled
-from app.client.problems import (
+from .files import Manifest, Pulled
+from .problems import (
     AlreadyRunning,
     Misused,
     RataError,
@@ -16,8 +18,8 @@ from app.client.problems import (
     Unwritable,
     WrongContent,
 )
-from app.client.service import ChangePage, Rata, Reply
-from app.client.waiting import Patience
+from .service import ChangePage, Rata, Reply
+from .waiting import Patience
 
 __all__ = [
     "AlreadyRunning",

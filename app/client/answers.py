@@ -4,8 +4,8 @@ import json
 
 import httpx2
 
-from app.client.problems import Refused
-from app.client.waiting import Attempts
+from .problems import Refused
+from .waiting import Attempts
 
 CUT = (httpx2.TransportError, httpx2.DecodingError)
 """What a bad line does to a transfer."""

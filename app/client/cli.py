@@ -1,26 +1,29 @@
-"""`rata pull` and `rata follow`: for cron lines and services. The exit codes stand in docs/pulling.md and stay."""
+"""`rata pull` and `rata follow`: for cron lines and services. The exit codes stand in docs/pulling.md and stay.
+
+The arguments are read by the standard library, and SQLAlchemy is imported by `follow` alone: a cron line that pulls
+starts in a fraction of a second and installs httpx and little else.
+"""
 
 import os
-from collections.abc import Iterator
+import sys
+import time
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import NoReturn
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from .files import Pull, Shown
+from .mirror import compare
+from .problems import Language, NoToken, RataError, Text, WrongContent
+from .service import Rata
+from .waiting import Patience
 
-from app.client.copy import Copy
-from app.client.files import Pull, Shown
-from app.client.follow import Follower, differing
-from app.client.mirror import compare
-from app.client.problems import Language, NoToken, RataError, Text, WrongContent
-from app.client.service import Rata
-from app.client.waiting import Patience
-
-cli = typer.Typer(help="Pull quarters of a Rata service and follow it.", pretty_exceptions_enable=False)
-_err = Console(stderr=True)
+PULLS = "Pull a quarter into a file: whole and checked under its name, or not there at all. Goes on where it was cut."
+FOLLOWS = (
+    "Keep a copy of what the token sees true by the feed; it is whole at any instant at which this may end."
+)
+FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 
 _UNCHANGED = Text("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
 _DONE = Text("{file}: {rows} baris, SHA-256 {sha256}", "{file}: {rows} rows, SHA-256 {sha256}")
@@ -31,174 +34,218 @@ _FOLLOWED = Text(
 _DIFFERS = Text("{file}: berbeda dari layanan", "{file}: not the same as the service")
 
 
-class PullFormat(StrEnum):
-    """How a pull is written."""
-
-    ndjson = "ndjson"
-    csv = "csv"
-    parquet = "parquet"
-    xlsx = "xlsx"
-    sqlite = "sqlite"
-
-
-class Lang(StrEnum):
-    """Of the messages."""
-
-    id = "id"
-    en = "en"
-
-
-Server = Annotated[
-    str, typer.Option(envvar="RATA_SERVER", help="Address of the service, such as https://rata.example.")
-]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(envvar="RATA_TOKEN_FILE", help="File with the token; RATA_TOKEN goes before it."),
-]
-Region = Annotated[
-    str | None, typer.Option(help="This region and all below it; without it all that the token sees.")
-]
-LangOption = Annotated[
-    Lang | None, typer.Option(help="Language of the messages; by the locale if not given, else Indonesian.")
-]
-Deadline = Annotated[float, typer.Option(min=1, help="Seconds after which to give up.")]
-
-
-@cli.command("pull")
-def pull(
-    period: Annotated[str, typer.Argument(help="Quarter, such as 2026-Q2.")],
-    server: Server,
-    region: Region = None,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to put the file into.")] = Path(),
-    format: Annotated[
-        PullFormat, typer.Option(help="How it is written; sqlite: as tables to query.")
-    ] = PullFormat.ndjson,
-    since_last: Annotated[
-        bool,
-        typer.Option("--since-last", help="Leave the file alone where nothing changed since the last pull."),
-    ] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Pull nothing: compare the NDJSON or SQLite that is there with the digests.",
-        ),
-    ] = False,
-    token_file: TokenFile = None,
-    deadline: Deadline = 3600,
-    lang: LangOption = None,
-) -> None:
-    """Pull a quarter into a file: whole and checked under its name, or not there at all. Goes on where it was cut."""
-    language = _language(lang)
-    with _told(language), _service(server, token_file, deadline, language) as service:
-        if verify:
-            file = Pull(period, region, format.value, out).file
-            wrong = compare(service, file, period, region)
-            for one in wrong:
-                typer.echo(one)
-            if wrong:
-                _say(_DIFFERS, language, file=file)
-                raise typer.Exit(WrongContent.exit_code)
-            _say(_SAME, language, file=file)
-            return
-        with _bar() as shown:
-            done = service.pull(
-                period, out, region=region, format=format.value, since_last=since_last, shown=shown
-            )
-        manifest = done.manifest
-        text = _UNCHANGED if done.is_unchanged else _DONE
-        _say(text, language, file=done.file, rows=manifest.rows, sha256=manifest.sha256)
-
-
-@cli.command("follow")
-def follow(
-    copy: Annotated[str, typer.Argument(help="File, or the URL of a database, to keep the copy in.")],
-    server: Server,
-    region: Region = None,
-    once: Annotated[bool, typer.Option("--once", help="Up to now, then end: for cron.")] = False,
-    pause: Annotated[float, typer.Option(min=1, help="Seconds between two looks at the feed.")] = 60,
-    verify: Annotated[
-        str | None, typer.Option(help="Up to now, then compare with the digests of this quarter and end.")
-    ] = None,
-    token_file: TokenFile = None,
-    deadline: Deadline = 900,
-    lang: LangOption = None,
-) -> None:
-    """Keep a copy of what the token sees true by the feed; it is whole at any instant at which this may end."""
-    language = _language(lang)
-    with _told(language), _service(server, token_file, deadline, language) as service:
-        kept = Copy(copy)
-        try:
-            follower = Follower(service, kept, region=region, told=_reading)
-            if verify is not None:
-                found = follower.verify(verify)
-                if found:
-                    typer.echo(differing(found))
-                    _say(_DIFFERS, language, file=kept.shown)
-                    raise typer.Exit(WrongContent.exit_code)
-                _say(_SAME, language, file=kept.shown)
-            elif once:
-                _say(_FOLLOWED, language, **follower.catch_up()._asdict())
-            else:
-                follower.run(pause=pause, failed=lambda error: _say_wrong(error.said(language)))
-        finally:
-            kept.close()
-
-
-def main() -> None:
-    """The two commands alone, without the service."""
-    cli()
-
-
-def _language(lang: Lang | None) -> Language:
-    said = lang or next(
-        (os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), ""
-    )
-    return "en" if said.startswith("en") else "id"
-
-
-@contextmanager
-def _told(language: Language) -> Iterator[None]:
-    """What went wrong is a message and an exit code, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its exit code. A failure is a message, never a traceback."""
+    given = _make_parser().parse_args(arguments)
+    language = given.lang or _find_language()
     try:
-        yield
+        code = _pull(given, language) if given.command == "pull" else _follow(given, language)
     except RataError as error:
-        _say_wrong(error.said(language))
-        raise typer.Exit(error.exit_code) from None
+        _write(error.said(language))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _pull(given: Namespace, language: Language) -> int:
+    with _connect(given, language) as service:
+        if given.verify:
+            file = Pull(given.period, given.region, given.format, given.out).file
+            differences = compare(service, file, given.period, given.region)
+            for line in differences:
+                sys.stdout.write(f"{line}\n")
+            _report(_DIFFERS if differences else _SAME, language, file=file)
+            return WrongContent.exit_code if differences else 0
+        with _show_progress() as shown:
+            done = service.pull(
+                given.period,
+                given.out,
+                region=given.region,
+                format=given.format,
+                since_last=given.since_last,
+                shown=shown,
+            )
+    manifest = done.manifest
+    text = _UNCHANGED if done.is_unchanged else _DONE
+    _report(text, language, file=done.file, rows=manifest.rows, sha256=manifest.sha256)
+    return 0
+
+
+def _follow(given: Namespace, language: Language) -> int:
+    from .copy import Copy
+    from .follow import Follower, differing
+
+    with _connect(given, language) as service:
+        copy = Copy(given.copy)
+        try:
+            follower = Follower(service, copy, region=given.region, told=_show_address)
+            if given.verify is not None:
+                differences = follower.verify(given.verify)
+                if differences:
+                    sys.stdout.write(f"{differing(differences)}\n")
+                _report(_DIFFERS if differences else _SAME, language, file=copy.shown)
+                return WrongContent.exit_code if differences else 0
+            if given.once:
+                _report(_FOLLOWED, language, **follower.catch_up()._asdict())
+            else:
+                follower.run(pause=given.pause, failed=lambda error: _write(error.said(language)))
+        finally:
+            copy.close()
+    return 0
+
+
+class _PrintVersion(Action):
+    """The option that prints version and revision and ends."""
+
+    def __call__(self, parser: ArgumentParser, *rest: object) -> None:
+        from .version import VERSION, find_revision
+
+        sys.stdout.write(f"rata-client {VERSION}, revision {find_revision() or 'unknown'}\n")
+        parser.exit()
+
+
+def _make_parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        "rata", description="Pull quarters of a Rata service and follow it.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="Print version and revision.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    pull = commands.add_parser("pull", help=PULLS, description=PULLS, allow_abbrev=False)
+    pull.add_argument("period", metavar="PERIOD", help="Quarter, such as 2026-Q2.")
+    _add_options(pull, deadline=3600)
+    pull.add_argument(
+        "--out", metavar="FOLDER", type=_parse_folder, default=Path(), help="Folder to put the file into."
+    )
+    pull.add_argument(
+        "--format", choices=FORMATS, default=FORMATS[0], help="How it is written; sqlite: as tables to query."
+    )
+    pull.add_argument(
+        "--since-last",
+        action="store_true",
+        help="Leave the file alone where nothing changed since the last pull.",
+    )
+    pull.add_argument(
+        "--verify",
+        action="store_true",
+        help="Pull nothing: compare the NDJSON or SQLite that is there with the digests.",
+    )
+
+    follow = commands.add_parser("follow", help=FOLLOWS, description=FOLLOWS, allow_abbrev=False)
+    follow.add_argument("copy", metavar="COPY", help="File, or the URL of a database, to keep the copy in.")
+    _add_options(follow, deadline=900)
+    follow.add_argument("--once", action="store_true", help="Up to now, then end: for cron.")
+    follow.add_argument(
+        "--pause",
+        metavar="SECONDS",
+        type=_parse_seconds,
+        default=60,
+        help="Seconds between two looks at the feed. Default: 60.",
+    )
+    follow.add_argument(
+        "--verify",
+        metavar="QUARTER",
+        help="Up to now, then compare with the digests of this quarter and end.",
+    )
+    return parser
+
+
+def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
+    """Add the options that both commands have."""
+    server, token_file = os.environ.get("RATA_SERVER"), os.environ.get("RATA_TOKEN_FILE")
+    parser.add_argument(
+        "--server",
+        metavar="ADDRESS",
+        default=server,
+        required=not server,
+        help="Address of the service, such as https://rata.example. Default: RATA_SERVER.",
+    )
+    parser.add_argument(
+        "--region", metavar="CODE", help="This region and all below it; without it all that the token sees."
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        default=token_file or None,
+        help="File with the token; RATA_TOKEN goes before it. Default: RATA_TOKEN_FILE.",
+    )
+    parser.add_argument(
+        "--deadline",
+        metavar="SECONDS",
+        type=_parse_seconds,
+        default=deadline,
+        help=f"Seconds after which to give up. Default: {deadline}.",
+    )
+    parser.add_argument(
+        "--lang",
+        choices=("id", "en"),
+        help="Language of the messages; by the locale if not given, else Indonesian.",
+    )
+
+
+def _parse_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds < float("inf"):
+        raise ArgumentTypeError("must be 1 or more")
+    return seconds
+
+
+def _parse_folder(text: str) -> Path:
+    if Path(text).is_file():
+        raise ArgumentTypeError(f"{text} is a file")
+    return Path(text)
+
+
+def _find_language() -> Language:
+    names = ("LC_ALL", "LC_MESSAGES", "LANG")
+    locale = next((os.environ[name] for name in names if os.environ.get(name)), "")
+    return "en" if locale.startswith("en") else "id"
 
 
 @contextmanager
-def _service(server: str, token_file: Path | None, deadline: float, language: Language) -> Iterator[Rata]:
+def _connect(given: Namespace, language: Language) -> Iterator[Rata]:
     token = os.environ.get("RATA_TOKEN", "").strip()
-    if not token and token_file is not None:
+    if not token and given.token_file is not None:
         try:
-            token = token_file.read_text().strip()
+            token = given.token_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             raise NoToken from error
-    with Rata(server, token, language=language, patience=Patience(total=deadline)) as service:
+    with Rata(given.server, token, language=language, patience=Patience(total=given.deadline)) as service:
         yield service
 
 
 @contextmanager
-def _bar() -> Iterator[Shown | None]:
-    """A bar on a terminal; quiet elsewhere."""
-    if not _err.is_terminal:
+def _show_progress() -> Iterator[Shown | None]:
+    """Show on a terminal how far a transfer is, ten times a second at most; elsewhere nothing."""
+    if not sys.stderr.isatty():
         yield None
         return
-    columns = (TextColumn("rata pull"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=_err, transient=True) as progress:
-        task = progress.add_task("pull", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+    last = 0.0
+
+    def show(done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 0.1:
+            last = time.monotonic()
+            whole = f" / {total / 1e6:,.1f}" if total else ""
+            _write(f"\r\033[Krata pull {done / 1e6:,.1f}{whole} MB", end="")
+
+    try:
+        yield show
+    finally:
+        _write("\r\033[K", end="")
 
 
-def _reading(address: str) -> None:
-    if _err.is_terminal:
-        _err.print(f"/v1/{address}", style="dim", highlight=False, markup=False)
+def _show_address(address: str) -> None:
+    if sys.stderr.isatty():
+        _write(f"/v1/{address}")
 
 
-def _say(text: Text, language: Language, **values: object) -> None:
-    _err.print(getattr(text, language).format(**values), highlight=False, markup=False, soft_wrap=True)
+def _report(text: Text, language: Language, **values: object) -> None:
+    _write(getattr(text, language).format(**values))
 
 
-def _say_wrong(text: str) -> None:
-    _err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+def _write(text: str, end: str = "\n") -> None:
+    sys.stderr.write(text + end)
+    sys.stderr.flush()

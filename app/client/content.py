@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.client.problems import WrongContent
+from .problems import WrongContent
 
 Digests = dict[tuple[str, str], tuple[int, str]]
 """By plan and lead agency: how many lines, and the SHA-256 (hex) of their bytes in their order."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from app.client.problems import AlreadyRunning, Misused, OtherCopy, Text, Unwritable
+from .problems import AlreadyRunning, Misused, OtherCopy, Text, Unwritable
 
 _tables = sa.MetaData()
 _resource = sa.Table(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.client.problems import AlreadyRunning
+from .problems import AlreadyRunning
 
 
 @contextlib.contextmanager

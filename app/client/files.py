@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from app.client.answers import CUT, check, named
-from app.client.content import Content
-from app.client.disk import locked, replace, synchronise
-from app.client.problems import Misused, Text, Unwritable, WrongContent
-from app.client.tables import Tables
-from app.client.waiting import Attempts, Patience
+from .answers import CUT, check, named
+from .content import Content
+from .disk import locked, replace, synchronise
+from .problems import Misused, Text, Unwritable, WrongContent
+from .tables import Tables
+from .waiting import Attempts, Patience
 
 if TYPE_CHECKING:
     import httpx2

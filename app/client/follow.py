@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from app.client.copy import Copy, Resource, Step, compact
-from app.client.problems import Refused, Unreachable
-from app.client.service import ChangePage, Rata
+from .copy import Copy, Resource, Step, compact
+from .problems import Refused, Unreachable
+from .service import ChangePage, Rata
 
 FEW = 20
 """Actions of a plan that are read one by one; where more changed, its lists are."""

@@ -6,12 +6,12 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.client.content import Digests, Hashes
-from app.client.problems import Misused, Text, Unwritable, WrongContent
-from app.client.tables import digests_in
+from .content import Digests, Hashes
+from .problems import Misused, Text, Unwritable, WrongContent
+from .tables import digests_in
 
 if TYPE_CHECKING:
-    from app.client.service import Rata
+    from .service import Rata
 
 
 class NotComparable(Misused):

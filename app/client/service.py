@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from app.client.answers import CUT, check, named
-from app.client.files import Pull, Pulled, Shown, fetch
-from app.client.problems import BadAddress, Language, NoToken
-from app.client.waiting import Attempts, Patience
+from .answers import CUT, check, named
+from .files import Pull, Pulled, Shown, fetch
+from .problems import BadAddress, Language, NoToken
+from .waiting import Attempts, Patience
 
 TIMEOUT = httpx2.Timeout(30.0, read=120.0)
 """The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
@@ -40,7 +40,7 @@ class Rata:
     """A Rata service and a token for it. One thread at a time.
 
     Every call is a read; it is tried again on cut lines, 429, 502, 503 and 504 until `patience` is at its end.
-    Raises what `app.client.problems` has.
+    Raises what `problems` declares.
     """
 
     def __init__(

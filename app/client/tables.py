@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from app.client.content import Digests, Hashes
-from app.client.problems import Unwritable, WrongContent
-from app.client.shapes import Table, digest_table, end_table, line_table, quoted, singular
+from .content import Digests, Hashes
+from .problems import Unwritable, WrongContent
+from .shapes import Table, digest_table, end_table, line_table, quoted, singular
 
 _INDEXED = (
     "region_code",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from app.client.problems import Unreachable
+from .problems import Unreachable
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from typer.testing import CliRunner, Result
 
 from app.client import (
     AlreadyRunning,
@@ -27,9 +26,8 @@ from app.client import (
     Unwritable,
     WrongContent,
 )
-from app.client.cli import cli
 from app.client.mirror import compare
-from tests.client.world import IMPATIENT, BadLine, Served, client_of
+from tests.client.world import IMPATIENT, BadLine, Ended, Served, client_of, run_command
 from tests.plans.world import LEAN, put_many, report
 
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
@@ -310,15 +308,15 @@ def test_a_proxy_that_answers_strangely_ends_in_a_whole_file_or_in_none(tmp_path
 
 
 @pytest.fixture
-def run(served: Served, token: str, tmp_path: Path) -> Callable[..., Result]:
-    def call(*words: object, **environment: str | None) -> Result:
+def run(served: Served, token: str, tmp_path: Path) -> Callable[..., Ended]:
+    def call(*words: object, **environment: str | None) -> Ended:
         settings = {"RATA_SERVER": served.url, "RATA_TOKEN": token, "LANG": "id_ID.UTF-8", "LC_ALL": None}
-        return CliRunner().invoke(cli, ["pull", *map(str, words)], env={**settings, **environment})
+        return run_command("pull", *words, **{**settings, **environment})
 
     return call
 
 
-def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Ended], tmp_path: Path) -> None:
     into = (PERIOD, "--region", "63", "--out", tmp_path)
     done = run(*into)
     assert (done.exit_code, f"{LINES} baris" in done.stderr) == (0, True)
@@ -347,7 +345,7 @@ def test_the_command_tells_a_cron_job_what_happened(run: Callable[..., Result], 
 
 
 def test_the_token_comes_from_the_environment_or_a_file(
-    run: Callable[..., Result], token: str, tmp_path: Path
+    run: Callable[..., Ended], token: str, tmp_path: Path
 ) -> None:
     into = (PERIOD, "--out", tmp_path)
     assert run(*into, RATA_TOKEN=None).exit_code == 2

@@ -1,6 +1,7 @@
 """What the tests of the client share: a service that listens, and a line to it that is bad."""
 
 import contextlib
+import io
 import random
 import socket
 import threading
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import httpx2 as httpx
+import pytest
 import uvicorn
 
 from app.client import Patience, Rata
+from app.client.cli import main
 from app.kit.db import Database
 from app.main import create_app
 from app.settings import Settings
@@ -60,6 +63,32 @@ def listening(database: Database, spool: Path, port: int = 0) -> Iterator[Served
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+class Ended(NamedTuple):
+    """How a command of the client ended, and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def run_command(*words: object, **environment: str | None) -> Ended:
+    """Run a command of the client in this process; None takes a variable out of its environment."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            if value is None:
+                patch.delenv(name, raising=False)
+            else:
+                patch.setenv(name, value)
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main([str(word) for word in words])
+    return Ended(ended.value.code, out.getvalue(), err.getvalue())
 
 
 def client_of(served: Served, token: str, **options: object) -> Rata:

@@ -17,6 +17,7 @@ from app.kit.problems import Kind, Problem
 from app.main import VERSION, create_app
 from app.plans.findings.kinds import FindingKind
 from app.settings import Settings
+from tests.client.world import run_command
 from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
@@ -134,6 +135,8 @@ def _wrong_command(words: list[str]) -> str | None:
             return f"rata … {word}"
         command = commands[word]
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    if command.name in ("pull", "follow"):  # the client reads their arguments
+        known |= set(re.findall(r"--[a-z-]+", run_command(command.name, "--help").stdout))
     unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     return f"rata {command.name} {unknown[0]}" if unknown else None
 

@@ -1,0 +1,15 @@
+"""The client's commands among the service's: `app.client.cli` reads their arguments, here are their names."""
+
+import typer
+
+from app.client.cli import FOLLOWS, PULLS, main
+
+cli = typer.Typer()
+_ALL_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+@cli.command("pull", help=PULLS, context_settings=_ALL_ARGUMENTS, add_help_option=False)
+@cli.command("follow", help=FOLLOWS, context_settings=_ALL_ARGUMENTS, add_help_option=False)
+def hand_over(context: typer.Context) -> None:
+    """Let the client run the command."""
+    main([context.info_name or "", *context.args])
