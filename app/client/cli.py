@@ -1,4 +1,4 @@
-"""`rata pull` and `rata follow`: for cron lines and services. The exit codes stand in docs/pulling.md and stay.
+"""`rata pull` and `rata follow`, for cron lines and services. docs/pulling.md lists their exit codes, which stay.
 
 The arguments are read by the standard library, and SQLAlchemy is imported by `follow` alone: a cron line that pulls
 starts in a fraction of a second and installs httpx and little else.

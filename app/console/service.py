@@ -100,12 +100,15 @@ def openapi(
     ] = False,
 ) -> None:
     """The OpenAPI document that this version serves."""
+    root = COMMITTED.parents[1]
+    if write and not (root / "pyproject.toml").exists():
+        raise Refused("Only a checkout has these files: run the command of its .venv.")
     document = document_bytes(create_app(Settings()))
     if write:
         for file, content in ((COMMITTED, document), (SHAPES, client_shapes())):
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
-            out.print(f"Wrote {file.relative_to(COMMITTED.parents[1])}.")
+            out.print(f"Wrote {file.relative_to(root)}.")
     else:
         sys.stdout.buffer.write(document)
 

@@ -44,14 +44,18 @@ class Environment:
         self.folder.mkdir(parents=True)
         venv.create(self._environment, symlinks=True)
         self._bin = self._environment / "bin"
-        (packages,) = self._environment.glob("lib/*/site-packages")
-        self._borrowed = packages / "suite.pth"
+        (self._packages,) = self._environment.glob("lib/*/site-packages")
+        self._borrowed = self._packages / "suite.pth"
 
     def install(self, *words: str | Path) -> None:
         """Install by pip, which sees nothing of what is borrowed."""
         self._borrowed.unlink(missing_ok=True)
-        pip = [sys.executable, "-m", "pip", "--python", self._bin / "python", "install", "--quiet"]
+        pip = [sys.executable, "-m", "pip", "--python", self._bin / "python", "install", "-qq"]
         subprocess.run([*pip, *words], check=True)
+
+    def count(self) -> int:
+        """Return how many packages are installed in it."""
+        return len(list(self._packages.glob("*.dist-info")))
 
     def borrow(self) -> None:
         """Let it import what the suite has installed, but not the checkout: a path file in a folder of a path file

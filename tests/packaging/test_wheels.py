@@ -90,10 +90,9 @@ def test_service_migrates_and_serves_without_a_checkout(service: Environment) ->
 
 def test_client_pulls_alone_and_starts_at_once(client: Environment, address: str) -> None:
     assert client.run("rata", "--version").out == f"rata-client {VERSION}, revision {find_revision()}\n"
-    for words in (["--help"], ["pull", "--help"], ["follow", "--help"]):
-        ended = [client.run("rata", *words) for _ in range(2)]
-        assert "usage: rata" in ended[0].out
-        assert min(one.seconds for one in ended) < START
+    ended = [client.run("rata", "pull", "--help") for _ in range(2)]
+    assert ended[0].out.startswith("usage: rata pull")
+    assert min(one.seconds for one in ended) < START
     pulled = client.run("rata", "pull", "2025-Q2", "--server", address, RATA_TOKEN="rata_x")
     assert pulled.code == 0, pulled.err
     assert (client.folder / "rata-2025-Q2.ndjson").read_bytes() == LINE
