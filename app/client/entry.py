@@ -1,7 +1,7 @@
 """The command `rata` of the package `rata-client`.
 
-The service's package has a command of the same name that does more. Whichever was installed last has written the
-script, so this one hands over to the service's where that is installed too.
+The service's package has a command of the same name that does more, and the package that pip installs last writes the
+script. So this command hands over to the service's if that is installed too.
 """
 
 from importlib.metadata import EntryPoint, distribution
