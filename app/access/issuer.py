@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-import httpx2
+import httpx
 import jwt
 import structlog
 from jwt import PyJWK
 from pydantic import TypeAdapter, ValidationError
 
 from app.kit.problems import Problem, Text
+from app.kit.tls import trusting_context
 from app.settings import Settings, is_safe_address, words
 
 log = structlog.get_logger("rata")
@@ -101,8 +102,8 @@ class Issuer:
         self._is_wanted = False
         self._awake, self._stopped = threading.Event(), threading.Event()
         # Made once, at the start: to load the authorities that it trusts takes longer than to fetch the keys.
-        unkept = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(follow_redirects=False, limits=unkept)
+        unkept = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(verify=trusting_context(), follow_redirects=False, limits=unkept)
 
     def claims_of(self, token: str) -> dict[str, Any]:
         """Return the claims of an authentic token, without ever waiting for the issuer.
@@ -223,7 +224,7 @@ class Issuer:
             if not isinstance(place, str) or not is_safe_address(place):
                 raise ValueError("the discovery document names no safe address of keys")
             keys = _usable(self._document(place, end))
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, RecursionError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             log.warning("issuer_unreachable", issuer=self.address, reason=f"{type(error).__name__}: {error}")
             return None
         return Keys(keys, self._clock())

@@ -2,18 +2,18 @@
 
 import json
 
-import httpx2
+import httpx
 
 from .problems import Refused
 from .waiting import Attempts
 
-CUT = (httpx2.TransportError, httpx2.DecodingError)
+CUT = (httpx.TransportError, httpx.DecodingError)
 """What a bad line does to a transfer."""
 RETRIED = frozenset({429, 502, 503, 504})
 """Statuses that another attempt may change. Any other stays until the request is another."""
 
 
-def check(reply: httpx2.Response, attempts: Attempts) -> None:
+def check(reply: httpx.Response, attempts: Attempts) -> None:
     """Wait where another attempt may help. Refused: it will not."""
     if reply.status_code not in RETRIED:
         raise Refused(reply.status_code, _problem(reply), str(reply.url))
@@ -24,7 +24,7 @@ def named(cut: Exception) -> str:
     return f"{type(cut).__name__}: {cut}" if str(cut) else type(cut).__name__
 
 
-def _problem(reply: httpx2.Response) -> dict[str, object]:
+def _problem(reply: httpx.Response) -> dict[str, object]:
     """The problem that a reply is; of something else, a word about it."""
     try:
         found = json.loads(reply.content)

@@ -24,7 +24,7 @@ from .tables import Tables
 from .waiting import Attempts, Patience
 
 if TYPE_CHECKING:
-    import httpx2
+    import httpx
 
 FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 #: What is worth compressing on the way; the others are compressed already.
@@ -131,7 +131,7 @@ class Asked(Protocol):
 
     def stream(
         self, path: str, params: Mapping[str, str], headers: Mapping[str, str]
-    ) -> contextlib.AbstractContextManager["httpx2.Response"]: ...
+    ) -> contextlib.AbstractContextManager["httpx.Response"]: ...
 
 
 def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) -> Pulled:
@@ -248,7 +248,7 @@ class _Transfer:
             headers["If-None-Match"] = last.etag
         return headers
 
-    def _take(self, reply: "httpx2.Response") -> None:
+    def _take(self, reply: "httpx.Response") -> None:
         """Add what a reply brings to the part; what it brought stays there where it is cut."""
         sent = self._sent()
         size = self._size()
@@ -274,7 +274,7 @@ class _Transfer:
         if not self._is_complete:
             self._attempts.failed("Content-Length?")
 
-    def _said_by(self, reply: "httpx2.Response") -> _Sent:
+    def _said_by(self, reply: "httpx.Response") -> _Sent:
         headers = reply.headers
         etag = headers.get("ETag")
         coding = headers.get("Content-Encoding")
@@ -344,7 +344,7 @@ class _Transfer:
         return WrongContent(file=self._pull.file, why=why)
 
 
-def _goes_on(reply: "httpx2.Response", sent: _Sent | None, size: int) -> bool:
+def _goes_on(reply: "httpx.Response", sent: _Sent | None, size: int) -> bool:
     """Whether a part of the content is the one that is missing here, of the very same state."""
     if sent is None or reply.headers.get("ETag") != sent.etag:
         return False

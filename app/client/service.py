@@ -7,14 +7,15 @@ from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx2
+import httpx
 
 from .answers import CUT, check, named
 from .files import Pull, Pulled, Shown, fetch
 from .problems import BadAddress, Language, NoToken
+from .tls import trusting_context
 from .waiting import Attempts, Patience
 
-TIMEOUT = httpx2.Timeout(30.0, read=120.0)
+TIMEOUT = httpx.Timeout(30.0, read=120.0)
 """The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
 
 
@@ -50,7 +51,7 @@ class Rata:
         *,
         language: Language = "id",
         patience: Patience | None = None,
-        transport: httpx2.BaseTransport | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         parts = urlsplit(self.base_url)
@@ -59,13 +60,14 @@ class Rata:
         if not token or not token.isascii() or not token.isprintable():
             raise NoToken
         self.patience = patience or Patience()
-        self._http = httpx2.Client(
+        self._http = httpx.Client(
             headers={
                 "Authorization": f"Bearer {token}",
                 "Accept-Language": language,
                 "User-Agent": "rata-client",
             },
             timeout=TIMEOUT,
+            verify=trusting_context(),
             transport=transport,
         )
 
@@ -167,7 +169,7 @@ class Rata:
     @contextmanager
     def stream(
         self, path: str, params: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Iterator[httpx2.Response]:
+    ) -> Iterator[httpx.Response]:
         """A reply whose bytes are read as they come; one attempt, and what it is answered is up to the caller."""
         with self._http.stream("GET", self.base_url + path, params=params, headers=headers) as reply:
             yield reply

@@ -14,7 +14,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 from fastapi.testclient import TestClient
 
 from app.main import create_app

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 import pytest
 
 from app.client import Patience, Rata, RataError, service

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import httpx2 as httpx
+import httpx
 import pytest
 import uvicorn
 

@@ -15,12 +15,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from app.changes.webhooks import sending
-from app.changes.webhooks.rules import Failure, Outcome
+from app.changes.webhooks.rules import Failure, Outcome, parsed_address
 from app.changes.webhooks.sending import Sender
+from app.client import Patience, Rata, Unreachable
 
 Talk = Callable[[socket.socket], None]
+TRUSTED = ssl.create_default_context()
 
 
 @contextmanager
@@ -179,3 +183,90 @@ def test_tls_is_that_of_the_name_though_the_number_is_connected_to(tmp_path: Pat
     assert (right.failure, right.status) == (None, 204)
     assert (other.failure, unknown.failure) == (Failure.insecure, Failure.insecure)
     assert names == ["penerima.example", "lain.example", "penerima.example"]
+
+
+def test_authorities_of_the_machine_can_be_replaced_by_those_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = certificate(tmp_path, "penerima.example")
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(file)
+
+    def talk(connection: socket.socket) -> None:
+        with own.wrap_socket(connection, server_side=True) as secure:
+            request_of(secure)
+            secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with serving(talk) as port:
+        address = f"https://penerima.example:{port}/"
+        before = post(address, "127.0.0.1")
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+        after = post(address, "127.0.0.1")
+        with (
+            Rata(f"https://localhost:{port}", "rata_x", patience=Patience(total=0)) as rata,
+            pytest.raises(Unreachable, match="Hostname mismatch"),  # trusted, and of another name
+        ):
+            rata.get("/v1/me")
+    assert (before.failure, after.failure) == (Failure.insecure, None)
+
+
+@pytest.mark.parametrize("place", ["http://[", "https://x:99999/", "javascript:1", "https://\u2028/"])
+def test_where_a_redirect_points_is_not_looked_at(place: str) -> None:
+    def talk(connection: socket.socket) -> None:
+        request_of(connection)
+        connection.sendall(f"HTTP/1.1 302 Found\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n".encode())
+
+    with serving(talk) as port:
+        found = post(f"http://localhost:{port}/", "127.0.0.1")
+    assert (found.failure, found.status) == (Failure.redirected, 302)
+
+
+def test_receiver_gets_the_headers_of_the_hint_and_no_others() -> None:
+    heard: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        heard.append(request_of(connection))
+        connection.sendall(b"HTTP/1.1 204 No Content\r\nset-cookie: a=b\r\n\r\n")
+
+    with serving(talk) as port:
+        assert post(f"http://localhost:{port}/x?y=1", "127.0.0.1").failure is None
+        assert post(f"http://localhost:{port}/x?y=1", "127.0.0.1").failure is None
+    for request in heard:
+        first, *rest = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
+        assert first == b"POST /x?y=1 HTTP/1.1"
+        names = {line.partition(b":")[0].lower() for line in rest}
+        assert names == {
+            b"host",
+            b"content-type",
+            b"user-agent",
+            b"connection",
+            b"webhook-id",
+            b"content-length",
+        }
+
+
+@given(
+    st.builds(
+        "{}://{}{}/{}".format,
+        st.sampled_from(["https", "http", "HTTPS"]),
+        st.text(min_size=1, max_size=20) | st.sampled_from(["localhost", "[::1]", "8.8.8.8", "a_b.example"]),
+        st.sampled_from(["", ":1", ":443", ":65535"]),
+        st.text(max_size=20),
+    )
+)
+def test_any_address_that_was_accepted_ends_in_an_outcome(address: str) -> None:
+    """The host that was judged is the host that is looked up, however the address is spelled."""
+    parsed = parsed_address(address)
+    assume(parsed is not None)
+    assert parsed is not None
+    asked: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return []
+
+    sender = Sender(allow_loopback=True, resolve=resolve, trusted=TRUSTED)
+    found = sender.post(address, {"webhook-id": "msg_1"}, b"{}")
+    assert found.failure in (Failure.unresolved, Failure.unreachable)
+    if parsed.host.isascii():
+        assert asked in ([], [parsed.host.lower()])

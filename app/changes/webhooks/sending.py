@@ -8,13 +8,15 @@ moment later. No proxy of the environment is asked and no redirect followed; the
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
-import httpcore2 as httpcore
-import httpx2 as httpx
+import httpcore
+import httpx
 
 from app.changes.webhooks.rules import Failure, Outcome, failure_of, may_reach
+from app.kit.tls import trusting_context
 
 ATTEMPT_SECONDS = 15.0
 """For connecting, sending and reading together; asking for the name's number comes before, with its own bounds."""
@@ -30,16 +32,16 @@ def resolved(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-class RefusedAddress(Exception):
-    """The name leads to where nothing is sent."""
+class RefusedAddress(httpx.ConnectError):
+    """A name that leads to where the service sends nothing."""
 
 
-class Unresolved(Exception):
-    """The name leads nowhere."""
+class Unresolved(httpx.ConnectError):
+    """A name without an IP address."""
 
 
-class Insecure(Exception):
-    """No TLS with whom the name says."""
+class Insecure(httpx.ConnectError):
+    """A server that proves no TLS certificate of the name."""
 
 
 class _Timed(httpcore.NetworkStream):
@@ -69,9 +71,9 @@ class _Timed(httpcore.NetworkStream):
         try:
             secure = self._stream.start_tls(ssl_context, server_hostname, self._left(timeout))
         except httpcore.ConnectError as error:
-            # Said here: the pool lets go of what an error came from.
+            # Only here the cause is known: the pool drops it.
             if isinstance(error.__cause__, ssl.SSLError):
-                raise Insecure from error
+                raise Insecure(str(error.__cause__)) from error
             raise
         return _Timed(secure, self._end)
 
@@ -97,10 +99,10 @@ class _Guarded(httpcore.NetworkBackend):
         try:
             numbers = self._resolve(host.strip("[]"), port)
         except (OSError, UnicodeError) as error:
-            raise Unresolved from error
+            raise Unresolved(host) from error
         # One that is forbidden among others is reason enough: nobody publishes both in good faith.
         if not all(may_reach(number, allow_loopback=self._allow_loopback) for number in numbers):
-            raise RefusedAddress
+            raise RefusedAddress(host)
         end = time.monotonic() + ATTEMPT_SECONDS
         failed: httpcore.NetworkError | httpcore.TimeoutException = httpcore.ConnectError()
         for number in numbers:
@@ -115,6 +117,67 @@ class _Guarded(httpcore.NetworkBackend):
         raise failed
 
 
+_HTTPCORE_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
+
+
+@contextmanager
+def _raising_httpx_errors() -> Iterator[None]:
+    """Raise the error of the same name of httpx for each one of httpcore."""
+    try:
+        yield
+    except _HTTPCORE_ERRORS as error:
+        raise getattr(httpx, type(error).__name__)(str(error)) from error
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of a reply, read as it comes."""
+
+    def __init__(self, reply: httpcore.Response) -> None:
+        self._reply = reply
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _raising_httpx_errors():
+            yield from self._reply.iter_stream()
+
+    def close(self) -> None:
+        self._reply.close()
+
+
+class _PinnedTransport(httpx.BaseTransport):
+    """One connection to the IP address that was judged, under TLS for the name of the URL."""
+
+    def __init__(self, guarded: _Guarded, trusted: ssl.SSLContext) -> None:
+        # A pool for each attempt: a connection that is kept would go to an address that was judged long ago.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trusted, network_backend=guarded, max_keepalive_connections=0
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert isinstance(request.stream, httpx.SyncByteStream)
+        url = request.url
+        with _raising_httpx_errors():
+            reply = self._pool.handle_request(
+                httpcore.Request(
+                    request.method,
+                    httpcore.URL(
+                        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        return httpx.Response(reply.status, headers=reply.headers, stream=_Body(reply))
+
+    def close(self) -> None:
+        self._pool.close()
+
+
 class Sender:
     """Posts hints. Safe to use from many threads; loading the authorities that it trusts is done once."""
 
@@ -126,7 +189,7 @@ class Sender:
         trusted: ssl.SSLContext | None = None,
     ) -> None:
         self._guarded = _Guarded(resolve, allow_loopback=allow_loopback)
-        self._trusted = trusted or httpx.create_ssl_context()
+        self._trusted = trusted or trusting_context()
 
     def post(self, address: str, headers: dict[str, str], body: bytes) -> Outcome:
         """One attempt, and what came of it; of the answer only its status is looked at."""
@@ -135,41 +198,45 @@ class Sender:
         try:
             status = self._post(address, headers, body)
             failure = failure_of(status)
-        except Unresolved:
+        except (Unresolved, httpx.InvalidURL):
             failure = Failure.unresolved
         except RefusedAddress:
             failure = Failure.refused_address
-        except httpcore.TimeoutException:
-            failure = Failure.timed_out
         except Insecure:
             failure = Failure.insecure
-        except httpcore.NetworkError:
+        except httpx.TimeoutException:
+            failure = Failure.timed_out
+        except httpx.NetworkError:
             failure = Failure.unreachable
-        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol):
+        except (httpx.ProtocolError, httpx.UnsupportedProtocol):
             failure = Failure.malformed_reply
         return Outcome(failure, status, round((time.monotonic() - began) * 1000))
 
     def _post(self, address: str, headers: dict[str, str], body: bytes) -> int:
         own = {"content-type": "application/json", "user-agent": "rata", "connection": "close"}
-        told: list[tuple[bytes | str, bytes | str]] = [*own.items(), *headers.items()]
-        steps = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), _STEP_SECONDS * 2)}
-        pool = httpcore.ConnectionPool(
-            ssl_context=self._trusted, network_backend=self._guarded, max_keepalive_connections=0
+        request = httpx.Request(
+            "POST",
+            address,
+            headers=own | headers,
+            content=body,
+            extensions={"timeout": httpx.Timeout(_STEP_SECONDS * 2).as_dict()},
         )
-        # A connection for each attempt: one that is kept would go to an address that was judged long ago.
-        with pool, pool.stream("POST", address, headers=told, content=body, extensions=steps) as reply:
-            status = int(reply.status)
+        # Without a client, which would judge the address of a redirect, keep cookies and log the receiver's address.
+        with (
+            _PinnedTransport(self._guarded, self._trusted) as transport,
+            closing(transport.handle_request(request)) as reply,
+        ):
             self._read_some(reply)
-        return status
+            return reply.status_code
 
     @staticmethod
-    def _read_some(reply: httpcore.Response) -> None:
-        """What little most receivers answer, out of courtesy to them; whatever becomes of it, the status counts."""
+    def _read_some(reply: httpx.Response) -> None:
+        """Read the little that most receivers answer, out of courtesy to them; a failure changes nothing."""
         read = 0
         try:
-            for chunk in reply.iter_stream():
+            for chunk in reply.iter_raw():
                 read += len(chunk)
                 if read > _MOST_BYTES:
                     return
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
+        except httpx.TransportError:
             return
