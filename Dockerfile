@@ -5,7 +5,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /srv/rata
 RUN python -m venv /opt/venv
 # what changes seldom comes first: a change of code does not install the lock again
-COPY requirements/base.in requirements/base.txt requirements/
+COPY requirements/base.txt requirements/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements/base.txt
 COPY pyproject.toml ./
 COPY deploy/wheels.py deploy/

@@ -35,7 +35,7 @@ help: ## what can be made
 .PHONY: install
 install: $(STAMP) ## everything needed, into .venv (again: nothing to do)
 
-$(STAMP): pyproject.toml requirements/test.txt requirements/base.in
+$(STAMP): pyproject.toml requirements/test.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and there is no python3 on the PATH." >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed; $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name another: make install PYTHON=/path/to/python" >&2; exit 1; }
@@ -149,11 +149,12 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .PHONY: lock
-lock: install ## pin anew what requirements/*.in and package.json ask for: make lock ARGS=--upgrade
+lock: install ## pin anew what pyproject.toml and package.json ask for: make lock ARGS=--upgrade
 	@$(BIN)/python -m pip install --quiet $(UV)
-	@$(COMPILE) $(ARGS) --output-file requirements/base.txt requirements/base.in
-	@$(COMPILE) $(ARGS) --constraint requirements/base.txt --output-file requirements/test.txt requirements/test.in
-	@$(COMPILE) $(ARGS) --output-file requirements/clients.txt requirements/clients.in
+	@$(COMPILE) $(ARGS) --output-file requirements/base.txt --extra all --group build pyproject.toml
+	@$(COMPILE) $(ARGS) --constraint requirements/base.txt --output-file requirements/test.txt \
+		--extra all --group build --group test pyproject.toml
+	@$(COMPILE) $(ARGS) --output-file requirements/clients.txt --group clients
 	@$(BIN)/python -m tests.clients.tools npm install --package-lock-only --no-progress
 	@$(BIN)/python -c "from tests.clients.tools import without_addresses; without_addresses()"
 

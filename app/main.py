@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from fastapi import FastAPI
 
 import app.areas  # noqa: F401 - the areas as they are whole
 from app.access.actor import authenticate
-from app.access.issuer import issuer_of
 from app.access.routes import router as access
 from app.access.uses import Uses
 from app.agencies.routes import router as agencies
@@ -37,7 +37,6 @@ from app.kit.db import Database
 from app.kit.incoming import Bodies
 from app.kit.layers import AnswersHead, BoundsHead, RequestLog
 from app.kit.leaving import ClosesConnections
-from app.kit.metrics import Measured, Metrics, install_metrics
 from app.kit.probe import Probe
 from app.kit.rates import RateLimits, Rates
 from app.kit.replicas import database_for
@@ -65,6 +64,9 @@ from app.tracking.meetings.routes import router as meetings
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
 from app.tracking.snapshots.routes import router as snapshots
+
+if TYPE_CHECKING:
+    from app.access.issuer import Issuer
 
 DESCRIPTION = """
 Rencana Aksi Tahunan (RAT) penanggulangan kemiskinan sebagai data: disusun, diperiksa, dilaporkan tiap
@@ -143,7 +145,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         if database is None:
             if app.state.issuer is not None:
                 app.state.issuer.stop()
-            app.state.metrics.close()
+            if app.state.metrics is not None:
+                app.state.metrics.close()
             app.state.kept.stop(app.state.database)
             app.state.uses.stop(app.state.database)
             app.state.spool.close()
@@ -166,7 +169,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.settings = settings
     app.state.authenticate = authenticate
-    app.state.issuer = issuer_of(settings)
+    app.state.issuer = _issuer_of(settings)
     app.state.uses = Uses()
     app.state.rates = Rates(
         reads=settings.reads_per_minute,
@@ -185,7 +188,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
-    app.state.metrics = Metrics(lambda: app.state.database, places)
     # Addresses are tried in this order: first what must answer under any load, then what is asked most.
     app.include_router(health_router(VERSION))
     for router in (
@@ -231,8 +233,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.include_router(finding_kinds)
     openapi.install(app)
     install_docs(app)
-    if settings.metrics == "public":
-        install_metrics(app, app.state.metrics)
     install_problem_handlers(app)
     app.add_middleware(Compressed, compresslevel=5)
     app.add_middleware(Admission, places=places)
@@ -247,13 +247,43 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.add_middleware(BoundsHead)
     app.add_middleware(RequestLog)
     app.add_middleware(ClosesConnections)
-    if settings.metrics != "off":
-        app.add_middleware(Measured, metrics=app.state.metrics)
-    app.state.traces = None
-    if settings.traces:
-        from app.kit.traces import Traced, Traces  # half a second and 20 MB that nobody else pays
-
-        app.state.traces = Traces(VERSION)
-        app.state.traces.watch(app.state.database)
-        app.add_middleware(Traced, traces=app.state.traces)
+    _add_metrics(app, settings, places)
+    _add_traces(app, settings)
     return app
+
+
+# What an extra brings is imported where it is switched on: without it the service starts, and starts sooner.
+
+
+def _issuer_of(settings: Settings) -> "Issuer | None":
+    """Return the OIDC issuer that the settings name, if any."""
+    if settings.oidc_issuer is None:
+        return None
+    from app.access.issuer import issuer_of
+
+    return issuer_of(settings)
+
+
+def _add_metrics(app: FastAPI, settings: Settings, places: Places) -> None:
+    """Count requests where the settings say so."""
+    app.state.metrics = None
+    if settings.metrics == "off":
+        return
+    from app.kit.metrics import Measured, Metrics, install_metrics
+
+    app.state.metrics = Metrics(lambda: app.state.database, places)
+    if settings.metrics == "public":
+        install_metrics(app, app.state.metrics)
+    app.add_middleware(Measured, metrics=app.state.metrics)
+
+
+def _add_traces(app: FastAPI, settings: Settings) -> None:
+    """Record spans where the settings say so."""
+    app.state.traces = None
+    if not settings.traces:
+        return
+    from app.kit.traces import Traced, Traces  # half a second and 20 MB
+
+    app.state.traces = Traces(VERSION)
+    app.state.traces.watch(app.state.database)
+    app.add_middleware(Traced, traces=app.state.traces)

@@ -6,9 +6,10 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.extras import check_setting
 
 SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
@@ -70,16 +71,36 @@ def _regions(text: str | None) -> str | None:
 def _issuer(text: str | None) -> str | None:
     if text is not None and ("?" in text or not is_safe_address(text)):
         raise ValueError("use the issuer's https address; http only on this machine")
+    if text is not None:
+        check_setting("oidc")
     return text
 
 
+def _database(text: str) -> str:
+    if text.startswith("postgresql"):
+        check_setting("postgres")
+    return text
+
+
+def _traces(is_on: bool) -> bool:
+    if is_on:
+        check_setting("traces")
+    return is_on
+
+
 def _sealing_keys(text: str | None) -> str | None:
+    keys = words(text or "")
+    if not keys:
+        return None
+    check_setting("webhooks")
+    from cryptography.fernet import Fernet
+
     try:
-        for word in words(text or ""):
-            Fernet(word)
+        for key in keys:
+            Fernet(key)
     except ValueError:
         raise ValueError("use keys as `Fernet.generate_key()` makes them, by commas") from None
-    return text if words(text or "") else None
+    return text
 
 
 class Settings(BaseSettings):
@@ -87,7 +108,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RATA_", env_file=".env", extra="ignore")
 
-    database_url: str = Field(
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
         default="sqlite:///var/rata.db",
         pattern=r"^(sqlite|postgresql\+psycopg)://",
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
@@ -226,7 +247,7 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
-    traces: bool = Field(
+    traces: Annotated[bool, AfterValidator(_traces)] = Field(
         default=False,
         description="Send spans to an OpenTelemetry collector; where, and how many, say OpenTelemetry's own OTEL_….",
     )
@@ -290,6 +311,8 @@ class Settings(BaseSettings):
     @field_validator("metrics")
     @classmethod
     def _metrics_of_one_worker(cls, value: str, info: ValidationInfo) -> str:
+        if value != "off":
+            check_setting("metrics")
         if value != "off" and info.data.get("workers", 1) > 1:
             raise ValueError(
                 "needs RATA_WORKERS=1, since each worker counts for itself: run several services"

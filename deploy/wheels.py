@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,14 +34,3 @@ class CarryFiles(BuildHookInterface[Any]):
         """Remove what was written for the build."""
         if version != "editable":
             self._folder.cleanup()
-
-
-class ReadRequirements(MetadataHookInterface):
-    """The dependencies of the service, which requirements/base.in declares."""
-
-    def update(self, metadata: dict[str, Any]) -> None:
-        """Set the dependencies of the project: all of the file but what builds it."""
-        lines = (ROOT / "requirements" / "base.in").read_text().splitlines()
-        metadata["dependencies"] = [
-            line for line in lines if line and not line.startswith(("#", "hatchling"))
-        ]

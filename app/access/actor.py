@@ -4,15 +4,14 @@ there is no other way in.
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio.to_thread
 from fastapi import Depends
 from sqlmodel import Session
 
-from app.access.issuer import Issuer, Untrusted
 from app.access.queries import Bearer, actor_of, person_of
-from app.access.rules import Actor, anybody
+from app.access.rules import Actor, Untrusted, anybody
 from app.access.uses import Uses
 from app.kit.bodies import HouseRequest
 from app.kit.credentials import read_secret
@@ -24,6 +23,9 @@ from app.kit.public import is_public, is_sent_without_token, let_in
 from app.kit.rates import Charge
 from app.kit.requests import Unit
 from app.settings import Settings, words
+
+if TYPE_CHECKING:
+    from app.access.issuer import Issuer
 
 
 class NotEnrolled(Problem):

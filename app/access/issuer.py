@@ -20,7 +20,7 @@ import structlog
 from jwt import PyJWK
 from pydantic import TypeAdapter, ValidationError
 
-from app.kit.problems import Problem, Text
+from app.access.rules import IssuerUnreachable, Untrusted
 from app.kit.tls import trusting_context
 from app.settings import Settings, is_safe_address, words
 
@@ -41,20 +41,6 @@ LONGEST_TOKEN = 16 * 1024
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash"})
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
-
-
-class IssuerUnreachable(Problem):
-    status = 503
-    code = "issuer_unreachable"
-    title = Text("Penerbit token tidak menjawab", "The token issuer does not answer")
-    detail = Text(
-        "Token Anda belum dapat diperiksa karena penerbitnya tidak menjawab. Coba lagi sesaat lagi.",
-        "Your token cannot be checked yet, because its issuer does not answer. Try again in a moment.",
-    )
-
-
-class Untrusted(Exception):
-    """A token that is not an authentic, current one of the issuer for this service."""
 
 
 class Keys:

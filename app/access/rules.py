@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
-from app.kit.problems import Forbidden
+from app.kit.problems import Forbidden, Problem, Text
 
 ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
 """Roles that hold in everything below their region too."""
@@ -294,3 +294,17 @@ def _reach(grants: tuple[Grant, ...], region: str) -> Reach | None:
 
 CONSOLE = Actor("console", "console", frozenset(TokenScope), (Grant(Role.administrator, "0", None),))
 """Whoever runs the command line on the server: an administrator of the nation, named so in the journal."""
+
+
+class IssuerUnreachable(Problem):
+    status = 503
+    code = "issuer_unreachable"
+    title = Text("Penerbit token tidak menjawab", "The token issuer does not answer")
+    detail = Text(
+        "Token Anda belum dapat diperiksa karena penerbitnya tidak menjawab. Coba lagi sesaat lagi.",
+        "Your token cannot be checked yet, because its issuer does not answer. Try again in a moment.",
+    )
+
+
+class Untrusted(Exception):
+    """A token that is not an authentic, current one of the issuer for this service."""

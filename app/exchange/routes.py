@@ -13,7 +13,7 @@ from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.forms import Upload
 from app.kit.journal import stamp
 from app.kit.periods import Period, period_in
-from app.kit.problems import BadRequest, FieldError, Kind
+from app.kit.problems import BadRequest, FieldError, Kind, require_extra
 from app.kit.requests import answer, house_router, language_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
@@ -77,6 +77,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: Annotated[ImportQuery
     "/plans/{plan}/matrix.xlsx",
     response_class=Response,
     responses={200: {"content": {XLSX: {"schema": {}}}}},
+    openapi_extra={"x-problems": [501]},
 )
 def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
     """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
@@ -105,6 +106,8 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
     )
     if is_unchanged(call.request, tag):
         return unchanged(tag)
+    if media_type == XLSX:
+        require_extra("xlsx")
     lines = matrix_lines(call.session, plan, period, query.basis)
     make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
     body = make(

@@ -22,11 +22,10 @@ from app.kit.db import Database
 from app.kit.journal import height
 from app.kit.problems import Busy
 from app.kit.replicas import Replicated
+from app.kit.requests import NO_OPERATION
 
 #: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-NO_OPERATION = "none"
-"""What was answered before any route: unknown addresses, spent budgets, bodies too large, files of `/docs`."""
 
 
 class Metrics:

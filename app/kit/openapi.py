@@ -307,6 +307,7 @@ def _problem_response(status: int) -> dict[str, Any]:
 
 def _problem_example(problem: type[Problem]) -> dict[str, Any]:
     values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent", "current"), "…")
+    values["package"] = "rata[parquet]"
     shown = problem(**values).shown(
         "id", base="https://rata.example", instance="/v1/plans/63.02-2026", request_id="5f0c6a7e"
     )

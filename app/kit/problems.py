@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
+from app.extras import is_installed, package_of
+
 MOST_ERRORS = 100
 """That a reply lists; a caller mends these before asking again."""
 MOST_CELL_ERRORS = 1_000
@@ -341,6 +343,22 @@ class ServerError(Problem):
         "Kesalahan di pihak kami. Sebutkan request_id saat melapor.",
         "The fault is ours. Quote the request_id when you report it.",
     )
+
+
+class NotInstalled(Problem):
+    status = 501
+    code = "not_installed"
+    title = Text("Tidak terpasang", "Not installed")
+    detail = Text(
+        "Layanan ini dipasang tanpa {package}. Minta operator layanan memasangnya.",
+        "This service is installed without {package}. Ask its operator to install it.",
+    )
+
+
+def require_extra(extra: str) -> None:
+    """Raise NotInstalled if a reply needs an extra that is not installed."""
+    if not is_installed(extra):
+        raise NotInstalled(package=package_of(extra))
 
 
 class Busy(Problem):

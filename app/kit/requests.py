@@ -63,6 +63,8 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 STORES_NOTHING = {"x-stores-nothing": True}
 """`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
 
+NO_OPERATION = "none"
+"""Operation of a request without a route: unknown addresses, spent budgets, large bodies, files of `/docs`."""
 
 PAUSES = (0.02, 0.1, 0.5)
 """Longest pauses, in seconds, before further attempts of a request whose transaction lost; jitter parts the losers."""

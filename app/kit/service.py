@@ -17,12 +17,13 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.extras import is_installed
 from app.kit.constants import CONSTANT, Constant, LateConstant
 from app.kit.fields import address
 from app.kit.leaving import LEAVING
 from app.kit.openapi import DOCUMENT
 from app.kit.probe import Probe
-from app.kit.problems import Busy, Kind, NotFound, Problem
+from app.kit.problems import Busy, Kind, NotFound, Problem, require_extra
 from app.kit.requests import HouseRoute, problem_response
 from app.kit.schemas import SOMETIMES
 
@@ -135,14 +136,8 @@ def service_router() -> APIRouter:
 
 
 def install_docs(app: FastAPI) -> None:
-    """`/docs`, from files that this service ships."""
-    package = find_spec("fastapi_offline")
-    assert package is not None
-    assert package.origin is not None
-    files = {
-        file.name: LateConstant(partial(_read_file, file))
-        for file in (Path(package.origin).parent / "static").iterdir()
-    }
+    """Serve `/docs` from the files that the extra `docs` brings."""
+    files = {file.name: LateConstant(partial(_read_file, file)) for file in _docs_files()}
 
     async def read_docs_file(request: Request) -> Response:
         file = files.get(request.path_params["name"])
@@ -180,7 +175,16 @@ def install_docs(app: FastAPI) -> None:
 
     @app.get("/docs", include_in_schema=False)
     def read_docs(request: Request) -> Response:
+        require_extra("docs")
         return make_page(request.scope.get("root_path", "")).answer(request)
+
+
+def _docs_files() -> list[Path]:
+    """Return the files of Swagger UI, none without the extra `docs`."""
+    package = find_spec("fastapi_offline") if is_installed("docs") else None
+    if package is None or package.origin is None:
+        return []
+    return list((Path(package.origin).parent / "static").iterdir())
 
 
 def _read_file(file: Path) -> Constant:

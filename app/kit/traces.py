@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.db import Database
-from app.kit.metrics import NO_OPERATION
+from app.kit.requests import NO_OPERATION
 from app.kit.steps import TRACER, failed
 
 log = structlog.get_logger("rata")

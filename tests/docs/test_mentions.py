@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from app.cli import cli
 from app.kit.openapi import describe
@@ -200,11 +202,11 @@ def test_every_code_of_an_answer_exists() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    asked = {
-        name
-        for file in sorted((ROOT / "requirements").glob("*.in"))
-        for name in re.findall(r"^([a-z0-9][a-z0-9-]*)", file.read_text(), re.MULTILINE)
-    } | set(json.loads((ROOT / "package.json").read_text())["devDependencies"])
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = declared["project"], declared["dependency-groups"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values(), *groups.values()]
+    asked = {Requirement(one).name for many in lists for one in many} - {project["name"]}
+    asked |= json.loads((ROOT / "package.json").read_text())["devDependencies"].keys()
     shown = set(
         re.findall(r"^\| `([@a-z0-9/-]+)(?:\[\w+\])?`", (DOCS / "decisions.md").read_text(), re.MULTILINE)
     )

@@ -1,7 +1,5 @@
 """Secrets that must be usable again, sealed by keys of the settings: whoever reads the database alone has none."""
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-
 from app.kit.problems import Problem, Text
 from app.settings import Settings, words
 
@@ -20,13 +18,17 @@ class Sealer:
     """Seals with the first key and opens with any, so that a key can be changed while the service runs."""
 
     def __init__(self, keys: list[str]) -> None:
+        from cryptography.fernet import Fernet, MultiFernet
+
         self._keys = MultiFernet([Fernet(key) for key in keys])
 
     def seal(self, secret: bytes) -> str:
         return self._keys.encrypt(secret).decode()
 
     def opened(self, sealed: str) -> bytes | None:
-        """What was sealed; None where it was by a key that is not here any more."""
+        """Return the secret. Returns None if it was sealed by a key that is not here any more."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._keys.decrypt(sealed)
         except InvalidToken:

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-import xlsxwriter
-
 from app.exchange.matrix.cells import written
 from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
 from app.exchange.matrix.words import STRATEGY_NAMES
@@ -62,6 +60,8 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
 
     Raises `Unwritable` for a text that is longer than a cell of Excel can hold.
     """
+    import xlsxwriter
+
     columns = matrix_columns(realisation)
     out = io.BytesIO()
     # Texts are written with write_string alone, so none becomes a formula, a link or a number.

@@ -18,11 +18,11 @@ from app.exchange.pulls.models import (
 )
 from app.exchange.pulls.queries import sources
 from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
-from app.exchange.pulls.writing import Asked
+from app.exchange.pulls.writing import LIBRARIES, Asked
 from app.kit.etags import VARY, is_unchanged, unchanged
 from app.kit.inputs import unknown_value
 from app.kit.periods import is_quarter, malformed_period
-from app.kit.problems import FieldError, NotAcceptable, NotFound
+from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra
 from app.kit.public import PUBLIC
 from app.kit.requests import house_router
 from app.kit.spool import Spool
@@ -58,7 +58,7 @@ class Ndjson(JSONResponse):
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416], **PUBLIC},
+    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC},
 )
 def read_pull_as(
     call: Caller,
@@ -80,7 +80,7 @@ def read_pull_as(
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416], **PUBLIC},
+    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC},
 )
 def read_pull(
     call: Caller,
@@ -120,6 +120,8 @@ def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> 
     found = sources(call.session, call.actor, period, query.region)
     if not found:
         raise NotFound()
+    if kind in LIBRARIES:
+        require_extra(kind)
     coding = coding_for(request.headers.get("accept-encoding"), kind)
     in_parts = kind != "digests"
     begun = request.headers.get("if-range", "") if in_parts and "range" in request.headers else None

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.exchange.pulls.models import Format
+from app.extras import is_installed
 from app.kit.etags import tag_of
 from app.kit.preferences import read_weights
 
@@ -21,7 +22,7 @@ MEDIA_TYPES: dict[str, str] = {
 CODED = frozenset({Format.ndjson, Format.csv, "digests"})
 """Formats that are worth compressing; the others are compressed already."""
 
-CODINGS = ("zstd", "gzip")
+CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)
 """What content is compressed with, the better first."""
 
 

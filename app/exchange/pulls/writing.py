@@ -17,8 +17,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol
 
-import xlsxwriter
-import zstandard
 from sqlmodel import Session
 
 from app.access.rules import Actor
@@ -138,6 +136,8 @@ def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
     if pull.rows >= LARGEST_ROW:
         others = ", ".join(one for one in Format if one != Format.xlsx)
         raise SheetFull(rows=pull.rows, most=LARGEST_ROW - 1, allowed=others)
+    import xlsxwriter
+
     # Texts are written with write_string alone, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(Written(sink), {"constant_memory": True}) as book:
         book.set_properties({"title": f"Rata {pull.period}", "created": _MADE})
@@ -179,12 +179,7 @@ class Coded:
 
     def __init__(self, sink: Making, coding: str) -> None:
         self._sink = sink
-        # 31: with the header of a gzip file, in which no clock stands
-        self._coder: Any = (
-            zlib.compressobj(5, zlib.DEFLATED, 31)
-            if coding == "gzip"
-            else zstandard.ZstdCompressor(level=3).compressobj()
-        )
+        self._coder = _gzip_coder() if coding == "gzip" else _zstd_coder()
 
     def write(self, data: bytes) -> int:
         self._sink.write(self._coder.compress(data))
@@ -192,6 +187,17 @@ class Coded:
 
     def close(self) -> None:
         self._sink.write(self._coder.flush())
+
+
+def _gzip_coder() -> Any:
+    # 31: with the header of a gzip file, in which no clock stands
+    return zlib.compressobj(5, zlib.DEFLATED, 31)
+
+
+def _zstd_coder() -> Any:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=3).compressobj()
 
 
 # Making one
@@ -211,7 +217,7 @@ class Asked:
     def tag(self, found: Sequence[Source]) -> str:
         """Its tag where its lines are from these."""
         rights = self.actor.fingerprint
-        made_by = version(_LIBRARIES[self.kind]) if self.kind in _LIBRARIES else ""
+        made_by = version(LIBRARIES[self.kind]) if self.kind in LIBRARIES else ""
         return pull_tag(self.kind, self.period, self.region, rights, found, made_by)
 
     def name(self, tag: str) -> str:
@@ -256,5 +262,5 @@ _WRITERS: dict[str, Callable[[Any, Iterator[list[str]], Pull], None]] = {
     Format.xlsx: write_xlsx,
     "digests": write_digests,
 }
-_LIBRARIES: dict[str, str] = {Format.parquet: "pyarrow", Format.xlsx: "xlsxwriter"}
-"""Whose next version may write the same lines with other bytes."""
+LIBRARIES: dict[str, str] = {Format.parquet: "pyarrow", Format.xlsx: "xlsxwriter"}
+"""Formats that an extra of the same name writes, with the package whose next version may write other bytes."""

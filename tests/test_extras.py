@@ -1,0 +1,193 @@
+"""The service without what SQLite and JSON do not need: it starts, and says what is missing where that is needed."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from functools import cache
+from importlib.metadata import files, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from pydantic import ValidationError
+
+from app.extras import EXTRAS
+from app.kit.db import Database
+from app.settings import Settings
+from tests.conftest import token_for
+from tests.database import own_url
+from tests.plans.world import LEAN, furnish, put, put_plan
+from tests.test_house import TREES, name_of
+
+ROOT = Path(__file__).parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
+#: What uvicorn takes by itself where it is installed.
+NEVER_IMPORTED = {"uvloop"}
+
+
+def block(extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in EXTRAS[extra]:
+        monkeypatch.setitem(sys.modules, module, None)
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(one).name) for one in requirements}
+
+
+EXTRA_PACKAGES = names([one for many in OPTIONAL.values() for one in many])
+
+
+@cache
+def packages() -> dict[str, set[str]]:
+    """Name that can be imported → the packages of pyproject.toml that bring it."""
+    brought: dict[str, set[str]] = defaultdict(set)
+    for name in names(PROJECT["dependencies"]) | EXTRA_PACKAGES - {"rata"}:
+        for file in files(name) or ():
+            brought[file.parts[0].removesuffix(".py")].add(name)
+    return brought
+
+
+def test_extras_of_the_project_are_those_that_the_service_knows() -> None:
+    assert {*EXTRAS, *NEVER_IMPORTED, "all"} == OPTIONAL.keys()
+    (everything,) = OPTIONAL["all"]
+    assert Requirement(everything).extras == OPTIONAL.keys() - {"all"}
+    for extra, modules in EXTRAS.items():
+        # the extra of pyjwt brings cryptography
+        asked = names(OPTIONAL[extra]) | ({"cryptography"} if extra == "oidc" else set())
+        for module in modules:
+            assert packages()[module.partition(".")[0]] & asked, f"{extra}: {module}"
+
+
+def test_page_for_operators_has_every_extra() -> None:
+    page = (ROOT / "docs/extras.md").read_text()
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == sorted(OPTIONAL)
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    """Nothing relies on a package that only another package needs, and extras are imported in functions alone."""
+    brought = packages()
+    needed = names(PROJECT["dependencies"])
+    behind_a_switch = {"access/issuer", "kit/metrics", "kit/traces"}
+    wrong = []
+    for file, tree in TREES.items():
+        name, early = name_of(file), set(tree.body)
+        for node in ast.walk(tree):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for module in {module.partition(".")[0] for module in modules} - {
+                "app",
+                *sys.stdlib_module_names,
+            }:
+                is_early = node in early and name not in behind_a_switch
+                if not brought[module] & (needed if is_early else needed | EXTRA_PACKAGES):
+                    wrong.append(f"{name}:{node.lineno} {module}")
+    assert wrong == [], "declare it in pyproject.toml, or import it where it is used"
+
+
+def test_lower_bounds_are_versions_that_the_suite_runs_on() -> None:
+    for one in [*PROJECT["dependencies"], *(one for many in OPTIONAL.values() for one in many)]:
+        asked = Requirement(one)
+        if asked.name == "rata":
+            continue
+        assert asked.specifier.contains(version(asked.name)), one
+        assert all(part.operator == ">=" for part in asked.specifier), one
+
+
+def test_without_any_extra_the_service_starts_and_says_what_is_missing() -> None:
+    with own_url("sqlite") as url:
+        database = Database(url)
+        furnish(database)
+        token = token_for(database, ("secretariat", "63.02"), ("administrator", "0"))
+        database.close()
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.without_extras", url, token],
+            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen["unimportable"] == {
+        "app.access.issuer": "jwt",
+        "app.kit.metrics": "prometheus_client",
+        "app.kit.traces": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    }
+    answers = {name: tuple(answer) for name, answer in seen["answers"].items()}
+    assert {name for name, answer in answers.items() if answer[0] >= 500} == {
+        "docs", "parquet", "xlsx", "read_matrix_xlsx",
+    }  # fmt: skip
+    for name, extra in {
+        "docs": "docs",
+        "parquet": "parquet",
+        "xlsx": "xlsx",
+        "read_matrix_xlsx": "xlsx",
+    }.items():
+        status, _, detail = answers[name]
+        assert status == 501
+        assert f"rata[{extra}]" in detail
+    # without zstd a pull is compressed as every client knows
+    assert answers["ndjson"][:2] == answers["csv"][:2] == answers["read_pull"][:2] == (200, "gzip")
+    assert answers["read_action"][0] == answers["read_plan"][0] == answers["read_matrix_csv"][0] == 200
+
+
+@pytest.mark.parametrize("extra", ["parquet", "xlsx"])
+def test_a_format_that_is_not_installed_is_501_and_others_are_served(
+    secretariat: TestClient, stranger: TestClient, database: Any, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    furnish(database)
+    put_plan(secretariat)
+    put(secretariat, "A-001", base=LEAN)
+    block(extra, monkeypatch)
+    for kind in ("ndjson", "csv", "parquet", "xlsx"):
+        reply = secretariat.get(f"/v1/pulls/2026-Q2.{kind}")
+        assert reply.status_code == (501 if kind == extra else 200), kind
+        assert stranger.get(f"/v1/pulls/2026-Q2.{kind}").status_code == 404
+    matrix = secretariat.get("/v1/plans/63.02-2026/matrix.xlsx")
+    assert matrix.status_code == (501 if extra == "xlsx" else 200)
+    problem = secretariat.get(f"/v1/pulls/2026-Q2.{extra}", headers={"Accept-Language": "en"}).json()
+    assert (problem["code"], problem["status"]) == ("not_installed", 501)
+    assert (
+        problem["detail"]
+        == f"This service is installed without rata[{extra}]. Ask its operator to install it."
+    )
+    assert "Minta operator" in secretariat.get(f"/v1/pulls/2026-Q2.{extra}").json()["detail"]
+
+
+def test_documentation_without_its_files_is_501(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TestClient(app) as client:
+        assert client.get("/docs").status_code == 200
+        block("docs", monkeypatch)
+        reply = client.get("/docs")
+        assert (reply.status_code, reply.json()["code"]) == (501, "not_installed")
+
+
+@pytest.mark.parametrize(
+    ("extra", "settings"),
+    [
+        ("metrics", {"metrics": "public"}),
+        ("metrics", {"metrics": "port"}),
+        ("oidc", {"oidc_issuer": "https://issuer.example", "oidc_audience": "rata"}),
+        ("postgres", {"database_url": "postgresql+psycopg://rata:secret@localhost/rata"}),
+        ("traces", {"traces": True}),
+        ("webhooks", {"secrets_key": Fernet.generate_key().decode()}),
+    ],
+)
+def test_a_setting_that_needs_what_is_not_installed_is_refused(
+    extra: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Settings(_env_file=None, **settings)
+    block(extra, monkeypatch)
+    Settings(_env_file=None)
+    with pytest.raises(ValidationError) as refused:
+        Settings(_env_file=None, **settings)
+    (error,) = refused.value.errors()
+    assert error["loc"] == (next(iter(settings)),)
+    assert re.search(rf"pip install 'rata\[{extra}\]'", error["msg"])
