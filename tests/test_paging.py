@@ -1,13 +1,12 @@
 """A list read page by page while somebody else writes to it: what nobody touched is there exactly once, in order.
 
-Small in the suite; `make pages` reads 20,000 rows in pages of 500.
+Small in the suite; `make proofs GROUP=pages` reads 20,000 rows in pages of 500.
 """
 
-import os
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,8 +21,7 @@ from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
 
-ROWS = int(os.environ.get("RATA_TEST_ROWS", "1000"))
-PAGE = min(500, ROWS // 20)
+ROWS = 1000
 PATIENCE = 60
 LINES, REPORT = f"{AT}/actions", "/v1/reports/unreported-lines"
 LISTS = {
@@ -45,12 +43,20 @@ class World(NamedTuple):
     database: Database
     reader: TestClient
     writer: TestClient
+    rows: int
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with furnished(request.param, ROWS) as world:
+        yield world
+
+
+@contextmanager
+def furnished(engine: str, rows: int) -> Iterator[World]:
+    """A database of the engine with a plan of so many lines."""
     with ExitStack() as stack:
-        database = stack.enter_context(own_database(request.param))
+        database = stack.enter_context(own_database(engine))
         furnish(database)
         app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
         headers = {"Authorization": f"Bearer {token_for(database, ('administrator', '63'))}"}
@@ -61,15 +67,15 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         put(writer, "PATTERN", base=LEAN)
         report(writer, "PATTERN", 1, spent=50)
         with database.writing() as session:
-            _multiply(session.connection())
-        yield World(database, reader, writer)
+            _multiply(session.connection(), rows)
+        yield World(database, reader, writer, rows)
 
 
-def _multiply(connection: sa.Connection) -> None:
+def _multiply(connection: sa.Connection, rows: int) -> None:
     """Lines as the service made the first one, but for what they are sorted by: of that there are few values."""
     actions, budgets = table_of(ActionRow), table_of(BudgetLineRow)
     first = sa.select(sa.literal(0).label("n")).cte("numbers", recursive=True)
-    numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < ROWS - 1))
+    numbers = first.union_all(sa.select(first.c.n + 1).where(first.c.n < rows - 1))
     n = numbers.c.n
     other = {
         "code": sa.literal("L-") + sa.cast(100_000 + n, sa.String),
@@ -97,8 +103,9 @@ def _multiply(connection: sa.Connection) -> None:
 class Writer:
     """Somebody who inserts, changes and deletes lines, others each time, for as long as it is let."""
 
-    def __init__(self, client: TestClient, name: int) -> None:
-        self.client, self.name, self.written, self.wrong = client, name, 0, ""
+    def __init__(self, world: World, name: int) -> None:
+        self.client, self.rows, self.name = world.writer, world.rows, name
+        self.written, self.wrong = 0, ""
         self._chance = random.Random(name)
         self._turn, self._done = threading.Condition(), False
         self._thread = threading.Thread(target=self._write)
@@ -151,7 +158,7 @@ class Writer:
 
     def _some(self) -> str:
         """One of the lines that are there to be touched."""
-        return f"L-{100_000 + 10 * self._chance.randrange(ROWS // 10)}"
+        return f"L-{100_000 + 10 * self._chance.randrange(self.rows // 10)}"
 
 
 def is_untouched(code: str) -> bool:
@@ -160,14 +167,19 @@ def is_untouched(code: str) -> bool:
 
 @pytest.mark.parametrize("listed", LISTS)
 def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, listed: str) -> None:
+    read_while_others_write(world, listed)
+
+
+def read_while_others_write(world: World, listed: str) -> None:
+    """Read a list page by page, after each of which something was written; hold what came to what is untouched."""
     path, asked, code, value = LISTS[listed]
     is_falling = asked["sort"].startswith("-")
     expected = sorted(untouched(world.database, value), reverse=is_falling)
     seen: list[tuple[Any, str]] = []
     pages, after = 0, {}
-    with Writer(world.writer, [*LISTS].index(listed)) as writer:
+    with Writer(world, [*LISTS].index(listed)) as writer:
         while True:
-            reply = world.reader.get(path, params={**asked, "limit": PAGE, **after})
+            reply = world.reader.get(path, params={**asked, "limit": min(500, world.rows // 20), **after})
             assert reply.status_code == 200, reply.text
             page = reply.json()
             seen += [(item[value], item[code]) for item in page["items"]]
@@ -179,7 +191,7 @@ def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, liste
     assert writer.written >= pages - 1 > 15
     assert seen == sorted(set(seen), reverse=is_falling)
     assert [one for one in seen if is_untouched(one[1])] == expected
-    assert len(expected) == ROWS * 9 // 10
+    assert len(expected) == world.rows * 9 // 10
 
 
 def untouched(database: Database, value: str) -> list[tuple[Any, str]]:

@@ -1,7 +1,7 @@
 """A quarter pulled again and again over a line that does everything wrong, by processes that are killed.
 
 Under the name stands nothing, what was there, or what the service has, at every instant at which one may look.
-Small in the suite; `make faults` does hundreds.
+Small in the suite; `make proofs GROUP=faults` does hundreds.
 """
 
 import os
@@ -23,7 +23,7 @@ from tests.client.world import IMPATIENT, Served
 from tests.plans.world import ANY, LEAN, put_many
 from tests.test_cli import ROOT, environment
 
-RUNS = int(os.environ.get("RATA_TEST_FAULTS", "8"))
+RUNS = 8
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")
 """As they are sent; a file of tables is made of the first, and tried in `test_tables`."""
@@ -46,16 +46,23 @@ def token(served: Served) -> str:
 def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
     served: Served, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pull_over_faults(served, token, tmp_path, monkeypatch, RUNS)
+
+
+def pull_over_faults(
+    served: Served, token: str, folder: Path, monkeypatch: pytest.MonkeyPatch, runs: int
+) -> None:
+    """Pull so often over a line with faults, and look at what is in the folder after each attempt."""
     monkeypatch.setattr(service, "TIMEOUT", httpx.Timeout(0.3))  # what was lost on the way is waited for
     chance = random.Random(3)
     with (
         served.writer() as writer,
-        FaultyLine(served.port(), seed=RUNS, size=150_000) as line,
-        processes(line.url, token, tmp_path) as run_and_kill,
+        FaultyLine(served.port(), seed=runs, size=150_000) as line,
+        processes(line.url, token, folder) as run_and_kill,
     ):
-        for run in range(RUNS):
+        for run in range(runs):
             form = FORMATS[run % len(FORMATS)]
-            file = tmp_path / f"rata-{PERIOD}-63.{form}"
+            file = folder / f"rata-{PERIOD}-63.{form}"
             before = file.read_bytes() if file.exists() else None
             if chance.random() < 0.5:
                 change = {"note": chance.randbytes(900).hex()}
@@ -68,17 +75,17 @@ def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
                     run_and_kill(form, 0.25 * chance.random() ** 2)
                 else:
                     with suppress(RataError), Rata(line.url, token, patience=ONE_TRY) as once:
-                        once.pull(PERIOD, tmp_path, region="63", format=form)
+                        once.pull(PERIOD, folder, region="63", format=form)
                 assert (file.read_bytes() if file.exists() else None) in (before, now)
             line.is_bad = chance.random() < 0.3
             with suppress(RataError), Rata(line.url, token, patience=IMPATIENT) as over:
-                over.pull(PERIOD, tmp_path, region="63", format=form)
+                over.pull(PERIOD, folder, region="63", format=form)
                 assert file.read_bytes() == now
             line.is_bad = False
             with Rata(line.url, token, patience=IMPATIENT) as good:
-                good.pull(PERIOD, tmp_path, region="63", format=form)
+                good.pull(PERIOD, folder, region="63", format=form)
             assert file.read_bytes() == now
-            left = {one.name for one in tmp_path.iterdir() if one.name.startswith(file.name)}
+            left = {one.name for one in folder.iterdir() if one.name.startswith(file.name)}
             assert left == {file.name, f"{file.name}.json"}
     assert len(line.drawn) == 6
 

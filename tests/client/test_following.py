@@ -36,7 +36,7 @@ from tests.plans.world import ANY, LEAN
 from tests.test_cli import ROOT, environment
 from tests.year.world import Regency
 
-KILLS = int(os.environ.get("RATA_TEST_KILLS", "5"))
+KILLS = 5
 TARGET = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021}
 PLAN = "63.02-2026"
 AT = f"/v1/plans/{PLAN}"
@@ -365,7 +365,11 @@ def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
 def test_killed_at_any_instant_it_ends_equal_to_the_source(
     served: Served, token: str, at_work: httpx.Client, rata: Rata, tmp_path: Path
 ) -> None:
-    """A process that is killed again and again while somebody writes; 50 times with `make kills`."""
+    follow_and_kill(served, token, rata, tmp_path, KILLS)
+
+
+def follow_and_kill(served: Served, token: str, rata: Rata, folder: Path, kills: int) -> None:
+    """Kill a follower again and again while others write, then let one end and compare its copy with the source."""
     done = threading.Event()
 
     def write() -> None:
@@ -381,7 +385,7 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
                     put(writer, code, note=str(chance.random()))
                 time.sleep(0.03)
 
-    path = tmp_path / "copy.db"
+    path = folder / "copy.db"
     settings = environment(RATA_SERVER=served.url, RATA_TOKEN=token)
     writing = threading.Thread(target=write)
     writing.start()
@@ -398,7 +402,7 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
         ) as starter:
             assert starter.stdin is not None
             assert starter.stdout is not None
-            for _ in range(KILLS):
+            for _ in range(kills):
                 starter.stdin.write("go\n")
                 starter.stdin.flush()
                 follower = int(starter.stdout.readline())

@@ -1,8 +1,8 @@
 """Requests that nobody thought of, made from the document by Schemathesis; the same ones in every run.
 
 What it holds: no 500, no status and no reply that the document does not declare, nothing accepted that the document
-forbids and nothing refused without a reason, no entry without a token. `make fuzz` goes on for as long as one likes,
-at running services.
+forbids and nothing refused without a reason, no entry without a token. `make proofs GROUP=fuzz` goes on at running
+services, for as long as it is asked to.
 """
 
 from collections.abc import Callable, Sequence

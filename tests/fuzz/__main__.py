@@ -1,5 +1,5 @@
-"""`make fuzz`: Schemathesis against a running service, as each caller on each engine; ends with a table, and with
-code 1 where anything failed.
+"""`python -m tests.fuzz`: Schemathesis against a running service, as each caller on each engine; ends with a
+table, and with code 1 where anything failed.
 
 The seed is printed: the same one, with the same minutes, asks the same of the same world, as far as time allows.
 """
@@ -25,7 +25,7 @@ CONSOLE = Console(highlight=False, soft_wrap=True, width=150)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20, help="for all callers and engines together")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**31))
     parser.add_argument(

@@ -1,10 +1,10 @@
-"""Valid requests, changed by chance: bytes, headers, queries, JSON. Some hundreds here, `make hostile` for thousands.
+"""Valid requests, changed by chance: bytes, headers, queries, JSON. Some hundreds here; `make proofs GROUP=hostile`
+sends thousands.
 
 A failure names the number of the request; the same seed makes the same one.
 """
 
 import json
-import os
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +15,7 @@ from tests.contract.operations import Operation
 from tests.hostile.service import Service
 from tests.hostile.test_payloads import OPERATIONS, PARTS
 
-COUNT = int(os.environ.get("RATA_TEST_HOSTILE", "300"))
-SEED = int(os.environ.get("RATA_TEST_HOSTILE_SEED", "5"))
+COUNT, SEED = 300, 5
 AT_ONCE = 8
 WORDS: tuple[Any, ...] = (
     *(
@@ -178,8 +177,14 @@ def text_of(value: Any) -> str:
 
 
 def test_requests_changed_by_chance(service: Service) -> None:
+    send_changed_by_chance(service, COUNT, SEED)
+
+
+def send_changed_by_chance(service: Service, count: int, seed: int) -> None:
+    """Send so many requests; each is answered in the one shape, or the line is cut."""
+
     def tried(number: int) -> str | None:
-        chance = random.Random(f"{SEED}/{number}")
+        chance = random.Random(f"{seed}/{number}")
         one = chance.choice(OPERATIONS)
         sent = request_of(service, one, chance)
         with service.line() as line:
@@ -190,9 +195,9 @@ def test_requests_changed_by_chance(service: Service) -> None:
         except (AssertionError, ValueError) as error:
             return f"{number} {one}: {error} {reply.data[:300]!r}"
 
-    assert failures(tried) == []
+    assert failures(tried, count) == []
 
 
-def failures(tried: Callable[[int], str | None]) -> list[str]:
+def failures(tried: Callable[[int], str | None], count: int) -> list[str]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [found for found in pool.map(tried, range(COUNT)) if found is not None]
+        return [found for found in pool.map(tried, range(count)) if found is not None]

@@ -1,6 +1,6 @@
 """An upgrade under load, as docs/upgrading.md tells it: no request fails, no write is lost or done twice.
 
-`make upgrade-rehearsal` does it with processes of their own and SIGTERM, the suite with threads.
+`make proofs GROUP=upgrade-rehearsal` does it with processes of their own and SIGTERM, the suite with threads.
 """
 
 import os
@@ -141,9 +141,6 @@ class InThread(Service):
         assert not self._thread.is_alive()
 
 
-SERVICES = [InProcess] if os.environ.get("RATA_TEST_UPGRADE") == "processes" else [InThread]
-
-
 @dataclass
 class Balancer:
     """What stands in front: it sends to who said a moment ago that it is ready, and asks all of them all the time."""
@@ -252,10 +249,14 @@ def waits(url: str) -> bool:
     return bool(row and row[0])
 
 
-@pytest.mark.parametrize("start", SERVICES)
-def test_nobody_notices(
+def test_nobody_notices(url: str, next_version: Path) -> None:
+    upgrade_under_load(url, next_version, InThread)
+
+
+def upgrade_under_load(
     url: str, next_version: Path, start: Callable[[Path, str, Balancer], InThread | InProcess]
 ) -> None:
+    """Migrate and replace a service while others read and write; hold that no request fails, no write is lost."""
     database = Database(url)
     balancer = Balancer()
     load = Load(balancer, token_for(database, ("administrator", "63.02")))

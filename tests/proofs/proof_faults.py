@@ -1,0 +1,19 @@
+"""Hundreds of pulls over lines that drop, reset, delay, lose and change bytes, by processes that are killed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import served  # noqa: F401 - a fixture
+from tests.client.test_faults import pull_over_faults, token  # noqa: F401 - a fixture
+from tests.client.world import Served
+from tests.proofs import number
+
+
+def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
+    served: Served,  # noqa: F811
+    token: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pull_over_faults(served, token, tmp_path, monkeypatch, number("COUNT", 200))

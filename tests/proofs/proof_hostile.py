@@ -1,0 +1,10 @@
+"""Thousands of requests, malformed by chance, against a running service. The same seed makes the same requests."""
+
+from tests.hostile.conftest import running, service  # noqa: F401 - fixtures
+from tests.hostile.service import Service
+from tests.hostile.test_fuzz import SEED, send_changed_by_chance
+from tests.proofs import number
+
+
+def test_requests_changed_by_chance(service: Service) -> None:  # noqa: F811
+    send_changed_by_chance(service, number("COUNT", 6_000), number("SEED", SEED))

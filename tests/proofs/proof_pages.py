@@ -1,0 +1,20 @@
+"""Lists of 20,000 rows read page by page while somebody inserts, changes and deletes, on each engine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.database import ENGINES
+from tests.proofs import number
+from tests.test_paging import LISTS, World, furnished, read_while_others_write
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    with furnished(request.param, number("COUNT", 20_000)) as world:
+        yield world
+
+
+@pytest.mark.parametrize("listed", LISTS)
+def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, listed: str) -> None:
+    read_while_others_write(world, listed)

@@ -1,0 +1,80 @@
+"""What `make` does before anything is installed, and what it leaves alone: dry runs over the Makefile in a folder."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUNTIME, TEST = "requirements/base.txt", "requirements/test.txt"
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The Makefile and what it looks at, as after a clone."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    (tmp_path / ".venv").mkdir()
+    return tmp_path
+
+
+def installed(folder: Path, target: str) -> list[str]:
+    """The locks that a target installs, as a dry run prints them."""
+    printed = make(folder, "--dry-run", target)
+    assert printed.returncode == 0, printed.stderr
+    return [lock for lock in (RUNTIME, TEST) if f"-r {lock}" in printed.stdout]
+
+
+def test_the_demo_installs_only_what_the_service_runs_on(checkout: Path) -> None:
+    assert installed(checkout, "demo") == [RUNTIME]
+    assert installed(checkout, "test") == [RUNTIME, TEST]
+
+
+def test_tests_after_the_demo_add_their_own_and_the_demo_after_them_nothing(checkout: Path) -> None:
+    (checkout / ".venv/.runtime").touch()
+    assert installed(checkout, "demo") == []
+    assert installed(checkout, "test") == [TEST]
+    (checkout / ".venv/.installed").touch()
+    assert installed(checkout, "test") == installed(checkout, "demo") == []
+
+
+def test_a_changed_lock_is_installed_where_it_counts(checkout: Path) -> None:
+    for stamp in (".runtime", ".installed"):
+        (checkout / ".venv" / stamp).touch()
+    (checkout / TEST).write_text("")
+    assert (installed(checkout, "demo"), installed(checkout, "test")) == ([], [TEST])
+    (checkout / RUNTIME).write_text("")
+    assert (installed(checkout, "demo"), installed(checkout, "test")) == ([RUNTIME], [RUNTIME, TEST])
+
+
+def test_the_lock_of_the_demo_is_a_variable(checkout: Path) -> None:
+    (checkout / "other.txt").touch()
+    printed = make(checkout, "--dry-run", "demo", "RUNTIME_LOCK=other.txt").stdout
+    assert "-r other.txt" in printed
+    assert RUNTIME not in printed
+
+
+def test_an_unknown_group_of_proofs_is_one_sentence_with_the_known_ones() -> None:
+    done = make(ROOT, "proofs", "GROUP=faults none")
+    assert done.returncode != 0
+    (sentence,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert sentence.startswith("No such group: none. Groups: ")
+    groups = sentence.removesuffix(".").rpartition(": ")[2].split()
+    assert groups == sorted(groups)
+    assert {"cut-network", "faults", "fuzz", "hostile", "kills", "pages", "upgrade-rehearsal"} <= set(groups)
+    page = (ROOT / "docs/contributing.md").read_text()
+    assert [group for group in groups if f"`{group}`" not in page] == []
+
+
+def test_help_groups_every_target() -> None:
+    lines = make(ROOT, "help").stdout.splitlines()
+    heads = [line for line in lines if line and not line.startswith(" ")]
+    assert heads == ["Use", "Develop", "Prove", "Release"]
+    assert "demo" in lines[lines.index("Use") + 1]
+    assert not any(len(line) > 140 for line in lines)
