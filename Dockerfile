@@ -23,7 +23,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     RATA_HOST=0.0.0.0 \
     RATA_PORT=8000 \
     RATA_DATABASE_URL=sqlite:////var/lib/rata/rata.db \
-    RATA_DEMO_TOKEN_FILE=/var/lib/rata/demo.token
+    RATA_DEMO_FOLDER=/var/lib/rata
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/rata rata
 WORKDIR /var/lib/rata
 COPY --from=build /opt/venv /opt/venv

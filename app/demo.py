@@ -1,5 +1,11 @@
-"""`make demo`: a real regency's plan, served on this machine within a minute."""
+"""`make demo`: a real regency's plan, served on this machine within a minute.
 
+All that the demo keeps lies in one folder, with a database of its own: it opens no database that the settings name.
+"""
+
+import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -9,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
+import sqlalchemy as sa
 from rich.console import Console
 
 from app.access.models import Role, TokenScope
@@ -29,6 +36,11 @@ from app.setup import load_shipped_reference, upgrade_schema
 
 SAMPLES = Path(__file__).parent / "exchange" / "samples"
 PLAN = "63.02-2025"
+DATABASE, TOKEN, SPOOL = "demo.db", "demo.token", "demo.spool"
+OWN = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", TOKEN, SPOOL)
+"""All that the demo keeps in its folder."""
+EXAMPLES = "examples"
+"""Folder there for what the examples of the pages write."""
 FILES: tuple[tuple[str, Basis | None], ...] = (
     ("kotabaru_2025_rat.xlsx", None),
     ("kotabaru_2025_semester_2.xlsx", "period"),
@@ -37,23 +49,68 @@ FILES: tuple[tuple[str, Basis | None], ...] = (
 
 def run_demo(settings: Settings, out: Console) -> None:
     """Prepare the database (again: nothing to do), print how to try it, and serve until stopped."""
-    if _is_taken(settings):
-        out.print(
-            f"[red]{settings.host}:{settings.port} is taken.[/] Choose another: RATA_PORT=8001 make demo"
-        )
+    folder = Path(settings.demo_folder).absolute()
+    refusal = _refusal_of(settings, folder)
+    if refusal is not None:
+        out.print(refusal, style="red", highlight=False, soft_wrap=True, markup=False)
         sys.exit(1)
+    own = own_settings(settings, folder)
+    out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
     with _interrupts() as interrupts:
-        database = open_database(settings)
+        database = open_database(own)
         upgrade_schema(database)
         load_shipped_reference(database, out)
         with out.status("Importing the plan of Kabupaten Kotabaru …"):
             load_sample(database)
-        token = demo_token(database, Path(settings.demo_token_file))
+        token = demo_token(database, folder / TOKEN)
         database.close()
     if interrupts:
         raise KeyboardInterrupt
-    _greet(settings, token, out)
-    run(settings)
+    _greet(own, folder, token, out)
+    # the workers read the settings for themselves; an empty word beats what a file of settings says
+    for name in ("database_url", "database_read_url", "spool_folder"):
+        os.environ[f"RATA_{name.upper()}"] = getattr(own, name) or ""
+    run(own)
+
+
+def own_settings(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with the demo's database and spool."""
+    url = sa.URL.create("sqlite", database=str(folder / DATABASE))
+    return settings.model_copy(
+        update={
+            "database_url": url.render_as_string(),
+            "database_read_url": None,
+            "spool_folder": str(folder / SPOOL),
+        }
+    )
+
+
+def _refusal_of(settings: Settings, folder: Path) -> str | None:
+    """Return why the demo cannot run here, or None."""
+    if _is_taken(settings):
+        return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 make demo"
+    if _names_database_of(settings, folder) and not (folder / TOKEN).exists():
+        return (
+            f"RATA_DATABASE_URL names {folder / DATABASE}, which no demo made. "
+            "Choose another folder: RATA_DEMO_FOLDER=var/demo make demo"
+        )
+    return None
+
+
+def _names_database_of(settings: Settings, folder: Path) -> bool:
+    """Whether the settings name the file of the demo's database, and it exists."""
+    url, file = sa.make_url(settings.database_url), folder / DATABASE
+    named = Path(url.database or "")
+    return url.get_backend_name() == "sqlite" and file.exists() and named.exists() and file.samefile(named)
+
+
+def _describe_set_up(settings: Settings, own: Settings, folder: Path) -> str:
+    """Return what the demo is about to do; with a database in the settings, that it stays untouched."""
+    text = f"Setting up the demo in {folder}: schema, reference data, a real plan; some ten seconds the first time …"
+    if "database_url" in settings.model_fields_set and settings.database_url != own.database_url:
+        named = sa.make_url(settings.database_url).render_as_string(hide_password=True)
+        text += f"\nThe demo uses a database of its own and leaves {named} of RATA_DATABASE_URL alone."
+    return text
 
 
 @contextmanager
@@ -120,7 +177,7 @@ def _is_taken(settings: Settings) -> bool:
     return True
 
 
-def _greet(settings: Settings, token: str, out: Console) -> None:
+def _greet(settings: Settings, folder: Path, token: str, out: Console) -> None:
     base = f"http://{settings.host}:{settings.port}"
     curl = f"curl -s -H 'Authorization: Bearer {token}'"
     out.print(
@@ -131,5 +188,34 @@ def _greet(settings: Settings, token: str, out: Console) -> None:
         f"{curl} '{base}/v1/plans/{PLAN}/actions?strategy=raise_income&sort=-allocation&limit=3'",
         f"{curl} -o rat.xlsx '{base}/v1/plans/{PLAN}/matrix.xlsx?period=2025'",
     ):
-        out.print(f"  {line}", highlight=False, soft_wrap=True)
-    out.print("\nStop with Ctrl-C.\n")
+        out.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+    out.print("\nFor the commands of `rata` and the examples of the pages, in another terminal:")
+    for line in _exports(settings, folder, base):
+        out.print(f"  export {line}", highlight=False, soft_wrap=True, markup=False)
+    out.print(
+        f"\nStop with Ctrl-C. Everything of the demo is in one folder; the way back: {way_back(folder)}\n",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def _exports(settings: Settings, folder: Path, base: str) -> list[str]:
+    """Return the assignments of a shell beside the demo; of the PATH where it lacks this `rata`."""
+    lines = [
+        f"RATA_DATABASE_URL={shlex.quote(settings.database_url)}",
+        f'RATA_SERVER={base} RATA_TOKEN="$(cat {shlex.quote(str(folder / TOKEN))})"',
+    ]
+    command = Path(sys.prefix) / "bin" / "rata"
+    if command.exists() and Path(shutil.which("rata") or "/").resolve() != command.resolve():
+        lines.append(f"PATH={shlex.quote(str(command.parent))}:$PATH")
+    return lines
+
+
+def way_back(folder: Path) -> str:
+    """Return the command that removes the demo, and nothing else that lies in its folder."""
+    here = Path.cwd()
+    is_below = folder != here and folder.is_relative_to(here)
+    name = shlex.quote(str(folder.relative_to(here) if is_below else folder))
+    is_own = all(file.name in (EXAMPLES, *OWN) for file in folder.iterdir())
+    return f"rm -r {name}" if is_own else f"rm -r {name}/demo.*"

@@ -18,6 +18,7 @@ SIGNATURES = frozenset(
 
 GONE = {
     "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
+    "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
 }
 """Settings that earlier versions had → the sentence that says what replaces each."""
 
@@ -281,7 +282,11 @@ class Settings(BaseSettings):
         description="What identifiers in IATI exports begin with: register and number of who publishes.",
     )
     log_format: str = Field(default="json", pattern="^(json|console)$")
-    demo_token_file: str = Field(default="var/demo.token", description="Where `rata demo` keeps its token.")
+    demo_folder: str = Field(
+        default="var",
+        min_length=1,
+        description="Folder of all that `rata demo` keeps: a database of its own, its token, its exports.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """`rata demo`: from nothing to a service that answers, and again, and stopped at any moment."""
 
 import contextlib
+import io
 import shlex
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import sqlalchemy as sa
 from rich.console import Console
 
 import app.demo as preparing
@@ -36,13 +38,13 @@ def free_port() -> int:
 class Demo:
     """A demo that runs in a folder; what it prints goes to a file."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **settings: str) -> None:
         self.folder, self.port, self.base = folder, port, f"http://127.0.0.1:{port}"
         self.said = folder / f"said-{time.monotonic_ns()}"
         with self.said.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", "from app.cli import main; main()", "demo"], cwd=folder, stdout=out,
-                stderr=subprocess.STDOUT, env=environment(RATA_PORT=str(port)), start_new_session=True,
+                stderr=subprocess.STDOUT, env=environment(RATA_PORT=str(port), **settings), start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -68,8 +70,8 @@ class Demo:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int) -> Iterator[Demo]:
-    demo = Demo(folder, port)
+def running(folder: Path, port: int, **settings: str) -> Iterator[Demo]:
+    demo = Demo(folder, port, **settings)
     try:
         yield demo
     finally:
@@ -80,7 +82,7 @@ def running(folder: Path, port: int) -> Iterator[Demo]:
 
 def content(folder: Path) -> list[str]:
     """Everything in the database."""
-    with contextlib.closing(sqlite3.connect(folder / "var" / "rata.db")) as connection:
+    with contextlib.closing(sqlite3.connect(folder / "var" / "demo.db")) as connection:
         return list(connection.iterdump())
 
 
@@ -97,8 +99,10 @@ def call(command: str) -> httpx.Response:
 
 
 def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
-    port = free_port()
-    with running(tmp_path, port) as demo:
+    """Beside a database that the settings name, which stays as it is."""
+    port, named = free_port(), tmp_path / "own.db"
+    named.write_bytes(b"no database")
+    with running(tmp_path, port, RATA_DATABASE_URL=f"sqlite:///{named}") as demo:
         demo.wait_for(demo.answers)
         said = demo.text
         assert demo.base in said
@@ -117,6 +121,7 @@ def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
             assert "RATA_PORT=" in second.text
         assert demo.stop(signal.SIGTERM) == 0
         assert "Traceback" not in demo.text
+    assert named.read_bytes() == b"no database"
     assert (tmp_path / "var" / "demo.token").stat().st_mode & 0o077 == 0
     before = content(tmp_path)
     with running(tmp_path, port) as again:
@@ -127,17 +132,77 @@ def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a demo prints that loads nothing and does not serve, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: None)
+    monkeypatch.setattr(preparing, "load_sample", lambda database: None)
+    monkeypatch.setattr(preparing, "run", lambda settings: None)
+    for name in ("DATABASE_URL", "DATABASE_READ_URL", "SPOOL_FOLDER"):  # the demo sets them for its workers
+        monkeypatch.setenv(f"RATA_{name}", "")
+    return io.StringIO()
+
+
+def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(tmp_path: Path, told: io.StringIO) -> None:
+    """It says so, and the address it prints is one for the console, whatever the folder is called."""
+    settings = Settings(
+        _env_file=None,
+        database_url="postgresql+psycopg://rata:secret@nowhere.example/rata",
+        database_read_url="postgresql+psycopg://rata:secret@replica.example/rata",
+        spool_folder=str(tmp_path / "spool"),
+        demo_folder="a demo's [1]?",
+        port=free_port(),
+    )
+    preparing.run_demo(settings, Console(file=told))
+    text = told.getvalue()
+    assert "leaves postgresql+psycopg://rata:***@nowhere.example/rata of RATA_DATABASE_URL alone" in text
+    own, folder = Settings(_env_file=None), tmp_path / "a demo's [1]?"
+    assert sa.make_url(own.database_url).database == str(folder / "demo.db")
+    assert (own.database_read_url, own.spool_folder) == (None, str(folder / "demo.spool"))
+    exports = "".join(f"{row}\n" for row in text.splitlines() if row.strip().startswith("export"))
+    command = f'{exports}printf "%s|" "$RATA_DATABASE_URL" "$RATA_SERVER" "$RATA_TOKEN"'
+    shell = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True)
+    address, token = f"http://127.0.0.1:{settings.port}", (folder / "demo.token").read_text()
+    assert shell.stdout == f"{own.database_url}|{address}|{token}|"
+    assert shlex.split(text.partition("rm -r ")[2]) == [folder.name]
+    assert {file.name for file in tmp_path.iterdir()} == {folder.name}
+
+
+def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, told: io.StringIO) -> None:
+    """Also under the demo's own name: an office that keeps real plans there loses nothing."""
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "demo.db").write_bytes(b"real plans")
+    settings = Settings(_env_file=None, database_url="sqlite:///var/../var/demo.db", port=free_port())
+    with pytest.raises(SystemExit, match="1"):
+        preparing.run_demo(settings, Console(file=told))
+    assert "which no demo made" in told.getvalue()
+    assert "RATA_DEMO_FOLDER=" in told.getvalue()
+    assert (tmp_path / "var" / "demo.db").read_bytes() == b"real plans"
+
+
+def test_the_way_back_removes_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "var"
+    for name in (*preparing.OWN, preparing.EXAMPLES):
+        (folder / name).mkdir(parents=True)
+    assert preparing.way_back(folder) == "rm -r var"
+    (folder / "rata.db").touch()
+    subprocess.run(["/bin/sh", "-c", preparing.way_back(folder)], check=True)
+    assert {file.name for file in folder.iterdir()} == {preparing.EXAMPLES, "rata.db"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_half_way_nothing_is_half_loaded(tmp_path: Path, number: int) -> None:
     """Stopped while the reference data is written; the next start does all of it."""
     with running(tmp_path, free_port()) as demo:
-        database = tmp_path / "var" / "rata.db"
+        database = tmp_path / "var" / "demo.db"
         demo.wait_for(
             lambda: "regions" in demo.text.lower() or (database.exists() and log_size(database) > 10**6)
         )
         demo.stop(number)
         assert "Traceback" not in demo.text
-    with contextlib.closing(sqlite3.connect(tmp_path / "var" / "rata.db")) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "var" / "demo.db")) as connection:
         counts = [
             connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("region", "plan")
         ]
@@ -158,8 +223,7 @@ def test_an_interrupt_that_python_drops_still_ends_it(
     monkeypatch.setattr(preparing, "run", lambda settings: pytest.fail("It served."))
     settings = Settings(
         _env_file=None,
-        database_url=f"sqlite:///{tmp_path}/rata.db",
-        demo_token_file=str(tmp_path / "demo.token"),
+        demo_folder=str(tmp_path / "var"),
         port=free_port(),
     )
     with pytest.raises(KeyboardInterrupt):

@@ -160,6 +160,42 @@ def test_both_locks_agree() -> None:
     assert [pin for pin in pins if f"\n{pin} " not in test] == []
 
 
+def test_forges_run_the_suite_on_the_pythons_that_the_project_names() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    workflow = yaml.safe_load((ROOT / ".github/workflows/suite.yml").read_text())["jobs"]["suite"]
+    assert workflow["strategy"]["matrix"]["python"] == named
+    assert workflow["steps"][-1] == {"run": ".ci/run"}
+    pipeline = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text())["suite"]
+    assert pipeline["parallel"]["matrix"] == [{"VERSION": named}]
+    assert pipeline["script"] == [".ci/run"]
+    *first, last = named
+    assert f"on Python {', '.join(first)} and {last}." in (ROOT / "README.md").read_text()
+
+
+def test_hooks_before_a_commit_fetch_nothing_and_lint() -> None:
+    (source,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert source["repo"] == "local"
+    assert [(hook["entry"], hook["language"]) for hook in source["hooks"]] == [("make lint", "system")]
+
+
+def test_every_file_of_data_has_its_source_and_terms() -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    files = [*(ROOT / "app").glob("**/data/*"), *(ROOT / "app").glob("**/samples/*")]
+    missing = [
+        file.name
+        for file in files
+        if file.suffix != ".md" and file.name not in notice and not _is_named_whole(file.parent, notice)
+    ]
+    assert files
+    assert missing == []
+
+
+def _is_named_whole(folder: Path, notice: str) -> bool:
+    """Whether the text names the folder, and no file of it."""
+    name = folder.relative_to(ROOT).as_posix()
+    return re.search(rf"{re.escape(name)}[,)]", notice) is not None
+
+
 def test_command_points_into_the_application() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, function = project["scripts"]["rata"].partition(":")

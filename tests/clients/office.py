@@ -22,8 +22,8 @@ from rata_client.models import (
 PLAN, ACTION, AGENCY = "63.02-2027", "A-001", "1.05.0.00.0.00.07.0000"
 
 client = AuthenticatedClient(
-    base_url=os.environ["RATA"],
-    token=os.environ["TOKEN"],
+    base_url=os.environ["RATA_SERVER"],
+    token=os.environ["RATA_TOKEN"],
     headers={"Accept-Language": "en"},
     raise_on_unexpected_status=True,
 )

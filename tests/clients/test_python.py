@@ -38,7 +38,7 @@ def test_every_operation_is_there(generated: Path) -> None:
 
 
 def test_an_office_works_with_it(generated: Path, demo: Demo) -> None:
-    done = run_python(PROGRAM, path=(generated,), RATA=demo.address, TOKEN=demo.token)
+    done = run_python(PROGRAM, path=(generated,), RATA_SERVER=demo.address, RATA_TOKEN=demo.token)
     assert done.returncode == 0, done.stderr[-3000:]
     told: dict[str, Any] = json.loads(done.stdout)
     assert told["plans with ours"] == ["63.02-2027", *told["plans before"]]

@@ -2,8 +2,11 @@
 
 A fenced block may follow a comment that a reader does not see:
 
-    <!-- run -->              the shell text below is executed and must succeed
+    <!-- set up -->           the shell text below readies a shell in the checkout beside a running demo; a page
+                              without one has that of the README
+    <!-- run -->              the shell text below is executed in that shell and must succeed
     <!-- run: 412 -->         the same; its last request is answered by a problem of that status
+    <!-- cron -->             each line below is one of a crontab; its command is executed as cron does
     <!-- save: NAME -->       the text below is a file that later blocks of the page use
     <!-- answer -->           the JSON below is part of what the block before printed; "…" stands for anything
     <!-- answer: ndjson -->   the same for the first line of a file of lines
@@ -16,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = ROOT / "README.md"
+FRONT = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in FRONT), *sorted((ROOT / "docs").glob("*.md"))]
 
 _FENCE = re.compile(
     r"^(?:<!-- (?P<marker>[^>]+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -31,7 +36,7 @@ class Block:
     line: int
     language: str
     marker: str
-    """Its first word: `run`, `save`, `answer`, `shape`, `not run` or nothing."""
+    """Its first word: `set up`, `run`, `cron`, `save`, `answer`, `shape`, `not run` or nothing."""
     argument: str
     text: str
 

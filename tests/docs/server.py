@@ -1,6 +1,7 @@
 """`rata demo` as a reader starts it: a process of its own, on a free port, over a database in a folder of its own."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -16,26 +17,82 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from app.demo import DATABASE, TOKEN
 from tests.clients.tools import NODE, with_node
 from tests.docs.pages import ROOT
 
 START_SECONDS = 120
+ADDRESS, POSTGRES = "http://127.0.0.1:8000", "postgresql+psycopg://rata:secret@localhost/rata"
+"""Addresses of service and database that the pages show."""
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo, the words it greeted with, and the environment of a reader's shell beside it."""
+    """A running demo, what it printed, and the folder in which it keeps its files."""
 
     address: str
     token: str
     greeting: str
+    folder: Path
     environment: Mapping[str, str]
+    """The variables of a reader's shell that nothing has set up yet."""
 
-    def shell(self, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+
+class Reader:
+    """A reader's shell beside a running demo, in a checkout of his own: each text sees what those before exported."""
+
+    def __init__(self, demo: Demo, checkout: Path) -> None:
+        self.checkout, self.examples = checkout, checkout / "var" / "examples"
+        self._demo, self._state = demo, checkout.with_name("exported")
+        self._at = checkout
+        self.examples.mkdir(parents=True)
+        (checkout / ".venv").mkdir()
+        (checkout / ".venv" / "bin").symlink_to(demo.folder / "bin")
+        (checkout / "deploy").symlink_to(ROOT / "deploy")
+        for name in (DATABASE, TOKEN):
+            (checkout / "var" / name).symlink_to(demo.folder / "var" / name)
+        self._there = self.files()
+        self._state.touch()
+
+    def run(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a text of a page; the addresses that pages show are those of the demo."""
+        for shown, real in (
+            (ADDRESS, self._demo.address),
+            (POSTGRES, f"sqlite:///{self._demo.folder}/var/demo.db"),
+        ):
+            text = text.replace(shown, real)
+        place = self._state.with_name("place")
+        done = self._sh(
+            f". {shlex.quote(str(self._state))}\n{text}\nexport -p > {shlex.quote(str(self._state))}\n"
+            f"pwd -P > {shlex.quote(str(place))}",
+            self._at,
+            self._demo.environment,
+        )
+        if done.returncode == 0:
+            self._at = Path(place.read_text().rstrip("\n"))
+        return done
+
+    def run_by_cron(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a line of a crontab as cron does: at home, without anything that the shell has exported."""
+        kept = ("HOME", "LANG", "PYTHONPATH", "PYTHONPYCACHEPREFIX")
+        environment = {name: self._demo.environment[name] for name in kept if name in self._demo.environment}
+        return self._sh(command, Path(environment["HOME"]), environment | {"PATH": "/usr/bin:/bin"})
+
+    def files(self) -> set[str]:
+        """Return what lies in the checkout, but for what the examples may write."""
+        names = (Path(folder, name) for folder, _, files in os.walk(self.checkout) for name in files)
+        return {str(name) for name in names if not name.is_relative_to(self.examples)}
+
+    def added_files(self) -> set[str]:
+        return self.files() - self._there
+
+    def _sh(
+        self, text: str, folder: Path, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/sh", "-eu", "-c", text],
             cwd=folder,
-            env=dict(self.environment),
+            env=dict(environment),
             text=True,
             check=False,
             capture_output=True,
@@ -45,15 +102,15 @@ class Demo:
 
 @contextmanager
 def running_demo(folder: Path) -> Iterator[Demo]:
-    port = free_port()
-    environment = _environment(folder) | {"RATA_PORT": str(port)}
-    output = folder / "demo.out"
+    environment = _environment(folder)
+    port, output = free_port(), folder / "demo.out"
+    own = {"RATA_PORT": str(port), "RATA_SECRETS_KEY": Fernet.generate_key().decode()}
     with (
         output.open("w") as out,
         subprocess.Popen(
             [folder / "bin" / "rata", "demo"],
             cwd=folder,
-            env=environment,
+            env=environment | own,
             stdout=out,
             stderr=subprocess.STDOUT,
         ) as server,
@@ -61,15 +118,15 @@ def running_demo(folder: Path) -> Iterator[Demo]:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(server, address, output)
-            token = (folder / "demo.token").read_text()
-            yield Demo(address, token, output.read_text(), environment | {"RATA": address, "TOKEN": token})
+            token = (folder / "var" / TOKEN).read_text()
+            yield Demo(address, token, output.read_text(), folder, environment)
         finally:
             server.terminate()
             server.wait(60)
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """What a reader has: `rata`, its Python, node and npx, and a curl whose failures show in its exit code."""
+    """Return what a reader has: node, and a curl whose failures show in its exit code; and make his `.venv/bin`."""
     binaries, home = folder / "bin", folder / "home"
     binaries.mkdir()
     home.mkdir()
@@ -87,16 +144,11 @@ def _environment(folder: Path) -> dict[str, str]:
         name: value for name, value in with_node().items() if not name.startswith(("RATA_", "PYTHON", "npm_"))
     }
     return kept | {
-        "PATH": f"{binaries}:{kept['PATH']}",
         "PYTHONPATH": str(ROOT),
         "PYTHONPYCACHEPREFIX": str(folder / "compiled"),  # each command would compile everything anew
         "HOME": str(home),
         "CURL_HOME": str(home),
         "COLUMNS": "120",
-        "RATA_SECRETS_KEY": Fernet.generate_key().decode(),
-        "RATA_DATABASE_URL": f"sqlite:///{folder}/rata.db",
-        "RATA_DEMO_TOKEN_FILE": str(folder / "demo.token"),
-        "RATA_SPOOL_FOLDER": str(folder / "spool"),
     }
 
 

@@ -1,37 +1,59 @@
 """What the documentation shows is what happens: its shell text runs, word for word, against `rata demo`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clients.tools import node_modules
-from tests.docs.pages import PAGES, Block, blocks_of, name_of
-from tests.docs.server import Demo, has_curl, printed_curls
+from tests.docs.pages import PAGES, README, Block, blocks_of, name_of
+from tests.docs.server import Demo, Reader, has_curl, printed_curls
 
 pytestmark = pytest.mark.skipif(not has_curl(), reason="the examples are written for curl, and there is none")
 
-RUN_PAGES = [page for page in PAGES if any(block.marker == "run" for block in blocks_of(page))]
+RUN_PAGES = [page for page in PAGES if any(block.marker in ("run", "cron") for block in blocks_of(page))]
+SET_UP = next(block for block in blocks_of(README) if block.marker == "set up")
+
+
+@pytest.fixture
+def reader(demo: Demo, tmp_path: Path) -> Reader:
+    return Reader(demo, tmp_path / "checkout")
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=name_of)
-def test_examples_of_a_page_run_in_their_order(page: Path, demo: Demo, tmp_path: Path) -> None:
-    printed = ""
-    if any("npx " in block.text for block in blocks_of(page) if block.marker == "run"):
-        (tmp_path / "node_modules").symlink_to(node_modules())
-    for block in blocks_of(page):
+def test_examples_of_a_page_run_in_their_order(page: Path, reader: Reader) -> None:
+    printed, blocks = "", blocks_of(page)
+    if any("npx " in block.text for block in blocks if block.marker == "run"):
+        (reader.examples / "node_modules").symlink_to(node_modules())
+    if all(block.marker != "set up" for block in blocks):
+        _run(SET_UP, reader)
+    for block in blocks:
         if block.marker == "save":
-            (tmp_path / block.argument).write_text(block.text)
-        elif block.marker == "run":
-            printed = _run(block, demo, tmp_path)
+            (reader.examples / block.argument).write_text(block.text)
+        elif block.marker in ("run", "set up"):
+            printed = _run(block, reader)
+        elif block.marker == "cron":
+            _run_by_cron(block, reader)
         elif block.marker == "answer":
             text = printed.splitlines()[0] if block.argument == "ndjson" else printed
             _hold(json.loads(block.text), _read(text, block), block)
+    assert reader.added_files() == set(), "an example leaves files in the checkout"
 
 
-def _run(block: Block, demo: Demo, folder: Path) -> str:
-    done = demo.shell(block.text, folder)
+def test_every_page_sets_up_the_same_shell() -> None:
+    """And in its first block, where it uses the console: without that a command takes another database."""
+    for page in PAGES:
+        blocks = blocks_of(page)
+        assert {block.text for block in blocks if block.marker == "set up"} <= {SET_UP.text}
+        if any("rata token create" in block.text for block in blocks if block.marker == "run"):
+            first = next(block for block in blocks if block.marker in ("set up", "run"))
+            assert first.marker == "set up", first.place
+
+
+def _run(block: Block, reader: Reader) -> str:
+    done = reader.run(block.text)
     said = f"{block.place}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     if block.argument:
         problem = _read(done.stdout, block)
@@ -40,6 +62,12 @@ def _run(block: Block, demo: Demo, folder: Path) -> str:
     elif done.returncode:
         pytest.fail(said, pytrace=False)
     return done.stdout
+
+
+def _run_by_cron(block: Block, reader: Reader) -> None:
+    for line in block.text.splitlines():
+        done = reader.run_by_cron(" ".join(line.split()[5:]))
+        assert done.returncode == 0, f"{block.place}: {line}\n{done.stdout}\n{done.stderr}"
 
 
 def _read(text: str, block: Block) -> Any:
@@ -65,12 +93,22 @@ def _hold(shown: Any, found: Any, block: Block, at: str = "") -> None:
         pytest.fail(f"{block.place}: shows {at} {shown!r}, the answer has {found!r}", pytrace=False)
 
 
-def test_demo_prints_three_lines_that_work(demo: Demo, tmp_path: Path) -> None:
+def test_demo_prints_lines_that_work(demo: Demo, reader: Reader) -> None:
     lines = printed_curls(demo.greeting)
     assert len(lines) == 3
     for line in lines:
-        done = demo.shell(line, tmp_path)
+        done = reader.run(f"cd {reader.examples}\n{line}")
         assert done.returncode == 0, f"{line}\n{done.stdout}"
-    assert (tmp_path / "rat.xlsx").read_bytes().startswith(b"PK")
+    assert (reader.examples / "rat.xlsx").read_bytes().startswith(b"PK")
     assert demo.address in demo.greeting
     assert demo.token in demo.greeting
+
+
+def test_demo_prints_a_shell_for_the_console(demo: Demo, reader: Reader) -> None:
+    exports = re.findall(r"^ *(export .+)$", demo.greeting, re.MULTILINE)
+    assert len(exports) == 3
+    done = reader.run(
+        "\n".join(exports) + "\nrata token list\nrata pull 2025-Q2 --region 63 --out var/examples"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "demo-" in done.stdout

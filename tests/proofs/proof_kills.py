@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx2 as httpx
+import httpx
 
 from app.client import Rata
 from tests.client.conftest import served  # noqa: F401 - a fixture
