@@ -7,7 +7,7 @@ RUN python -m venv /opt/venv
 # what changes seldom comes first: a change of code does not install the lock again
 COPY requirements/base.txt requirements/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r requirements/base.txt
-COPY pyproject.toml ./
+COPY pyproject.toml LICENSE NOTICE ./
 COPY deploy/wheels.py deploy/
 COPY openapi/rata.v1.json openapi/
 COPY migrations migrations

@@ -49,7 +49,7 @@ install: $(STAMP) ## install everything needed into .venv (again: nothing to do)
 
 # Debian may lack ensurepip: then the pip beside Python installs into the environment from outside.
 define PIP
-if $(BIN)/python -m pip --version >/dev/null 2>&1; then pip="$(BIN)/python -m pip"; \
+if $(BIN)/python -c 'import pip' 2>/dev/null; then pip="$(BIN)/python -m pip"; \
 	else pip="$(PYTHON) -m pip --python $(BIN)/python"; fi; $$pip
 endef
 

@@ -25,7 +25,7 @@ from app.access.tokens import create_token
 from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
-from app.kit.db import Database
+from app.kit.db import Database, address_of_file
 from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
@@ -75,10 +75,9 @@ def run_demo(settings: Settings, out: Console) -> None:
 
 def own_settings(settings: Settings, folder: Path) -> Settings:
     """Return the settings with the demo's database and spool."""
-    url = sa.URL.create("sqlite", database=str(folder / DATABASE))
     return settings.model_copy(
         update={
-            "database_url": url.render_as_string(),
+            "database_url": address_of_file(folder / DATABASE),
             "database_read_url": None,
             "spool_folder": str(folder / SPOOL),
         }
@@ -99,9 +98,8 @@ def _refusal_of(settings: Settings, folder: Path) -> str | None:
 
 def _names_database_of(settings: Settings, folder: Path) -> bool:
     """Whether the settings name the file of the demo's database, and it exists."""
-    url, file = sa.make_url(settings.database_url), folder / DATABASE
-    named = Path(url.database or "")
-    return url.get_backend_name() == "sqlite" and file.exists() and named.exists() and file.samefile(named)
+    file, named = folder / DATABASE, Path(sa.make_url(settings.database_url).database or "")
+    return file.exists() and named.exists() and file.samefile(named)
 
 
 def _describe_set_up(settings: Settings, own: Settings, folder: Path) -> str:

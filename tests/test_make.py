@@ -1,7 +1,9 @@
 """What `make` does before anything is installed, and what it leaves alone: dry runs over the Makefile in a folder."""
 
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,12 @@ def installed(folder: Path, target: str) -> list[str]:
     return [lock for lock in (RUNTIME, TEST) if f"-r {lock}" in printed.stdout]
 
 
+def change(file: Path) -> None:
+    """Make a file newer than all others, also where two writes share an instant of the clock."""
+    later = time.time() + 60
+    os.utime(file, (later, later))
+
+
 def test_the_demo_installs_only_what_the_service_runs_on(checkout: Path) -> None:
     assert installed(checkout, "demo") == [RUNTIME]
     assert installed(checkout, "test") == [RUNTIME, TEST]
@@ -47,9 +55,9 @@ def test_tests_after_the_demo_add_their_own_and_the_demo_after_them_nothing(chec
 def test_a_changed_lock_is_installed_where_it_counts(checkout: Path) -> None:
     for stamp in (".runtime", ".installed"):
         (checkout / ".venv" / stamp).touch()
-    (checkout / TEST).write_text("")
+    change(checkout / TEST)
     assert (installed(checkout, "demo"), installed(checkout, "test")) == ([], [TEST])
-    (checkout / RUNTIME).write_text("")
+    change(checkout / RUNTIME)
     assert (installed(checkout, "demo"), installed(checkout, "test")) == ([RUNTIME], [RUNTIME, TEST])
 
 

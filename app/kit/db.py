@@ -391,6 +391,11 @@ def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) 
     )
 
 
+def address_of_file(file: Path) -> str:
+    """Return the address of a database that is this file."""
+    return sa.URL.create("sqlite", database=str(file)).render_as_string()
+
+
 def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience) -> Engine:
     engine = sa.create_engine(
         url,
