@@ -167,5 +167,5 @@ release: install ## commit, tag and build a release from a clean tree, without p
 	@PYTHON=$(BIN)/python .ci/release $(WHEELS)
 
 .PHONY: release-document
-release-document: openapi ## replace the contract that later ones are compared with, while nobody has built on it
+release-document: openapi ## replace the contract that later ones are compared with, before the first release
 	@cp openapi/rata.v1.json openapi/released/rata.v1.json

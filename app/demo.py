@@ -25,7 +25,7 @@ from app.access.tokens import create_token
 from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
-from app.kit.db import Database, address_of_file
+from app.kit.db import Database, make_file_address
 from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
@@ -50,11 +50,11 @@ FILES: tuple[tuple[str, Basis | None], ...] = (
 def run_demo(settings: Settings, out: Console) -> None:
     """Prepare the database (again: nothing to do), print how to try it, and serve until stopped."""
     folder = Path(settings.demo_folder).absolute()
-    refusal = _refusal_of(settings, folder)
+    refusal = _find_refusal(settings, folder)
     if refusal is not None:
         out.print(refusal, style="red", highlight=False, soft_wrap=True, markup=False)
         sys.exit(1)
-    own = own_settings(settings, folder)
+    own = make_own_settings(settings, folder)
     out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
     with _interrupts() as interrupts:
         database = open_database(own)
@@ -73,22 +73,22 @@ def run_demo(settings: Settings, out: Console) -> None:
     run(own)
 
 
-def own_settings(settings: Settings, folder: Path) -> Settings:
+def make_own_settings(settings: Settings, folder: Path) -> Settings:
     """Return the settings with the demo's database and spool."""
     return settings.model_copy(
         update={
-            "database_url": address_of_file(folder / DATABASE),
+            "database_url": make_file_address(folder / DATABASE),
             "database_read_url": None,
             "spool_folder": str(folder / SPOOL),
         }
     )
 
 
-def _refusal_of(settings: Settings, folder: Path) -> str | None:
+def _find_refusal(settings: Settings, folder: Path) -> str | None:
     """Return why the demo cannot run here, or None."""
     if _is_taken(settings):
         return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 make demo"
-    if _names_database_of(settings, folder) and not (folder / TOKEN).exists():
+    if _is_database_named(settings, folder) and not (folder / TOKEN).exists():
         return (
             f"RATA_DATABASE_URL names {folder / DATABASE}, which no demo made. "
             "Choose another folder: RATA_DEMO_FOLDER=var/demo make demo"
@@ -96,7 +96,7 @@ def _refusal_of(settings: Settings, folder: Path) -> str | None:
     return None
 
 
-def _names_database_of(settings: Settings, folder: Path) -> bool:
+def _is_database_named(settings: Settings, folder: Path) -> bool:
     """Whether the settings name the file of the demo's database, and it exists."""
     file, named = folder / DATABASE, Path(sa.make_url(settings.database_url).database or "")
     return file.exists() and named.exists() and file.samefile(named)
@@ -188,17 +188,17 @@ def _greet(settings: Settings, folder: Path, token: str, out: Console) -> None:
     ):
         out.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
     out.print("\nFor the commands of `rata` and the examples of the pages, in another terminal:")
-    for line in _exports(settings, folder, base):
+    for line in _list_exports(settings, folder, base):
         out.print(f"  export {line}", highlight=False, soft_wrap=True, markup=False)
     out.print(
-        f"\nStop with Ctrl-C. Everything of the demo is in one folder; the way back: {way_back(folder)}\n",
+        f"\nStop with Ctrl-C. Everything of the demo is in one folder; the way back: {render_way_back(folder)}\n",
         highlight=False,
         soft_wrap=True,
         markup=False,
     )
 
 
-def _exports(settings: Settings, folder: Path, base: str) -> list[str]:
+def _list_exports(settings: Settings, folder: Path, base: str) -> list[str]:
     """Return the assignments of a shell beside the demo; of the PATH where it lacks this `rata`."""
     lines = [
         f"RATA_DATABASE_URL={shlex.quote(settings.database_url)}",
@@ -210,7 +210,7 @@ def _exports(settings: Settings, folder: Path, base: str) -> list[str]:
     return lines
 
 
-def way_back(folder: Path) -> str:
+def render_way_back(folder: Path) -> str:
     """Return the command that removes the demo, and nothing else that lies in its folder."""
     here = Path.cwd()
     is_below = folder != here and folder.is_relative_to(here)

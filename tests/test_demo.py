@@ -133,7 +133,7 @@ def test_the_demo_serves_stops_and_starts_again(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What a demo prints that loads nothing and does not serve, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: None)
@@ -144,8 +144,10 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return io.StringIO()
 
 
-def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(tmp_path: Path, told: io.StringIO) -> None:
-    """It says so, and the address it prints is one for the console, whatever the folder is called."""
+def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(
+    tmp_path: Path, printed: io.StringIO
+) -> None:
+    """It says so, and prints an address for the console, also of a folder with an odd name."""
     settings = Settings(
         _env_file=None,
         database_url="postgresql+psycopg://rata:secret@nowhere.example/rata",
@@ -154,8 +156,8 @@ def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(tmp_path: Path,
         demo_folder="a demo's [1]?",
         port=free_port(),
     )
-    preparing.run_demo(settings, Console(file=told))
-    text = told.getvalue()
+    preparing.run_demo(settings, Console(file=printed))
+    text = printed.getvalue()
     assert "leaves postgresql+psycopg://rata:***@nowhere.example/rata of RATA_DATABASE_URL alone" in text
     own, folder = Settings(_env_file=None), tmp_path / "a demo's [1]?"
     assert sa.make_url(own.database_url).database == str(folder / "demo.db")
@@ -169,15 +171,15 @@ def test_the_demo_keeps_to_its_folder_whatever_the_settings_name(tmp_path: Path,
     assert {file.name for file in tmp_path.iterdir()} == {folder.name}
 
 
-def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, told: io.StringIO) -> None:
+def test_a_database_that_no_demo_made_is_refused(tmp_path: Path, printed: io.StringIO) -> None:
     """Also under the demo's own name: an office that keeps real plans there loses nothing."""
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "demo.db").write_bytes(b"real plans")
     settings = Settings(_env_file=None, database_url="sqlite:///var/../var/demo.db", port=free_port())
     with pytest.raises(SystemExit, match="1"):
-        preparing.run_demo(settings, Console(file=told))
-    assert "which no demo made" in told.getvalue()
-    assert "RATA_DEMO_FOLDER=" in told.getvalue()
+        preparing.run_demo(settings, Console(file=printed))
+    assert "which no demo made" in printed.getvalue()
+    assert "RATA_DEMO_FOLDER=" in printed.getvalue()
     assert (tmp_path / "var" / "demo.db").read_bytes() == b"real plans"
 
 
@@ -186,9 +188,9 @@ def test_the_way_back_removes_nothing_else(tmp_path: Path, monkeypatch: pytest.M
     folder = tmp_path / "var"
     for name in (*preparing.OWN, preparing.EXAMPLES):
         (folder / name).mkdir(parents=True)
-    assert preparing.way_back(folder) == "rm -r var"
+    assert preparing.render_way_back(folder) == "rm -r var"
     (folder / "rata.db").touch()
-    subprocess.run(["/bin/sh", "-c", preparing.way_back(folder)], check=True)
+    subprocess.run(["/bin/sh", "-c", preparing.render_way_back(folder)], check=True)
     assert {file.name for file in folder.iterdir()} == {preparing.EXAMPLES, "rata.db"}
 
 

@@ -26,8 +26,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def installed(folder: Path, target: str) -> list[str]:
-    """The locks that a target installs, as a dry run prints them."""
+def list_locks(folder: Path, target: str) -> list[str]:
+    """List the locks that a target installs, as a dry run prints them."""
     printed = make(folder, "--dry-run", target)
     assert printed.returncode == 0, printed.stderr
     return [lock for lock in (RUNTIME, TEST) if f"-r {lock}" in printed.stdout]
@@ -40,25 +40,25 @@ def change(file: Path) -> None:
 
 
 def test_the_demo_installs_only_what_the_service_runs_on(checkout: Path) -> None:
-    assert installed(checkout, "demo") == [RUNTIME]
-    assert installed(checkout, "test") == [RUNTIME, TEST]
+    assert list_locks(checkout, "demo") == [RUNTIME]
+    assert list_locks(checkout, "test") == [RUNTIME, TEST]
 
 
 def test_tests_after_the_demo_add_their_own_and_the_demo_after_them_nothing(checkout: Path) -> None:
     (checkout / ".venv/.runtime").touch()
-    assert installed(checkout, "demo") == []
-    assert installed(checkout, "test") == [TEST]
+    assert list_locks(checkout, "demo") == []
+    assert list_locks(checkout, "test") == [TEST]
     (checkout / ".venv/.installed").touch()
-    assert installed(checkout, "test") == installed(checkout, "demo") == []
+    assert list_locks(checkout, "test") == list_locks(checkout, "demo") == []
 
 
 def test_a_changed_lock_is_installed_where_it_counts(checkout: Path) -> None:
     for stamp in (".runtime", ".installed"):
         (checkout / ".venv" / stamp).touch()
     change(checkout / TEST)
-    assert (installed(checkout, "demo"), installed(checkout, "test")) == ([], [TEST])
+    assert (list_locks(checkout, "demo"), list_locks(checkout, "test")) == ([], [TEST])
     change(checkout / RUNTIME)
-    assert (installed(checkout, "demo"), installed(checkout, "test")) == ([RUNTIME], [RUNTIME, TEST])
+    assert (list_locks(checkout, "demo"), list_locks(checkout, "test")) == ([RUNTIME], [RUNTIME, TEST])
 
 
 def test_the_lock_of_the_demo_is_a_variable(checkout: Path) -> None:

@@ -48,13 +48,13 @@ class World(NamedTuple):
 
 @pytest.fixture(scope="module", params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    with furnished(request.param, ROWS) as world:
+    with open_world(request.param, ROWS) as world:
         yield world
 
 
 @contextmanager
-def furnished(engine: str, rows: int) -> Iterator[World]:
-    """A database of the engine with a plan of so many lines."""
+def open_world(engine: str, rows: int) -> Iterator[World]:
+    """Make a database of the engine with a plan of so many lines."""
     with ExitStack() as stack:
         database = stack.enter_context(own_database(engine))
         furnish(database)
@@ -171,7 +171,7 @@ def test_every_row_that_nobody_touched_is_there_exactly_once(world: World, liste
 
 
 def read_while_others_write(world: World, listed: str) -> None:
-    """Read a list page by page, after each of which something was written; hold what came to what is untouched."""
+    """Read a list page by page, with writes in between, and hold the rows to those that no write touches."""
     path, asked, code, value = LISTS[listed]
     is_falling = asked["sort"].startswith("-")
     expected = sorted(untouched(world.database, value), reverse=is_falling)

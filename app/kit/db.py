@@ -391,7 +391,7 @@ def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) 
     )
 
 
-def address_of_file(file: Path) -> str:
+def make_file_address(file: Path) -> str:
     """Return the address of a database that is this file."""
     return sa.URL.create("sqlite", database=str(file)).render_as_string()
 

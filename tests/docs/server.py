@@ -51,7 +51,7 @@ class Reader:
         (checkout / "deploy").symlink_to(ROOT / "deploy")
         for name in (DATABASE, TOKEN):
             (checkout / "var" / name).symlink_to(demo.folder / "var" / name)
-        self._there = self.files()
+        self._there = self.list_files()
         self._state.touch()
 
     def run(self, text: str) -> subprocess.CompletedProcess[str]:
@@ -78,13 +78,13 @@ class Reader:
         environment = {name: self._demo.environment[name] for name in kept if name in self._demo.environment}
         return self._sh(command, Path(environment["HOME"]), environment | {"PATH": "/usr/bin:/bin"})
 
-    def files(self) -> set[str]:
+    def list_files(self) -> set[str]:
         """Return what lies in the checkout, but for what the examples may write."""
         names = (Path(folder, name) for folder, _, files in os.walk(self.checkout) for name in files)
         return {str(name) for name in names if not name.is_relative_to(self.examples)}
 
-    def added_files(self) -> set[str]:
-        return self.files() - self._there
+    def list_added_files(self) -> set[str]:
+        return self.list_files() - self._there
 
     def _sh(
         self, text: str, folder: Path, environment: Mapping[str, str]

@@ -39,7 +39,7 @@ def test_examples_of_a_page_run_in_their_order(page: Path, reader: Reader) -> No
         elif block.marker == "answer":
             text = printed.splitlines()[0] if block.argument == "ndjson" else printed
             _hold(json.loads(block.text), _read(text, block), block)
-    assert reader.added_files() == set(), "an example leaves files in the checkout"
+    assert reader.list_added_files() == set(), "an example leaves files in the checkout"
 
 
 def test_every_page_sets_up_the_same_shell() -> None:

@@ -8,6 +8,6 @@ it draws by; a group that has nothing of the kind passes over them.
 import os
 
 
-def number(name: str, default: int) -> int:
+def read_number(name: str, default: int) -> int:
     """Return what the command says of `COUNT`, `MINUTES` or `SEED`, else the default."""
     return int(os.environ.get(f"RATA_PROOF_{name}") or default)

@@ -23,7 +23,7 @@ from app.settings import Settings
 from tests.conftest import token_for
 from tests.database import prepare, sqlite_url
 from tests.plans.world import LEAN, furnish, put_many, put_plan
-from tests.proofs import number
+from tests.proofs import read_number
 from tests.proofs.programs import program
 from tests.test_cli import ROOT, environment
 
@@ -97,7 +97,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield serve(stack, tmp_path_factory.mktemp("served"))
 
 
-@pytest.mark.parametrize("run", range(number("COUNT", 12)))
+@pytest.mark.parametrize("run", range(read_number("COUNT", 12)))
 def test_a_line_that_is_taken_down_costs_what_was_cut(server: Server, run: int, tmp_path: Path) -> None:
     chance = random.Random(run)
     before = None if run % 2 else b"what was there before"

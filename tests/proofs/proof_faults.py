@@ -7,7 +7,7 @@ import pytest
 from tests.client.conftest import served  # noqa: F401 - a fixture
 from tests.client.test_faults import pull_over_faults, token  # noqa: F401 - a fixture
 from tests.client.world import Served
-from tests.proofs import number
+from tests.proofs import read_number
 
 
 def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
@@ -16,4 +16,4 @@ def test_whatever_happens_on_the_way_no_wrong_file_is_ever_left(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pull_over_faults(served, token, tmp_path, monkeypatch, number("COUNT", 200))
+    pull_over_faults(served, token, tmp_path, monkeypatch, read_number("COUNT", 200))

@@ -6,10 +6,10 @@ MINUTES says how long in all; the seed is printed, and SEED repeats a run. `pyth
 import os
 
 from tests.fuzz.__main__ import main
-from tests.proofs import number
+from tests.proofs import read_number
 
 
 def test_no_request_meets_a_failure() -> None:
     seed = os.environ.get("RATA_PROOF_SEED")
-    words = ["--minutes", str(number("MINUTES", 20)), *(["--seed", seed] if seed else [])]
+    words = ["--minutes", str(read_number("MINUTES", 20)), *(["--seed", seed] if seed else [])]
     assert main(words) == 0

@@ -3,8 +3,8 @@
 from tests.hostile.conftest import running, service  # noqa: F401 - fixtures
 from tests.hostile.service import Service
 from tests.hostile.test_fuzz import SEED, send_changed_by_chance
-from tests.proofs import number
+from tests.proofs import read_number
 
 
 def test_requests_changed_by_chance(service: Service) -> None:  # noqa: F811
-    send_changed_by_chance(service, number("COUNT", 6_000), number("SEED", SEED))
+    send_changed_by_chance(service, read_number("COUNT", 6_000), read_number("SEED", SEED))

@@ -8,7 +8,7 @@ from app.client import Rata
 from tests.client.conftest import served  # noqa: F401 - a fixture
 from tests.client.test_following import at_work, follow_and_kill, rata, token  # noqa: F401 - fixtures
 from tests.client.world import Served
-from tests.proofs import number
+from tests.proofs import read_number
 
 
 def test_killed_at_any_instant_it_ends_equal_to_the_source(
@@ -18,4 +18,4 @@ def test_killed_at_any_instant_it_ends_equal_to_the_source(
     rata: Rata,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    follow_and_kill(served, token, rata, tmp_path, number("COUNT", 50))
+    follow_and_kill(served, token, rata, tmp_path, read_number("COUNT", 50))

@@ -1,17 +1,17 @@
-"""Lists of 20,000 rows read page by page while somebody inserts, changes and deletes, on each engine."""
+"""Lists of 20,000 rows read page by page while others insert, change and delete, on each engine."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.database import ENGINES
-from tests.proofs import number
-from tests.test_paging import LISTS, World, furnished, read_while_others_write
+from tests.proofs import read_number
+from tests.test_paging import LISTS, World, open_world, read_while_others_write
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    with furnished(request.param, number("COUNT", 20_000)) as world:
+    with open_world(request.param, read_number("COUNT", 20_000)) as world:
         yield world
 
 
