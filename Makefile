@@ -21,8 +21,8 @@ WORKERS ?= 2
 ARGS ?=
 # where `make mock` listens
 PORT ?= 4010
-# the sources of the wheels that `make release` builds
-WHEELS ?= .
+# the folders that wheels are built from
+WHEELS ?= . app/client
 
 # Settings of pip that a person may have for their own work and that would put packages elsewhere or refuse ours.
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -123,7 +123,7 @@ lock: install ## pin what pyproject.toml and package.json ask for: make lock ARG
 
 .PHONY: wheels
 wheels: install ## build the packages rata and rata-client into dist/
-	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist . ./app/client
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist $(addprefix ./,$(WHEELS))
 	@ls dist/*.whl
 
 .PHONY: clean
