@@ -106,6 +106,21 @@ def test_setting_that_is_gone_is_refused_with_what_replaces_it(
         Settings(_env_file=None)
 
 
+def test_file_of_the_demos_token_is_refused_with_the_folder_that_replaces_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RATA_DEMO_TOKEN_FILE", "var/demo.token")
+    with pytest.raises(
+        ValidationError, match="RATA_DEMO_TOKEN_FILE is no setting any more; RATA_DEMO_FOLDER"
+    ):
+        Settings(_env_file=None)
+
+
+def test_git_ignores_tokens_and_what_examples_write() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"var/", "*.token", "token.json", "rata.env"} <= set(ignored)
+
+
 def test_no_password_is_written_down(services: dict[str, Any]) -> None:
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD"].startswith("${RATA_POSTGRES_PASSWORD:?")
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
