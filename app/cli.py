@@ -6,6 +6,7 @@ pulls needs nothing of it.
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 
 from app.client.version import VERSION, find_revision
 from app.kit.shipped import find_shipped
+from app.stopping import end_when_stopped
 
 PLACES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
@@ -22,6 +24,9 @@ PLACES = {
     **dict.fromkeys(("pull", "follow"), "app.console.pulling"),
 }
 """Command → the module whose `cli` has it."""
+
+FINISHING = {"serve", "deliver", "pull", "follow"}
+"""Commands that finish what is under way when they are asked to stop; the others end at once."""
 
 
 class Commands(Mapping[str, Any]):
@@ -72,11 +77,12 @@ cli.name, cli.commands = "rata", Commands()
 def main() -> None:
     """Entry point: what went wrong is a readable message and exit code 1, never a traceback."""
     try:
-        cli()
+        with nullcontext() if FINISHING & {*sys.argv[1:2]} else end_when_stopped():
+            cli()
     except Exception as error:
         # by now it is imported, or the error is none that it would know
         frame = sys.modules.get("app.console.frame")
-        if frame is None or not frame.is_said(error):
+        if frame is None or not frame.explain(error):
             raise
     else:
         return

@@ -6,14 +6,10 @@ All that the demo keeps lies in one folder, with a database of its own: it opens
 import os
 import shlex
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 
 import sqlalchemy as sa
 from rich.console import Console
@@ -56,16 +52,13 @@ def run_demo(settings: Settings, out: Console) -> None:
         sys.exit(1)
     own = make_own_settings(settings, folder)
     out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
-    with _interrupts() as interrupts:
-        database = open_database(own)
-        upgrade_schema(database)
-        load_shipped_reference(database, out)
-        with out.status("Importing the plan of Kabupaten Kotabaru …"):
-            load_sample(database)
-        token = demo_token(database, folder / TOKEN)
-        database.close()
-    if interrupts:
-        raise KeyboardInterrupt
+    database = open_database(own, creates=True)
+    upgrade_schema(database)
+    load_shipped_reference(database, out)
+    with out.status("Importing the plan of Kabupaten Kotabaru …"):
+        load_sample(database)
+    token = demo_token(database, folder / TOKEN)
+    database.close()
     _greet(own, folder, token, out)
     # the workers read the settings for themselves; an empty word beats what a file of settings says
     for name in ("database_url", "database_read_url", "spool_folder"):
@@ -109,22 +102,6 @@ def _describe_set_up(settings: Settings, own: Settings, folder: Path) -> str:
         named = sa.make_url(settings.database_url).render_as_string(hide_password=True)
         text += f"\nThe demo uses a database of its own and leaves {named} of RATA_DATABASE_URL alone."
     return text
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Every Ctrl-C in it, also one that met Python inside a destructor, where what is raised is dropped."""
-    met: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        met.append(number)
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield met
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def load_sample(database: Database) -> None:

@@ -39,6 +39,11 @@ def configure_logs(form: str) -> None:
         logging.getLogger(name).propagate = name != "uvicorn.access"  # RequestLog writes these, with the id
 
 
+def log_to_stderr() -> None:
+    """Keep what a command logs off standard output, which is for its result."""
+    structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))
+
+
 def _is_no_offer(record: logging.LogRecord) -> bool:
     """Leave out what the server writes of each offer to upgrade: the offer changes nothing, so there is no warning."""
     return not record.getMessage().startswith(("Unsupported upgrade", "No supported WebSocket"))

@@ -15,6 +15,7 @@ from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks
 from app.client.version import VERSION
+from app.configuration import load_settings
 from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
@@ -42,8 +43,7 @@ from app.kit.rates import RateLimits, Rates
 from app.kit.replicas import database_for
 from app.kit.requests import install_problem_handlers
 from app.kit.service import health_router, install_docs, service_router
-from app.kit.spool import Spool
-from app.opening import check_schema, patience_of
+from app.opening import check_schema, check_spool, patience_of, spool_of
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -126,13 +126,14 @@ TAGS = [
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The application over one database; `database` is given by tests and by the command line."""
-    settings = settings or Settings()
+    settings = settings or load_settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = settings.threads + SPARE_THREADS
         if database is None:
             check_schema(app.state.database)
+            check_spool(app.state.spool)
             app.state.uses.start(app.state.database)
             app.state.kept.start(app.state.database)
             if app.state.issuer is not None:
@@ -176,9 +177,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         writes=settings.writes_per_minute,
         failures=settings.failures_per_minute,
     )
-    app.state.spool = Spool(
-        settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once
-    )
+    app.state.spool = spool_of(settings)
     app.state.kept = Kept()
     app.state.database = database or database_for(
         settings.database_url,
@@ -186,6 +185,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         pool_size=settings.database_pool,
         patience=patience_of(settings),
     )
+    app.state.database.log_refusals()
     app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
     # Addresses are tried in this order: first what must answer under any load, then what is asked most.

@@ -1,13 +1,16 @@
-"""A database as the settings name it, at the schema of this version, and who writes to it from the console."""
+"""Opening the database of the settings for the console and the service, and refusing one that they cannot use."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from app.access.rules import CONSOLE
+from app.configuration import CannotStart, settings_file
 from app.kit.db import ENDLESS, Database, Patience
 from app.kit.journal import Author
 from app.kit.migrating import refusal_of
+from app.kit.spool import Spool
 from app.settings import Settings
+
+ENCODING = "UTF8"
 
 
 def patience_of(settings: Settings) -> Patience:
@@ -15,25 +18,70 @@ def patience_of(settings: Settings) -> Patience:
     return Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
 
 
-def open_database(settings: Settings, patience: Patience = ENDLESS) -> Database:
-    """The database of the settings; a folder of a SQLite file is made where it is missing."""
-    database = Database(settings.database_url, pool_size=settings.database_pool, patience=patience)
-    if database.is_sqlite and database.url.database:
-        Path(database.url.database).parent.mkdir(parents=True, exist_ok=True)
+def open_database(settings: Settings, patience: Patience = ENDLESS, *, creates: bool = False) -> Database:
+    """Return the database of the settings; with `creates`, make a SQLite file that is missing, and its folder.
+
+    Raises CannotStart if a SQLite file is missing and `creates` is not set.
+    """
+    database = Database(
+        settings.database_url, pool_size=settings.database_pool, patience=patience, creates=creates
+    )
+    if not database.is_sqlite:
+        return database
+    if database.file is None:
+        raise CannotStart("RATA_DATABASE_URL names a database in memory, which keeps nothing; name a file.")
+    try:
+        if creates:
+            database.file.parent.mkdir(parents=True, exist_ok=True)
+        elif not database.file.exists():
+            raise CannotStart(f"There is no database {database.file}. Run: rata migrate")
+    except OSError as error:
+        raise CannotStart(f"The database {database.file} cannot be reached: {error.strerror}.") from None
     return database
 
 
-class OldSchema(SystemExit):
-    """The service does not start on a database whose tables its code does not work with."""
+def spool_of(settings: Settings) -> Spool:
+    """Return the folder of exports that the settings name."""
+    return Spool(settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once)
+
+
+def check_spool(spool: Spool) -> None:
+    """Raise CannotStart if exports cannot be written: each pull would fail later."""
+    try:
+        spool.check_writable()
+    except OSError as error:
+        raise CannotStart(
+            f"Exports cannot be written to {spool.folder}: {error.strerror or error}. "
+            "Name a folder of the service's own in RATA_SPOOL_FOLDER."
+        ) from None
+
+
+def sources_of(database: Database) -> dict[str, str | None]:
+    """Return the address of a database, without passwords, and the settings file that was read."""
+    file = settings_file()
+    return {"database": database.address, "settings_file": str(file.absolute()) if file else None}
 
 
 def check_schema(database: Database) -> None:
-    """Refuse tables that this code does not work with; newer ones may say that it does."""
+    """Raise CannotStart if this code does not work with the tables; newer ones may name it as one that does."""
+    check_encoding(database)
     current, newest = database.schema_state()
     refusal = refusal_of(newest, current)
     if refusal is not None:
-        raise OldSchema(refusal)
+        raise CannotStart(refusal)
+
+
+def check_encoding(database: Database) -> None:
+    """Raise CannotStart if a database of PostgreSQL stores text in another encoding than UTF-8."""
+    encoding = ENCODING if database.is_sqlite else database.server_encoding()
+    if encoding != ENCODING:
+        name = database.url.database
+        raise CannotStart(
+            f"The database {name} has the encoding {encoding}, and Rata needs {ENCODING}. Create another: "
+            f"createdb --template=template0 --encoding={ENCODING} --locale=C.UTF-8 NAME"
+        )
 
 
 def console_author() -> Author:
+    """Return the console as the author of a write, at the present instant."""
     return Author(CONSOLE.token, datetime.now(UTC))

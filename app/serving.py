@@ -1,21 +1,63 @@
 """Running the server: one place for uvicorn's settings."""
 
+import errno
 import signal
+import socket
 import sys
 from typing import Any
 
+import structlog
 import uvicorn
 
+from app.configuration import CannotStart, load_settings
+from app.kit.db import Database
 from app.kit.layers import HEAD_BYTES
 from app.kit.leaving import leave_first
 from app.logs import configure_logs
+from app.opening import check_schema, check_spool, sources_of, spool_of
 from app.settings import Settings, words
+
+log = structlog.get_logger("rata")
+
+
+def check_startable(settings: Settings, database: Database) -> None:
+    """Log the database and the settings file. Raises CannotStart for all that would end a worker at its start.
+
+    Each worker checks its database again, but would report it in the middle of a traceback.
+    """
+    configure_logs(settings.log_format)
+    log.info("starting", **sources_of(database))
+    check_schema(database)
+    check_spool(spool_of(settings))
+    check_port(settings.host, settings.port, "RATA_PORT")
+    if settings.metrics == "port":
+        check_port(settings.host, settings.metrics_port, "RATA_METRICS_PORT")
+
+
+def check_port(host: str, port: int, setting: str) -> None:
+    """Raise CannotStart if this process cannot listen there; `setting` is the variable that names the port."""
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+    except (OSError, UnicodeError) as error:
+        match getattr(error, "errno", None):
+            case errno.EADDRINUSE:
+                reason = f"{host}:{port} is taken by another program; choose another port in {setting}."
+            case errno.EACCES:
+                reason = f"Port {port} needs rights of root; choose one from 1024 in {setting}."
+            case _:
+                reason = f"RATA_HOST is {host!r}, which is no address of this machine."
+        raise CannotStart(reason) from None
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are finished first."""
     # uvicorn stops gracefully and then raises the signal again: asked to stop and stopped is no failure.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
     uvicorn.run("app.serving:application", factory=True, workers=settings.workers, **options(settings))
 
@@ -47,7 +89,7 @@ def application() -> object:
     """The application of a worker process, logging as the settings say."""
     from app.main import create_app
 
-    settings = Settings()
+    settings = load_settings()
     configure_logs(settings.log_format)
     leave_first(settings.leave_seconds)
     return create_app(settings)

@@ -1,13 +1,14 @@
-"""Settings, read once from `RATA_*`."""
+"""Settings: `RATA_*` of the environment and of one file. `app/configuration.py` reads and refuses them."""
 
 import ipaddress
-import os
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from app.extras import check_setting
 
@@ -15,12 +16,6 @@ SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 """Algorithms of which the service holds only the public half; with any other it could make tokens itself."""
-
-GONE = {
-    "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
-    "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
-}
-"""Settings that earlier versions had → the sentence that says what replaces each."""
 
 
 def words(text: str) -> list[str]:
@@ -47,6 +42,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _database_address(text: str) -> str:
+    allowed = "use sqlite:///FILE or postgresql+psycopg://USER:SECRET@HOST/NAME"
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError(allowed) from None
+    is_file = url.drivername == "sqlite"
+    if (is_file and url.host) or not (is_file or url.drivername == "postgresql+psycopg"):
+        raise ValueError(allowed)
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise ValueError("use a port from 1 to 65535")
+    if not is_file:
+        check_setting("postgres")
+    return text
+
+
 def _signatures(text: str) -> str:
     unknown = [word for word in words(text) if word not in SIGNATURES]
     if unknown or not words(text):
@@ -55,17 +66,17 @@ def _signatures(text: str) -> str:
 
 
 def _proxies(text: str) -> str:
-    for word in words(text):
-        ipaddress.ip_network(word)
+    try:
+        for word in words(text):
+            ipaddress.ip_network(word)
+    except ValueError:
+        raise ValueError("use addresses or networks by commas, such as 127.0.0.1,10.20.0.0/16") from None
     return text
 
 
 def _regions(text: str | None) -> str | None:
-    wrong = [word for word in words(text or "") if not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word)]
-    if wrong:
-        raise ValueError(
-            f"use codes of provinces and regencies by commas, 63,73.22, or 0 for the nation; not {', '.join(wrong)}"
-        )
+    if any(not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word) for word in words(text or "")):
+        raise ValueError("use codes of provinces and regencies by commas, 63,73.22, or 0 for the nation")
     return text
 
 
@@ -74,12 +85,6 @@ def _issuer(text: str | None) -> str | None:
         raise ValueError("use the issuer's https address; http only on this machine")
     if text is not None:
         check_setting("oidc")
-    return text
-
-
-def _database(text: str) -> str:
-    if text.startswith("postgresql"):
-        check_setting("postgres")
     return text
 
 
@@ -107,15 +112,16 @@ def _sealing_keys(text: str | None) -> str | None:
 class Settings(BaseSettings):
     """What an operator may set; each is an environment variable `RATA_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="RATA_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="RATA_", env_file=None, extra="ignore")
 
-    database_url: Annotated[str, AfterValidator(_database)] = Field(
+    database_url: Annotated[str, AfterValidator(_database_address)] = Field(
         default="sqlite:///var/rata.db",
-        pattern=r"^(sqlite|postgresql\+psycopg)://",
+        repr=False,
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
     )
     database_read_url: str | None = Field(
         default=None,
+        repr=False,
         description="Address of a streaming replica of that PostgreSQL, or of several behind one: it takes the reads.",
     )
     database_pool: int = Field(
@@ -230,7 +236,10 @@ class Settings(BaseSettings):
         default=60, ge=0, le=600, description="How far the issuer's clock may be from this machine's."
     )
     oidc_subject_claim: str = Field(
-        default="sub", min_length=1, description="Claim that says who the person is, opaque and never reused."
+        default="sub",
+        min_length=1,
+        max_length=200,
+        description="Claim that says who the person is, opaque and never reused.",
     )
     secrets_key: Annotated[str | None, AfterValidator(_sealing_keys)] = Field(
         default=None,
@@ -261,12 +270,14 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^https?://[^\s?#]+$",
         max_length=300,
+        examples=["https://rata.example"],
         description="Address by which others know the service, for the catalogue; by default that of the request.",
     )
     catalogue_license: str = Field(
         default="https://creativecommons.org/licenses/by/4.0/",
         pattern=r"^https?://\S+$",
         max_length=300,
+        examples=["https://creativecommons.org/licenses/by/4.0/"],
         description="Address of the licence under which the catalogue offers its files.",
     )
     catalogue_publisher: str = Field(
@@ -279,29 +290,24 @@ class Settings(BaseSettings):
         default="ID-RATA",
         pattern=r"^[A-Za-z]{2,}-[A-Za-z0-9.-]*[A-Za-z0-9]$",
         max_length=40,
+        examples=["ID-RATA"],
         description="What identifiers in IATI exports begin with: register and number of who publishes.",
     )
-    log_format: str = Field(default="json", pattern="^(json|console)$")
+    log_format: Literal["json", "console"] = "json"
     demo_folder: str = Field(
         default="var",
         min_length=1,
+        max_length=4_000,
         description="Folder of all that `rata demo` keeps: a database of its own, its token, its exports.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_gone(cls, values: dict[str, Any]) -> dict[str, Any]:
-        # the file `.env` passes on what is no field; the environment does not
-        given = {name.upper() for name in os.environ} | {f"RATA_{name.upper()}" for name in values}
-        for name in GONE.keys() & given:
-            raise ValueError(f"{name} is no setting any more; {GONE[name]}")
-        return values
 
     @field_validator("database_read_url")
     @classmethod
     def _replica_of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and not info.data.get("database_url", "").startswith("postgresql"):
             raise ValueError("needs PostgreSQL in RATA_DATABASE_URL: a SQLite file has no replicas")
+        if value:
+            _database_address(value)
         if value and not value.startswith("postgresql+psycopg://"):
             raise ValueError("use an address as in RATA_DATABASE_URL: `postgresql+psycopg://…`")
         return value or None

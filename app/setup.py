@@ -19,13 +19,14 @@ from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
 from app.kit.db import Database, alembic_config
 from app.kit.migrating import is_newer
-from app.opening import console_author
+from app.opening import check_encoding, console_author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference
 
 
 def upgrade_schema(database: Database) -> None:
-    """Bring the schema to the newest revision; nothing where it is there already, or beyond it."""
+    """Bring the schema to the newest revision; change nothing if it is there already, or beyond it."""
+    check_encoding(database)
     current, newest = database.schema_state()
     if is_newer(newest, current):
         return

@@ -12,21 +12,33 @@ from alembic.operations import MigrationScript
 from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
+from app.configuration import load_settings
 from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.partitions import SCHEMA
 from app.opening import open_database
 from app.schema import Table
-from app.settings import Settings
 
 
 def find_url() -> sa.URL:
-    """Return the address that `rata migrate` passes on; for `alembic` on the command line that of the settings."""
+    """Return the address that `rata migrate` passes on; for `alembic` on the command line that of the settings.
+
+    `alembic upgrade` makes a SQLite file that is missing, as `rata migrate` does. Raises CannotStart if there is none.
+    """
     given = context.config.attributes.get("url")
     if given is not None:
         return sa.make_url(given)
-    database = open_database(Settings())
+    database = open_database(load_settings(), creates=has_destination())
     database.close()
     return database.url
+
+
+def has_destination() -> bool:
+    """Return whether the command goes to a revision; others, such as `current`, only look."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
 
 
 def name_revision(migration: object, heads: object, directives: list[MigrationScript]) -> None:
@@ -91,6 +103,8 @@ with engine.connect() as connection:
     if not is_sqlite:
         # Who waits for a table lets nobody pass who comes later.
         connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        # The command ends at once when it is stopped; its statement, and the locks of that, shall end with it.
+        connection.execute(sa.text("SET client_connection_check_interval = '1s'"))
         connection.commit()
     until_it_has_its_locks(connection, migrate)
     connection.commit()

@@ -3,6 +3,7 @@
 import gc
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,14 +97,15 @@ def token_for(
 ) -> str:
     """A token with the given (role, region[, agency]) memberships; without any, a stranger's."""
     now = datetime.now(UTC)
-    name = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"]) + f"-{now.timestamp()}"
+    label = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"])
+    name = f"{label[:25]}-{time.time_ns() % 10**14}"  # as long as a key may be
     grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
     with database.writing() as session:
         return create_token(
             session,
             Author("test", now),
-            name=name[-80:],
-            principal=name[-80:],
+            name=name,
+            principal=name,
             grants=grants,
             scopes=scopes,
             expires_at=now + timedelta(days=days),

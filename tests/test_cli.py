@@ -16,12 +16,13 @@ import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 
-from app import cli
+from app import cli, serving
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
 from app.console import service
 from app.kit.db import Database
 from app.kit.journal import Author
+from app.logs import log_to_stderr
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from tests.database import sqlite_url
@@ -52,6 +53,8 @@ def environment(**settings: str) -> dict[str, str]:
 def rata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Rata:
     """The command in a folder of its own, with its default settings there."""
     monkeypatch.chdir(tmp_path)
+    for module in (serving, service):  # what it sets up would outlive this test
+        monkeypatch.setattr(module, "configure_logs", lambda form: log_to_stderr())
 
     def run(*arguments: object, **settings: str) -> Done:
         capfdbinary.readouterr()
@@ -155,7 +158,7 @@ def test_help_names_every_command(rata: Rata) -> None:
         (["token", "create", "a", "--role", "boss@63"], "secretariat"),
         (["token", "create", "a", "--role", "secretariat"], "ROLE@REGION"),
         (["token", "create", "a", "--role", "reader@63.02/DINSOS"], "operator"),
-        (["token", "create", "a", "--role", "reader@63", "--network", "lan"], "10.0.0.0/8"),
+        (["token", "create", "a", "--role", "reader@63", "--network", "lan"], "10.20.0.0/16"),
         (["token", "create", "a", "--role", "reader@63", "--days", "0"], "--days"),
         (["token", "create", "a", "--role", "reader@63", "--scope", "all"], "approve"),
         (["fly"], "fly"),
@@ -321,10 +324,7 @@ def test_tables_of_indicators_are_imported_whole_or_not_at_all(rata: Rata, prepa
     assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False), unknown
 
 
-def test_deliver_and_reseal_need_a_key(
-    rata: Rata, prepared: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "configure_logs", lambda form: None)
+def test_deliver_and_reseal_need_a_key(rata: Rata, prepared: Database) -> None:
     for command in (("deliver", "--once"), ("reseal",)):
         refused = rata(*command)
         assert (refused.returncode, "RATA_SECRETS_KEY" in refused.stderr) == (1, True), refused

@@ -212,26 +212,6 @@ def test_stopped_half_way_nothing_is_half_loaded(tmp_path: Path, number: int) ->
     assert counts[1] in (0, 1)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_python_drops_still_ends_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Dropping:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(preparing, "load_shipped_reference", lambda database, out: Dropping() and None)
-    monkeypatch.setattr(preparing, "load_sample", lambda database: None)
-    monkeypatch.setattr(preparing, "run", lambda settings: pytest.fail("It served."))
-    settings = Settings(
-        _env_file=None,
-        demo_folder=str(tmp_path / "var"),
-        port=free_port(),
-    )
-    with pytest.raises(KeyboardInterrupt):
-        preparing.run_demo(settings, Console(quiet=True))
-
-
 def log_size(database: Path) -> int:
     log = database.with_name(database.name + "-wal")
     return log.stat().st_size if log.exists() else 0

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pydantic import ValidationError
 
+from app.configuration import CannotStart, load_settings
 from app.kit.layers import HEAD_BYTES, HEADERS
 from app.kit.problems import Problem
 from app.kit.requests import shown_size
@@ -98,22 +98,22 @@ def test_proxy_refuses_in_the_words_of_the_service() -> None:
 def test_setting_that_is_gone_is_refused_with_what_replaces_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("RATA_CONNECTIONS=500\n")
-    with pytest.raises(ValidationError, match="RATA_CONNECTIONS is no setting any more; the proxy"):
-        Settings(_env_file=tmp_path / ".env")
+    with pytest.raises(CannotStart, match=r"RATA_CONNECTIONS .in .env. is no setting any more; the proxy"):
+        load_settings()
+    (tmp_path / ".env").unlink()
     monkeypatch.setenv("RATA_CONNECTIONS", "500")
-    with pytest.raises(ValidationError, match=r"deploy/nginx\.conf"):
-        Settings(_env_file=None)
+    with pytest.raises(CannotStart, match=r"deploy/nginx\.conf"):
+        load_settings()
 
 
 def test_file_of_the_demos_token_is_refused_with_the_folder_that_replaces_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RATA_DEMO_TOKEN_FILE", "var/demo.token")
-    with pytest.raises(
-        ValidationError, match="RATA_DEMO_TOKEN_FILE is no setting any more; RATA_DEMO_FOLDER"
-    ):
-        Settings(_env_file=None)
+    with pytest.raises(CannotStart, match="RATA_DEMO_TOKEN_FILE is no setting any more; RATA_DEMO_FOLDER"):
+        load_settings()
 
 
 def test_git_ignores_tokens_and_what_examples_write() -> None:

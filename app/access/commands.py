@@ -302,8 +302,10 @@ def enrol(
 ) -> None:
     """Give a principal (made if new) exactly these memberships, and the person of (issuer, subject) who holds it.
 
-    Without an identity the holder stays who it was. Conflict: another principal has that subject.
+    Without an identity the holder does not change. Raises Conflict if another principal has that subject and Invalid
+    if the name is none that the HTTP interface takes.
     """
+    principal = checked_key(principal)
     chain = hold(session, principal_chain(principal))
     said = dict(zip(("issuer", "subject"), identity, strict=True)) if identity else {}
     if said:

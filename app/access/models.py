@@ -102,9 +102,9 @@ class PrincipalIn(PrincipalFields, Shape):
 
     @model_validator(mode="after")
     def _each_membership_once(self) -> "PrincipalIn":
-        refuse_repeated(
-            ((one.role, one.region_code, one.agency_code) for one in self.memberships), at="/memberships"
-        )
+        places = ("/".join(filter(None, (one.region_code, one.agency_code))) for one in self.memberships)
+        keys = (f"{one.role}@{place}" for one, place in zip(self.memberships, places, strict=True))
+        refuse_repeated(keys, at="/memberships")
         return self
 
 

@@ -278,30 +278,44 @@ def token_text(session: Session, principal: int, name: str) -> TokenText:
 # For the command line
 
 
-def list_tokens(session: Session) -> list[sa.Row[Any]]:
-    """Every token with its principal and state; never a secret."""
-    return list(
-        session.execute(
-            sa.select(
-                _token.c.name,
-                _principal.c.name.label("principal"),
-                _token.c.scopes,
-                _token.c.expires_at,
-                _token.c.revoked_at,
-                _token.c.last_used_at,
-            )
-            .select_from(_token.join(_principal, _principal.c.id == _token.c.principal_id))
-            .order_by(_token.c.name)
+def has_administrator(session: Session) -> bool:
+    """Return whether any principal is an administrator of any region."""
+    one = sa.select(_membership.c.id).where(_membership.c.role == Role.administrator).limit(1)
+    return session.scalar(one) is not None
+
+
+def list_tokens(session: Session) -> list[tuple[sa.Row[Any], list[Grant]]]:
+    """Return every token with the memberships of its principal, by name; never a secret."""
+    c = _token.c
+    named = (
+        sa.select(
+            c.name,
+            c.principal_id,
+            _principal.c.name.label("principal"),
+            c.scopes,
+            c.networks,
+            c.expires_at,
+            c.revoked_at,
+            c.last_used_at,
         )
+        .select_from(_token.join(_principal, _principal.c.id == _token.c.principal_id))
+        .order_by(_token.c.name)
     )
+    held = _held(session)
+    return [(row, held.get(row.principal_id, [])) for row in session.execute(named)]
 
 
 def list_principals(session: Session) -> list[tuple[sa.Row[Any], list[Grant]]]:
-    """Every principal with its memberships, by name."""
+    """Return every principal with its memberships, by name."""
     named = sa.select(_principal).order_by(_principal.c.name)
+    held = _held(session)
+    return [(row, held.get(row.id, [])) for row in session.execute(named)]
+
+
+def _held(session: Session) -> dict[int, list[Grant]]:
+    """Return the memberships of each principal, by its id."""
     held: dict[int, list[Grant]] = {}
     for row in session.execute(sa.select(_membership).order_by(*_GRANT)):
-        held.setdefault(row.principal_id, []).append(
-            Grant(Role(row.role), row.region_code, row.agency_code or None)
-        )
-    return [(row, held.get(row.id, [])) for row in session.execute(named)]
+        grant = Grant(Role(row.role), row.region_code, row.agency_code or None)
+        held.setdefault(row.principal_id, []).append(grant)
+    return held

@@ -183,10 +183,12 @@ def create_token(
     expires_at: datetime,
     networks: Sequence[str] = (),
 ) -> str:
-    """Make a token for a principal (made too if new) and give its secret, which is never shown again.
+    """Make a token for a principal (made too if new) and return its secret, which is never shown again.
 
-    The principal's memberships become exactly `grants` where any are given. Conflict: the name is taken.
+    The principal's memberships become exactly `grants` if any are given. Raises Conflict if the name is taken and
+    Invalid if a name is none that the HTTP interface takes.
     """
+    name, principal = checked_key(name), checked_key(principal)
     chain = hold(session, principal_chain(principal))
     owner = stored_principal(session, principal)
     if owner is None or grants:

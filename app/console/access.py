@@ -1,24 +1,27 @@
-"""Who may come in: service tokens, and who holds which position."""
+"""Access from the console: service tokens, and the positions that hold roles."""
 
-import ipaddress
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table as Grid
 from sqlmodel import Session
 
 from app.access.commands import enrol
-from app.access.models import Role, TokenScope
-from app.access.queries import list_principals, list_tokens
+from app.access.models import PrincipalIn, TokenIn, TokenScope
+from app.access.queries import has_administrator, list_principals, list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
-from app.console.frame import Refused, database, err, out
-from app.kit.problems import Conflict, NotFound
+from app.configuration import load_settings
+from app.console.frame import Refused, database, err, show, show_rows
+from app.kit.db import Database
+from app.kit.inputs import validated
+from app.kit.problems import Conflict, Invalid, NotFound
 from app.opening import console_author
 from app.reference.queries import is_region
-from app.settings import Settings
 
 cli = typer.Typer()
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)
@@ -32,6 +35,46 @@ Roles = Annotated[
     list[str],
     typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")]
+
+FIRST_ADMINISTRATOR = (
+    "rata token create administrator --role administrator@0 "
+    "--scope read --scope write --scope approve --scope administer"
+)
+
+_OPTIONS = {
+    "key": "NAME",
+    "memberships": "--role",
+    "networks": "--network",
+    "scopes": "--scope",
+    "subject": "--subject",
+}
+"""Part of a shape, or of an address, of the HTTP interface → the option or argument that has its value here."""
+
+
+def show_first_steps(database: Database) -> None:
+    """Print the one line that makes the first administrator, if the installation has none."""
+    with database.read_session() as session:
+        if has_administrator(session):
+            return
+        load = "" if is_region(session, "0") else "rata reference load && "
+    show("There is no administrator yet. This line makes the first, and prints its token:")
+    show(f"{load}{FIRST_ADMINISTRATOR}")
+
+
+@contextmanager
+def _as_options(**values: str | Sequence[str] | None) -> Iterator[None]:
+    """Report what the HTTP interface would refuse as a wrong option; `values` are those of the options."""
+    try:
+        yield
+    except Invalid as invalid:
+        error = next(iter(invalid.errors))
+        part, *place = (error.parameter or (error.pointer or "")[1:]).split("/")
+        given = values.get(part)
+        value = given[int(place[0])] if place and isinstance(given, list) else given or error.value
+        message = error.shown("en").message
+        text = message if str(value) in message else f"{value}: {message}"
+        raise typer.BadParameter(text, param_hint=_OPTIONS[part]) from None
 
 
 @tokens.command("create")
@@ -50,10 +93,11 @@ def create(
     ] = None,
 ) -> None:
     """Create a token and print its secret, which is shown only now."""
-    grants = [_grant(text) for text in role]
-    networks = [_network(text) for text in network or []]
+    with _as_options(memberships=role):
+        grants = _grants(role)
+        limits = validated(TokenIn, {"scopes": scope, "networks": network or []})
     author = console_author()
-    with database().writing() as session:
+    with _as_options(), database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
@@ -63,32 +107,26 @@ def create(
                 name=name,
                 principal=principal or name,
                 grants=grants,
-                scopes=scope,
+                scopes=limits.scopes,
                 expires_at=author.at + timedelta(days=days),
-                networks=networks,
+                networks=limits.networks,
             )
         except Conflict:
             raise Refused(f"There is a token named {name} already; names are not used again.") from None
     typer.echo(secret)
 
 
-def _grant(text: str) -> Grant:
-    role, _, place = text.partition("@")
-    region, _, agency = place.partition("/")
-    if role not in set(Role) or not region:
-        raise typer.BadParameter(
-            f"{text}: use ROLE@REGION with ROLE one of {', '.join(Role)}", param_hint="--role"
-        )
-    if agency and role != Role.operator:
-        raise typer.BadParameter(f"{text}: only an operator is of one agency", param_hint="--role")
-    return Grant(Role(role), region, agency or None)
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text))
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}; use 10.0.0.0/8 or 192.0.2.7", param_hint="--network") from None
+def _grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
+    """Return the grants that options name. Raises Invalid as the HTTP interface does."""
+    memberships = []
+    for text in roles:
+        role, _, place = text.partition("@")
+        region, _, agency = place.partition("/")
+        if not region:
+            raise typer.BadParameter(f"{text}: use ROLE@REGION", param_hint="--role")
+        memberships.append({"role": role, "region_code": region, "agency_code": agency or None})
+    content = validated(PrincipalIn, {"region_code": "0", "subject": subject, "memberships": memberships})
+    return [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
 
 
 def _check_place(session: Session, grant: Grant) -> None:
@@ -100,21 +138,58 @@ def _check_place(session: Session, grant: Grant) -> None:
             f"There is no region {grant.region}. Kemendagri codes: 0 the nation, 63 a province, 63.02 a regency."
         )
     if grant.agency and not agencies_by_code(session, grant.region, [grant.agency]):
-        err.print(f"Note: {grant.region} has no agency {grant.agency} yet.", highlight=False, soft_wrap=True)
+        show(f"Note: {grant.region} has no agency {grant.agency} yet.", err)
 
 
 @tokens.command("list")
-def list_() -> None:
-    """Tokens, whose they are, what they may do, until when."""
-    grid = Grid("token", "principal", "scopes", "expires", "state", "last used")
+def list_(as_json: AsJson = False) -> None:
+    """Tokens: whose they are, with which roles, what they may do, until when."""
     now = datetime.now(UTC)
     with database().read_session() as session:
-        for token in list_tokens(session):
-            state = "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "valid"
-            used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
-            until = f"{token.expires_at:%Y-%m-%d}"
-            grid.add_row(token.name, token.principal, " ".join(token.scopes), until, state, used)
-    out.print(grid)
+        rows = [
+            {
+                "name": token.name,
+                "principal": token.principal,
+                "memberships": _memberships(grants),
+                "scopes": token.scopes,
+                "networks": token.networks,
+                "expires_at": token.expires_at,
+                "state": "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "valid",
+                "last_used_at": token.last_used_at,
+            }
+            for token, grants in list_tokens(session)
+        ]
+    _show_list(rows, as_json)
+
+
+def _memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
+    return [
+        {"role": str(grant.role), "region_code": grant.region, "agency_code": grant.agency}
+        for grant in grants
+    ]
+
+
+def _show_list(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print rows as a table, or as JSON with whole instants."""
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
+    elif rows:
+        head = [name.removesuffix("_at").replace("_", " ") for name in rows[0]]
+        show_rows(head, [[_cell(value) for value in row.values()] for row in rows])
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None | []:
+            return "-"
+        case datetime():
+            return f"{value:%Y-%m-%dT%H:%MZ}"
+        case {"role": role, "region_code": region, "agency_code": agency}:
+            return f"{role}@{region}" + (f"/{agency}" if agency else "")
+        case list():
+            return ",".join(map(_cell, value))
+        case _:
+            return str(value)
 
 
 @tokens.command("revoke")
@@ -125,7 +200,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
             revoke_token(session, console_author(), name=name)
         except NotFound:
             raise Refused(f"There is no token named {name} that could be revoked.") from None
-    out.print(f"{name} is revoked.")
+    show(f"{name} is revoked.")
 
 
 @principals.command("enrol")
@@ -140,28 +215,33 @@ def enrol_(
     ] = None,
 ) -> None:
     """Give a principal exactly these roles, and the position to a person of the OIDC issuer."""
-    grants = [_grant(text) for text in role]
-    issuer = Settings().oidc_issuer
+    with _as_options(memberships=role, subject=subject):
+        grants = _grants(role, subject)
+    issuer = load_settings().oidc_issuer
     if subject is not None and issuer is None:
         raise Refused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
     identity = (issuer, subject) if issuer is not None and subject is not None else None
-    with database().writing() as session:
+    with _as_options(), database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
             enrol(session, console_author(), principal=name, grants=grants, identity=identity)
         except Conflict:
             raise Refused("That subject holds another position already.") from None
-    out.print(f"{name} is enrolled.", highlight=False)
+    show(f"{name} is enrolled.")
 
 
 @principals.command("list")
-def list_principals_() -> None:
-    """Services and positions, whether a person holds them, their roles, their homes."""
-    grid = Grid("principal", "home", "held by", "roles")
+def list_principals_(as_json: AsJson = False) -> None:
+    """Services and positions: their homes, their roles, whether a person holds them."""
     with database().read_session() as session:
-        for principal, grants in list_principals(session):
-            roles = [f"{g.role}@{g.region}" + (f"/{g.agency}" if g.agency else "") for g in grants]
-            held = "a person" if principal.subject else "tokens"
-            grid.add_row(principal.name, principal.region_code, held, " ".join(roles))
-    out.print(grid)
+        rows = [
+            {
+                "name": principal.name,
+                "home": principal.region_code,
+                "held_by": "a person" if principal.subject else "tokens",
+                "memberships": _memberships(grants),
+            }
+            for principal, grants in list_principals(session)
+        ]
+    _show_list(rows, as_json)

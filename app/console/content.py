@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 import app.areas  # noqa: F401 - what is written here is written by whole areas
+from app.console.access import show_first_steps
 from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.kit.inputs import validated
 from app.kit.problems import NotFound, Problem
 from app.setup import import_file, import_table, load_shipped_reference
 
@@ -21,7 +23,9 @@ cli.add_typer(reference, name="reference")
 @reference.command("load")
 def load() -> None:
     """Load the reference data that this version ships; what is there already stays as it is."""
-    load_shipped_reference(database(), out)
+    opened = database()
+    load_shipped_reference(opened, out)
+    show_first_steps(opened)
 
 
 @cli.command("import")
@@ -53,9 +57,9 @@ def import_(
     ] = False,
 ) -> None:
     """Import the matrix into a plan that exists: all of it or nothing."""
-    query = ImportQuery(
-        basis=basis, accept=accept or [], new_agencies="create" if new_agencies else "refuse", sheet=sheet
-    )
+    creates = "create" if new_agencies else "refuse"
+    wanted = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
+    query = validated(ImportQuery, wanted)
     known = settled(resolutions.read_bytes()) if resolutions else []
     try:
         report = import_file(database(), file, plan, query, known, dry_run=dry_run)
@@ -111,14 +115,8 @@ def import_observations(
     ] = False,
 ) -> None:
     """Import a publisher's table of outcome indicators: all of it or nothing."""
-    query = TableQuery(
-        code_system=code_system,
-        period=period,
-        indicator=indicator,
-        source=source,
-        sheet=sheet,
-        skip=skip or [],
-    )
+    wanted = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
+    query = validated(TableQuery, {**wanted, "sheet": sheet, "skip": skip or []})
     done = import_table(database(), file, query, dry_run=dry_run)
     out.print(
         f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "

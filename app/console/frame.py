@@ -1,28 +1,52 @@
-"""What the commands of the console share: the database of the settings, and how a refusal reads."""
+"""Shared parts of the console's commands: the database of the settings, tables, and how a refusal reads."""
 
-from pydantic import ValidationError
+from collections.abc import Sequence
+
+from alembic.util import CommandError
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from app.configuration import load_settings
 from app.kit.db import Database
+from app.kit.db_errors import sentence_for_operators
 from app.kit.problems import Problem
-from app.opening import check_schema, open_database
-from app.settings import Settings
+from app.logs import log_to_stderr
+from app.opening import check_schema, open_database, sources_of
 
 out, err = Console(), Console(stderr=True)
 SHOWN_ERRORS = 20
 
 
 class Refused(Exception):
-    """What the operator asked for cannot be done; the text says why."""
+    """A request of the operator that cannot be met; the text says why."""
 
 
-def database() -> Database:
-    """The database of the settings, at the schema of this version."""
-    found = open_database(Settings())
-    check_schema(found)
-    return found
+def database(*, creates: bool = False) -> Database:
+    """Return the database of the settings, named on standard error.
+
+    It is at the schema of this version; with `creates` it may be older, or be made by this call.
+    """
+    log_to_stderr()
+    opened = open_database(load_settings(), creates=creates)
+    sources = sources_of(opened)
+    origin = sources["settings_file"] or "the environment alone"
+    show(f"Database {sources['database']}, settings of {origin}.", err)
+    if not creates:
+        check_schema(opened)
+    return opened
+
+
+def show(text: str, console: Console = out) -> None:
+    """Print a line as it is: neither cut nor wrapped, whatever the width."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose columns are as wide as their longest value, so that nothing is cut."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        show("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
@@ -38,27 +62,27 @@ def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
         err.print(f"  … and {len(errors) - most} more (--all-errors).", highlight=False)
 
 
-def say_wrong(text: str) -> None:
-    err.print(text, style="bold red", highlight=False, markup=False, soft_wrap=True)
+def explain(error: Exception) -> bool:
+    """Print what went wrong in one sentence; return False if the operator cannot have caused it."""
+    if isinstance(error, Problem):
+        show_problem(error)
+        return True
+    sentence = _sentence_of(error)
+    if sentence is not None:
+        err.print(sentence, style="bold red", highlight=False, markup=False, soft_wrap=True)
+    return sentence is not None
 
 
-def is_said(error: Exception) -> bool:
-    """Tell a person what went wrong; False where it is none of what can go wrong for a reason of theirs."""
+def _sentence_of(error: Exception) -> str | None:
     match error:
-        case Problem():
-            show_problem(error)
         case Refused():
-            say_wrong(str(error))
-        case ValidationError():
-            prefix = "RATA_" if error.title == Settings.__name__ else ""
-            for wrong in error.errors(
-                include_url=False, include_input=False
-            ):  # the value may hold a password
-                name = prefix + "_".join(map(str, wrong["loc"]))
-                where = f"{name.upper() if prefix else name}: " if wrong["loc"] else ""
-                say_wrong(where + wrong["msg"])
-        case OperationalError():
-            say_wrong(f"The database cannot be used: {str(error.orig).strip()}")
+            return str(error)
+        case DBAPIError():
+            return sentence_for_operators(error)
+        case CommandError():  # of Alembic
+            return f"The schema cannot be migrated by this version: {error}."
+        case OSError():
+            reason = error.strerror or str(error)
+            return f"{error.filename}: {reason}." if error.filename else f"{reason}."
         case _:
-            return False
-    return True
+            return None

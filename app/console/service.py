@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
+import structlog
 import typer
 from opentelemetry.trace import Tracer
 
@@ -16,6 +17,7 @@ from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.shapes import SHAPES
 from app.client.version import VERSION
+from app.configuration import load_settings
 from app.console.frame import Refused, database, out
 from app.demo import run_demo
 from app.exchange.pulls.models import client_shapes
@@ -23,21 +25,21 @@ from app.kit.db import Database
 from app.kit.openapi import COMMITTED, document_bytes
 from app.logs import configure_logs
 from app.main import create_app
-from app.opening import check_schema, open_database, patience_of
-from app.serving import run
+from app.opening import check_schema, open_database, patience_of, sources_of
+from app.serving import check_startable, run
 from app.settings import Settings
 
 cli = typer.Typer()
+log = structlog.get_logger("rata")
 
 
 @cli.command()
 def serve() -> None:
     """Serve on RATA_HOST:RATA_PORT with RATA_WORKERS processes; stops gracefully on SIGTERM."""
-    settings = Settings()
-    # Each worker checks it too, but says it in the middle of a traceback.
-    found = open_database(settings)
-    check_schema(found)
-    found.close()
+    settings = load_settings()
+    database = open_database(settings)
+    check_startable(settings, database)
+    database.close()
     run(settings)
 
 
@@ -48,10 +50,12 @@ def deliver(
     ] = False,
 ) -> None:
     """Tell webhooks that the feed has something new, until SIGTERM or Ctrl-C. Several may run."""
-    settings = Settings()
+    settings = load_settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
     found = open_database(settings, patience_of(settings))
+    found.log_refusals()
+    log.info("starting", **sources_of(found))
     check_schema(found)
     with traced(settings, found) as tracer:
         worker = Worker(found, sealer_of(settings), sender, tracer=tracer)
@@ -84,7 +88,7 @@ def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
 def reseal() -> None:
     """Seal the secrets of webhooks by the first key of RATA_SECRETS_KEY, so that the others can go."""
     with database().writing() as session:
-        done, lost = reseal_secrets(session, sealer_of(Settings()))
+        done, lost = reseal_secrets(session, sealer_of(load_settings()))
     out.print(f"{done} secrets sealed anew.", highlight=False)
     if lost:
         raise Refused(f"No key opens the secrets of {', '.join(lost)}: create others.")
@@ -103,7 +107,7 @@ def openapi(
     root = COMMITTED.parents[1]
     if write and not (root / "pyproject.toml").exists():
         raise Refused("Only a checkout has these files: run the command of its .venv.")
-    document = document_bytes(create_app(Settings()))
+    document = document_bytes(create_app(load_settings()))
     if write:
         for file, content in ((COMMITTED, document), (SHAPES, client_shapes())):
             file.parent.mkdir(exist_ok=True)
@@ -116,4 +120,4 @@ def openapi(
 @cli.command()
 def demo() -> None:
     """Set up a database with a real regency's plan and serve it, ready to try."""
-    run_demo(Settings(), out)
+    run_demo(load_settings(), out)

@@ -1,6 +1,6 @@
 """The database as a thing: its schema, whether its journal is whole, copies of it, years that are put away."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -8,15 +8,16 @@ import typer
 from rich.markup import escape
 
 from app.changes.queries import verify_journal
-from app.console.frame import Refused, database, err, out
-from app.kit.backups import NotBackedUp, back_up
+from app.console.access import show_first_steps
+from app.console.frame import Refused, database, err, out, show
+from app.kit.backups import NotBackedUp, back_up, name_of_day, remove_before
 from app.kit.db import Database
 from app.kit.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import NotFound
-from app.opening import check_schema, open_database
+from app.opening import check_schema
 from app.plans.commands import plan_chain
-from app.settings import Settings
 from app.setup import upgrade_schema
+from app.stopping import raise_when_stopped
 from app.years import CUT_BY_YEAR, reports_not_frozen
 
 cli = typer.Typer()
@@ -25,17 +26,26 @@ cli = typer.Typer()
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema; one that a later version brought further stays as it is."""
-    found = open_database(Settings())
+    found = database(creates=True)
     upgrade_schema(found)
     check_schema(found)
-    out.print(f"The database is at revision {found.schema_state()[0]}.", highlight=False)
+    show(f"The database is at revision {found.schema_state()[0]}.")
+    show_first_steps(found)
 
 
 @cli.command()
 def backup(
     file: Annotated[
-        Path, typer.Argument(dir_okay=False, help="Where to; replaced once the new one is whole.")
+        Path, typer.Argument(help="Where to; replaced once the new one is whole. With --keep: a folder.")
     ],
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=36_500,
+            help="Write rata-DATE.backup into the folder FILE, then remove those of more than this many days ago.",
+        ),
+    ] = None,
 ) -> None:
     """Write the whole database to a file, while others write: one state of it, looked at before it has its name."""
 
@@ -45,11 +55,21 @@ def backup(
         if verdict.breaks:
             raise NotBackedUp(f"Its journal is broken: {verdict.breaks[0]}")
 
-    try:
-        back_up(database(), file, check)
-    except NotBackedUp as failed:
-        raise Refused(str(failed)) from None
-    out.print(f"{file}: {file.stat().st_size:,} bytes.", highlight=False, soft_wrap=True)
+    today = datetime.now(UTC).astimezone().date()
+    target = file / name_of_day(today) if keep else file
+    if file.is_dir() and not keep:
+        raise Refused(f"{file} is a folder: name a file, or add --keep DAYS for dated backups in it.")
+    with raise_when_stopped():
+        try:
+            back_up(database(), target, check)
+        except NotBackedUp as failed:
+            raise Refused(str(failed)) from None
+        except KeyboardInterrupt:
+            raise Refused("Stopped; there is no new backup.") from None
+    show(f"{target}: {target.stat().st_size:,} bytes.")
+    if keep:
+        for old in remove_before(file, today - timedelta(days=keep)):
+            show(f"{old}: removed, older than {keep} days.")
 
 
 @cli.command()

@@ -1,11 +1,13 @@
 """The whole database in one file, of one state while others write; it bears its name only once it was looked at."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 from app.kit.db import Database
@@ -30,9 +32,27 @@ def back_up(database: Database, file: Path, check: Callable[[Database], None]) -
         beside.replace(file)
         _sync(file.parent)
     except OSError as error:
-        raise NotBackedUp(f"{file}: {error.strerror or error}") from error
+        raise NotBackedUp(f"{file}: {error.strerror or error}.") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def name_of_day(day: date) -> str:
+    """Return the name of the backup of a day."""
+    return f"rata-{day.isoformat()}.backup"
+
+
+def remove_before(folder: Path, first: date) -> list[Path]:
+    """Remove the backups of days before `first` from a folder; return them. Other files stay."""
+    days = {
+        path: found[1]
+        for path in folder.iterdir()
+        if (found := re.fullmatch(r"rata-([0-9]{4}-[0-9]{2}-[0-9]{2})\.backup", path.name))
+    }
+    old = sorted(path for path, day in days.items() if day < first.isoformat())
+    for path in old:
+        path.unlink()
+    return old
 
 
 def _copy(database: Database, file: Path, beside: Path, check: Callable[[Database], None]) -> None:
@@ -66,13 +86,14 @@ def _dump(database: Database, file: Path) -> None:
     ):
         if shutil.which(words[0]) is None:
             raise NotBackedUp(
-                f"{words[0]} is not on the PATH. Where it is: pg_dump --format=custom --file=FILE NAME"
+                f"{words[0]} is not on the PATH; install the client tools of the server, no older than it. "
+                "The backup is made by: pg_dump --format=custom --file=FILE NAME"
             )
         done = subprocess.run(
             words, env={**os.environ, **told}, stderr=subprocess.PIPE, text=True, check=False
         )
         if done.returncode:
-            raise NotBackedUp(f"{words[0]}: {done.stderr.strip()}")
+            raise NotBackedUp(f"{words[0]} failed: {' '.join(done.stderr.split())}")
 
 
 def _sync(path: Path) -> None:  # the client has the same, and takes nothing of the service

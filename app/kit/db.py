@@ -123,12 +123,19 @@ class Database:
     """One database: sessions that read, sessions that write, and what can be said of its state."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, echo: bool = False, patience: Patience = ENDLESS
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        echo: bool = False,
+        patience: Patience = ENDLESS,
+        creates: bool = False,
     ) -> None:
+        """Without `creates`, a SQLite file that is missing is an error, never a new and empty database."""
         self.url, breaker = make_url(url), Breaker()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
-            _sqlite_engine(self.url, echo, patience)
+            _sqlite_engine(self.url, echo, patience, creates)
             if self.is_sqlite
             else _postgres_engine(self.url, breaker, pool_size, echo, patience)
         )
@@ -148,9 +155,8 @@ class Database:
                 pool_reset_on_return=None,
             )
         )
-        for engine in {self.engine, self.reads}:
-            event.listen(engine, "handle_error", _log_refusal)
-            if not self.is_sqlite:
+        if not self.is_sqlite:
+            for engine in (self.engine, self.reads):
                 check_pooled(breaker, engine)
 
     @property
@@ -243,6 +249,31 @@ class Database:
         assert newest is not None
         return current, newest
 
+    def log_refusals(self) -> None:
+        """Log what the caller of the service sees as 503 and only an operator can end."""
+        for engine in {self.engine, self.reads}:
+            event.listen(engine, "handle_error", _log_refusal)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an embedded database; None of a server, and of a database in memory."""
+        name = self.url.database if self.is_sqlite else None
+        return None if not name or name == ":memory:" else Path(name).absolute()
+
+    @property
+    def address(self) -> str:
+        """The address for people: of a file the whole path, of a server without passwords."""
+        if self.file is not None:
+            return f"{self.url.drivername}:///{self.file}"
+        secrets = [name for name in self.url.query if "pass" in name]
+        return self.url.difference_update_query(secrets).render_as_string(hide_password=True)
+
+    def server_encoding(self) -> str:
+        """Return the encoding in which the database stores text."""
+        with self.engine.connect() as connection:
+            statement = "PRAGMA encoding" if self.is_sqlite else "SHOW server_encoding"
+            return str(connection.exec_driver_sql(statement).scalar_one())
+
     def ping(self) -> None:
         """Ask the database for an answer: a server for any, a file for what it holds. Raises what it fails by."""
         with pinging(), self.engine.connect() as connection:
@@ -281,7 +312,6 @@ def alembic_config(url: str) -> Config:
 
 
 def _log_refusal(context: ExceptionContext) -> None:
-    """Log what the caller only sees as 503, but an operator has to end."""
     if reason := refusal_for_operators(context.original_exception):
         log.error("database_refuses", reason=reason)
 
@@ -326,6 +356,8 @@ def _postgres_engine(
             + _SERVER_LINE
             + patience.options(),
             "prepare_threshold": 3,
+            # of a database in another encoding the driver would return bytes, before anything can refuse it
+            "client_encoding": "utf8",
             **{name: value for name, value in _LINE.items() if name not in url.query},
         },
         **settings,
@@ -397,7 +429,13 @@ def make_file_address(file: Path) -> str:
     return sa.URL.create("sqlite", database=str(file)).render_as_string()
 
 
-def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience) -> Engine:
+def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -> Engine:
+    if url.database and url.database != ":memory:":
+        # by default SQLite creates a file that is missing
+        address = Path(url.database).absolute().as_uri()
+        url = url.set(
+            database=f"{address}?mode={'rwc' if creates else 'rw'}", query={**url.query, "uri": "true"}
+        )
     engine = sa.create_engine(
         url,
         echo=echo,

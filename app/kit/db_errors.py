@@ -49,6 +49,40 @@ _OPERATORS_CODES = {
 }
 
 
+#: States that an operator ends: rights, a schema that is missing, tables of another program, a standby.
+_OPERATORS_STATES = {
+    "25006": "The server takes no writes",
+    "3F000": "The role of RATA_DATABASE_URL has no schema to work in",
+    "42501": "The role of RATA_DATABASE_URL lacks a right in the database",
+    "42P01": "The database lacks a table",
+    "42P07": "The database holds tables of another program",
+}
+
+#: The same of an embedded database.
+_FILE_SENTENCES = {
+    sqlite3.SQLITE_BUSY: "Another program holds the database and writes; try again later",
+    sqlite3.SQLITE_CANTOPEN: "The database file is missing or may not be opened",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged; restore a backup",
+    sqlite3.SQLITE_FULL: "The disk of the database is full",
+    sqlite3.SQLITE_IOERR: "The disk of the database fails",
+    sqlite3.SQLITE_NOTADB: "The database file holds something else",
+    sqlite3.SQLITE_READONLY: "The database file or its folder may not be written to",
+}
+
+
+def sentence_for_operators(error: DBAPIError) -> str | None:
+    """Return one sentence about a refusal that an operator can end, None if it is our fault."""
+    words = str(error.orig).partition("\n")[0].strip(" .?")
+    if sentence := _FILE_SENTENCES.get(_code_of(error.orig) or 0):
+        return f"{sentence} ({words})."
+    if sentence := _OPERATORS_STATES.get(_state_of(error.orig) or ""):
+        return f"{sentence}: {words}."
+    # without a statement it was the connection that failed
+    if isinstance(error, OperationalError) or error.statement is None:
+        return f"The database cannot be used: {words}."
+    return None
+
+
 def problem_of(error: DBAPIError) -> Problem | None:
     """Return what a database's refusal means to the caller, None if it is our fault."""
     if isinstance(error, IntegrityError):

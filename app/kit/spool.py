@@ -172,6 +172,10 @@ class Spool:
         self._making: dict[str, tuple[Making, Future[None]]] = {}
         self._lock = threading.Lock()
 
+    def check_writable(self) -> None:
+        """Raise OSError if no file can be made in the folder."""
+        tempfile.TemporaryFile(dir=self._own_folder()).close()
+
     def find(self, name: str) -> Kept | None:
         """A whole content; the caller closes its file."""
         path = self.folder / name
@@ -277,9 +281,11 @@ class Spool:
             size -= state.st_size
 
     def _own_folder(self) -> Path:
-        """The folder, made where it is not there. PermissionError: it is somebody else's, who could put
-        anything into it."""
+        """Return the folder, made if it is missing.
+
+        Raises PermissionError if it belongs to another user, who could put anything into it.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self.folder} belongs to another user; set RATA_SPOOL_FOLDER")
+            raise PermissionError("the folder belongs to another user")
         return self.folder

@@ -18,7 +18,7 @@ from app.kit.openapi import describe
 from app.kit.problems import Kind, Problem
 from app.main import VERSION, create_app
 from app.plans.findings.kinds import FindingKind
-from app.settings import GONE, Settings
+from app.settings import Settings
 from tests.client.world import run_command
 from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
@@ -150,18 +150,6 @@ def test_readme_begins_with_the_two_commands() -> None:
 
 
 # Settings
-
-
-def test_every_variable_exists() -> None:
-    settings = {f"RATA_{name.upper()}" for name in Settings.model_fields} | GONE.keys()
-    others = (ROOT / "compose.yaml", ROOT / "app/client/cli.py", *sorted((ROOT / "tests").glob("*.py")))
-    elsewhere = "".join(path.read_text() for path in others)
-    wrong = [
-        one
-        for one in mentions(r"\b(RATA_[A-Z_]+[A-Z])\b")
-        if one.text not in settings and one.text not in elsewhere
-    ]
-    assert not wrong, f"no such variable:\n{listed(wrong)}"
 
 
 def test_table_of_settings_is_complete_and_says_the_defaults() -> None:

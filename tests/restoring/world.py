@@ -63,13 +63,12 @@ def left_behind_nothing() -> Iterator[None]:
     """A command that ends closes what it opened; here it is no process that ends."""
     opened: list[Database] = []
 
-    def note(settings: Settings) -> Database:
-        opened.append(open_database(settings))
+    def note(settings: Settings, **options: bool) -> Database:
+        opened.append(open_database(settings, **options))
         return opened[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        for where in ("frame", "storage"):
-            patch.setattr(f"app.console.{where}.open_database", note)
+        patch.setattr("app.console.frame.open_database", note)
         yield
     for one in opened:
         one.close()

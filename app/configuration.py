@@ -1,0 +1,158 @@
+"""Reading the settings: which file counts, which names exist, and one sentence for each value that does not fit."""
+
+import os
+import re
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import DotEnvSettingsSource
+
+from app.kit.inputs import nearest
+from app.settings import Settings
+
+PREFIX = "RATA_"
+NAMES = tuple(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)
+"""The variables that the service reads."""
+
+FILE_VARIABLE = "RATA_ENV_FILE"
+FILES = (Path("/etc/rata/rata.env"), Path(".env"))
+"""Files of settings if `RATA_ENV_FILE` names none: the first that is there counts."""
+ENCODING = "utf-8-sig"
+
+READ_ELSEWHERE = {
+    "the console": (FILE_VARIABLE,),
+    "rata pull, rata follow": ("RATA_SERVER", "RATA_TOKEN", "RATA_TOKEN_FILE"),
+    "compose.yaml": ("RATA_POSTGRES_PASSWORD", "RATA_PUBLISHED_PORT", "RATA_FRONT"),
+    "tests, proofs and benchmarks": (
+        "RATA_BENCH_SECRET",
+        "RATA_PROOF_COUNT",
+        "RATA_PROOF_MINUTES",
+        "RATA_PROOF_SEED",
+        "RATA_PROOF_SILENCE",
+        "RATA_TEST_ENGINES",
+        "RATA_TEST_PARTITIONED",
+        "RATA_TEST_POSTGRES_BIN",
+        "RATA_TEST_POSTGRES_URL",
+        "RATA_YEAR_LINES",
+        "RATA_YEAR_REGENCIES",
+    ),
+}
+"""Variables with the prefix that are no settings of the service, by their reader."""
+
+GONE = {
+    "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
+    "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
+}
+"""Settings that earlier versions had → the sentence that says what replaces each."""
+
+KNOWN = frozenset(NAMES) | {name for names in READ_ELSEWHERE.values() for name in names}
+
+_LONGEST_SHOWN = 60
+
+
+class CannotStart(SystemExit):
+    """A command or the service that does not start: the text says why, the exit code is 1."""
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment and of the settings file.
+
+    Raises CannotStart if a name with the prefix is not known, or if a value does not fit.
+    """
+    file = settings_file()
+    wrong = [_refuse_name(name, "") for name in sorted(os.environ) if _is_unknown(name)]
+    if file is not None:
+        wrong += _refusals_in(file)
+    if wrong:
+        raise CannotStart("\n".join(wrong))
+    try:
+        return Settings(_env_file=file, _env_file_encoding=ENCODING)  # type: ignore[call-arg]  # pydantic-settings' own
+    except ValidationError as error:
+        raise CannotStart("\n".join(refusals_of(error))) from None
+
+
+def settings_file() -> Path | None:
+    """Return the file that settings are read from, None if there is none.
+
+    Raises CannotStart if `RATA_ENV_FILE` names a file that is not there.
+    """
+    if named := os.environ.get(FILE_VARIABLE):
+        if not Path(named).is_file():
+            raise CannotStart(f"{FILE_VARIABLE} names {named}, and there is no such file.")
+        return Path(named)
+    return next((file for file in FILES if file.is_file()), None)
+
+
+def refusals_of(error: ValidationError) -> list[str]:
+    """Return one sentence for each setting that does not fit: its name, its value, what is allowed."""
+    return [_refuse_value(str(wrong["loc"][0]), wrong) for wrong in error.errors(include_url=False)]
+
+
+def _refusals_in(file: Path) -> list[str]:
+    """Return one sentence for each line of a settings file that sets nothing the service reads."""
+    try:
+        given = DotEnvSettingsSource(Settings, env_file=file, env_file_encoding=ENCODING).env_vars
+    except UnicodeDecodeError:
+        raise CannotStart(f"The settings file {file} is not UTF-8 text.") from None
+    except OSError as error:
+        raise CannotStart(f"The settings file {file} cannot be read: {error.strerror}.") from None
+    names = {name.upper(): value for name, value in sorted(given.items())}
+    unknown = [_refuse_name(name, f" (in {file})") for name in names if _is_unknown(name)]
+    empty = [name for name, value in names.items() if value is None and name in KNOWN]
+    return unknown + [f"{name} (in {file}) has no value; write {name}=VALUE." for name in empty]
+
+
+def _is_unknown(name: str) -> bool:
+    return name.upper().startswith(PREFIX) and name.upper() not in KNOWN
+
+
+def _refuse_name(name: str, place: str) -> str:
+    if name.upper() in GONE:
+        return f"{name}{place} is no setting any more; {GONE[name.upper()]}."
+    close = nearest(name.upper(), sorted(KNOWN), limit=1)
+    hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
+    return f"{name}{place} is no setting; {hint}."
+
+
+def _refuse_value(field: str, wrong: Any) -> str:
+    name, info = f"{PREFIX}{field.upper()}", Settings.model_fields[field]
+    raised = (wrong.get("ctx") or {}).get("error")
+    allowed = str(raised) if raised is not None else _allowed(info)
+    if not allowed.startswith("use "):
+        return f"{name} {allowed}."
+    return f"{name} {_shown(wrong['input']) if info.repr else 'does not fit'}; {allowed}."
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line, shortened, without a password in front of a host."""
+    text = re.sub(r"//[^/@\s]*@", "//…@", str(value))
+    if not text:
+        return "is empty"
+    short = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return f"is {short!r}"
+
+
+def _allowed(info: FieldInfo) -> str:
+    """Return what a field takes, as its type and its bounds say it."""
+    bounds = {
+        name: getattr(item, name)
+        for item in info.metadata
+        for name in ("ge", "gt", "le", "min_length", "max_length")
+        if getattr(item, name, None) is not None
+    }
+    kind = next((part for part in get_args(info.annotation) if part is not NoneType), info.annotation)
+    if get_origin(info.annotation) is Literal:
+        return f"use {' or '.join(get_args(info.annotation))}"
+    if kind is bool:
+        return "use true or false"
+    if kind in (int, float):
+        number = "a whole number" if kind is int else "a number"
+        lowest = f"from {bounds['ge']}" if "ge" in bounds else f"above {bounds['gt']}"
+        return f"use {number} {lowest}" + (f" to {bounds['le']}" if "le" in bounds else "")
+    shortest, longest = bounds.get("min_length", 0), bounds["max_length"]
+    return f"use {shortest} to {longest} characters" + (
+        f" such as {info.examples[0]}" if info.examples else ""
+    )

@@ -1,0 +1,50 @@
+"""Ending a command that is asked to stop: at once and with one sentence.
+
+Python raises KeyboardInterrupt between any two instructions: in a destructor, in the import system, while SQLAlchemy
+returns a connection. There it is dropped or logged with a traceback, and the command goes on. A command whose work is
+one transaction needs no clean-up: the database undoes what is not committed once the process is gone.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+STOPPED = "Stopped. What was not finished is not kept; run the command again."
+_SHOW_CURSOR = "\x1b[?25h"
+"""A progress bar hides the cursor of the terminal."""
+
+
+@contextmanager
+def end_when_stopped() -> Iterator[None]:
+    """Within the block, end the process with exit code 1 on Ctrl-C and SIGTERM, without clean-up."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        os.write(2, f"\n{STOPPED}\n{_SHOW_CURSOR if os.isatty(2) else ''}".encode())
+        os._exit(1)
+
+    with _handling(end):
+        yield
+
+
+@contextmanager
+def raise_when_stopped() -> Iterator[None]:
+    """Within the block, raise KeyboardInterrupt on Ctrl-C and SIGTERM: for work that has to clean up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with _handling(interrupt):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -1,0 +1,196 @@
+"""Settings as an operator gets them wrong: names, values, files. Each refusal is a sentence of the product's own."""
+
+import os
+import re
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app import configuration
+from app.configuration import GONE, KNOWN, NAMES, CannotStart, load_settings
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+NAMING = (
+    "compose.yaml",
+    "Dockerfile",
+    "Makefile",
+    "README.md",
+    "app",
+    "benchmarks",
+    "deploy",
+    "docs",
+    "tests",
+)
+FOREIGN_WORDS = re.compile(r"Input should|String should|Value error|validation error|pydantic|Traceback")
+#: Words that hardly any setting takes, and some that look like another one's.
+WORDS = (
+    "",
+    "abc",
+    "-5",
+    "1e400",
+    "nan",
+    "x" * 400,
+    "\n\t",
+    "https://user:hidden@host/?a",
+    "oracle://hidden@x",
+)
+UNFIT = {
+    name for name in NAMES if not re.search("HOST|FOLDER|FILE|AUDIENCE|PUBLISHER|CLAIM|READ_URL|KEY", name)
+}
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """An environment with these of the product's variables and no others."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.upper().startswith("RATA_")]:
+            patch.delenv(name)
+        for name, value in values.items():
+            patch.setenv(name, value)
+        patch.setattr(configuration, "FILES", ())
+        yield
+
+
+def refusal(**values: str) -> str | None:
+    """Return the sentences that refuse these variables, None if they are taken."""
+    with environment(**values):
+        try:
+            load_settings()
+        except CannotStart as refused:
+            return str(refused)
+    return None
+
+
+def test_every_variable_that_is_named_anywhere_is_declared() -> None:
+    files = [
+        file
+        for top in NAMING
+        for file in ([ROOT / top] if (ROOT / top).is_file() else (ROOT / top).rglob("*"))
+        if file.is_file()
+        and file.suffix not in (".pyc", ".xlsx", ".parquet")
+        and file.parent.name != "console"
+    ]
+    named = {
+        name: file
+        for file in files
+        for name in re.findall(r"\bRATA_[A-Z_]*[A-Z]\b", file.read_text(errors="replace"))
+    }
+    assert {name: file for name, file in named.items() if name not in KNOWN | GONE.keys()} == {}
+
+
+def test_no_declared_variable_is_unused() -> None:
+    text = "".join(
+        file.read_text()
+        for top in ("app", "tests", "benchmarks")
+        for file in (ROOT / top).rglob("*.py")
+        if file.name != "configuration.py"
+    )
+    text += "".join((ROOT / file).read_text() for file in ("compose.yaml", "Makefile"))
+    elsewhere = KNOWN - set(NAMES) - {configuration.FILE_VARIABLE, "RATA_DEMO_FOLDER"}
+    assert {name for name in elsewhere if name not in text} == set()
+
+
+@given(st.sampled_from(NAMES), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_misspelt_name_is_refused_with_the_nearest(name: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(len("RATA_"), len(name) - 1))
+    letter = data.draw(st.sampled_from([*string.ascii_uppercase, ""]))
+    wrong = data.draw(st.sampled_from([str.upper, str.lower]))(name[:place] + letter + name[place + 1 :])
+    if wrong.upper() in KNOWN:
+        return
+    said = refusal(**{wrong: "1"})
+    assert said is not None
+    assert said.startswith(f"{wrong} is no setting; ")
+    assert said.count("\n") == 0
+    assert any(known in said for known in KNOWN)
+
+
+def test_a_misspelt_name_names_the_right_one() -> None:
+    assert refusal(RATA_DATABSE_URL="sqlite:///x.db") == (
+        "RATA_DATABSE_URL is no setting; the nearest is RATA_DATABASE_URL."
+    )
+    assert "RATA_OIDC_ISSUER" in str(refusal(RATA_ISUER_OIDC="x"))
+    assert (
+        refusal(RATA_SERVER="https://rata.example", RATA_POSTGRES_PASSWORD="x", RATA_PROOF_COUNT="5") is None
+    )
+
+
+@given(st.sampled_from(NAMES), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+@settings(max_examples=150, deadline=None)
+def test_a_value_that_does_not_fit_is_refused_in_one_sentence(name: str, value: str) -> None:
+    check_sentence(name, value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_refuses_what_it_cannot_use(name: str) -> None:
+    refused = [value for value in WORDS if check_sentence(name, value)]
+    assert name not in UNFIT or len(refused) >= 4
+
+
+def check_sentence(name: str, value: str) -> bool:
+    """Assert that a value is taken, or refused in one sentence that names it and what is allowed."""
+    said = refusal(**{name: value})
+    if said is None:
+        return False
+    assert said.startswith(f"{name} ")
+    assert said.endswith(".")
+    assert said.isprintable()
+    assert not FOREIGN_WORDS.search(said)
+    assert "hidden" not in said
+    if Settings.model_fields[name.removeprefix("RATA_").lower()].repr and value and "needs" not in said:
+        assert " is '" in said or ' is "' in said
+    assert "use " in said or "need" in said
+    return True
+
+
+def test_several_wrong_values_are_a_sentence_each() -> None:
+    assert str(refusal(RATA_PORT="0", RATA_METRICS="yes")).splitlines() == [
+        "RATA_PORT is '0'; use a whole number from 1 to 65535.",
+        "RATA_METRICS is 'yes'; use off or public or port.",
+    ]
+
+
+def test_the_settings_file_is_the_first_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    etc, own, other = tmp_path / "rata.env", Path(".env"), tmp_path / "other.env"
+    own.write_text("RATA_PORT=8001\nOTHERS=1\n")
+    other.write_text("\ufeffexport RATA_PORT=8003\n", encoding="utf-8")
+    with environment():
+        monkeypatch.setattr(configuration, "FILES", (etc, own))
+        assert load_settings().port == 8001
+        etc.write_text("RATA_PORT=8002\n")
+        assert load_settings().port == 8002
+        monkeypatch.setenv("RATA_ENV_FILE", str(other))
+        assert load_settings().port == 8003
+        monkeypatch.setenv("RATA_PORT", "8004")
+        assert load_settings().port == 8004
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        (b"RATA_PROT=8000\n", "RATA_PROT (in {file}) is no setting; the nearest is RATA_PORT"),
+        (b"RATA_CATALOGUE_PUBLISHER=\xff\xfe\n", "{file} is not UTF-8 text"),
+        (b"RATA_PORT\n", "RATA_PORT"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_meant_is_refused(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "rata.env"
+    if content is not None:
+        file.write_bytes(content)
+    said = str(refusal(RATA_ENV_FILE=str(file)))
+    assert reason.format(file=file) in said
+    assert said.endswith(".")
+    assert "\n" not in said
+    assert refusal(RATA_ENV_FILE=str(tmp_path)) is not None
