@@ -75,6 +75,10 @@ if context.is_offline_mode():
 url = find_url()
 is_sqlite = url.get_backend_name() == "sqlite"
 engine = sa.create_engine(url, poolclass=sa.NullPool)
+if is_sqlite:
+    # The driver's own transactions begin at the first INSERT: a migration that is stopped would leave some tables.
+    sa.event.listen(engine, "connect", lambda dbapi, record: setattr(dbapi, "isolation_level", None))
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 with engine.connect() as connection:
 
@@ -88,6 +92,7 @@ with engine.connect() as connection:
             process_revision_directives=name_revision,
             compare_type=True,
             compare_server_default=True,
+            transactional_ddl=True,
             transaction_per_migration=not is_sqlite,
             live=not is_sqlite,
         )

@@ -1,8 +1,10 @@
 """Backup and restore as docs/backups.md tells an operator, word for word, while somebody writes."""
 
+import re
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import chdir, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -11,11 +13,12 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from app.console.storage import cli
-from app.kit.backups import NotBackedUp, back_up
+from app.kit.backups import NotBackedUp, back_up, name_of_day
 from app.kit.db import Database, table_of
 from app.kit.journal import JournalRow
-from tests.database import ENGINES, prepare, sqlite_url
-from tests.postgres import create_database, machine
+from tests.database import ENGINES, own_url, prepare, sqlite_url
+from tests.docs.pages import ROOT
+from tests.postgres import machine, program
 from tests.restoring.world import PATIENCE, Rehearsal, at, documented, left_behind_nothing, operate
 
 BACKUP = documented("rata backup rata.backup")
@@ -49,13 +52,15 @@ def test_postgres_while_somebody_writes_and_to_an_instant(tmp_path: Path) -> Non
         lines = at(documented("archive_mode"), backup=str(backup)).splitlines()
         archiving = {name: value.strip("'") for name, _, value in (line.partition(" = ") for line in lines)}
         with here.serving(here.new_cluster(), archiving) as (admin, _):
-            url = create_database(admin, "rata")
+            url = admin.replace("//postgres@/postgres", "//rata@/rata")
             settings = {
                 "RATA_DATABASE_URL": url,
                 "PGHOST": str(here.home),
                 "PGUSER": "postgres",
                 "PATH": str(here.binaries),
             }
+            set_up = documented("createuser", "operating").replace(" --pwprompt", "")
+            operate(set_up, tmp_path, settings)
             database = prepare(url)
             with rehearsal.before(database) as writing:
                 operate(at(documented("pg_basebackup"), backup=str(backup)), tmp_path, settings)
@@ -68,7 +73,10 @@ def test_postgres_while_somebody_writes_and_to_an_instant(tmp_path: Path) -> Non
                 writing.one()
             database.close()
             restored = url.replace("/rata?", "/rata_restored?")
-            operate(at(documented("pg_restore"), restored=f"'{restored}'"), tmp_path, settings)
+            way_back = at(documented("pg_restore"), restored=f"'{restored}'", server=settings["PGHOST"])
+            assert "PGUSER=rata" in way_back
+            operate(way_back, tmp_path, settings)
+            _restore_without_the_right_to_create(admin, way_back, tmp_path, settings)
             database = Database(restored)
             rehearsal.after(database, at_least=begun, at_most=ended)
             database.close()
@@ -83,6 +91,18 @@ def test_postgres_while_somebody_writes_and_to_an_instant(tmp_path: Path) -> Non
             rehearsal.after(database, at_least=kept, at_most=kept)
             database.close()
     rehearsal.close()
+
+
+def _restore_without_the_right_to_create(
+    admin: str, way_back: str, folder: Path, settings: dict[str, str]
+) -> None:
+    """Restore as a role that may not create databases: the administrator makes one that the role owns."""
+    with psycopg.connect(admin.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("ALTER ROLE rata NOCREATEDB")
+    lines = way_back.replace("rata_restored", "rata_second").splitlines(keepends=True)
+    export, create, *others = lines
+    operate(create.replace("createdb ", "createdb --owner=rata "), folder, settings)
+    operate(export + "".join(others), folder, settings)
 
 
 def _told(url: str, statement: str) -> str:
@@ -123,6 +143,35 @@ def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -
     with closing(sqlite3.connect(tmp_path / "rata.db")) as connection, connection:
         connection.execute("UPDATE service_package_service SET edition = 'none'")
     refused(file, "without its service_package")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dated_backups_stay_as_long_as_they_are_to(engine: str, tmp_path: Path) -> None:
+    nightly, today = documented("mkdir -p backups"), datetime.now(UTC).astimezone().date()
+    folder, names = tmp_path / "backups", [name_of_day(today - timedelta(days=age)) for age in range(17)]
+    folder.mkdir()
+    for name in (*names[1:], "rata-notes.backup", "rata-2020-01-01.backup.new", "other-2020-01-01.backup"):
+        (folder / name).write_text("of another day")
+    before = {path.name for path in folder.iterdir()}
+    with own_url(engine) as url:
+        told = {"RATA_DATABASE_URL": url, "PATH": str(program("pg_dump").parent)}
+        with chdir(tmp_path), left_behind_nothing():
+            failed = CliRunner().invoke(cli, ["backup", "--keep", "14", "none"], env=told)
+        assert failed.exit_code == 1
+        assert {path.name for path in folder.iterdir()} == before
+        for _ in range(2):  # a second one of the day takes the place of the first
+            operate(nightly, tmp_path, told)
+    assert {path.name for path in folder.iterdir()} == (before | {names[0]}) - set(names[15:])
+    kept = folder / names[0]
+    assert kept.stat().st_mode & 0o077 == 0
+    assert kept.read_bytes()[:6] == (b"SQLite" if engine == "sqlite" else b"PGDMP\x01")
+
+
+def test_the_timer_runs_what_the_page_documents() -> None:
+    unit = (ROOT / "deploy" / "rata-backup.service").read_text()
+    (command,) = re.findall(r"^ExecStart=/usr/bin/env (rata .*)$", unit, re.MULTILINE)
+    assert command in documented("30 1 * * *")
+    assert "OnCalendar=*-*-* 01:30" in (ROOT / "deploy" / "rata-backup.timer").read_text()
 
 
 def test_where_the_tools_of_the_server_are_missing_it_says_what_to_run(

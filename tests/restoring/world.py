@@ -30,13 +30,13 @@ from tests.year.world import YEAR, Regency
 
 PLAN = "/v1/plans/63.02-2026"
 PATIENCE = 60
-_PAGE = ROOT / "docs" / "backups.md"
 _IS_RATA = re.compile(r"(\w+=\S+ )?rata ")
 
 
-def documented(containing: str) -> str:
-    """The one block of the page on backups that has these words."""
-    (found,) = [block.text for block in blocks_of(_PAGE) if containing in block.text]
+def documented(containing: str, page: str = "backups") -> str:
+    """Return the one block of a page, by default that on backups, that has these words."""
+    blocks = blocks_of(ROOT / "docs" / f"{page}.md")
+    (found,) = [block.text for block in blocks if containing in block.text]
     return found
 
 
@@ -213,6 +213,7 @@ def at(text: str, **places: str) -> str:
 
 PLACES = {
     "backup": r"/backup\b",
+    "server": r"(?<=PGHOST=)localhost",
     "restored": r"postgresql\+psycopg://[^ /]+/rata_restored",
     "instant": r"2026-07-20 09:14:59\+07",
 }
