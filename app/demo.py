@@ -53,6 +53,7 @@ def run_demo(settings: Settings, out: Console) -> None:
     own = make_own_settings(settings, folder)
     out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
     database = open_database(own, creates=True)
+    Console(stderr=True).print(f"Database {database.address}.", highlight=False, markup=False, soft_wrap=True)
     upgrade_schema(database)
     load_shipped_reference(database, out)
     with out.status("Importing the plan of Kabupaten Kotabaru …"):

@@ -37,20 +37,31 @@ def check_startable(settings: Settings, database: Database) -> None:
 def check_port(host: str, port: int, setting: str) -> None:
     """Raise CannotStart if this process cannot listen there; `setting` is the variable that names the port."""
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                probe.listen()
-    except (OSError, UnicodeError) as error:
-        match getattr(error, "errno", None):
-            case errno.EADDRINUSE:
-                reason = f"{host}:{port} is taken by another program; choose another port in {setting}."
-            case errno.EACCES:
-                reason = f"Port {port} needs rights of root; choose one from 1024 in {setting}."
-            case _:
-                reason = f"RATA_HOST is {host!r}, which is no address of this machine."
-        raise CannotStart(reason) from None
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        addresses = []
+    failures = [failure for family, _, _, _, address in addresses if (failure := _listen(family, address))]
+    if errno.EADDRINUSE in failures:
+        raise CannotStart(f"{host}:{port} is taken by another program; choose another port in {setting}.")
+    if errno.EACCES in failures:
+        raise CannotStart(f"Port {port} needs rights of root; choose one from 1024 in {setting}.")
+    # a name may have an address of a protocol that this machine lacks, beside one that it has
+    if len(failures) == len(addresses):
+        raise CannotStart(f"RATA_HOST is {host!r}, which is no address of this machine.")
+
+
+def _listen(family: int, address: Any) -> int | None:
+    """Listen at an address for a moment, as uvicorn does. Return the number of the error, None if it works."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def run(settings: Settings) -> None:

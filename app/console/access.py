@@ -143,7 +143,7 @@ def _check_place(session: Session, grant: Grant) -> None:
 
 @tokens.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """Tokens: whose they are, with which roles, what they may do, until when."""
+    """List tokens: whose they are, with which roles, what they may do, until when."""
     now = datetime.now(UTC)
     with database().read_session() as session:
         rows = [
@@ -233,7 +233,7 @@ def enrol_(
 
 @principals.command("list")
 def list_principals_(as_json: AsJson = False) -> None:
-    """Services and positions: their homes, their roles, whether a person holds them."""
+    """List services and positions: their homes, their roles, whether a person holds them."""
     with database().read_session() as session:
         rows = [
             {

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 import app.areas  # noqa: F401 - what is written here is written by whole areas
-from app.console.access import show_first_steps
 from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
@@ -23,9 +22,7 @@ cli.add_typer(reference, name="reference")
 @reference.command("load")
 def load() -> None:
     """Load the reference data that this version ships; what is there already stays as it is."""
-    opened = database()
-    load_shipped_reference(opened, out)
-    show_first_steps(opened)
+    load_shipped_reference(database(), out)
 
 
 @cli.command("import")

@@ -66,6 +66,16 @@ def test_every_command_is_here() -> None:
     assert CALLS.keys() | WITHOUT_DATABASE | CREATING == cli.PLACES.keys()
 
 
+@pytest.mark.parametrize("command", sorted(cli.PLACES.keys() - {"pull", "follow"}))
+def test_no_command_works_with_a_misspelt_setting(rata: Rata, tmp_path: Path, command: str) -> None:
+    (tmp_path / "matrix.csv").write_text("x\n")
+    done = rata(command, *CALLS.get(command, []), RATA_DATABSE_URL="sqlite:///other.db")
+    assert done.returncode == 1
+    assert done.stderr == "RATA_DATABSE_URL is no setting; the nearest is RATA_DATABASE_URL.\n"
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["matrix.csv"]
+
+
 @pytest.mark.parametrize("command", sorted(CALLS.keys() - CREATING))
 def test_no_command_makes_an_empty_database(rata: Rata, tmp_path: Path, command: str) -> None:
     for file in ("rata.db", "none/rata.db"):

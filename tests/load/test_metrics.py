@@ -59,7 +59,7 @@ def test_requests_are_counted_by_operation_and_nothing_of_them_is_told(database:
 
 
 def test_connections_are_told_by_pool(tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path, "empty"))
+    database = Database(sqlite_url(tmp_path, "empty"), creates=True)
     with TestClient(create_app(settings(), database)) as client, database.engine.connect():
         found = figures(client.get("/metrics").text)
     assert found["rata_database_connections", "writes", "in_use"] >= 1

@@ -169,7 +169,7 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
 
 
 def test_a_statement_that_fails_is_told_by_its_kind(kept: InMemorySpanExporter, tmp_path: Path) -> None:
-    database, told = Database(sqlite_url(tmp_path, "empty")), traces.Traces("1")
+    database, told = Database(sqlite_url(tmp_path, "empty"), creates=True), traces.Traces("1")
     told.watch(database)
     with database.read_session() as session, step("outside"):
         session.execute(sa.text("SELECT 1"))
