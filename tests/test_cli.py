@@ -7,22 +7,24 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from cryptography.fernet import Fernet
 
 from app import cli, serving
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
-from app.console import service
+from app.console import frame, service
 from app.kit.db import Database
 from app.kit.journal import Author
 from app.logs import log_to_stderr
+from app.opening import open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from tests.database import sqlite_url
@@ -50,11 +52,22 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def rata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Rata:
+def rata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Rata]:
     """The command in a folder of its own, with its default settings there."""
     monkeypatch.chdir(tmp_path)
     for module in (serving, service):  # what it sets up would outlive this test
         monkeypatch.setattr(module, "configure_logs", lambda form: log_to_stderr())
+
+    opened: list[Database] = []
+
+    def note(*arguments: Any, **options: Any) -> Database:
+        opened.append(open_database(*arguments, **options))
+        return opened[-1]
+
+    for module in (frame, service):
+        monkeypatch.setattr(module, "open_database", note)
 
     def run(*arguments: object, **settings: str) -> Done:
         capfdbinary.readouterr()
@@ -72,12 +85,15 @@ def rata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.Ca
                 code = ended.code
         if isinstance(code, str):  # as Python itself ends with a text
             print(code, file=sys.stderr)  # noqa: T201
+        while opened:  # a process of its own would end
+            opened.pop().close()
         said = capfdbinary.readouterr()
         return Done(
             0 if code is None else 1 if isinstance(code, str) else code, said.out.decode(), said.err.decode()
         )
 
-    return run
+    yield run
+    structlog.reset_defaults()
 
 
 @pytest.fixture

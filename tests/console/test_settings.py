@@ -46,7 +46,7 @@ UNFIT = {
 
 
 @contextmanager
-def environment(**values: str) -> Iterator[None]:
+def environment(**values: str) -> Iterator[pytest.MonkeyPatch]:
     """An environment with these of the product's variables and no others."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.upper().startswith("RATA_")]:
@@ -54,7 +54,7 @@ def environment(**values: str) -> Iterator[None]:
         for name, value in values.items():
             patch.setenv(name, value)
         patch.setattr(configuration, "FILES", ())
-        yield
+        yield patch
 
 
 def refusal(**values: str) -> str | None:
@@ -156,21 +156,18 @@ def test_several_wrong_values_are_a_sentence_each() -> None:
     ]
 
 
-def test_the_settings_file_is_the_first_that_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    etc, own, other = tmp_path / "rata.env", Path(".env"), tmp_path / "other.env"
+def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
+    etc, own, other = tmp_path / "rata.env", tmp_path / ".env", tmp_path / "other.env"
     own.write_text("RATA_PORT=8001\nOTHERS=1\n")
     other.write_text("\ufeffexport RATA_PORT=8003\n", encoding="utf-8")
-    with environment():
-        monkeypatch.setattr(configuration, "FILES", (etc, own))
+    with environment() as patch:
+        patch.setattr(configuration, "FILES", (etc, own))
         assert load_settings().port == 8001
         etc.write_text("RATA_PORT=8002\n")
         assert load_settings().port == 8002
-        monkeypatch.setenv("RATA_ENV_FILE", str(other))
+        patch.setenv("RATA_ENV_FILE", str(other))
         assert load_settings().port == 8003
-        monkeypatch.setenv("RATA_PORT", "8004")
+        patch.setenv("RATA_PORT", "8004")
         assert load_settings().port == 8004
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from app.client import Rata, Refused
@@ -72,6 +73,7 @@ def left_behind_nothing() -> Iterator[None]:
         yield
     for one in opened:
         one.close()
+    structlog.reset_defaults()
 
 
 def _shell(text: str, folder: Path, settings: Mapping[str, str]) -> None:
