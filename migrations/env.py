@@ -101,7 +101,7 @@ with engine.connect() as connection:
             if is_sqlite:
                 broken = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
                 if broken:
-                    raise RuntimeError(
+                    raise CommandError(
                         f"the migration leaves {len(broken)} rows without their parents: {broken[:5]}"
                     )
 
