@@ -4,6 +4,7 @@ SQLite rebuilds a table by copying it, and with foreign keys on that deletes the
 migrations run on an engine without the pragma, and the keys are checked before the transaction ends.
 """
 
+import sys
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.configuration import load_settings
+from app.kit.db import Database
 from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.partitions import SCHEMA
 from app.opening import open_database
@@ -22,12 +24,18 @@ from app.schema import Table
 def find_url() -> sa.URL:
     """Return the address that `rata migrate` passes on; for `alembic` on the command line that of the settings.
 
-    `alembic upgrade` makes a SQLite file that is missing, as `rata migrate` does. Raises CannotStart if there is none.
+    `alembic upgrade` makes a SQLite file that is missing, as `rata migrate` does. Commands that only look report that
+    it is missing and work on an empty database in memory.
     """
     given = context.config.attributes.get("url")
     if given is not None:
         return sa.make_url(given)
-    database = open_database(load_settings(), creates=has_destination())
+    settings, creates = load_settings(), has_destination()
+    file = Database(settings.database_url).file
+    if file is not None and not file.exists() and not creates:
+        sys.stderr.write(f"There is no database {file}. Make it with: alembic upgrade head\n")
+        return sa.make_url("sqlite://")
+    database = open_database(settings, creates=creates)
     database.close()
     return database.url
 
