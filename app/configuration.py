@@ -6,6 +6,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import DotEnvSettingsSource
@@ -94,6 +95,13 @@ def refusals_of(error: ValidationError) -> list[str]:
 def _refusals_in(file: Path) -> list[str]:
     """Return one sentence for each line of a settings file that sets nothing the service reads."""
     try:
+        with file.open(encoding=ENCODING) as stream:
+            broken = [binding.original.line for binding in parse_stream(stream) if binding.error]
+        if broken:
+            lines = ", ".join(map(str, broken))
+            return [
+                f"Line {lines} of the settings file {file} cannot be read; write NAME=VALUE, quotes in pairs."
+            ]
         given = DotEnvSettingsSource(Settings, env_file=file, env_file_encoding=ENCODING).env_vars
     except UnicodeDecodeError:
         raise CannotStart(f"The settings file {file} is not UTF-8 text.") from None

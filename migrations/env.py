@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import context
+from alembic import command, context
 from alembic.operations import MigrationScript
 from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
@@ -30,7 +30,7 @@ def find_url() -> sa.URL:
     given = context.config.attributes.get("url")
     if given is not None:
         return sa.make_url(given)
-    settings, creates = load_settings(), has_destination()
+    settings, creates = load_settings(), is_upgrade()
     file = Database(settings.database_url).file
     if file is not None and not file.exists() and not creates:
         sys.stderr.write(f"There is no database {file}. Make it with: alembic upgrade head\n")
@@ -40,13 +40,10 @@ def find_url() -> sa.URL:
     return database.url
 
 
-def has_destination() -> bool:
-    """Return whether the command goes to a revision; others, such as `current`, only look."""
-    try:
-        context.get_revision_argument()
-    except KeyError:
-        return False
-    return True
+def is_upgrade() -> bool:
+    """Return whether `alembic upgrade` runs; other commands make no database."""
+    run, *_ = getattr(context.config.cmd_opts, "cmd", (None,))
+    return run is command.upgrade
 
 
 def name_revision(migration: object, heads: object, directives: list[MigrationScript]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
+from alembic.config import CommandLine, Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from cryptography.fernet import Fernet
@@ -68,20 +68,39 @@ def test_up_check_down_and_up(empty_url: str) -> None:
     database.close()
 
 
+def run_alembic(*words: str) -> str:
+    """Run the command line of Alembic and return what it prints on standard output."""
+    out = io.StringIO()
+    line = CommandLine()
+    options = line.parser.parse_args(["-c", str(INI), *words])
+    line.run_cmd(Config(INI, stdout=out, cmd_opts=options), options)
+    return out.getvalue()
+
+
 def test_alembic_takes_the_database_of_the_settings(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATA_DATABASE_URL", empty_url)
-    out = io.StringIO()
-    config = Config(INI, stdout=out)
-    command.upgrade(config, "0002")
-    command.current(config)
-    assert out.getvalue() == "0002\n"
-    command.upgrade(config, "head")
-    command.check(config)
-    command.history(config, "0015:")
-    assert "0015 -> 0016" in out.getvalue()
+    run_alembic("upgrade", "0002")
+    assert run_alembic("current") == "0002\n"
+    run_alembic("upgrade", "head")
+    run_alembic("check")
+    assert "0015 -> 0016" in run_alembic("history", "-r", "0015:")
     database = Database(empty_url)
     check_schema(database)
     database.close()
+
+
+@pytest.mark.parametrize("words", [("current",), ("history",), ("stamp", "head")])
+def test_alembic_makes_no_file_but_to_upgrade(
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "missing.db"
+    monkeypatch.setenv("RATA_DATABASE_URL", f"sqlite:///{file}")
+    run_alembic(*words)
+    assert f"There is no database {file}" in capsys.readouterr().err
+    assert not file.exists()
 
 
 def test_alembic_names_the_next_revisions_as_the_rules_ask(

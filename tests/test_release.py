@@ -13,12 +13,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = """
 [build-system]
-requires = ["setuptools>=80"]
-build-backend = "setuptools.build_meta"
+requires = ["hatchling"]
+build-backend = "hatchling.build"
 [project]
 name = "rata"
 version = "1.2.0"
-[tool.setuptools]
+requires-python = ">=3.11"
+[tool.hatch.build.targets.wheel]
 packages = ["app"]
 """
 COMMAND = """

@@ -178,6 +178,8 @@ def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
         (b"RATA_PROT=8000\n", "RATA_PROT (in {file}) is no setting; the nearest is RATA_PORT"),
         (b"RATA_CATALOGUE_PUBLISHER=\xff\xfe\n", "{file} is not UTF-8 text"),
         (b"RATA_PORT\n", "RATA_PORT"),
+        (b'RATA_DATABASE_URL="sqlite:///x.db\nRATA_PORT=8000\n', "Line 1 of the settings file {file}"),
+        (b"RATA_PORT=8000\nRATA_WORKERS 2\n", "Line 2 of the settings file {file}"),
     ],
 )
 def test_a_settings_file_that_cannot_be_meant_is_refused(
