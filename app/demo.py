@@ -22,7 +22,7 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
 from app.kit.db import Database, make_file_address
-from app.opening import console_author, open_database
+from app.opening import console_author, describe_sources, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from app.plans.queries import is_plan
@@ -53,7 +53,7 @@ def run_demo(settings: Settings, out: Console) -> None:
     own = make_own_settings(settings, folder)
     out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
     database = open_database(own, creates=True)
-    Console(stderr=True).print(f"Database {database.address}.", highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(describe_sources(database), highlight=False, markup=False, soft_wrap=True)
     upgrade_schema(database)
     load_shipped_reference(database, out)
     with out.status("Importing the plan of Kabupaten Kotabaru …"):
@@ -81,13 +81,18 @@ def make_own_settings(settings: Settings, folder: Path) -> Settings:
 def _find_refusal(settings: Settings, folder: Path) -> str | None:
     """Return why the demo cannot run here, or None."""
     if _is_taken(settings):
-        return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 make demo"
+        return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 {_own_command()}"
     if _is_database_named(settings, folder) and not (folder / TOKEN).exists():
         return (
             f"RATA_DATABASE_URL names {folder / DATABASE}, which no demo made. "
-            "Choose another folder: RATA_DEMO_FOLDER=var/demo make demo"
+            f"Choose another folder: RATA_DEMO_FOLDER=var/demo {_own_command()}"
         )
     return None
+
+
+def _own_command() -> str:
+    """Return the command that starts the demo: of a checkout, or of an installed package."""
+    return "make demo" if (SAMPLES.parents[2] / "Makefile").exists() else "rata demo"
 
 
 def _is_database_named(settings: Settings, folder: Path) -> bool:
@@ -155,14 +160,17 @@ def _is_taken(settings: Settings) -> bool:
 
 def _greet(settings: Settings, folder: Path, token: str, out: Console) -> None:
     base = f"http://{settings.host}:{settings.port}"
-    curl = f"curl -s -H 'Authorization: Bearer {token}'"
+    curl, table = (
+        f"curl -s -H 'Authorization: Bearer {token}'",
+        shlex.quote(str(folder / EXAMPLES / "rat.xlsx")),
+    )
     out.print(
         f"\n[bold]Rata[/]  {base}   documentation: {base}/docs\nToken  {token}\n\nTry:", highlight=False
     )
     for line in (
         f"{curl} '{base}/v1/plans/{PLAN}/summary?period=2025-S1'",
         f"{curl} '{base}/v1/plans/{PLAN}/actions?strategy=raise_income&sort=-allocation&limit=3'",
-        f"{curl} -o rat.xlsx '{base}/v1/plans/{PLAN}/matrix.xlsx?period=2025'",
+        f"{curl} --create-dirs -o {table} '{base}/v1/plans/{PLAN}/matrix.xlsx?period=2025'",
     ):
         out.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
     out.print("\nFor the commands of `rata` and the examples of the pages, in another terminal:")
