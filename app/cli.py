@@ -75,15 +75,17 @@ cli.name, cli.commands = "rata", Commands()
 
 
 def main() -> None:
-    """Entry point: what went wrong is a readable message and exit code 1, never a traceback."""
+    """Run a command. A wrong option is one sentence and exit code 2, another refusal one sentence and exit code 1."""
     try:
         with nullcontext() if FINISHING & {*sys.argv[1:2]} else end_when_stopped():
-            cli()
+            code = cli(standalone_mode=False)
+    except typer.TyperException as wrong:
+        typer.echo(wrong.format_message(), err=True)
+        sys.exit(wrong.exit_code)
     except Exception as error:
         # by now it is imported, or the error is none that it would know
         frame = sys.modules.get("app.console.frame")
         if frame is None or not frame.explain(error):
             raise
-    else:
-        return
-    sys.exit(1)
+        code = 1
+    sys.exit(code)

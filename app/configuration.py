@@ -78,13 +78,19 @@ def load_settings() -> Settings:
 def settings_file() -> Path | None:
     """Return the file that settings are read from, None if there is none.
 
-    Raises CannotStart if `RATA_ENV_FILE` names a file that is not there.
+    Raises CannotStart if `RATA_ENV_FILE` names no file, or if nobody can tell whether a file is there.
     """
-    if named := os.environ.get(FILE_VARIABLE):
-        if not Path(named).is_file():
+    named = os.environ.get(FILE_VARIABLE)
+    try:
+        if not named:
+            return next((file for file in FILES if file.is_file()), None)
+        if Path(named).is_dir():
+            raise CannotStart(f"{FILE_VARIABLE} names {named}, which is a folder; name a file.")
+        if not Path(named).exists():
             raise CannotStart(f"{FILE_VARIABLE} names {named}, and there is no such file.")
-        return Path(named)
-    return next((file for file in FILES if file.is_file()), None)
+    except OSError as error:
+        raise CannotStart(f"The settings file {error.filename} cannot be read: {error.strerror}.") from None
+    return Path(named)
 
 
 def refusals_of(error: ValidationError) -> list[str]:
@@ -120,7 +126,8 @@ def _is_unknown(name: str) -> bool:
 def _refuse_name(name: str, place: str) -> str:
     if name.upper() in GONE:
         return f"{name}{place} is no setting any more; {GONE[name.upper()]}."
-    close = nearest(name.upper(), sorted(KNOWN), limit=1)
+    # all names are alike by their prefix, and the prefix alone is like all of them
+    close = nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
     hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
     return f"{name}{place} is no setting; {hint}."
 

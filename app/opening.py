@@ -1,16 +1,23 @@
 """Opening the database of the settings for the console and the service, and refusing one that they cannot use."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+
+from sqlalchemy.exc import DBAPIError
 
 from app.access.rules import CONSOLE
 from app.configuration import CannotStart, settings_file
 from app.kit.db import ENDLESS, Database, Patience
+from app.kit.db_errors import sentence_for_operators
 from app.kit.journal import Author
 from app.kit.migrating import refusal_of
 from app.kit.spool import Spool
 from app.settings import Settings
 
 ENCODING = "UTF8"
+VERSIONS = "alembic_version"
+"""The table in which Alembic keeps the revision of a database."""
 
 
 def patience_of(settings: Settings) -> Patience:
@@ -21,7 +28,7 @@ def patience_of(settings: Settings) -> Patience:
 def open_database(settings: Settings, patience: Patience = ENDLESS, *, creates: bool = False) -> Database:
     """Return the database of the settings; with `creates`, make a SQLite file that is missing, and its folder.
 
-    Raises CannotStart if a SQLite file is missing and `creates` is not set.
+    Raises CannotStart if a SQLite file is missing or empty and `creates` is not set, or if it is of another program.
     """
     database = Database(
         settings.database_url, pool_size=settings.database_pool, patience=patience, creates=creates
@@ -35,9 +42,40 @@ def open_database(settings: Settings, patience: Patience = ENDLESS, *, creates: 
             database.file.parent.mkdir(parents=True, exist_ok=True)
         elif not database.file.exists():
             raise CannotStart(f"There is no database {database.file}. Run: rata migrate")
+        if database.file.is_dir():
+            raise CannotStart(f"RATA_DATABASE_URL names the folder {database.file}; name a file in it.")
+        is_empty = not database.file.exists() or not database.file.stat().st_size
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(
+            f"The database {database.file} cannot be made: a folder of its path is a file."
+        ) from None
     except OSError as error:
         raise CannotStart(f"The database {database.file} cannot be reached: {error.strerror}.") from None
+    names = set() if is_empty else database.names_in_file()
+    if not names and not creates:
+        raise CannotStart(f"The database {database.file} is empty. Run: rata migrate")
+    if not _is_own(names):
+        raise CannotStart(
+            f"{database.file} is a database of another program; name another in RATA_DATABASE_URL."
+        )
     return database
+
+
+def _is_own(names: set[str]) -> bool:
+    """Whether tables and views are those of an installation, of any version; none are those of an empty database."""
+    return not names - {VERSIONS} or names >= {VERSIONS, "journal", "journal_head"}
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Within the block, turn a refusal of the database that an operator can end into CannotStart."""
+    try:
+        yield
+    except DBAPIError as error:
+        sentence = sentence_for_operators(error)
+        if sentence is None:
+            raise
+        raise CannotStart(sentence) from None
 
 
 def spool_of(settings: Settings) -> Spool:
@@ -54,6 +92,14 @@ def check_spool(spool: Spool) -> None:
             f"Exports cannot be written to {spool.folder}: {error.strerror or error}. "
             "Name a folder of the service's own in RATA_SPOOL_FOLDER."
         ) from None
+
+
+def describe_sources(database: Database) -> str:
+    """Return one sentence for people: the database and the settings file."""
+    sources = sources_of(database)
+    return (
+        f"Database {sources['database']}, settings of {sources['settings_file'] or 'the environment alone'}."
+    )
 
 
 def sources_of(database: Database) -> dict[str, str | None]:

@@ -18,16 +18,21 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
 from app.kit.db import Database, alembic_config
-from app.kit.migrating import is_newer
-from app.opening import check_encoding, console_author
+from app.kit.migrating import is_known, is_newer
+from app.opening import check_encoding, check_schema, console_author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference
 
 
 def upgrade_schema(database: Database) -> None:
-    """Bring the schema to the newest revision; change nothing if it is there already, or beyond it."""
+    """Bring the schema to the newest revision; change nothing if it is there already, or beyond it.
+
+    Raises CannotStart if the database has another encoding, or revisions of another program.
+    """
     check_encoding(database)
     current, newest = database.schema_state()
+    if not is_known(current):
+        check_schema(database)
     if is_newer(newest, current):
         return
     command.upgrade(alembic_config(database.url.render_as_string(hide_password=False)), "head")

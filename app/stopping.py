@@ -13,13 +13,14 @@ from types import FrameType
 from typing import NoReturn
 
 STOPPED = "Stopped. What was not finished is not kept; run the command again."
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SHOW_CURSOR = "\x1b[?25h"
 """A progress bar hides the cursor of the terminal."""
 
 
 @contextmanager
 def end_when_stopped() -> Iterator[None]:
-    """Within the block, end the process with exit code 1 on Ctrl-C and SIGTERM, without clean-up."""
+    """Within the block, end the process with exit code 1 on Ctrl-C, SIGTERM and SIGHUP, without clean-up."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         os.write(2, f"\n{STOPPED}\n{_SHOW_CURSOR if os.isatty(2) else ''}".encode())
@@ -31,7 +32,7 @@ def end_when_stopped() -> Iterator[None]:
 
 @contextmanager
 def raise_when_stopped() -> Iterator[None]:
-    """Within the block, raise KeyboardInterrupt on Ctrl-C and SIGTERM: for work that has to clean up."""
+    """Within the block, raise KeyboardInterrupt on Ctrl-C, SIGTERM and SIGHUP: for work that has to clean up."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -42,7 +43,7 @@ def raise_when_stopped() -> Iterator[None]:
 
 @contextmanager
 def _handling(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in _STOPS}
     try:
         yield
     finally:

@@ -17,25 +17,25 @@ from app.configuration import load_settings
 from app.kit.db import Database
 from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.partitions import SCHEMA
-from app.opening import open_database
+from app.opening import check_encoding, describe_sources, open_database, refusing
 from app.schema import Table
+from app.stopping import end_when_stopped
 
 
 def find_url() -> sa.URL:
-    """Return the address that `rata migrate` passes on; for `alembic` on the command line that of the settings.
+    """Return the address of the settings, for `alembic` on the command line; `rata migrate` passes one on.
 
     `alembic upgrade` makes a SQLite file that is missing, as `rata migrate` does. Commands that only look report that
     it is missing and work on an empty database in memory.
     """
-    given = context.config.attributes.get("url")
-    if given is not None:
-        return sa.make_url(given)
     settings, creates = load_settings(), is_upgrade()
     file = Database(settings.database_url).file
     if file is not None and not file.exists() and not creates:
         sys.stderr.write(f"There is no database {file}. Make it with: alembic upgrade head\n")
         return sa.make_url("sqlite://")
     database = open_database(settings, creates=creates)
+    sys.stderr.write(f"{describe_sources(database)}\n")
+    check_encoding(database)
     database.close()
     return database.url
 
@@ -74,47 +74,56 @@ def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: o
     )
 
 
+def run_migrations(url: sa.URL) -> None:
+    """Run the command of Alembic on a database, in transactions of ours."""
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    if is_sqlite:
+        # The driver's own transactions begin at the first INSERT: a migration that is stopped would leave some tables.
+        sa.event.listen(engine, "connect", lambda dbapi, record: setattr(dbapi, "isolation_level", None))
+        sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+
+    with engine.connect() as connection:
+
+        def migrate() -> None:
+            context.configure(
+                connection=connection,
+                target_metadata=Table.metadata,
+                render_as_batch=is_sqlite,
+                render_item=render_item,
+                include_object=include_object,
+                process_revision_directives=name_revision,
+                compare_type=True,
+                compare_server_default=True,
+                transactional_ddl=True,
+                transaction_per_migration=not is_sqlite,
+                live=not is_sqlite,
+            )
+            with context.begin_transaction():
+                context.run_migrations()
+                if is_sqlite:
+                    broken = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
+                    if broken:
+                        raise CommandError(
+                            f"the migration leaves {len(broken)} rows without their parents: {broken[:5]}"
+                        )
+
+        if not is_sqlite:
+            # Who waits for a table lets nobody pass who comes later.
+            connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+            # The command ends at once when it is stopped; its statement, and the locks of that, shall end with it.
+            connection.execute(sa.text("SET client_connection_check_interval = '1s'"))
+            connection.commit()
+        until_it_has_its_locks(connection, migrate)
+        connection.commit()
+
+
 if context.is_offline_mode():
     raise CommandError("Migrations read the database that they change: leave out --sql.")
 
-url = find_url()
-is_sqlite = url.get_backend_name() == "sqlite"
-engine = sa.create_engine(url, poolclass=sa.NullPool)
-if is_sqlite:
-    # The driver's own transactions begin at the first INSERT: a migration that is stopped would leave some tables.
-    sa.event.listen(engine, "connect", lambda dbapi, record: setattr(dbapi, "isolation_level", None))
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-
-with engine.connect() as connection:
-
-    def migrate() -> None:
-        context.configure(
-            connection=connection,
-            target_metadata=Table.metadata,
-            render_as_batch=is_sqlite,
-            render_item=render_item,
-            include_object=include_object,
-            process_revision_directives=name_revision,
-            compare_type=True,
-            compare_server_default=True,
-            transactional_ddl=True,
-            transaction_per_migration=not is_sqlite,
-            live=not is_sqlite,
-        )
-        with context.begin_transaction():
-            context.run_migrations()
-            if is_sqlite:
-                broken = connection.execute(sa.text("PRAGMA foreign_key_check")).all()
-                if broken:
-                    raise CommandError(
-                        f"the migration leaves {len(broken)} rows without their parents: {broken[:5]}"
-                    )
-
-    if not is_sqlite:
-        # Who waits for a table lets nobody pass who comes later.
-        connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        # The command ends at once when it is stopped; its statement, and the locks of that, shall end with it.
-        connection.execute(sa.text("SET client_connection_check_interval = '1s'"))
-        connection.commit()
-    until_it_has_its_locks(connection, migrate)
-    connection.commit()
+given = context.config.attributes.get("url")
+if given is None:
+    with refusing(), end_when_stopped():
+        run_migrations(find_url())
+else:
+    run_migrations(sa.make_url(given))

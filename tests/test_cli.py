@@ -27,6 +27,7 @@ from app.logs import log_to_stderr
 from app.opening import open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
+from tests.console.test_settings import FOREIGN_WORDS
 from tests.database import sqlite_url
 from tests.exchange.office import AID_CODE, DINSOS, OWN, PLAN_FILE, REPORT_FILE, line, sheet
 
@@ -175,7 +176,12 @@ def test_help_names_every_command(rata: Rata) -> None:
         (["token", "create", "a", "--role", "secretariat"], "ROLE@REGION"),
         (["token", "create", "a", "--role", "reader@63.02/DINSOS"], "operator"),
         (["token", "create", "a", "--role", "reader@63", "--network", "lan"], "10.20.0.0/16"),
-        (["token", "create", "a", "--role", "reader@63", "--days", "0"], "--days"),
+        (["token", "create", "a", "--role", "reader@63", "--days", "0"], "use a whole number from 1 to 730"),
+        (["token", "create", "a", "--role", "reader@63", "--days", "1.5"], "use a whole number"),
+        (["token", "create", "a", "--role", "reader@63", "--scope", "raed"], "the nearest is read"),
+        (["backup", "--keep", "x", "folder"], "--keep"),
+        (["backup", "--keep", "9" * 5000, "folder"], "use a whole number from 1 to 36500"),
+        (["import-observations", PLAN_FILE, "--code-system", "dagri"], "kemendagri"),
         (["token", "create", "a", "--role", "reader@63", "--scope", "all"], "approve"),
         (["fly"], "fly"),
     ],
@@ -184,6 +190,8 @@ def test_a_wrong_option_is_exit_code_2(rata: Rata, arguments: list[object], said
     done = rata(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not FOREIGN_WORDS.search(done.stderr)
 
 
 def test_a_database_that_is_not_ready(rata: Rata, tmp_path: Path) -> None:

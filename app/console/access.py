@@ -16,7 +16,7 @@ from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.configuration import load_settings
-from app.console.frame import Refused, database, err, show, show_rows
+from app.console.frame import Refused, database, err, show, show_rows, take_number, take_word
 from app.kit.db import Database
 from app.kit.inputs import validated
 from app.kit.problems import Conflict, Invalid, NotFound
@@ -81,13 +81,20 @@ def _as_options(**values: str | Sequence[str] | None) -> Iterator[None]:
 def create(
     name: Annotated[str, typer.Argument(help="Name of the token: a service or a position, never a person.")],
     role: Roles,
-    scope: Annotated[list[TokenScope], typer.Option(help="What the token is limited to; repeatable.")] = [  # noqa: B006
-        TokenScope.read
-    ],
+    scope: Annotated[
+        list[TokenScope],
+        typer.Option(
+            parser=take_word(TokenScope),
+            metavar="|".join(TokenScope),
+            help="What the token is limited to; repeatable.",
+        ),
+    ] = [TokenScope.read],  # noqa: B006
     principal: Annotated[
         str | None, typer.Option(help="Whose token it is; the token's name if not given.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=730, help="Days until it expires.")] = 365,
+    days: Annotated[
+        int, typer.Option(parser=take_number(1, 730), metavar="DAYS", help="Days until it expires.")
+    ] = 365,
     network: Annotated[
         list[str] | None, typer.Option(help="Network it may come from (CIDR); repeatable.")
     ] = None,

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 import app.areas  # noqa: F401 - what is written here is written by whole areas
-from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem
+from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem, take_word
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.inputs import validated
@@ -31,11 +31,20 @@ def import_(
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The matrix: .xlsx or .csv.")
     ],
     plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
-    basis: Annotated[Basis | None, typer.Option(help="What Sem.1 and Sem.2 hold.")] = None,
+    basis: Annotated[
+        Basis | None,
+        typer.Option(
+            parser=take_word(get_args(Basis)),
+            metavar="|".join(get_args(Basis)),
+            help="What Sem.1 and Sem.2 hold.",
+        ),
+    ] = None,
     accept: Annotated[
         list[Acceptance] | None,
         typer.Option(
-            help="free_text: sub-activities without a code; totals: that contradict the basis. Repeatable."
+            parser=take_word(Acceptance),
+            metavar="|".join(Acceptance),
+            help="free_text: sub-activities without a code; totals: that contradict the basis. Repeatable.",
         ),
     ] = None,
     new_agencies: Annotated[
@@ -95,7 +104,14 @@ def import_observations(
         Path,
         typer.Argument(exists=True, dir_okay=False, readable=True, help="A table of BPS: .xlsx or .csv."),
     ],
-    code_system: Annotated[CodeSystem, typer.Option(help="Whose region codes the file has.")],
+    code_system: Annotated[
+        CodeSystem,
+        typer.Option(
+            parser=take_word(CodeSystem),
+            metavar="|".join(CodeSystem),
+            help="Whose region codes the file has.",
+        ),
+    ],
     period: Annotated[
         str | None, typer.Option(help="Year 2021 or half-year 2021-S1, where the file does not say it.")
     ] = None,

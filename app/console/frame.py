@@ -1,7 +1,9 @@
 """Shared parts of the console's commands: the database of the settings, tables, and how a refusal reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
+import typer
 from alembic.util import CommandError
 from rich.console import Console
 from rich.markup import escape
@@ -10,12 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from app.configuration import load_settings
 from app.kit.db import Database
 from app.kit.db_errors import sentence_for_operators
+from app.kit.inputs import nearest
 from app.kit.problems import Problem
 from app.logs import log_to_stderr
-from app.opening import check_schema, open_database, sources_of
+from app.opening import check_schema, describe_sources, open_database
 
 out, err = Console(), Console(stderr=True)
 SHOWN_ERRORS = 20
+
+Word = TypeVar("Word", bound=str)
 
 
 class Refused(Exception):
@@ -29,12 +34,36 @@ def database(*, creates: bool = False) -> Database:
     """
     log_to_stderr()
     opened = open_database(load_settings(), creates=creates)
-    sources = sources_of(opened)
-    origin = sources["settings_file"] or "the environment alone"
-    show(f"Database {sources['database']}, settings of {origin}.", err)
+    show(describe_sources(opened), err)
     if not creates:
         check_schema(opened)
     return opened
+
+
+def take_number(lowest: int, highest: int) -> Callable[[str | int], int]:
+    """Return a parser of options: a whole number within bounds; a default comes as a number."""
+
+    def parse(given: str | int) -> int:
+        text = str(given)
+        if text.isascii() and text.isdigit() and lowest <= int(text[:20]) <= highest:
+            return int(text)
+        raise typer.BadParameter(f"{text!r}; use a whole number from {lowest} to {highest}.")
+
+    return parse
+
+
+def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
+    """Return a parser of options: one of these words."""
+    allowed = {str(word): word for word in words}
+
+    def parse(text: str) -> Word:
+        if text in allowed:
+            return allowed[text]
+        close = nearest(text, allowed, limit=1)
+        hint = f"; the nearest is {close[0]}" if close else ""
+        raise typer.BadParameter(f"{text!r}; use {', '.join(allowed)}{hint}.")
+
+    return parse
 
 
 def show(text: str, console: Console = out) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from app.changes.queries import verify_journal
 from app.console.access import show_first_steps
-from app.console.frame import Refused, database, err, out, show
+from app.console.frame import Refused, database, err, out, show, take_number
 from app.kit.backups import NotBackedUp, back_up, name_of_day, remove_before
 from app.kit.db import Database
 from app.kit.partitions import NotPartitioned, partition, put_away
@@ -41,8 +41,8 @@ def backup(
     keep: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            max=36_500,
+            parser=take_number(1, 36_500),
+            metavar="DAYS",
             help="Write rata-DATE.backup into the folder FILE, then remove those of more than this many days ago.",
         ),
     ] = None,
@@ -93,10 +93,20 @@ def verify(
 
 @cli.command("partition")
 def partition_(
-    until: Annotated[int | None, typer.Option(help="Last year; ten years from now if not given.")] = None,
+    until: Annotated[
+        int | None,
+        typer.Option(
+            parser=take_number(2000, 2999), metavar="YEAR", help="Last year; ten years from now if not given."
+        ),
+    ] = None,
     put_away_: Annotated[
         int | None,
-        typer.Option("--put-away", help="Take this year out instead; its rows stay in the schema `years`."),
+        typer.Option(
+            "--put-away",
+            parser=take_number(2000, 2999),
+            metavar="YEAR",
+            help="Take this year out instead; its rows stay in the schema `years`.",
+        ),
     ] = None,
 ) -> None:
     """Cut the tables that grow by every quarter by year: for PostgreSQL, with the service stopped; all or nothing."""

@@ -260,6 +260,22 @@ class Database:
         name = self.url.database if self.is_sqlite else None
         return None if not name or name == ":memory:" else Path(name).absolute()
 
+    def names_in_file(self) -> set[str]:
+        """Return the tables and views of an existing file, without changing a byte of it: it may be of another program.
+
+        The connections of the pool switch a file to a write-ahead log.
+        """
+        assert self.file is not None
+        # without a log nothing is left to read but the file; to read such a file as one with a log makes one
+        has_log = self.file.with_name(f"{self.file.name}-wal").exists()
+        address = f"{self.file.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}"
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=address, query={"uri": "true"}), poolclass=sa.NullPool
+        )
+        with engine.connect() as connection:
+            inspector = sa.inspect(connection)
+            return {*inspector.get_table_names(), *inspector.get_view_names()}
+
     @property
     def address(self) -> str:
         """The address for people: of a file the whole path, of a server without passwords."""

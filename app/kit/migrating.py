@@ -27,6 +27,11 @@ TRIES, PAUSE = 90, 1.0
 _NAME = re.compile(r"(\d{4})(?:_works_with_(\d{4}))?")
 
 
+def is_known(current: str | None) -> bool:
+    """Return whether a revision has the form of ours; a database without one counts as well."""
+    return current is None or _NAME.fullmatch(current) is not None
+
+
 def is_newer(newest: str, current: str | None) -> bool:
     """Whether a database at `current` is ahead of code whose newest revision is `newest`."""
     found = _NAME.fullmatch(current or "")
@@ -47,7 +52,12 @@ def name_after(head: str | None) -> str:
 
 
 def refusal_of(newest: str, current: str | None) -> str | None:
-    """Why that code does not work on that database; None: it does."""
+    """Return why that code does not work on that database, or None."""
+    if not is_known(current):
+        return (
+            f"The database is at revision {current}, which no version of Rata has: "
+            "it is a database of another program."
+        )
     if not is_newer(newest, current):
         told = f"The database is at revision {current or 'none'}, the code needs {newest}. Run: rata migrate"
         return None if current == newest else told

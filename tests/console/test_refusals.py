@@ -106,7 +106,7 @@ def test_a_server_that_is_away_is_refused_without_its_password(rata: Rata, comma
     [
         ("sqlite:////proc/none/rata.db", "/proc/none/rata.db"),
         ("sqlite:////dev/null/rata.db", "/dev/null/rata.db"),
-        ("sqlite:////tmp", "may not be opened"),
+        ("sqlite:////tmp", "names the folder /tmp"),
         ("sqlite://", "in memory"),
         ("postgresql+psycopg://rata@/rata?unknown=1", "unknown"),
         ("postgresql+psycopg://rata@no.such.host.invalid/rata", "cannot be used"),
@@ -214,14 +214,18 @@ def test_a_spool_that_cannot_be_written_is_refused_at_the_start(
 def test_a_revision_that_nobody_knows_is_refused(rata: Rata, prepared: object, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "var" / "rata.db")) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = 'of another program'")
-    said, _ = call(rata, "migrate")
-    assert "cannot be migrated by this version" in said
+    for command in ("migrate", "verify"):
+        said, _ = call(rata, command)
+        assert said == (
+            "The database is at revision of another program, which no version of Rata has: "
+            "it is a database of another program."
+        )
 
 
 # Stopping
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_that_python_would_drop_ends_the_command(number: int) -> None:
     code = f"""
 import signal

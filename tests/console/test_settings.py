@@ -111,6 +111,11 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, data: st.DataObj
     assert any(known in said for known in KNOWN)
 
 
+@pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
+def test_a_name_that_is_like_none_of_ours_gets_no_other(wrong: str) -> None:
+    assert refusal(**{wrong: "1"}) == f"{wrong} is no setting; docs/operating.md lists them."
+
+
 def test_a_misspelt_name_names_the_right_one() -> None:
     assert refusal(RATA_DATABSE_URL="sqlite:///x.db") == (
         "RATA_DATABSE_URL is no setting; the nearest is RATA_DATABASE_URL."
@@ -192,4 +197,6 @@ def test_a_settings_file_that_cannot_be_meant_is_refused(
     assert reason.format(file=file) in said
     assert said.endswith(".")
     assert "\n" not in said
-    assert refusal(RATA_ENV_FILE=str(tmp_path)) is not None
+    assert refusal(RATA_ENV_FILE=str(tmp_path)) == (
+        f"RATA_ENV_FILE names {tmp_path}, which is a folder; name a file."
+    )
