@@ -43,7 +43,9 @@ def raise_when_stopped() -> Iterator[None]:
 
 @contextmanager
 def _handling(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _STOPS}
+    # a signal that the parent has the process ignore stays ignored: `nohup rata migrate` survives its terminal
+    heeded = [number for number in _STOPS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
     try:
         yield
     finally:

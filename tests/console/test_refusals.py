@@ -243,6 +243,22 @@ with end_when_stopped():
     assert (done.returncode, done.stdout, done.stderr.strip()) == (1, "", STOPPED)
 
 
+def test_nohup_is_heeded() -> None:
+    code = """
+import signal
+from app.stopping import end_when_stopped
+with end_when_stopped():
+    signal.raise_signal(signal.SIGHUP)
+    print("it went on")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(), capture_output=True, text=True, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "it went on\n", "")
+
+
 def test_a_migration_that_is_stopped_leaves_nothing_half_done(rata: Rata, tmp_path: Path) -> None:
     code = """
 import signal
