@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import DBAPIError
 
 from app.access.rules import CONSOLE
+from app.client.tls import BadAuthorities, trusting_context
 from app.configuration import CannotStart, settings_file
 from app.kit.db import ENDLESS, Database, Patience
 from app.kit.db_errors import sentence_for_operators
@@ -106,6 +107,14 @@ def sources_of(database: Database) -> dict[str, str | None]:
     """Return the address of a database, without passwords, and the settings file that was read."""
     file = settings_file()
     return {"database": database.address, "settings_file": str(file.absolute()) if file else None}
+
+
+def check_authorities() -> None:
+    """Raise CannotStart if SSL_CERT_FILE or SSL_CERT_DIR names no certificates: no issuer would be reached."""
+    try:
+        trusting_context()
+    except BadAuthorities as error:
+        raise CannotStart(f"{error}.") from None
 
 
 def check_schema(database: Database) -> None:

@@ -14,7 +14,7 @@ from app.kit.db import Database
 from app.kit.layers import HEAD_BYTES
 from app.kit.leaving import leave_first
 from app.logs import configure_logs
-from app.opening import check_schema, check_spool, sources_of, spool_of
+from app.opening import check_authorities, check_schema, check_spool, sources_of, spool_of
 from app.settings import Settings, words
 
 log = structlog.get_logger("rata")
@@ -29,6 +29,7 @@ def check_startable(settings: Settings, database: Database) -> None:
     log.info("starting", **sources_of(database))
     check_schema(database)
     check_spool(spool_of(settings))
+    check_authorities()
     check_port(settings.host, settings.port, "RATA_PORT")
     if settings.metrics == "port":
         check_port(settings.host, settings.metrics_port, "RATA_METRICS_PORT")

@@ -21,7 +21,7 @@ from jwt import PyJWK
 from pydantic import TypeAdapter, ValidationError
 
 from app.access.rules import IssuerUnreachable, Untrusted
-from app.kit.tls import trusting_context
+from app.client.tls import trusting_context
 from app.settings import Settings, is_safe_address, words
 
 log = structlog.get_logger("rata")

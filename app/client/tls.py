@@ -1,18 +1,36 @@
-"""TLS towards the service: which authorities this machine trusts."""
+"""TLS towards other services: which authorities this machine trusts."""
 
 import os
 import ssl
+from pathlib import Path
 
 import certifi
+
+from .problems import Misused, Text
+
+
+class BadAuthorities(Misused):
+    text = Text(
+        "{variable} menyebut {path}, dan di situ tidak ada sertifikat yang dapat dibaca: {why}",
+        "{variable} names {path}, which has no certificates that can be read: {why}",
+    )
 
 
 def trusting_context() -> ssl.SSLContext:
     """Return a context that trusts the machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR alone.
 
-    A Python that finds no authorities on its machine, as on some Macs, trusts the list that httpx carries.
+    A Python that finds no authorities on its machine, as on some Macs, trusts the list that httpx carries; that list
+    alone would not know the authority of an office. Raises BadAuthorities if a variable names none.
     """
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    context = ssl.create_default_context(cafile=file or None, capath=folder or None)
-    if not (file or folder or context.get_ca_certs() or ssl.get_default_verify_paths().capath):
+    file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    # OpenSSL looks into a folder only when it meets a certificate; it takes a list of them and skips what is not there
+    if folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
+        raise BadAuthorities(variable="SSL_CERT_DIR", path=folders, why="no such folder")
+    try:
+        context = ssl.create_default_context(cafile=file or None, capath=folders or None)
+    except OSError as error:
+        why = "no certificate in it" if isinstance(error, ssl.SSLError) else error.strerror
+        raise BadAuthorities(variable="SSL_CERT_FILE", path=file, why=why) from error
+    if not (file or folders or context.get_ca_certs() or ssl.get_default_verify_paths().capath):
         context.load_verify_locations(certifi.where())
     return context

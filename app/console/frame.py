@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
+from app.client.tls import BadAuthorities
 from app.configuration import load_settings
 from app.kit.db import Database
 from app.kit.db_errors import sentence_for_operators
@@ -110,6 +111,8 @@ def _sentence_of(error: Exception) -> str | None:
             return sentence_for_operators(error)
         case CommandError():  # of Alembic
             return f"The schema cannot be migrated by this version: {error}."
+        case BadAuthorities():
+            return f"{error}."
         case OSError():
             reason = error.strerror or str(error)
             return f"{error.filename}: {reason}." if error.filename else f"{reason}."

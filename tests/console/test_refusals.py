@@ -117,6 +117,20 @@ def test_an_address_that_leads_nowhere_is_refused(rata: Rata, url: str, reason: 
     assert reason in said
 
 
+@pytest.mark.parametrize("command", ["serve", "deliver", "openapi"])
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_authorities_that_are_not_there_are_named(
+    rata: Rata, prepared: object, command: str, variable: str
+) -> None:
+    issuer = {"RATA_OIDC_ISSUER": "https://issuer.example", "RATA_OIDC_AUDIENCE": "rata"}
+    done = rata(command, *CALLS.get(command, []), **issuer, **{variable: "none"})
+    assert done.returncode == 1
+    assert done.stdout == ""
+    sentence = f"{variable} names none, which has no certificates that can be read: "
+    assert done.stderr.splitlines()[-1].lower().startswith(sentence.lower())
+    assert "Traceback" not in done.stderr
+
+
 def test_commands_name_database_and_settings_file(rata: Rata, prepared: object, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("RATA_DATABASE_URL=sqlite:///var/rata.db\n")
     done = rata("token", "list", "--json")

@@ -16,7 +16,7 @@ import httpcore
 import httpx
 
 from app.changes.webhooks.rules import Failure, Outcome, failure_of, may_reach
-from app.kit.tls import trusting_context
+from app.client.tls import trusting_context
 
 ATTEMPT_SECONDS = 15.0
 """For connecting, sending and reading together; asking for the name's number comes before, with its own bounds."""
