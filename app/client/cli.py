@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from .environment import check_names, find_language, read_token
 from .files import Pull, Shown
 from .mirror import compare
-from .problems import Language, NoToken, RataError, Text, WrongContent
+from .problems import PACKAGE, Language, Misused, NotInstalled, RataError, Text, WrongContent
 from .service import Rata
 from .waiting import Patience
 
@@ -34,11 +35,19 @@ _FOLLOWED = Text(
 _DIFFERS = Text("{file}: berbeda dari layanan", "{file}: not the same as the service")
 
 
+class NoServer(Misused):
+    text = Text(
+        "Tidak ada alamat layanan. Isi RATA_SERVER, atau sebut dengan --server.",
+        "There is no address of the service. Set RATA_SERVER, or name it by --server.",
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process with its exit code. A failure is a message, never a traceback."""
     given = _make_parser().parse_args(arguments)
-    language = given.lang or _find_language()
+    language = given.lang or find_language()
     try:
+        check_names()
         code = _pull(given, language) if given.command == "pull" else _follow(given, language)
     except RataError as error:
         _write(error.said(language))
@@ -73,9 +82,11 @@ def _pull(given: Namespace, language: Language) -> int:
 
 
 def _follow(given: Namespace, language: Language) -> int:
-    from .copy import Copy
-    from .follow import Follower, differing
-
+    try:
+        from .copy import Copy
+        from .follow import Follower, differing
+    except ModuleNotFoundError as error:
+        raise NotInstalled(what="rata follow", package=PACKAGE) from error
     with _connect(given, language) as service:
         copy = Copy(given.copy)
         try:
@@ -95,6 +106,14 @@ def _follow(given: Namespace, language: Language) -> int:
     return 0
 
 
+class _Parser(ArgumentParser):
+    """A parser that refuses in one line, which a cron job can mail."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the reason, and end with the exit code of wrong use."""
+        self.exit(Misused.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 class _PrintVersion(Action):
     """The option that prints version and revision and ends."""
 
@@ -106,9 +125,7 @@ class _PrintVersion(Action):
 
 
 def _make_parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        "rata", description="Pull quarters of a Rata service and follow it.", allow_abbrev=False
-    )
+    parser = _Parser("rata", description="Pull quarters of a Rata service and follow it.", allow_abbrev=False)
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="Print version and revision.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -153,12 +170,10 @@ def _make_parser() -> ArgumentParser:
 
 def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
     """Add the options that both commands have."""
-    server, token_file = os.environ.get("RATA_SERVER"), os.environ.get("RATA_TOKEN_FILE")
     parser.add_argument(
         "--server",
         metavar="ADDRESS",
-        default=server,
-        required=not server,
+        default=os.environ.get("RATA_SERVER"),
         help="Address of the service, such as https://rata.example. Default: RATA_SERVER.",
     )
     parser.add_argument(
@@ -168,7 +183,7 @@ def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
         "--token-file",
         metavar="FILE",
         type=Path,
-        default=token_file or None,
+        default=os.environ.get("RATA_TOKEN_FILE") or None,
         help="File with the token; RATA_TOKEN goes before it. Default: RATA_TOKEN_FILE.",
     )
     parser.add_argument(
@@ -186,9 +201,12 @@ def _add_options(parser: ArgumentParser, *, deadline: int) -> None:
 
 
 def _parse_seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 1 <= seconds < float("inf"):
-        raise ArgumentTypeError("must be 1 or more")
+        raise ArgumentTypeError(f"{text!r} does not fit; use a number of seconds from 1")
     return seconds
 
 
@@ -198,21 +216,12 @@ def _parse_folder(text: str) -> Path:
     return Path(text)
 
 
-def _find_language() -> Language:
-    names = ("LC_ALL", "LC_MESSAGES", "LANG")
-    locale = next((os.environ[name] for name in names if os.environ.get(name)), "")
-    return "en" if locale.startswith("en") else "id"
-
-
 @contextmanager
 def _connect(given: Namespace, language: Language) -> Iterator[Rata]:
-    token = os.environ.get("RATA_TOKEN", "").strip()
-    if not token and given.token_file is not None:
-        try:
-            token = given.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NoToken from error
-    with Rata(given.server, token, language=language, patience=Patience(total=given.deadline)) as service:
+    if not given.server:
+        raise NoServer
+    token, patience = read_token(given.token_file), Patience(total=given.deadline)
+    with Rata(given.server, token, language=language, patience=patience) as service:
         yield service
 
 

@@ -6,15 +6,14 @@ at which its process may end.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from .problems import AlreadyRunning, Misused, OtherCopy, Text, Unwritable
+from .database import open_database, read_address, translate_errors
+from .problems import AlreadyRunning, OtherCopy
 
 _tables = sa.MetaData()
 _resource = sa.Table(
@@ -44,10 +43,6 @@ _MANY = 500
 """Rows of one statement."""
 
 
-class BadCopy(Misused):
-    text = Text("{url} bukan alamat basis data: {why}", "{url} is no address of a database: {why}")
-
-
 class Resource(NamedTuple):
     """What is kept of an address."""
 
@@ -59,16 +54,12 @@ class Resource(NamedTuple):
 
 
 class Copy:
-    """A database with a copy in it; its tables are made where they are missing."""
+    """A database with a copy in it; its tables are made where they are missing, and only in an empty one."""
 
     def __init__(self, url: str) -> None:
-        self.shown = url
-        try:
-            found = sa.make_url(url if "://" in url else f"sqlite:///{Path(url).absolute()}")
-            self.shown = found.render_as_string(hide_password=True)
-            self._engine = sa.create_engine(found, json_serializer=compact)
-        except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise BadCopy(url=self.shown, why=error) from error
+        address = read_address(url)
+        self.shown = url if "://" not in url else address.render_as_string(hide_password=True)
+        self._engine = open_database(address, self.shown, _tables, json_serializer=compact)
         with self._writes():
             _tables.create_all(self._engine)
 
@@ -131,15 +122,8 @@ class Copy:
                 raise AlreadyRunning(file=self.shown)
             yield Step(connection)
 
-    @contextmanager
-    def _writes(self) -> Iterator[None]:
-        try:
-            yield
-        except sa.exc.IntegrityError as error:
-            raise AlreadyRunning(file=self.shown) from error
-        except SQLAlchemyError as error:
-            why = getattr(error, "orig", None) or error
-            raise Unwritable(file=self.shown, why=str(why).strip()) from error
+    def _writes(self) -> AbstractContextManager[None]:
+        return translate_errors(self.shown)
 
 
 class Step:

@@ -7,6 +7,7 @@ beside as `NAME.new`, and renamed. `NAME.json` stays with the file and says what
 
 import base64
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -140,6 +141,8 @@ def fetch(service: Asked, pull: Pull, *, since_last: bool, shown: Shown | None) 
         raise UnknownFormat(format=pull.format, allowed=", ".join(FORMATS))
     try:
         pull.folder.mkdir(parents=True, exist_ok=True)
+        if pull.file.is_dir():  # rather than after an hour of transfer
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with locked(pull.part) as part:
             return _Transfer(service, pull, part, shown).run(since_last=since_last)
     except OSError as error:

@@ -5,6 +5,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 Language = Literal["id", "en"]
 
+PACKAGE = "rata-client" if __package__ == "rata_client" else "rata"
+"""The name by which pip installs this code."""
+
 
 class Text(NamedTuple):
     """A sentence in both languages."""
@@ -41,8 +44,34 @@ class NoToken(Misused):
     )
 
 
+class BadToken(Misused):
+    text = Text(
+        "Token harus satu baris tanpa spasi; yang diberikan bukan token.",
+        "A token is one line without spaces; this is none.",
+    )
+
+
 class BadAddress(Misused):
-    text = Text("{address} bukan alamat layanan Rata.", "{address} is no address of a Rata service.")
+    text = Text(
+        "{address} bukan alamat layanan Rata; tulis seperti https://rata.example.",
+        "{address} is no address of a Rata service; write one such as https://rata.example.",
+    )
+
+
+class NotInstalled(Misused):
+    """A package that pip installs with an extra, or with the client itself, is missing."""
+
+    text = Text(
+        "{what} memerlukan paket yang belum terpasang: pip install '{package}'",
+        "{what} needs a package that is not installed: pip install '{package}'",
+    )
+
+
+class ForeignCopy(Misused):
+    text = Text(
+        "{file} berisi hal lain, bukan salinan layanan Rata; pakai yang lain.",
+        "{file} holds something else than a copy of a Rata service; use another one.",
+    )
 
 
 class OtherCopy(Misused):

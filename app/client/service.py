@@ -1,5 +1,6 @@
 """`Rata`: a service as a client sees it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,21 @@ import httpx
 
 from .answers import CUT, check, named
 from .files import Pull, Pulled, Shown, fetch
-from .problems import BadAddress, Language, NoToken
+from .problems import BadAddress, BadToken, Language, Misused, NotInstalled, NoToken, Text
 from .tls import trusting_context
 from .waiting import Attempts, Patience
 
 TIMEOUT = httpx.Timeout(30.0, read=120.0)
 """The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
+
+_HOST = re.compile(rb"[\w.:-]+")
+
+
+class BadProxy(Misused):
+    text = Text(
+        "HTTP_PROXY, HTTPS_PROXY atau ALL_PROXY bukan alamat proksi; tulis seperti http://proksi.example:3128.",
+        "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is no address of a proxy; write one such as http://proxy.example:3128.",
+    )
 
 
 class Reply(NamedTuple):
@@ -54,22 +64,29 @@ class Rata:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-            raise BadAddress(address=base_url)
-        if not token or not token.isascii() or not token.isprintable():
+        if not _is_address(self.base_url):
+            raise BadAddress(address=re.sub("//.*@", "//…@", base_url))
+        if not token:
             raise NoToken
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise BadToken
         self.patience = patience or Patience()
-        self._http = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {token}",
-                "Accept-Language": language,
-                "User-Agent": "rata-client",
-            },
-            timeout=TIMEOUT,
-            verify=trusting_context(),
-            transport=transport,
-        )
+        trusted = trusting_context()
+        try:
+            self._http = httpx.Client(
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Accept-Language": language,
+                    "User-Agent": "rata-client",
+                },
+                timeout=TIMEOUT,
+                verify=trusted,
+                transport=transport,
+            )
+        except ImportError as error:  # httpx reads the proxies of the environment
+            raise NotInstalled(what="ALL_PROXY", package="httpx[socks]") from error
+        except (ValueError, httpx.InvalidURL) as error:
+            raise BadProxy from error
 
     def __enter__(self) -> "Rata":
         return self
@@ -173,3 +190,14 @@ class Rata:
         """A reply whose bytes are read as they come; one attempt, and what it is answered is up to the caller."""
         with self._http.stream("GET", self.base_url + path, params=params, headers=headers) as reply:
             yield reply
+
+
+def _is_address(text: str) -> bool:
+    """Return whether requests can be sent to an address, and to paths below it."""
+    try:
+        parts, url = urlsplit(text), httpx.URL(text)
+        host, _ = url.host.encode("idna"), parts.port
+    except (ValueError, httpx.InvalidURL):
+        return False
+    is_plain = not (url.query or url.userinfo or url.fragment)
+    return is_plain and parts.scheme in ("http", "https") and bool(_HOST.fullmatch(host))

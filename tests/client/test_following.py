@@ -13,7 +13,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from app.kit.journal import Author
 from tests.client.world import Served, client_of, run_command
 from tests.meetings.world import COMMITMENT, MEETING
 from tests.plans.world import ANY, LEAN
+from tests.postgres import worker_database
 from tests.test_cli import ROOT, environment
 from tests.year.world import Regency
 
@@ -313,19 +314,23 @@ def test_one_follower_a_copy_and_one_source(rata: Rata, at_work: httpx.Client, t
             Copy(url)
 
 
-def test_a_copy_in_a_database_of_any_kind(served: Served, rata: Rata, at_work: httpx.Client) -> None:
-    """Where the service's own tables stand they stay: here only because there is a database of each kind."""
-    url = served.database.url.render_as_string(hide_password=False)
-    copy = Copy(url)
-    follower = Follower(rata, copy, region="63.02")
-    follower.catch_up()
-    put(at_work, "A-9")
-    follower.catch_up()
-    assert kept(copy).keys() == {one for one in source(rata, "63.02") if "63.02" in one}
-    with served.database.engine.begin() as connection:
-        for table in ("resource", "cursor", "pending"):
-            connection.execute(sa.text(f'DROP TABLE "{table}"'))
-    copy.close()
+def test_a_copy_in_an_empty_database_of_any_kind_and_in_no_other(
+    served: Served, rata: Rata, at_work: httpx.Client, tmp_path: Path
+) -> None:
+    own = served.database.url.render_as_string(hide_password=False)
+    before = sa.inspect(served.database.engine).get_table_names()
+    with pytest.raises(Misused, match="holds something else"):
+        Copy(own)
+    assert sa.inspect(served.database.engine).get_table_names() == before
+    with nullcontext(f"sqlite:///{tmp_path}/x.db") if served.database.is_sqlite else worker_database() as url:
+        with closing(Copy(url)) as copy:
+            follower = Follower(rata, copy, region="63.02")
+            follower.catch_up()
+            put(at_work, "A-9")
+            follower.catch_up()
+            assert kept(copy).keys() == {one for one in source(rata, "63.02") if "63.02" in one}
+        with closing(Copy(url)) as copy:
+            assert kept(copy)
 
 
 def test_shapes_of_lists_and_of_single_resources_agree(root: Path) -> None:
