@@ -3,11 +3,16 @@
 import hashlib
 import json
 import threading
+import tomllib
 from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.requirements import Requirement
 
 from app.client.version import VERSION, find_revision
 from tests.packaging.environments import LIGHTLY, ROOT, Environment, Wheels, build_wheels
@@ -117,19 +122,75 @@ def test_command_of_the_service_goes_first_in_either_order(
     assert (both.code, both.out) == (0, "rata_client.service\n")
 
 
+#: Follows into PostgreSQL by a Python that lacks psycopg.
+_FOLLOW_WITHOUT_DRIVER = """
+import sys
+sys.modules["psycopg"] = None
+from rata_client.cli import main
+main(["follow", "postgresql+psycopg://h/x", "--once", "--lang", "en"])
+"""
+
+
+def read_metadata(wheel: Path) -> Message:
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        return message_from_bytes(archive.read(name))
+
+
+def test_client_names_its_own_extra(client: Environment) -> None:
+    done = client.run(
+        "python", "-c", _FOLLOW_WITHOUT_DRIVER, RATA_SERVER="http://[::1]:9", RATA_TOKEN="rata_x"
+    )
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "postgresql+psycopg://h/x needs a package that is not installed: pip install 'rata-client[postgres]'\n"
+    )
+
+
 def test_neither_wheel_asks_for_the_other_and_both_record_the_revision(wheels: Wheels) -> None:
     for wheel, folder in ((wheels.service, "app/client"), (wheels.client, "rata_client")):
         with ZipFile(wheel) as archive:
-            (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
-            asked = [
-                line.partition(": ")[2]
-                for line in archive.read(metadata).decode().splitlines()
-                if line.startswith("Requires-Dist")
-            ]
             assert archive.read(f"{folder}/revision").decode().strip() == (find_revision() or "")
             assert archive.read(f"{folder}/py.typed") == b""
+        asked = read_metadata(wheel).get_all("Requires-Dist", [])
         assert asked
         assert [wanted for wanted in asked if wanted.startswith(("rata", "hatchling"))] == []
+
+
+def test_both_wheels_carry_the_licence_and_name_the_same_pythons(wheels: Wheels) -> None:
+    client, service = read_metadata(wheels.client), read_metadata(wheels.service)
+    for wheel, metadata in ((wheels.client, client), (wheels.service, service)):
+        assert (metadata["License-Expression"], metadata["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+        assert metadata.get_all("License-File") == ["LICENSE", "NOTICE"]
+        with ZipFile(wheel) as archive:
+            for name in ("LICENSE", "NOTICE"):
+                (path,) = (path for path in archive.namelist() if path.endswith(name))
+                assert path.endswith(f".dist-info/licenses/{name}")
+                assert archive.read(path) == (ROOT / name).read_bytes()
+    own, all_of_service = (
+        {line for line in metadata.get_all("Classifier", []) if line.startswith("Programming Language")}
+        for metadata in (client, service)
+    )
+    assert own == all_of_service
+    assert client["Description-Content-Type"] == "text/markdown"
+    assert client.get_payload() == (ROOT / "docs" / "client.md").read_text()
+
+
+def test_client_asks_for_the_versions_that_the_service_asks_for() -> None:
+    projects = [
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
+        for folder in (".", "app/client")
+    ]
+    service, client = (
+        {
+            Requirement(line).name: line
+            for lines in (p["dependencies"], *p["optional-dependencies"].values())
+            for line in lines
+        }
+        for p in projects
+    )
+    assert {name: service.get(name) for name in client} == client
+    assert all(Requirement(line).specifier for line in client.values())
 
 
 def test_wheel_of_the_service_carries_every_file_of_the_package(wheels: Wheels) -> None:
@@ -138,7 +199,9 @@ def test_wheel_of_the_service_carries_every_file_of_the_package(wheels: Wheels) 
     package = {
         path for path in (ROOT / "app").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     }
-    wanted = {path.relative_to(ROOT).as_posix() for path in package} - {"app/client/pyproject.toml"}
+    wanted = {path.relative_to(ROOT).as_posix() for path in package} - {
+        f"app/client/{name}" for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+    }
     migrations = {f"app/shipped/migrations/{path.name}" for path in (ROOT / "migrations").glob("*.*")}
     assert wanted | migrations <= carried
     assert [name for name in carried if not name.startswith(("app/", "rata-"))] == []
