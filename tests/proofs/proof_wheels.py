@@ -75,13 +75,14 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
     print(f"rata pull --help: {seconds:.2f} s of processor time")
     assert seconds < 0.4
     assert service.run("rata", "migrate").code == 0
+    as_parquet = ["pull", "2025-Q2", "--region", "63", "--format", "parquet"]
     with running(service, free_port()) as address:
         token = (service.folder / "var" / "demo.token").read_text().strip()
         settings = {"RATA_SERVER": address, "RATA_TOKEN": token}
+        assert "rata[parquet]" in client.run("rata", *as_parquet, **settings).err
         for words in (
             ["pull", "2025-Q2", "--region", "63"],
             ["pull", "2025-Q2", "--region", "63", "--verify"],
-            ["pull", "2025-Q2", "--region", "63", "--format", "parquet"],
             ["pull", "2025-Q2", "--region", "63", "--format", "sqlite"],
             ["follow", "copy.db", "--region", "63.02", "--once"],
             ["follow", "copy.db", "--region", "63.02", "--verify", "2025-Q2"],
@@ -89,6 +90,10 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
             done = client.run("rata", *words, **settings)
             assert done.code == 0, done.err
             print(done.err.strip())
+    install(service, f"{source}[parquet]")
+    with running(service, free_port()) as address:
+        done = client.run("rata", *as_parquet, RATA_SERVER=address, RATA_TOKEN=token)
+        assert done.code == 0, done.err
     assert len((client.folder / "rata-2025-Q2-63.ndjson").read_bytes().splitlines()) == 156
 
 
