@@ -82,6 +82,10 @@ def main() -> None:
     except typer.TyperException as wrong:
         typer.echo(wrong.format_message(), err=True)
         sys.exit(wrong.exit_code)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        typer.echo(f"{error.filename}: {reason}." if error.filename else f"{reason}.", err=True)
+        code = 1
     except Exception as error:
         # by now it is imported, or the error is none that it would know
         frame = sys.modules.get("app.console.frame")

@@ -64,7 +64,9 @@ def load_settings() -> Settings:
     Raises CannotStart if a name with the prefix is not known, or if a value does not fit.
     """
     file = settings_file()
-    wrong = [_refuse_name(name, "") for name in sorted(os.environ) if _is_unknown(name)]
+    given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
+    wrong = [_refuse_name(name, "") for name in given if _is_unknown(name)]
+    wrong += [f"{name} is not UTF-8 text." for name in given if not _is_text(name + os.environ[name])]
     if file is not None:
         wrong += _refusals_in(file)
     if wrong:
@@ -84,10 +86,10 @@ def settings_file() -> Path | None:
     try:
         if not named:
             return next((file for file in FILES if file.is_file()), None)
-        if Path(named).is_dir():
-            raise CannotStart(f"{FILE_VARIABLE} names {named}, which is a folder; name a file.")
         if not Path(named).exists():
             raise CannotStart(f"{FILE_VARIABLE} names {named}, and there is no such file.")
+        if not Path(named).is_file():
+            raise CannotStart(f"{FILE_VARIABLE} names {named}, which is a folder or a device; name a file.")
     except OSError as error:
         raise CannotStart(f"The settings file {error.filename} cannot be read: {error.strerror}.") from None
     return Path(named)
@@ -115,8 +117,15 @@ def _refusals_in(file: Path) -> list[str]:
         raise CannotStart(f"The settings file {file} cannot be read: {error.strerror}.") from None
     names = {name.upper(): value for name, value in sorted(given.items())}
     unknown = [_refuse_name(name, f" (in {file})") for name in names if _is_unknown(name)]
+    if FILE_VARIABLE in names:
+        unknown.append(f"{FILE_VARIABLE} (in {file}) has no effect there; set it in the environment.")
     empty = [name for name, value in names.items() if value is None and name in KNOWN]
     return unknown + [f"{name} (in {file}) has no value; write {name}=VALUE." for name in empty]
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a variable was decoded whole; Python keeps other bytes as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_unknown(name: str) -> bool:
@@ -136,6 +145,8 @@ def _refuse_value(field: str, wrong: Any) -> str:
     name, info = f"{PREFIX}{field.upper()}", Settings.model_fields[field]
     raised = (wrong.get("ctx") or {}).get("error")
     allowed = str(raised) if raised is not None else _allowed(info)
+    if wrong["type"] == "string_pattern_mismatch" and info.examples:
+        allowed = f"use a value such as {info.examples[0]}"
     if not allowed.startswith("use "):
         return f"{name} {allowed}."
     return f"{name} {_shown(wrong['input']) if info.repr else 'does not fit'}; {allowed}."

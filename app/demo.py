@@ -22,7 +22,7 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
 from app.kit.db import Database, make_file_address
-from app.opening import console_author, describe_sources, open_database
+from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from app.plans.queries import is_plan
@@ -52,8 +52,8 @@ def run_demo(settings: Settings, out: Console) -> None:
         sys.exit(1)
     own = make_own_settings(settings, folder)
     out.print(_describe_set_up(settings, own, folder), highlight=False, soft_wrap=True, markup=False)
-    database = open_database(own, creates=True)
-    Console(stderr=True).print(describe_sources(database), highlight=False, markup=False, soft_wrap=True)
+    errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    database = open_database(own, creates=True, report=errors.print, setting="RATA_DEMO_FOLDER")
     upgrade_schema(database)
     load_shipped_reference(database, out)
     with out.status("Importing the plan of Kabupaten Kotabaru …"):

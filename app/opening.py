@@ -1,6 +1,6 @@
 """Opening the database of the settings for the console and the service, and refusing one that they cannot use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -17,8 +17,6 @@ from app.kit.spool import Spool
 from app.settings import Settings
 
 ENCODING = "UTF8"
-VERSIONS = "alembic_version"
-"""The table in which Alembic keeps the revision of a database."""
 
 
 def patience_of(settings: Settings) -> Patience:
@@ -26,45 +24,56 @@ def patience_of(settings: Settings) -> Patience:
     return Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
 
 
-def open_database(settings: Settings, patience: Patience = ENDLESS, *, creates: bool = False) -> Database:
+def open_database(
+    settings: Settings,
+    patience: Patience = ENDLESS,
+    *,
+    creates: bool = False,
+    report: Callable[[str], object] | None = None,
+    setting: str = "RATA_DATABASE_URL",
+) -> Database:
     """Return the database of the settings; with `creates`, make a SQLite file that is missing, and its folder.
 
-    Raises CannotStart if a SQLite file is missing or empty and `creates` is not set, or if it is of another program.
+    `report` takes the sentence that names it, `setting` is the variable that a refusal names. Raises CannotStart if
+    a SQLite file is missing or empty and `creates` is not set, or if it is of another program.
     """
     database = Database(
         settings.database_url, pool_size=settings.database_pool, patience=patience, creates=creates
     )
-    if not database.is_sqlite:
-        return database
-    if database.file is None:
-        raise CannotStart("RATA_DATABASE_URL names a database in memory, which keeps nothing; name a file.")
-    try:
-        if creates:
-            database.file.parent.mkdir(parents=True, exist_ok=True)
-        elif not database.file.exists():
-            raise CannotStart(f"There is no database {database.file}. Run: rata migrate")
-        if database.file.is_dir():
-            raise CannotStart(f"RATA_DATABASE_URL names the folder {database.file}; name a file in it.")
-        is_empty = not database.file.exists() or not database.file.stat().st_size
-    except (FileExistsError, NotADirectoryError):
-        raise CannotStart(
-            f"The database {database.file} cannot be made: a folder of its path is a file."
-        ) from None
-    except OSError as error:
-        raise CannotStart(f"The database {database.file} cannot be reached: {error.strerror}.") from None
-    names = set() if is_empty else database.names_in_file()
-    if not names and not creates:
-        raise CannotStart(f"The database {database.file} is empty. Run: rata migrate")
-    if not _is_own(names):
-        raise CannotStart(
-            f"{database.file} is a database of another program; name another in RATA_DATABASE_URL."
-        )
+    if report is not None:
+        report(describe_sources(database))
+    if database.is_sqlite:
+        _check_file(database, setting, creates=creates)
     return database
 
 
-def _is_own(names: set[str]) -> bool:
-    """Whether tables and views are those of an installation, of any version; none are those of an empty database."""
-    return not names - {VERSIONS} or names >= {VERSIONS, "journal", "journal_head"}
+def _check_file(database: Database, setting: str, *, creates: bool) -> None:
+    """Make the file of an embedded database, or raise CannotStart, before SQLite opens it and may change it."""
+    file, name = database.file, str(database.url.database)
+    if file is None:
+        raise CannotStart(f"{setting} names a database in memory, which keeps nothing; name a file.")
+    if database.url.query or name.startswith("file:"):
+        raise CannotStart(f"{setting} has more than the path of a file; leave out options and file:.")
+    try:
+        if creates:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            if not creates:
+                raise CannotStart(f"There is no database {file}. Run: rata migrate")
+            file.touch(mode=0o600)  # it will hold drafts and all that people wrote
+        if not file.is_file():
+            raise CannotStart(f"{setting} names {file}, which is a folder or a device; name a file.")
+        content = database.look_into_file()
+    except (FileExistsError, NotADirectoryError):
+        raise CannotStart(f"The database {file} cannot be made: a folder of its path is a file.") from None
+    except OSError as error:
+        raise CannotStart(f"The database {file} cannot be reached: {error.strerror}.") from None
+    except DBAPIError as error:
+        raise CannotStart(f"{file}: {sentence_for_operators(error)}") from None
+    if content == "foreign":
+        raise CannotStart(f"{file} is a database of another program; name another in {setting}.")
+    if content == "empty" and not creates:
+        raise CannotStart(f"The database {file} is empty. Run: rata migrate")
 
 
 @contextmanager

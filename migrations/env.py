@@ -4,6 +4,7 @@ SQLite rebuilds a table by copying it, and with foreign keys on that deletes the
 migrations run on an engine without the pragma, and the keys are checked before the transaction ends.
 """
 
+import re
 import sys
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.configuration import load_settings
 from app.kit.db import Database
 from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.partitions import SCHEMA
-from app.opening import check_encoding, describe_sources, open_database, refusing
+from app.opening import check_encoding, open_database, refusing
 from app.schema import Table
 from app.stopping import end_when_stopped
 
@@ -33,8 +34,11 @@ def find_url() -> sa.URL:
     if file is not None and not file.exists() and not creates:
         sys.stderr.write(f"There is no database {file}. Make it with: alembic upgrade head\n")
         return sa.make_url("sqlite://")
-    database = open_database(settings, creates=creates)
-    sys.stderr.write(f"{describe_sources(database)}\n")
+    wanted = getattr(context.config.cmd_opts, "revision", "")
+    if creates and re.fullmatch(r"\w+", wanted):
+        # raises CommandError if there is no such revision, before a file is made for it
+        context.script.get_revisions(wanted)
+    database = open_database(settings, creates=creates, report=lambda text: sys.stderr.write(f"{text}\n"))
     check_encoding(database)
     database.close()
     return database.url

@@ -84,7 +84,7 @@ class Rata:
                 transport=transport,
             )
         except ImportError as error:  # httpx reads the proxies of the environment
-            raise NotInstalled(what="ALL_PROXY", package="httpx[socks]") from error
+            raise NotInstalled(what="HTTP_PROXY, HTTPS_PROXY, ALL_PROXY", package="httpx[socks]") from error
         except (ValueError, httpx.InvalidURL) as error:
             raise BadProxy from error
 

@@ -118,9 +118,9 @@ def create(
                 expires_at=author.at + timedelta(days=days),
                 networks=limits.networks,
             )
+            typer.echo(secret)  # before the commit: a token whose secret was not printed is none
         except Conflict:
             raise Refused(f"There is a token named {name} already; names are not used again.") from None
-    typer.echo(secret)
 
 
 def _grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:

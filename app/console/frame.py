@@ -16,7 +16,7 @@ from app.kit.db_errors import sentence_for_operators
 from app.kit.inputs import nearest
 from app.kit.problems import Problem
 from app.logs import log_to_stderr
-from app.opening import check_schema, describe_sources, open_database
+from app.opening import check_schema, open_database
 
 out, err = Console(), Console(stderr=True)
 SHOWN_ERRORS = 20
@@ -34,8 +34,7 @@ def database(*, creates: bool = False) -> Database:
     It is at the schema of this version; with `creates` it may be older, or be made by this call.
     """
     log_to_stderr()
-    opened = open_database(load_settings(), creates=creates)
-    show(describe_sources(opened), err)
+    opened = open_database(load_settings(), creates=creates, report=lambda text: show(text, err))
     if not creates:
         check_schema(opened)
     return opened
@@ -113,8 +112,5 @@ def _sentence_of(error: Exception) -> str | None:
             return f"The schema cannot be migrated by this version: {error}."
         case BadAuthorities():
             return f"{error}."
-        case OSError():
-            reason = error.strerror or str(error)
-            return f"{error.filename}: {reason}." if error.filename else f"{reason}."
         case _:
             return None

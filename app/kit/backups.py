@@ -10,7 +10,12 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from app.kit.db import Database
+from sqlalchemy.exc import DBAPIError
+
+from app.kit.db import Database, make_file_address
+
+_ARCHIVE = b"PGDMP"
+"""The first bytes of an archive of pg_dump."""
 
 
 class NotBackedUp(Exception):
@@ -18,7 +23,12 @@ class NotBackedUp(Exception):
 
 
 def back_up(database: Database, file: Path, check: Callable[[Database], None]) -> None:
-    """Write a backup to `file`. A copy that can be opened as it is goes to `check` first; it raises NotBackedUp."""
+    """Write a backup to `file`. A copy that can be opened as it is goes to `check` first; it raises NotBackedUp.
+
+    What is under that name already is replaced only if it is a backup, or empty.
+    """
+    if not _is_replaceable(file):
+        raise NotBackedUp(f"{file} is there and is no backup; name another file, or remove it.")
     beside = file.with_name(f"{file.name}.new")
     try:
         beside.unlink(missing_ok=True)
@@ -35,6 +45,21 @@ def back_up(database: Database, file: Path, check: Callable[[Database], None]) -
         raise NotBackedUp(f"{file}: {error.strerror or error}.") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _is_replaceable(file: Path) -> bool:
+    """Return whether nothing but a backup of either engine would be lost."""
+    if not file.exists():
+        return True
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        if content.read(len(_ARCHIVE)) == _ARCHIVE:
+            return True
+    try:
+        return Database(make_file_address(file)).look_into_file() != "foreign"
+    except DBAPIError:  # a text, or no whole database
+        return False
 
 
 def name_of_day(day: date) -> str:

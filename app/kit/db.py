@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("rata")
 
 WRITE = "rata_write"
+
+VERSIONS = "alembic_version"
+OWN_TABLES = {VERSIONS, "journal", "journal_head"}
+"""Tables by which a database counts as one of this service: every version since the first has them."""
 
 T = TypeVar("T")
 
@@ -260,12 +264,14 @@ class Database:
         name = self.url.database if self.is_sqlite else None
         return None if not name or name == ":memory:" else Path(name).absolute()
 
-    def names_in_file(self) -> set[str]:
-        """Return the tables and views of an existing file, without changing a byte of it: it may be of another program.
+    def look_into_file(self) -> Literal["empty", "own", "foreign"]:
+        """Return whose an existing file is, by its tables and views, without changing a byte of it.
 
         The connections of the pool switch a file to a write-ahead log.
         """
         assert self.file is not None
+        if not self.file.stat().st_size:
+            return "empty"
         # without a log nothing is left to read but the file; to read such a file as one with a log makes one
         has_log = self.file.with_name(f"{self.file.name}-wal").exists()
         address = f"{self.file.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}"
@@ -274,7 +280,10 @@ class Database:
         )
         with engine.connect() as connection:
             inspector = sa.inspect(connection)
-            return {*inspector.get_table_names(), *inspector.get_view_names()}
+            names = {*inspector.get_table_names(), *inspector.get_view_names()}
+        if names >= OWN_TABLES:
+            return "own"
+        return "foreign" if names - {VERSIONS} else "empty"
 
     @property
     def address(self) -> str:

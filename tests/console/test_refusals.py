@@ -106,15 +106,20 @@ def test_a_server_that_is_away_is_refused_without_its_password(rata: Rata, comma
     [
         ("sqlite:////proc/none/rata.db", "/proc/none/rata.db"),
         ("sqlite:////dev/null/rata.db", "/dev/null/rata.db"),
-        ("sqlite:////tmp", "names the folder /tmp"),
+        ("sqlite:////tmp", "names /tmp, which is a folder or a device"),
+        ("sqlite:////dev/zero", "names /dev/zero, which is a folder or a device"),
+        ("sqlite:///file:x.db?uri=true", "leave out options"),
+        ("sqlite:///x.db?mode=ro", "leave out options"),
+        ("sqlite:///\udcff.db", "RATA_DATABASE_URL is not UTF-8 text"),
         ("sqlite://", "in memory"),
         ("postgresql+psycopg://rata@/rata?unknown=1", "unknown"),
         ("postgresql+psycopg://rata@no.such.host.invalid/rata", "cannot be used"),
     ],
 )
-def test_an_address_that_leads_nowhere_is_refused(rata: Rata, url: str, reason: str) -> None:
+def test_an_address_that_leads_nowhere_is_refused(rata: Rata, tmp_path: Path, url: str, reason: str) -> None:
     said, _ = call(rata, "migrate", RATA_DATABASE_URL=url)
     assert reason in said
+    assert [path.name for path in tmp_path.iterdir()] == ["matrix.csv"]
 
 
 @pytest.mark.parametrize("command", ["serve", "deliver", "openapi"])
@@ -234,6 +239,25 @@ def test_a_revision_that_nobody_knows_is_refused(rata: Rata, prepared: object, t
             "The database is at revision of another program, which no version of Rata has: "
             "it is a database of another program."
         )
+
+
+@pytest.mark.parametrize("words", [["--version"], ["token", "create", "dasbor", "--role", "reader@63"]])
+def test_a_secret_that_cannot_be_printed_is_no_token(
+    rata: Rata, prepared: object, tmp_path: Path, words: list[str]
+) -> None:
+    code = f"import sys; from app.cli import main; sys.argv = ['rata', *{words}]; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "No space left on device.")
+    assert rata("token", "list", "--json").stdout == "[]\n"
+
+
+def test_a_database_is_for_its_owner_alone(rata: Rata, tmp_path: Path) -> None:
+    assert rata("migrate").returncode == 0
+    assert (tmp_path / "var" / "rata.db").stat().st_mode & 0o077 == 0
 
 
 # Stopping

@@ -112,6 +112,12 @@ def test_a_misspelt_name_is_refused_with_the_nearest(name: str, data: st.DataObj
     assert any(known in said for known in KNOWN)
 
 
+def test_a_value_of_the_wrong_form_is_refused_with_a_right_one() -> None:
+    assert refusal(RATA_PUBLIC_URL="zz") == (
+        "RATA_PUBLIC_URL is 'zz'; use a value such as https://rata.example."
+    )
+
+
 @pytest.mark.parametrize("wrong", ["RATA_", "RATA_X", "RATA_DB", "RATA_FOO_BAR_BAZ"])
 def test_a_name_that_is_like_none_of_ours_gets_no_other(wrong: str) -> None:
     assert refusal(**{wrong: "1"}) == f"{wrong} is no setting; docs/operating.md lists them."
@@ -184,6 +190,7 @@ def test_the_settings_file_is_the_first_that_is_there(tmp_path: Path) -> None:
         (b"RATA_PROT=8000\n", "RATA_PROT (in {file}) is no setting; the nearest is RATA_PORT"),
         (b"RATA_CATALOGUE_PUBLISHER=\xff\xfe\n", "{file} is not UTF-8 text"),
         (b"RATA_PORT\n", "RATA_PORT"),
+        (b"RATA_ENV_FILE=other.env\n", "RATA_ENV_FILE (in {file}) has no effect there"),
         (b'RATA_DATABASE_URL="sqlite:///x.db\nRATA_PORT=8000\n', "Line 1 of the settings file {file}"),
         (b"RATA_PORT=8000\nRATA_WORKERS 2\n", "Line 2 of the settings file {file}"),
     ],
@@ -199,5 +206,6 @@ def test_a_settings_file_that_cannot_be_meant_is_refused(
     assert said.endswith(".")
     assert "\n" not in said
     assert refusal(RATA_ENV_FILE=str(tmp_path)) == (
-        f"RATA_ENV_FILE names {tmp_path}, which is a folder; name a file."
+        f"RATA_ENV_FILE names {tmp_path}, which is a folder or a device; name a file."
     )
+    assert "a device; name a file" in str(refusal(RATA_ENV_FILE="/dev/full"))

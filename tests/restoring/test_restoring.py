@@ -124,7 +124,7 @@ def _archived(admin: str) -> None:
 def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -> None:
     database = prepare(sqlite_url(tmp_path, "rata"))
     file, journal = tmp_path / "rata.backup", table_of(JournalRow)
-    file.write_text("of yesterday")
+    file.write_bytes(b"PGDMP of yesterday")
 
     def refused(into: Path, why: str) -> None:
         told = {"RATA_DATABASE_URL": str(database.url)}
@@ -132,7 +132,7 @@ def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -
             done = CliRunner().invoke(cli, ["backup", str(into)], env=told)
         assert (done.exit_code, why in str(done.exception)) == (1, True), done.exception
         assert sorted(one.name for one in tmp_path.glob("rata.backup*")) == ["rata.backup"]
-        assert file.read_text() == "of yesterday"
+        assert file.read_bytes() == b"PGDMP of yesterday"
 
     refused(tmp_path / "rata.db", "the database itself")
     refused(tmp_path / "none" / "rata.backup", "No such file")
@@ -143,6 +143,23 @@ def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -
     with closing(sqlite3.connect(tmp_path / "rata.db")) as connection, connection:
         connection.execute("UPDATE service_package_service SET edition = 'none'")
     refused(file, "without its service_package")
+
+
+def test_a_backup_replaces_nothing_but_a_backup(tmp_path: Path) -> None:
+    database = prepare(sqlite_url(tmp_path, "rata"))
+    database.close()
+    text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.db"
+    text.write_text("notes")
+    with closing(sqlite3.connect(foreign)) as connection, connection:
+        connection.execute("CREATE TABLE plan (note TEXT)")
+    for file in (text, foreign, Path("/dev/null")):
+        before = file.read_bytes()
+        with left_behind_nothing():
+            told = {"RATA_DATABASE_URL": str(database.url)}
+            done = CliRunner().invoke(cli, ["backup", str(file)], env=told)
+        assert (done.exit_code, "is no backup" in str(done.exception)) == (1, True), done.exception
+        assert file.read_bytes() == before
+    assert Path("/dev/null").is_char_device()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
