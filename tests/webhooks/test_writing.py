@@ -31,6 +31,8 @@ def test_what_is_refused_names_its_place(place: Place, administrator: TestClient
     assert errors(put(address="https://10.1.2.3/")) == [("/address", "address_not_reached")]
     assert errors(put(address="http://dasbor.example/")) == [("/address", "address_not_reached")]
     assert errors(put(address="https://user:word@dasbor.example/")) == [("/address", "malformed_address")]
+    for host in ("<x>.example", "a%41.example", "exa,mple.example", "-"):
+        assert errors(put(address=f"https://{host}/")) == [("/address", "malformed_address")]
     assert errors(put(region_code="73")) == [("/region_code", "region_not_administered")]
     assert errors(put(region_code="63.99")) == [("/region_code", "unknown_reference")]
     assert errors(put(kinds=["plan"])) == [("/kinds/0", "wrong_pattern")]

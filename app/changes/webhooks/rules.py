@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -176,6 +177,12 @@ class Address(NamedTuple):
     host: str
 
 
+_HOST = re.compile(
+    r"[a-z0-9._-]*[a-z0-9_\u0080-\U0010ffff][a-z0-9._\u0080-\U0010ffff-]*|[0-9a-f.]*:[0-9a-f:.]+"
+)
+"""A name, an IDN, or a number. Programs disagree on other characters: one escapes what the next takes as it is."""
+
+
 def parsed_address(url: str) -> Address | None:
     """Scheme and host of an address that names a receiver and nothing else; None: it is none."""
     try:
@@ -183,7 +190,9 @@ def parsed_address(url: str) -> Address | None:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None or port == 0:
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host):
+        return None
+    if parts.username is not None or port == 0:
         return None
     return None if "#" in url else Address(parts.scheme, host)
 
