@@ -4,6 +4,7 @@ What a command needs is imported when it is called: the whole service takes seco
 pulls needs nothing of it.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
@@ -74,6 +75,14 @@ cli: Any = typer.main.get_command(front)
 cli.name, cli.commands = "rata", Commands()
 
 
+def drop_unwritten() -> None:
+    """Let Python end without a second failure, if standard output takes no more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run a command. A wrong option is one sentence and exit code 2, another refusal one sentence and exit code 1."""
     try:
@@ -85,6 +94,7 @@ def main() -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         typer.echo(f"{error.filename}: {reason}." if error.filename else f"{reason}.", err=True)
+        drop_unwritten()
         code = 1
     except Exception as error:
         # by now it is imported, or the error is none that it would know

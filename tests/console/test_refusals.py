@@ -246,10 +246,11 @@ def test_a_secret_that_cannot_be_printed_is_no_token(
     rata: Rata, prepared: object, tmp_path: Path, words: list[str]
 ) -> None:
     code = f"import sys; from app.cli import main; sys.argv = ['rata', *{words}]; main()"
+    buffered = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code],
-            cwd=tmp_path, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            cwd=tmp_path, env=buffered, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "No space left on device.")
     assert rata("token", "list", "--json").stdout == "[]\n"
