@@ -80,7 +80,7 @@ def load_settings() -> Settings:
 def settings_file() -> Path | None:
     """Return the file that settings are read from, None if there is none.
 
-    Raises CannotStart if `RATA_ENV_FILE` names no file, or if nobody can tell whether a file is there.
+    Raises CannotStart if `RATA_ENV_FILE` names no file, or if a folder on the way to it cannot be read.
     """
     named = os.environ.get(FILE_VARIABLE)
     try:

@@ -67,7 +67,7 @@ def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
 
 
 def show(text: str, console: Console = out) -> None:
-    """Print a line as it is: neither cut nor wrapped, whatever the width."""
+    """Print a line without cutting or wrapping it."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 

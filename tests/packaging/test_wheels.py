@@ -27,20 +27,22 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
     return build_wheels(tmp_path_factory.mktemp("wheels"))
 
 
-@pytest.fixture(scope="module")
-def service(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    environment = Environment(tmp_path_factory.mktemp("service"))
-    environment.install(*LIGHTLY, wheels.service)
+def install(folder: Path, wheel: Path) -> Environment:
+    """Return an environment with this wheel, which finds what it needs among the suite's packages."""
+    environment = Environment(folder)
+    environment.install(*LIGHTLY, wheel)
     environment.borrow()
     return environment
+
+
+@pytest.fixture(scope="module")
+def service(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return install(tmp_path_factory.mktemp("service"), wheels.service)
 
 
 @pytest.fixture(scope="module")
 def client(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    environment = Environment(tmp_path_factory.mktemp("client"))
-    environment.install(*LIGHTLY, wheels.client)
-    environment.borrow()
-    return environment
+    return install(tmp_path_factory.mktemp("client"), wheels.client)
 
 
 @pytest.fixture
