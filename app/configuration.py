@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import DotEnvSettingsSource
 
-from app.kit.inputs import nearest
+from app.kit.http.validation import nearest
 from app.settings import Settings
 
 PREFIX = "RATA_"

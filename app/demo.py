@@ -21,7 +21,7 @@ from app.access.tokens import create_token
 from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
-from app.kit.db import Database, make_file_address
+from app.kit.database.engine import Database, make_file_address
 from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn

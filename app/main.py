@@ -31,18 +31,18 @@ from app.exchange.catalogue.routes import router as catalogue
 from app.exchange.iati.routes import router as iati
 from app.exchange.pulls.routes import router as pulls
 from app.exchange.routes import router as exchange
-from app.kit import openapi
-from app.kit.admission import SPARE_THREADS, Admission, Places
-from app.kit.compression import Compressed
-from app.kit.db import Database
-from app.kit.incoming import Bodies
-from app.kit.layers import AnswersHead, BoundsHead, RequestLog
-from app.kit.leaving import ClosesConnections
-from app.kit.probe import Probe
-from app.kit.rates import RateLimits, Rates
-from app.kit.replicas import database_for
-from app.kit.requests import install_problem_handlers
-from app.kit.service import health_router, install_docs, service_router
+from app.kit.database.engine import Database
+from app.kit.database.replicas import database_for
+from app.kit.http.routing import install_problem_handlers
+from app.kit.openapi import document as openapi
+from app.kit.server.admission import SPARE_THREADS, Admission, Places
+from app.kit.server.compression import Compressed
+from app.kit.server.documentation import health_router, install_docs, service_router
+from app.kit.server.graceful_shutdown import ClosesConnections
+from app.kit.server.health import Probe
+from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
+from app.kit.server.rate_limit import RateLimits, Rates
+from app.kit.server.request_body import Bodies
 from app.opening import check_schema, check_spool, patience_of, spool_of
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
@@ -269,7 +269,7 @@ def _add_metrics(app: FastAPI, settings: Settings, places: Places) -> None:
     app.state.metrics = None
     if settings.metrics == "off":
         return
-    from app.kit.metrics import Measured, Metrics, install_metrics
+    from app.kit.server.metrics import Measured, Metrics, install_metrics
 
     app.state.metrics = Metrics(lambda: app.state.database, places)
     if settings.metrics == "public":
@@ -282,7 +282,7 @@ def _add_traces(app: FastAPI, settings: Settings) -> None:
     app.state.traces = None
     if not settings.traces:
         return
-    from app.kit.traces import Traced, Traces  # half a second and 20 MB
+    from app.kit.server.tracing import Traced, Traces  # half a second and 20 MB
 
     app.state.traces = Traces(VERSION)
     app.state.traces.watch(app.state.database)

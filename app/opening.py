@@ -9,11 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from app.access.rules import CONSOLE
 from app.client.tls import BadAuthorities, trusting_context
 from app.configuration import CannotStart, settings_file
-from app.kit.db import ENDLESS, Database, Patience
-from app.kit.db_errors import sentence_for_operators
-from app.kit.journal import Author
-from app.kit.migrating import refusal_of
-from app.kit.spool import Spool
+from app.kit.database.engine import ENDLESS, Database, Patience
+from app.kit.database.errors import sentence_for_operators
+from app.kit.database.journal import Author
+from app.kit.database.migrations import refusal_of
+from app.kit.exports.cache import Spool
 from app.settings import Settings
 
 ENCODING = "UTF8"

@@ -9,9 +9,9 @@ from app.convergence.methods import models as _methods
 from app.convergence.scorecards import models as _scorecards
 from app.convergence.step_templates import models as _step_templates
 from app.convergence.steps import models as _steps
-from app.kit import idempotency as _idempotency
-from app.kit import journal as _journal
-from app.kit.db import Table
+from app.kit.database import journal as _journal
+from app.kit.database.engine import Table
+from app.kit.http import idempotency as _idempotency
 from app.plans import models as _plans
 from app.plans.actions import models as _actions
 from app.plans.overlaps import models as _overlaps

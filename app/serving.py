@@ -10,9 +10,9 @@ import structlog
 import uvicorn
 
 from app.configuration import CannotStart, load_settings
-from app.kit.db import Database
-from app.kit.layers import HEAD_BYTES
-from app.kit.leaving import leave_first
+from app.kit.database.engine import Database
+from app.kit.server.graceful_shutdown import leave_first
+from app.kit.server.middleware import HEAD_BYTES
 from app.logs import configure_logs
 from app.opening import check_authorities, check_schema, check_spool, sources_of, spool_of
 from app.settings import Settings, words

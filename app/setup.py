@@ -17,8 +17,8 @@ from app.convergence.step_templates.commands import load_templates
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
-from app.kit.db import Database, alembic_config
-from app.kit.migrating import is_known, is_newer
+from app.kit.database.engine import Database, alembic_config
+from app.kit.database.migrations import is_known, is_newer
 from app.opening import check_encoding, check_schema, console_author
 from app.plans.queries import plan_of
 from app.reference.commands import load_reference

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from app.convergence.coverage.models import CoverageRow, ServiceCoverageRow
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.tracking.models import PROGRESS_PARTS, ProgressRow
 from app.tracking.quarters.models import QuarterRow, QuarterState
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.kit.db import Database, alembic_config
+from app.kit.database.engine import Database, alembic_config
 from benchmarks import pulls, raw
 from benchmarks.calls import CALLS, Bar, HotCall, World
 from benchmarks.data import Size, build, new_token

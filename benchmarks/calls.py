@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.access.rules import CONSOLE
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.plans.actions.queries import stored_actions
 from app.plans.queries import plan_of
 from benchmarks.data import BIG_PLAN, PROVINCE, Size, new_token, plan_codes, report

@@ -12,8 +12,8 @@ from app.convergence.methods.commands import load_editions
 from app.convergence.methods.models import RegionEditionRow
 from app.convergence.methods.queries import services
 from app.convergence.step_templates.commands import load_templates
-from app.kit.db import table_of
-from app.kit.journal import Author
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author
 from app.plans.models import PlanRow, PriorityLocationRow
 from app.reference.models import RegionLevel, RegionRow
 

@@ -19,9 +19,9 @@ from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
 from app.agencies.models import AgencyRow
-from app.kit.db import Database, alembic_config, table_of
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import records, to_json
+from app.kit.database.engine import Database, alembic_config, table_of
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import records, to_json
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.commands import plan_chain
 from app.plans.models import PlanRow

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from app.access.queries import actor_of
 from app.access.rules import Actor, is_within
-from app.kit.journal import FEED, link_hash
+from app.kit.database.journal import FEED, link_hash
 from app.settings import Settings
 from app.tracking.models import ProgressIn
 from benchmarks.naive_shapes import ActionOut, ActionsOut, Batch, BatchOut, ProgressOut

@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship
 
 import app.schema  # noqa: F401  # foreign keys name tables of every area
-from app.kit.db import table_of
-from app.kit.journal import JournalHead, JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalHead, JournalRow
 from app.plans.actions.models import (
     ActionRow,
     BudgetLineRow,

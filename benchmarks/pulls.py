@@ -24,8 +24,8 @@ from rich.table import Table
 
 from app.access.rules import CONSOLE
 from app.exchange.pulls.queries import _live_lines, sources
-from app.kit.db import Database, table_of
-from app.kit.journal import JournalHead
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import JournalHead
 from benchmarks.data import PROVINCE, Size, new_token
 from benchmarks.servers import serve
 from tests.postgres import program

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 

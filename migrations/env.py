@@ -15,9 +15,9 @@ from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.configuration import load_settings
-from app.kit.db import Database
-from app.kit.migrating import LOCK_TIMEOUT, name_after, until_it_has_its_locks
-from app.kit.partitions import SCHEMA
+from app.kit.database.engine import Database
+from app.kit.database.migrations import LOCK_TIMEOUT, name_after, until_it_has_its_locks
+from app.kit.database.partitions import SCHEMA
 from app.opening import check_encoding, open_database, refusing
 from app.schema import Table
 from app.stopping import end_when_stopped

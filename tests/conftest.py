@@ -19,8 +19,8 @@ from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.access.uses import Uses
 from app.convergence.scorecards.keeping import Kept
-from app.kit.db import Database
-from app.kit.journal import Author
+from app.kit.database.engine import Database
+from app.kit.database.journal import Author
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

@@ -17,9 +17,9 @@ from sqlmodel import Session
 
 from app.convergence.methods.commands import load_editions
 from app.convergence.step_templates.commands import load_templates
-from app.kit.db import WRITE, Database, alembic_config
-from app.kit.journal import Author
-from app.kit.partitions import partition
+from app.kit.database.engine import WRITE, Database, alembic_config
+from app.kit.database.journal import Author
+from app.kit.database.partitions import partition
 from app.years import CUT_BY_YEAR
 from tests.postgres import worker_database
 from tests.reference import load_small_reference

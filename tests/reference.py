@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from app.access.rules import CONSOLE
 from app.convergence.indicators.commands import load_indicators
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from app.reference.commands import DATA, load_reference
 
 _WHOLE = ("63", "73", "18", "63.02", "63.03", "73.22", "18.02", "18.06")

@@ -13,8 +13,8 @@ from app.access.models import Membership
 from app.access.rules import CONSOLE
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
-from app.kit.db import table_of
-from app.kit.journal import Author, JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, JournalRow
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 

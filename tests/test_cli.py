@@ -21,8 +21,8 @@ from app import cli, serving
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
 from app.console import frame, service
-from app.kit.db import Database
-from app.kit.journal import Author
+from app.kit.database.engine import Database
+from app.kit.database.journal import Author
 from app.logs import log_to_stderr
 from app.opening import open_database
 from app.plans.commands import put_plan

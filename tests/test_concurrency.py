@@ -12,8 +12,8 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, table_of
-from app.kit.journal import NOT_HASHED, JournalRow, link_hash
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import NOT_HASHED, JournalRow, link_hash
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

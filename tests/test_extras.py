@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from app.extras import EXTRAS
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.settings import Settings
 from tests.conftest import token_for
 from tests.database import own_url
@@ -77,7 +77,7 @@ def test_what_is_imported_is_asked_for() -> None:
     """Nothing relies on a package that only another package needs, and extras are imported in functions alone."""
     brought = packages()
     needed = names(PROJECT["dependencies"])
-    behind_a_switch = {"access/issuer", "kit/metrics", "kit/traces"}
+    behind_a_switch = {"access/issuer", "kit/server/metrics", "kit/server/tracing"}
     wrong = []
     for file, tree in TREES.items():
         name, early = name_of(file), set(tree.body)
@@ -117,8 +117,8 @@ def test_without_any_extra_the_service_starts_and_says_what_is_missing() -> None
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["unimportable"] == {
         "app.access.issuer": "jwt",
-        "app.kit.metrics": "prometheus_client",
-        "app.kit.traces": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+        "app.kit.server.metrics": "prometheus_client",
+        "app.kit.server.tracing": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     }
     answers = {name: tuple(answer) for name, answer in seen["answers"].items()}
     assert {name for name, answer in answers.items() if answer[0] >= 500} == {

@@ -91,6 +91,8 @@ NAMED_BY_NOUN = {
     "reports/catalogue",
     "reports/frame",
 }
+#: What differs between the engines.
+NAMES_ENGINES = {"kit/database/engine", "kit/database/json_sql", "settings", "extras"}
 #: Endpoints that take no session, and no thread, since they answer when all threads wait for the database.
 WITHOUT_SESSION = {"read_health", "read_ready"}
 PERSONAL = re.compile(
@@ -162,7 +164,7 @@ def test_nobody_commits() -> None:
             f"{name_of(f)}:{line}"
             for f in FILES
             for called, line in calls(TREES[f])
-            if called == "commit" and name_of(f) != "kit/db"
+            if called == "commit" and name_of(f) != "kit/database/engine"
         ],
         "A request is one transaction, ended by its route before the reply leaves; a commit in between would be kept "
         "though the rest fails. Outside of requests: `with database.writing() as session`.",
@@ -212,7 +214,7 @@ def test_rules_are_pure() -> None:
             for f in named("rules")
             for module, name in imports(TREES[f])
             if module.partition(".")[0] in ("sqlalchemy", "sqlmodel", "fastapi", "starlette")
-            or module in ("app.kit.db", "app.kit.requests")
+            or module in ("app.kit.database.engine", "app.kit.http.routing")
             or name == "Session"
             or (module.startswith("app.") and module.rpartition(".")[2] in ("queries", "commands", "routes"))
         ],
@@ -253,7 +255,7 @@ def test_reports_know_no_http() -> None:
             for f in reports()
             for module, name in imports(TREES[f])
             if module.partition(".")[0] in ("fastapi", "starlette")
-            or module == "app.kit.requests"
+            or module == "app.kit.http.routing"
             or module.rpartition(".")[2] in ("routes", "commands")
         ],
         "A report says its rows; pages, CSV, tags and addresses are made of that in reports/frame and reports/routes.",
@@ -337,9 +339,7 @@ def test_only_the_kit_names_an_engine() -> None:
     found = []
     for file in FILES:
         # copies and files of the client are databases of its own, opened without the kit
-        if name_of(file) in ("kit/db", "kit/json_sql", "settings", "extras") or name_of(file).startswith(
-            "client/"
-        ):
+        if name_of(file) in NAMES_ENGINES or name_of(file).startswith("client/"):
             continue
         said = {id(node.value) for node in ast.walk(TREES[file]) if isinstance(node, ast.Expr)}
         texts = [
@@ -351,7 +351,7 @@ def test_only_the_kit_names_an_engine() -> None:
         ]
     complain(
         found,
-        "What differs between the engines stands in kit/db.py and kit/json_sql.py: nothing else must be tried twice.",
+        "What differs between the engines is in kit/database: nothing else must be tried twice.",
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit import leaving
+from app.kit.server import graceful_shutdown as leaving
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kit.migrating import name_after, refusal_of
+from app.kit.database.migrations import name_after, refusal_of
 
 VERSIONS = Path(__file__).parents[1] / "migrations" / "versions"
 #: The schema of the first release: what led to it ran before there was anything to keep running.

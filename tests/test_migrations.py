@@ -20,7 +20,7 @@ from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.configuration import CannotStart
-from app.kit.db import Database, alembic_config, table_of
+from app.kit.database.engine import Database, alembic_config, table_of
 from app.main import create_app
 from app.opening import check_schema
 from app.plans.models import PlanRow

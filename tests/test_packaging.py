@@ -12,9 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from app.configuration import CannotStart, load_settings
-from app.kit.layers import HEAD_BYTES, HEADERS
+from app.kit.http.routing import shown_size
 from app.kit.problems import Problem
-from app.kit.requests import shown_size
+from app.kit.server.middleware import HEAD_BYTES, HEADERS
 from app.serving import options
 from app.settings import Settings
 

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.main import create_app
 from app.plans.actions.models import ActionRow, BudgetLineRow
 from app.settings import Settings

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from app.changes.queries import verify_journal
 from app.console.storage import cli
-from app.kit.db import Database, alembic_config
-from app.kit.partitions import SCHEMA, NotPartitioned, partition, put_away
+from app.kit.database.engine import Database, alembic_config
+from app.kit.database.partitions import SCHEMA, NotPartitioned, partition, put_away
 from app.main import create_app
 from app.settings import Settings
 from app.years import CUT_BY_YEAR, reports_not_frozen

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.kit.patches import describe_patch, merge_patch
+from app.kit.merge_patch import describe_patch, merge_patch
 
 
 def test_merge_patch_is_that_of_the_rfc() -> None:

@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.reference.models import RegionRow
 from app.reference.rules import folded
 from tests.database import OneTransaction

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
-from app.kit.db import table_of
-from app.kit.journal import Author, JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, JournalRow
 from app.reference.commands import BrokenReference, load_reference
 from app.reference.nomenclature.models import SubactivityRow
 from app.reference.queries import (

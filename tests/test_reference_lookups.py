@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.reference.commands import DATA
 from app.reference.models import FundingSourceRow
 from app.reference.nomenclature.queries import (

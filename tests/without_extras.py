@@ -14,8 +14,8 @@ for module in {module for modules in EXTRAS.values() for module in modules}:
 from fastapi.testclient import TestClient  # noqa: E402
 
 import app  # noqa: E402
-from app.kit.db import Database  # noqa: E402
-from app.kit.openapi import COMMITTED  # noqa: E402
+from app.kit.database.engine import Database  # noqa: E402
+from app.kit.openapi.document import COMMITTED  # noqa: E402
 from app.main import create_app  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from tests.contract.operations import operations  # noqa: E402

@@ -13,15 +13,15 @@ from sqlmodel import Session
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, Untrusted, anybody
 from app.access.uses import Uses
-from app.kit.bodies import HouseRequest
-from app.kit.credentials import read_secret
-from app.kit.etags import check_conditions
-from app.kit.idempotency import Attempt, body_hashed
-from app.kit.journal import Author
+from app.kit.database.journal import Author
+from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.credentials import read_secret
+from app.kit.http.etags import check_conditions
+from app.kit.http.idempotency import Attempt, body_hashed
+from app.kit.http.routing import Unit
 from app.kit.problems import Problem, Text, Unauthenticated
-from app.kit.public import is_public, is_sent_without_token, let_in
-from app.kit.rates import Charge
-from app.kit.requests import Unit
+from app.kit.server.rate_limit import Charge
 from app.settings import Settings, words
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from app.access.rules import (
     scope_chain,
     scope_changes,
 )
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import (
     Conflict,
     FieldError,

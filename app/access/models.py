@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, m
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Instant, RegionCode, Shape, Version, address
-from app.kit.inputs import RuleBroken, refuse_repeated
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Kind
-from app.kit.schemas import SOMETIMES
 
 PrincipalKey = Annotated[str, address("Name of the principal: a service or a position.", "dasbor-kotabaru")]
 TokenKey = Annotated[str, address("Name of the token, once in the whole service.", "dasbor-kotabaru-2026")]

@@ -24,11 +24,11 @@ from app.access.models import (
     TokenScope,
 )
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.replicas import read_placed
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
-from app.kit.replicas import read_placed
 
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 

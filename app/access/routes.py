@@ -21,8 +21,8 @@ from app.access.models import (
     TokenReply,
 )
 from app.access.rules import principal_subject, rights_of
-from app.kit.pages import Page, read_page
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 
 router = house_router(tags=["access"])
 

@@ -16,10 +16,10 @@ from app.access.commands import NameTaken, enrol_chained, held, stored_principal
 from app.access.models import Principal, Token, TokenIn, TokenScope
 from app.access.queries import hash_of
 from app.access.rules import LONGEST_LIFE, Actor, Grant, expiry_of, principal_chain, principal_subject
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 
 _tokens, _principals = table_of(Token), table_of(Principal)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.access.models import Principal, Token
 from app.access.queries import Bearer
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.kit.problems import Busy
 
 log = structlog.get_logger("rata")

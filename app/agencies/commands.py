@@ -12,12 +12,12 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
 from app.agencies.rules import Verb, region_chain, verbs_from
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.fields import AgencyCode
-from app.kit.inputs import nearest, unknown_reference, validated
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.patches import merge_patch
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import nearest, unknown_reference, validated
+from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.rules import folded
 

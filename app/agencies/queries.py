@@ -11,9 +11,9 @@ from app.access.models import Membership
 from app.access.rules import Actor
 from app.agencies.models import PARTNER_KINDS, AgencyOut, AgencyQuery, AgencyRow, AgencyState
 from app.agencies.rules import Verb, is_home, verbs_from
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.queries import among, has_words, is_region
 from app.reference.rules import folded

@@ -11,9 +11,9 @@ from app.agencies.rules import region_chain
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])

@@ -1,4 +1,4 @@
-"""Wire shapes of the history and of the feed; the table they are read from is the journal's (`kit.journal`)."""
+"""Wire shapes of the history and of the feed; both are read from the journal (`kit.database.journal`)."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit.fields import RegionCode
-from app.kit.pages import PageQuery
-from app.kit.schemas import SOMETIMES
+from app.kit.http.pagination import PageQuery
+from app.kit.openapi.schemas import SOMETIMES
 
 NOW = "now"
 """In the place of a cursor: where the feed ends."""

@@ -28,10 +28,10 @@ from app.changes.rules import (
     place_of,
     way_back,
 )
-from app.kit.db import table_of
-from app.kit.journal import FEED, JournalHead, JournalRow
-from app.kit.json_sql import fields_of, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.journal import FEED, JournalHead, JournalRow
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing
 from app.kit.problems import FieldError, NotFound
 
 _journal, _heads = table_of(JournalRow), table_of(JournalHead)

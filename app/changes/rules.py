@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from app.kit.journal import NOT_HASHED, link_hash
-from app.kit.json_sql import to_json
-from app.kit.pages import foreign_cursor
+from app.kit.database.journal import NOT_HASHED, link_hash
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import foreign_cursor
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 
 expired_cursor = Kind(

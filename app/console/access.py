@@ -17,8 +17,8 @@ from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
 from app.configuration import load_settings
 from app.console.frame import Refused, database, err, show, show_rows, take_number, take_word
-from app.kit.db import Database
-from app.kit.inputs import validated
+from app.kit.database.engine import Database
+from app.kit.http.validation import validated
 from app.kit.problems import Conflict, Invalid, NotFound
 from app.opening import console_author
 from app.reference.queries import is_region

@@ -10,7 +10,7 @@ import app.areas  # noqa: F401 - what is written here is written by whole areas
 from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem, take_word
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
-from app.kit.inputs import validated
+from app.kit.http.validation import validated
 from app.kit.problems import NotFound, Problem
 from app.setup import import_file, import_table, load_shipped_reference
 

@@ -11,9 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from app.client.tls import BadAuthorities
 from app.configuration import load_settings
-from app.kit.db import Database
-from app.kit.db_errors import sentence_for_operators
-from app.kit.inputs import nearest
+from app.kit.database.engine import Database
+from app.kit.database.errors import sentence_for_operators
+from app.kit.http.validation import nearest
 from app.kit.problems import Problem
 from app.logs import log_to_stderr
 from app.opening import check_schema, open_database

@@ -21,8 +21,8 @@ from app.configuration import load_settings
 from app.console.frame import Refused, database, out
 from app.demo import run_demo
 from app.exchange.pulls.models import client_shapes
-from app.kit.db import Database
-from app.kit.openapi import COMMITTED, document_bytes
+from app.kit.database.engine import Database
+from app.kit.openapi.document import COMMITTED, document_bytes
 from app.logs import configure_logs
 from app.main import create_app
 from app.opening import check_schema, open_database, patience_of, sources_of
@@ -74,7 +74,7 @@ def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
     if not settings.traces:
         yield None
         return
-    from app.kit.traces import Traces
+    from app.kit.server.tracing import Traces
 
     traces = Traces(VERSION)
     traces.watch(database)

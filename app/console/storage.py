@@ -10,9 +10,9 @@ from rich.markup import escape
 from app.changes.queries import verify_journal
 from app.console.access import show_first_steps
 from app.console.frame import Refused, database, err, out, show, take_number
-from app.kit.backups import NotBackedUp, back_up, name_of_day, remove_before
-from app.kit.db import Database
-from app.kit.partitions import NotPartitioned, partition, put_away
+from app.kit.database.backups import NotBackedUp, back_up, name_of_day, remove_before
+from app.kit.database.engine import Database
+from app.kit.database.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import NotFound
 from app.opening import check_schema
 from app.plans.commands import plan_chain

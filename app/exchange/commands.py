@@ -30,8 +30,8 @@ from app.exchange.models import (
 from app.exchange.queries import ReadFile, action_ids, names_for
 from app.exchange.resolving import Outcome, resolve
 from app.exchange.rules import Resolved, column_of, content_of, new_codes
-from app.kit.inputs import body_errors
-from app.kit.journal import Author, hold
+from app.kit.database.journal import Author, hold
+from app.kit.http.validation import body_errors
 from app.kit.problems import (
     MOST_CELL_ERRORS,
     BadRequest,

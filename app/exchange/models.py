@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_
 from pydantic import Field as ShapeField
 
 from app.kit.fields import Prose, Shape
-from app.kit.inputs import RuleBroken, body_errors
+from app.kit.http.validation import RuleBroken, body_errors
 from app.kit.periods import PeriodText
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.findings.models import PlanFinding

@@ -31,7 +31,7 @@ from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import MatrixRow, Named, Place
 from app.exchange.models import Content, Resolution
 from app.exchange.rules import Resolved, Subactivity, joined_lines
-from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (

@@ -9,12 +9,12 @@ from app.exchange.commands import import_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, settled
 from app.exchange.queries import matrix_lines, read_file
-from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.forms import Upload
-from app.kit.journal import stamp
+from app.kit.database.journal import stamp
+from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.http.forms import Upload
+from app.kit.http.routing import answer, house_router, language_of
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
-from app.kit.requests import answer, house_router, language_of
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of, region_name

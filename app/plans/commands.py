@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import validated
-from app.kit.journal import Author, Entry, hold, next_version, record
-from app.kit.json_sql import upsert
-from app.kit.patches import merge_patch
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, hold, next_version, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import validated
+from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.actions.queries import actions
 from app.plans.models import PlanIn, PlanRow, PlanState, PriorityLocationRow

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import (
     Count,
     Line,
@@ -19,7 +19,7 @@ from app.kit.fields import (
     Version,
     address,
 )
-from app.kit.inputs import refuse_repeated
+from app.kit.http.validation import refuse_repeated
 from app.kit.periods import PeriodText
 from app.plans.examples import PLAN_EXAMPLE, PLAN_OUT_EXAMPLE, REASON_EXAMPLE
 

@@ -10,11 +10,11 @@ from sqlmodel import Session
 
 from app.access.queries import opened, visible, within
 from app.access.rules import Actor
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalHead
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.kit.fields import RegionCode
-from app.kit.journal import JournalHead
-from app.kit.json_sql import fields_of, json_rows, json_texts
-from app.kit.pages import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import (
     ActionRow,

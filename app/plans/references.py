@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlmodel import Session
 
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.rules import is_inside
 from app.reference.nomenclature.queries import (

@@ -10,14 +10,14 @@ from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.bodies import HouseRequest
-from app.kit.etags import check_list_condition, tag_of
-from app.kit.journal import stamp
-from app.kit.json_sql import to_json
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
-from app.kit.public import PUBLIC
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.database.journal import stamp
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.merge_patch import Patch
 from app.plans import commands, queries
 from app.plans.commands import plan_chain
 from app.plans.models import PlanIn, PlanKey, PlanOut, PlanState

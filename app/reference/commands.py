@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE
-from app.kit.db import table_of
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import records, to_json, upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import records, to_json, upsert
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceRow,

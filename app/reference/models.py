@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address
-from app.kit.inputs import RuleBroken
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.rules import words_of
 

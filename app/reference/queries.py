@@ -11,9 +11,9 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import MISSING_REGIONS, within
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
+from app.kit.http.pagination import Listing
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceOut,

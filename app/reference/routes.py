@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.kit.pages import Listing, Page, PageQuery, read_page
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.pagination import Listing, Page, PageQuery, read_page
+from app.kit.http.routing import answer, answer_page, house_router
 from app.kit.problems import NotFound
-from app.kit.public import PUBLIC
-from app.kit.requests import answer, answer_page, house_router
 from app.reference import queries
 from app.reference.models import (
     FundingSourceKey,

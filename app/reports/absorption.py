@@ -11,10 +11,10 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.db import table_of, text_type
+from app.kit.database.engine import table_of, text_type
+from app.kit.database.json_sql import fields_of
 from app.kit.fields import AgencyCode
-from app.kit.json_sql import fields_of
-from app.kit.pages import Listing
+from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.kit.service import Both
+from app.kit.server.documentation import Both
 from app.reports import (
     absorption,
     overdue_milestones,

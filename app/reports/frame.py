@@ -19,10 +19,10 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from app.access.rules import Actor
-from app.kit.db import Database
+from app.kit.database.engine import Database
+from app.kit.database.json_sql import fields_of, to_json
 from app.kit.files.delimited import Cell, delimited
-from app.kit.json_sql import fields_of, to_json
-from app.kit.pages import Listing, PageQuery, read_page, whole_list
+from app.kit.http.pagination import Listing, PageQuery, read_page, whole_list
 from app.kit.problems import Text
 
 Row = dict[str, Any]

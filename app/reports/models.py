@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.kit.fields import AgencyCode, Key, RegionCode
 from app.kit.periods import PeriodText
-from app.kit.service import Both
+from app.kit.server.documentation import Both
 
 
 def column(id: str, en: str, **more: Any) -> Any:

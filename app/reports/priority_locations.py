@@ -10,10 +10,10 @@ from sqlmodel import Session
 
 from app.access.queries import below, visible, within
 from app.access.rules import Actor
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_values
 from app.kit.fields import RegionCode
-from app.kit.json_sql import fields_of, json_values
-from app.kit.pages import Listing
+from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from app.access.actor import Call, Caller
-from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.inputs import unknown_parameter
-from app.kit.pages import Page, PageQuery
-from app.kit.preferences import read_weights
+from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.preferences import read_weights
+from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.validation import unknown_parameter
 from app.kit.problems import FieldError, UnknownParameter
-from app.kit.requests import answer, answer_page, house_router
 from app.reports.catalogue import REPORTS, catalogue
 from app.reports.frame import Report, csv_of, page_of
 from app.reports.models import Catalogue

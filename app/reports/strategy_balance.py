@@ -13,9 +13,9 @@ from app.access.rules import Actor
 from app.convergence.coverage.queries import percent_of
 from app.convergence.coverage.totals import service_sums
 from app.convergence.methods.queries import services
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of
+from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.models import RecipientKind, Strategy

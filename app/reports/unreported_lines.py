@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.pages import Listing
+from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.reports.frame import Report
 from app.reports.models import AgencyQuery, OfLine, PeriodQuery, column

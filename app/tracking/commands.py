@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.etags import CheckVersion
-from app.kit.inputs import body_errors, nearest, unknown_reference, validated
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.patches import merge_patch
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import body_errors, nearest, unknown_reference, validated
+from app.kit.merge_patch import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import IN_USE, Gone, not_your_agency

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, OutputRow, RecipientRow
 from app.plans.actions.queries import actions
 from app.tracking.models import (

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table, table_of
+from app.kit.database.engine import Table, table_of
 from app.kit.fields import (
     Count,
     Day,
@@ -24,7 +24,7 @@ from app.kit.fields import (
     Version,
     address,
 )
-from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.actions.models import ComponentClass, RecipientKind
 from app.plans.findings.models import FindingShape

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.kit.db import table_of
-from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
-from app.kit.pages import Listing, PageQuery
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import PARTS, Part
 from app.plans.actions.queries import actions

@@ -11,14 +11,11 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import is_unchanged, tag_of, unchanged
+from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
-from app.kit.journal import stamp
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
-from app.kit.periods import PeriodText, period_in
-from app.kit.problems import NotFound
-from app.kit.requests import (
+from app.kit.http.etags import is_unchanged, tag_of, unchanged
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
     answer,
     answer_page,
     created,
@@ -28,6 +25,9 @@ from app.kit.requests import (
     revalidated,
     with_fields,
 )
+from app.kit.merge_patch import Patch
+from app.kit.periods import PeriodText, period_in
+from app.kit.problems import NotFound
 from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.actions.models import ActionKey
 from app.plans.actions.queries import action_id_of

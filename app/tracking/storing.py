@@ -8,9 +8,9 @@ from sqlalchemy.sql import Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.journal import Author, next_versions
-from app.kit.json_sql import built_once, records, to_json, upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, next_versions
+from app.kit.database.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
 from app.plans.actions.storing import AFTER_ACTIONS

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
-from app.kit.json_sql import json_rows
+from app.kit.database.json_sql import json_rows
 from app.kit.periods import Period
 from app.plans.actions.models import RecipientKind
 from app.plans.actions.queries import actions

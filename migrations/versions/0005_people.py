@@ -5,7 +5,7 @@ from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.access.rules import home_around
-from app.kit.db import BigInt, text_type
+from app.kit.database.engine import BigInt, text_type
 
 revision = "0005"
 down_revision = "0004"

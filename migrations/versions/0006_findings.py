@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.kit.db import BigInt, text_type
+from app.kit.database.engine import BigInt, text_type
 
 revision = "0006"
 down_revision = "0005"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.kit.db import text_type
+from app.kit.database.engine import text_type
 
 revision = "0008"
 down_revision = "0007"

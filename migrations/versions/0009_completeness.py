@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.kit.db import BigInt
+from app.kit.database.engine import BigInt
 
 revision = "0009"
 down_revision = "0008"

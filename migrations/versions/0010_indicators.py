@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.kit.db import BigInt, text_type
+from app.kit.database.engine import BigInt, text_type
 
 revision = "0010"
 down_revision = "0009"

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.serving import options
 from app.settings import Settings

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
 from app.access.rules import home_around
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from tests.access.people import ANY, PeopleApp
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.access.models import Token
 from app.access.uses import GRAIN
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.main import create_app
 from app.settings import Settings
 from tests.access.people import HEAD, PeopleApp

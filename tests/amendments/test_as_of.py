@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.actions.lines import is_chosen
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import ActionQuery, list_actions, whole_actions

@@ -8,7 +8,7 @@ import rfc8785
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction

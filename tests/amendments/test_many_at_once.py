@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.changes.queries import verify_journal
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, ok

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.database import ENGINES, OneTransaction, own_database
 from tests.plans.world import furnish, put_plan
 

@@ -13,8 +13,8 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.rules import Place, cursor_of, way_back
-from app.kit.db import table_of
-from app.kit.journal import Author, JournalHead, JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, JournalHead, JournalRow
 from tests.changes.feed import follow, now, page, told
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, PLAN, put, put_many, put_plan, report

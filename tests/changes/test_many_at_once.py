@@ -16,8 +16,8 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.queries import verify_journal
-from app.kit.db import Database, table_of
-from app.kit.journal import FEED, Author, JournalHead, JournalRow
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import FEED, Author, JournalHead, JournalRow
 from app.main import create_app
 from app.settings import Settings
 from tests.changes.feed import follow, now, page

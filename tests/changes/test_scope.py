@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.access.models import Role, TokenScope
 from app.access.rules import Grant, ScopeChange, scope_changes
 from app.access.tokens import create_token, revoke_token
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from tests.calling import Client
 from tests.changes.feed import follow, now, page
 from tests.database import OneTransaction

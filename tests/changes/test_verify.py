@@ -15,8 +15,8 @@ from app.changes import queries
 from app.changes.queries import Verdict, verify_journal
 from app.console.frame import Refused
 from app.console.storage import cli
-from app.kit.db import Database, table_of
-from app.kit.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
 from app.kit.problems import NotFound
 from tests.database import OneTransaction, own_database
 from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish, put, put_many, report

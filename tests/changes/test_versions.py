@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from app.kit.db import table_of
-from app.kit.journal import Author, Entry, JournalRow, hold, next_version, next_versions, record
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, JournalRow, hold, next_version, next_versions, record
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, PLAN
 

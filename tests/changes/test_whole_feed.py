@@ -12,7 +12,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.changes.models import NOW, ChangesQuery
 from app.changes.queries import Watch, end_for, end_of_feed, feed, passed
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.changes.worlds import (
     NATION,
     Row,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.kit.db import Database, table_of
-from app.kit.journal import Author, Entry, JournalHead, JournalRow, hold, record
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import Author, Entry, JournalHead, JournalRow, hold, record
 
 Row = dict[str, Any]
 

@@ -29,7 +29,7 @@ from app.changes.rules import Place, cursor_of
 from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
 from app.client.copy import Copy
 from app.client.follow import KINDS, Follower, kind_of
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from tests.client.world import Served, client_of, run_command
 from tests.meetings.world import COMMITMENT, MEETING
 from tests.plans.world import ANY, LEAN

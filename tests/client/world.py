@@ -17,7 +17,7 @@ import uvicorn
 
 from app.client import Patience, Rata
 from app.client.cli import main
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

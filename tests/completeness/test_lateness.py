@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn
 from tests.completeness.world import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.json_sql import json_texts
+from app.kit.database.json_sql import json_texts
 from app.tracking.completeness.queries import MissingQuery, list_missing
 from tests.completeness.world import QUARTER, REVIEWER, days_late, extend, move, submit_part
 from tests.database import OneTransaction

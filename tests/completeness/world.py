@@ -6,8 +6,8 @@ from typing import Any
 
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
-from app.kit.db import Database
-from app.kit.journal import Author
+from app.kit.database.engine import Database
+from app.kit.database.journal import Author
 from app.reference.models import Timezone
 from app.reference.rules import zone_of
 from app.tracking.completeness.queries import CompletenessQuery, completeness_json

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from app.access.commands import enrol
 from app.access.models import Role
 from app.access.rules import Grant
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.kit.problems import Invalid
 from app.opening import console_author
 from tests.conftest import ConnectAs

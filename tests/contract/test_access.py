@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.models import Token, TokenScope
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from tests.contract.operations import Operation
 from tests.contract.world import World
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.kit.pages import _digest, _seal
+from app.kit.http.pagination import _digest, _seal
 from app.main import create_app
 from app.settings import Settings
 from tests.contract.operations import Operation

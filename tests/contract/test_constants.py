@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.kit import openapi
-from app.kit.constants import Constant, LateConstant
-from app.kit.public import CACHE
+from app.kit.http.anonymous import CACHE
+from app.kit.http.constants import Constant, LateConstant
+from app.kit.openapi import document as openapi
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

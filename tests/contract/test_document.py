@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app.kit.openapi import COMMITTED, document_bytes
+from app.kit.openapi.document import COMMITTED, document_bytes
 from app.main import create_app
 from app.settings import Settings
 from tests.contract.operations import Operation, operations

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.formparsers import MultiPartParser
 
-from app.kit import bodies
 from app.kit.files import sheets
+from app.kit.http import bodies
 from tests.contract.world import World
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from app.kit import idempotency
+from app.kit.http import idempotency
 from tests.contract.operations import Operation
 from tests.contract.world import CHAIR, KEYS_OF_ALL, NATION, OTHER_AGENCY, REVIEWER, World, role_for
 

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
 from app.access.uses import Uses
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.schema import Table

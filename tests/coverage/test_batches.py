@@ -5,8 +5,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from tests.coverage.world import ANY, AT, SEKAPUNG, VILLAGES, add_villages, figures, item, put
 from tests.database import OneTransaction
 from tests.pages import walk

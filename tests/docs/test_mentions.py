@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from app.cli import cli
-from app.kit.openapi import describe
+from app.kit.openapi.document import describe
 from app.kit.problems import Kind, Problem
 from app.main import VERSION, create_app
 from app.plans.findings.kinds import FindingKind

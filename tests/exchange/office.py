@@ -13,8 +13,8 @@ from openpyxl import load_workbook
 
 import app.exchange
 from app.exchange.matrix.models import BY_KEY, COLUMNS, PLANNING
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
 from tests.matrix.build import S1, S2, S3, xlsx
 from tests.pages import walk

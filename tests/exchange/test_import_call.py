@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from app.kit.files import sheets
-from app.kit.journal import JournalRow
 from tests.conftest import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
 from tests.matrix.test_files import OLE, PNG, with_sheet

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.reference.nomenclature.models import SubactivityRow
 from tests.exchange.office import (
     AID_CODE,

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.actions.models import ActionRow, LocationRow
 from app.plans.findings.kinds import kinds
 from app.reference.nomenclature.models import SubactivityRow

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.hostile.service import Service, serving
 from tests.hostile.test_payloads import OPERATIONS
 

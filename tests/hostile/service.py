@@ -18,7 +18,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.conftest import token_for
 from tests.docs.pages import ROOT
 from tests.docs.server import free_port

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from app.kit.openapi import COMMITTED
+from app.kit.openapi.document import COMMITTED
 from app.kit.problems import MOST_ERRORS
 from tests.contract.operations import Operation, operations
 from tests.files.parts import workbook

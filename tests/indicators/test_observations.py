@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from app.access.rules import CONSOLE
 from app.convergence.indicators.commands import load_indicators
 from app.convergence.indicators.queries import outcome_inputs
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 

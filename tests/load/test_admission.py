@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.kit.admission import Admission, Place, Places, give_back
-from app.kit.incoming import Bodies
 from app.kit.problems import Busy
-from app.kit.rates import Caller
+from app.kit.server.admission import Admission, Place, Places, give_back
+from app.kit.server.rate_limit import Caller
+from app.kit.server.request_body import Bodies
 
 LONG = 60.0
 Scenario = Callable[["House"], Coroutine[Any, Any, None]]

@@ -14,10 +14,10 @@ from app.access.models import Role, TokenScope
 from app.access.queries import list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
-from app.kit.credentials import read_address, read_secret
-from app.kit.journal import Author
+from app.kit.database.journal import Author
+from app.kit.http.credentials import read_address, read_secret
 from app.kit.problems import TooManyFailures
-from app.kit.rates import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, Rates
+from app.kit.server.rate_limit import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, Rates
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

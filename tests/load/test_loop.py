@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from app.kit.bodies import LONGEST_QUERY, MOST_PARAMETERS
-from app.kit.db import Database
-from app.kit.openapi import COMMITTED
+from app.kit.database.engine import Database
+from app.kit.http.bodies import LONGEST_QUERY, MOST_PARAMETERS
+from app.kit.openapi.document import COMMITTED
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

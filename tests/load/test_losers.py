@@ -12,8 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from structlog.testing import capture_logs
 
-from app.kit import requests
-from app.kit.db import Database, Patience
+from app.kit.database.engine import Database, Patience
+from app.kit.http import routing as requests
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

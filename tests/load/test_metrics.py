@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import DBAPIError
 
-from app.kit.db import Database, Patience
-from app.kit.db_errors import problem_of
+from app.kit.database.engine import Database, Patience
+from app.kit.database.errors import problem_of
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings

@@ -6,7 +6,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.kit.rates import MOST_CALLERS, RECOGNISED_SECONDS, SHARED_WINDOWS, Budget, Caller, RecognisedSecrets
+from app.kit.server.rate_limit import (
+    MOST_CALLERS,
+    RECOGNISED_SECONDS,
+    SHARED_WINDOWS,
+    Budget,
+    Caller,
+    RecognisedSecrets,
+)
 from app.main import create_app
 from app.settings import Settings
 from tests.conftest import token_for

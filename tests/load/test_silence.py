@@ -23,9 +23,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from structlog.testing import capture_logs
 
-from app.kit import breaker
-from app.kit.db import Database, Patience
-from app.kit.db_errors import is_lost, problem_of
+from app.kit.database import breaker
+from app.kit.database.engine import Database, Patience
+from app.kit.database.errors import is_lost, problem_of
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings

@@ -27,9 +27,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 
-from app.kit import traces
-from app.kit.db import Database
-from app.kit.steps import step
+from app.kit.database.engine import Database
+from app.kit.server import tracing as traces
+from app.kit.spans import step
 from app.main import VERSION, create_app
 from app.settings import Settings
 from tests.conftest import token_for
@@ -151,7 +151,7 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
         raise ArithmeticError(SECRET)
 
     client = traced.client()
-    monkeypatch.setattr("app.kit.requests.check_plain", broken)
+    monkeypatch.setattr("app.kit.http.routing.check_plain", broken)
     with capture_logs():  # whose printing of a traceback takes seconds
         assert client.get("/v1/me").status_code == 500
     (request,) = traced.spans()

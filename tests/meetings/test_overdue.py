@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.reference.models import RegionRow, Timezone
 from tests.database import OneTransaction
 from tests.meetings.world import EVER, Clock, codes, commit, put_meeting, step

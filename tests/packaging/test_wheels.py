@@ -76,7 +76,7 @@ sys.argv = ["rata", "migrate"]
 with contextlib.suppress(SystemExit):
     main()
 from fastapi.testclient import TestClient
-from app.kit.openapi import COMMITTED
+from app.kit.openapi.document import COMMITTED
 from app.main import create_app
 from app.settings import Settings
 client = TestClient(create_app(Settings()))

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from tests.database import OneTransaction
 from tests.plans.world import (
     ACTION,

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.actions.models import ActionIn
 from app.plans.findings.rules import Facts, findings_of
 from app.reference.nomenclature.models import SubactivityRow

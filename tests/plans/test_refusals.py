@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.kit.inputs import validated
+from app.kit.http.validation import validated
 from app.kit.problems import Invalid
 from app.plans.actions.models import ActionIn
 from tests.plans.world import ACTION, ANY, AT, HEALTH, PARTNER, SOCIAL, put, refused

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
 from app.plans.models import PlanOut, PlanRow, PriorityLocationRow
 from app.plans.workflow.models import PlanReply

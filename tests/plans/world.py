@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.kit.db import Database
-from app.kit.journal import Author
+from app.kit.database.engine import Database
+from app.kit.database.journal import Author
 
 PLAN = "63.02-2026"
 AT = f"/v1/plans/{PLAN}"

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import httpx2 as httpx
 import pytest
 
-from app.kit.admission import SPARE_THREADS
-from app.kit.db import Database
+from app.kit.database.engine import Database
+from app.kit.server.admission import SPARE_THREADS
 from tests.conftest import token_for
 from tests.database import prepare
 from tests.load.silent_line import SilentLine

@@ -3,7 +3,7 @@ plan by chance. The suite tries a few of each."""
 
 import pytest
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.changes.test_copies import walk_by_chance
 from tests.changes.test_whole_feed import try_worlds
 from tests.database import OneTransaction

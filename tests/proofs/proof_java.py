@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.hostile.service import Service, serving
 from tests.proofs.programs import program
 from tests.proofs.proxies import proxying

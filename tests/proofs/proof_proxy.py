@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.hostile.service import SETTINGS, Service, serving
 from tests.hostile.test_upgrades import OFFERS, REQUESTS, sent, steady, written
 from tests.plans.world import ACTION

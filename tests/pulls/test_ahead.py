@@ -5,7 +5,7 @@ from threading import current_thread
 
 import pytest
 
-from app.kit.ahead import ahead
+from app.kit.exports.prefetch import ahead
 
 
 class Source:

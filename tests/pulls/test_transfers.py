@@ -16,9 +16,9 @@ from sqlmodel import Session
 from structlog.testing import capture_logs
 
 from app.exchange.pulls import queries, writing
-from app.kit.db import Database, table_of
-from app.kit.spool import Spool
-from app.kit.transfers import RangeNotSatisfiable, Span, span_of
+from app.kit.database.engine import Database, table_of
+from app.kit.exports.cache import Spool
+from app.kit.exports.range_responses import RangeNotSatisfiable, Span, span_of
 from app.main import create_app
 from app.plans.actions.models import ActionRow
 from app.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from app.access.rules import CONSOLE
 from app.exchange.pulls import queries
 from app.exchange.pulls.queries import counts, lines, sources
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from tests.database import ENGINES, own_database
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.pulls.test_transfers import client_of

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 from fastapi.testclient import TestClient
 
-from app.kit.spool import Spool
+from app.kit.exports.cache import Spool
 
 PULL = "/v1/pulls/2026-Q2"
 PLAIN = {"Accept-Encoding": "identity"}

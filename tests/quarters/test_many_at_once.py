@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.settings import Settings
 from app.tracking.snapshots.models import SnapshotRow

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from app.tracking.snapshots.models import SnapshotRow
 from app.tracking.snapshots.queries import content_of, snapshot_of
 from tests.database import OneTransaction

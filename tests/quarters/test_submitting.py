@@ -7,7 +7,7 @@ import pytest
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.kit.journal import Author
+from app.kit.database.journal import Author
 from app.reference.models import Timezone
 from app.reference.rules import end_of, local_date
 from app.tracking.quarters.commands import move_part, move_quarter

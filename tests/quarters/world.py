@@ -8,7 +8,7 @@ import httpx2 as httpx
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.plans.models import PlanRow, PlanState
 from tests.plans.world import ANY, AT, SOCIAL, report
 

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from app.kit.db import Database, Patience
-from app.kit.replicas import Replicated
+from app.kit.database.engine import Database, Patience
+from app.kit.database.replicas import Replicated
 from tests.database import ENGINES, prepare
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.pulls.test_transfers import client_of

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from app.kit.db import Patience
-from app.kit.replicas import Replicated
+from app.kit.database.engine import Patience
+from app.kit.database.replicas import Replicated
 from app.main import create_app
 from app.settings import Settings
 from tests.database import sqlite_url

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import event
 from structlog.testing import capture_logs
 
-from app.kit.db import Database
-from app.kit.replicas import Replicated
+from app.kit.database.engine import Database
+from app.kit.database.replicas import Replicated
 from tests.changes.feed import now, page
 from tests.plans.world import AT, LEAN, put
 from tests.pulls.test_transfers import client_of

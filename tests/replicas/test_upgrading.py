@@ -23,7 +23,7 @@ import sqlalchemy as sa
 import uvicorn
 from alembic import command
 
-from app.kit.db import Database, alembic_config
+from app.kit.database.engine import Database, alembic_config
 from app.main import create_app
 from app.opening import check_schema
 from app.settings import Settings
@@ -52,7 +52,7 @@ def downgrade():
 '''
 INDEX = '''
 """an index"""
-from app.kit.migrating import add_index_beside_writers
+from app.kit.database.migrations import add_index_beside_writers
 from alembic import op
 revision, down_revision = "0018_works_with_0016", "0017_works_with_0016"
 def upgrade():

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
-from app.kit.db import table_of
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.reference.models import FundingSourceRow
 from app.reports.catalogue import REPORTS, catalogue

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from app.console.storage import cli
-from app.kit.backups import NotBackedUp, back_up, name_of_day
-from app.kit.db import Database, table_of
-from app.kit.journal import JournalRow
+from app.kit.database.backups import NotBackedUp, back_up, name_of_day
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import JournalRow
 from tests.database import ENGINES, own_url, prepare, sqlite_url
 from tests.docs.pages import ROOT
 from tests.postgres import machine, program

@@ -19,7 +19,7 @@ from app.client import Rata, Refused
 from app.client.copy import Copy
 from app.client.follow import Follower
 from app.console.storage import cli
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.opening import open_database
 from app.settings import Settings
 from tests.client.test_following import kept, source

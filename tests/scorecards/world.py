@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from app.kit.db import Database, table_of
+from app.kit.database.engine import Database, table_of
 from app.plans.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, HEALTH, PLAN, furnish, put, put_plan, report

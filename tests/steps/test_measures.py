@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
-from app.kit.db import table_of
-from app.kit.journal import Author
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author
 from app.reference.models import RegionRow
 from app.reference.rules import zone_of
 from app.tracking.calendars.commands import put_calendar

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.convergence.steps.queries import process_scores, region_steps
-from app.kit.db import Database
+from app.kit.database.engine import Database
 
 AT = "/v1/regions/63.02/steps/2026"
 ANY = {"If-Match": "*"}

@@ -18,8 +18,8 @@ from app.changes.webhooks.models import WebhookRow
 from app.changes.webhooks.sealing import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
-from app.kit.db import Database, table_of
-from app.kit.journal import Author
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import Author
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

@@ -10,7 +10,7 @@ from standardwebhooks import WebhookVerificationError
 
 from app.access.models import TokenScope
 from app.changes.webhooks.rules import MOST_ATTEMPTS
-from app.kit.traces import Traces
+from app.kit.server.tracing import Traces
 from tests.changes.feed import follow
 from tests.plans.world import ANY, put_plan
 from tests.webhooks.conftest import Hook, Place

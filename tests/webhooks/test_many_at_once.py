@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.changes.webhooks.models import WebhookRow
 from app.changes.webhooks.worker import LEASE
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Post, Receiver
 

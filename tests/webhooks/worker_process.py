@@ -6,7 +6,7 @@ import threading
 from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
-from app.kit.db import Database
+from app.kit.database.engine import Database
 
 if __name__ == "__main__":
     url, key = sys.argv[1:]

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.changes.queries import verify_journal
-from app.kit.db import Database, table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import Database, table_of
+from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.revisions.models import PlanRevisionRow
 from app.settings import Settings

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.models import TokenScope
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
 from app.plans.models import PlanState
 from app.plans.workflow.rules import BY_VERB, Standing, failures
 from app.reference.rules import local_date

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from app.changes.queries import verify_journal
-from app.kit.db import Database
+from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

@@ -34,11 +34,11 @@ from app.changes.webhooks.rules import (
     webhook_subject,
 )
 from app.changes.webhooks.sealing import Sealer
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.pages import foreign_cursor
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.http.etags import CheckVersion
+from app.kit.http.pagination import foreign_cursor
+from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
 
 _principals = table_of(Principal)

@@ -17,12 +17,12 @@ from app.changes.webhooks.rules import (
     WebhookState,
     parsed_address,
 )
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Key, Prose, RegionCode, Shape, Version, address
-from app.kit.inputs import RuleBroken, refuse_repeated
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Kind
-from app.kit.schemas import SOMETIMES
 
 WebhookKey = Annotated[
     str, address("Name of the webhook, once in the whole service: who is told.", "dasbor-kotabaru")

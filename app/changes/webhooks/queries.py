@@ -23,10 +23,10 @@ from app.changes.webhooks.models import (
     WebhookSecretRow,
 )
 from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, feed_kinds
-from app.kit.db import table_of
-from app.kit.journal import FEED, JournalHead
-from app.kit.json_sql import fields_of, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.journal import FEED, JournalHead
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 
 webhooks, secrets = table_of(WebhookRow), table_of(WebhookSecretRow)

@@ -26,9 +26,9 @@ from app.changes.webhooks.models import (
 )
 from app.changes.webhooks.rules import ALLOWED, webhook_chain, webhook_subject
 from app.changes.webhooks.sealing import sealer_of
-from app.kit.etags import tag_of
-from app.kit.pages import Page, read_page
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.etags import tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.settings import Settings
 
 router = house_router(tags=["changes"])

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from app.changes.rules import WEBHOOK_CHAINS
-from app.kit.json_sql import to_json
+from app.kit.database.json_sql import to_json
 
 Verb = Literal["edit", "delete", "write_secrets", "replay"]
 ALLOWED: list[Verb] = ["edit", "delete", "write_secrets", "replay"]

@@ -46,10 +46,10 @@ from app.changes.webhooks.rules import (
 )
 from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
-from app.kit.db import Database
-from app.kit.journal import Author, hold, record
+from app.kit.database.engine import Database
+from app.kit.database.journal import Author, hold, record
 from app.kit.problems import Busy
-from app.kit.steps import step
+from app.kit.spans import step
 
 log = structlog.get_logger("rata")
 

@@ -47,8 +47,8 @@ from app.convergence.analyses.rules import (
 from app.convergence.indicators.models import Flag, Symbol
 from app.convergence.indicators.queries import Indicator, all_indicators, observations, targets
 from app.convergence.indicators.rules import Observed, achievement, period_meant
-from app.kit.db import table_of
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.database.engine import table_of
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import BadRequest, FieldError, NotFound
 from app.reference.models import RegionRow
 from app.reference.rules import parent_of

@@ -9,10 +9,10 @@ from app.convergence.analyses import queries
 from app.convergence.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
 from app.convergence.indicators.models import IndicatorKey
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
-from app.kit.bodies import HouseRequest
-from app.kit.etags import tag_of
-from app.kit.journal import stamp
-from app.kit.requests import answer, house_router, revalidated
+from app.kit.database.journal import stamp
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.etags import tag_of
+from app.kit.http.routing import answer, house_router, revalidated
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 

@@ -29,11 +29,11 @@ from app.convergence.methods.commands import CHAIN as EDITIONS_CHAIN
 from app.convergence.methods.commands import COVERAGE_CHAIN, pin_editions
 from app.convergence.methods.models import Service
 from app.convergence.methods.queries import Editions, editions_of, methods_of, services_of
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, next_versions, record
-from app.kit.json_sql import built_once, records, to_json, upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
+from app.kit.database.json_sql import built_once, records, to_json, upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed
 from app.plans.actions.batches import Status
 from app.reference.queries import is_region, regions_by_code

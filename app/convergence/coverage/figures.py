@@ -42,8 +42,8 @@ from app.convergence.methods.queries import (
     services_of,
 )
 from app.convergence.methods.rules import edition_for
-from app.kit.json_sql import built_once, fields_of, json_rows
-from app.kit.pages import Listing
+from app.kit.database.json_sql import built_once, fields_of, json_rows
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.models import RecipientKind
 from app.reference.models import RegionLevel

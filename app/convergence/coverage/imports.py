@@ -30,7 +30,7 @@ from app.convergence.methods.queries import services_until
 from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet
 from app.kit.files.sheets import open_book
-from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
 from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
 from app.reference.rules import folded, forms_of

@@ -9,10 +9,10 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.coverage.rules import VillageStatus
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address
-from app.kit.inputs import RuleBroken, refuse_repeated
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import ErrorShape, Kind
 from app.plans.actions.models import RecipientKind

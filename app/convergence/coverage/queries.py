@@ -21,9 +21,9 @@ from app.convergence.coverage.models import (
 )
 from app.convergence.coverage.rules import regency_of
 from app.convergence.methods.queries import IS_MEASURED, region_editions
-from app.kit.db import table_of
-from app.kit.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow
 

@@ -32,13 +32,11 @@ from app.convergence.coverage.models import (
 from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.rules import regency_of
 from app.convergence.methods.commands import COVERAGE_CHAIN
-from app.kit.etags import check_list_condition, tag_of
-from app.kit.forms import Upload
-from app.kit.journal import stamp
-from app.kit.pages import Page, read_page
-from app.kit.periods import QUARTER_PATTERN, malformed_period
-from app.kit.problems import BadRequest, FieldError, NotFound
-from app.kit.requests import (
+from app.kit.database.journal import stamp
+from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.forms import Upload
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
     answer,
     answer_page,
     created,
@@ -47,6 +45,8 @@ from app.kit.requests import (
     no_content,
     with_fields,
 )
+from app.kit.periods import QUARTER_PATTERN, malformed_period
+from app.kit.problems import BadRequest, FieldError, NotFound
 from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.routes import STATE
 from app.reference.models import RegionKey

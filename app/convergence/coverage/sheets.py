@@ -19,7 +19,7 @@ from app.convergence.coverage.models import (
 from app.convergence.methods.models import Service
 from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
-from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Invalid, Kind
 from app.reference.rules import folded

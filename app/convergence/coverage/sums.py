@@ -10,8 +10,8 @@ from sqlmodel import Session
 from app.access.queries import below
 from app.convergence.coverage.models import CoverageRegionRow, CoverageRow
 from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
-from app.kit.db import table_of
-from app.kit.json_sql import records, to_json
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import records, to_json
 from app.plans.models import PlanRow, PriorityLocationRow
 
 coverage = table_of(CoverageRow)

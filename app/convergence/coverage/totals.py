@@ -34,9 +34,9 @@ from app.convergence.coverage.sums import (
 )
 from app.convergence.methods.commands import COVERAGE_CHAIN
 from app.convergence.methods.queries import region_editions
-from app.kit.db import table_of
-from app.kit.journal import hold
-from app.kit.json_sql import built_once, to_json
+from app.kit.database.engine import table_of
+from app.kit.database.journal import hold
+from app.kit.database.json_sql import built_once, to_json
 from app.plans.commands import AFTER_LOCATIONS
 from app.reference.models import RegionLevel
 

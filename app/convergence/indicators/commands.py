@@ -41,10 +41,10 @@ from app.convergence.indicators.rules import (
     wrong_value,
 )
 from app.convergence.indicators.tables import Told, wrong_period
-from app.kit.etags import CheckVersion
-from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Entry, hold, next_version, next_versions, record
-from app.kit.json_sql import upsert
+from app.kit.database.journal import Author, Entry, hold, next_version, next_versions, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.reference.queries import regions_by_code
 

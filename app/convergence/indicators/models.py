@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address
-from app.kit.inputs import RuleBroken, refuse_repeated
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel
 

@@ -29,11 +29,11 @@ from app.convergence.indicators.models import (
     TargetRow,
 )
 from app.convergence.indicators.tables import Places
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_texts, records, to_json
 from app.kit.files.books import Sheet
 from app.kit.files.sheets import open_book
-from app.kit.json_sql import fields_of, json_texts, records, to_json
-from app.kit.pages import Listing
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.queries import among, is_region

@@ -33,14 +33,12 @@ from app.convergence.indicators.models import (
 )
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
 from app.convergence.indicators.tables import Told, read_table
-from app.kit.bodies import HouseRequest
-from app.kit.etags import check_list_condition, tag_of
-from app.kit.forms import Upload
-from app.kit.inputs import read_each
-from app.kit.journal import stamp
-from app.kit.pages import Page, read_page
-from app.kit.problems import NotFound
-from app.kit.requests import (
+from app.kit.database.journal import stamp
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.forms import Upload
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
     answer,
     answer_page,
     created,
@@ -49,6 +47,8 @@ from app.kit.requests import (
     revalidated,
     with_fields,
 )
+from app.kit.http.validation import read_each
+from app.kit.problems import NotFound
 from app.plans.routes import STATE
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey

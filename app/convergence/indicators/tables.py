@@ -23,7 +23,7 @@ from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
 from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
-from app.kit.inputs import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, TooLarge
 from app.reference.rules import folded
 

@@ -31,11 +31,11 @@ from app.convergence.methods.queries import (
     visible_editions,
 )
 from app.convergence.methods.rules import BASE
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key, nearest, unknown_reference
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
 from app.reference.queries import strategy_labels
 

@@ -10,9 +10,9 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.methods.rules import WEIGHTS, not_one
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Key, Line, Percent, Prose, RegionCode, Shape, Version, Year, address
-from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.actions.models import RecipientKind
 

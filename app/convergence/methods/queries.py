@@ -20,9 +20,9 @@ from app.convergence.methods.models import (
     ServiceRow,
 )
 from app.convergence.methods.rules import edition_for
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, json_texts, records, to_json
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_rows, json_texts, records, to_json
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound, Problem, Text
 from app.reference.queries import is_region
 

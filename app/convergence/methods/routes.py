@@ -23,8 +23,8 @@ from app.convergence.methods.models import (
 )
 from app.convergence.methods.queries import METHOD, PACKAGE
 from app.convergence.methods.rules import year_in
-from app.kit.pages import Page, PageQuery
-from app.kit.requests import answer, created, house_router
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey
 from app.reference.routes import page_of
 

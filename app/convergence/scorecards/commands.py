@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.convergence.scorecards.queries import freezing, frozen_scorecards
-from app.kit.json_sql import to_json
+from app.kit.database.json_sql import to_json
 from app.plans.revisions.rules import canonical, sha256_of
 from app.tracking.quarters.commands import AFTER_FREEZING
 from app.tracking.snapshots.commands import Frozen

@@ -31,8 +31,8 @@ from app.convergence.methods.queries import editions_of, methods_of, services
 from app.convergence.scorecards.models import SUMS
 from app.convergence.step_templates.queries import NoTemplate
 from app.convergence.steps.queries import process_scores
-from app.kit.db import table_of
-from app.kit.json_sql import json_rows
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import json_rows
 from app.plans.actions.models import (
     ComponentRow,
     LocationRow,

@@ -9,7 +9,7 @@ from pydantic import Field as ShapeField
 from app.convergence.coverage.models import ServiceCoverage
 from app.convergence.indicators.models import Direction, IndicatorCode
 from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape
-from app.kit.inputs import refuse_repeated
+from app.kit.http.validation import refuse_repeated
 from app.kit.problems import Kind
 
 part_over_whole = Kind(

@@ -15,8 +15,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.convergence.scorecards.models import ScorecardFiguresRow
-from app.kit.db import Database, table_of
-from app.kit.json_sql import upsert
+from app.kit.database.engine import Database, table_of
+from app.kit.database.json_sql import upsert
 from app.kit.problems import Busy
 
 log = structlog.get_logger("rata")

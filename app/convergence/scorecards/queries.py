@@ -41,10 +41,10 @@ from app.convergence.scorecards.replies import (
     standing_of,
 )
 from app.convergence.scorecards.rules import changed, ranks
-from app.kit.db import table_of
-from app.kit.inputs import unknown_value
-from app.kit.journal import JournalRow
-from app.kit.json_sql import built_once, fixed_object, to_json
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
+from app.kit.database.json_sql import built_once, fixed_object, to_json
+from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError, Invalid, NotFound
 from app.reference.models import RegionLevel
 from app.reference.queries import is_region

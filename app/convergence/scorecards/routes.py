@@ -16,8 +16,8 @@ from app.convergence.scorecards.models import (
     WhatIf,
     WhatIfQuery,
 )
-from app.kit.etags import VARY, is_unchanged
-from app.kit.requests import STORES_NOTHING, answer, house_router
+from app.kit.http.etags import VARY, is_unchanged
+from app.kit.http.routing import STORES_NOTHING, answer, house_router
 from app.plans.revisions.routes import FOR_EVER
 from app.reference.models import RegionKey
 

@@ -21,7 +21,7 @@ from app.convergence.scorecards.inputs import (
     ServiceInput,
     part_over_whole,
 )
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError
 
 _MILLION = 1_000_000

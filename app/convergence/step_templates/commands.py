@@ -16,11 +16,11 @@ from app.convergence.step_templates.queries import (
     home_of_steps,
     templates_of,
 )
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Problem, Text
 
 DATA = Path(__file__).parent / "data"

@@ -12,9 +12,9 @@ from sqlmodel import Field
 
 from app.convergence.methods.models import EditionFields, EditionStatus, Told
 from app.convergence.step_templates.rules import MEASURES, MeasureName
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address
-from app.kit.inputs import RuleBroken, duplicate_key, refuse_repeated
+from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
 from app.kit.problems import Kind, NotFound
 
 thresholds_out_of_order = Kind(

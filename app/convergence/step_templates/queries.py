@@ -19,8 +19,8 @@ from app.convergence.step_templates.models import (
     Template,
     TemplateStep,
 )
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of
 from app.kit.problems import NotFound, Problem, Text
 from app.reference.queries import among, is_region
 

@@ -23,8 +23,8 @@ from app.convergence.step_templates.models import (
     TemplateKey,
 )
 from app.convergence.step_templates.queries import TEMPLATE
-from app.kit.pages import Page, PageQuery
-from app.kit.requests import answer, created, house_router
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey
 from app.reference.routes import page_of
 

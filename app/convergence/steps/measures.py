@@ -20,8 +20,8 @@ from app.convergence.indicators.queries import observations
 from app.convergence.step_templates.models import Template
 from app.convergence.step_templates.rules import window_of
 from app.convergence.steps.models import StepEvidenceRow
-from app.kit.db import BigInt, table_of
-from app.kit.json_sql import built_once, json_rows, records, to_json
+from app.kit.database.engine import BigInt, table_of
+from app.kit.database.json_sql import built_once, json_rows, records, to_json
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.models import PriorityLocationRow

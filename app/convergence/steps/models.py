@@ -23,9 +23,9 @@ from app.convergence.steps.examples import (
     PLACE_EXAMPLE,
     STEP_EXAMPLE,
 )
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
-from app.kit.inputs import RuleBroken
+from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel, Timezone
 

@@ -31,8 +31,8 @@ from app.convergence.steps.models import (
     StepStanding,
 )
 from app.convergence.steps.rules import Facts, Shown, scored, standings
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_texts
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.problems import NotFound
 from app.plans.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow

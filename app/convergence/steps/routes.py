@@ -25,8 +25,8 @@ from app.convergence.steps.models import (
     StepsQuery,
     StepsReply,
 )
-from app.kit.pages import Page
-from app.kit.requests import answer, created, house_router, no_content, with_fields
+from app.kit.http.pagination import Page
+from app.kit.http.routing import answer, created, house_router, no_content, with_fields
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])

@@ -37,9 +37,9 @@ from app.convergence.villages.models import (
     VillageTotals,
     WiderEfforts,
 )
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.http.pagination import Listing
 from app.plans.actions.models import Strategy
 from app.plans.actions.queries import actions
 from app.plans.queries import regions

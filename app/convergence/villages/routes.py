@@ -9,10 +9,10 @@ from app.access.actor import Caller
 from app.convergence.villages import queries
 from app.convergence.villages.models import VillageMap, VillageMapQuery, VillagePage, VillagesQuery
 from app.convergence.villages.rules import check_region, sees_of
-from app.kit.json_sql import to_json
-from app.kit.pages import read_page
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import read_page
+from app.kit.http.routing import answer, answer_page, house_router
 from app.kit.problems import NotFound
-from app.kit.requests import answer, answer_page, house_router
 
 router = house_router(tags=["convergence"])
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from app.access.queries import published, within
 from app.access.rules import Actor
 from app.exchange.catalogue.models import CatalogueQuery, File, Listed
-from app.kit.pages import Listing
+from app.kit.http.pagination import Listing
 from app.plans.queries import plans, published_plans, regions
 from app.plans.revisions.queries import revisions
 from app.tracking.snapshots.queries import snapshots

@@ -11,10 +11,10 @@ from app.access.actor import Caller
 from app.exchange.catalogue.models import CataloguePage, CatalogueQuery, Listed, Publication
 from app.exchange.catalogue.queries import files_of, list_datasets
 from app.exchange.catalogue.rules import catalogue, dataset
-from app.kit.json_sql import to_json
-from app.kit.pages import read_page
-from app.kit.public import PUBLIC
-from app.kit.requests import answer_page, house_router
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.pagination import read_page
+from app.kit.http.routing import answer_page, house_router
 from app.settings import Settings
 
 router = house_router(tags=["exchange"])

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.exchange.iati.models import Export, InForce, Names, Report
-from app.kit.json_sql import json_texts
+from app.kit.database.json_sql import json_texts
 from app.kit.problems import Problem, Text
 from app.plans.actions.queries import actions
 from app.plans.differences.rules import whole

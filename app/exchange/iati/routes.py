@@ -8,8 +8,8 @@ from app.access.actor import Caller
 from app.exchange.iati.models import EXAMPLE
 from app.exchange.iati.queries import export_of
 from app.exchange.iati.rules import xml_of
-from app.kit.public import PUBLIC
-from app.kit.requests import answer, house_router
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.routing import answer, house_router
 from app.plans.models import PlanKey
 from app.plans.queries import published_plan_of
 

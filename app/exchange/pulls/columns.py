@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from app.exchange.pulls.models import PullLine
-from app.kit.json_sql import to_json
+from app.kit.database.json_sql import to_json
 from app.tracking.snapshots.models import SnapshotReport
 
 Cell = str | int | float | None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from app.exchange.pulls.models import PullLine
-from app.kit.json_sql import to_json
-from app.kit.spool import Making, Written
+from app.kit.database.json_sql import to_json
+from app.kit.exports.cache import Making, Written
 
 if TYPE_CHECKING:
     import pyarrow as pa

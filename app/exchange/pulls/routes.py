@@ -19,14 +19,14 @@ from app.exchange.pulls.models import (
 from app.exchange.pulls.queries import sources
 from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
 from app.exchange.pulls.writing import LIBRARIES, Asked
-from app.kit.etags import VARY, is_unchanged, unchanged
-from app.kit.inputs import unknown_value
+from app.kit.exports.cache import Spool
+from app.kit.exports.range_responses import Transfer, Wanted, ranged
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, is_unchanged, unchanged
+from app.kit.http.routing import house_router
+from app.kit.http.validation import unknown_value
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra
-from app.kit.public import PUBLIC
-from app.kit.requests import house_router
-from app.kit.spool import Spool
-from app.kit.transfers import Transfer, Wanted, ranged
 
 router = house_router(tags=["exchange"])
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from app.exchange.pulls.models import Format
 from app.extras import is_installed
-from app.kit.etags import tag_of
-from app.kit.preferences import read_weights
+from app.kit.http.etags import tag_of
+from app.kit.http.preferences import read_weights
 
 FORM = 1
 """Raised when the same lines would be written with other bytes than before: a copy then fetches anew."""

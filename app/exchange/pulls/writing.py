@@ -26,12 +26,12 @@ from app.exchange.pulls.models import Format, SheetFull
 from app.exchange.pulls.parquet import write_parquet
 from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
 from app.exchange.pulls.rules import name_in_spool, pull_tag
-from app.kit.db import Database, may_leave
+from app.kit.database.engine import Database, may_leave
+from app.kit.database.json_sql import to_json
+from app.kit.exports.cache import About, Making, Written
 from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escaped
-from app.kit.json_sql import to_json
 from app.kit.problems import NotFound
-from app.kit.spool import About, Making, Written
 
 LONG = 2000
 """Lines beyond which the first are sent before the last are read."""

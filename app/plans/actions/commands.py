@@ -9,10 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.etags import CheckVersion
-from app.kit.inputs import validated
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.patches import merge_patch
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import validated
+from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Problem, Text
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.kit.json_sql import records, to_json
-from app.kit.pages import Listing
+from app.kit.database.json_sql import records, to_json
+from app.kit.http.pagination import Listing
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions
 from app.plans.actions.rules import search_text
 from app.reference.rules import words_of

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table, table_of
+from app.kit.database.engine import Table, table_of
 from app.kit.fields import (
     AgencyCode,
     Count,
@@ -33,7 +33,7 @@ from app.kit.fields import (
     Version,
     address,
 )
-from app.kit.inputs import RuleBroken, refuse_repeated
+from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE

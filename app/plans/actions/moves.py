@@ -8,9 +8,9 @@ from sqlmodel import Session
 
 from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer
-from app.kit.db import table_of
-from app.kit.journal import Author, Entry, hold, record
-from app.kit.json_sql import json_texts
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
 from app.plans.actions.rules import action_subject

@@ -10,10 +10,10 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import within
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
-from app.kit.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
-from app.kit.pages import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import (
     PARTS,

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.agencies.models import AgencyState
 from app.agencies.queries import agencies_by_code, agency_labels
-from app.kit.inputs import unknown_reference
+from app.kit.http.validation import unknown_reference
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.rules import Draft
 from app.plans.references import check_locations, unknown, unknown_edition

@@ -11,12 +11,9 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.kit.inputs import checked_key
-from app.kit.json_sql import to_json
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
-from app.kit.problems import NotFound
-from app.kit.requests import (
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
     answer,
     answer_page,
     created,
@@ -26,6 +23,9 @@ from app.kit.requests import (
     revalidated,
     with_fields,
 )
+from app.kit.http.validation import checked_key
+from app.kit.merge_patch import Patch
+from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
 from app.plans.actions.batches import (
     ActionBatch,

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.kit.db import table_of
-from app.kit.journal import Author, next_versions
-from app.kit.json_sql import records, to_json, upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, next_versions
+from app.kit.database.json_sql import records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
 from app.plans.actions.queries import StoredAction

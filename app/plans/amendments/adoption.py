@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.journal import Author, Chain, Entry, hold, record
+from app.kit.database.journal import Author, Chain, Entry, hold, record
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.commands import (
     action_entry,

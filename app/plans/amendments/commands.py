@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import validated
-from app.kit.journal import Author, Chain, Entry, hold, next_versions, record
-from app.kit.json_sql import records, to_json, upsert
-from app.kit.patches import merge_patch
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
+from app.kit.database.json_sql import records, to_json, upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import validated
+from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, NotFound, Problem, Text
 from app.plans.actions.commands import PartInUse, judge, raise_referred
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions

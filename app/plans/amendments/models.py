@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 
 from app.kit.fields import Batch, Key, Version
-from app.kit.inputs import RuleBroken, nearest, refuse_repeated
+from app.kit.http.validation import RuleBroken, nearest, refuse_repeated
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.models import ActionIn, ActionOut, RecipientKind, Strategy
 from app.plans.amendments.examples import (

@@ -7,9 +7,9 @@ from sqlmodel import Session
 
 from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer
-from app.kit.db import table_of
-from app.kit.journal import Author, hold, record
-from app.kit.json_sql import upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, hold, record
+from app.kit.database.json_sql import upsert
 from app.plans.actions.queries import stored_actions
 from app.plans.amendments.commands import drafted_entry, drafted_versions
 from app.plans.amendments.queries import (

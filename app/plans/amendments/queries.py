@@ -8,8 +8,8 @@ from pydantic import Field
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.journal import JournalRow, stamp
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow, stamp
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import ActionQuery, whole_actions

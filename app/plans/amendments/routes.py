@@ -9,13 +9,13 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.kit.etags import check_list_condition, tag_of
-from app.kit.inputs import checked_key
-from app.kit.json_sql import to_json
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
+from app.kit.database.json_sql import to_json
+from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, language_of, no_content
+from app.kit.http.validation import checked_key
+from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
-from app.kit.requests import answer, answer_page, created, house_router, language_of, no_content
 from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.actions.lines import list_lines
 from app.plans.actions.models import ActionKey

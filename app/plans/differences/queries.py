@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlmodel import Session
 
-from app.kit.inputs import unknown_value
+from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError
 from app.plans.amendments.queries import Amendment, editions
 from app.plans.amendments.rules import telling

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Caller
-from app.kit.etags import VARY, is_unchanged, tag_of
-from app.kit.json_sql import to_json
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, is_unchanged, tag_of
+from app.kit.http.routing import answer, house_router
 from app.kit.problems import NotFound
-from app.kit.public import PUBLIC
-from app.kit.requests import answer, house_router
 from app.plans.amendments.queries import amendment_of
 from app.plans.differences.models import Differences
 from app.plans.differences.queries import (

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from app.kit.inputs import pointer_of
+from app.kit.http.validation import pointer_of
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.models import PlanIn, PriorityLocation
 

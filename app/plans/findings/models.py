@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 
 from app.kit.fields import AgencyCode, Key
+from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Language
-from app.kit.schemas import SOMETIMES
 from app.plans.findings.kinds import W01, FindingKind, Resource, Severity
 from app.plans.findings.rules import Placed
 

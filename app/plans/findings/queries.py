@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.plans.actions.models import RecipientRow
 from app.plans.actions.queries import actions, stored_actions
 from app.plans.findings.kinds import W07, Finding

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from fastapi import Query, Request, Response
 
 from app.access.actor import Call, Caller, recognised
-from app.kit.bodies import HouseRequest
-from app.kit.constants import CONSTANT, Constant
-from app.kit.etags import tag_of
+from app.kit.database.journal import stamp
 from app.kit.fields import address
-from app.kit.inputs import nearest, unknown_value
-from app.kit.journal import stamp
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.constants import CONSTANT, Constant
+from app.kit.http.etags import tag_of
+from app.kit.http.routing import answer, house_router, language_of, revalidated
+from app.kit.http.validation import nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, NotFound
-from app.kit.requests import answer, house_router, language_of, revalidated
 from app.plans.findings.kinds import W07, FindingKind, kinds
 from app.plans.findings.models import (
     FindingCount,

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, address
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
 from app.plans.actions.models import BenefitForm, RecipientKind
 
 PairKey = Annotated[str, address("Keys of the two lines with `~` between them, in any order.", "A-001~A-002")]

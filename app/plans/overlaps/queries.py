@@ -15,9 +15,9 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
-from app.kit.db import table_of
-from app.kit.json_sql import built_once, elements, to_json
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import built_once, elements, to_json
+from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
 from app.plans.actions.queries import actions, stored_actions
 from app.plans.overlaps.models import OverlapExplanationRow, OverlapQuery

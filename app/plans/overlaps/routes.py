@@ -9,13 +9,13 @@ from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.bodies import HouseRequest
-from app.kit.etags import tag_of
-from app.kit.journal import stamp
-from app.kit.json_sql import to_json
-from app.kit.pages import Page, read_page
+from app.kit.database.journal import stamp
+from app.kit.database.json_sql import to_json
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.etags import tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, revalidated
 from app.kit.problems import NotFound
-from app.kit.requests import answer, answer_page, created, house_router, no_content, revalidated
 from app.plans.commands import plan_chain
 from app.plans.models import PlanKey
 from app.plans.overlaps import commands, queries

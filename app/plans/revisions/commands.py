@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.journal import Author, Chain
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain
 from app.plans.actions.queries import stored_actions
 from app.plans.models import Instrument
 from app.plans.queries import as_it_is_now, stored_plan

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of
-from app.kit.pages import Listing, PageQuery
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
 

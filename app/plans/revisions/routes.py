@@ -6,10 +6,10 @@ from fastapi import Query, Response
 
 from app.access.actor import Caller
 from app.changes.rules import SOURCES
-from app.kit.etags import VARY, digest_field, is_unchanged
-from app.kit.pages import Page, read_page
-from app.kit.public import PUBLIC
-from app.kit.requests import answer_page, house_router
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, digest_field, is_unchanged
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer_page, house_router
 from app.plans.models import PlanKey
 from app.plans.queries import published_plan_of
 from app.plans.revisions import queries

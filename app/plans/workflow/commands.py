@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import nearest, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, record
-from app.kit.json_sql import upsert
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, Chain, Entry, hold, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid
 from app.plans.commands import plan_chain
 from app.plans.models import PlanState

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, Prose, Shape
 from app.plans.examples import PLAN_OUT_EXAMPLE
 from app.plans.findings.models import PlanFinding

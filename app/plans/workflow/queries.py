@@ -12,10 +12,10 @@ from sqlalchemy.sql import Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.journal import JournalRow
-from app.kit.json_sql import fields_of, json_texts
-from app.kit.pages import Listing, PageQuery
+from app.kit.database.engine import table_of
+from app.kit.database.journal import JournalRow
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions

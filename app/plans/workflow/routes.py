@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.kit.pages import Page, read_page
-from app.kit.requests import answer_page, house_router, language_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer_page, house_router, language_of
 from app.plans.findings.models import placed_shown
 from app.plans.models import PlanKey
 from app.plans.queries import plan_of

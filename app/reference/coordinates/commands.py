@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.etags import CheckVersion
-from app.kit.inputs import unknown_reference
-from app.kit.journal import Author, Entry, hold, next_versions, record
-from app.kit.json_sql import upsert
+from app.kit.database.journal import Author, Entry, hold, next_versions, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import Stored, coordinates, stored_coordinates

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
 from app.reference.models import RegionLevel
 
 

@@ -9,9 +9,9 @@ from sqlalchemy.sql import Select
 from sqlmodel import Session
 
 from app.access.queries import within
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_texts
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.coordinates.models import (
     CoordinatesIn,

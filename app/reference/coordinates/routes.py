@@ -10,10 +10,10 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
 from app.kit.files.sheets import open_book
-from app.kit.forms import Upload
-from app.kit.pages import Page
+from app.kit.http.forms import Upload
+from app.kit.http.pagination import Page
+from app.kit.http.routing import answer, created, house_router, no_content, with_fields
 from app.kit.problems import NotFound
-from app.kit.requests import answer, created, house_router, no_content, with_fields
 from app.reference.coordinates import commands, queries
 from app.reference.coordinates.models import (
     CoordinatesImportQuery,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet, Value
 from app.kit.files.cells import as_text, why_unusable
-from app.kit.inputs import body_errors, duplicate_key, nearest, unknown_value
+from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
 from app.kit.problems import Cell, FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesIn
 from app.reference.rules import folded

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import address
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
 from app.reference.models import RETIRED, EditionFields, Words
 
 

@@ -8,9 +8,9 @@ from rapidfuzz import fuzz, process
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_rows, records, to_json
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_rows, records, to_json
+from app.kit.http.pagination import Listing
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow
 from app.reference.nomenclature.models import (

@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Caller
-from app.kit.pages import Page, PageQuery
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
-from app.kit.public import PUBLIC
-from app.kit.requests import house_router
 from app.reference.nomenclature import queries
 from app.reference.nomenclature.models import (
     EditionKey,

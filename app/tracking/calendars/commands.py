@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.etags import CheckVersion
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.json_sql import upsert
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
 from app.kit.problems import NotFound
 from app.tracking.calendars.models import CalendarIn
 from app.tracking.calendars.queries import calendar, check_calendar

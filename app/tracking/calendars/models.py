@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Day, Line, RegionCode, Shape, address
-from app.kit.inputs import RuleBroken
+from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 

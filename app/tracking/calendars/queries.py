@@ -15,8 +15,8 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.rules import is_home
-from app.kit.db import table_of
-from app.kit.json_sql import fields_of, json_texts
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.periods import QUARTER_PATTERN
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone

@@ -7,8 +7,8 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.kit.pages import Page
-from app.kit.requests import answer, created, house_router, no_content, with_fields
+from app.kit.http.pagination import Page
+from app.kit.http.routing import answer, created, house_router, no_content, with_fields
 from app.reference.models import RegionKey
 from app.tracking.calendars import commands, queries
 from app.tracking.calendars.models import CalendarIn, CalendarPeriod, CalendarReply

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 
 from app.kit.fields import AgencyCode, Key, RegionCode
-from app.kit.schemas import SOMETIMES
+from app.kit.openapi.schemas import SOMETIMES
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import PartState, QuarterState
 

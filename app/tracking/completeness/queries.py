@@ -13,10 +13,10 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import days_between, fields_of, json_row, json_rows, json_texts
 from app.kit.fields import AgencyCode, RegionCode
-from app.kit.json_sql import days_between, fields_of, json_row, json_rows, json_texts
-from app.kit.pages import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Caller
-from app.kit.pages import Page, read_page
-from app.kit.requests import answer, answer_page, house_router
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, house_router
 from app.tracking.completeness import queries
 from app.tracking.completeness.models import CompletenessReply, MissingLine
 from app.tracking.completeness.queries import CompletenessQuery, MissingQuery

@@ -7,11 +7,11 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.queries import home_of
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key, validated
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.json_sql import upsert
-from app.kit.patches import merge_patch
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key, validated
+from app.kit.merge_patch import merge_patch
 from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (

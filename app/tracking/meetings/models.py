@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import (
     AgencyCode,
     Day,
@@ -23,8 +23,8 @@ from app.kit.fields import (
     Version,
     address,
 )
-from app.kit.inputs import RuleBroken, duplicate_key, refuse_repeated
-from app.kit.pages import PageQuery
+from app.kit.http.pagination import PageQuery
+from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
 from app.tracking.meetings.examples import (
     COMMITMENT_EXAMPLE,
     COMMITMENT_OUT_EXAMPLE,

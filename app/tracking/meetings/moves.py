@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer
-from app.kit.journal import Author, Entry, hold, record
+from app.kit.database.journal import Author, Entry, hold, record
 from app.tracking.meetings.commands import Noun, entry
 from app.tracking.meetings.queries import (
     Stored,

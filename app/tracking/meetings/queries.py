@@ -11,9 +11,9 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
-from app.kit.db import table_of
-from app.kit.json_sql import days_between, fields_of, json_rows, json_texts, json_values
-from app.kit.pages import Listing
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import days_between, fields_of, json_rows, json_texts, json_values
+from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.queries import REFERRERS, actions
 from app.plans.queries import plans, regions

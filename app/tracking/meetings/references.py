@@ -10,7 +10,7 @@ from app.access.queries import within
 from app.access.rules import Actor
 from app.agencies.models import AgencyState
 from app.agencies.queries import agencies_by_code, agency_labels
-from app.kit.inputs import nearest, unknown_reference
+from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
 from app.plans.actions.references import retired_agency

@@ -9,9 +9,9 @@ from app.agencies.queries import home_of
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.pages import Page, read_page
-from app.kit.patches import Patch
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 from app.tracking.meetings import commands, queries
 from app.tracking.meetings.commands import FollowUpVerb

@@ -14,10 +14,10 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.commands import MOVERS
 from app.agencies.queries import REFERRERS, Referrer, agencies_by_code
-from app.kit.etags import CheckVersion
-from app.kit.inputs import checked_key, unknown_reference
-from app.kit.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.json_sql import upsert
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.commands import plan_chain
 from app.plans.queries import as_it_is_now, plans

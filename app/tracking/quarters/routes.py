@@ -10,9 +10,9 @@ from app.agencies.models import AgencyKey
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.json_sql import to_json
-from app.kit.pages import Page, read_page
-from app.kit.requests import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.plans.commands import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agencies_by_code
-from app.kit.journal import Entry
+from app.kit.database.journal import Entry
 from app.plans.queries import region_name
 from app.plans.revisions.rules import canonical, sha256_of
 from app.tracking.snapshots.models import SnapshotHead

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.kit.db import Table
+from app.kit.database.engine import Table
 from app.kit.fields import Key, RegionCode, address
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionIn

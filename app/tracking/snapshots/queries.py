@@ -10,10 +10,10 @@ from sqlmodel import Session
 
 from app.access.queries import published, visible, within
 from app.access.rules import Actor
-from app.kit.db import table_of
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import built_once, fields_of, json_row, json_texts
 from app.kit.fields import RegionCode
-from app.kit.json_sql import built_once, fields_of, json_row, json_texts
-from app.kit.pages import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionIn

@@ -8,10 +8,10 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.changes.rules import SOURCES
-from app.kit.etags import VARY, digest_field, is_unchanged
-from app.kit.pages import Page, read_page
-from app.kit.public import PUBLIC
-from app.kit.requests import answer_page, house_router
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, digest_field, is_unchanged
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer_page, house_router
 from app.plans.commands import plan_chain
 from app.plans.revisions.routes import FOR_EVER
 from app.reference.models import RegionKey

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.kit.bodies import HouseRequest
-from app.kit.inputs import missing, nearest
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.validation import missing, nearest
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 
 MEDIA_TYPE = "multipart/form-data"

@@ -16,13 +16,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.admission import REASONS, Places
-from app.kit.breaker import pinging
-from app.kit.db import Database
-from app.kit.journal import height
+from app.kit.database.breaker import pinging
+from app.kit.database.engine import Database
+from app.kit.database.journal import height
+from app.kit.database.replicas import Replicated
+from app.kit.http.routing import NO_OPERATION
 from app.kit.problems import Busy
-from app.kit.replicas import Replicated
-from app.kit.requests import NO_OPERATION
+from app.kit.server.admission import REASONS, Places
 
 #: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.kit.admission import give_back
-from app.kit.etags import digest_field
+from app.kit.exports.cache import About, Kept, Making, Spool
+from app.kit.http.etags import digest_field
 from app.kit.problems import Busy, Problem, Text
-from app.kit.spool import About, Kept, Making, Spool
+from app.kit.server.admission import give_back
 
 PIECE = 2**20
 """Bytes that are read and sent at a time."""

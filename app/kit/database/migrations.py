@@ -15,7 +15,7 @@ from alembic import op
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from app.kit.db_errors import has_no_lock
+from app.kit.database.errors import has_no_lock
 
 log = structlog.get_logger("rata")
 

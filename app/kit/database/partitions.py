@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from app.kit.db import Database
+from app.kit.database.engine import Database
 
 SCHEMA = "years"
 _EARLIER, _LATER = "earlier", "later"

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from app.kit.fields import Batch
-from app.kit.inputs import body_errors, control_character, malformed_json, place_in_json
+from app.kit.http.validation import body_errors, control_character, malformed_json, place_in_json
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
 MOST_VALUES = 50_000

@@ -25,9 +25,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.db import Database
-from app.kit.requests import NO_OPERATION
-from app.kit.steps import TRACER, failed
+from app.kit.database.engine import Database
+from app.kit.http.routing import NO_OPERATION
+from app.kit.spans import TRACER, failed
 
 log = structlog.get_logger("rata")
 

@@ -28,12 +28,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from app.kit.bodies import Body, HouseRequest, JsonShape, check_plain
-from app.kit.db import Database, finish
-from app.kit.db_errors import is_lost, problem_of
-from app.kit.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.idempotency import Attempt, Replay
-from app.kit.inputs import (
+from app.kit.database.engine import Database, finish
+from app.kit.database.errors import is_lost, problem_of
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import shared
+from app.kit.http.bodies import Body, HouseRequest, JsonShape, check_plain
+from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.http.idempotency import Attempt, Replay
+from app.kit.http.pagination import next_link
+from app.kit.http.preferences import read_weights
+from app.kit.http.validation import (
     nearest,
     problem_from,
     repeated_parameter,
@@ -41,9 +45,6 @@ from app.kit.inputs import (
     unknown_value,
     unreadable_body,
 )
-from app.kit.json_sql import to_json
-from app.kit.pages import next_link
-from app.kit.preferences import read_weights
 from app.kit.problems import (
     BadRequest,
     Busy,
@@ -55,7 +56,6 @@ from app.kit.problems import (
     ServerError,
     UnknownParameter,
 )
-from app.kit.public import shared
 
 log = structlog.get_logger("rata")
 

@@ -20,7 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.kit.db import text_type
+from app.kit.database.engine import text_type
 
 Built = TypeVar("Built")
 

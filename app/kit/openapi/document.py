@@ -18,11 +18,19 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from app.kit.constants import Constant, LateConstant
-from app.kit.links import Links
-from app.kit.patches import describe_patch
+from app.kit.http.constants import Constant, LateConstant
+from app.kit.merge_patch import describe_patch
+from app.kit.openapi.links import Links
+from app.kit.openapi.schemas import (
+    SOMETIMES,
+    named_forms,
+    named_pages,
+    refer,
+    require_all,
+    sorted_deeply,
+    tidy,
+)
 from app.kit.problems import Problem, ProblemShape
-from app.kit.schemas import SOMETIMES, named_forms, named_pages, refer, require_all, sorted_deeply, tidy
 from app.kit.shipped import find_shipped
 
 COMMITTED = find_shipped("openapi/rata.v1.json")

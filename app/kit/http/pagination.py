@@ -20,9 +20,9 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.json_sql import json_texts, to_json
+from app.kit.database.json_sql import json_texts, to_json
+from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import BadRequest, FieldError, Kind
-from app.kit.schemas import SOMETIMES
 
 Item = TypeVar("Item")
 

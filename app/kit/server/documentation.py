@@ -18,14 +18,14 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.extras import is_installed
-from app.kit.constants import CONSTANT, Constant, LateConstant
 from app.kit.fields import address
-from app.kit.leaving import LEAVING
-from app.kit.openapi import DOCUMENT
-from app.kit.probe import Probe
+from app.kit.http.constants import CONSTANT, Constant, LateConstant
+from app.kit.http.routing import HouseRoute, problem_response
+from app.kit.openapi.document import DOCUMENT
+from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Busy, Kind, NotFound, Problem, require_extra
-from app.kit.requests import HouseRoute, problem_response
-from app.kit.schemas import SOMETIMES
+from app.kit.server.graceful_shutdown import LEAVING
+from app.kit.server.health import Probe
 
 STATIC = "/docs/static"
 

@@ -9,7 +9,7 @@ sent as these very bytes; what the application compressed itself only gets its t
 from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.preferences import read_weights
+from app.kit.http.preferences import read_weights
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")

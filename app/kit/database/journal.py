@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlmodel import Field, Session
 
-from app.kit.db import Table, table_of
-from app.kit.json_sql import built_once, records, to_json, upsert
+from app.kit.database.engine import Table, table_of
+from app.kit.database.json_sql import built_once, records, to_json, upsert
 
 
 class JournalRow(Table, table=True):

@@ -22,15 +22,9 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session
 
-from app.kit.db import (
-    MAY_END,
-    Database,
-    Patience,
-    T,
-    replica_engine,
-)
-from app.kit.db_errors import is_given_up, is_lost
-from app.kit.journal import HEIGHT, height
+from app.kit.database.engine import MAY_END, Database, Patience, T, replica_engine
+from app.kit.database.errors import is_given_up, is_lost
+from app.kit.database.journal import HEIGHT, height
 from app.kit.problems import Busy
 
 log = structlog.get_logger("rata")

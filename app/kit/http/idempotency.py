@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, Session
 from starlette.responses import Response
 
-from app.kit.db import Table, table_of
+from app.kit.database.engine import Table, table_of
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 
 KEPT = timedelta(hours=24)

@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.credentials import read_address, read_secret
+from app.kit.http.credentials import read_address, read_secret
+from app.kit.http.routing import WRITES, problem_response
 from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
-from app.kit.requests import WRITES, problem_response
 
 WINDOW_SECONDS = 60
 RECOGNISED_SECONDS = 600

@@ -8,8 +8,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.kit.http.routing import problem_response, shown_size
 from app.kit.problems import Problem, Text
-from app.kit.requests import problem_response, shown_size
 
 log = structlog.get_logger("rata")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from app.kit.steps import step
+from app.kit.spans import step
 
 log = structlog.get_logger("rata")
 

@@ -18,10 +18,10 @@ from math import ceil
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.incoming import Incoming
+from app.kit.http.routing import problem_response
 from app.kit.problems import Busy
-from app.kit.rates import Caller, is_of_api
-from app.kit.requests import problem_response
+from app.kit.server.rate_limit import Caller, is_of_api
+from app.kit.server.request_body import Incoming
 
 SPARE_THREADS = 8
 """Threads beyond the places: for what needs none, and for pieces of contents that are being sent."""

@@ -12,8 +12,8 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.kit.http.routing import problem_response, shown_size
 from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, Text, TooLarge, UnsupportedMedia
-from app.kit.requests import problem_response, shown_size
 
 STRIDE = 32 * 2**10
 """Bytes that must have moved, in or out, whenever the time for them is over."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from app.kit.db import Database, make_file_address
+from app.kit.database.engine import Database, make_file_address
 
 _ARCHIVE = b"PGDMP"
 """The first bytes of an archive of pg_dump."""

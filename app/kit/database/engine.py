@@ -25,8 +25,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session, SQLModel
 
-from app.kit.breaker import Breaker, bound_of, check_pooled, connect_by, is_pinging, pinging
-from app.kit.db_errors import is_lost, is_outdated, is_read_only, refusal_for_operators
+from app.kit.database.breaker import Breaker, bound_of, check_pooled, connect_by, is_pinging, pinging
+from app.kit.database.errors import is_lost, is_outdated, is_read_only, refusal_for_operators
 from app.kit.problems import Busy
 from app.kit.shipped import find_shipped
 

@@ -1,0 +1,1 @@
+"""Large contents: made once, kept as files, sent whole or in part."""

@@ -1,0 +1,1 @@
+"""A request and its reply: routing, validation, tags, pages, preconditions, stored replies."""

@@ -1,0 +1,1 @@
+"""ASGI middleware and the process: limits, compression, metrics, traces, health, shutdown."""
