@@ -37,9 +37,9 @@ from app.kit.http.routing import install_problem_handlers
 from app.kit.openapi import document as openapi
 from app.kit.server.admission import SPARE_THREADS, Admission, Places
 from app.kit.server.compression import Compressed
-from app.kit.server.documentation import health_router, install_docs, service_router
+from app.kit.server.documentation import install_docs, service_router
 from app.kit.server.graceful_shutdown import ClosesConnections
-from app.kit.server.health import Probe
+from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
 from app.kit.server.request_body import Bodies

@@ -11,10 +11,9 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Instant, RegionCode, Shape, Version, address
+from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Kind
 
 PrincipalKey = Annotated[str, address("Name of the principal: a service or a position.", "dasbor-kotabaru")]

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.kit.fields import RegionCode
+from app.kit.fields import SOMETIMES, RegionCode
 from app.kit.http.pagination import PageQuery
-from app.kit.openapi.schemas import SOMETIMES
 
 NOW = "now"
 """In the place of a cursor: where the feed ends."""

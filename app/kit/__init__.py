@@ -1,1 +1,1 @@
-"""What every area stands on. Knows nothing about plans."""
+"""What every area is built on; it knows nothing about plans."""

@@ -18,6 +18,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+SOMETIMES: Any = {"x-sometimes": True}
+"""`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
+
 
 class Shape(BaseModel):
     """Base of what goes over the wire. A field that is not declared is refused, never dropped."""

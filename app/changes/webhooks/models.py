@@ -18,10 +18,9 @@ from app.changes.webhooks.rules import (
     parsed_address,
 )
 from app.kit.database.engine import Table
-from app.kit.fields import Key, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import Kind
 
 WebhookKey = Annotated[

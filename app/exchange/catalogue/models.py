@@ -5,9 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.kit.fields import RegionCode
+from app.kit.fields import SOMETIMES, RegionCode
 from app.kit.http.pagination import PageQuery
-from app.kit.openapi.schemas import SOMETIMES
 
 
 def _address(term: str) -> dict[str, str]:

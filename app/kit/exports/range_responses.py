@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from app.kit.exports.cache import About, Kept, Making, Spool
 from app.kit.http.etags import digest_field
 from app.kit.problems import Busy, Problem, Text
-from app.kit.server.admission import give_back
 
 PIECE = 2**20
 """Bytes that are read and sent at a time."""
@@ -112,7 +111,8 @@ class Transfer(StreamingResponse):
         if self._kept is not None:
             await self._send_kept(self._kept, scope, receive, send)
             return
-        give_back(scope)  # it waits for its turn in the spool, and then for the line
+        if give_back := scope.get("give_back_place"):
+            give_back()  # it waits for its turn in the spool, and then for the line
         making = await anyio.to_thread.run_sync(self._spool.make, self._wanted.name, self._wanted.make)
         file = -1
         try:

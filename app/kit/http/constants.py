@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from app.kit.http.anonymous import CACHE
 from app.kit.http.etags import is_unchanged, tag_of
-from app.kit.server.compression import MINIMUM_SIZE, accepts_gzip
+from app.kit.http.preferences import MINIMUM_SIZE, accepts_gzip
 
 CONSTANT = {"x-constant": True}
 """`openapi_extra` of a GET that answers a constant."""

@@ -21,7 +21,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from app.kit.database.json_sql import json_texts, to_json
-from app.kit.openapi.schemas import SOMETIMES
+from app.kit.fields import SOMETIMES
 from app.kit.problems import BadRequest, FieldError, Kind
 
 Item = TypeVar("Item")

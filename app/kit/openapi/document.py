@@ -18,11 +18,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from app.kit.fields import SOMETIMES
 from app.kit.http.constants import Constant, LateConstant
 from app.kit.merge_patch import describe_patch
 from app.kit.openapi.links import Links
 from app.kit.openapi.schemas import (
-    SOMETIMES,
     named_forms,
     named_pages,
     refer,

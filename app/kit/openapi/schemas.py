@@ -11,9 +11,6 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-SOMETIMES: Any = {"x-sometimes": True}
-"""`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
-
 _REF = "#/components/schemas/"
 _NAMED = {"properties", "$defs"}
 _INNER = {"items", "additionalProperties", "propertyNames"}

@@ -5,9 +5,9 @@ and of one caller to the request that came first, so that a hundred requests of 
 one by one turn. The line is bounded in length and time: beyond, the answer is 503 while the caller still
 listens. Who goes leaves it. A full line makes room for a caller with fewer in it than the one that has most.
 
-A place is given back when the reply begins: then the work is done and committed (see `requests`), and what
+A place is given back when the reply begins: then the work is done and committed (see `kit.http.routing`), and what
 remains is sending, at the pace of the line. What waits for something else than work gives it back earlier
-(`give_back`). What is not of `/v1` never waits: health, metrics, documentation.
+(`give_back_place` of its scope). What is not of `/v1` never waits: health, metrics, documentation.
 """
 
 import asyncio
@@ -126,13 +126,6 @@ class Place:
             self._places.pass_on()
 
 
-def give_back(scope: Scope) -> None:
-    """From here on this request only waits and sends."""
-    place: Place | None = scope.get("place")
-    if place is not None:
-        place.give_back()
-
-
 class Admission:
     """Lets a request of `/v1` in when it has a place. Stands inside of `Bodies`: what comes in slowly holds none."""
 
@@ -150,7 +143,8 @@ class Admission:
             except Busy as busy:
                 await problem_response(Request(scope), busy)(scope, receive, send)
                 return
-        place = scope["place"] = Place(self.places)
+        place = Place(self.places)
+        scope["give_back_place"] = place.give_back
 
         async def send_without_place(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -9,18 +9,10 @@ sent as these very bytes; what the application compressed itself only gets its t
 from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.preferences import read_weights
+from app.kit.http.preferences import MINIMUM_SIZE, accepts_gzip
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
-MINIMUM_SIZE = 1000
-"""Bytes from which on a reply is compressed."""
-
-
-def accepts_gzip(scope: Scope) -> bool:
-    """Return whether `Accept-Encoding` names gzip with a weight above zero."""
-    sent = b",".join(value for name, value in scope["headers"] if name == b"accept-encoding")
-    return dict(read_weights(sent.decode("latin-1"))).get("gzip", 0.0) > 0
 
 
 class Compressed:

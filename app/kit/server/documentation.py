@@ -14,37 +14,16 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.extras import is_installed
-from app.kit.fields import address
+from app.kit.fields import SOMETIMES, address
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
-from app.kit.http.routing import HouseRoute, problem_response
+from app.kit.http.routing import HouseRoute
 from app.kit.openapi.document import DOCUMENT
-from app.kit.openapi.schemas import SOMETIMES
-from app.kit.problems import Busy, Kind, NotFound, Problem, require_extra
-from app.kit.server.graceful_shutdown import LEAVING
-from app.kit.server.health import Probe
+from app.kit.problems import Kind, NotFound, Problem, require_extra
 
 STATIC = "/docs/static"
-
-
-class Health(BaseModel):
-    """The process answers."""
-
-    status: str
-    version: str
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "1.0.0"}]})
-
-
-class Ready(BaseModel):
-    """The database answers too."""
-
-    status: str
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
 
 class Both(BaseModel):
@@ -95,27 +74,6 @@ def meaning_of(code: str) -> Meaning:
 def _make_meaning(code: str) -> Constant:
     """The document of a code. Raises NotFound, which is not kept."""
     return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
-
-
-def health_router(version: str) -> APIRouter:
-    """Return the addresses that supervisors and balancers ask. They wait for no thread, also if the database hangs."""
-    router = APIRouter(route_class=HouseRoute, tags=["service"])
-
-    @router.get("/health", response_model=Health)
-    async def read_health() -> Response:
-        """The process answers; its version."""
-        return JSONResponse({"status": "ok", "version": version}, headers={"Cache-Control": "no-store"})
-
-    @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
-    async def read_ready(request: Request) -> Response:
-        """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
-        probe: Probe = request.app.state.probe
-        if LEAVING.is_set() or not await probe.is_answered():
-            # not raised: handlers of problems run in the threads of requests
-            return problem_response(request, Busy(headers={"Retry-After": "1"}))
-        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-
-    return router
 
 
 def service_router() -> APIRouter:

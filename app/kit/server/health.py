@@ -1,4 +1,4 @@
-"""Whether the database answers, for as many callers as ask, at the cost of one thread.
+"""The addresses that tell whether the process and its database answer, for many callers at the cost of one thread.
 
 A database that hangs keeps the thread that looks; the callers wait for its result only a moment, in the event loop.
 """
@@ -8,13 +8,35 @@ from collections.abc import Callable
 
 import anyio
 import anyio.to_thread
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.kit.http.routing import HouseRoute, problem_response
 from app.kit.problems import Busy
+from app.kit.server.graceful_shutdown import LEAVING
 
 SECONDS = 0.5
 """Seconds that a look may take before the database counts as away: a balancer gets its answer within one, also from
 a busy machine."""
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+    version: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "1.0.0"}]})
+
+
+class Ready(BaseModel):
+    """The database answers too."""
+
+    status: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
 
 class Probe:
@@ -44,3 +66,24 @@ class Probe:
         except (SQLAlchemyError, Busy):
             return False
         return True
+
+
+def health_router(version: str) -> APIRouter:
+    """Return the addresses that supervisors and balancers ask. They wait for no thread, also if the database hangs."""
+    router = APIRouter(route_class=HouseRoute, tags=["service"])
+
+    @router.get("/health", response_model=Health)
+    async def read_health() -> Response:
+        """The process answers; its version."""
+        return JSONResponse({"status": "ok", "version": version}, headers={"Cache-Control": "no-store"})
+
+    @router.get("/ready", response_model=Ready, openapi_extra={"x-problems": [503]})
+    async def read_ready(request: Request) -> Response:
+        """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
+        probe: Probe = request.app.state.probe
+        if LEAVING.is_set() or not await probe.is_answered():
+            # not raised: handlers of problems run in the threads of requests
+            return problem_response(request, Busy(headers={"Retry-After": "1"}))
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    return router

@@ -8,9 +8,8 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
-from app.kit.fields import Batch
+from app.kit.fields import SOMETIMES, Batch
 from app.kit.http.validation import duplicate_key, validated_items
-from app.kit.openapi.schemas import SOMETIMES
 from app.kit.problems import LONGEST_SHOWN, MOST_ERRORS, ErrorShape, FieldError, Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem

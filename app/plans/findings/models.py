@@ -5,8 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 
-from app.kit.fields import AgencyCode, Key
-from app.kit.openapi.schemas import SOMETIMES
+from app.kit.fields import SOMETIMES, AgencyCode, Key
 from app.kit.problems import Language
 from app.plans.findings.kinds import W01, FindingKind, Resource, Severity
 from app.plans.findings.rules import Placed

@@ -6,8 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 
-from app.kit.fields import AgencyCode, Key, RegionCode
-from app.kit.openapi.schemas import SOMETIMES
+from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import PartState, QuarterState
 
