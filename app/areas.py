@@ -10,7 +10,7 @@ import app.convergence.steps.queries
 import app.plans.actions.moves
 import app.plans.amendments.adoption
 import app.plans.amendments.moves
-import app.schema
+import app.startup.schema
 import app.tracking.commands
 import app.tracking.meetings.moves
 import app.tracking.quarters.commands

@@ -15,7 +15,7 @@ import typer
 
 from app.client.version import VERSION, find_revision
 from app.kit.shipped import find_shipped
-from app.stopping import end_when_stopped
+from app.startup.stopping import end_when_stopped
 
 PLACES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),

@@ -15,7 +15,6 @@ from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks
 from app.client.version import VERSION
-from app.configuration import load_settings
 from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
 from app.convergence.indicators.routes import router as indicators
@@ -43,7 +42,6 @@ from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
 from app.kit.server.request_body import Bodies
-from app.opening import check_schema, check_spool, patience_of, spool_of
 from app.plans.actions.routes import router as actions
 from app.plans.amendments.routes import router as amendments
 from app.plans.differences.routes import router as differences
@@ -58,6 +56,8 @@ from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
 from app.reports.routes import router as reports
 from app.settings import Settings
+from app.startup.configuration import load_settings
+from app.startup.database import check_schema, check_spool, patience_of, spool_of
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
 from app.tracking.meetings.routes import router as meetings

@@ -1,4 +1,4 @@
-"""Settings: `RATA_*` of the environment and of one file. `app/configuration.py` reads and refuses them."""
+"""Settings: `RATA_*` of the environment and of one file. `app/startup/configuration.py` reads and refuses them."""
 
 import ipaddress
 import re

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship
 
-import app.schema  # noqa: F401  # foreign keys name tables of every area
+import app.startup.schema  # noqa: F401  # foreign keys name tables of every area
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead, JournalRow
 from app.plans.actions.models import (

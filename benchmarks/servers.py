@@ -12,8 +12,8 @@ from pathlib import Path
 
 import uvicorn
 
-from app import serving
 from app.settings import Settings
+from app.startup import serving
 
 APPLICATIONS = {"raw": "benchmarks.raw:application", "naive": "benchmarks.naive:application"}
 VARIANTS = ("service", *APPLICATIONS)

@@ -14,13 +14,13 @@ from alembic.operations import MigrationScript
 from alembic.util import CommandError
 from sqlmodel.sql.sqltypes import UTCDateTime
 
-from app.configuration import load_settings
 from app.kit.database.engine import Database
 from app.kit.database.migrations import LOCK_TIMEOUT, name_after, until_it_has_its_locks
 from app.kit.database.partitions import SCHEMA
-from app.opening import check_encoding, open_database, refusing
-from app.schema import Table
-from app.stopping import end_when_stopped
+from app.startup.configuration import load_settings
+from app.startup.database import check_encoding, open_database, refusing
+from app.startup.schema import Table
+from app.startup.stopping import end_when_stopped
 
 
 def find_url() -> sa.URL:

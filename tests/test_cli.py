@@ -17,16 +17,17 @@ import sqlalchemy as sa
 import structlog
 from cryptography.fernet import Fernet
 
-from app import cli, serving
+from app import cli
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
 from app.console import frame, service
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
-from app.logs import log_to_stderr
-from app.opening import open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
+from app.startup import serving
+from app.startup.database import open_database
+from app.startup.logs import log_to_stderr
 from tests.console.test_settings import FOREIGN_WORDS
 from tests.database import sqlite_url
 from tests.exchange.office import AID_CODE, DINSOS, OWN, PLAN_FILE, REPORT_FILE, line, sheet

@@ -18,11 +18,11 @@ import pytest
 import sqlalchemy as sa
 from rich.console import Console
 
-import app.demo as preparing
-from app.demo import PLAN, load_sample
+import app.startup.demo as preparing
 from app.exchange import commands
 from app.plans.queries import is_plan
 from app.settings import Settings
+from app.startup.demo import PLAN, load_sample
 from tests.database import OneTransaction
 from tests.test_cli import environment
 

@@ -19,14 +19,14 @@ from fastapi.testclient import TestClient
 from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
-from app.configuration import CannotStart
 from app.kit.database.engine import Database, alembic_config, table_of
 from app.main import create_app
-from app.opening import check_schema
 from app.plans.models import PlanRow
 from app.plans.revisions.models import AmendmentActionRow
-from app.schema import Table
 from app.settings import Settings
+from app.startup.configuration import CannotStart
+from app.startup.database import check_schema
+from app.startup.schema import Table
 from tests.conftest import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage

@@ -11,12 +11,12 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from app.configuration import CannotStart, load_settings
 from app.kit.http.routing import shown_size
 from app.kit.problems import Problem
 from app.kit.server.middleware import HEAD_BYTES, HEADERS
-from app.serving import options
 from app.settings import Settings
+from app.startup.configuration import CannotStart, load_settings
+from app.startup.serving import options
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))

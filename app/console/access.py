@@ -15,13 +15,13 @@ from app.access.queries import has_administrator, list_principals, list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
-from app.configuration import load_settings
 from app.console.frame import Refused, database, err, show, show_rows, take_number, take_word
 from app.kit.database.engine import Database
 from app.kit.http.validation import validated
 from app.kit.problems import Conflict, Invalid, NotFound
-from app.opening import console_author
 from app.reference.queries import is_region
+from app.startup.configuration import load_settings
+from app.startup.database import console_author
 
 cli = typer.Typer()
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)

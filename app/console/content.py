@@ -12,7 +12,7 @@ from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled
 from app.kit.http.validation import validated
 from app.kit.problems import NotFound, Problem
-from app.setup import import_file, import_table, load_shipped_reference
+from app.startup.bootstrap import import_file, import_table, load_shipped_reference
 
 cli = typer.Typer()
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)

@@ -10,13 +10,13 @@ from rich.markup import escape
 from sqlalchemy.exc import DBAPIError
 
 from app.client.tls import BadAuthorities
-from app.configuration import load_settings
 from app.kit.database.engine import Database
 from app.kit.database.errors import sentence_for_operators
 from app.kit.http.validation import nearest
 from app.kit.problems import Problem
-from app.logs import log_to_stderr
-from app.opening import check_schema, open_database
+from app.startup.configuration import load_settings
+from app.startup.database import check_schema, open_database
+from app.startup.logs import log_to_stderr
 
 out, err = Console(), Console(stderr=True)
 SHOWN_ERRORS = 20

@@ -17,17 +17,17 @@ from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.shapes import SHAPES
 from app.client.version import VERSION
-from app.configuration import load_settings
 from app.console.frame import Refused, database, out
-from app.demo import run_demo
 from app.exchange.pulls.models import client_shapes
 from app.kit.database.engine import Database
 from app.kit.openapi.document import COMMITTED, document_bytes
-from app.logs import configure_logs
 from app.main import create_app
-from app.opening import check_schema, open_database, patience_of, sources_of
-from app.serving import check_startable, run
 from app.settings import Settings
+from app.startup.configuration import load_settings
+from app.startup.database import check_schema, open_database, patience_of, sources_of
+from app.startup.demo import run_demo
+from app.startup.logs import configure_logs
+from app.startup.serving import check_startable, run
 
 cli = typer.Typer()
 log = structlog.get_logger("rata")

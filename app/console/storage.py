@@ -14,10 +14,10 @@ from app.kit.database.backups import NotBackedUp, back_up, name_of_day, remove_b
 from app.kit.database.engine import Database
 from app.kit.database.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import NotFound
-from app.opening import check_schema
 from app.plans.commands import plan_chain
-from app.setup import upgrade_schema
-from app.stopping import raise_when_stopped
+from app.startup.bootstrap import upgrade_schema
+from app.startup.database import check_schema
+from app.startup.stopping import raise_when_stopped
 from app.years import CUT_BY_YEAR, reports_not_frozen
 
 cli = typer.Typer()

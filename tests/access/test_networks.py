@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from app.kit.database.engine import Database
 from app.main import create_app
-from app.serving import options
 from app.settings import Settings
+from app.startup.serving import options
 from tests.conftest import token_for
 from tests.database import own_database
 

@@ -20,8 +20,8 @@ from app.client.copy import Copy
 from app.client.environment import VARIABLES, Misspelt, check_names
 from app.client.problems import BadAddress, ForeignCopy
 from app.client.tls import BadAuthorities
-from app.configuration import GONE, KNOWN
-from app.opening import check_authorities
+from app.startup.configuration import GONE, KNOWN
+from app.startup.database import check_authorities
 from tests.client.world import run_command
 
 PULL = ("pull", "2025-Q2", "--lang", "en")

@@ -16,7 +16,7 @@ from app.access.models import Role
 from app.access.rules import Grant
 from app.kit.database.engine import Database
 from app.kit.problems import Invalid
-from app.opening import console_author
+from app.startup.database import console_author
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.test_cli import Rata, prepared, rata

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.configuration import CannotStart
-from app.opening import open_database
 from app.settings import Settings
+from app.startup.configuration import CannotStart
+from app.startup.database import open_database
 from tests.console.test_refusals import CALLS, call
 from tests.database import sqlite_url
 from tests.test_cli import Rata, prepared, rata

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from app import cli, serving
-from app.configuration import CannotStart
-from app.stopping import STOPPED
+from app import cli
+from app.startup import serving
+from app.startup.configuration import CannotStart
+from app.startup.stopping import STOPPED
 from tests.database import ENGINES
 from tests.docs.server import free_port
 from tests.postgres import create_database, drop_database, postgres_server
@@ -268,7 +269,7 @@ def test_a_database_is_for_its_owner_alone(rata: Rata, tmp_path: Path) -> None:
 def test_an_interrupt_that_python_would_drop_ends_the_command(number: int) -> None:
     code = f"""
 import signal
-from app.stopping import end_when_stopped
+from app.startup.stopping import end_when_stopped
 class Dropping:
     def __del__(self):
         signal.raise_signal({int(number)})
@@ -285,7 +286,7 @@ with end_when_stopped():
 def test_nohup_is_heeded() -> None:
     code = """
 import signal
-from app.stopping import end_when_stopped
+from app.startup.stopping import end_when_stopped
 with end_when_stopped():
     signal.raise_signal(signal.SIGHUP)
     print("it went on")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import configuration
-from app.configuration import GONE, KNOWN, NAMES, CannotStart, load_settings
 from app.settings import Settings
+from app.startup import configuration
+from app.startup.configuration import GONE, KNOWN, NAMES, CannotStart, load_settings
 
 ROOT = Path(__file__).parents[2]
 NAMING = (

@@ -19,8 +19,8 @@ from app.access.uses import Uses
 from app.kit.database.engine import Database
 from app.kit.problems import Kind, Problem
 from app.main import create_app
-from app.schema import Table
 from app.settings import Settings
+from app.startup.schema import Table
 from tests.calling import Client
 from tests.conftest import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations

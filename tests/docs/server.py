@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
-from app.demo import DATABASE, TOKEN
+from app.startup.demo import DATABASE, TOKEN
 from tests.clients.tools import NODE, with_node
 from tests.docs.pages import ROOT
 

@@ -25,9 +25,9 @@ from alembic import command
 
 from app.kit.database.engine import Database, alembic_config
 from app.main import create_app
-from app.opening import check_schema
 from app.settings import Settings
-from app.setup import upgrade_schema
+from app.startup.bootstrap import upgrade_schema
+from app.startup.database import check_schema
 from tests.conftest import token_for
 from tests.database import ENGINES, own_url
 from tests.docs.server import free_port

@@ -20,8 +20,8 @@ from app.client.copy import Copy
 from app.client.follow import Follower
 from app.console.storage import cli
 from app.kit.database.engine import Database
-from app.opening import open_database
 from app.settings import Settings
+from app.startup.database import open_database
 from tests.client.test_following import kept, source
 from tests.client.world import Served, client_of, listening
 from tests.docs.pages import ROOT, blocks_of

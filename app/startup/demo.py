@@ -22,13 +22,13 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
 from app.kit.database.engine import Database, make_file_address
-from app.opening import console_author, open_database
 from app.plans.commands import put_plan
 from app.plans.models import PlanIn
 from app.plans.queries import is_plan
-from app.serving import run
 from app.settings import Settings
-from app.setup import load_shipped_reference, upgrade_schema
+from app.startup.bootstrap import load_shipped_reference, upgrade_schema
+from app.startup.database import console_author, open_database
+from app.startup.serving import run
 
 SAMPLES = Path(__file__).parent / "exchange" / "samples"
 PLAN = "63.02-2025"

@@ -8,13 +8,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access.rules import CONSOLE
 from app.client.tls import BadAuthorities, trusting_context
-from app.configuration import CannotStart, settings_file
 from app.kit.database.engine import ENDLESS, Database, Patience
 from app.kit.database.errors import sentence_for_operators
 from app.kit.database.journal import Author
 from app.kit.database.migrations import refusal_of
 from app.kit.exports.cache import Spool
 from app.settings import Settings
+from app.startup.configuration import CannotStart, settings_file
 
 ENCODING = "UTF8"
 

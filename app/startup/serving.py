@@ -9,13 +9,13 @@ from typing import Any
 import structlog
 import uvicorn
 
-from app.configuration import CannotStart, load_settings
 from app.kit.database.engine import Database
 from app.kit.server.graceful_shutdown import leave_first
 from app.kit.server.middleware import HEAD_BYTES
-from app.logs import configure_logs
-from app.opening import check_authorities, check_schema, check_spool, sources_of, spool_of
 from app.settings import Settings, words
+from app.startup.configuration import CannotStart, load_settings
+from app.startup.database import check_authorities, check_schema, check_spool, sources_of, spool_of
+from app.startup.logs import configure_logs
 
 log = structlog.get_logger("rata")
 
@@ -71,7 +71,9 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
-    uvicorn.run("app.serving:application", factory=True, workers=settings.workers, **options(settings))
+    uvicorn.run(
+        "app.startup.serving:application", factory=True, workers=settings.workers, **options(settings)
+    )
 
 
 def options(settings: Settings) -> dict[str, Any]:
