@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 from fastapi import FastAPI
 
-import app.areas  # noqa: F401 - the areas as they are whole
 from app.access.actor import authenticate
 from app.access.routes import router as access
 from app.access.uses import Uses
@@ -37,7 +36,7 @@ from app.kit.openapi import document as openapi
 from app.kit.server.admission import SPARE_THREADS, Admission, Places
 from app.kit.server.compression import Compressed
 from app.kit.server.documentation import install_docs, service_router
-from app.kit.server.graceful_shutdown import ClosesConnections
+from app.kit.server.graceful_shutdown import ClosesConnections, leave_first
 from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
@@ -58,12 +57,14 @@ from app.reports.routes import router as reports
 from app.settings import Settings
 from app.startup.configuration import load_settings
 from app.startup.database import check_schema, check_spool, patience_of, spool_of
+from app.startup.logs import configure_logs
 from app.tracking.calendars.routes import router as calendars
 from app.tracking.completeness.routes import router as completeness
 from app.tracking.meetings.routes import router as meetings
 from app.tracking.quarters.routes import router as quarters
 from app.tracking.routes import router as tracking
 from app.tracking.snapshots.routes import router as snapshots
+from app.wiring import wire
 
 if TYPE_CHECKING:
     from app.access.issuer import Issuer
@@ -126,6 +127,7 @@ TAGS = [
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
     """The application over one database; `database` is given by tests and by the command line."""
+    wire()
     settings = settings or load_settings()
 
     @asynccontextmanager
@@ -250,6 +252,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     _add_metrics(app, settings, places)
     _add_traces(app, settings)
     return app
+
+
+def make_worker() -> FastAPI:
+    """Return the application of a worker process, logging as the settings say."""
+    settings = load_settings()
+    configure_logs(settings.log_format)
+    leave_first(settings.leave_seconds)
+    return create_app(settings)
 
 
 # What an extra brings is imported where it is switched on: without it the service starts, and starts sooner.

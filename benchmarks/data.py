@@ -30,6 +30,7 @@ from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
 from app.reference.rules import folded
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressRow
+from app.wiring import wire
 from benchmarks.convergence import fill_convergence
 
 YEAR = 2026
@@ -86,6 +87,7 @@ def line_code(n: int) -> str:
 def build(url: str, size: Size, note: Note = lambda *_: None) -> None:
     """Migrate the empty database at `url` and fill it."""
     command.upgrade(alembic_config(url), "head")
+    wire()
     database = Database(url)
     try:
         with database.writing() as session:

@@ -23,6 +23,7 @@ from app.kit.database.engine import Database
 from app.kit.database.journal import Author
 from app.main import create_app
 from app.settings import Settings
+from app.wiring import wire
 from tests.calling import Client
 from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
@@ -38,6 +39,7 @@ def sqlite_template() -> Iterator[Database]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    wire()
     gc.set_threshold(
         100_000, 50, 50
     )  # what is imported and compiled stays: looking through it took a tenth of the run

@@ -25,7 +25,7 @@ Mover = Callable[[Session, Author, str, str, str], None]
 """(session, author, region code, from agency, to agency): point what refers to the one at the other."""
 
 MOVERS: list[Mover] = []
-"""Areas above this one add theirs when they are imported: a merge moves a plan's lines, but agencies
+"""`app.wiring` adds those of the areas above: a merge moves a plan's lines, but agencies
 must not know plans. A mover runs in the merge's transaction while the region's chain is held, holds the
 chains of what it changes, and records each change there. It must hold *every* chain in which a line of
 the region can be written: a writer that had seen the agency active is then done before the mover looks."""

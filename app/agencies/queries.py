@@ -132,11 +132,6 @@ class Referrer(NamedTuple):
     """(session, region code, agency code) → how many refer to it."""
 
 
-REFERRERS: list[Referrer] = []
-"""Areas above this one add theirs when they are imported: agencies must not know plans, yet an agency
-that a line names cannot be deleted."""
-
-
 def _count_merged(session: Session, region: str, code: str) -> int:
     c = _agency.c
     found = (
@@ -155,7 +150,13 @@ def _count_memberships(session: Session, region: str, code: str) -> int:
     return session.scalar(found) or 0
 
 
-REFERRERS += [Referrer("agencies merged into it", _count_merged), Referrer("memberships", _count_memberships)]
+OWN_REFERRERS = [
+    Referrer("agencies merged into it", _count_merged),
+    Referrer("memberships", _count_memberships),
+]
+REFERRERS = list(OWN_REFERRERS)
+"""`app.wiring` adds those of the areas above: agencies must not know plans, yet an agency that a line names cannot
+be deleted."""
 
 
 def references_to(session: Session, region: str, code: str) -> dict[str, int]:

@@ -10,7 +10,6 @@ from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, Age
 from app.agencies.rules import region_chain
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.kit.merge_patch import Patch
@@ -19,7 +18,6 @@ from app.reference.models import RegionKey
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
 _CONDITIONAL = {"x-conditional": True}
-SOURCES.append("/v1/regions/{place}/agencies")
 
 
 @router.get("", response_model=Page[AgencyOut])

@@ -9,13 +9,11 @@ from app.access.models import PrincipalKey
 from app.access.rules import principal_chain, principal_subject
 from app.changes.models import ChangePage, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.queries import feed, history
-from app.changes.rules import SOURCES
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, house_router
 
 router = house_router(tags=["changes"])
-SOURCES.append("/v1/principals?region={region}")
 
 
 @router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})

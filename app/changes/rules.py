@@ -32,10 +32,31 @@ class FeedGone(Problem):
     )
 
 
-SOURCES: list[str] = []
+SOURCES = [
+    "/v1/principals?region={region}",
+    "/v1/regions/{place}/agencies",
+    "/v1/webhooks?region={region}",
+    "/v1/plans?region={region}",
+    "/v1/plans/{plan}/actions",
+    "/v1/coverage/{period}?region={place}",
+    "/v1/indicators",
+    "/v1/observations?region={region}",
+    "/v1/targets?region={region}",
+    "/v1/service-packages",
+    "/v1/methods",
+    "/v1/plans/{plan}/revisions",
+    "/v1/step-templates",
+    "/v1/regions/{place}/steps/{year}",
+    "/v1/plans/{plan}/overlaps",
+    "/v1/coordinates?region={region}",
+    "/v1/meetings?region={region}",
+    "/v1/commitments?region={region}",
+    "/v1/quarters?region={region}",
+    "/v1/plans/{plan}/progress/{period}",
+    "/v1/snapshots?region={region}",
+]
 """Addresses at which what changes is read in full. `?region={region}` narrows a list; `{place}` is a region that
-must be named, one by one. Areas above add theirs when they are imported: the feed must not know plans, yet says
-where to read them again."""
+must be named, one by one. They are addresses, not imports: the feed knows no plans, yet says where to read them."""
 
 
 def way_back(region: str | None) -> list[str]:

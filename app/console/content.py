@@ -6,7 +6,6 @@ from typing import Annotated, get_args
 
 import typer
 
-import app.areas  # noqa: F401 - what is written here is written by whole areas
 from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem, take_word
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.models import Acceptance, Basis, ImportQuery, ImportReport, settled

@@ -30,7 +30,7 @@ malformed_plan_key = Kind(
 
 AFTER_LOCATIONS: list[Callable[[Session, str, int, Collection[str]], None]] = []
 """What follows from other priority locations of a plan: called with region, year and the codes of those that
-came, went or changed. Areas above add theirs when they are imported."""
+came, went or changed. `app.wiring` adds those of the areas above."""
 
 
 class PlanInUse(Problem):

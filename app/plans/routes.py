@@ -9,7 +9,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
@@ -28,7 +27,6 @@ from app.plans.workflow.rules import Standing, allowed
 from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
-SOURCES += ["/v1/plans?region={region}", "/v1/plans/{plan}/actions"]
 
 
 STATE = 12

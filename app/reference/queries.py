@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import MISSING_REGIONS, within
+from app.access.queries import within
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
 from app.kit.http.pagination import Listing
@@ -123,9 +123,6 @@ def missing_regions(session: Session, codes: Collection[str]) -> set[str]:
     """Those of the codes that are no region's."""
     there = session.scalars(sa.select(_region.c.code).where(among(session, _region.c.code, codes)))
     return set(codes) - set(there)
-
-
-MISSING_REGIONS.append(missing_regions)
 
 
 class FoundRegion(NamedTuple):

@@ -15,6 +15,7 @@ from app.kit.database.migrations import refusal_of
 from app.kit.exports.cache import Spool
 from app.settings import Settings
 from app.startup.configuration import CannotStart, settings_file
+from app.wiring import wire
 
 ENCODING = "UTF8"
 
@@ -32,11 +33,13 @@ def open_database(
     report: Callable[[str], object] | None = None,
     setting: str = "RATA_DATABASE_URL",
 ) -> Database:
-    """Return the database of the settings; with `creates`, make a SQLite file that is missing, and its folder.
+    """Return the database of the settings, and wire the areas that are to use it.
 
-    `report` takes the sentence that names it, `setting` is the variable that a refusal names. Raises CannotStart if
-    a SQLite file is missing or empty and `creates` is not set, or if it is of another program.
+    With `creates`, make a SQLite file that is missing, and its folder. `report` takes the sentence that names the
+    database, `setting` is the variable that a refusal names. Raises CannotStart if a SQLite file is missing or empty
+    and `creates` is not set, or if it is of another program.
     """
+    wire()
     database = Database(
         settings.database_url, pool_size=settings.database_pool, patience=patience, creates=creates
     )

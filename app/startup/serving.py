@@ -10,10 +10,9 @@ import structlog
 import uvicorn
 
 from app.kit.database.engine import Database
-from app.kit.server.graceful_shutdown import leave_first
 from app.kit.server.middleware import HEAD_BYTES
 from app.settings import Settings, words
-from app.startup.configuration import CannotStart, load_settings
+from app.startup.configuration import CannotStart
 from app.startup.database import check_authorities, check_schema, check_spool, sources_of, spool_of
 from app.startup.logs import configure_logs
 
@@ -71,9 +70,7 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
-    uvicorn.run(
-        "app.startup.serving:application", factory=True, workers=settings.workers, **options(settings)
-    )
+    uvicorn.run("app.main:make_worker", factory=True, workers=settings.workers, **options(settings))
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -97,13 +94,3 @@ def options(settings: Settings) -> dict[str, Any]:
         "h11_max_incomplete_event_size": 2 * HEAD_BYTES,
         "ws": "none",
     }
-
-
-def application() -> object:
-    """The application of a worker process, logging as the settings say."""
-    from app.main import create_app
-
-    settings = load_settings()
-    configure_logs(settings.log_format)
-    leave_first(settings.leave_seconds)
-    return create_app(settings)

@@ -15,7 +15,7 @@ from app.kit.http.validation import body_errors, nearest, unknown_reference, val
 from app.kit.merge_patch import merge_patch
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
-from app.plans.actions.commands import IN_USE, Gone, not_your_agency
+from app.plans.actions.commands import Gone, not_your_agency
 from app.plans.commands import plan_chain
 from app.plans.findings.kinds import Finding
 from app.plans.queries import as_it_is_now
@@ -294,9 +294,6 @@ def reported_items(session: Session, gone: Gone) -> Gone:
         of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
         found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
     return found
-
-
-IN_USE.append(reported_items)
 
 
 def delete_progress(

@@ -17,7 +17,6 @@ from app.kit.problems import NotFound
 from app.plans.actions.models import PARTS, Part
 from app.plans.actions.queries import actions
 from app.plans.findings.kinds import Finding
-from app.plans.findings.queries import REPORT_CHECKS
 from app.plans.findings.rules import Placed
 from app.plans.queries import plans
 from app.tracking.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
@@ -295,6 +294,3 @@ def findings_on_reports(session: Session, plan: sa.Row[Any]) -> Iterator[Placed]
         for finding in findings_of_report(lines[code], report.content, earlier.get(code)):
             yield Placed(code, finding, report.period)
         earlier[code] = report
-
-
-REPORT_CHECKS.append(findings_on_reports)

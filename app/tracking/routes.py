@@ -10,7 +10,6 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
 from app.kit.http.etags import is_unchanged, tag_of, unchanged
@@ -54,7 +53,6 @@ from app.tracking.queries import ProgressQuery, QuartersQuery, StoredProgress
 from app.tracking.summaries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
-SOURCES.append("/v1/plans/{plan}/progress/{period}")
 
 
 class Basis(BaseModel):

@@ -13,7 +13,6 @@ from app.kit.database.journal import Author, next_versions
 from app.kit.database.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
-from app.plans.actions.storing import AFTER_ACTIONS
 from app.tracking.figures import physical_basis, physical_percent
 from app.tracking.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
 from app.tracking.queries import Line, StoredProgress, progress
@@ -148,6 +147,3 @@ def _latest(session: Session) -> sa.Update:
             physical_percent=of_latest(latest.c.physical_percent),
         )
     )
-
-
-AFTER_ACTIONS.append(refresh_figures)

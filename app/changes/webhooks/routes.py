@@ -7,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.changes.webhooks import commands, queries
 from app.changes.webhooks.models import (
     DeliveryOut,
@@ -32,7 +31,6 @@ from app.kit.http.routing import answer, answer_page, created, house_router, no_
 from app.settings import Settings
 
 router = house_router(tags=["changes"])
-SOURCES.append("/v1/webhooks?region={region}")
 
 
 @router.get("/webhooks", response_model=Page[WebhookOut])

@@ -20,7 +20,7 @@ from app.convergence.coverage.models import (
     ServiceCoverageRow,
 )
 from app.convergence.coverage.rules import regency_of
-from app.convergence.methods.queries import IS_MEASURED, region_editions
+from app.convergence.methods.queries import region_editions
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
 from app.kit.http.pagination import Listing
@@ -130,6 +130,3 @@ def has_coverage(session: Session, region: str, year: int) -> bool:
         coverage.c.region_code == region, coverage.c.period.between(f"{year}-Q1", f"{year}-Q4")
     )
     return session.execute(found.limit(1)).first() is not None
-
-
-IS_MEASURED.append(has_coverage)

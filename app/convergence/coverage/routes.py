@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.convergence.coverage import commands, queries
 from app.convergence.coverage.commands import CheckStored, Report, Reported
 from app.convergence.coverage.figures import list_children, region_coverage, village_strategies
@@ -52,7 +51,6 @@ from app.plans.routes import STATE
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
-SOURCES.append("/v1/coverage/{period}?region={place}")
 
 _QUARTER = re.compile(QUARTER_PATTERN.removesuffix("$") + r"\Z")
 

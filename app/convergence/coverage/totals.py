@@ -37,7 +37,6 @@ from app.convergence.methods.queries import region_editions
 from app.kit.database.engine import table_of
 from app.kit.database.journal import hold
 from app.kit.database.json_sql import built_once, to_json
-from app.plans.commands import AFTER_LOCATIONS
 from app.reference.models import RegionLevel
 
 cells = table_of(ServiceCoverageRow)
@@ -58,9 +57,6 @@ def refresh_after_locations(session: Session, region: str, year: int, places: Co
         return
     hold(session, f"{COVERAGE_CHAIN}{region}")
     _sum_regions(session, [f"{year}-Q{n}" for n in range(1, 5)], districts)
-
-
-AFTER_LOCATIONS.append(refresh_after_locations)
 
 
 def _sum_services(session: Session, period: str, districts: Collection[str]) -> None:

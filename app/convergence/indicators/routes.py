@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.convergence.indicators import commands, queries
 from app.convergence.indicators.models import (
     IndicatorIn,
@@ -54,7 +53,6 @@ from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
-SOURCES += ["/v1/indicators", "/v1/observations?region={region}", "/v1/targets?region={region}"]
 
 _OBSERVATION = "/regions/{region}/indicators/{indicator}/observations/{period}"
 _TARGET = "/regions/{region}/indicators/{indicator}/targets/{year}"

@@ -7,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.convergence.methods import commands, queries
 from app.convergence.methods.commands import CHAIN, COVERAGE_CHAIN
 from app.convergence.methods.models import (
@@ -30,7 +29,6 @@ from app.reference.routes import page_of
 
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
-SOURCES += ["/v1/service-packages", "/v1/methods"]
 
 
 @router.get("/service-packages", response_model=Page[ServicePackageOut])

@@ -9,7 +9,6 @@ from sqlmodel import Session
 from app.convergence.scorecards.queries import freezing, frozen_scorecards
 from app.kit.database.json_sql import to_json
 from app.plans.revisions.rules import canonical, sha256_of
-from app.tracking.quarters.commands import AFTER_FREEZING
 from app.tracking.snapshots.commands import Frozen
 from app.tracking.snapshots.rules import EXACT
 
@@ -45,6 +44,3 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return [_exact(one) for one in value]
     return None if isinstance(value, int) and abs(value) > EXACT else value
-
-
-AFTER_FREEZING.append(store_scorecard)

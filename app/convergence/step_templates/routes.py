@@ -7,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.convergence.methods.commands import CHAIN
 from app.convergence.methods.queries import edition_json, list_editions
 from app.convergence.methods.routes import written
@@ -30,7 +29,6 @@ from app.reference.routes import page_of
 
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
-SOURCES.append("/v1/step-templates")
 
 
 @router.get("/step-templates", response_model=Page[StepTemplateOut])

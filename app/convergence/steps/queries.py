@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.convergence.step_templates.models import Template, TemplateStep
-from app.convergence.step_templates.queries import HAS_BEGUN, home_of_steps, template_steps, templates_of
+from app.convergence.step_templates.queries import home_of_steps, template_steps, templates_of
 from app.convergence.steps.measures import Home, counts_of, evidence, meetings_of, villages_of
 from app.convergence.steps.models import (
     EvidenceIn,
@@ -332,6 +332,3 @@ def steps_have_begun(session: Session, region: str, year: int) -> bool:
         ]
     )
     return session.execute(found.limit(1)).first() is not None
-
-
-HAS_BEGUN.append(steps_have_begun)

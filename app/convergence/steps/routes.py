@@ -7,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.convergence.methods.rules import year_in
 from app.convergence.step_templates.commands import STEPS_CHAIN
 from app.convergence.step_templates.models import StepYearKey
@@ -30,7 +29,6 @@ from app.kit.http.routing import answer, created, house_router, no_content, with
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
-SOURCES.append("/v1/regions/{place}/steps/{year}")
 
 _YEAR = "/regions/{region}/steps/{year}"
 _EVIDENCE = f"{_YEAR}/{{step}}/evidence/{{evidence}}"

@@ -42,7 +42,7 @@ Gone = dict[str, set[tuple[int, str]]]
 
 IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
-Areas above this one add theirs: plans must not know progress."""
+`app.wiring` adds those of the areas above: plans must not know progress."""
 
 
 class PartInUse(Problem):

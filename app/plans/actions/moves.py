@@ -6,8 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.commands import MOVERS
-from app.agencies.queries import REFERRERS, Referrer
+from app.agencies.queries import Referrer
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.json_sql import json_texts
@@ -117,5 +116,4 @@ def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
     )
 
 
-MOVERS.append(move_lines)
-REFERRERS += [Referrer("lines it leads", _count_lines), Referrer("lines it supports", _count_supported)]
+REFERRERS = [Referrer("lines it leads", _count_lines), Referrer("lines it supports", _count_supported)]

@@ -212,8 +212,8 @@ def reported_codes(session: Session, plan: sa.Row[Any], codes: list[str]) -> lis
 
 
 REFERRERS: dict[str, sa.Column[Any]] = {}
-"""Kind of thing that refers to actions → its column with their ids. Areas above add theirs when they are
-imported: plans must not know commitments, yet a line that one names cannot be deleted."""
+"""Kind of thing that refers to actions → its column with their ids. `app.wiring` adds those of the areas above: plans
+must not know commitments, yet a line that one names cannot be deleted."""
 
 
 def references_to(session: Session, plan: sa.Row[Any], codes: list[str]) -> dict[str, dict[str, int]]:

@@ -36,8 +36,6 @@ from app.plans.amendments.rules import Amended, in_short, missing_reasons, telli
 from app.plans.commands import follow_locations, replace_priority_locations
 from app.plans.differences.rules import Change, Content, changes_of
 from app.plans.queries import plans
-from app.plans.revisions.commands import BEFORE_ADOPTION
-from app.plans.workflow.queries import BLOCKS, PROPOSED
 
 missing_reason = Kind(
     "missing_reason",
@@ -205,8 +203,3 @@ def _store_own(session: Session, plan: sa.Row[Any], amendment: Amendment, own: l
         amendment.content,
         in_short(telling(own, amendment.reasons)),
     )
-
-
-PROPOSED.append(proposed)
-BLOCKS.append(blocks)
-BEFORE_ADOPTION.append(apply_amendment)

@@ -5,8 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.commands import MOVERS
-from app.agencies.queries import REFERRERS, Referrer
+from app.agencies.queries import Referrer
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, hold, record
 from app.kit.database.json_sql import upsert
@@ -91,5 +90,4 @@ def _renamed(content: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     }
 
 
-MOVERS.append(move_drafted)
-REFERRERS.append(Referrer("lines drafted for it", _count_drafted))
+REFERRERS = [Referrer("lines drafted for it", _count_drafted)]

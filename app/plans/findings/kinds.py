@@ -1,7 +1,7 @@
 """The kinds of findings (domain, section 4): what each says, how to mend it, where it comes from.
 
 A kind is declared once, in both languages, beside or below the rule that finds it; `/findings/{code}` documents
-every one. Areas above declare theirs when they are imported.
+every one. Areas above declare theirs in modules of their own.
 """
 
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ from app.plans.rules import government_level
 from app.reference.nomenclature.queries import codes_not_in_force
 
 REPORT_CHECKS: list[Callable[[Session, sa.Row[Any]], Iterable[Placed]]] = []
-"""Called with a plan; gives what is to be said of the reports on its lines. Areas above this one add theirs:
+"""Called with a plan; gives what is to be said of the reports on its lines. `app.wiring` adds those of the areas above:
 plans must not know progress."""
 
 _priorities, _recipients = table_of(PriorityLocationRow), table_of(RecipientRow)

@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller, recognised
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
 from app.kit.http.bodies import HouseRequest
@@ -26,7 +25,6 @@ from app.plans.routes import STATE
 from app.plans.workflow.rules import is_reportable
 
 router = house_router(tags=["plans"])
-SOURCES.append("/v1/plans/{plan}/overlaps")
 
 
 def _tag_in(call: Call, plan: sa.Row[Any]) -> str:

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Caller
-from app.changes.rules import SOURCES
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
@@ -17,7 +16,6 @@ from app.plans.revisions.models import RevisionContent, RevisionNumber, Revision
 from app.plans.revisions.queries import RevisionsQuery
 
 router = house_router(prefix="/plans/{plan}/revisions", tags=["plans"])
-SOURCES.append("/v1/plans/{plan}/revisions")
 
 FOR_EVER = "private, max-age=31536000, immutable"
 

@@ -8,7 +8,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
@@ -30,7 +29,6 @@ from app.reference.queries import is_region
 from app.reference.routes import page_of
 
 router = house_router(tags=["reference"])
-SOURCES.append("/v1/coordinates?region={region}")
 
 
 @router.get("/coordinates", response_model=Page[CoordinatesOut])

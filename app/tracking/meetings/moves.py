@@ -5,8 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.commands import MOVERS
-from app.agencies.queries import REFERRERS, Referrer
+from app.agencies.queries import Referrer
 from app.kit.database.journal import Author, Entry, hold, record
 from app.tracking.meetings.commands import Noun, entry
 from app.tracking.meetings.queries import (
@@ -95,8 +94,7 @@ def _count(table: sa.Table, column: str) -> Callable[[Session, str, str], int]:
     return count
 
 
-MOVERS.append(move_meetings)
-REFERRERS += [
+REFERRERS = [
     Referrer("meetings it attended", _count(attended, "agency_code")),
     Referrer("commitments it answers for", _count(commitments, "responsible_agency")),
     Referrer("commitments it supports", _count(supported, "agency_code")),

@@ -15,7 +15,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import days_between, fields_of, json_rows, json_texts, json_values
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
-from app.plans.actions.queries import REFERRERS, actions
+from app.plans.actions.queries import actions
 from app.plans.queries import plans, regions
 from app.tracking.meetings.models import (
     CommitmentActionRow,
@@ -41,8 +41,6 @@ from app.tracking.meetings.rules import PENDING, CommitmentState, todays
 meetings, commitments = table_of(MeetingRow), table_of(CommitmentRow)
 attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
 links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
-
-REFERRERS["commitments"] = links.c.action_id
 
 
 def _today(now: datetime) -> ColumnElement[date]:

@@ -8,7 +8,6 @@ from app.access.actor import Call, Caller
 from app.agencies.queries import home_of
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.kit.merge_patch import Patch
@@ -35,7 +34,6 @@ from app.tracking.meetings.rules import allowed, meetings_chain
 router = house_router(tags=["tracking"])
 
 _CONDITIONAL = {"x-conditional": True}
-SOURCES += ["/v1/meetings?region={region}", "/v1/commitments?region={region}"]
 
 
 # Meetings

@@ -12,8 +12,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.agencies.commands import MOVERS
-from app.agencies.queries import REFERRERS, Referrer, agencies_by_code
+from app.agencies.queries import Referrer, agencies_by_code
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
@@ -63,7 +62,7 @@ extends_nothing = Kind(
 )
 
 AFTER_FREEZING: list[Callable[[Session, Frozen], None]] = []
-"""What follows from a frozen quarter, in its transaction. Areas above add theirs when they are imported."""
+"""What follows from a frozen quarter, in its transaction. `app.wiring` adds those of the areas above."""
 
 _DONE = {
     "submit": "submitted",
@@ -484,5 +483,4 @@ def _count_parts(session: Session, region: str, agency: str) -> int:
     return sum(number or 0 for number in found)
 
 
-MOVERS.append(move_parts)
-REFERRERS.append(Referrer("parts and extensions of quarters", _count_parts))
+REFERRERS = [Referrer("parts and extensions of quarters", _count_parts)]

@@ -9,7 +9,6 @@ from app.access.actor import Call, Caller
 from app.agencies.models import AgencyKey
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
@@ -36,7 +35,6 @@ from app.tracking.quarters.queries import ExtensionsQuery, QuartersQuery, Region
 from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, Facts, verbs_from
 
 router = house_router(tags=["tracking"])
-SOURCES.append("/v1/quarters?region={region}")
 
 _CONDITIONAL = {"x-conditional": True}
 _AT = "/regions/{region}/quarters/{period}"

@@ -7,7 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
-from app.changes.rules import SOURCES
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
@@ -20,7 +19,6 @@ from app.tracking.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut
 from app.tracking.snapshots.queries import AmendmentsQuery, SnapshotsQuery
 
 router = house_router(prefix="/snapshots", tags=["tracking"])
-SOURCES.append("/v1/snapshots?region={region}")
 
 _HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
 

@@ -1,0 +1,68 @@
+"""Which area hooks into which: the areas below call what the areas above put here, and know nothing of them.
+
+The service and the console call `wire` before they use the areas.
+"""
+
+from app.access import queries as access
+from app.agencies import commands as agency_commands
+from app.agencies import queries as agencies
+from app.convergence.coverage.queries import has_coverage
+from app.convergence.coverage.totals import refresh_after_locations
+from app.convergence.methods import queries as methods
+from app.convergence.scorecards.commands import store_scorecard
+from app.convergence.step_templates import queries as step_templates
+from app.convergence.steps.queries import steps_have_begun
+from app.plans import commands as plans
+from app.plans.actions import commands as action_commands
+from app.plans.actions import moves as action_moves
+from app.plans.actions import queries as actions
+from app.plans.actions import storing as action_writes
+from app.plans.amendments import moves as amendment_moves
+from app.plans.amendments.adoption import apply_amendment, blocks, proposed
+from app.plans.findings import queries as findings
+from app.plans.revisions import commands as revisions
+from app.plans.workflow import queries as workflow
+from app.reference.queries import missing_regions
+from app.tracking.commands import reported_items
+from app.tracking.meetings import moves as meeting_moves
+from app.tracking.meetings.queries import links
+from app.tracking.quarters import commands as quarters
+from app.tracking.queries import findings_on_reports
+from app.tracking.storing import refresh_figures
+
+
+def wire() -> None:
+    """Fill the hooks of every area. A second call changes nothing."""
+    access.MISSING_REGIONS[:] = [missing_regions]
+
+    # an agency is merged into another, or deleted
+    agency_commands.MOVERS[:] = [
+        quarters.move_parts,
+        action_moves.move_lines,
+        amendment_moves.move_drafted,
+        meeting_moves.move_meetings,
+    ]
+    agencies.REFERRERS[:] = [
+        *agencies.OWN_REFERRERS,
+        *quarters.REFERRERS,
+        *action_moves.REFERRERS,
+        *amendment_moves.REFERRERS,
+        *meeting_moves.REFERRERS,
+    ]
+
+    # a line changes, or is deleted
+    actions.REFERRERS["commitments"] = links.c.action_id
+    action_commands.IN_USE[:] = [reported_items]
+    action_writes.AFTER_ACTIONS[:] = [refresh_figures]
+    plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
+
+    # a plan is checked, submitted and adopted
+    findings.REPORT_CHECKS[:] = [findings_on_reports]
+    workflow.PROPOSED[:] = [proposed]
+    workflow.BLOCKS[:] = [blocks]
+    revisions.BEFORE_ADOPTION[:] = [apply_amendment]
+
+    # a quarter is frozen; an edition is chosen
+    quarters.AFTER_FREEZING[:] = [store_scorecard]
+    methods.IS_MEASURED[:] = [has_coverage]
+    step_templates.HAS_BEGUN[:] = [steps_have_begun]
