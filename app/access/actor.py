@@ -13,12 +13,14 @@ from sqlmodel import Session
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, Untrusted, anybody
 from app.access.uses import Uses
+from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.credentials import read_secret
 from app.kit.http.etags import check_conditions
 from app.kit.http.idempotency import Attempt, body_hashed
+from app.kit.http.precondition import Precondition
 from app.kit.http.routing import Unit
 from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.server.rate_limit import Charge
@@ -71,6 +73,16 @@ class Call:
     @property
     def author(self) -> Author:
         return Author(self.actor.token, self.unit.now, self.request.scope.get("request_id"))
+
+    @property
+    def write(self) -> Write:
+        """The write that this request is, under its condition on one resource."""
+        return Write(self.session, self.author, self.actor, Precondition.of(self.request))
+
+    @property
+    def write_of_list(self) -> Write:
+        """The write that this request is, under its condition on a list."""
+        return Write(self.session, self.author, self.actor, Precondition.of(self.request, is_of_list=True))
 
     def check_version(self, current: int | None) -> None:
         """Hold a write to the request's conditions, given the version in force (None: not there)."""

@@ -13,7 +13,7 @@ from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.kit.merge_patch import Patch
@@ -49,7 +49,7 @@ def list_condition(call: Call, plan: str) -> Callable[[Sized], None]:
 
     def check(stored: Sized) -> None:
         state = stamp(call.session, commands.plan_chain(plan))[:STATE]
-        check_list_condition(call.request, state, exists=bool(stored))
+        call.write_of_list.precondition.check_state(state, exists=bool(stored))
 
     return check
 

@@ -32,7 +32,7 @@ from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.rules import regency_of
 from app.convergence.methods.commands import COVERAGE_CHAIN
 from app.kit.database.journal import stamp
-from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.etags import tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
@@ -119,7 +119,7 @@ def _list_condition(call: Call) -> CheckStored:
     def check(villages: dict[str, list[str]], stored: dict[str, StoredCoverage]) -> None:
         for regency, codes in villages.items():
             exists = any(code in stored for code in codes)
-            check_list_condition(call.request, _state(call, regency), exists=exists)
+            call.write_of_list.precondition.check_state(_state(call, regency), exists=exists)
 
     return check
 

@@ -34,7 +34,7 @@ from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_c
 from app.convergence.indicators.tables import Told, read_table
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.etags import tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
@@ -152,7 +152,7 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
 
     def check(stored: Sized) -> None:
         state = stamp(call.session, OBSERVATIONS)[:STATE]
-        check_list_condition(call.request, state, exists=bool(stored))
+        call.write_of_list.precondition.check_state(state, exists=bool(stored))
 
     done = commands.put_observations(call.session, call.author, call.actor, told, check)
     return _written(call, done)

@@ -20,6 +20,9 @@ malformed_tag = Kind(
     "malformed_etag", id="{value} bukan ETag; gunakan {allowed}", en="{value} is not an ETag; use {allowed}"
 )
 
+STATE = 12
+"""Characters of a chain's hash that make the state of a list, in front of its tag."""
+
 VARY = "Authorization, Accept-Language"
 """What the answer to the same address depends on beside it."""
 
@@ -60,14 +63,18 @@ def digest_field(sha256: str) -> str:
 
 
 def check_conditions(request: Request, current: int | None) -> None:
+    """Hold a write to the conditions of its request, given the version in force (None: not there)."""
+    check_condition(request.headers.get("if-match"), request.headers.get("if-none-match"), current)
+
+
+def check_condition(match: str | None, none_match: str | None, current: int | None) -> None:
     """Hold a write to `If-Match` and `If-None-Match`, given the version in force (None: not there).
 
     412 when the version sent is another, or `If-None-Match: *` meets something; 428 when something
     exists and no condition was sent.
     """
-    if _create_only(request) and current is not None:
+    if _creates_only(none_match) and current is not None:
         raise PreconditionFailed(sent="–", current=current)
-    match = request.headers.get("if-match")
     if match is None:
         if current is not None:
             raise PreconditionRequired()
@@ -77,15 +84,14 @@ def check_conditions(request: Request, current: int | None) -> None:
         raise PreconditionFailed(sent=match, current="–" if current is None else current)
 
 
-def check_list_condition(request: Request, state: str, *, exists: bool) -> None:
+def check_list_condition(match: str | None, none_match: str | None, state: str, *, exists: bool) -> None:
     """Hold a write of many to `If-Match`: a tag of the list in this state, or `*`; 428 when some exist.
 
     412 when `If-None-Match: *` (create only) meets one that exists.
     """
-    none_match = _create_only(request)
-    if none_match and exists:
+    creates_only = _creates_only(none_match)
+    if creates_only and exists:
         raise PreconditionFailed(sent="–", current=state)
-    match = request.headers.get("if-match")
     if match is None:
         if exists:
             raise PreconditionRequired()
@@ -94,12 +100,11 @@ def check_list_condition(request: Request, state: str, *, exists: bool) -> None:
         raise PreconditionFailed(sent=match, current=state)
 
 
-def _create_only(request: Request) -> bool:
-    """Whether a write was sent with `If-None-Match: *`; BadRequest for any other such condition."""
-    sent = request.headers.get("if-none-match")
-    if sent is not None and sent.strip() != "*":
-        raise _malformed("If-None-Match", sent, "*")
-    return sent is not None
+def _creates_only(none_match: str | None) -> bool:
+    """Return whether a write was sent with `If-None-Match: *`. Raises BadRequest for any other such condition."""
+    if none_match is not None and none_match.strip() != "*":
+        raise _malformed("If-None-Match", none_match, "*")
+    return none_match is not None
 
 
 def _head(tag: str) -> str:

@@ -10,7 +10,7 @@ from app.access.actor import Call, Caller
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.changes.routes import history_page
 from app.kit.database.json_sql import to_json
-from app.kit.http.etags import check_list_condition, tag_of
+from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, language_of, no_content
 from app.kit.http.validation import checked_key
@@ -122,7 +122,9 @@ def put_amended_actions(
         plan,
         [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items],
         {item.code: item.reasons for _, item in items},
-        check=lambda existing: check_list_condition(call.request, _state(call, plan), exists=bool(existing)),
+        check=lambda existing: call.write_of_list.precondition.check_state(
+            _state(call, plan), exists=bool(existing)
+        ),
         each=query.each,
         errors_before=errors_of(refused),
     )
