@@ -157,6 +157,10 @@ proofs: known-group install ## run what takes long or needs a foreign program: m
 year: install ## run a year of a whole province through the workflow, on both engines: minutes
 	@RATA_YEAR_REGENCIES=24 RATA_YEAR_LINES=300 $(BIN)/python -m pytest tests/year --durations=0 -o faulthandler_timeout=1800 $(ARGS)
 
+.PHONY: house
+house: install ## measure the shape of the code beside its goals: names, circles, types, files per request, lines
+	@$(BIN)/python -m tests.house
+
 .PHONY: bench
 bench: install ## measure the hot calls beside their limits: make bench ARGS="--help"
 	@$(BIN)/python -m benchmarks $(ARGS)
