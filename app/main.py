@@ -41,15 +41,15 @@ from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
 from app.kit.server.request_body import Bodies
-from app.plans.actions.routes import router as actions
-from app.plans.amendments.routes import router as amendments
-from app.plans.differences.routes import router as differences
-from app.plans.findings.routes import documents as finding_kinds
-from app.plans.findings.routes import router as findings
-from app.plans.overlaps.routes import router as overlaps
-from app.plans.revisions.routes import router as revisions
-from app.plans.routes import router as plans
-from app.plans.workflow.routes import router as workflow
+from app.plans.routes.actions import router as actions
+from app.plans.routes.amendments import router as amendments
+from app.plans.routes.differences import router as differences
+from app.plans.routes.findings import documents as finding_kinds
+from app.plans.routes.findings import router as findings
+from app.plans.routes.overlaps import router as overlaps
+from app.plans.routes.plans import router as plans
+from app.plans.routes.revisions import router as revisions
+from app.plans.routes.workflow import router as workflow
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -58,12 +58,12 @@ from app.settings import Settings
 from app.startup.configuration import load_settings
 from app.startup.database import check_schema, check_spool, patience_of, spool_of
 from app.startup.logs import configure_logs
-from app.tracking.calendars.routes import router as calendars
-from app.tracking.completeness.routes import router as completeness
-from app.tracking.meetings.routes import router as meetings
-from app.tracking.quarters.routes import router as quarters
-from app.tracking.routes import router as tracking
-from app.tracking.snapshots.routes import router as snapshots
+from app.tracking.routes.calendars import router as calendars
+from app.tracking.routes.completeness import router as completeness
+from app.tracking.routes.meetings import router as meetings
+from app.tracking.routes.progress import router as tracking
+from app.tracking.routes.quarters import router as quarters
+from app.tracking.routes.snapshots import router as snapshots
 from app.wiring import wire
 
 if TYPE_CHECKING:

@@ -12,23 +12,23 @@ from app.convergence.methods import queries as methods
 from app.convergence.scorecards.commands import store_scorecard
 from app.convergence.step_templates import queries as step_templates
 from app.convergence.steps.queries import steps_have_begun
-from app.plans import commands as plans
+from app.plans.actions import agency_merge as action_moves
 from app.plans.actions import commands as action_commands
-from app.plans.actions import moves as action_moves
 from app.plans.actions import queries as actions
-from app.plans.actions import storing as action_writes
-from app.plans.amendments import moves as amendment_moves
+from app.plans.actions import writes as action_writes
+from app.plans.amendments import agency_merge as amendment_moves
 from app.plans.amendments.adoption import apply_amendment, blocks, proposed
+from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
 from app.plans.revisions import commands as revisions
 from app.plans.workflow import queries as workflow
 from app.reference.queries import missing_regions
-from app.tracking.commands import reported_items
-from app.tracking.meetings import moves as meeting_moves
+from app.tracking.meetings import agency_merge as meeting_moves
 from app.tracking.meetings.queries import links
+from app.tracking.progress.queries import findings_on_reports
+from app.tracking.progress.writes import refresh_figures
 from app.tracking.quarters import commands as quarters
-from app.tracking.queries import findings_on_reports
-from app.tracking.storing import refresh_figures
+from app.tracking.reporting.commands import reported_items
 
 
 def wire() -> None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from app.convergence.coverage.models import CoverageRow, ServiceCoverageRow
 from app.kit.database.engine import Database, table_of
-from app.tracking.models import PROGRESS_PARTS, ProgressRow
+from app.tracking.progress.models import PROGRESS_PARTS, ProgressRow
 from app.tracking.quarters.models import QuarterRow, QuarterState
 
 CUT_BY_YEAR = [

@@ -9,7 +9,7 @@ from typing import Any
 from app.access.rules import CONSOLE
 from app.kit.database.engine import Database
 from app.plans.actions.queries import stored_actions
-from app.plans.queries import plan_of
+from app.plans.core.queries import plan_of
 from benchmarks.data import BIG_PLAN, PROVINCE, Size, new_token, plan_codes, report
 from benchmarks.load import ask, request
 

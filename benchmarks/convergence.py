@@ -14,7 +14,7 @@ from app.convergence.methods.queries import services
 from app.convergence.step_templates.commands import load_templates
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author
-from app.plans.models import PlanRow, PriorityLocationRow
+from app.plans.core.models import PlanRow, PriorityLocationRow
 from app.reference.models import RegionLevel, RegionRow
 
 LOCI = 20

@@ -20,7 +20,7 @@ from app.access.queries import actor_of
 from app.access.rules import Actor, is_within
 from app.kit.database.journal import FEED, link_hash
 from app.settings import Settings
-from app.tracking.models import ProgressIn
+from app.tracking.progress.models import ProgressIn
 from benchmarks.naive_shapes import ActionOut, ActionsOut, Batch, BatchOut, ProgressOut
 from benchmarks.naive_tables import ACTION_PARTS, PROGRESS_PARTS, Action, Head, Journal, Plan, Progress
 

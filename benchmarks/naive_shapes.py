@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
-from app.tracking.models import ProgressItem
+from app.tracking.progress.models import ProgressItem
 
 
 class ComponentOut(BaseModel):

@@ -18,8 +18,8 @@ from app.plans.actions.models import (
     SupportingAgencyRow,
     TagRow,
 )
-from app.plans.models import PlanRow
-from app.tracking.models import (
+from app.plans.core.models import PlanRow
+from app.tracking.progress.models import (
     ComponentSpendingRow,
     MilestoneProgressRow,
     OutputProgressRow,

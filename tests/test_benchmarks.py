@@ -15,7 +15,7 @@ from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.actions.models import ActionOut
 from app.settings import Settings
-from app.tracking.models import ProgressOut
+from app.tracking.progress.models import ProgressOut
 from benchmarks import calls, data, naive, pulls, raw
 from benchmarks.load import request
 from tests.database import ENGINES, sqlite_url

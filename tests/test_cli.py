@@ -23,8 +23,8 @@ from app.access.rules import CONSOLE
 from app.console import frame, service
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
-from app.plans.commands import put_plan
-from app.plans.models import PlanIn
+from app.plans.core.commands import put_plan
+from app.plans.core.models import PlanIn
 from app.startup import serving
 from app.startup.database import open_database
 from app.startup.logs import log_to_stderr

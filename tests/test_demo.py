@@ -20,7 +20,7 @@ from rich.console import Console
 
 import app.startup.demo as preparing
 from app.exchange import commands
-from app.plans.queries import is_plan
+from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup.demo import PLAN, load_sample
 from tests.database import OneTransaction

@@ -50,16 +50,16 @@ from app.plans.actions.rules import Outcome as WrittenLine
 from app.plans.amendments.commands import put_amended_actions
 from app.plans.amendments.models import reason_of
 from app.plans.amendments.queries import amended_rows, editions, open_amendment
-from app.plans.commands import plan_chain
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import Reason
+from app.plans.core.queries import plan_of
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.models import PlanFinding, placed_shown
 from app.plans.findings.queries import check_lines, check_plan
-from app.plans.models import Reason
-from app.plans.queries import plan_of
 from app.plans.workflow.queries import lines_to_submit
-from app.tracking.commands import Report, Reported, report_progress
-from app.tracking.models import ProgressIn
-from app.tracking.queries import latest_spent, stored_progress
+from app.tracking.progress.models import ProgressIn
+from app.tracking.progress.queries import latest_spent, stored_progress
+from app.tracking.reporting.commands import Report, Reported, report_progress
 
 Half = Literal["q2", "q4"]
 HALVES: tuple[tuple[Half, str, str], ...] = (("q2", "Q2", "spent_s1"), ("q4", "Q4", "spent_s2"))

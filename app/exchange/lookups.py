@@ -10,7 +10,7 @@ from sqlmodel import Session
 from app.agencies.queries import FoundAgency, agencies_by_code, agencies_named
 from app.exchange.matrix.models import MatrixRow, Named, Place
 from app.exchange.models import Resolution
-from app.plans.rules import government_level
+from app.plans.core.rules import government_level
 from app.reference.nomenclature.queries import (
     FoundSubactivity,
     Pair,

@@ -10,8 +10,8 @@ from app.kit.fields import Prose, Shape
 from app.kit.http.validation import RuleBroken, body_errors
 from app.kit.periods import PeriodText
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
+from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
-from app.plans.models import ReasonCategory, ReasonText
 
 code_needed = Kind(
     "resolution_code_needed",

@@ -17,7 +17,7 @@ from app.exchange.models import Basis, Content
 from app.kit.periods import Period
 from app.plans.actions.queries import actions, stored_actions
 from app.reference.queries import funding_source_labels, funding_source_words, regions_by_code
-from app.tracking.queries import latest_spent
+from app.tracking.progress.queries import latest_spent
 
 
 def names_for(session: Session, plan: sa.Row[Any], contents: Sequence[Content]) -> Names:

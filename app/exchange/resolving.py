@@ -33,7 +33,7 @@ from app.exchange.models import Content, Resolution
 from app.exchange.rules import Resolved, Subactivity, joined_lines
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
-from app.plans.rules import government_level, is_inside
+from app.plans.core.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
     FoundSubactivity,
     subactivities_like,

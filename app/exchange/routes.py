@@ -15,10 +15,10 @@ from app.kit.http.forms import Upload
 from app.kit.http.routing import answer, house_router, language_of
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
-from app.plans.commands import plan_chain
-from app.plans.models import PlanKey
-from app.plans.queries import plan_of, region_name
-from app.tracking.commands import check_period
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import plan_of, region_name
+from app.tracking.reporting.commands import check_period
 
 router = house_router(tags=["exchange"])
 

@@ -18,10 +18,10 @@ from app.kit.http.pagination import Listing
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
-from app.plans.queries import plans, regions, seen_lines
+from app.plans.core.queries import plans, regions, seen_lines
 from app.reports.frame import Report, listing, percent, whole
 from app.reports.models import AgencyQuery, OfRegion, PeriodQuery, Spent, column
-from app.tracking.figures import lines_of, money_by_group
+from app.tracking.progress.aggregates import lines_of, money_by_group
 
 _agencies = table_of(AgencyRow)
 

@@ -18,11 +18,11 @@ from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
-from app.plans.queries import plans, regions, seen
+from app.plans.core.queries import plans, regions, seen
 from app.reports.frame import Report, listing
 from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
 from app.tracking.calendars.queries import clock, today
-from app.tracking.models import MilestoneProgressRow, MilestoneState
+from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
 _agencies = table_of(AgencyRow)
 _milestones, _reached = table_of(MilestoneRow), table_of(MilestoneProgressRow)

@@ -18,10 +18,10 @@ from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
+from app.plans.core.queries import plans, regions, seen_lines
 from app.plans.overlaps.models import Verdict
 from app.plans.overlaps.queries import Explanation, Overlap, explains, explanations, overlapping
 from app.plans.overlaps.rules import Pair, coincidence
-from app.plans.queries import plans, regions, seen_lines
 from app.reports.frame import Report, Row, listing
 from app.reports.models import AgencyQuery, OfRegion, RegionQuery, YearQuery, column
 

@@ -17,8 +17,8 @@ from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
-from app.plans.models import PriorityLocationRow
-from app.plans.queries import plans, regions, seen
+from app.plans.core.models import PriorityLocationRow
+from app.plans.core.queries import plans, regions, seen
 from app.reference.models import StrategyRow
 from app.reports.frame import Report, listing, whole
 from app.reports.models import OfRegion, RegionQuery, YearQuery, column

@@ -19,7 +19,7 @@ from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file
 from app.kit.database.engine import Database, alembic_config
 from app.kit.database.migrations import is_known, is_newer
-from app.plans.queries import plan_of
+from app.plans.core.queries import plan_of
 from app.reference.commands import load_reference
 from app.startup.database import check_encoding, check_schema, console_author
 

@@ -22,9 +22,9 @@ from app.exchange.commands import import_matrix
 from app.exchange.models import Acceptance, Basis, ImportQuery
 from app.exchange.queries import read_file
 from app.kit.database.engine import Database, make_file_address
-from app.plans.commands import put_plan
-from app.plans.models import PlanIn
-from app.plans.queries import is_plan
+from app.plans.core.commands import put_plan
+from app.plans.core.models import PlanIn
+from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup.bootstrap import load_shipped_reference, upgrade_schema
 from app.startup.database import console_author, open_database

@@ -12,18 +12,18 @@ from app.convergence.steps import models as _steps
 from app.kit.database import journal as _journal
 from app.kit.database.engine import Table
 from app.kit.http import idempotency as _idempotency
-from app.plans import models as _plans
 from app.plans.actions import models as _actions
+from app.plans.core import models as _plans
 from app.plans.overlaps import models as _overlaps
 from app.plans.revisions import models as _revisions
 from app.plans.workflow import models as _workflow
 from app.reference import models as _reference
 from app.reference.coordinates import models as _coordinates
 from app.reference.nomenclature import models as _nomenclature
-from app.tracking import models as _tracking
 from app.tracking.calendars import models as _calendars
 from app.tracking.meetings import models as _meetings
+from app.tracking.progress import models as _tracking
 from app.tracking.quarters import models as _quarters
-from app.tracking.snapshots import models as _snapshots
+from app.tracking.quarters.snapshots import models as _snapshots
 
 __all__ = ["Table"]

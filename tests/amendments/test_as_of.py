@@ -14,7 +14,7 @@ from app.kit.database.engine import table_of
 from app.plans.actions.lines import is_chosen
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import ActionQuery, list_actions, whole_actions
-from app.plans.models import PlanRow
+from app.plans.core.models import PlanRow
 from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
 from tests.database import OneTransaction

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.plans.actions.models import ActionIn
-from app.plans.differences.rules import (
+from app.plans.core.models import PlanIn
+from app.plans.revisions.differences.rules import (
     KEYS,
     NOTHING,
     Edition,
@@ -16,7 +17,6 @@ from app.plans.differences.rules import (
     sums,
     whole,
 )
-from app.plans.models import PlanIn
 from tests.plans.world import ACTION, HEALTH, LEAN, SOCIAL
 
 LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")

@@ -14,8 +14,8 @@ from app.plans.amendments.rules import (
     needs_reason,
     telling,
 )
-from app.plans.differences.rules import Change, changes_of
-from app.plans.models import PlanIn
+from app.plans.core.models import PlanIn
+from app.plans.revisions.differences.rules import Change, changes_of
 from tests.plans.world import ACTION
 
 LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")

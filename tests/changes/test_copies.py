@@ -6,8 +6,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.plans.actions.models import ActionIn
-from app.plans.models import PlanIn
-from app.tracking.models import ProgressIn
+from app.plans.core.models import PlanIn
+from app.tracking.progress.models import ProgressIn
 from tests.changes.feed import now, page
 from tests.changes.walks import BEGIN, STEPS, WAY, Walk
 from tests.database import OneTransaction

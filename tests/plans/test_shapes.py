@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from app.kit.database.engine import table_of
 from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
-from app.plans.models import PlanOut, PlanRow, PriorityLocationRow
+from app.plans.core.models import PlanOut, PlanRow, PriorityLocationRow
 from app.plans.workflow.models import PlanReply
-from app.tracking.models import (
+from app.tracking.progress.models import (
     PROGRESS_PARTS,
     ProgressOut,
     ProgressReply,

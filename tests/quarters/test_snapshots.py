@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.kit.database.engine import table_of
-from app.tracking.snapshots.models import SnapshotRow
-from app.tracking.snapshots.queries import content_of, snapshot_of
+from app.tracking.quarters.snapshots.models import SnapshotRow
+from app.tracking.quarters.snapshots.queries import content_of, snapshot_of
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, SOCIAL, WORKS, put, put_many
 from tests.quarters.world import A1, Q2, Office, adopt

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database, table_of
-from app.plans.models import PlanRow, PlanState
+from app.plans.core.models import PlanRow, PlanState
 from tests.plans.world import ANY, AT, SOCIAL, report
 
 Q2 = "/v1/regions/63.02/quarters/2026-Q2"

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database, table_of
-from app.plans.models import PlanRow, PlanState
+from app.plans.core.models import PlanRow, PlanState
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, HEALTH, PLAN, furnish, put, put_plan, report
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from app.access.models import TokenScope
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
-from app.plans.models import PlanState
+from app.plans.core.models import PlanState
 from app.plans.workflow.rules import BY_VERB, Standing, failures
 from app.reference.rules import local_date
 from tests.database import OneTransaction

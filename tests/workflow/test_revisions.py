@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
 from app.plans.actions.models import ActionIn
-from app.plans.models import PlanIn
+from app.plans.core.models import PlanIn
 from app.plans.revisions.models import PlanRevisionRow
 from app.plans.revisions.rules import canonical
 from tests.database import OneTransaction

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.access.models import Role
-from app.plans.models import PlanState
+from app.plans.core.models import PlanState
 from app.plans.workflow.rules import TRANSITIONS
 from tests.workflow.moves import AT, BODIES, WAYS, Movers, move
 

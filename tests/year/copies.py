@@ -8,8 +8,8 @@ import rfc8785
 from fastapi.testclient import TestClient
 
 from app.plans.actions.models import ActionIn
-from app.plans.models import PlanIn
-from app.tracking.models import ProgressIn
+from app.plans.core.models import PlanIn
+from app.tracking.progress.models import ProgressIn
 from tests.changes.feed import page
 from tests.pages import walk
 from tests.year.world import QUARTERS, YEAR

@@ -35,7 +35,7 @@ from app.kit.database.json_sql import built_once, records, to_json, upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed
-from app.plans.actions.batches import Status
+from app.plans.findings.batches import Status
 from app.reference.queries import is_region, regions_by_code
 
 not_your_region = Kind(

@@ -46,8 +46,8 @@ from app.kit.http.routing import (
 )
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
-from app.plans.actions.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
-from app.plans.routes import STATE
+from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.routes.plans import STATE
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])

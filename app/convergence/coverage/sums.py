@@ -12,7 +12,7 @@ from app.convergence.coverage.models import CoverageRegionRow, CoverageRow
 from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import records, to_json
-from app.plans.models import PlanRow, PriorityLocationRow
+from app.plans.core.models import PlanRow, PriorityLocationRow
 
 coverage = table_of(CoverageRow)
 _plans, _locations = table_of(PlanRow), table_of(PriorityLocationRow)

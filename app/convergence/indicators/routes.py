@@ -48,7 +48,7 @@ from app.kit.http.routing import (
 )
 from app.kit.http.validation import read_each
 from app.kit.problems import NotFound
-from app.plans.routes import STATE
+from app.plans.routes.plans import STATE
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 

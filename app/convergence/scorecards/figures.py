@@ -41,12 +41,12 @@ from app.plans.actions.models import (
     Strategy,
 )
 from app.plans.actions.queries import actions
-from app.plans.models import PriorityLocationRow
-from app.plans.queries import plans
+from app.plans.core.models import PriorityLocationRow
+from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
 from app.reference.queries import among
-from app.tracking.figures import lines_of
-from app.tracking.models import ComponentSpendingRow, ProgressRow
+from app.tracking.progress.aggregates import lines_of
+from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
 
 _components, _locations = table_of(ComponentRow), table_of(LocationRow)
 _recipients, _loci = table_of(RecipientRow), table_of(PriorityLocationRow)

@@ -24,16 +24,16 @@ from app.kit.database.engine import BigInt, table_of
 from app.kit.database.json_sql import built_once, json_rows, records, to_json
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
-from app.plans.models import PriorityLocationRow
+from app.plans.core.models import PriorityLocationRow
+from app.plans.core.queries import plans, regions
 from app.plans.overlaps.queries import explanations, overlapping
-from app.plans.queries import plans, regions
 from app.reference.models import RegionLevel
 from app.reference.rules import local_date
 from app.tracking.calendars.queries import clock, today
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.meetings.queries import attended, commitments, meetings
 from app.tracking.meetings.rules import CommitmentState
-from app.tracking.models import OutputProgressRow
+from app.tracking.progress.models import OutputProgressRow
 from app.tracking.quarters.queries import plan_quarters, quarters
 
 evidence = table_of(StepEvidenceRow)

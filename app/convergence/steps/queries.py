@@ -34,7 +34,7 @@ from app.convergence.steps.rules import Facts, Shown, scored, standings
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.problems import NotFound
-from app.plans.queries import plans, regions, seen
+from app.plans.core.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow
 from app.reference.models import RegionLevel, Timezone
 from app.reference.queries import among

@@ -20,11 +20,16 @@ from app.kit.database.engine import table_of
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, LocationRow, MilestoneRow, Strategy
 from app.plans.actions.queries import actions
-from app.plans.models import PriorityLocationRow
+from app.plans.core.models import PriorityLocationRow
+from app.plans.core.queries import plans, seen, seen_lines
 from app.plans.overlaps.queries import agencies_at_once
-from app.plans.queries import plans, seen, seen_lines
-from app.tracking.models import MilestoneProgressRow, MilestoneState, OutputProgressRow, RecipientProgressRow
-from app.tracking.queries import progress
+from app.tracking.progress.models import (
+    MilestoneProgressRow,
+    MilestoneState,
+    OutputProgressRow,
+    RecipientProgressRow,
+)
+from app.tracking.progress.queries import progress
 
 places, _priorities = table_of(LocationRow), table_of(PriorityLocationRow)
 _budget_lines, _milestones = table_of(BudgetLineRow), table_of(MilestoneRow)

@@ -42,7 +42,7 @@ from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import Strategy
 from app.plans.actions.queries import actions
-from app.plans.queries import regions
+from app.plans.core.queries import regions
 from app.reference.coordinates.queries import coordinates
 
 _agencies = table_of(AgencyRow)

@@ -11,9 +11,9 @@ from app.access.queries import published, within
 from app.access.rules import Actor
 from app.exchange.catalogue.models import CatalogueQuery, File, Listed
 from app.kit.http.pagination import Listing
-from app.plans.queries import plans, published_plans, regions
+from app.plans.core.queries import plans, published_plans, regions
 from app.plans.revisions.queries import revisions
-from app.tracking.snapshots.queries import snapshots
+from app.tracking.quarters.snapshots.queries import snapshots
 
 
 def list_datasets(actor: Actor, query: CatalogueQuery) -> Listing:

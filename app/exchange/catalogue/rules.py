@@ -5,7 +5,7 @@ from typing import Any
 
 from app.exchange.catalogue.models import CONTEXT, File, Listed, Publication
 from app.kit.periods import Period
-from app.tracking.snapshots.rules import address_of
+from app.tracking.quarters.snapshots.rules import address_of
 
 INDONESIAN = "http://publications.europa.eu/resource/authority/language/IND"
 IRREGULAR = "http://publications.europa.eu/resource/authority/frequency/IRREG"

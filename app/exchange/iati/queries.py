@@ -15,14 +15,14 @@ from app.exchange.iati.models import Export, InForce, Names, Report
 from app.kit.database.json_sql import json_texts
 from app.kit.problems import Problem, Text
 from app.plans.actions.queries import actions
-from app.plans.differences.rules import whole
-from app.plans.models import PlanState
-from app.plans.queries import region_name
+from app.plans.core.models import PlanState
+from app.plans.core.queries import region_name
+from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.queries import revisions
 from app.reference.coordinates.queries import stored_coordinates
 from app.reference.queries import funding_source_labels, regions_by_code, strategy_labels
-from app.tracking.queries import progress, progress_columns
-from app.tracking.snapshots.queries import snapshots
+from app.tracking.progress.queries import progress, progress_columns
+from app.tracking.quarters.snapshots.queries import snapshots
 
 
 class NotAdopted(Problem):

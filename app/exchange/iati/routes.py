@@ -10,8 +10,8 @@ from app.exchange.iati.queries import export_of
 from app.exchange.iati.rules import xml_of
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.routing import answer, house_router
-from app.plans.models import PlanKey
-from app.plans.queries import published_plan_of
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import published_plan_of
 
 router = house_router(prefix="/exports", tags=["exchange"])
 

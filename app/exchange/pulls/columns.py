@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from app.exchange.pulls.models import PullLine
 from app.kit.database.json_sql import to_json
-from app.tracking.snapshots.models import SnapshotReport
+from app.tracking.quarters.snapshots.models import SnapshotReport
 
 Cell = str | int | float | None
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, address
 from app.kit.problems import Problem, Text
-from app.tracking.snapshots.models import SnapshotLine
+from app.tracking.quarters.snapshots.models import SnapshotLine
 
 PullPeriod = Annotated[str, address("Quarter to pull.", "2026-Q2")]
 

@@ -24,11 +24,11 @@ from app.kit.database.json_sql import built_once, json_row, json_texts, members,
 from app.kit.exports.prefetch import ahead
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import action_columns, actions
-from app.plans.queries import plans, seen
-from app.plans.rules import PLAN_CHAIN
-from app.tracking.queries import progress, progress_columns
-from app.tracking.snapshots.models import SnapshotReport
-from app.tracking.snapshots.queries import snapshots
+from app.plans.core.queries import plans, seen
+from app.plans.core.rules import PLAN_CHAIN
+from app.tracking.progress.queries import progress, progress_columns
+from app.tracking.quarters.snapshots.models import SnapshotReport
+from app.tracking.quarters.snapshots.queries import snapshots
 
 _heads, _journal = table_of(JournalHead), table_of(JournalRow)
 

@@ -18,9 +18,9 @@ from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
-from app.plans.actions.storing import key_of, write_actions
-from app.plans.commands import plan_chain
-from app.plans.queries import as_it_is_now
+from app.plans.actions.writes import key_of, write_actions
+from app.plans.core.commands import plan_chain
+from app.plans.core.queries import as_it_is_now
 from app.plans.workflow.rules import check_editable
 
 not_your_agency = Kind(

@@ -37,8 +37,8 @@ from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
+from app.plans.core.models import EDITION_PATTERN
 from app.plans.findings.models import FindingShape
-from app.plans.models import EDITION_PATTERN
 from app.plans.workflow.models import PlanNote
 
 decile_order = Kind(

@@ -27,7 +27,7 @@ from app.plans.actions.models import (
     SupportingAgencyRow,
     TagRow,
 )
-from app.plans.queries import plans
+from app.plans.core.queries import plans
 from app.reference.models import Words
 from app.reference.queries import has_words
 

@@ -21,7 +21,7 @@ from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft
-from app.plans.actions.storing import write_actions
+from app.plans.actions.writes import write_actions
 from app.plans.amendments.commands import gone_entry
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -33,9 +33,9 @@ from app.plans.amendments.queries import (
     open_amendment,
 )
 from app.plans.amendments.rules import Amended, in_short, missing_reasons, telling
-from app.plans.commands import follow_locations, replace_priority_locations
-from app.plans.differences.rules import Change, Content, changes_of
-from app.plans.queries import plans
+from app.plans.core.commands import follow_locations, replace_priority_locations
+from app.plans.core.queries import plans
+from app.plans.revisions.differences.rules import Change, Content, changes_of
 
 missing_reason = Kind(
     "missing_reason",

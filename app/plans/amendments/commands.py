@@ -32,9 +32,9 @@ from app.plans.amendments.queries import (
     amendments,
     untouched_version,
 )
-from app.plans.commands import fitting_plan, plan_chain
-from app.plans.models import PlanIn, PlanState, Reason
-from app.plans.queries import plans
+from app.plans.core.commands import fitting_plan, plan_chain
+from app.plans.core.models import PlanIn, PlanState, Reason
+from app.plans.core.queries import plans
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.workflow.commands import state_entry
 

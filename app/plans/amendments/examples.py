@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
-from app.plans.examples import PLAN_EXAMPLE, REASON_EXAMPLE
+from app.plans.core.examples import PLAN_EXAMPLE, REASON_EXAMPLE
 
 AMENDED_ACTION_EXAMPLE: dict[str, Any] = {**ACTION_EXAMPLE, "reasons": []}
 

@@ -16,7 +16,7 @@ from app.plans.amendments.examples import (
     AMENDMENT_EXAMPLE,
     AMENDMENT_OUT_EXAMPLE,
 )
-from app.plans.models import PlanIn, PlanState, Reason, ReasonCategory
+from app.plans.core.models import PlanIn, PlanState, Reason, ReasonCategory
 
 no_such_field = Kind(
     "no_such_field",

@@ -16,10 +16,10 @@ from app.plans.actions.queries import ActionQuery, whole_actions
 from app.plans.actions.rules import absorption_percent
 from app.plans.amendments.models import AmendedAction
 from app.plans.amendments.rules import Amended, Reasons
-from app.plans.differences.rules import Edition, whole
-from app.plans.queries import plan_of, stored_plan
+from app.plans.core.queries import plan_of, stored_plan
+from app.plans.core.rules import AMENDMENT_CHAIN
+from app.plans.revisions.differences.rules import Edition, whole
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
-from app.plans.rules import AMENDMENT_CHAIN
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
 _journal = table_of(JournalRow)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from app.plans.amendments.models import Change as LineChange
-from app.plans.differences.rules import Change, Content, Edition, changes_of, line_differences
+from app.plans.revisions.differences.rules import Change, Content, Edition, changes_of, line_differences
 
 NEEDS_REASON = (
     # targets

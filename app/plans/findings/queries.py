@@ -13,6 +13,8 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.plans.actions.models import RecipientRow
 from app.plans.actions.queries import actions, stored_actions
+from app.plans.core.models import PriorityLocation, PriorityLocationRow
+from app.plans.core.rules import government_level
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.rules import (
     Facts,
@@ -22,9 +24,7 @@ from app.plans.findings.rules import (
     findings_of_plan,
     spreads_of,
 )
-from app.plans.models import PriorityLocation, PriorityLocationRow
 from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
-from app.plans.rules import government_level
 from app.reference.nomenclature.queries import codes_not_in_force
 
 REPORT_CHECKS: list[Callable[[Session, sa.Row[Any]], Iterable[Placed]]] = []

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from app.kit.periods import Period
 from app.kit.problems import ErrorShape, FieldError, Kind, Language
+from app.plans.core.rules import government_level, is_inside
 from app.plans.findings.kinds import (
     E01,
     E02,
@@ -30,7 +31,6 @@ from app.plans.findings.kinds import (
     W10,
     Finding,
 )
-from app.plans.rules import government_level, is_inside
 
 Line = dict[str, Any]
 

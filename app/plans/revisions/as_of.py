@@ -13,9 +13,9 @@ from app.kit.problems import FieldError, Kind, Problem, Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import actions
 from app.plans.actions.rules import absorption_percent
-from app.plans.differences.rules import whole
-from app.plans.models import PlanOut, PlanState
-from app.plans.queries import region_name
+from app.plans.core.models import PlanOut, PlanState
+from app.plans.core.queries import region_name
+from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.queries import revisions
 
 before_adoption = Kind(

@@ -10,8 +10,8 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain
 from app.plans.actions.queries import stored_actions
-from app.plans.models import Instrument
-from app.plans.queries import as_it_is_now, stored_plan
+from app.plans.core.models import Instrument
+from app.plans.core.queries import as_it_is_now, stored_plan
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import revisions
 from app.plans.revisions.rules import canonical, revision_content, sha256_of

@@ -14,13 +14,13 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid
-from app.plans.commands import plan_chain
-from app.plans.models import PlanState
-from app.plans.queries import as_it_is_now, plan_of, plans, stored_plan
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import PlanState
+from app.plans.core.queries import as_it_is_now, plan_of, plans, stored_plan
+from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.commands import adopt_revision
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date
-from app.plans.rules import AMENDMENT_CHAIN
 from app.plans.workflow.models import AdoptIn, PlanNoteIn, PlanNoteRow
 from app.plans.workflow.queries import (
     NOTED_BY,

@@ -10,9 +10,9 @@ from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, Prose, Shape
-from app.plans.examples import PLAN_OUT_EXAMPLE
+from app.plans.core.examples import PLAN_OUT_EXAMPLE
+from app.plans.core.models import Instrument, PlanOut
 from app.plans.findings.models import PlanFinding
-from app.plans.models import Instrument, PlanOut
 from app.plans.workflow.rules import VERBS
 
 POINTER_PATTERN = r"^(/([^~/]|~[01])*)*$"

@@ -19,10 +19,10 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
+from app.plans.core.models import PlanState
+from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import Placed, blocking
-from app.plans.models import PlanState
-from app.plans.queries import regions
 from app.plans.revisions.models import AmendmentActionRow
 from app.plans.revisions.queries import instrument_in_force
 from app.plans.workflow.models import NoteState, PlanNote, PlanNoteIn, PlanNoteRow

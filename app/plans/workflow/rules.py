@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from app.access.rules import Actor
 from app.kit.problems import FieldError, Kind, Problem, Text
-from app.plans.models import PlanState
+from app.plans.core.models import PlanState
 
 # Refusals
 

@@ -20,7 +20,7 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
-from app.plans.queries import plans, regions, visible_plans
+from app.plans.core.queries import plans, regions, visible_plans
 from app.reference.models import RegionLevel
 from app.reference.nomenclature.queries import NotLoaded
 from app.tracking.calendars.queries import clock, end_of_day, rules, today
@@ -32,9 +32,9 @@ from app.tracking.completeness.models import (
     Totals,
 )
 from app.tracking.completeness.rules import SUBMITTED
+from app.tracking.progress.queries import progress
 from app.tracking.quarters.models import PartState
 from app.tracking.quarters.queries import PlanQuarters, extended, parts, plan_quarters, quarters
-from app.tracking.queries import progress
 
 _agencies, _homes, _asked = table_of(AgencyRow), regions.alias("home"), regions.alias("asked")
 _HOMES = (RegionLevel.province, RegionLevel.regency)

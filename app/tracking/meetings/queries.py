@@ -16,7 +16,7 @@ from app.kit.database.json_sql import days_between, fields_of, json_rows, json_t
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
-from app.plans.queries import plans, regions
+from app.plans.core.queries import plans, regions
 from app.tracking.meetings.models import (
     CommitmentActionRow,
     CommitmentAgencyRow,

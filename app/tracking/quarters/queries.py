@@ -22,12 +22,14 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter, UnknownPeriod
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
-from app.plans.queries import plan_of, plans, seen, visible_plans
+from app.plans.core.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import equal
 from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
-from app.tracking.models import ProgressRow
+from app.tracking.progress.models import ProgressRow
+from app.tracking.progress.queries import lines_by_code, stored_and_before
+from app.tracking.progress.rules import findings_of
 from app.tracking.quarters.models import (
     ExtensionOut,
     PartOut,
@@ -40,9 +42,7 @@ from app.tracking.quarters.models import (
     QuarterState,
 )
 from app.tracking.quarters.rules import Extension, Standing
-from app.tracking.queries import lines_by_code, stored_and_before
-from app.tracking.rules import findings_of
-from app.tracking.snapshots.rules import address_of
+from app.tracking.quarters.snapshots.rules import address_of
 
 quarters, parts = table_of(QuarterRow), table_of(QuarterPartRow)
 extensions, _progress = table_of(QuarterExtensionRow), table_of(ProgressRow)

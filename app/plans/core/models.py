@@ -1,0 +1,178 @@
+"""A plan and its priority locations (domain, section 3): fields declared once for table and wire."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.database.engine import Table
+from app.kit.fields import (
+    Count,
+    Line,
+    Prose,
+    RegionCode,
+    Shape,
+    Version,
+    address,
+)
+from app.kit.http.validation import refuse_repeated
+from app.kit.periods import PeriodText
+from app.plans.core.examples import PLAN_EXAMPLE, PLAN_OUT_EXAMPLE, REASON_EXAMPLE
+
+EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
+
+
+class PlanState(StrEnum):
+    """Where a plan stands; changed by transitions only.
+
+    Of a plan that has a revision in force, `draft` to `endorsed` tell of the amendment beside it.
+    """
+
+    draft = "draft"
+    submitted = "submitted"
+    returned = "returned"
+    endorsed = "endorsed"
+    adopted = "adopted"
+    closed = "closed"
+
+
+class Instrument(StrEnum):
+    """The legal form by which a region adopts its plan."""
+
+    decree = "decree"
+    regulation = "regulation"
+
+
+class ReasonCategory(StrEnum):
+    """Why something is amended, in a word that can be counted."""
+
+    revised_budget = "revised_budget"
+    revised_data = "revised_data"
+    moved_location = "moved_location"
+    delayed = "delayed"
+    corrected = "corrected"
+    disaster = "disaster"
+    policy = "policy"
+    other = "other"
+
+
+FieldAddress = Annotated[
+    str,
+    ShapeField(
+        max_length=200,
+        pattern=r"^(/[^/]+)*$",
+        description="Address of a field like a JSON Pointer, a list's item by its own key: `/allocation`, "
+        "`/outputs/O1/target`, `/locations/63.02.05.2001`. The empty text is the whole.",
+    ),
+]
+
+SHORTEST_REASON = 10
+"""Characters: a reason is a sentence, not a mark."""
+
+
+ReasonText = Annotated[Prose, StringConstraints(min_length=SHORTEST_REASON, max_length=1000)]
+
+
+class Reason(Shape):
+    """Why a field was amended, or all that lies below it."""
+
+    field: FieldAddress = ""
+    category: ReasonCategory
+    text: ReasonText
+
+    model_config = ConfigDict(json_schema_extra={"examples": [REASON_EXAMPLE]})
+
+
+PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
+
+
+# The plan
+
+
+class PlanFields(BaseModel):
+    """One region, one year."""
+
+    title: Line
+    medium_term_plan: Line | None = ShapeField(
+        default=None, description="The five-year plan (RPKD) it breaks down."
+    )
+    nomenclature_edition: str = ShapeField(
+        default="",
+        max_length=20,
+        pattern=EDITION_PATTERN,
+        description="Edition of the codes; the newest where empty.",
+    )
+    note: Prose = ""
+
+
+class PriorityLocationFields(BaseModel):
+    """A village that the plan names as a poverty pocket (lokus)."""
+
+    region_code: RegionCode
+    target_families: Count | None = None
+    source: Line | None = None
+    source_period: PeriodText | None = None
+
+
+class PriorityLocation(PriorityLocationFields, Shape): ...
+
+
+class PlanIn(PlanFields, Shape):
+    """A plan as it is written."""
+
+    priority_locations: list[PriorityLocation] = ShapeField(default_factory=list, max_length=2000)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PLAN_EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _each_location_once(self) -> "PlanIn":
+        refuse_repeated(
+            (location.region_code for location in self.priority_locations), at="/priority_locations"
+        )
+        return self
+
+
+class PlanOut(PlanIn):
+    """A plan as it is read."""
+
+    plan: str = ShapeField(description="Key of the plan: region and year.")
+    region_code: RegionCode
+    region_name: str
+    year: int
+    state: PlanState
+    revision: int | None = ShapeField(description="Number of the revision in force; null before the first.")
+    version: Version
+    updated_at: datetime
+    action_count: int
+    allocation: int = ShapeField(description="Whole rupiah of all actions.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PLAN_OUT_EXAMPLE]})
+
+
+# Tables
+
+
+class PlanRow(PlanFields, Table, table=True):
+    __tablename__ = "plan"
+    __table_args__ = (sa.UniqueConstraint("region_code", "year"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    code: str = Field(unique=True, max_length=20)
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    year: int
+    state: PlanState = PlanState.draft
+    revision: int | None = None
+    version: int = 1
+    updated_at: datetime
+
+
+class PriorityLocationRow(PriorityLocationFields, Table, table=True):
+    __tablename__ = "plan_priority_location"
+
+    plan_id: int = Field(foreign_key="plan.id", primary_key=True, ondelete="CASCADE")
+    region_code: str = Field(foreign_key="region.code", primary_key=True, max_length=13)
+    position: int

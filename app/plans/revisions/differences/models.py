@@ -1,0 +1,96 @@
+"""What differs between two editions of a plan, as it goes over the wire."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+
+from app.plans.amendments.examples import SUMS_EXAMPLE
+from app.plans.amendments.models import Sums
+from app.plans.core.examples import REASON_EXAMPLE
+from app.plans.core.models import FieldAddress, Reason
+
+LineChange = Literal["created", "changed", "removed"]
+
+
+class FieldChange(BaseModel):
+    """One field, from what to what."""
+
+    field: FieldAddress
+    before: Any = ShapeField(description="As it was; null where it was not there.")
+    after: Any = ShapeField(description="As it is; null where it is no longer there.")
+
+
+class RevisionReason(Reason):
+    """Why, as it was adopted with a revision."""
+
+    revision: int | None = ShapeField(
+        description="The revision that brought the change; null: not adopted yet."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**REASON_EXAMPLE, "revision": 1}]})
+
+
+class Side(BaseModel):
+    """An edition that is compared."""
+
+    revision: int | None = ShapeField(description="Its number; null: the amendment that is being drafted.")
+    sha256: str | None = ShapeField(description="Of the frozen content, hex; null while it is drafted.")
+    adopted_at: datetime | None
+
+
+class ActionDifference(BaseModel):
+    """A line that is not as it was."""
+
+    code: str
+    title: str
+    change: LineChange
+    changes: list[FieldChange] = ShapeField(
+        description="In the order of the action's fields; a line that came or went is one change of the field ``."
+    )
+    reasons: list[RevisionReason]
+
+
+class Differences(BaseModel):
+    """Everything that differs between two editions of a plan; what is equal is not there."""
+
+    plan: str
+    before: Side | None = ShapeField(description="Null: against nothing, all lines are new.")
+    after: Side
+    sums: Sums
+    changes: list[FieldChange] = ShapeField(description="Of the plan's own fields.")
+    reasons: list[RevisionReason] = ShapeField(description="For changes of the plan's own fields.")
+    actions: list[ActionDifference] = ShapeField(description="By code.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "plan": "63.02-2026",
+                    "before": {
+                        "revision": 0,
+                        "sha256": "9f2c",
+                        "adopted_at": "2026-01-28T02:00:00+00:00",
+                    },
+                    "after": {
+                        "revision": 1,
+                        "sha256": "41d8",
+                        "adopted_at": "2026-09-02T02:00:00+00:00",
+                    },
+                    "sums": SUMS_EXAMPLE,
+                    "changes": [],
+                    "reasons": [],
+                    "actions": [
+                        {
+                            "code": "A-001",
+                            "title": "Bantuan permakanan lanjut usia terlantar",
+                            "change": "changed",
+                            "changes": [{"field": "/allocation", "before": 250000000, "after": 500000000}],
+                            "reasons": [{**REASON_EXAMPLE, "revision": 1}],
+                        }
+                    ],
+                }
+            ]
+        }
+    )

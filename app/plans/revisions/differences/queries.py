@@ -1,0 +1,152 @@
+"""Reading the two sides of a comparison: revisions as they were frozen, the amendment as it is drafted."""
+
+import json
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlmodel import Session
+
+from app.kit.http.validation import unknown_value
+from app.kit.problems import BadRequest, FieldError
+from app.plans.amendments.queries import Amendment, editions
+from app.plans.amendments.rules import telling
+from app.plans.revisions.differences.rules import (
+    NOTHING,
+    Content,
+    Edition,
+    changes_of,
+    line_differences,
+    sums,
+    whole,
+)
+from app.plans.revisions.queries import revisions
+
+
+class DifferencesQuery(BaseModel):
+    """Against which revision."""
+
+    since: int | None = Field(
+        default=None,
+        alias="from",
+        ge=0,
+        le=1_000_000,
+        description="Number of the revision to compare with; the one before unless given, against revision 0 nothing.",
+    )
+
+
+class Sealed(NamedTuple):
+    """A revision without its content."""
+
+    number: int
+    sha256: str
+    adopted_at: datetime
+
+    @property
+    def shown(self) -> Content:
+        return {"revision": self.number, "sha256": self.sha256, "adopted_at": self.adopted_at}
+
+
+def sealed(session: Session, plan: sa.Row[Any]) -> dict[int, Sealed]:
+    """Every revision of a plan, by number."""
+    c = revisions.c
+    rows = session.execute(sa.select(c.number, c.sha256, c.adopted_at).where(c.plan_id == plan.id))
+    return {row.number: Sealed(*row) for row in rows}
+
+
+def sides(known: dict[int, Sealed], number: int, since: int | None) -> tuple[Sealed | None, Sealed]:
+    """(before, after) of a comparison; BadRequest where there is no revision of the number to compare with."""
+    if since is None:
+        return known.get(number - 1), known[number]
+    if since not in known:
+        error = FieldError(unknown_value, parameter="from", value=since, allowed=sorted(known))
+        raise BadRequest(errors=[error])
+    return known[since], known[number]
+
+
+class Frozen(NamedTuple):
+    """What a revision holds."""
+
+    edition: Edition
+    reasons: list[Content]
+    """Each with the key of its line, or null, as `action`."""
+
+
+def opened(content: str) -> Frozen:
+    """The canonical JSON of a revision, with the defaults of fields that are younger than it."""
+    document = json.loads(content)
+    lines = {action["code"]: whole("action", action) for action in document["actions"]}
+    return Frozen(Edition(whole("plan", document), lines), document.get("reasons", []))
+
+
+def revision_differences(
+    session: Session, plan: sa.Row[Any], before: Sealed | None, after: Sealed
+) -> Content:
+    """What differs between two revisions (`Differences`), with the reasons of every revision between them."""
+    c = revisions.c
+    first, last = sorted((before.number if before else -1, after.number))
+    rows = session.execute(
+        sa.select(c.number, c.content)
+        .where(c.plan_id == plan.id, c.number.between(first, last))
+        .order_by(c.number)
+    )
+    found = {number: opened(content) for number, content in rows}
+    reasons = [
+        {**reason, "revision": number}
+        for number, frozen in found.items()
+        if number > first
+        for reason in frozen.reasons
+    ]
+    return _differences(
+        plan.code,
+        found[before.number].edition if before else NOTHING,
+        found[after.number].edition,
+        reasons,
+        before.shown if before else None,
+        after.shown,
+    )
+
+
+def amendment_differences(session: Session, amendment: Amendment) -> Content:
+    """What an amendment would change of the revision in force (`Differences`)."""
+    plan = amendment.plan
+    before, after, by_line = editions(session, amendment)
+    reasons = [{**reason, "action": None} for reason in amendment.reasons]
+    reasons += [{**reason, "action": code} for code, of_line in by_line.items() for reason in of_line]
+    return _differences(
+        plan.code,
+        before,
+        after,
+        [{**reason, "revision": None} for reason in reasons],
+        sealed(session, plan)[plan.revision].shown,
+        {"revision": None, "sha256": None, "adopted_at": None},
+    )
+
+
+def _differences(
+    plan: str, before: Edition, after: Edition, reasons: list[Content], side: Content | None, other: Content
+) -> Content:
+    by_line: dict[str | None, list[Content]] = {}
+    for reason in reasons:
+        told = {name: value for name, value in reason.items() if name != "action"}
+        by_line.setdefault(reason["action"], []).append(told)
+    own = changes_of(before.plan, after.plan) if before.plan else []
+    return {
+        "plan": plan,
+        "before": side,
+        "after": other,
+        "sums": sums(before, after),
+        "changes": [change._asdict() for change in own],
+        "reasons": telling(own, by_line.get(None, [])),
+        "actions": [
+            {
+                "code": line.code,
+                "title": line.content["title"],
+                "change": line.change,
+                "changes": [change._asdict() for change in line.changes],
+                "reasons": telling(line.changes, by_line.get(line.code, [])),
+            }
+            for line in line_differences(before, after)
+        ],
+    }

@@ -1,0 +1,220 @@
+"""The actions of a plan over HTTP."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    language_of,
+    no_content,
+    revalidated,
+    with_fields,
+)
+from app.kit.http.validation import checked_key
+from app.kit.merge_patch import Patch
+from app.kit.problems import NotFound
+from app.plans.actions import commands, queries
+from app.plans.actions.lines import list_lines
+from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
+from app.plans.actions.queries import ActionQuery, StoredAction, action_json, references_to
+from app.plans.actions.rules import Draft
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import plan_of
+from app.plans.findings.batches import (
+    ActionBatch,
+    BatchQuery,
+    BatchResult,
+    batch_result,
+    errors_of,
+    read_items,
+)
+from app.plans.findings.kinds import Finding
+from app.plans.findings.queries import findings_by_line, findings_on
+from app.plans.revisions.as_of import AsOfQuery, lines_then
+from app.plans.routes.plans import list_condition, plan_tag, tag_in
+from app.plans.workflow.queries import open_notes
+from app.plans.workflow.rules import is_editable, is_reportable
+
+router = house_router(tags=["plans"])
+
+
+class ActionsQuery(ActionQuery, AsOfQuery):
+    """Which actions of a plan, of which instant, in which order."""
+
+
+@router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
+@revalidated(plan_tag)
+def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionsQuery, Query()]) -> Response:
+    """Actions of a plan with all their parts and the latest figures reported on each.
+
+    The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
+    304. Its part before the dash can be sent as `If-Match` of a call that writes many.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    if query.as_of is None:
+        listing = queries.list_actions(row, query)
+    else:
+        listing = list_lines(call.session, lines_then(call.session, row, query.as_of).values(), query)
+    body = read_page(call.session, call.request, listing, query, sort=query.sort)
+    return answer_page(call.request, body, tag=tag_in(call, row))
+
+
+@router.put("/plans/{plan}/actions", response_model=BatchResult)
+def put_actions(
+    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch
+) -> Response:
+    """Create or replace up to 1,000 actions in one call: all of them or none.
+
+    With `each=true` an item with errors is refused with them and the others are written. Actions that
+    the batch does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    call.actor.require("write_actions", row.region_code)
+    items, refused = read_items(ActionItem, batch.items, key="code")
+    drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
+
+    outcomes = commands.put_actions(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        drafts,
+        check=list_condition(call, plan),
+        each=query.each,
+        errors_before=errors_of(refused),
+    )
+    contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
+    findings = findings_by_line(call.session, row, contents)
+    result = batch_result(outcomes, refused, findings, language=language_of(call.request))
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: ActionItem) -> ActionIn:
+    return ActionIn.model_construct(**{name: getattr(item, name) for name in ActionIn.model_fields})
+
+
+@router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
+def read_action(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[AsOfQuery, Query()]
+) -> Response:
+    """One action with its findings (what to mend or know) and what the caller may do with it."""
+    row = plan_of(call.session, call.actor, plan)
+    if query.as_of is not None:
+        return _reply_then(call, row, action, query.as_of)
+    return _action_reply(call, row, action)
+
+
+@router.put("/plans/{plan}/actions/{action}", response_model=ActionReply, responses=created(ActionReply))
+def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn) -> Response:
+    """Create or replace an action. Each list is replaced whole, its items matched by their own key
+    (code, funding source, region), so that what was reported on an item that stays survives."""
+    row = plan_of(call.session, call.actor, plan)
+    return _put_action(call, row, action, content)
+
+
+@router.patch("/plans/{plan}/actions/{action}", response_model=ActionReply)
+def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
+    """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
+    row = plan_of(call.session, call.actor, plan)
+    commands.patch_action(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        patch,
+        call.check_version,
+    )
+    return _action_reply(call, row, action)
+
+
+@router.delete("/plans/{plan}/actions/{action}", status_code=204)
+def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
+    """Delete an action; 409 where progress was reported on it or a commitment names it."""
+    row = plan_of(call.session, call.actor, plan)
+    commands.delete_action(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        call.check_version,
+    )
+    return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
+def list_action_history(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
+
+    Stays after the action was deleted.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
+
+
+def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:
+    def check(stored: dict[str, StoredAction]) -> None:
+        call.check_version(stored[code].version if code in stored else None)
+
+    draft = Draft(checked_key(code), content)
+    (outcome,) = commands.put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
+    return _action_reply(call, plan, code, status=201 if outcome.status == "created" else 200)
+
+
+def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200) -> Response:
+    text = action_json(call.session, plan, code)
+    content = json.loads(text)
+    may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
+    if content["progress_period"] is not None or references_to(call.session, plan, [code]):
+        del may["delete"]
+    if not is_editable(plan.state, plan.revision):
+        may = {"report_progress": "report_progress"} if is_reportable(plan.state) else {}
+    allowed = [
+        v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
+    ]
+    body = _with_all(call, plan, text, findings_on(call.session, plan, code, content), code, allowed)
+    return answer(
+        call.request,
+        body,
+        status=status,
+        version=content["version"],
+        location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,
+    )
+
+
+def _reply_then(call: Call, plan: sa.Row[Any], code: str, instant: datetime) -> Response:
+    """The action as it was in force at an instant; nothing can be done with it."""
+    content = lines_then(call.session, plan, instant).get(code)
+    if content is None:
+        raise NotFound()
+    findings = findings_by_line(call.session, plan, {code: content})[code]
+    return answer(call.request, _with_all(call, plan, to_json(content), findings, code, []))
+
+
+def _with_all(
+    call: Call, plan: sa.Row[Any], text: str, findings: Sequence[Finding], code: str, allowed: list[str]
+) -> bytes:
+    """An action with what is to be said of it and what the caller may do with it."""
+    language = language_of(call.request)
+    return with_fields(
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        notes=open_notes(call.session, call.actor, plan, code),
+        allowed=allowed,
+    )

@@ -1,0 +1,249 @@
+"""The amendment of a plan over HTTP."""
+
+from typing import Annotated, Any, get_args
+
+from fastapi import Query, Response
+from pydantic import BaseModel
+from pydantic import Field as ShapeField
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.database.json_sql import to_json
+from app.kit.http.etags import tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, language_of, no_content
+from app.kit.http.validation import checked_key
+from app.kit.merge_patch import Patch
+from app.kit.problems import NotFound
+from app.plans.actions.lines import list_lines
+from app.plans.actions.models import ActionKey
+from app.plans.actions.rules import Draft
+from app.plans.amendments import commands
+from app.plans.amendments.models import (
+    AmendedAction,
+    AmendedActionBatch,
+    AmendedActionIn,
+    AmendedActionItem,
+    AmendmentIn,
+    AmendmentReply,
+    reason_of,
+)
+from app.plans.amendments.queries import (
+    AmendedActionQuery,
+    amendment_chain,
+    amendment_of,
+    amendment_state,
+    editions,
+    lines_of,
+)
+from app.plans.amendments.rules import RIGHT_OF, Verb, missing_reasons
+from app.plans.core.models import PlanKey, ReasonCategory, ReasonText
+from app.plans.core.queries import plan_of
+from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.findings.queries import findings_by_line
+from app.plans.revisions.differences.rules import sums
+from app.plans.routes.plans import STATE
+
+router = house_router(tags=["plans"])
+
+
+@router.get("/plans/{plan}/amendment", response_model=AmendmentReply)
+def read_amendment(call: Caller, plan: PlanKey) -> Response:
+    """The open amendment of a plan: its own fields as they shall be, sums before and after, what has no reason yet.
+
+    404 while none is open, and for whoever may not read drafts. The plan's own addresses go on showing the
+    revision in force until the amendment is adopted.
+    """
+    return _amendment_reply(call, plan)
+
+
+@router.put("/plans/{plan}/amendment", response_model=AmendmentReply)
+def put_amendment(call: Caller, plan: PlanKey, content: AmendmentIn) -> Response:
+    """Replace the plan's own fields as they shall be; a priority location that changes needs a reason."""
+    commands.put_amendment(call.session, call.author, call.actor, plan, content, call.check_version)
+    return _amendment_reply(call, plan)
+
+
+@router.patch("/plans/{plan}/amendment", response_model=AmendmentReply)
+def patch_amendment(call: Caller, plan: PlanKey, patch: Patch) -> Response:
+    """Change some of the plan's own fields as they shall be (JSON Merge Patch)."""
+    commands.patch_amendment(call.session, call.author, call.actor, plan, patch, call.check_version)
+    return _amendment_reply(call, plan)
+
+
+@router.delete("/plans/{plan}/amendment", status_code=204)
+def discard_amendment(call: Caller, plan: PlanKey) -> Response:
+    """Discard the whole amendment with its lines. The revision in force stays, and the plan is `adopted` again."""
+    commands.discard_amendment(call.session, call.author, call.actor, plan, call.check_version)
+    return no_content()
+
+
+@router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
+def list_amendment_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery, Query()]) -> Response:
+    """Every write to the amendments of a plan while they were drafted, and how each moved; what was adopted is in the
+    plan's own history. Only for tokens that may read drafts."""
+    if not call.actor.may("read_drafts", plan.partition("-")[0]):
+        raise NotFound()
+    return history_page(call, amendment_chain(plan), f"plans/{plan}", query)
+
+
+@router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])
+def list_amended_actions(
+    call: Caller, plan: PlanKey, query: Annotated[AmendedActionQuery, Query()]
+) -> Response:
+    """The lines as they shall be, those that are taken out among them: what changes says `change`.
+
+    The part of the entity tag before the dash can be sent as `If-Match` of a call that writes many.
+    """
+    amendment = amendment_of(call.session, call.actor, plan)
+    lines = lines_of(call.session, amendment)
+    if query.changed is not None:
+        lines = [line for line in lines if (line["change"] != "unchanged") == query.changed]
+    listing = list_lines(call.session, lines, query)
+    body = read_page(call.session, call.request, listing, query, sort=query.sort)
+    return answer_page(call.request, body, tag=tag_of(body, version=_state(call, plan)))
+
+
+@router.put("/plans/{plan}/amendment/actions", response_model=BatchResult)
+def put_amended_actions(
+    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: AmendedActionBatch
+) -> Response:
+    """Say how up to 1,000 lines shall be in one call: all of them or none.
+
+    With `each=true` an item with errors is refused with them and the others are written. Lines that the batch
+    does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
+    """
+    items, refused = read_items(AmendedActionItem, batch.items, key="code")
+    outcomes = commands.put_amended_actions(
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items],
+        {item.code: item.reasons for _, item in items},
+        check=lambda existing: call.write_of_list.precondition.check_state(
+            _state(call, plan), exists=bool(existing)
+        ),
+        each=query.each,
+        errors_before=errors_of(refused),
+    )
+    contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
+    findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), contents)
+    result = batch_result(outcomes, refused, findings, language=language_of(call.request))
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+@router.get("/plans/{plan}/amendment/actions/{action}", response_model=AmendedAction)
+def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
+    """One line as it shall be; of one that is taken out (`change: removed`), as it is in force."""
+    return _action_reply(call, plan, action)
+
+
+@router.put(
+    "/plans/{plan}/amendment/actions/{action}",
+    response_model=AmendedAction,
+    responses=created(AmendedAction),
+)
+def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: AmendedActionIn) -> Response:
+    """Say how a line shall be, with reasons. It is held to all that a line in a plan is held to.
+
+    A reason speaks of a field and of all that lies in it: `/allocation`, `/outputs/O1/target`, `/locations`,
+    or the empty text for the whole line, which a new line needs. Targets, budget, locations and due dates need
+    one before the amendment is submitted; `lacking` names those that have none. A line that says what is in force
+    is unchanged again, its reasons gone.
+    """
+    (outcome,) = commands.put_amended_actions(
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        [Draft(checked_key(action), content.action)],
+        {action: content.reasons},
+        check=lambda existing: call.check_version(existing.get(action)),
+    )
+    return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
+
+
+@router.patch("/plans/{plan}/amendment/actions/{action}", response_model=AmendedAction)
+def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
+    """Change some fields of a line as it shall be, or its reasons (JSON Merge Patch); a list replaces that list."""
+    commands.patch_amended_action(
+        call.session, call.author, call.actor, plan, action, patch, call.check_version
+    )
+    return _action_reply(call, plan, action)
+
+
+class RemovalQuery(BaseModel):
+    """Why a line is taken out; both or none, and none only while the amendment is drafted."""
+
+    category: ReasonCategory | None = ShapeField(default=None, description="Why, in one word.")
+    reason: ReasonText | None = ShapeField(default=None, description="Why, in a sentence.")
+
+
+@router.delete("/plans/{plan}/amendment/actions/{action}", status_code=204)
+def delete_amended_action(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[RemovalQuery, Query()]
+) -> Response:
+    """Take a line out of the next revision; it stays in force until then. 409 where progress was reported on it.
+
+    Give `category` and `reason`, now or by a second call. A line that is new in the amendment is dropped.
+    """
+    commands.remove_amended_action(
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        action,
+        reason_of(query.category, query.reason),
+        call.check_version,
+    )
+    return no_content()
+
+
+def _state(call: Call, plan: str) -> str:
+    return amendment_state(call.session, plan)[:STATE]
+
+
+def _amendment_reply(call: Call, plan: str) -> Response:
+    amendment = amendment_of(call.session, call.actor, plan)
+    before, after, reasons = editions(call.session, amendment)
+    row = amendment.plan
+    kept = before.actions.keys() & after.actions.keys()
+    changed = sum(before.actions[code] != after.actions[code] for code in kept)
+    missing = missing_reasons(before, after, amendment.reasons, reasons)
+    is_open = row.state in commands.EDITABLE
+    body: dict[str, Any] = {
+        **amendment.content,
+        "reasons": amendment.reasons,
+        "plan": row.code,
+        "state": row.state,
+        "revision": row.revision,
+        "version": amendment.version,
+        "opened_at": amendment.opened_at,
+        "purpose": amendment.purpose,
+        "created": len(after.actions.keys() - before.actions.keys()),
+        "changed": changed,
+        "removed": len(before.actions.keys() - after.actions.keys()),
+        "unchanged": len(kept) - changed,
+        "lacking": [one._asdict() for one in missing],
+        "sums": sums(before, after),
+        "allowed": [
+            verb for verb in get_args(Verb) if is_open and call.actor.may(RIGHT_OF[verb], row.region_code)
+        ],
+    }
+    return answer(call.request, to_json(body).encode(), version=amendment.version)
+
+
+def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> Response:
+    amendment = amendment_of(call.session, call.actor, plan)
+    found = lines_of(call.session, amendment, [action])
+    if not found:
+        raise NotFound()
+    return answer(
+        call.request,
+        to_json(found[0]).encode(),
+        status=status,
+        version=found[0]["version"],
+        location=f"/v1/plans/{plan}/amendment/actions/{action}" if status == 201 else None,
+    )

@@ -1,0 +1,60 @@
+"""Comparisons over HTTP: between revisions for ever the same, of an open amendment as it stands."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+
+from app.access.actor import Caller
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, is_unchanged, tag_of
+from app.kit.http.routing import answer, house_router
+from app.kit.problems import NotFound
+from app.plans.amendments.queries import amendment_of
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import published_plan_of
+from app.plans.revisions.differences.models import Differences
+from app.plans.revisions.differences.queries import (
+    DifferencesQuery,
+    amendment_differences,
+    revision_differences,
+    sealed,
+    sides,
+)
+from app.plans.revisions.models import RevisionNumber
+from app.plans.routes.revisions import FOR_EVER
+
+router = house_router(tags=["plans"])
+
+
+@router.get(
+    "/plans/{plan}/revisions/{revision}/differences", response_model=Differences, openapi_extra=PUBLIC
+)
+def read_revision_differences(
+    call: Caller, plan: PlanKey, revision: RevisionNumber, query: Annotated[DifferencesQuery, Query()]
+) -> Response:
+    """What a revision changed: lines that came, went or changed, field by field, with the reasons and the sums.
+
+    A list's item is known by its own key, so a milestone that was put off is one change of its date. Whole in one
+    answer, since a plan has about a thousand lines at most; it never changes.
+    """
+    row = published_plan_of(call.session, call.actor, plan)
+    known = sealed(call.session, row)
+    number = next((number for number in known if str(number) == revision), None)
+    if number is None:
+        raise NotFound()
+    before, after = sides(known, number, query.since)
+    tag = tag_of("differences", before and before.sha256, after.sha256)
+    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
+    if is_unchanged(call.request, tag):
+        return Response(status_code=304, headers=headers)
+    found = revision_differences(call.session, row, before, after)
+    return Response(to_json(found).encode(), headers=headers, media_type="application/json")
+
+
+@router.get("/plans/{plan}/amendment/differences", response_model=Differences)
+def read_amendment_differences(call: Caller, plan: PlanKey) -> Response:
+    """What the open amendment would change of the revision in force, in the same form."""
+    amendment = amendment_of(call.session, call.actor, plan)
+    found = amendment_differences(call.session, amendment)
+    return answer(call.request, to_json(found).encode())

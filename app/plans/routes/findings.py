@@ -1,0 +1,155 @@
+"""Findings of a plan, and the document of each kind, over HTTP."""
+
+from collections import Counter
+from functools import cache
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Query, Request, Response
+
+from app.access.actor import Call, Caller, recognised
+from app.kit.database.journal import stamp
+from app.kit.fields import address
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.constants import CONSTANT, Constant
+from app.kit.http.etags import tag_of
+from app.kit.http.routing import answer, house_router, language_of, revalidated
+from app.kit.http.validation import nearest, unknown_value
+from app.kit.problems import BadRequest, FieldError, Language, NotFound
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import plan_of
+from app.plans.findings.kinds import W07, FindingKind, kinds
+from app.plans.findings.models import (
+    FindingCount,
+    FindingMeaning,
+    FindingMeanings,
+    FindingsQuery,
+    PlanFindings,
+    meaning_of,
+    placed_shown,
+)
+from app.plans.findings.queries import Checked, check_plan
+from app.plans.findings.rules import Placed
+from app.plans.routes.plans import STATE
+from app.reference.commands import CHAIN as REFERENCE_CHAIN
+
+router = house_router(tags=["plans"])
+documents = house_router(tags=["service"])
+
+
+def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
+    """Findings follow from what is written in the plan, from reference data and from the agencies' names."""
+    others = stamp(call.session, f"region:{plan.region_code}", REFERENCE_CHAIN)
+    language = language_of(call.request)
+    return tag_of(call.request.url, call.actor.fingerprint, language, others, version=plan.stamp[:STATE])
+
+
+def _tag(request: HouseRequest) -> str:
+    call = recognised(request)
+    return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+
+
+@router.get("/plans/{plan}/findings", response_model=PlanFindings)
+@revalidated(_tag)
+def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQuery, Query()]) -> Response:
+    """Everything that a plan has to mend (errors) or should know (warnings): its lines, the reports on them,
+    and the plan as a whole, checked in one pass, in Indonesian or English.
+
+    While a line has an error the plan cannot be submitted; errors of reports hold up their quarter. Counts are
+    of the whole plan, whatever is asked for. An overlap (`W07`) is placed at the first of its two lines;
+    of more than a hundred that nobody explained the others stand in the list of overlaps.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    _check_codes(query.code)
+    tag = _tag_in(call, row)
+    body = _shown(plan, check_plan(call.session, row), query, language_of(call.request))
+    return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=tag)
+
+
+def _check_codes(codes: list[str]) -> None:
+    known = [kind.code for kind in kinds()]
+    unknown = [code for code in codes if code not in known]
+    if unknown:
+        raise BadRequest(
+            errors=[
+                FieldError(
+                    unknown_value, parameter="code", value=code, allowed=known, nearest=nearest(code, known)
+                )
+                for code in unknown
+            ]
+        )
+
+
+def _shown(plan: str, checked: Checked, query: FindingsQuery, language: Language) -> PlanFindings:
+    open_ones = Counter(placed.finding.code for placed in checked.found)
+    if checked.left_out:
+        open_ones[W07.code] += checked.left_out
+    explained = {W07.code: checked.explained}
+    counts = [
+        FindingCount(
+            code=kind.code,
+            severity=kind.severity,
+            title=kind.title.render(language, {}),
+            open=open_ones[kind.code],
+            explained=explained.get(kind.code, 0),
+        )
+        for kind in kinds()
+        if open_ones[kind.code] or explained.get(kind.code)
+    ]
+    return PlanFindings(
+        plan=plan,
+        lines=len(checked.lines),
+        errors=sum(count.open for count in counts if count.severity == "error"),
+        warnings=sum(count.open for count in counts if count.severity == "warning"),
+        counts=counts,
+        left_out=checked.left_out,
+        items=[
+            placed_shown(placed, language)
+            for placed in checked.found
+            if _is_asked_for(placed, query, checked)
+        ],
+    )
+
+
+def _is_asked_for(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
+    finding = placed.finding
+    lines = {placed.action, finding.values.get("second")} if finding.kind is W07 else {placed.action}
+    agencies = {checked.lines[line]["lead_agency"] for line in checked.lines.keys() & lines}
+    return (
+        (query.severity is None or finding.severity == query.severity)
+        and (not query.code or finding.code in query.code)
+        and (query.action is None or query.action in lines)
+        and (query.agency is None or query.agency in agencies)
+    )
+
+
+# Documents
+
+
+@cache
+def _make_list() -> Constant:
+    body = FindingMeanings(items=[meaning_of(kind) for kind in kinds()])
+    return Constant(body.model_dump_json().encode(), "application/json")
+
+
+@cache
+def _make_meaning(code: str) -> Constant:
+    """The document of a kind. Raises NotFound, which is not kept."""
+    kind = FindingKind.known.get(code)
+    if kind is None:
+        raise NotFound()
+    return Constant(meaning_of(kind).model_dump_json().encode(), "application/json")
+
+
+@documents.get("/findings", response_model=FindingMeanings, openapi_extra=CONSTANT)
+def list_finding_kinds(request: Request) -> Response:
+    """Every kind of finding: what it says, how to mend it, where the rule comes from, in both languages."""
+    return _make_list().answer(request)
+
+
+@documents.get("/findings/{code}", response_model=FindingMeaning, openapi_extra=CONSTANT)
+def read_finding_kind(
+    request: Request, code: Annotated[str, address("Code of a finding.", "W07")]
+) -> Response:
+    """What a finding's code means, in both languages: `type` of every finding points here."""
+    return _make_meaning(code).answer(request)

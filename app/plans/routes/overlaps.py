@@ -1,0 +1,129 @@
+"""Overlaps of a plan and their explanations over HTTP."""
+
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller, recognised
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.database.journal import stamp
+from app.kit.database.json_sql import to_json
+from app.kit.http.bodies import HouseRequest
+from app.kit.http.etags import tag_of
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, revalidated
+from app.kit.problems import NotFound
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import plan_of
+from app.plans.overlaps import commands, queries
+from app.plans.overlaps.models import ExplanationIn, ExplanationReply, OverlapOut, OverlapQuery, PairKey
+from app.plans.overlaps.rules import Pair, coincidence, pair_of
+from app.plans.routes.plans import STATE
+from app.plans.workflow.rules import is_reportable
+
+router = house_router(tags=["plans"])
+
+
+def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
+    """Tag of a list that writes in its plan change, and the names of its region's agencies."""
+    names = stamp(call.session, f"region:{plan.region_code}")
+    return tag_of(call.request.url, call.actor.fingerprint, names, version=plan.stamp[:STATE])
+
+
+def _tag(request: HouseRequest) -> str:
+    call = recognised(request)
+    return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+
+
+@router.get("/plans/{plan}/overlaps", response_model=Page[OverlapOut])
+@revalidated(_tag)
+def list_overlaps(call: Caller, plan: PlanKey, query: Annotated[OverlapQuery, Query()]) -> Response:
+    """Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the
+    same place and months, with what coincides and how it was explained (finding `W07`).
+
+    A place inside another counts as common. What a line leaves open is not excluded: without months it
+    is the whole year, without deciles all of them. Money in whole rupiah.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    tag = _tag_in(call, row)
+    found = queries.list_overlaps(call.session, row, query)
+    page = read_page(call.session, call.request, found, query, sort=query.sort)
+    return answer_page(call.request, queries.with_contents(call.session, row, page), tag=tag)
+
+
+@router.get("/plans/{plan}/overlaps/{pair}/explanation", response_model=ExplanationReply)
+def read_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
+    """Why an overlap stays as it is, with what coincided when it was explained; on record also when nothing
+    coincides any more."""
+    return _reply(call, plan_of(call.session, call.actor, plan), _pair(pair))
+
+
+@router.put(
+    "/plans/{plan}/overlaps/{pair}/explanation",
+    response_model=ExplanationReply,
+    responses=created(ExplanationReply),
+)
+def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: ExplanationIn) -> Response:
+    """Explain an overlap: it stays in the list and is no open warning any more.
+
+    The secretariat may, and each of the two agencies. Where something else coincides later (other agencies,
+    forms, recipients, places or months) the explanation is stale and the warning open again; sending it
+    anew confirms it. Explaining changes no line: it is possible until the plan is closed. 409 where the lines
+    do not overlap.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    is_new = commands.put_explanation(
+        call.session, call.author, call.actor, row, _pair(pair), content, call.check_version
+    )
+    return _reply(call, row, _pair(pair), status=201 if is_new else 200)
+
+
+@router.delete("/plans/{plan}/overlaps/{pair}/explanation", status_code=204)
+def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
+    """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
+    row = plan_of(call.session, call.actor, plan)
+    commands.delete_explanation(call.session, call.author, call.actor, row, _pair(pair), call.check_version)
+    return no_content()
+
+
+@router.get("/plans/{plan}/overlaps/{pair}/explanation/history", response_model=Page[HistoryEntry])
+def list_explanation_history(
+    call: Caller, plan: PlanKey, pair: PairKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
+    subject = f"plans/{plan}/overlaps/{_pair(pair)}/explanation"
+    return history_page(call, plan_chain(plan), subject, query)
+
+
+def _pair(text: str) -> Pair:
+    found = pair_of(text)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def _reply(call: Call, plan: sa.Row[Any], pair: Pair, *, status: int = 200) -> Response:
+    found = queries.explanations_of(call.session, plan, pair).get(pair)
+    if found is None:
+        raise NotFound()
+    lines = queries.contents_of(call.session, plan, pair)
+    coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
+    may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
+    allowed = ["edit", "delete"] if coincides else ["delete"]
+    body = {
+        **queries.explanation_shown(found, coincides),
+        "plan": plan.code,
+        "pair": str(pair),
+        "allowed": allowed if may else [],
+    }
+    at = f"/v1/plans/{plan.code}/overlaps/{pair}/explanation"
+    return answer(
+        call.request,
+        to_json(body).encode(),
+        status=status,
+        version=found.version,
+        location=at if status == 201 else None,
+    )

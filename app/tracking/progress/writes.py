@@ -1,0 +1,149 @@
+"""Storing whole reports, and keeping the figures that follow from them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import Select
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, next_versions
+from app.kit.database.json_sql import built_once, records, to_json, upsert
+from app.kit.problems import PreconditionFailed
+from app.plans.actions.queries import actions
+from app.tracking.progress.aggregates import physical_basis, physical_percent
+from app.tracking.progress.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
+from app.tracking.progress.queries import Line, StoredProgress, progress
+from app.tracking.progress.rules import progress_subject
+
+
+def write_reports(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    plan: sa.Row[Any],
+    period: str,
+    contents: dict[str, dict[str, Any]],
+    lines: dict[str, Line],
+    stored: dict[str, StoredProgress],
+) -> dict[str, int]:
+    """Write whole reports and give their new versions, by action."""
+    if not contents:
+        return {}
+    subjects = {code: progress_subject(plan.code, code, period) for code in contents}
+    versions = next_versions(session, subjects, stored)
+    rows = [
+        {
+            **{name: content[name] for name in ProgressFields.model_fields},
+            "action_id": lines[code].id,
+            "period": period,
+            "plan_id": plan.id,
+            "region_code": plan.region_code,
+            "year": plan.year,
+            "spent": content["spent"],
+            "version": versions[code],
+            "reported_at": author.at.isoformat(),
+            "reported_by": author.actor,
+        }
+        for code, content in contents.items()
+    ]
+    table = table_of(ProgressRow)
+    written = upsert(
+        session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"]
+    )
+    if len(written) != len(rows):
+        raise PreconditionFailed(sent="–", current="–")
+    for part in PROGRESS_PARTS:
+        gone, rows = [], []
+        for code, content in contents.items():
+            items, old = content[part.name], stored[code].content[part.name] if code in stored else []
+            if items == old:
+                continue
+            of_report = {"action_id": lines[code].id, "period": period}
+            keys = {item[part.key] for item in items}
+            gone += [{**of_report, part.key: item[part.key]} for item in old if item[part.key] not in keys]
+            rows += [{**item, **of_report, "position": n} for n, item in enumerate(items)]
+        clear_items(session, part, gone)
+        upsert(session, part.table, rows, key=["action_id", "period", part.key])
+    _refresh(session, [lines[code].id for code in contents], period)
+    code_of = {line.id: code for code, line in lines.items()}
+    return {code_of[row.action_id]: row.version for row in written}
+
+
+def clear_items(session: Session, part: ProgressPart, gone: Sequence[dict[str, Any]]) -> None:
+    """Delete items by (action, period, key)."""
+    if gone:
+        session.connection().execute(_clearing(session, part), {"records": to_json(gone)})
+
+
+@built_once
+def _clearing(session: Session, part: ProgressPart) -> sa.Delete:
+    names = ("action_id", "period", part.key)
+    source = records(session, {name: part.table.c[name].type for name in names})
+    key = sa.tuple_(*[part.table.c[name] for name in names])
+    return sa.delete(part.table).where(key.in_(sa.select(*[source.c[name] for name in names])))
+
+
+def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
+    """Recompute the physical progress of those actions' reports and put their latest on the actions.
+
+    Called after reports are taken back, and after actions are written: milestones and targets decide it too.
+    """
+    _refresh(session, action_ids, None)
+
+
+def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
+    """The same where only the reports of that quarter have changed."""
+    bound = {"records": to_json([{"action_id": id} for id in action_ids])}
+    connection = session.connection()
+    if period is None:
+        connection.execute(_physical(session), bound)
+    else:
+        connection.execute(_physical_of_quarter(session), {**bound, "quarter": period})
+    connection.execute(_latest(session), bound)
+
+
+def _listed(session: Session) -> Select[Any]:
+    source = records(session, {"action_id": progress.c.action_id.type})
+    return sa.select(source.c.action_id)
+
+
+@built_once
+def _physical(session: Session) -> sa.Update:
+    return (
+        sa.update(progress)
+        .where(progress.c.action_id.in_(_listed(session)))
+        .values(physical_percent=physical_percent(), physical_basis=physical_basis())
+    )
+
+
+@built_once
+def _physical_of_quarter(session: Session) -> sa.Update:
+    return _physical(session).where(progress.c.period == sa.bindparam("quarter"))
+
+
+@built_once
+def _latest(session: Session) -> sa.Update:
+    latest = progress.alias("latest")
+
+    def of_latest(column: sa.Column[Any]) -> Any:
+        return (
+            sa.select(column)
+            .where(latest.c.action_id == actions.c.id)
+            .order_by(latest.c.period.desc())
+            .limit(1)
+            .correlate(actions)
+            .scalar_subquery()
+        )
+
+    return (
+        sa.update(actions)
+        .where(actions.c.id.in_(_listed(session)))
+        .values(
+            progress_period=of_latest(latest.c.period),
+            spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
+            physical_percent=of_latest(latest.c.physical_percent),
+        )
+    )

@@ -1,0 +1,71 @@
+"""Freezing a quarter: what its plan and its reports say, once and for ever."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.agencies.queries import agencies_by_code
+from app.kit.database.journal import Entry
+from app.plans.core.queries import region_name
+from app.plans.revisions.rules import canonical, sha256_of
+from app.tracking.quarters.snapshots.models import SnapshotHead
+from app.tracking.quarters.snapshots.queries import lines_with_reports, snapshots
+from app.tracking.quarters.snapshots.rules import address_of, sums_of
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What is frozen: a plan's quarter as it was submitted and verified."""
+
+    plan: sa.Row[Any]
+    period: str
+    amendment: int
+    reason: str | None
+    at: datetime
+    by: str
+    quarter: dict[str, Any]
+    """The quarter's row: when it was submitted and verified."""
+
+
+def store_snapshot(session: Session, frozen: Frozen) -> Entry:
+    """Keep the canonical JSON of a quarter with its hash; what the journal says of it, for the caller to record.
+
+    The plan's chain is held, so nothing of it moves meanwhile.
+    """
+    plan, quarter = frozen.plan, frozen.quarter
+    rows = [json.loads(text) for text in lines_with_reports(session, plan, frozen.period)]
+    leading = agencies_by_code(session, plan.region_code, {row["lead_agency"] for row in rows})
+    head = {
+        "region_code": plan.region_code,
+        "period": frozen.period,
+        "amendment": frozen.amendment,
+        "plan": plan.code,
+        "revision": plan.revision,
+        "row_count": len(rows),
+        "reason": frozen.reason,
+        "frozen_at": frozen.at.isoformat(),
+    }
+    content = canonical(
+        {
+            **head,
+            "region_name": region_name(session, plan.region_code),
+            "submitted_at": quarter["submitted_at"].isoformat(),
+            "is_late": quarter["is_late"],
+            "missing_reason": quarter["missing_reason"],
+            "verified_at": quarter["verified_at"].isoformat(),
+            "agencies": [{"code": code, "name": leading[code].name} for code in sorted(leading)],
+            "sums": sums_of(rows),
+            "rows": rows,
+        }
+    )
+    sha256 = sha256_of(content)
+    row = {name: head[name] for name in SnapshotHead.model_fields if name != "frozen_at"}
+    stored = {**row, "year": plan.year, "content": content, "sha256": sha256, "frozen_at": frozen.at}
+    session.execute(sa.insert(snapshots).values(**stored, frozen_by=frozen.by))
+    subject = address_of(plan.region_code, frozen.period, frozen.amendment)
+    told = {"sha256": sha256, "row_count": len(rows), "amendment": frozen.amendment}
+    return Entry("snapshot.created", plan.region_code, subject, 1, None, told, frozen.reason)

@@ -1,0 +1,168 @@
+"""What a frozen quarter holds, and the shapes it is read in."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as ShapeField
+from sqlmodel import Field
+
+from app.kit.database.engine import Table
+from app.kit.fields import Key, RegionCode, address
+from app.plans.actions.examples import ACTION_EXAMPLE
+from app.plans.actions.models import ActionIn
+from app.tracking.progress.models import PROGRESS_EXAMPLE, PhysicalBasis, ProgressIn
+
+SnapshotPeriod = Annotated[str, address("Frozen quarter.", "2026-Q1")]
+AmendmentNumber = Annotated[
+    int, Path(ge=1, le=1_000_000, description="Number of the amendment, from 1.", examples=[1])
+]
+
+
+class SnapshotRow(Table, table=True):
+    """A quarter as it was frozen; never changed, never deleted."""
+
+    __tablename__ = "snapshot"
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "amendment"),)
+
+    region_code: str = Field(foreign_key="region.code", max_length=13)
+    period: str = Field(max_length=7, index=True)
+    amendment: int = Field(description="0 is what was frozen first.")
+    year: int = Field(description="By it the table can be partitioned.")
+    plan: str = Field(max_length=20)
+    revision: int | None = None
+    content: str = Field(description="Canonical JSON (RFC 8785).")
+    sha256: str = Field(max_length=64, description="Of `content`, hex.")
+    row_count: int
+    reason: str | None = Field(default=None, max_length=1000)
+    frozen_at: datetime
+    frozen_by: str = Field(max_length=200)
+
+
+class SnapshotHead(BaseModel):
+    """What is known of a snapshot without its rows."""
+
+    region_code: RegionCode
+    period: str
+    amendment: int = ShapeField(description="0 is what was frozen first.")
+    plan: str
+    revision: int | None = ShapeField(description="Revision of the plan in force; null before the first.")
+    row_count: int = ShapeField(description="Lines of the plan, reported or not.")
+    reason: str | None = ShapeField(description="Why it was corrected; null of the first.")
+    frozen_at: datetime
+
+
+_HEAD: dict[str, Any] = {
+    "region_code": "63.02",
+    "period": "2026-Q1",
+    "amendment": 0,
+    "plan": "63.02-2026",
+    "revision": None,
+    "row_count": 156,
+    "reason": None,
+    "frozen_at": "2026-05-02T03:00:00+00:00",
+}
+
+
+class SnapshotOut(SnapshotHead):
+    """A snapshot in a list: where it is, and the hash to check it by."""
+
+    sha256: str = ShapeField(description="SHA-256 of the bytes at `address`, hex.")
+    frozen_by: str = ShapeField(
+        description="Name of the token, a service or a position; never of a person. Empty for the public."
+    )
+    address: str
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_HEAD,
+                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "frozen_by": "bappeda-kalsel",
+                    "address": "/v1/snapshots/2026-Q1/63.02",
+                }
+            ]
+        }
+    )
+
+
+_REPORT: dict[str, Any] = {
+    **PROGRESS_EXAMPLE,
+    "physical_percent": 30,
+    "physical_basis": "milestones",
+    "reported_at": "2026-04-08T03:00:00+00:00",
+    "reported_by": "dinas-sosial",
+}
+
+
+class SnapshotReport(ProgressIn):
+    """What was reported on a line; every figure cumulative from January."""
+
+    physical_percent: float | None
+    physical_basis: PhysicalBasis | None
+    reported_at: datetime
+    reported_by: str
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_REPORT]})
+
+
+_LINE: dict[str, Any] = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
+
+
+class SnapshotLine(ActionIn):
+    """A line of the plan as it was, with its report of the quarter or null."""
+
+    action: Key
+    report: SnapshotReport | None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_LINE]})
+
+
+class SnapshotAgency(BaseModel):
+    code: str
+    name: str = ShapeField(description="As it was called then.")
+
+
+class SnapshotSums(BaseModel):
+    reported: int = ShapeField(description="Lines with a report of the quarter.")
+    allocated: int | None = ShapeField(
+        description="Whole rupiah of all lines; null beyond 2^53 - 1, which JSON cannot say exactly."
+    )
+    spent: int | None = ShapeField(
+        description="Whole rupiah, cumulative, of the reports of the quarter; null in the same case."
+    )
+
+
+class Snapshot(SnapshotHead):
+    """A frozen quarter, whole."""
+
+    region_name: str
+    submitted_at: datetime
+    is_late: bool
+    missing_reason: str | None
+    verified_at: datetime
+    agencies: list[SnapshotAgency]
+    sums: SnapshotSums
+    rows: list[SnapshotLine]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **_HEAD,
+                    "row_count": 1,
+                    "region_name": "Kabupaten Kotabaru",
+                    "submitted_at": "2026-04-18T03:00:00+00:00",
+                    "is_late": False,
+                    "missing_reason": None,
+                    "verified_at": "2026-04-28T03:00:00+00:00",
+                    "agencies": [{"code": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
+                    "sums": {"reported": 1, "allocated": 250000000, "spent": 120000000},
+                    "rows": [_LINE],
+                }
+            ]
+        }
+    )

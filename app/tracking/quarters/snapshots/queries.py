@@ -1,0 +1,124 @@
+"""Reading what was frozen, by whoever sees the region; and the lines and reports that a snapshot is made of."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import sqlalchemy as sa
+from pydantic import Field
+from sqlalchemy.sql import Select
+from sqlmodel import Session
+
+from app.access.queries import published, visible, within
+from app.access.rules import Actor
+from app.kit.database.engine import table_of
+from app.kit.database.json_sql import built_once, fields_of, json_row, json_texts
+from app.kit.fields import RegionCode
+from app.kit.http.pagination import Listing, PageQuery
+from app.kit.periods import Quarter
+from app.kit.problems import NotFound
+from app.plans.actions.models import ActionIn
+from app.plans.actions.queries import action_columns, actions
+from app.tracking.progress.queries import progress, progress_columns
+from app.tracking.quarters.snapshots.models import SnapshotOut, SnapshotReport, SnapshotRow
+
+snapshots = table_of(SnapshotRow)
+
+
+class SnapshotsQuery(PageQuery):
+    """Which snapshots; all conditions hold together."""
+
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    period: Quarter | None = Field(default=None, description="Only those of this quarter.")
+    sort: Literal["region_code", "-region_code", "period", "-period"] = "region_code"
+
+
+class AmendmentsQuery(PageQuery):
+    """Amendments of a frozen quarter."""
+
+    sort: Literal["amendment", "-amendment"] = "amendment"
+
+
+def _listed(actor: Actor) -> Select[Any]:
+    c = snapshots.c
+    plain = sa.literal("/v1/snapshots/") + c.period + "/" + c.region_code
+    address = sa.case((c.amendment == 0, plain), else_=plain + "/amendments/" + sa.cast(c.amendment, sa.Text))
+    # by whom is told to who sees the region
+    frozen_by = sa.case((visible(actor, c.region_code), c.frozen_by), else_="")
+    columns = fields_of(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
+    return sa.select(*columns).where(published(actor, c.region_code))
+
+
+def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
+    """Every snapshot that the actor sees, amendments among them."""
+    c, found = snapshots.c, _listed(actor)
+    if query.region is not None:
+        found = found.where(within(c.region_code, query.region))
+    if query.period is not None:
+        found = found.where(c.period == query.period)
+    key = {"region_code": c.region_code, "period": c.period, "amendment": c.amendment}
+    return Listing(found, {"region_code": c.region_code, "period": c.period}, key)
+
+
+def list_amendments(session: Session, actor: Actor, region: str, period: str) -> Listing:
+    """The amendments of a frozen quarter. NotFound: it was never frozen, or is not seen."""
+    snapshot_of(session, actor, region, period)
+    c = snapshots.c
+    found = _listed(actor).where(c.region_code == region, c.period == period, c.amendment > 0)
+    return Listing(found, {"amendment": c.amendment}, {"amendment": c.amendment})
+
+
+class SnapshotKey(NamedTuple):
+    """A snapshot without its bytes."""
+
+    region_code: str
+    period: str
+    amendment: int
+    sha256: str
+
+
+def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendment: int = 0) -> SnapshotKey:
+    """What was frozen first, or that amendment of it. NotFound where it is not there or not seen."""
+    c = snapshots.c
+    row = session.execute(
+        sa.select(*[c[name] for name in SnapshotKey._fields]).where(
+            published(actor, c.region_code),
+            c.region_code == region,
+            c.period == period,
+            c.amendment == amendment,
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound()
+    return SnapshotKey(*row)
+
+
+def content_of(session: Session, key: SnapshotKey) -> bytes:
+    """The canonical JSON of a snapshot that was found."""
+    c = snapshots.c
+    text: str = session.execute(
+        sa.select(c.content).where(
+            c.region_code == key.region_code, c.period == key.period, c.amendment == key.amendment
+        )
+    ).scalar_one()
+    return text.encode()
+
+
+def lines_with_reports(session: Session, plan: sa.Row[Any], period: str) -> Iterator[str]:
+    """The lines of a plan in the order of their codes, each with its report of the quarter or null, as JSON."""
+    bound = {"plan_id": plan.id, "period": period}
+    for row in session.connection().execute(_lines_with_reports(session), bound):
+        yield row[0]
+
+
+@built_once
+def _lines_with_reports(session: Session) -> Select[Any]:
+    report = (
+        sa.select(*[one for one in progress_columns() if one.name in SnapshotReport.model_fields])
+        .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
+        .correlate(actions)
+    )
+    columns = [one for one in action_columns() if one.name in ActionIn.model_fields]
+    lines = sa.select(
+        *columns, actions.c.code.label("action"), json_row(report, name="of_quarter").label("report")
+    )
+    return json_texts(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))

@@ -1,0 +1,308 @@
+"""Progress and summaries over HTTP."""
+
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, SkipValidation
+from pydantic import Field as ShapeField
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.database.journal import stamp
+from app.kit.fields import Batch, RegionCode
+from app.kit.http.etags import is_unchanged, tag_of, unchanged
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import (
+    answer,
+    answer_page,
+    created,
+    house_router,
+    language_of,
+    no_content,
+    revalidated,
+    with_fields,
+)
+from app.kit.merge_patch import Patch
+from app.kit.periods import PeriodText, period_in
+from app.kit.problems import NotFound
+from app.plans.actions.models import ActionKey
+from app.plans.actions.queries import action_id_of
+from app.plans.core.commands import plan_chain
+from app.plans.core.models import PlanKey
+from app.plans.core.queries import plan_of
+from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.routes.plans import STATE, list_condition, plan_tag, tag_in
+from app.plans.workflow.rules import is_reportable
+from app.reference.commands import CHAIN as REFERENCE_CHAIN
+from app.tracking.progress import queries
+from app.tracking.progress.models import (
+    PROGRESS_EXAMPLE,
+    ProgressIn,
+    ProgressItem,
+    ProgressOut,
+    ProgressReply,
+    QuarterKey,
+    RegionSummary,
+    Summary,
+)
+from app.tracking.progress.queries import ProgressQuery, QuartersQuery, StoredProgress
+from app.tracking.progress.summaries import region_summary, summary_of
+from app.tracking.quarters.queries import standing_of
+from app.tracking.reporting import commands
+from app.tracking.reporting.commands import Report, Reported, check_period
+
+router = house_router(tags=["tracking"])
+
+
+class Basis(BaseModel):
+    """How the figures in the body are to be read."""
+
+    basis: Literal["cumulative", "period"] = ShapeField(
+        default="cumulative",
+        description="`period`: money, outputs and recipients are those of the quarter alone; they are stored added "
+        "to the latest earlier report of the year. Milestones and percentages are states either way.",
+    )
+
+
+class ProgressBatchQuery(BatchQuery, Basis): ...
+
+
+class ProgressBatch(Batch):
+    """Reports on up to 1,000 actions."""
+
+    items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]}
+    )
+
+
+class SummaryQuery(BaseModel):
+    period: PeriodText
+
+
+class RegionSummaryQuery(SummaryQuery):
+    region: RegionCode
+
+
+@router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
+@revalidated(plan_tag)
+def list_quarter_progress(
+    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]
+) -> Response:
+    """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
+    row = plan_of(call.session, call.actor, plan)
+    check_period(row, period)
+    body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
+    return answer_page(call.request, body, tag=tag_in(call, row))
+
+
+@router.put("/plans/{plan}/progress/{period}", response_model=BatchResult)
+def put_quarter_progress(
+    call: Caller,
+    plan: PlanKey,
+    period: QuarterKey,
+    query: Annotated[ProgressBatchQuery, Query()],
+    batch: ProgressBatch,
+) -> Response:
+    """Report a quarter on up to 1,000 actions in one call: all of them or none.
+
+    With `each=true` an item with errors is refused with them and the others are written. Where one of
+    the reports exists, `If-Match` is required: the quarter's tag or `*`.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    call.actor.require("report_progress", row.region_code)
+    items, refused = read_items(ProgressItem, batch.items, key="action")
+    reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
+
+    done = commands.report_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        period,
+        reports,
+        check=list_condition(call, plan),
+        is_period_only=query.basis == "period",
+        each=query.each,
+        errors_before=errors_of(refused),
+    )
+    language = language_of(call.request)
+    result = batch_result(done, refused, {one.code: one.findings for one in done}, language=language)
+    return answer(call.request, result.model_dump_json(exclude_none=True).encode())
+
+
+def _content(item: ProgressItem) -> ProgressIn:
+    return ProgressIn.model_construct(**{name: getattr(item, name) for name in ProgressIn.model_fields})
+
+
+@router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
+def list_action_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]
+) -> Response:
+    """The reports on one action, quarter by quarter."""
+    id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
+    return answer_page(
+        call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort)
+    )
+
+
+@router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
+    """One report, with what is to be said of its figures."""
+    return _reply(call, plan_of(call.session, call.actor, plan), action, period)
+
+
+@router.put(
+    "/plans/{plan}/actions/{action}/progress/{period}",
+    response_model=ProgressReply,
+    responses=created(ProgressReply),
+)
+def put_progress(
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[Basis, Query()],
+    content: ProgressIn,
+) -> Response:
+    """Report a quarter on an action: spending per funding source and component class, outputs,
+    recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
+    a figure that falls or passes the allocation is stored and flagged."""
+    row = plan_of(call.session, call.actor, plan)
+    return _put(call, row, action, period, content, is_period_only=query.basis == "period")
+
+
+@router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+def patch_progress(
+    call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch
+) -> Response:
+    """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
+    row = plan_of(call.session, call.actor, plan)
+    done = commands.patch_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
+        patch,
+        call.check_version,
+    )
+    return _reply(call, row, action, period, done=done)
+
+
+@router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
+def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
+    """Take a report back; the latest one before it is then the latest of the action."""
+    row = plan_of(call.session, call.actor, plan)
+    check_period(row, period)
+    commands.delete_progress(
+        call.session,
+        call.author,
+        call.actor,
+        row,
+        action,
+        period,
+        call.check_version,
+    )
+    return no_content()
+
+
+@router.get("/plans/{plan}/actions/{action}/progress/{period}/history", response_model=Page[HistoryEntry])
+def list_progress_history(
+    call: Caller,
+    plan: PlanKey,
+    action: ActionKey,
+    period: QuarterKey,
+    query: Annotated[HistoryQuery, Query()],
+) -> Response:
+    """Every write to a report: what was first reported and each correction.
+
+    Stays after it was taken back.
+    """
+    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
+
+
+def _put(
+    call: Call, plan: sa.Row[Any], action: str, period: str, content: ProgressIn, *, is_period_only: bool
+) -> Response:
+    def check(stored: dict[str, StoredProgress]) -> None:
+        call.check_version(stored[action].version if action in stored else None)
+
+    (done,) = commands.report_progress(
+        call.session,
+        call.author,
+        call.actor,
+        plan,
+        period,
+        [Report(action, content)],
+        check=check,
+        is_period_only=is_period_only,
+    )
+    return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
+
+
+def _reply(
+    call: Call,
+    plan: sa.Row[Any],
+    action: str,
+    period: str,
+    *,
+    done: Reported | None = None,
+    status: int = 200,
+) -> Response:
+    """A report; `done` is what was found when it was written just now."""
+    check_period(plan, period)
+    line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
+    if line is None:
+        raise NotFound()
+    text = queries.progress_json(call.session, line.id, period)
+    stored = StoredProgress.parse(text)
+    language = language_of(call.request)
+    findings = done.findings if done else queries.findings_on(call.session, line, stored)
+    may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
+    if may and not done:
+        standing = standing_of(call.session, plan, period, call.now)
+        compiles = call.actor.may("return_part", plan.region_code)
+        may = standing.why_closed(line.lead_agency, compiles=compiles) is None
+    body = with_fields(
+        text,
+        findings=[finding.shown(language) for finding in findings],
+        allowed=["edit", "delete"] if may else [],
+    )
+    location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
+    return answer(
+        call.request,
+        body,
+        status=status,
+        version=stored.version,
+        location=location if status == 201 else None,
+    )
+
+
+@router.get("/plans/{plan}/summary", response_model=Summary)
+def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Query()]) -> Response:
+    """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
+    met; in all, by strategy, agency, funding source and component class. Semester and year derive from
+    the quarter they end with."""
+    row = plan_of(call.session, call.actor, plan)
+    period = period_in(query.period)
+    check_period(row, period.last_quarter)
+    names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
+    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:STATE])
+    if is_unchanged(call.request, tag):
+        return unchanged(tag)
+    return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)
+
+
+@router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
+def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
+    """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
+    period = period_in(query.period)
+    found = region_summary(call.session, call.actor, query.region, period)
+    if not found.by_plan:
+        raise NotFound()
+    return answer(call.request, found.model_dump_json().encode())

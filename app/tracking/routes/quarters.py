@@ -1,0 +1,252 @@
+"""Quarters, their parts and their extensions over HTTP."""
+
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.agencies.models import AgencyKey
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.database.json_sql import to_json
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.plans.core.commands import plan_chain
+from app.reference.models import RegionKey
+from app.tracking.quarters import commands, queries
+from app.tracking.quarters.models import (
+    ExtensionIn,
+    ExtensionKey,
+    ExtensionOut,
+    PartReply,
+    PartVerb,
+    QuarterCorrectIn,
+    QuarterOut,
+    QuarterPeriod,
+    QuarterReply,
+    QuarterReturnIn,
+    QuarterSubmitIn,
+    QuarterVerb,
+    SemesterPeriod,
+    SemesterReply,
+)
+from app.tracking.quarters.queries import ExtensionsQuery, QuartersQuery, RegionQuartersQuery
+from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, Facts, verbs_from
+
+router = house_router(tags=["tracking"])
+
+_CONDITIONAL = {"x-conditional": True}
+_AT = "/regions/{region}/quarters/{period}"
+
+
+@router.get("/quarters", response_model=Page[QuarterOut])
+def list_quarters(call: Caller, query: Annotated[QuartersQuery, Query()]) -> Response:
+    """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
+    reported. `state=open` with a `period` is who has not submitted yet."""
+    found = queries.list_quarters(call.actor, query, call.now)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
+def list_region_quarters(
+    call: Caller, region: RegionKey, query: Annotated[RegionQuartersQuery, Query()]
+) -> Response:
+    """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
+    found = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get(_AT, response_model=QuarterReply)
+def read_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
+    """One quarter: its state, its days and extensions, the parts of its agencies, the notes of the last return;
+    `allowed` says what the caller may do now. Version 0: nobody has moved it yet."""
+    return _quarter(call, region, period)
+
+
+@router.get("/regions/{region}/semesters/{semester}", response_model=SemesterReply)
+def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> Response:
+    """A half-year, derived: its last quarter decides where it stands, since every figure is cumulative. It is
+    frozen when that is, and its snapshot is that quarter's."""
+    text = queries.semester_json(call.session, call.actor, region, semester, call.now)
+    return answer(call.request, text.encode())
+
+
+@router.post(f"{_AT}/submit", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+def submit_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, submission: QuarterSubmitIn
+) -> Response:
+    """The secretariat submits the quarter to whoever reviews the region; its progress is read-only from then on.
+
+    409 with `errors` for every line that has no report (`accept_missing` with a reason submits all the same) and
+    every report with an error (E06, E07, E08). After the deadline it is accepted and marked late, until the
+    calendar closes the quarter.
+    """
+    return _move(call, region, period, "submit", submission=submission)
+
+
+@router.post(f"{_AT}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+def return_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn
+) -> Response:
+    """Whoever reviews the region sends the quarter back with notes; it can be reported and submitted again."""
+    return _move(call, region, period, "return", text=content.notes)
+
+
+@router.post(f"{_AT}/verify", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+def verify_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
+    """Whoever reviews the region finds the quarter right; a reviewer of the region itself cannot."""
+    return _move(call, region, period, "verify")
+
+
+@router.post(f"{_AT}/freeze", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
+    """Freeze the verified quarter: an immutable snapshot at `/v1/snapshots/{period}/{region}`, or, of a
+    correction, the next amendment of it. Several at once freeze it once; the others are told 409 or 412."""
+    return _move(call, region, period, "freeze")
+
+
+@router.post(f"{_AT}/correct", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+def correct_quarter(
+    call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterCorrectIn
+) -> Response:
+    """Open a frozen quarter for a correction, with its reason. What is frozen stays in force until the correction
+    is submitted, verified and frozen in its turn, as an amendment that bears the reason."""
+    return _move(call, region, period, "correct", text=content.reason)
+
+
+@router.get(f"{_AT}/history", response_model=Page[HistoryEntry])
+def list_quarter_history(
+    call: Caller, region: RegionKey, period: QuarterPeriod, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
+    none."""
+    plan = f"{region}-{period[:4]}"
+    return history_page(call, plan_chain(plan), f"regions/{region}/quarters/{period}", query)
+
+
+# Parts
+
+
+@router.get(f"{_AT}/agencies/{{agency}}", response_model=PartReply)
+def read_quarter_part(call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey) -> Response:
+    """The part of an agency: the lines that it leads. 404 where it leads none."""
+    return _part(call, region, period, agency)
+
+
+@router.post(f"{_AT}/agencies/{{agency}}/submit", response_model=PartReply, openapi_extra=_CONDITIONAL)
+def submit_quarter_part(
+    call: Caller,
+    region: RegionKey,
+    period: QuarterPeriod,
+    agency: AgencyKey,
+    submission: QuarterSubmitIn,
+) -> Response:
+    """An agency submits its part to the secretariat, on the conditions of the whole quarter. From then on only the
+    secretariat writes progress of its lines, until it returns the part or submits the quarter."""
+    return _move_part(call, region, period, agency, "submit", submission=submission)
+
+
+@router.post(f"{_AT}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
+def return_quarter_part(
+    call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
+) -> Response:
+    """The secretariat sends an agency's part back with notes. 409 once the quarter itself was submitted."""
+    return _move_part(call, region, period, agency, "return", text=content.notes)
+
+
+# Extensions
+
+
+@router.get(f"{_AT}/extensions", response_model=Page[ExtensionOut])
+def list_quarter_extensions(
+    call: Caller, region: RegionKey, period: QuarterPeriod, query: Annotated[ExtensionsQuery, Query()]
+) -> Response:
+    """The extensions of a quarter, of the region and of single agencies."""
+    plan = queries.plan_at(call.session, call.actor, region, period)
+    found = queries.list_extensions(plan, period)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut)
+def read_quarter_extension(
+    call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
+) -> Response:
+    """One extension: for whom, until when, why, who granted it."""
+    return _extension(call, region, period, extension)
+
+
+@router.put(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut, responses=created(ExtensionOut))
+def put_quarter_extension(
+    call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey, content: ExtensionIn
+) -> Response:
+    """Grant more time under a name, to the region or to one agency, with a reason; it ends by itself after `until`.
+
+    For whoever reviews the region, and administrators above it. How an earlier submission was judged stays.
+    """
+    is_new = commands.put_extension(
+        call.session, call.author, call.actor, region, period, extension, content, call.check_version
+    )
+    return _extension(call, region, period, extension, status=201 if is_new else 200)
+
+
+@router.delete(f"{_AT}/extensions/{{extension}}", status_code=204)
+def delete_quarter_extension(
+    call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
+) -> Response:
+    """Take an extension back; the days of the calendar hold again."""
+    commands.delete_extension(
+        call.session, call.author, call.actor, region, period, extension, call.check_version
+    )
+    return no_content()
+
+
+# Replies
+
+
+def _move(call: Call, region: str, period: str, verb: QuarterVerb, **said: Any) -> Response:
+    commands.move_quarter(
+        call.session, call.author, call.actor, region, period, verb, call.check_version, **said
+    )
+    return _quarter(call, region, period)
+
+
+def _move_part(call: Call, region: str, period: str, agency: str, verb: PartVerb, **said: Any) -> Response:
+    commands.move_part(
+        call.session, call.author, call.actor, region, period, agency, verb, call.check_version, **said
+    )
+    return _part(call, region, period, agency)
+
+
+def _quarter(call: Call, region: str, period: str) -> Response:
+    found = _found(call, queries.plan_at(call.session, call.actor, region, period), period)
+    standing = found.standing
+    allowed = verbs_from(
+        QUARTER_STEPS,
+        standing.state,
+        Facts(standing, lines=found.lines),
+        lambda right: call.actor.may(right, region),
+    )
+    return answer(call.request, with_fields(found.json, allowed=allowed), version=standing.version)
+
+
+def _part(call: Call, region: str, period: str, agency: str) -> Response:
+    found = _found(call, queries.plan_at(call.session, call.actor, region, period), period)
+    part = queries.part_of(found, agency)
+    facts = Facts(found.standing, agency, lines=part["expected"])
+    allowed = verbs_from(
+        PART_STEPS, part["state"], facts, lambda right: call.actor.may(right, region, agency)
+    )
+    body = to_json({**part, "region_code": region, "period": period, "allowed": allowed})
+    return answer(call.request, body.encode(), version=part["version"])
+
+
+def _found(call: Call, plan: sa.Row[Any], period: str) -> queries.QuarterText:
+    return queries.quarter_text(call.session, plan, period, call.now)
+
+
+def _extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:
+    plan = queries.plan_at(call.session, call.actor, region, period)
+    text, version = queries.extension_text(call.session, plan, period, name)
+    location = f"/v1/regions/{region}/quarters/{period}/extensions/{name}" if status == 201 else None
+    return answer(call.request, text.encode(), status=status, version=version, location=location)

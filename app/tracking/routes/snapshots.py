@@ -1,0 +1,81 @@
+"""Frozen quarters over HTTP: the same bytes for ever."""
+
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from app.access.actor import Call, Caller
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.routes import history_page
+from app.kit.http.anonymous import PUBLIC
+from app.kit.http.etags import VARY, digest_field, is_unchanged
+from app.kit.http.pagination import Page, read_page
+from app.kit.http.routing import answer_page, house_router
+from app.plans.core.commands import plan_chain
+from app.plans.routes.revisions import FOR_EVER
+from app.reference.models import RegionKey
+from app.tracking.quarters.snapshots import queries
+from app.tracking.quarters.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
+from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQuery
+
+router = house_router(prefix="/snapshots", tags=["tracking"])
+
+_HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
+
+
+@router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
+def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> Response:
+    """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
+    has, and the SHA-256 to check it by."""
+    found = queries.list_snapshots(call.actor, query)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=PUBLIC)
+def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
+    """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
+    (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
+    `Repr-Digest`, and they are never sent compressed. Corrections stand under `amendments`, to which `Link` leads."""
+    return _held(call, region, period, 0)
+
+
+@router.get("/{period}/{region}/amendments", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
+def list_snapshot_amendments(
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[AmendmentsQuery, Query()]
+) -> Response:
+    """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
+    found = queries.list_amendments(call.session, call.actor, region, period)
+    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+
+
+@router.get(
+    "/{period}/{region}/amendments/{amendment}",
+    response_model=Snapshot,
+    responses=_HELD,
+    openapi_extra=PUBLIC,
+)
+def read_snapshot_amendment(
+    call: Caller, period: SnapshotPeriod, region: RegionKey, amendment: AmendmentNumber
+) -> Response:
+    """A correction of a frozen quarter, whole, with its reason; as unchangeable as what it corrects."""
+    return _held(call, region, period, amendment)
+
+
+@router.get("/{period}/{region}/history", response_model=Page[HistoryEntry])
+def list_snapshot_history(
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
+    chain = plan_chain(f"{region}-{period[:4]}")
+    return history_page(call, chain, f"snapshots/{period}/{region}", query)
+
+
+def _held(call: Call, region: str, period: str, amendment: int) -> Response:
+    key = queries.snapshot_of(call.session, call.actor, region, period, amendment)
+    tag = f'"{key.sha256}"'
+    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
+    if is_unchanged(call.request, tag):
+        return Response(status_code=304, headers=headers)
+    headers["Repr-Digest"] = digest_field(key.sha256)
+    headers["Link"] = f'</v1/snapshots/{key.period}/{key.region_code}/amendments>; rel="version-history"'
+    return Response(queries.content_of(call.session, key), headers=headers, media_type="application/json")
