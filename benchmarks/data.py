@@ -23,8 +23,8 @@ from app.kit.database.engine import Database, alembic_config, table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.json_sql import records, to_json
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanRow
+from app.plans.core.rules import plan_chain
 from app.reference.commands import load_reference
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow

@@ -8,8 +8,8 @@ from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
 from app.agencies.rules import region_chain
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.kit.merge_patch import Patch

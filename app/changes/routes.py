@@ -1,17 +1,18 @@
-"""The feed over HTTP, and the page of a history for the areas that own the addresses."""
+"""The feed over HTTP, and the history of a principal."""
 
 from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller
 from app.access.models import PrincipalKey
 from app.access.rules import principal_chain, principal_subject
+from app.changes.history import history_page
 from app.changes.models import ChangePage, ChangesQuery, HistoryEntry, HistoryQuery
-from app.changes.queries import feed, history
+from app.changes.queries import feed
 from app.kit.database.json_sql import to_json
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.pagination import Page
+from app.kit.http.routing import answer, house_router
 
 router = house_router(tags=["changes"])
 
@@ -43,9 +44,3 @@ def list_principal_history(
     """
     chain, subject = principal_chain(principal), principal_subject(principal)
     return history_page(call, chain, subject, query)
-
-
-def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
-    """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
-    found = history(call.session, call.actor, chain, subject, query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

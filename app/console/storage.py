@@ -14,7 +14,7 @@ from app.kit.database.backups import NotBackedUp, back_up, name_of_day, remove_b
 from app.kit.database.engine import Database
 from app.kit.database.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import NotFound
-from app.plans.core.commands import plan_chain
+from app.plans.core.rules import plan_chain
 from app.startup.bootstrap import upgrade_schema
 from app.startup.database import check_schema
 from app.startup.stopping import raise_when_stopped

@@ -50,9 +50,9 @@ from app.plans.actions.rules import Outcome as WrittenLine
 from app.plans.amendments.commands import put_amended_actions
 from app.plans.amendments.models import reason_of
 from app.plans.amendments.queries import amended_rows, editions, open_amendment
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import Reason
 from app.plans.core.queries import plan_of
+from app.plans.core.rules import plan_chain
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.models import PlanFinding, placed_shown
 from app.plans.findings.queries import check_lines, check_plan

@@ -15,10 +15,10 @@ from app.kit.http.forms import Upload
 from app.kit.http.routing import answer, house_router, language_of
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of, region_name
-from app.tracking.reporting.commands import check_period
+from app.plans.core.rules import plan_chain
+from app.tracking.progress.rules import check_period
 
 router = house_router(tags=["exchange"])
 
@@ -98,7 +98,7 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
     plan = plan_of(call.session, call.actor, code)
     period = _half_years(query.period)
     if period is not None:
-        check_period(plan, period.last_quarter)
+        check_period(plan.year, period.last_quarter)
     tag = tag_of(
         call.request.url.path,
         call.request.url.query,

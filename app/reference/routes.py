@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.access.actor import Call, Caller
+from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.pagination import Listing, Page, PageQuery, read_page
-from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.reference import queries
 from app.reference.models import (
@@ -21,20 +21,9 @@ from app.reference.models import (
     StrategyKey,
     StrategyOut,
 )
+from app.reference.replies import one_of, page_of
 
 router = house_router(tags=["reference"])
-
-
-def page_of(call: Call, listing: Listing, query: PageQuery, *, sort: str) -> Response:
-    """A page of reference data."""
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=sort))
-
-
-def one_of(call: Call, found: str | None) -> Response:
-    """A single piece of reference data; 404 where there is none."""
-    if found is None:
-        raise NotFound()
-    return answer(call.request, found.encode())
 
 
 @router.get("/regions", response_model=Page[RegionOut], openapi_extra=PUBLIC)

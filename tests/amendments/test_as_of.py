@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from sqlmodel import Session
 
 from app.kit.database.engine import table_of
-from app.plans.actions.lines import is_chosen
 from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import ActionQuery, list_actions, whole_actions
+from app.plans.actions.queries import ActionQuery, is_chosen, list_actions, whole_actions
 from app.plans.core.models import PlanRow
 from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok

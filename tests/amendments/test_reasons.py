@@ -12,10 +12,9 @@ from app.plans.amendments.rules import (
     is_covered,
     lacking,
     needs_reason,
-    telling,
 )
 from app.plans.core.models import PlanIn
-from app.plans.revisions.differences.rules import Change, changes_of
+from app.plans.revisions.differences.rules import Change, changes_of, telling
 from tests.plans.world import ACTION
 
 LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")

@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
 from app.kit.database.engine import table_of
-from app.plans.actions.models import PARTS, ActionOut, ActionReply, ActionRow
+from app.plans.actions.models import PARTS, ActionOut, ActionRow
 from app.plans.core.models import PlanOut, PlanRow, PriorityLocationRow
-from app.plans.workflow.models import PlanReply
+from app.plans.workflow.models import ActionReply, PlanReply
 from app.tracking.progress.models import (
     PROGRESS_PARTS,
     ProgressOut,

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.changes.webhooks import commands, queries
 from app.changes.webhooks.models import (
     DeliveryOut,

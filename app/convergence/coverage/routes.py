@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.convergence.coverage import commands, queries
 from app.convergence.coverage.commands import CheckStored, Report, Reported
 from app.convergence.coverage.figures import list_children, region_coverage, village_strategies
@@ -32,7 +32,7 @@ from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.rules import regency_of
 from app.convergence.methods.commands import COVERAGE_CHAIN
 from app.kit.database.journal import stamp
-from app.kit.http.etags import tag_of
+from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
@@ -47,7 +47,6 @@ from app.kit.http.routing import (
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
 from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
-from app.plans.routes.plans import STATE
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])

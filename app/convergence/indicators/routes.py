@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.convergence.indicators import commands, queries
 from app.convergence.indicators.models import (
     IndicatorIn,
@@ -34,7 +34,7 @@ from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_c
 from app.convergence.indicators.tables import Told, read_table
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import tag_of
+from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
@@ -48,7 +48,6 @@ from app.kit.http.routing import (
 )
 from app.kit.http.validation import read_each
 from app.kit.problems import NotFound
-from app.plans.routes.plans import STATE
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 

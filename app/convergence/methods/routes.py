@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.convergence.methods import commands, queries
 from app.convergence.methods.commands import CHAIN, COVERAGE_CHAIN
 from app.convergence.methods.models import (
@@ -21,11 +21,12 @@ from app.convergence.methods.models import (
     YearKey,
 )
 from app.convergence.methods.queries import METHOD, PACKAGE
+from app.convergence.methods.replies import answer_edition
 from app.convergence.methods.rules import year_in
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey
-from app.reference.routes import page_of
+from app.reference.replies import page_of
 
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
@@ -43,8 +44,7 @@ def list_service_packages(call: Caller, query: Annotated[PageQuery, Query()]) ->
 @router.get("/service-packages/{edition}", response_model=ServicePackageOut)
 def read_service_package(call: Caller, edition: PackageKey) -> Response:
     """One edition of the service package; 404 where there is none."""
-    text, version = queries.edition_json(call.session, PACKAGE, edition)
-    return answer(call.request, text.encode(), version=version)
+    return answer_edition(call, PACKAGE, edition)
 
 
 @router.put(
@@ -56,8 +56,7 @@ def put_service_package(call: Caller, edition: PackageKey, content: ServicePacka
     409 where coverage was written by it; give the new rules an edition of their own.
     """
     is_new = commands.put_package(call.session, call.author, call.actor, edition, content, call.check_version)
-    text, version = queries.edition_json(call.session, PACKAGE, edition)
-    return written(call, text, version, f"/v1/service-packages/{edition}", is_new=is_new)
+    return answer_edition(call, PACKAGE, edition, is_new=is_new)
 
 
 @router.get("/service-packages/{edition}/history", response_model=Page[HistoryEntry])
@@ -80,8 +79,7 @@ def list_methods(call: Caller, query: Annotated[PageQuery, Query()]) -> Response
 @router.get("/methods/{edition}", response_model=MethodOut)
 def read_method(call: Caller, edition: MethodKey) -> Response:
     """One edition of the method; 404 where there is none."""
-    text, version = queries.edition_json(call.session, METHOD, edition)
-    return answer(call.request, text.encode(), version=version)
+    return answer_edition(call, METHOD, edition)
 
 
 @router.put("/methods/{edition}", response_model=MethodOut, responses=created(MethodOut))
@@ -91,8 +89,7 @@ def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
     409 where something was measured by it; give the new rules an edition of their own.
     """
     is_new = commands.put_method(call.session, call.author, call.actor, edition, content, call.check_version)
-    text, version = queries.edition_json(call.session, METHOD, edition)
-    return written(call, text, version, f"/v1/methods/{edition}", is_new=is_new)
+    return answer_edition(call, METHOD, edition, is_new=is_new)
 
 
 @router.get("/methods/{edition}/history", response_model=Page[HistoryEntry])
@@ -101,17 +98,6 @@ def list_method_history(
 ) -> Response:
     """Every write to an edition of the method."""
     return history_page(call, CHAIN, f"methods/{edition}", query)
-
-
-def written(call: Call, text: str, version: int, address: str, *, is_new: bool) -> Response:
-    """The reply to a write of an edition."""
-    return answer(
-        call.request,
-        text.encode(),
-        status=201 if is_new else 200,
-        version=version,
-        location=address if is_new else None,
-    )
 
 
 @choices.get(

@@ -16,9 +16,8 @@ from app.convergence.scorecards.models import (
     WhatIf,
     WhatIfQuery,
 )
-from app.kit.http.etags import VARY, is_unchanged
+from app.kit.http.etags import FOR_EVER, VARY, is_unchanged
 from app.kit.http.routing import STORES_NOTHING, answer, house_router
-from app.plans.routes.revisions import FOR_EVER
 from app.reference.models import RegionKey
 
 router = house_router(prefix="/scorecards", tags=["convergence"])

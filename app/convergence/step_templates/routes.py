@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.convergence.methods.commands import CHAIN
-from app.convergence.methods.queries import edition_json, list_editions
-from app.convergence.methods.routes import written
+from app.convergence.methods.queries import list_editions
+from app.convergence.methods.replies import answer_edition
 from app.convergence.methods.rules import year_in
 from app.convergence.step_templates import commands, queries
 from app.convergence.step_templates.commands import STEPS_CHAIN
@@ -25,7 +25,7 @@ from app.convergence.step_templates.queries import TEMPLATE
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey
-from app.reference.routes import page_of
+from app.reference.replies import page_of
 
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
@@ -43,8 +43,7 @@ def list_step_templates(call: Caller, query: Annotated[PageQuery, Query()]) -> R
 @router.get("/step-templates/{template}", response_model=StepTemplateOut)
 def read_step_template(call: Caller, template: TemplateKey) -> Response:
     """One template; 404 where there is none."""
-    text, version = edition_json(call.session, TEMPLATE, template)
-    return answer(call.request, text.encode(), version=version)
+    return answer_edition(call, TEMPLATE, template)
 
 
 @router.put("/step-templates/{template}", response_model=StepTemplateOut, responses=created(StepTemplateOut))
@@ -56,8 +55,7 @@ def put_step_template(call: Caller, template: TemplateKey, content: StepTemplate
     is_new = commands.put_template(
         call.session, call.author, call.actor, template, content, call.check_version
     )
-    text, version = edition_json(call.session, TEMPLATE, template)
-    return written(call, text, version, f"/v1/step-templates/{template}", is_new=is_new)
+    return answer_edition(call, TEMPLATE, template, is_new=is_new)
 
 
 @router.get("/step-templates/{template}/history", response_model=Page[HistoryEntry])

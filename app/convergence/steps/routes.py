@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.convergence.methods.rules import year_in
 from app.convergence.step_templates.commands import STEPS_CHAIN
 from app.convergence.step_templates.models import StepYearKey

@@ -26,6 +26,9 @@ STATE = 12
 VARY = "Authorization, Accept-Language"
 """What the answer to the same address depends on beside it."""
 
+FOR_EVER = "private, max-age=31536000, immutable"
+"""`Cache-Control` of what never changes."""
+
 CheckVersion = Callable[[int | None], None]
 """Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
 

@@ -13,8 +13,8 @@ from app.kit.database.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
 from app.plans.actions.rules import action_subject
-from app.plans.core.commands import plan_chain
 from app.plans.core.queries import as_it_is_now, plans
+from app.plans.core.rules import plan_chain
 
 _supporting = table_of(SupportingAgencyRow)
 

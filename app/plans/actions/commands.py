@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
@@ -19,9 +20,10 @@ from app.plans.actions.queries import StoredAction, actions, references_to, stor
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
 from app.plans.actions.writes import key_of, write_actions
-from app.plans.core.commands import plan_chain
-from app.plans.core.queries import as_it_is_now
-from app.plans.workflow.rules import check_editable
+from app.plans.core.commands import follow_locations
+from app.plans.core.models import PriorityLocationRow
+from app.plans.core.queries import as_it_is_now, plan_of, plans, stored_plan
+from app.plans.core.rules import check_editable, plan_chain
 
 not_your_agency = Kind(
     "not_your_agency",
@@ -321,3 +323,35 @@ def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
         session.execute(sa.delete(actions).where(actions.c.id.in_([one.id for one in gone.values()])))
     except IntegrityError as error:
         raise PartInUse(keys=", ".join(sorted(gone))) from error
+
+
+class PlanInUse(Problem):
+    status = 409
+    code = "plan_in_use"
+    title = Text("Rencana masih berisi", "The plan is not empty")
+    detail = Text(
+        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
+        "The plan still has {count} actions; delete them first.",
+    )
+
+
+def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
+    """Delete an empty plan. Conflict while it has actions."""
+    plan = plan_of(session, actor, code)
+    actor.require("write_plan", plan.region_code)
+    chain = hold(session, plan_chain(code))
+    plan = plan_of(session, actor, code)
+    check(plan.version)
+    check_editable(code, plan.state, plan.revision)
+    count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
+    if count:
+        raise PlanInUse(count=count)
+    before = {**stored_plan(session, plan), "state": plan.state}
+    session.execute(
+        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
+    )
+    session.execute(sa.delete(plans).where(plans.c.id == plan.id))
+    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
+    version = plan.version + 1
+    entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
+    record(session, chain, author, [entry])

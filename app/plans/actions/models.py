@@ -6,7 +6,7 @@ wire both inherit them. To add a field to an action, add it to `ActionFields` an
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -38,8 +38,6 @@ from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.core.models import EDITION_PATTERN
-from app.plans.findings.models import FindingShape
-from app.plans.workflow.models import PlanNote
 
 decile_order = Kind(
     "decile_order",
@@ -327,29 +325,6 @@ class ActionOut(ActionIn):
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [ACTION_OUT_EXAMPLE]})
-
-
-class ActionReply(ActionOut):
-    """One action, with its findings and what the caller may do with it."""
-
-    findings: list[FindingShape]
-    notes: list[PlanNote] = ShapeField(
-        description="Open notes on this line, with which its plan was returned; for whoever may read drafts."
-    )
-    allowed: list[Literal["edit", "delete", "report_progress"]]
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **ACTION_OUT_EXAMPLE,
-                    "findings": [],
-                    "notes": [],
-                    "allowed": ["edit", "delete", "report_progress"],
-                }
-            ]
-        }
-    )
 
 
 class ActionRow(ActionFields, Table, table=True):

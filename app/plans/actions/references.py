@@ -12,7 +12,7 @@ from app.agencies.queries import agencies_by_code, agency_labels
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.rules import Draft
-from app.plans.core.references import check_locations, unknown, unknown_edition
+from app.plans.core.queries import check_locations, unknown, unknown_edition
 from app.plans.core.rules import government_level
 from app.reference.nomenclature.queries import (
     editions,

@@ -32,10 +32,10 @@ from app.plans.amendments.queries import (
     editions,
     open_amendment,
 )
-from app.plans.amendments.rules import Amended, in_short, missing_reasons, telling
+from app.plans.amendments.rules import Amended, in_short, missing_reasons
 from app.plans.core.commands import follow_locations, replace_priority_locations
 from app.plans.core.queries import plans
-from app.plans.revisions.differences.rules import Change, Content, changes_of
+from app.plans.revisions.differences.rules import Change, Content, changes_of, telling
 
 missing_reason = Kind(
     "missing_reason",

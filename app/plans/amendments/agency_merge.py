@@ -17,8 +17,8 @@ from app.plans.amendments.queries import (
     amendment_chain,
     amendments,
 )
-from app.plans.core.commands import plan_chain
 from app.plans.core.queries import plans
+from app.plans.core.rules import plan_chain
 from app.plans.revisions.models import AmendmentActionRow
 
 

@@ -32,9 +32,10 @@ from app.plans.amendments.queries import (
     amendments,
     untouched_version,
 )
-from app.plans.core.commands import fitting_plan, plan_chain
+from app.plans.core.commands import fitting_plan
 from app.plans.core.models import PlanIn, PlanState, Reason
 from app.plans.core.queries import plans
+from app.plans.core.rules import EDITABLE, plan_chain
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.workflow.commands import state_entry
 
@@ -47,9 +48,6 @@ class AmendmentNotEditable(Problem):
         "Perubahan rencana {plan} berkeadaan {state}; provinsi dapat mengembalikannya: POST /v1/plans/{plan}/return.",
         "The amendment of plan {plan} is {state}; the province can return it: POST /v1/plans/{plan}/return.",
     )
-
-
-EDITABLE = (PlanState.draft, PlanState.returned)
 
 
 def _editable(session: Session, actor: Actor, code: str, right: str) -> tuple[Amendment, Chain]:

@@ -9,14 +9,37 @@ from pydantic import Field as ShapeField
 from app.kit.fields import Batch, Key, Version
 from app.kit.http.validation import RuleBroken, nearest, refuse_repeated
 from app.kit.problems import BadRequest, FieldError, Kind
-from app.plans.actions.models import ActionIn, ActionOut, RecipientKind, Strategy
-from app.plans.amendments.examples import (
-    AMENDED_ACTION_EXAMPLE,
-    AMENDED_ACTION_OUT_EXAMPLE,
-    AMENDMENT_EXAMPLE,
-    AMENDMENT_OUT_EXAMPLE,
-)
-from app.plans.core.models import PlanIn, PlanState, Reason, ReasonCategory
+from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
+from app.plans.actions.models import ActionIn, ActionOut
+from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, PlanIn, PlanState, Reason, ReasonCategory
+from app.plans.revisions.differences.models import SUMS_EXAMPLE, Sums
+
+AMENDED_ACTION_EXAMPLE: dict[str, Any] = {**ACTION_EXAMPLE, "reasons": []}
+
+AMENDED_ACTION_OUT_EXAMPLE: dict[str, Any] = {
+    **ACTION_OUT_EXAMPLE,
+    "change": "changed",
+    "reasons": [REASON_EXAMPLE],
+    "lacking": ["/outputs/O1/target"],
+}
+
+AMENDMENT_EXAMPLE: dict[str, Any] = {**PLAN_EXAMPLE, "reasons": []}
+
+AMENDMENT_OUT_EXAMPLE: dict[str, Any] = {
+    **AMENDMENT_EXAMPLE,
+    "plan": "63.02-2026",
+    "state": "draft",
+    "revision": 0,
+    "version": 1,
+    "opened_at": "2026-07-20T02:00:00+00:00",
+    "purpose": "Penyesuaian APBD-P",
+    "created": 1,
+    "changed": 3,
+    "removed": 0,
+    "unchanged": 153,
+    "lacking": [{"action": "A-001", "fields": ["/outputs/O1/target"]}],
+    "sums": SUMS_EXAMPLE,
+}
 
 no_such_field = Kind(
     "no_such_field",
@@ -119,40 +142,6 @@ class AmendedAction(ActionOut):
     lacking: list[str] = ShapeField(description="Changed fields that need a reason and have none.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [AMENDED_ACTION_OUT_EXAMPLE]})
-
-
-# Sums
-
-
-class Amounts(BaseModel):
-    """A number before and after."""
-
-    before: int
-    after: int
-    difference: int
-
-
-class StrategyAmounts(Amounts):
-    strategy: Strategy
-
-
-class AgencyAmounts(Amounts):
-    agency: str
-
-
-class RecipientAmounts(Amounts):
-    kind: RecipientKind
-
-
-class Sums(BaseModel):
-    """What all lines sum up to, before and after."""
-
-    actions: Amounts = ShapeField(description="Number of lines.")
-    allocation: Amounts = ShapeField(description="Whole rupiah.")
-    locations: Amounts = ShapeField(description="Places that any line works in, each once.")
-    recipients: list[RecipientAmounts] = ShapeField(description="Planned recipients of all lines, by kind.")
-    strategies: list[StrategyAmounts] = ShapeField(description="Whole rupiah by strategy.")
-    agencies: list[AgencyAmounts] = ShapeField(description="Whole rupiah by lead agency.")
 
 
 # The amendment

@@ -15,10 +15,11 @@ from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import ActionQuery, whole_actions
 from app.plans.actions.rules import absorption_percent
 from app.plans.amendments.models import AmendedAction
-from app.plans.amendments.rules import Amended, Reasons
+from app.plans.amendments.rules import Amended
 from app.plans.core.queries import plan_of, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN
-from app.plans.revisions.differences.rules import Edition, whole
+from app.plans.revisions.differences.queries import build_differences, sealed
+from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
@@ -172,3 +173,19 @@ def editions(session: Session, amendment: Amendment) -> Editions:
 def amendment_state(session: Session, code: str) -> str:
     """What changes with every write to the amendment."""
     return stamp(session, amendment_chain(code)) or "0" * 64
+
+
+def amendment_differences(session: Session, amendment: Amendment) -> Content:
+    """What an amendment would change of the revision in force (`Differences`)."""
+    plan = amendment.plan
+    before, after, by_line = editions(session, amendment)
+    reasons = [{**reason, "action": None} for reason in amendment.reasons]
+    reasons += [{**reason, "action": code} for code, of_line in by_line.items() for reason in of_line]
+    return build_differences(
+        plan.code,
+        before,
+        after,
+        [{**reason, "revision": None} for reason in reasons],
+        sealed(session, plan)[plan.revision].shown,
+        {"revision": None, "sha256": None, "adopted_at": None},
+    )

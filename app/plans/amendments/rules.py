@@ -1,10 +1,18 @@
 """Rules of amendments: which changes need a reason, and which reason covers which change. Pure."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from app.plans.amendments.models import Change as LineChange
-from app.plans.revisions.differences.rules import Change, Content, Edition, changes_of, line_differences
+from app.plans.revisions.differences.rules import (
+    Change,
+    Content,
+    Edition,
+    Reasons,
+    changes_of,
+    covers,
+    line_differences,
+)
 
 NEEDS_REASON = (
     # targets
@@ -25,9 +33,6 @@ NEEDS_REASON = (
 goes has to be explained as a whole."""
 
 _NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
-
-Reasons = Sequence[dict[str, Any]]
-"""As `Reason` declares them."""
 
 
 def needs_reason(change: Change) -> bool:
@@ -51,32 +56,13 @@ def needs_reason(change: Change) -> bool:
 
 def is_covered(field: str, reasons: Reasons) -> bool:
     """Whether a reason speaks of the field or of something that it lies in."""
-    return any(_covers(reason["field"], field) for reason in reasons)
-
-
-def _covers(above: str, field: str) -> bool:
-    return above == field or field.startswith(f"{above}/") or above == ""
+    return any(covers(reason["field"], field) for reason in reasons)
 
 
 def lacking(changes: Iterable[Change], reasons: Reasons) -> list[str]:
     """The fields whose change needs a reason and has none."""
     return [
         change.field for change in changes if needs_reason(change) and not is_covered(change.field, reasons)
-    ]
-
-
-def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, Any]]:
-    """The reasons that speak of something that changed: those that an adopted revision keeps.
-
-    A reason may name a part of what changed: of a line that is new, its budget.
-    """
-    return [
-        reason
-        for reason in reasons
-        if any(
-            _covers(reason["field"], change.field) or _covers(change.field, reason["field"])
-            for change in changes
-        )
     ]
 
 

@@ -13,13 +13,17 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
-from app.plans.actions.queries import actions
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
 from app.plans.core.models import PlanIn, PlanRow, PlanState, PriorityLocationRow
-from app.plans.core.queries import plan_of, plans, stored_plan
-from app.plans.core.references import check_locations, check_region, edition_in_force
-from app.plans.core.rules import FIRST_YEAR, PLAN_CHAIN, plan_key
-from app.plans.workflow.rules import check_editable
+from app.plans.core.queries import (
+    check_locations,
+    check_region,
+    edition_in_force,
+    plan_of,
+    plans,
+    stored_plan,
+)
+from app.plans.core.rules import FIRST_YEAR, check_editable, plan_chain, plan_key
 
 malformed_plan_key = Kind(
     "malformed_plan_key",
@@ -31,24 +35,6 @@ malformed_plan_key = Kind(
 AFTER_LOCATIONS: list[Callable[[Session, str, int, Collection[str]], None]] = []
 """What follows from other priority locations of a plan: called with region, year and the codes of those that
 came, went or changed. `app.wiring` adds those of the areas above."""
-
-
-class PlanInUse(Problem):
-    status = 409
-    code = "plan_in_use"
-    title = Text("Rencana masih berisi", "The plan is not empty")
-    detail = Text(
-        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
-        "The plan still has {count} actions; delete them first.",
-    )
-
-
-def plan_chain(code: str) -> str:
-    """Chain of the journal in which a plan and all that hangs on it is written."""
-    return f"{PLAN_CHAIN}{code}"
-
-
-# Plans
 
 
 def put_plan(
@@ -153,25 +139,3 @@ def follow_locations(session: Session, region: str, year: int, locations: Sequen
     codes = {location["region_code"] for location in locations}
     for follow in AFTER_LOCATIONS if codes else ():
         follow(session, region, year, codes)
-
-
-def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
-    """Delete an empty plan. Conflict while it has actions."""
-    plan = plan_of(session, actor, code)
-    actor.require("write_plan", plan.region_code)
-    chain = hold(session, plan_chain(code))
-    plan = plan_of(session, actor, code)
-    check(plan.version)
-    check_editable(code, plan.state, plan.revision)
-    count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
-    if count:
-        raise PlanInUse(count=count)
-    before = {**stored_plan(session, plan), "state": plan.state}
-    session.execute(
-        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
-    )
-    session.execute(sa.delete(plans).where(plans.c.id == plan.id))
-    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
-    version = plan.version + 1
-    entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
-    record(session, chain, author, [entry])

@@ -1,41 +1,28 @@
-"""Reading plans; every SELECT starts from what the actor may see."""
+"""Reading plans, and looking up what they refer to; every SELECT of plans starts from what the actor may see."""
 
-from functools import cache, lru_cache
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
-from pydantic import Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
-from app.access.queries import opened, visible, within
+from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
-from app.kit.fields import RegionCode
-from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import NotFound
-from app.plans.actions.models import (
-    ActionRow,
-)
-from app.plans.core.models import PlanIn, PlanOut, PlanRow, PlanState, PriorityLocation, PriorityLocationRow
-from app.plans.core.rules import PLAN_CHAIN
-from app.plans.revisions.models import PlanRevisionRow
+from app.kit.http.validation import nearest, unknown_reference
+from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.plans.core.models import PlanIn, PlanRow, PriorityLocationRow
+from app.plans.core.rules import PLAN_CHAIN, is_inside
 from app.reference.models import RegionRow
+from app.reference.nomenclature.queries import editions, latest_edition
+from app.reference.queries import region_labels, regions_by_code
+from app.reference.rules import nearest_ancestor
 
-plans, regions, _actions = table_of(PlanRow), table_of(RegionRow), table_of(ActionRow)
+plans, regions = table_of(PlanRow), table_of(RegionRow)
 _priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
-_revisions = table_of(PlanRevisionRow)
-
-
-class PlanQuery(PageQuery):
-    """Which plans."""
-
-    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
-    year: int | None = Field(default=None, ge=2015, le=2100, description="Year of the plan.")
-    state: PlanState | None = Field(default=None, description="Where the plan stands.")
-    sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
 def seen(actor: Actor) -> ColumnElement[bool]:
@@ -43,7 +30,7 @@ def seen(actor: Actor) -> ColumnElement[bool]:
     there = visible(actor, plans.c.region_code)
     if actor.sees_every_draft:
         return there
-    return sa.and_(there, sa.or_(plans.c.revision.is_not(None), _drafts(actor)))
+    return sa.and_(there, sa.or_(plans.c.revision.is_not(None), can_read_drafts(actor)))
 
 
 def published_plans(actor: Actor) -> ColumnElement[bool]:
@@ -51,7 +38,8 @@ def published_plans(actor: Actor) -> ColumnElement[bool]:
     return sa.or_(seen(actor), sa.and_(opened(actor, plans.c.region_code), plans.c.revision.is_not(None)))
 
 
-def _drafts(actor: Actor) -> ColumnElement[bool]:
+def can_read_drafts(actor: Actor) -> ColumnElement[bool]:
+    """Return the predicate that the actor may read drafts where the plan is."""
     return visible(actor, plans.c.region_code, "read_drafts")
 
 
@@ -108,84 +96,6 @@ def as_it_is_now(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
     return row
 
 
-def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
-    """State, version and instant of change as they are shown: until a plan in force is closed, what moves it
-    is of the amendment beside it, also one that was discarded, and moves nothing that readers see."""
-    if actor.sees_every_draft:
-        return {}
-    is_in_force = sa.and_(plans.c.revision.is_not(None), plans.c.state != PlanState.closed)
-    is_frozen = sa.and_(is_in_force, sa.not_(_drafts(actor)))
-    newest = sa.and_(_revisions.c.plan_id == plans.c.id, _revisions.c.number == plans.c.revision)
-
-    def of_revision(column: ColumnElement[Any]) -> ColumnElement[Any]:
-        return sa.select(column).where(newest).correlate(plans).scalar_subquery()
-
-    shown = {
-        "state": sa.literal(PlanState.adopted, plans.c.state.type),
-        "version": of_revision(_revisions.c.plan_version),
-        "updated_at": of_revision(_revisions.c.adopted_at),
-    }
-    return {name: sa.case((is_frozen, value), else_=plans.c[name]) for name, value in shown.items()}
-
-
-@lru_cache(maxsize=1000)
-def _columns_for(actor: Actor) -> list[ColumnElement[Any]]:
-    if actor.sees_every_draft:
-        return _plan_columns()
-    shown = _in_force(actor)
-    return [
-        shown[column.name].label(column.name) if column.name in shown else column
-        for column in _plan_columns()
-    ]
-
-
-@cache
-def _plan_columns() -> list[ColumnElement[Any]]:
-    priorities = (
-        sa.select(*fields_of(PriorityLocation, _priorities))
-        .where(_priorities.c.plan_id == plans.c.id)
-        .order_by(_priorities.c.position)
-        .correlate(plans)
-    )
-    of_plan = sa.select(sa.func.count()).where(_actions.c.plan_id == plans.c.id).correlate(plans)
-    money = sa.func.coalesce(sa.func.sum(_actions.c.allocation), 0)
-    return fields_of(
-        PlanOut,
-        plans,
-        plan=plans.c.code,
-        region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
-        priority_locations=json_rows(priorities, name="priorities"),
-        action_count=of_plan.scalar_subquery(),
-        allocation=sa.cast(
-            sa.select(money).where(_actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
-            sa.BigInteger,
-        ),
-    )
-
-
-class PlanText(NamedTuple):
-    """A plan as JSON (`PlanOut`), and what its reply depends on."""
-
-    json: str
-    region_code: str
-    year: int
-    state: str
-    revision: int | None
-    version: int
-    action_count: int
-    timezone: str
-
-
-def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
-    """A plan; NotFound when not visible."""
-    zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
-    query = sa.select(*_columns_for(actor), zone.label("_timezone")).where(seen(actor), plans.c.code == code)
-    row = session.execute(json_texts(query, *PlanText._fields[1:-1], "_timezone")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return PlanText(*row)
-
-
 def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
     """A plan's content as `PlanIn` has it."""
     found = session.execute(
@@ -209,13 +119,68 @@ def region_name(session: Session, code: str) -> str:
     return str(session.scalar(sa.select(regions.c.name).where(regions.c.code == code)))
 
 
-def list_plans(actor: Actor, query: PlanQuery) -> Listing:
-    found = sa.select(*_columns_for(actor)).where(seen(actor))
-    if query.region is not None:
-        found = found.where(within(plans.c.region_code, query.region))
-    if query.year is not None:
-        found = found.where(plans.c.year == query.year)
-    if query.state is not None:
-        found = found.where(_in_force(actor).get("state", plans.c.state) == query.state)
-    sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
-    return Listing(found, sorts, {"plan": plans.c.code})
+# What a plan refers to must exist: its region, its edition, its locations
+
+outside_region = Kind(
+    "outside_region",
+    id="{value} di luar wilayah rencana; harus di dalam {allowed}",
+    en="{value} is outside the plan's region; it must lie in {allowed}",
+)
+
+
+def check_region(session: Session, region: str) -> None:
+    """NotFound where the region does not exist."""
+    if region not in regions_by_code(session, [region]):
+        raise NotFound()
+
+
+def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
+    """The edition named, or the newest. Invalid names the editions there are."""
+    chosen = edition or latest_edition(session)
+    if chosen not in (known := editions(session)):
+        raise Invalid(errors=[unknown_edition(chosen, known, pointer)])
+    return chosen
+
+
+def unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
+    return FieldError(
+        unknown_reference,
+        pointer=pointer,
+        value=edition,
+        allowed=known,
+        nearest=nearest(edition, known),
+        values={"source": "nomenclatures"},
+    )
+
+
+def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
+    """Errors of (pointer, region code) pairs that lie outside `region` or do not exist."""
+    pairs = list(places)
+    inside = [code for _, code in pairs if is_inside(code, region)]
+    known = regions_by_code(session, inside) if inside else {}
+    labels = region_labels(session, region) if len(known) < len(set(inside)) else {}
+    return [
+        FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
+        if not is_inside(code, region)
+        else unknown(pointer, code, _beside(code, labels), "regions")
+        for pointer, code in pairs
+        if code not in known
+    ]
+
+
+def _beside(code: str, labels: dict[str, str]) -> dict[str, str]:
+    """The regions that lie where one of this code would; letters alone would take it elsewhere."""
+    above = nearest_ancestor(code, labels) or ""
+    return {one: name for one, name in labels.items() if one.startswith(f"{above}.")}
+
+
+def unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> FieldError:
+    """Nearest by code and by name; each candidate is shown as `code name`."""
+    shown = [f"{code} {name}" for code, name in labels.items()]
+    return FieldError(
+        unknown_reference,
+        pointer=pointer,
+        value=value,
+        nearest=nearest(value, shown),
+        values={"source": source},
+    )

@@ -10,8 +10,8 @@ from app.kit.database.journal import Author, Entry, hold, next_version, record
 from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
-from app.plans.core.commands import plan_chain
 from app.plans.core.queries import as_it_is_now
+from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
 from app.plans.overlaps.queries import (
     Explanation,
@@ -21,7 +21,6 @@ from app.plans.overlaps.queries import (
     may_explain,
 )
 from app.plans.overlaps.rules import Line, Pair, coincidence
-from app.plans.workflow.rules import check_reportable
 
 
 class NoOverlap(Problem):

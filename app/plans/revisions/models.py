@@ -12,8 +12,7 @@ from app.kit.database.engine import Table
 from app.kit.fields import RegionCode, Version, address
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
-from app.plans.core.examples import PLAN_EXAMPLE, REASON_EXAMPLE
-from app.plans.core.models import Instrument, PlanIn, Reason
+from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, Instrument, PlanIn, Reason
 
 RevisionNumber = Annotated[str, address("Number of the revision, from 0.", "0")]
 

@@ -1,19 +1,136 @@
-"""Reading what was adopted, of a plan that the actor was found to see."""
+"""Reading plans as an actor may see them now, and what was adopted of them: whole, or as of an instant."""
 
-from datetime import date
+import json
+from datetime import date, datetime
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
+from pydantic import BaseModel, Field
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
+from app.access.queries import within
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.fields import Instant, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import NotFound
+from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
+from app.plans.actions.models import ActionOut
+from app.plans.actions.queries import actions
+from app.plans.actions.rules import absorption_percent
+from app.plans.core.models import PlanOut, PlanState, PriorityLocation, PriorityLocationRow
+from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen
+from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
 
-revisions = table_of(PlanRevisionRow)
+revisions, _priorities = table_of(PlanRevisionRow), table_of(PriorityLocationRow)
+
+
+# Plans as they are shown
+
+
+class PlanQuery(PageQuery):
+    """Which plans."""
+
+    region: RegionCode | None = Field(default=None, description="This region and everything below it.")
+    year: int | None = Field(default=None, ge=2015, le=2100, description="Year of the plan.")
+    state: PlanState | None = Field(default=None, description="Where the plan stands.")
+    sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
+
+
+def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
+    """State, version and instant of change as they are shown: until a plan in force is closed, what moves it
+    is of the amendment beside it, also one that was discarded, and moves nothing that readers see."""
+    if actor.sees_every_draft:
+        return {}
+    is_in_force = sa.and_(plans.c.revision.is_not(None), plans.c.state != PlanState.closed)
+    is_frozen = sa.and_(is_in_force, sa.not_(can_read_drafts(actor)))
+    newest = sa.and_(revisions.c.plan_id == plans.c.id, revisions.c.number == plans.c.revision)
+
+    def of_revision(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return sa.select(column).where(newest).correlate(plans).scalar_subquery()
+
+    shown = {
+        "state": sa.literal(PlanState.adopted, plans.c.state.type),
+        "version": of_revision(revisions.c.plan_version),
+        "updated_at": of_revision(revisions.c.adopted_at),
+    }
+    return {name: sa.case((is_frozen, value), else_=plans.c[name]) for name, value in shown.items()}
+
+
+@lru_cache(maxsize=1000)
+def _columns_for(actor: Actor) -> list[ColumnElement[Any]]:
+    if actor.sees_every_draft:
+        return _plan_columns()
+    shown = _in_force(actor)
+    return [
+        shown[column.name].label(column.name) if column.name in shown else column
+        for column in _plan_columns()
+    ]
+
+
+@cache
+def _plan_columns() -> list[ColumnElement[Any]]:
+    priorities = (
+        sa.select(*fields_of(PriorityLocation, _priorities))
+        .where(_priorities.c.plan_id == plans.c.id)
+        .order_by(_priorities.c.position)
+        .correlate(plans)
+    )
+    of_plan = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
+    money = sa.func.coalesce(sa.func.sum(actions.c.allocation), 0)
+    return fields_of(
+        PlanOut,
+        plans,
+        plan=plans.c.code,
+        region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
+        priority_locations=json_rows(priorities, name="priorities"),
+        action_count=of_plan.scalar_subquery(),
+        allocation=sa.cast(
+            sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
+            sa.BigInteger,
+        ),
+    )
+
+
+class PlanText(NamedTuple):
+    """A plan as JSON (`PlanOut`), and what its reply depends on."""
+
+    json: str
+    region_code: str
+    year: int
+    state: str
+    revision: int | None
+    version: int
+    action_count: int
+    timezone: str
+
+
+def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
+    """A plan; NotFound when not visible."""
+    zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
+    query = sa.select(*_columns_for(actor), zone.label("_timezone")).where(seen(actor), plans.c.code == code)
+    row = session.execute(json_texts(query, *PlanText._fields[1:-1], "_timezone")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return PlanText(*row)
+
+
+def list_plans(actor: Actor, query: PlanQuery) -> Listing:
+    found = sa.select(*_columns_for(actor)).where(seen(actor))
+    if query.region is not None:
+        found = found.where(within(plans.c.region_code, query.region))
+    if query.year is not None:
+        found = found.where(plans.c.year == query.year)
+    if query.state is not None:
+        found = found.where(_in_force(actor).get("state", plans.c.state) == query.state)
+    sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
+    return Listing(found, sorts, {"plan": plans.c.code})
+
+
+# What was adopted
 
 
 class RevisionsQuery(PageQuery):
@@ -73,3 +190,111 @@ def instrument_in_force(session: Session, plan: sa.Row[Any]) -> dict[str, Any]:
         return {"instrument": None, "number": None, "date": None}
     kind, number, signed = row
     return {"instrument": str(kind), "number": number, "date": signed.isoformat()}
+
+
+# A plan as it was in force at an instant, in the same shapes as the plan of today
+
+before_adoption = Kind(
+    "before_adoption",
+    id="{value} sebelum revisi pertama; paling awal {allowed}",
+    en="{value} is before the first revision; the earliest is {allowed}",
+)
+
+
+class NotInForceThen(Problem):
+    status = 404
+    code = "not_in_force_then"
+    title = Text("Belum berlaku saat itu", "Not in force then")
+    detail = Text(
+        "Rencana {plan} belum berlaku pada {as_of}; revisi pertama ditetapkan {first}.",
+        "Plan {plan} was not in force at {as_of}; its first revision was adopted at {first}.",
+    )
+
+
+class AsOfQuery(BaseModel):
+    """Of which instant."""
+
+    as_of: Instant | None = Field(
+        default=None,
+        description="As it was in force at this instant (RFC 3339 with offset): the revision that had been adopted "
+        "last. What was reported (spending, latest quarter, physical progress) is as it is now.",
+    )
+
+
+class RevisionThen(NamedTuple):
+    """The revision that was in force at an instant."""
+
+    number: int
+    content: dict[str, Any]
+    adopted_at: datetime
+    action_count: int
+    allocation: int
+    plan_version: int
+
+
+def revision_at(session: Session, plan: sa.Row[Any], instant: datetime) -> RevisionThen:
+    """NotInForceThen before the first adoption."""
+    c = revisions.c
+    columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
+    found = sa.select(*columns).where(c.plan_id == plan.id, c.adopted_at <= instant)
+    row = session.execute(found.order_by(c.number.desc()).limit(1)).one_or_none()
+    if row is None:
+        first = session.scalar(sa.select(sa.func.min(c.adopted_at)).where(c.plan_id == plan.id))
+        told = first.isoformat() if first else "–"
+        error = FieldError(
+            before_adoption, parameter="as_of", value=instant.isoformat(), allowed=told if first else None
+        )
+        raise NotInForceThen(errors=[error], plan=plan.code, as_of=instant.isoformat(), first=told)
+    return RevisionThen(row.number, json.loads(row.content), *row[2:])
+
+
+def plan_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[str, Any]:
+    """The plan as `PlanOut`; its state is that of a plan in force."""
+    found = revision_at(session, plan, instant)
+    then = {
+        **whole("plan", found.content),
+        "plan": plan.code,
+        "region_code": plan.region_code,
+        "region_name": region_name(session, plan.region_code),
+        "year": plan.year,
+        "state": PlanState.adopted,
+        "revision": found.number,
+        "version": found.plan_version,
+        "updated_at": found.adopted_at,
+        "action_count": found.action_count,
+        "allocation": found.allocation,
+    }
+    return {name: then[name] for name in PlanOut.model_fields}
+
+
+def lines_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[str, dict[str, Any]]:
+    """The lines as `ActionOut`, by code."""
+    found = revision_at(session, plan, instant)
+    figures = _figures(session, plan)
+    return {line["code"]: _line(plan, line, found, figures) for line in found.content["actions"]}
+
+
+def _line(
+    plan: sa.Row[Any], line: dict[str, Any], found: RevisionThen, figures: dict[str, sa.Row[Any]]
+) -> dict[str, Any]:
+    now = figures.get(line["code"])
+    spent = now.spent if now else 0
+    then = {
+        **whole("action", line),
+        "code": line["code"],
+        "plan": plan.code,
+        "version": line["version"],
+        "updated_at": found.adopted_at,
+        "progress_period": now and now.progress_period,
+        "spent": spent,
+        "absorption_percent": absorption_percent(spent, line["allocation"]),
+        "physical_percent": now and now.physical_percent,
+    }
+    return {name: then[name] for name in ActionOut.model_fields}
+
+
+def _figures(session: Session, plan: sa.Row[Any]) -> dict[str, sa.Row[Any]]:
+    """What was reported on the lines that there are now, by code."""
+    c = actions.c
+    query = sa.select(c.code, c.progress_period, c.spent, c.physical_percent).where(c.plan_id == plan.id)
+    return {row.code: row for row in session.execute(query)}

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
@@ -27,13 +27,12 @@ from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
-from app.plans.actions.lines import list_lines
-from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut, ActionReply
-from app.plans.actions.queries import ActionQuery, StoredAction, action_json, references_to
+from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
+from app.plans.actions.queries import ActionQuery, StoredAction, action_json, list_lines, references_to
 from app.plans.actions.rules import Draft
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of
+from app.plans.core.rules import is_editable, is_reportable, plan_chain
 from app.plans.findings.batches import (
     ActionBatch,
     BatchQuery,
@@ -44,10 +43,10 @@ from app.plans.findings.batches import (
 )
 from app.plans.findings.kinds import Finding
 from app.plans.findings.queries import findings_by_line, findings_on
-from app.plans.revisions.as_of import AsOfQuery, lines_then
-from app.plans.routes.plans import list_condition, plan_tag, tag_in
+from app.plans.revisions.queries import AsOfQuery, lines_then
+from app.plans.tags import list_condition, plan_tag, tag_in
+from app.plans.workflow.models import ActionReply
 from app.plans.workflow.queries import open_notes
-from app.plans.workflow.rules import is_editable, is_reportable
 
 router = house_router(tags=["plans"])
 

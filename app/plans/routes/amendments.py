@@ -7,17 +7,17 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.database.json_sql import to_json
-from app.kit.http.etags import tag_of
+from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, language_of, no_content
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
-from app.plans.actions.lines import list_lines
 from app.plans.actions.models import ActionKey
+from app.plans.actions.queries import list_lines
 from app.plans.actions.rules import Draft
 from app.plans.amendments import commands
 from app.plans.amendments.models import (
@@ -40,10 +40,10 @@ from app.plans.amendments.queries import (
 from app.plans.amendments.rules import RIGHT_OF, Verb, missing_reasons
 from app.plans.core.models import PlanKey, ReasonCategory, ReasonText
 from app.plans.core.queries import plan_of
+from app.plans.core.rules import EDITABLE
 from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
 from app.plans.findings.queries import findings_by_line
 from app.plans.revisions.differences.rules import sums
-from app.plans.routes.plans import STATE
 
 router = house_router(tags=["plans"])
 
@@ -212,7 +212,7 @@ def _amendment_reply(call: Call, plan: str) -> Response:
     kept = before.actions.keys() & after.actions.keys()
     changed = sum(before.actions[code] != after.actions[code] for code in kept)
     missing = missing_reasons(before, after, amendment.reasons, reasons)
-    is_open = row.state in commands.EDITABLE
+    is_open = row.state in EDITABLE
     body: dict[str, Any] = {
         **amendment.content,
         "reasons": amendment.reasons,

@@ -7,22 +7,15 @@ from fastapi import Query, Response
 from app.access.actor import Caller
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import VARY, is_unchanged, tag_of
+from app.kit.http.etags import FOR_EVER, VARY, is_unchanged, tag_of
 from app.kit.http.routing import answer, house_router
 from app.kit.problems import NotFound
-from app.plans.amendments.queries import amendment_of
+from app.plans.amendments.queries import amendment_differences, amendment_of
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of
 from app.plans.revisions.differences.models import Differences
-from app.plans.revisions.differences.queries import (
-    DifferencesQuery,
-    amendment_differences,
-    revision_differences,
-    sealed,
-    sides,
-)
+from app.plans.revisions.differences.queries import DifferencesQuery, revision_differences, sealed, sides
 from app.plans.revisions.models import RevisionNumber
-from app.plans.routes.revisions import FOR_EVER
 
 router = house_router(tags=["plans"])
 

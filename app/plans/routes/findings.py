@@ -12,7 +12,7 @@ from app.kit.database.journal import stamp
 from app.kit.fields import address
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.constants import CONSTANT, Constant
-from app.kit.http.etags import tag_of
+from app.kit.http.etags import STATE, tag_of
 from app.kit.http.routing import answer, house_router, language_of, revalidated
 from app.kit.http.validation import nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, NotFound
@@ -30,7 +30,6 @@ from app.plans.findings.models import (
 )
 from app.plans.findings.queries import Checked, check_plan
 from app.plans.findings.rules import Placed
-from app.plans.routes.plans import STATE
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 
 router = house_router(tags=["plans"])

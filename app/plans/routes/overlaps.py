@@ -6,23 +6,21 @@ import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
 from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import tag_of
+from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, revalidated
 from app.kit.problems import NotFound
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of
+from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.overlaps import commands, queries
 from app.plans.overlaps.models import ExplanationIn, ExplanationReply, OverlapOut, OverlapQuery, PairKey
 from app.plans.overlaps.rules import Pair, coincidence, pair_of
-from app.plans.routes.plans import STATE
-from app.plans.workflow.rules import is_reportable
 
 router = house_router(tags=["plans"])
 

@@ -1,57 +1,28 @@
 """Plans over HTTP."""
 
-from collections.abc import Callable, Sized
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from fastapi import Query, Response
 
-from app.access.actor import Call, Caller, recognised
+from app.access.actor import Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
-from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.routing import answer, answer_page, created, house_router, no_content
 from app.kit.merge_patch import Patch
-from app.plans.core import commands, queries
-from app.plans.core.commands import plan_chain
-from app.plans.core.models import PlanIn, PlanKey, PlanOut, PlanState
-from app.plans.core.queries import PlanQuery, plan_json, plan_of, published_plan_of
-from app.plans.revisions.as_of import AsOfQuery, plan_then
+from app.plans.actions import commands as actions
+from app.plans.core import commands
+from app.plans.core.models import PlanIn, PlanKey, PlanOut
+from app.plans.core.queries import published_plan_of
+from app.plans.core.rules import plan_chain
+from app.plans.replies import plan_reply
+from app.plans.revisions import queries
+from app.plans.revisions.queries import AsOfQuery, PlanQuery, plan_then
 from app.plans.workflow.models import PlanReply
-from app.plans.workflow.rules import Standing, allowed
-from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
-
-
-STATE = 12
-"""Characters of a chain's hash that stand before the dash of a list's tag."""
-
-
-def tag_in(call: Call, plan: sa.Row[Any]) -> str:
-    """Tag of an answer that only writes in its plan can change."""
-    return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:STATE])
-
-
-def plan_tag(request: HouseRequest) -> str:
-    """The same for a request whose parameters nobody has read yet."""
-    call = recognised(request)
-    return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
-
-
-def list_condition(call: Call, plan: str) -> Callable[[Sized], None]:
-    """Holds a write of many in a plan to the tag of a list of it, given what exists of them already."""
-
-    def check(stored: Sized) -> None:
-        state = stamp(call.session, commands.plan_chain(plan))[:STATE]
-        call.write_of_list.precondition.check_state(state, exists=bool(stored))
-
-    return check
 
 
 @router.get("/plans", response_model=Page[PlanOut])
@@ -110,7 +81,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    commands.delete_plan(call.session, call.author, call.actor, plan, call.check_version)
+    actions.delete_plan(call.session, call.author, call.actor, plan, call.check_version)
     return no_content()
 
 
@@ -122,23 +93,3 @@ def list_plan_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery
     plan was deleted.
     """
     return history_page(call, plan_chain(plan), f"plans/{plan}", query)
-
-
-def plan_reply(call: Call, code: str, *, status: int = 200, **beside: Any) -> Response:
-    """A plan with what the caller may do with it, and what else a reply says of it."""
-    found = plan_json(call.session, call.actor, code)
-    standing = Standing(
-        plan=code,
-        state=PlanState(found.state),
-        revision=found.revision,
-        year=found.year,
-        action_count=found.action_count,
-        today=local_date(call.now, found.timezone),
-    )
-    return answer(
-        call.request,
-        with_fields(found.json, allowed=allowed(call.actor, found.region_code, standing), **beside),
-        status=status,
-        version=found.version,
-        location=f"/v1/plans/{code}" if status == 201 else None,
-    )

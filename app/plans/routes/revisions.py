@@ -6,7 +6,7 @@ from fastapi import Query, Response
 
 from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import VARY, digest_field, is_unchanged
+from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer_page, house_router
 from app.plans.core.models import PlanKey
@@ -16,8 +16,6 @@ from app.plans.revisions.models import RevisionContent, RevisionNumber, Revision
 from app.plans.revisions.queries import RevisionsQuery
 
 router = house_router(prefix="/plans/{plan}/revisions", tags=["plans"])
-
-FOR_EVER = "private, max-age=31536000, immutable"
 
 
 @router.get("", response_model=Page[RevisionOut], openapi_extra=PUBLIC)

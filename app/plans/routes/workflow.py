@@ -10,7 +10,7 @@ from app.kit.http.routing import answer_page, house_router, language_of
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.findings.models import placed_shown
-from app.plans.routes.plans import plan_reply
+from app.plans.replies import plan_reply
 from app.plans.workflow import commands, queries
 from app.plans.workflow.commands import Move
 from app.plans.workflow.models import (

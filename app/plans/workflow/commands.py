@@ -14,10 +14,9 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanState
 from app.plans.core.queries import as_it_is_now, plan_of, plans, stored_plan
-from app.plans.core.rules import AMENDMENT_CHAIN
+from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
 from app.plans.revisions.commands import adopt_revision
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date

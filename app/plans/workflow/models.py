@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
@@ -10,9 +10,10 @@ from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, Prose, Shape
-from app.plans.core.examples import PLAN_OUT_EXAMPLE
-from app.plans.core.models import Instrument, PlanOut
-from app.plans.findings.models import PlanFinding
+from app.plans.actions.examples import ACTION_OUT_EXAMPLE
+from app.plans.actions.models import ActionOut
+from app.plans.core.models import PLAN_OUT_EXAMPLE, Instrument, PlanOut
+from app.plans.findings.models import FindingShape, PlanFinding
 from app.plans.workflow.rules import VERBS
 
 POINTER_PATTERN = r"^(/([^~/]|~[01])*)*$"
@@ -127,6 +128,29 @@ class PlanReply(PlanOut):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{**PLAN_OUT_EXAMPLE, "allowed": ["edit", "write_actions", "report_progress"]}]
+        }
+    )
+
+
+class ActionReply(ActionOut):
+    """One action, with its findings and what the caller may do with it."""
+
+    findings: list[FindingShape]
+    notes: list[PlanNote] = ShapeField(
+        description="Open notes on this line, with which its plan was returned; for whoever may read drafts."
+    )
+    allowed: list[Literal["edit", "delete", "report_progress"]]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **ACTION_OUT_EXAMPLE,
+                    "findings": [],
+                    "notes": [],
+                    "allowed": ["edit", "delete", "report_progress"],
+                }
+            ]
         }
     )
 

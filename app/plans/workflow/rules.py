@@ -8,6 +8,7 @@ from typing import NamedTuple
 from app.access.rules import Actor
 from app.kit.problems import FieldError, Kind, Problem, Text
 from app.plans.core.models import PlanState
+from app.plans.core.rules import is_editable, is_reportable
 
 # Refusals
 
@@ -40,27 +41,6 @@ class ConditionFailed(Problem):
     detail = Text(
         "{verb} belum dapat dilakukan; lihat errors. Tidak ada yang berubah.",
         "{verb} is not possible yet; see errors. Nothing has changed.",
-    )
-
-
-class PlanNotEditable(Problem):
-    status = 409
-    code = "plan_not_editable"
-    title = Text("Rencana tidak dapat diubah", "The plan cannot be changed")
-    detail = Text(
-        "Rencana {plan} berkeadaan {state}, revisi {revision}; isinya tidak dapat diubah di alamat ini. "
-        "Jalan selanjutnya: {way}.",
-        "Plan {plan} is {state}, revision {revision}; it cannot be changed at this address. The way on: {way}.",
-    )
-
-
-class PlanClosed(Problem):
-    status = 409
-    code = "plan_closed"
-    title = Text("Rencana sudah ditutup", "The plan is closed")
-    detail = Text(
-        "Rencana {plan} sudah ditutup; tidak ada lagi laporan yang diterima.",
-        "Plan {plan} is closed; no report is taken any more.",
     )
 
 
@@ -147,42 +127,6 @@ def is_done(transition: Transition, plan: Standing) -> bool:
 def failures(transition: Transition, plan: Standing) -> list[FieldError]:
     """What is wrong with each condition that is not met."""
     return [error for condition in transition.conditions for error in condition(plan)]
-
-
-# What may be written in which state
-
-EDITABLE = (_S.draft, _S.returned)
-
-
-def is_editable(state: str, revision: int | None) -> bool:
-    """Whether the plan's own addresses take changes: a first draft, while it is at its region."""
-    return revision is None and state in EDITABLE
-
-
-def check_editable(plan: str, state: str, revision: int | None) -> None:
-    """PlanNotEditable, with the way on, where the plan's own addresses take no changes."""
-    if not is_editable(state, revision):
-        shown = "–" if revision is None else revision
-        raise PlanNotEditable(plan=plan, state=state, revision=shown, way=_way_on(plan, state, revision))
-
-
-def _way_on(plan: str, state: str, revision: int | None) -> str:
-    if revision is None:
-        return f"POST /v1/plans/{plan}/return"
-    if state == _S.adopted:
-        return f"POST /v1/plans/{plan}/amend"
-    return "–" if state == _S.closed else f"/v1/plans/{plan}/amendment"
-
-
-def is_reportable(state: str) -> bool:
-    """Whether progress is taken: until the plan is closed, also while it is drafted or amended."""
-    return state != _S.closed
-
-
-def check_reportable(plan: str, state: str) -> None:
-    """PlanClosed where no progress is taken any more."""
-    if not is_reportable(state):
-        raise PlanClosed(plan=plan)
 
 
 # What a caller may do next

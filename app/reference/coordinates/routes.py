@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
@@ -26,7 +26,7 @@ from app.reference.coordinates.queries import Stored
 from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
 from app.reference.models import RegionKey
 from app.reference.queries import is_region
-from app.reference.routes import page_of
+from app.reference.replies import page_of
 
 router = house_router(tags=["reference"])
 

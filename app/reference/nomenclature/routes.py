@@ -19,7 +19,7 @@ from app.reference.nomenclature.models import (
     SubactivityQuery,
     SubactivityReply,
 )
-from app.reference.routes import one_of, page_of
+from app.reference.replies import one_of, page_of
 
 router = house_router(prefix="/nomenclatures", tags=["reference"])
 

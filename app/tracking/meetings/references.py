@@ -14,8 +14,7 @@ from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
 from app.plans.actions.references import retired_agency
-from app.plans.core.queries import plans, seen
-from app.plans.core.references import unknown
+from app.plans.core.queries import plans, seen, unknown
 from app.tracking.meetings.queries import meetings
 
 

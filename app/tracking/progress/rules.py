@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.kit.periods import UnknownPeriod
 from app.kit.problems import Text
 from app.plans.actions.rules import action_subject
 from app.plans.findings.kinds import Finding, FindingKind
@@ -125,3 +126,9 @@ def findings_of(
         if limit is not None and item["reached"] > limit:
             found.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
     return found
+
+
+def check_period(year: int, period: str) -> None:
+    """Raises UnknownPeriod (404) if the period is no quarter of the plan's year."""
+    if period not in {f"{year}-Q{n}" for n in range(1, 5)}:
+        raise UnknownPeriod(period=period, year=year)

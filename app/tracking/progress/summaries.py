@@ -18,7 +18,7 @@ from app.plans.actions.models import RecipientKind
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.queries import funding_source_labels, strategy_labels
-from app.tracking.progress import aggregates as figures
+from app.tracking.progress import aggregates
 from app.tracking.progress.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
 
 
@@ -63,13 +63,13 @@ class _Groups:
     def __init__(
         self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: Select[Any]
     ) -> None:
-        lines = figures.lines_of(chosen, period.last_quarter)
+        lines = aggregates.lines_of(chosen, period.last_quarter)
         queries = {
-            "money": figures.money_by_group(lines),
-            "recipients": figures.recipients_by_group(lines),
-            "milestones": figures.milestones_by_group(lines, period.last_day),
-            "sources": figures.money_by_source(lines),
-            "classes": figures.money_by_class(lines),
+            "money": aggregates.money_by_group(lines),
+            "recipients": aggregates.recipients_by_group(lines),
+            "milestones": aggregates.milestones_by_group(lines, period.last_day),
+            "sources": aggregates.money_by_source(lines),
+            "classes": aggregates.money_by_class(lines),
             **beside,
         }
         row = session.execute(

@@ -18,8 +18,8 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
-from app.plans.core.commands import plan_chain
 from app.plans.core.queries import as_it_is_now, plans
+from app.plans.core.rules import plan_chain
 from app.tracking.quarters.models import (
     ExtensionIn,
     MovedFields,

@@ -19,7 +19,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery
-from app.kit.periods import Quarter, UnknownPeriod
+from app.kit.periods import Quarter
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plan_of, plans, seen, visible_plans
@@ -29,7 +29,7 @@ from app.reference.queries import equal
 from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
 from app.tracking.progress.models import ProgressRow
 from app.tracking.progress.queries import lines_by_code, stored_and_before
-from app.tracking.progress.rules import findings_of
+from app.tracking.progress.rules import check_period, findings_of
 from app.tracking.quarters.models import (
     ExtensionOut,
     PartOut,
@@ -74,8 +74,7 @@ class ExtensionsQuery(PageQuery):
 def plan_at(session: Session, actor: Actor, region: str, period: str) -> sa.Row[Any]:
     """The plan whose quarter this is. NotFound: no plan that the actor sees; UnknownPeriod: no quarter of its year."""
     plan = plan_of(session, actor, f"{region}-{period[:4]}")
-    if period not in {f"{plan.year}-Q{n}" for n in range(1, 5)}:
-        raise UnknownPeriod(period=period, year=plan.year)
+    check_period(plan.year, period)
     return plan
 
 

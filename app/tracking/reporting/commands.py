@@ -13,13 +13,11 @@ from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import body_errors, nearest, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import Gone, not_your_agency
-from app.plans.core.commands import plan_chain
 from app.plans.core.queries import as_it_is_now
+from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.findings.kinds import Finding
-from app.plans.workflow.rules import check_reportable
 from app.tracking.progress.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.progress.queries import (
     Line,
@@ -30,7 +28,13 @@ from app.tracking.progress.queries import (
     stored_and_before,
     stored_progress,
 )
-from app.tracking.progress.rules import cumulated, progress_subject, split_single_source, without_what_follows
+from app.tracking.progress.rules import (
+    check_period,
+    cumulated,
+    progress_subject,
+    split_single_source,
+    without_what_follows,
+)
 from app.tracking.progress.writes import clear_items, refresh_figures, write_reports
 from app.tracking.quarters.commands import check_reporting
 
@@ -54,12 +58,6 @@ class Reported:
     findings: tuple[Finding, ...] = ()
     errors: tuple[FieldError, ...] = field(default_factory=tuple)
     line: Line | None = None
-
-
-def check_period(plan: sa.Row[Any], period: str) -> None:
-    """UnknownPeriod (404) where it is no quarter of the plan's year."""
-    if period not in {f"{plan.year}-Q{n}" for n in range(1, 5)}:
-        raise UnknownPeriod(period=period, year=plan.year)
 
 
 def _reportable(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
@@ -90,7 +88,7 @@ def report_progress(
     latest earlier report of the year. QuarterClosed (409) where the quarter, or an agency's part of it, is
     not to be reported on now.
     """
-    check_period(plan, period)
+    check_period(plan.year, period)
     actor.require("report_progress", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     plan = _reportable(session, plan)
@@ -263,7 +261,7 @@ def patch_progress(
     check: CheckVersion,
 ) -> Reported:
     """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
-    check_period(plan, period)
+    check_period(plan.year, period)
     actor.require("report_progress", plan.region_code)
     hold(session, plan_chain(plan.code))
     plan = _reportable(session, plan)

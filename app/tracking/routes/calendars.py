@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.http.pagination import Page
 from app.kit.http.routing import answer, created, house_router, no_content, with_fields
 from app.reference.models import RegionKey

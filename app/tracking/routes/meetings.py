@@ -6,8 +6,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.agencies.queries import home_of
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
 from app.kit.merge_patch import Patch

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
-from app.kit.http.etags import is_unchanged, tag_of, unchanged
+from app.kit.http.etags import STATE, is_unchanged, tag_of, unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import (
     answer,
@@ -29,12 +29,11 @@ from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionKey
 from app.plans.actions.queries import action_id_of
-from app.plans.core.commands import plan_chain
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of
+from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
-from app.plans.routes.plans import STATE, list_condition, plan_tag, tag_in
-from app.plans.workflow.rules import is_reportable
+from app.plans.tags import list_condition, plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking.progress import queries
 from app.tracking.progress.models import (
@@ -48,10 +47,11 @@ from app.tracking.progress.models import (
     Summary,
 )
 from app.tracking.progress.queries import ProgressQuery, QuartersQuery, StoredProgress
+from app.tracking.progress.rules import check_period
 from app.tracking.progress.summaries import region_summary, summary_of
 from app.tracking.quarters.queries import standing_of
 from app.tracking.reporting import commands
-from app.tracking.reporting.commands import Report, Reported, check_period
+from app.tracking.reporting.commands import Report, Reported
 
 router = house_router(tags=["tracking"])
 
@@ -94,7 +94,7 @@ def list_quarter_progress(
 ) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
-    check_period(row, period)
+    check_period(row.year, period)
     body = read_page(call.session, call.request, queries.list_progress(row, period), query, sort=query.sort)
     return answer_page(call.request, body, tag=tag_in(call, row))
 
@@ -198,7 +198,7 @@ def patch_progress(
 def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
-    check_period(row, period)
+    check_period(row.year, period)
     commands.delete_progress(
         call.session,
         call.author,
@@ -255,7 +255,7 @@ def _reply(
     status: int = 200,
 ) -> Response:
     """A report; `done` is what was found when it was written just now."""
-    check_period(plan, period)
+    check_period(plan.year, period)
     line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
     if line is None:
         raise NotFound()
@@ -290,7 +290,7 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
     the quarter they end with."""
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
-    check_period(row, period.last_quarter)
+    check_period(row.year, period.last_quarter)
     names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
     tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:STATE])
     if is_unchanged(call.request, tag):

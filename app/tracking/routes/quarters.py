@@ -7,12 +7,12 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.agencies.models import AgencyKey
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
-from app.plans.core.commands import plan_chain
+from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
 from app.tracking.quarters.models import (

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
+from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.changes.routes import history_page
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import VARY, digest_field, is_unchanged
+from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer_page, house_router
-from app.plans.core.commands import plan_chain
-from app.plans.routes.revisions import FOR_EVER
+from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters.snapshots import queries
 from app.tracking.quarters.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod

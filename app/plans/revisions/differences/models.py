@@ -6,12 +6,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as ShapeField
 
-from app.plans.amendments.examples import SUMS_EXAMPLE
-from app.plans.amendments.models import Sums
-from app.plans.core.examples import REASON_EXAMPLE
-from app.plans.core.models import FieldAddress, Reason
+from app.plans.actions.models import RecipientKind, Strategy
+from app.plans.core.models import REASON_EXAMPLE, FieldAddress, Reason
 
 LineChange = Literal["created", "changed", "removed"]
+
+
+def _amounts(before: int, after: int) -> dict[str, int]:
+    return {"before": before, "after": after, "difference": after - before}
+
+
+SUMS_EXAMPLE: dict[str, Any] = {
+    "actions": _amounts(156, 157),
+    "allocation": _amounts(632470087081, 632720087081),
+    "locations": _amounts(88, 89),
+    "recipients": [{"kind": "persons", **_amounts(1200, 1240)}],
+    "strategies": [{"strategy": "reduce_spending_burden", **_amounts(401250000000, 401500000000)}],
+    "agencies": [{"agency": "1.06.0.00.0.00.08.0000", **_amounts(18000000000, 18250000000)}],
+}
 
 
 class FieldChange(BaseModel):
@@ -20,6 +32,37 @@ class FieldChange(BaseModel):
     field: FieldAddress
     before: Any = ShapeField(description="As it was; null where it was not there.")
     after: Any = ShapeField(description="As it is; null where it is no longer there.")
+
+
+class Amounts(BaseModel):
+    """A number before and after."""
+
+    before: int
+    after: int
+    difference: int
+
+
+class StrategyAmounts(Amounts):
+    strategy: Strategy
+
+
+class AgencyAmounts(Amounts):
+    agency: str
+
+
+class RecipientAmounts(Amounts):
+    kind: RecipientKind
+
+
+class Sums(BaseModel):
+    """What all lines sum up to, before and after."""
+
+    actions: Amounts = ShapeField(description="Number of lines.")
+    allocation: Amounts = ShapeField(description="Whole rupiah.")
+    locations: Amounts = ShapeField(description="Places that any line works in, each once.")
+    recipients: list[RecipientAmounts] = ShapeField(description="Planned recipients of all lines, by kind.")
+    strategies: list[StrategyAmounts] = ShapeField(description="Whole rupiah by strategy.")
+    agencies: list[AgencyAmounts] = ShapeField(description="Whole rupiah by lead agency.")
 
 
 class RevisionReason(Reason):

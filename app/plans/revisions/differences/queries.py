@@ -10,8 +10,6 @@ from sqlmodel import Session
 
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError
-from app.plans.amendments.queries import Amendment, editions
-from app.plans.amendments.rules import telling
 from app.plans.revisions.differences.rules import (
     NOTHING,
     Content,
@@ -19,6 +17,7 @@ from app.plans.revisions.differences.rules import (
     changes_of,
     line_differences,
     sums,
+    telling,
     whole,
 )
 from app.plans.revisions.queries import revisions
@@ -98,7 +97,7 @@ def revision_differences(
         if number > first
         for reason in frozen.reasons
     ]
-    return _differences(
+    return build_differences(
         plan.code,
         found[before.number].edition if before else NOTHING,
         found[after.number].edition,
@@ -108,23 +107,7 @@ def revision_differences(
     )
 
 
-def amendment_differences(session: Session, amendment: Amendment) -> Content:
-    """What an amendment would change of the revision in force (`Differences`)."""
-    plan = amendment.plan
-    before, after, by_line = editions(session, amendment)
-    reasons = [{**reason, "action": None} for reason in amendment.reasons]
-    reasons += [{**reason, "action": code} for code, of_line in by_line.items() for reason in of_line]
-    return _differences(
-        plan.code,
-        before,
-        after,
-        [{**reason, "revision": None} for reason in reasons],
-        sealed(session, plan)[plan.revision].shown,
-        {"revision": None, "sha256": None, "adopted_at": None},
-    )
-
-
-def _differences(
+def build_differences(
     plan: str, before: Edition, after: Edition, reasons: list[Content], side: Content | None, other: Content
 ) -> Content:
     by_line: dict[str | None, list[Content]] = {}

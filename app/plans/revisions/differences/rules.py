@@ -1,7 +1,7 @@
 """What differs between two editions of a plan, by line and field, and in its sums. Pure and linear."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel
@@ -168,3 +168,27 @@ def _recipients(lines: Iterable[Content]) -> Counter[str]:
         for recipient in line["recipients"]:
             found[recipient["kind"]] += recipient["count"] or 0
     return found
+
+
+Reasons = Sequence[dict[str, Any]]
+"""As `Reason` declares them."""
+
+
+def covers(above: str, field: str) -> bool:
+    """Return whether a reason for `above` speaks of `field` too."""
+    return above == field or field.startswith(f"{above}/") or above == ""
+
+
+def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, Any]]:
+    """The reasons that speak of something that changed: those that an adopted revision keeps.
+
+    A reason may name a part of what changed: of a line that is new, its budget.
+    """
+    return [
+        reason
+        for reason in reasons
+        if any(
+            covers(reason["field"], change.field) or covers(change.field, reason["field"])
+            for change in changes
+        )
+    ]
