@@ -14,15 +14,15 @@ from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks
 from app.client.version import VERSION
-from app.convergence.analyses.routes import router as analyses
 from app.convergence.coverage.routes import router as coverage
+from app.convergence.editions.methods.routes import choices as editions
+from app.convergence.editions.methods.routes import router as methods
+from app.convergence.editions.step_templates.routes import choices as region_step_templates
+from app.convergence.editions.step_templates.routes import router as step_templates
+from app.convergence.indicators.analyses.routes import router as analyses
 from app.convergence.indicators.routes import router as indicators
-from app.convergence.methods.routes import choices as editions
-from app.convergence.methods.routes import router as methods
-from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.cache import Kept
 from app.convergence.scorecards.routes import router as scorecards
-from app.convergence.step_templates.routes import choices as region_step_templates
-from app.convergence.step_templates.routes import router as step_templates
 from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
 from app.exchange.catalogue.routes import router as catalogue

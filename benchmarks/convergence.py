@@ -6,12 +6,12 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow
+from app.convergence.editions.methods.commands import load_editions
+from app.convergence.editions.methods.models import RegionEditionRow
+from app.convergence.editions.methods.queries import services
+from app.convergence.editions.step_templates.commands import load_templates
 from app.convergence.indicators.commands import load_indicators
 from app.convergence.indicators.models import ObservationRow, TargetRow
-from app.convergence.methods.commands import load_editions
-from app.convergence.methods.models import RegionEditionRow
-from app.convergence.methods.queries import services
-from app.convergence.step_templates.commands import load_templates
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author
 from app.plans.core.models import PlanRow, PriorityLocationRow

@@ -18,7 +18,7 @@ from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token
 from app.access.uses import Uses
-from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.cache import Kept
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
 from app.main import create_app

@@ -15,8 +15,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from app.convergence.methods.commands import load_editions
-from app.convergence.step_templates.commands import load_templates
+from app.convergence.editions.methods.commands import load_editions
+from app.convergence.editions.step_templates.commands import load_templates
 from app.kit.database.engine import WRITE, Database, alembic_config
 from app.kit.database.journal import Author
 from app.kit.database.partitions import partition

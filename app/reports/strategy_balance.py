@@ -10,9 +10,9 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
+from app.convergence.coverage.aggregates import service_sums
 from app.convergence.coverage.queries import percent_of
-from app.convergence.coverage.totals import service_sums
-from app.convergence.methods.queries import services
+from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.http.pagination import Listing

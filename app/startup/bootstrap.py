@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
+from app.convergence.editions.methods.commands import load_editions
+from app.convergence.editions.step_templates.commands import load_templates
 from app.convergence.indicators.commands import load_indicators, put_observations
+from app.convergence.indicators.files.rules import read_table
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
 from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
-from app.convergence.indicators.tables import read_table
-from app.convergence.methods.commands import load_editions
-from app.convergence.step_templates.commands import load_templates
 from app.exchange.commands import import_matrix
 from app.exchange.models import ImportQuery, ImportReport, Resolution
 from app.exchange.queries import read_file

@@ -4,10 +4,10 @@ from app.access import models as _access
 from app.agencies import models as _agencies
 from app.changes.webhooks import models as _webhooks
 from app.convergence.coverage import models as _coverage
+from app.convergence.editions.methods import models as _methods
+from app.convergence.editions.step_templates import models as _step_templates
 from app.convergence.indicators import models as _indicators
-from app.convergence.methods import models as _methods
 from app.convergence.scorecards import models as _scorecards
-from app.convergence.step_templates import models as _step_templates
 from app.convergence.steps import models as _steps
 from app.kit.database import journal as _journal
 from app.kit.database.engine import Table

@@ -8,8 +8,8 @@ import pytest
 import xlsxwriter
 from fastapi.testclient import TestClient
 
-from app.convergence.coverage.sheets import read_table
-from app.convergence.methods.models import Service
+from app.convergence.coverage.files.rules import read_table
+from app.convergence.editions.methods.models import Service
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.problems import Invalid
 from tests.coverage.world import AT, SEKAPUNG, VILLAGES, figures, put

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.convergence.indicators.cells import (
+from app.convergence.indicators.files.cells import (
     Unread,
     decimal_mark,
     looks_like_fractions,

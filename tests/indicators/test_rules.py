@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.convergence.analyses.rules import (
+from app.convergence.indicators.analyses.rules import (
     Undefined,
     agreement,
     changes,

@@ -7,7 +7,7 @@ import pytest
 from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
-from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.cache import Kept
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.convergence.indicators.models import Direction
-from app.convergence.scorecards.inputs import (
+from app.convergence.scorecards.index.models import (
     IndexComponent,
     IndicatorInput,
     Missing,
     ScorecardInputs,
     ServiceInput,
 )
-from app.convergence.scorecards.rules import (
+from app.convergence.scorecards.index.rules import (
     NO_INDEX,
     REACH_TOO_LOW,
     REACH_UNKNOWN,

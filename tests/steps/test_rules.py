@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.convergence.step_templates.models import GradesCounted, GradeThresholds, TemplateStep
-from app.convergence.step_templates.rules import MEASURES, MeasureName, window_of
+from app.convergence.editions.step_templates.models import GradesCounted, GradeThresholds, TemplateStep
+from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, window_of
 from app.convergence.steps.models import Grade, NoFigure, StepState
 from app.convergence.steps.rules import (
     FIGURES,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.convergence.step_templates.rules import MeasureName
+from app.convergence.editions.step_templates.rules import MeasureName
 from tests.coverage.test_editions import edited
 from tests.database import OneTransaction
 from tests.pages import walk

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.convergence.coverage.aggregates import refresh_after_reports
 from app.convergence.coverage.models import (
     CoverageFields,
     CoverageIn,
@@ -24,11 +25,10 @@ from app.convergence.coverage.rules import (
     regency_of,
     status_of,
 )
-from app.convergence.coverage.totals import refresh_after_reports
-from app.convergence.methods.commands import CHAIN as EDITIONS_CHAIN
-from app.convergence.methods.commands import COVERAGE_CHAIN, pin_editions
-from app.convergence.methods.models import Service
-from app.convergence.methods.queries import Editions, editions_of, methods_of, services_of
+from app.convergence.editions.methods.commands import CHAIN as EDITIONS_CHAIN
+from app.convergence.editions.methods.commands import COVERAGE_CHAIN, pin_editions
+from app.convergence.editions.methods.models import Service
+from app.convergence.editions.methods.queries import Editions, editions_of, methods_of, services_of
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
 from app.kit.database.json_sql import built_once, records, to_json, upsert

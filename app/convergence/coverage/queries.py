@@ -20,7 +20,7 @@ from app.convergence.coverage.models import (
     ServiceCoverageRow,
 )
 from app.convergence.coverage.rules import regency_of
-from app.convergence.methods.queries import region_editions
+from app.convergence.editions.methods.queries import region_editions
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
 from app.kit.http.pagination import Listing

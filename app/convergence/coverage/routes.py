@@ -10,8 +10,7 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.convergence.coverage import commands, queries
 from app.convergence.coverage.commands import CheckStored, Report, Reported
-from app.convergence.coverage.figures import list_children, region_coverage, village_strategies
-from app.convergence.coverage.imports import import_report, read_coverage_file
+from app.convergence.coverage.files.queries import import_report, read_coverage_file
 from app.convergence.coverage.models import (
     ChildrenQuery,
     CoverageBatch,
@@ -29,8 +28,9 @@ from app.convergence.coverage.models import (
     VillageKey,
 )
 from app.convergence.coverage.queries import StoredCoverage
+from app.convergence.coverage.region_figures import list_children, region_coverage, village_strategies
 from app.convergence.coverage.rules import regency_of
-from app.convergence.methods.commands import COVERAGE_CHAIN
+from app.convergence.editions.methods.commands import COVERAGE_CHAIN
 from app.kit.database.journal import stamp
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from app.convergence.methods.rules import BASE
+from app.convergence.editions.methods.rules import BASE
 
 QUARTERS_BACK = 4
 """How many quarters back a village's report still says who is to be expected: data older than that is stale."""

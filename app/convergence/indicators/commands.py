@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.convergence.indicators.files.rules import Told, wrong_period
 from app.convergence.indicators.models import (
     IndicatorCode,
     IndicatorIn,
@@ -40,7 +41,6 @@ from app.convergence.indicators.rules import (
     too_many_decimals,
     wrong_value,
 )
-from app.convergence.indicators.tables import Told, wrong_period
 from app.kit.database.journal import Author, Entry, hold, next_version, next_versions, record
 from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion

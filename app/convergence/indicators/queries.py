@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
+from app.convergence.indicators.files.rules import Places
 from app.convergence.indicators.models import (
     Direction,
     IndicatorIn,
@@ -28,7 +29,6 @@ from app.convergence.indicators.models import (
     TargetQuery,
     TargetRow,
 )
-from app.convergence.indicators.tables import Places
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts, records, to_json
 from app.kit.files.books import Sheet

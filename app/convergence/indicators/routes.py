@@ -9,6 +9,7 @@ from app.access.actor import Call, Caller, recognised
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.convergence.indicators import commands, queries
+from app.convergence.indicators.files.rules import Told, read_table
 from app.convergence.indicators.models import (
     IndicatorIn,
     IndicatorKey,
@@ -31,7 +32,6 @@ from app.convergence.indicators.models import (
     TargetYearKey,
 )
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
-from app.convergence.indicators.tables import Told, read_table
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of

@@ -20,16 +20,16 @@ from sqlmodel import Session
 
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
+from app.convergence.coverage.aggregate_sql import whole_sum
+from app.convergence.coverage.aggregates import region_sums, service_sums
 from app.convergence.coverage.models import CoverageRow
 from app.convergence.coverage.queries import regions
 from app.convergence.coverage.rules import QUARTERS_BACK, quarters_from
-from app.convergence.coverage.sums import whole_sum
-from app.convergence.coverage.totals import region_sums, service_sums
+from app.convergence.editions.methods.models import MethodFields
+from app.convergence.editions.methods.queries import editions_of, methods_of, services
+from app.convergence.editions.step_templates.queries import NoTemplate
 from app.convergence.indicators.queries import observations, outcome_inputs
-from app.convergence.methods.models import MethodFields
-from app.convergence.methods.queries import editions_of, methods_of, services
 from app.convergence.scorecards.models import SUMS
-from app.convergence.step_templates.queries import NoTemplate
 from app.convergence.steps.queries import process_scores
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import json_rows

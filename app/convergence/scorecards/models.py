@@ -11,7 +11,7 @@ from sqlmodel import Field
 
 from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import VillageStatus
-from app.convergence.scorecards.inputs import IndexComponent, Missing, ScorecardInputs
+from app.convergence.scorecards.index.models import IndexComponent, Missing, ScorecardInputs
 from app.kit.database.engine import Table
 from app.kit.fields import Count, RegionCode
 from app.kit.periods import Quarter

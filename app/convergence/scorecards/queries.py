@@ -13,13 +13,14 @@ from sqlalchemy.sql import ColumnElement, Select, Subquery
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE, Actor
-from app.convergence.coverage.figures import region_coverage
 from app.convergence.coverage.queries import coverage_text, regions
+from app.convergence.coverage.region_figures import region_coverage
 from app.convergence.coverage.rules import VillageStatus, is_village, quarters_from, regency_of
-from app.convergence.methods.queries import NoEdition, services_of
+from app.convergence.editions.methods.queries import NoEdition, services_of
+from app.convergence.scorecards.cache import Kept, Row
 from app.convergence.scorecards.figures import Computed, compute_figures
-from app.convergence.scorecards.inputs import ScorecardChanges
-from app.convergence.scorecards.keeping import Kept, Row
+from app.convergence.scorecards.index.models import ScorecardChanges
+from app.convergence.scorecards.index.rules import changed, ranks
 from app.convergence.scorecards.models import (
     SUMS,
     Ranking,
@@ -28,7 +29,7 @@ from app.convergence.scorecards.models import (
     ScorecardRow,
     WhatIf,
 )
-from app.convergence.scorecards.replies import (
+from app.convergence.scorecards.rules import (
     Figures,
     Subject,
     compared,
@@ -40,7 +41,6 @@ from app.convergence.scorecards.replies import (
     ranked_regency,
     standing_of,
 )
-from app.convergence.scorecards.rules import changed, ranks
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import built_once, fixed_object, to_json

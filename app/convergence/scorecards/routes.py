@@ -6,8 +6,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.convergence.scorecards import queries
-from app.convergence.scorecards.inputs import ScorecardChanges
-from app.convergence.scorecards.keeping import Kept
+from app.convergence.scorecards.cache import Kept
+from app.convergence.scorecards.index.models import ScorecardChanges
 from app.convergence.scorecards.models import (
     Ranking,
     RankingQuery,

@@ -9,16 +9,16 @@ from sqlmodel import Session
 
 from app.access.rules import Actor, is_within
 from app.convergence.coverage.rules import is_village
-from app.convergence.methods.commands import CHAIN as EDITIONS_CHAIN
-from app.convergence.step_templates.commands import STEPS_CHAIN, pin_template
-from app.convergence.step_templates.models import TemplateStep
-from app.convergence.step_templates.queries import (
+from app.convergence.editions.methods.commands import CHAIN as EDITIONS_CHAIN
+from app.convergence.editions.step_templates.commands import STEPS_CHAIN, pin_template
+from app.convergence.editions.step_templates.models import TemplateStep
+from app.convergence.editions.step_templates.queries import (
     RegionTemplate,
     home_of_steps,
     template_steps,
     templates_of,
 )
-from app.convergence.step_templates.rules import window_of
+from app.convergence.editions.step_templates.rules import window_of
 from app.convergence.steps.measures import evidence
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import grades, step_at, stored_evidence, stored_grade

@@ -14,11 +14,11 @@ from sqlalchemy.sql import ColumnElement, Select, Subquery
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.sums import whole_sum
-from app.convergence.coverage.totals import region_sums
+from app.convergence.coverage.aggregate_sql import whole_sum
+from app.convergence.coverage.aggregates import region_sums
+from app.convergence.editions.step_templates.models import Template
+from app.convergence.editions.step_templates.rules import window_of
 from app.convergence.indicators.queries import observations
-from app.convergence.step_templates.models import Template
-from app.convergence.step_templates.rules import window_of
 from app.convergence.steps.models import StepEvidenceRow
 from app.kit.database.engine import BigInt, table_of
 from app.kit.database.json_sql import built_once, json_rows, records, to_json

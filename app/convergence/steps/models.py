@@ -10,12 +10,8 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, mod
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.step_templates.models import (
-    GradesCounted,
-    GradeThresholds,
-    StepEvidenceKind,
-)
-from app.convergence.step_templates.rules import MeasureName, Unit
+from app.convergence.editions.step_templates.models import GradesCounted, GradeThresholds, StepEvidenceKind
+from app.convergence.editions.step_templates.rules import MeasureName, Unit
 from app.convergence.steps.examples import (
     EVIDENCE_EXAMPLE,
     GRADE_EXAMPLE,

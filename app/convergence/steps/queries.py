@@ -11,8 +11,8 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
-from app.convergence.step_templates.models import Template, TemplateStep
-from app.convergence.step_templates.queries import home_of_steps, template_steps, templates_of
+from app.convergence.editions.step_templates.models import Template, TemplateStep
+from app.convergence.editions.step_templates.queries import home_of_steps, template_steps, templates_of
 from app.convergence.steps.measures import Home, counts_of, evidence, meetings_of, villages_of
 from app.convergence.steps.models import (
     EvidenceIn,

@@ -10,8 +10,13 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from app.convergence.coverage.rules import Expected, percent, reach
-from app.convergence.step_templates.models import GradesCounted, GradeThresholds, Template, TemplateStep
-from app.convergence.step_templates.rules import MEASURES, MeasureName, window_of
+from app.convergence.editions.step_templates.models import (
+    GradesCounted,
+    GradeThresholds,
+    Template,
+    TemplateStep,
+)
+from app.convergence.editions.step_templates.rules import MEASURES, MeasureName, window_of
 from app.convergence.steps.models import (
     AskedEvidence,
     EvidenceOut,

@@ -13,9 +13,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.convergence.coverage.commands import Report, Reported
-from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
-from app.convergence.coverage.rules import district_of, is_village
-from app.convergence.coverage.sheets import (
+from app.convergence.coverage.files.rules import (
     HEADER_WITHIN,
     HEADINGS,
     LARGEST_TABLE,
@@ -26,7 +24,9 @@ from app.convergence.coverage.sheets import (
     missing_heading,
     read_table,
 )
-from app.convergence.methods.queries import services_until
+from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
+from app.convergence.coverage.rules import district_of, is_village
+from app.convergence.editions.methods.queries import services_until
 from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet
 from app.kit.files.sheets import open_book

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.convergence.analyses.rules import Trend, Undefined
+from app.convergence.indicators.analyses.rules import Trend, Undefined
 from app.convergence.indicators.models import Direction, Flag, IndicatorCode, ObservedPeriod, Symbol
 from app.kit.fields import RegionCode
 

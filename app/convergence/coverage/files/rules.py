@@ -1,4 +1,4 @@
-"""Tables of coverage as offices keep them, read cell by cell. Pure; villages are resolved elsewhere (`imports`).
+"""Tables of coverage as offices keep them, read cell by cell. Pure; villages are resolved elsewhere (`queries`).
 
 Wide: a row for each village, two columns for each service. Long: a row for each village and service. The header
 is the first row that names the code's column; above it may stand titles, and empty rows mean nothing.
@@ -16,7 +16,7 @@ from app.convergence.coverage.models import (
     complete_over_target,
     served_over_eligible,
 )
-from app.convergence.methods.models import Service
+from app.convergence.editions.methods.models import Service
 from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference

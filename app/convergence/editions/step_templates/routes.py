@@ -7,13 +7,13 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.convergence.methods.commands import CHAIN
-from app.convergence.methods.queries import list_editions
-from app.convergence.methods.replies import answer_edition
-from app.convergence.methods.rules import year_in
-from app.convergence.step_templates import commands, queries
-from app.convergence.step_templates.commands import STEPS_CHAIN
-from app.convergence.step_templates.models import (
+from app.convergence.editions.methods.commands import CHAIN
+from app.convergence.editions.methods.queries import list_editions
+from app.convergence.editions.methods.replies import answer_edition
+from app.convergence.editions.methods.rules import year_in
+from app.convergence.editions.step_templates import commands, queries
+from app.convergence.editions.step_templates.commands import STEPS_CHAIN
+from app.convergence.editions.step_templates.models import (
     RegionTemplateIn,
     RegionTemplateReply,
     StepTemplateIn,
@@ -21,7 +21,7 @@ from app.convergence.step_templates.models import (
     StepYearKey,
     TemplateKey,
 )
-from app.convergence.step_templates.queries import TEMPLATE
+from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.methods.rules import WEIGHTS, not_one
+from app.convergence.editions.methods.rules import WEIGHTS, not_one
 from app.kit.database.engine import Table
 from app.kit.fields import Key, Line, Percent, Prose, RegionCode, Shape, Version, Year, address
 from app.kit.http.validation import RuleBroken, refuse_repeated

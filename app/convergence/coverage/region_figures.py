@@ -11,6 +11,8 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
+from app.convergence.coverage.aggregate_sql import SUMMED, sources_of, sums_of_villages, whole_sum
+from app.convergence.coverage.aggregates import region_sums, service_sums
 from app.convergence.coverage.models import (
     ChildrenQuery,
     CoverageSums,
@@ -30,10 +32,8 @@ from app.convergence.coverage.rules import (
     reach,
     regency_of,
 )
-from app.convergence.coverage.sums import SUMMED, sources_of, sums_of_villages, whole_sum
-from app.convergence.coverage.totals import region_sums, service_sums
-from app.convergence.methods.models import Service
-from app.convergence.methods.queries import (
+from app.convergence.editions.methods.models import Service
+from app.convergence.editions.methods.queries import (
     NoEdition,
     methods,
     packages,
@@ -41,7 +41,7 @@ from app.convergence.methods.queries import (
     services,
     services_of,
 )
-from app.convergence.methods.rules import edition_for
+from app.convergence.editions.methods.rules import edition_for
 from app.kit.database.json_sql import built_once, fields_of, json_rows
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound

@@ -6,10 +6,10 @@ from pathlib import Path
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.convergence.methods.commands import load_shipped, put_edition
-from app.convergence.methods.queries import known_editions
-from app.convergence.step_templates.models import RegionTemplateIn, RegionTemplateRow, StepTemplateIn
-from app.convergence.step_templates.queries import (
+from app.convergence.editions.methods.commands import load_shipped, put_edition
+from app.convergence.editions.methods.queries import known_editions
+from app.convergence.editions.step_templates.models import RegionTemplateIn, RegionTemplateRow, StepTemplateIn
+from app.convergence.editions.step_templates.queries import (
     TEMPLATE,
     RegionTemplate,
     has_begun,

@@ -1,7 +1,7 @@
 """Keeping the sums of districts and regencies: recomputed for the ancestors of the villages that were written.
 
 A district is summed up from its villages, a regency from its districts; provinces and the nation are pooled
-from regencies when they are read (`figures`), so writers of different regencies share no row and wait for
+from regencies when they are read (`region_figures`), so writers of different regencies share no row and wait for
 nobody. Whoever calls this holds the chains of the regencies concerned.
 
 A report says for the four quarters after it who is to be expected, so their sums follow too.
@@ -15,15 +15,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow, ServiceCoverageRow
-from app.convergence.coverage.rules import (
-    QUARTERS_BACK,
-    district_of,
-    is_village,
-    quarters_from,
-    regency_of,
-)
-from app.convergence.coverage.sums import (
+from app.convergence.coverage.aggregate_sql import (
     SUMMED,
     coverage,
     sources_of,
@@ -32,8 +24,16 @@ from app.convergence.coverage.sums import (
     touched_records,
     whole_sum,
 )
-from app.convergence.methods.commands import COVERAGE_CHAIN
-from app.convergence.methods.queries import region_editions
+from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow, ServiceCoverageRow
+from app.convergence.coverage.rules import (
+    QUARTERS_BACK,
+    district_of,
+    is_village,
+    quarters_from,
+    regency_of,
+)
+from app.convergence.editions.methods.commands import COVERAGE_CHAIN
+from app.convergence.editions.methods.queries import region_editions
 from app.kit.database.engine import table_of
 from app.kit.database.journal import hold
 from app.kit.database.json_sql import built_once, to_json

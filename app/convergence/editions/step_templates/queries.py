@@ -10,9 +10,9 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.rules import is_home
-from app.convergence.methods.queries import EditionKind, in_use
-from app.convergence.methods.rules import edition_for
-from app.convergence.step_templates.models import (
+from app.convergence.editions.methods.queries import EditionKind, in_use
+from app.convergence.editions.methods.rules import edition_for
+from app.convergence.editions.step_templates.models import (
     RegionTemplateRow,
     StepTemplateOut,
     StepTemplateRow,

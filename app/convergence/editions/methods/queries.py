@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.convergence.methods.models import (
+from app.convergence.editions.methods.models import (
     MethodOut,
     MethodRow,
     RegionEditionRow,
@@ -19,7 +19,7 @@ from app.convergence.methods.models import (
     ServicePackageRow,
     ServiceRow,
 )
-from app.convergence.methods.rules import edition_for
+from app.convergence.editions.methods.rules import edition_for
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, json_texts, records, to_json
 from app.kit.http.pagination import Listing

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.convergence.methods.models import (
+from app.convergence.editions.methods.models import (
     EditionFields,
     MethodIn,
     RegionEditionIn,
@@ -18,7 +18,7 @@ from app.convergence.methods.models import (
     ServicePackageIn,
     ServiceRow,
 )
-from app.convergence.methods.queries import (
+from app.convergence.editions.methods.queries import (
     METHOD,
     PACKAGE,
     EditionKind,
@@ -30,7 +30,7 @@ from app.convergence.methods.queries import (
     stored_edition,
     visible_editions,
 )
-from app.convergence.methods.rules import BASE
+from app.convergence.editions.methods.rules import BASE
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.json_sql import upsert

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
-from app.convergence.analyses import queries
-from app.convergence.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
+from app.convergence.indicators.analyses import queries
+from app.convergence.indicators.analyses.models import Analysis, AnalysisQuery, QuadrantQuery, Quadrants
 from app.convergence.indicators.models import IndicatorKey
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
 from app.kit.database.journal import stamp

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.methods.models import EditionFields, EditionStatus, Told
-from app.convergence.step_templates.rules import MEASURES, MeasureName
+from app.convergence.editions.methods.models import EditionFields, EditionStatus, Told
+from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated

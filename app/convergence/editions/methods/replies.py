@@ -3,7 +3,7 @@
 from fastapi import Response
 
 from app.access.actor import Call
-from app.convergence.methods.queries import EditionKind, edition_json
+from app.convergence.editions.methods.queries import EditionKind, edition_json
 from app.kit.http.routing import answer
 
 

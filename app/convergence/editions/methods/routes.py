@@ -7,9 +7,9 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.convergence.methods import commands, queries
-from app.convergence.methods.commands import CHAIN, COVERAGE_CHAIN
-from app.convergence.methods.models import (
+from app.convergence.editions.methods import commands, queries
+from app.convergence.editions.methods.commands import CHAIN, COVERAGE_CHAIN
+from app.convergence.editions.methods.models import (
     MethodIn,
     MethodKey,
     MethodOut,
@@ -20,9 +20,9 @@ from app.convergence.methods.models import (
     ServicePackageOut,
     YearKey,
 )
-from app.convergence.methods.queries import METHOD, PACKAGE
-from app.convergence.methods.replies import answer_edition
-from app.convergence.methods.rules import year_in
+from app.convergence.editions.methods.queries import METHOD, PACKAGE
+from app.convergence.editions.methods.replies import answer_edition
+from app.convergence.editions.methods.rules import year_in
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.routing import answer, created, house_router
 from app.reference.models import RegionKey

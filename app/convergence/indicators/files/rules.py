@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-from app.convergence.indicators.cells import (
+from app.convergence.indicators.files.cells import (
     MONTHS,
     Figure,
     Unread,

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.access.queries import visible
 from app.access.rules import Actor
-from app.convergence.analyses.models import (
+from app.convergence.indicators.analyses.models import (
     Analysis,
     AnalysisQuery,
     ChangeOverTime,
@@ -28,7 +28,7 @@ from app.convergence.analyses.models import (
     TargetState,
     YearChange,
 )
-from app.convergence.analyses.rules import (
+from app.convergence.indicators.analyses.rules import (
     Found,
     Undefined,
     agreement,

@@ -1,0 +1,1 @@
+"""Publishers' tables of indicators: one cell, and a table of them."""

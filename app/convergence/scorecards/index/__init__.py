@@ -1,0 +1,1 @@
+"""The convergence index, computed from plain inputs."""
