@@ -27,8 +27,8 @@ from app.convergence.steps.routes import router as steps
 from app.convergence.villages.routes import router as villages
 from app.exchange.catalogue.routes import router as catalogue
 from app.exchange.iati.routes import router as iati
+from app.exchange.matrix.routes import router as exchange
 from app.exchange.pulls.routes import router as pulls
-from app.exchange.routes import router as exchange
 from app.kit.database.engine import Database
 from app.kit.database.replicas import database_for
 from app.kit.http.routing import install_problem_handlers

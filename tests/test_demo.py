@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from rich.console import Console
 
 import app.startup.demo as preparing
-from app.exchange import commands
+from app.exchange.matrix.imports import commands
 from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup.demo import PLAN, load_sample

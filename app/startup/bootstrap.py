@@ -14,9 +14,9 @@ from app.convergence.indicators.commands import load_indicators, put_observation
 from app.convergence.indicators.files.rules import read_table
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
 from app.convergence.indicators.queries import all_indicators, places_of, read_sheet
-from app.exchange.commands import import_matrix
-from app.exchange.models import ImportQuery, ImportReport, Resolution
-from app.exchange.queries import read_file
+from app.exchange.matrix.imports.commands import import_matrix
+from app.exchange.matrix.imports.models import ImportQuery, ImportReport, Resolution
+from app.exchange.matrix.imports.queries import read_file
 from app.kit.database.engine import Database, alembic_config
 from app.kit.database.migrations import is_known, is_newer
 from app.plans.core.queries import plan_of

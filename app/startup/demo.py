@@ -18,9 +18,9 @@ from app.access.models import Role, TokenScope
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
-from app.exchange.commands import import_matrix
-from app.exchange.models import Acceptance, Basis, ImportQuery
-from app.exchange.queries import read_file
+from app.exchange.matrix.imports.commands import import_matrix
+from app.exchange.matrix.imports.models import Acceptance, Basis, ImportQuery
+from app.exchange.matrix.imports.queries import read_file
 from app.kit.database.engine import Database, make_file_address
 from app.plans.core.commands import put_plan
 from app.plans.core.models import PlanIn
@@ -30,7 +30,7 @@ from app.startup.bootstrap import load_shipped_reference, upgrade_schema
 from app.startup.database import console_author, open_database
 from app.startup.serving import run
 
-SAMPLES = Path(__file__).parent / "exchange" / "samples"
+SAMPLES = Path(__file__).parent / "exchange" / "matrix" / "samples"
 PLAN = "63.02-2025"
 DATABASE, TOKEN, SPOOL = "demo.db", "demo.token", "demo.spool"
 OWN = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", TOKEN, SPOOL)

@@ -19,7 +19,7 @@ from tests.database import OneTransaction
 from tests.matrix.build import S1, S2, S3, xlsx
 from tests.pages import walk
 
-SAMPLES = Path(app.exchange.__file__).parent / "samples"
+SAMPLES = Path(app.exchange.__file__).parent / "matrix" / "samples"
 PLAN_FILE = SAMPLES / "kotabaru_2025_rat.xlsx"
 REPORT_FILE = SAMPLES / "kotabaru_2025_semester_2.xlsx"
 __all__ = ["S1", "S2", "S3"]

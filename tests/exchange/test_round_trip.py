@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from app.exchange.lines import Names, line_of
+from app.exchange.matrix.imports.rules import Resolved, Subactivity, content_of, joined_lines
+from app.exchange.matrix.lines import Names, line_of
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
-from app.exchange.rules import Resolved, Subactivity, content_of, joined_lines
 from app.plans.actions.models import ActionIn
 from tests.exchange.test_amending import FULL
 

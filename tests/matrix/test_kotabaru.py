@@ -11,7 +11,7 @@ from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.kit.files.sheets import open_book
 
-SAMPLES = Path(app.exchange.__file__).parent / "samples"
+SAMPLES = Path(app.exchange.__file__).parent / "matrix" / "samples"
 
 
 def bytes_of(name: str) -> bytes:

@@ -12,12 +12,10 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.exchange.doubts import basis_required, no_amendment, not_in_force_yet
-from app.exchange.lines import Names
-from app.exchange.matching import in_order, matched
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
-from app.exchange.matrix.models import Matrix
-from app.exchange.models import (
+from app.exchange.matrix.imports.import_errors import basis_required, no_amendment, not_in_force_yet
+from app.exchange.matrix.imports.matching import in_order, matched
+from app.exchange.matrix.imports.models import (
     Acceptance,
     Basis,
     Content,
@@ -27,9 +25,11 @@ from app.exchange.models import (
     ImportReport,
     Resolution,
 )
-from app.exchange.queries import ReadFile, action_ids, names_for
-from app.exchange.resolving import Outcome, resolve
-from app.exchange.rules import Resolved, column_of, content_of, new_codes
+from app.exchange.matrix.imports.queries import ReadFile, action_ids, names_for
+from app.exchange.matrix.imports.resolving import Outcome, resolve
+from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, new_codes
+from app.exchange.matrix.lines import Names
+from app.exchange.matrix.models import Matrix
 from app.kit.database.journal import Author, hold
 from app.kit.http.validation import body_errors
 from app.kit.problems import (

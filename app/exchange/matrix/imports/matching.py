@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.exchange.matrix.codes import write_named
+from app.exchange.matrix.imports.models import Content
+from app.exchange.matrix.imports.rules import Resolved
 from app.exchange.matrix.models import Named
-from app.exchange.models import Content
-from app.exchange.rules import Resolved
 from app.reference.rules import folded
 
 Key = tuple[str, ...]

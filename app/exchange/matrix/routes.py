@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.exchange.commands import import_matrix
+from app.exchange.matrix.imports.commands import import_matrix
+from app.exchange.matrix.imports.models import ImportQuery, ImportReport, MatrixQuery, settled
+from app.exchange.matrix.imports.queries import matrix_lines, read_file
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
-from app.exchange.models import ImportQuery, ImportReport, MatrixQuery, settled
-from app.exchange.queries import matrix_lines, read_file
 from app.kit.database.journal import stamp
 from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.http.forms import Upload

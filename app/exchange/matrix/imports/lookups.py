@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import FoundAgency, agencies_by_code, agencies_named
+from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import MatrixRow, Named, Place
-from app.exchange.models import Resolution
 from app.plans.core.rules import government_level
 from app.reference.nomenclature.queries import (
     FoundSubactivity,

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
-from app.exchange.lines import Names, line_of
-from app.exchange.matching import in_order
+from app.exchange.matrix.imports.matching import in_order
+from app.exchange.matrix.imports.models import Basis, Content
+from app.exchange.matrix.lines import Names, line_of
 from app.exchange.matrix.models import Line, Matrix
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.models import Basis, Content
 from app.kit.periods import Period
 from app.plans.actions.queries import actions, stored_actions
 from app.reference.queries import funding_source_labels, funding_source_words, regions_by_code

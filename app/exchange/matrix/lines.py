@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from app.exchange.matrix.cells import read, written
 from app.exchange.matrix.codes import normalise
+from app.exchange.matrix.imports.models import Content
 from app.exchange.matrix.models import (
     PLANNING,
     CodeKind,
@@ -23,7 +24,6 @@ from app.exchange.matrix.models import (
 )
 from app.exchange.matrix.places import place_of, place_text
 from app.exchange.matrix.recipients import read_benefit_amount
-from app.exchange.models import Content
 
 CLASSES: Mapping[str, str] = {"direct": "D", "indirect": "I", "supporting": "S"}
 """Component class, which is its column too → the letter that its components' codes begin with."""
