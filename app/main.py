@@ -8,8 +8,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.access.actor import authenticate
+from app.access.last_used import Uses
 from app.access.routes import router as access
-from app.access.uses import Uses
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks

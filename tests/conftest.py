@@ -14,10 +14,10 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.access.last_used import Uses
 from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token
-from app.access.uses import Uses
 from app.convergence.scorecards.cache import Kept
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author

@@ -10,9 +10,9 @@ import anyio.to_thread
 from fastapi import Depends
 from sqlmodel import Session
 
+from app.access.last_used import Uses
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, Untrusted, anybody
-from app.access.uses import Uses
 from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.http.anonymous import is_public, is_sent_without_token, let_in

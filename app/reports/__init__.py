@@ -1,1 +1,1 @@
-"""Reports over regions, one file each: what a row says, the SELECT, what may be asked; `frame` does the rest."""
+"""Reports over regions, one file each: what a row says, the SELECT, what may be asked; `definition` does the rest."""

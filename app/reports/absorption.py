@@ -19,7 +19,7 @@ from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen_lines
-from app.reports.frame import Report, listing, percent, whole
+from app.reports.definition import Report, listing, percent, whole
 from app.reports.models import AgencyQuery, OfRegion, PeriodQuery, Spent, column
 from app.tracking.progress.aggregates import lines_of, money_by_group
 

@@ -11,7 +11,7 @@ from app.reports import (
     strategy_balance,
     unreported_lines,
 )
-from app.reports.frame import Report
+from app.reports.definition import Report
 from app.reports.models import Catalogue, ColumnKind, ReportColumn, ReportOut, ReportParameter
 
 REPORTS = (

@@ -19,7 +19,7 @@ from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
-from app.reports.frame import Report, listing
+from app.reports.definition import Report, listing
 from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
 from app.tracking.calendars.queries import clock, today
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState

@@ -22,7 +22,7 @@ from app.plans.core.queries import plans, regions, seen_lines
 from app.plans.overlaps.models import Verdict
 from app.plans.overlaps.queries import Explanation, Overlap, explains, explanations, overlapping
 from app.plans.overlaps.rules import Pair, coincidence
-from app.reports.frame import Report, Row, listing
+from app.reports.definition import Report, Row, listing
 from app.reports.models import AgencyQuery, OfRegion, RegionQuery, YearQuery, column
 
 _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)

@@ -20,7 +20,7 @@ from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions, seen
 from app.reference.models import StrategyRow
-from app.reports.frame import Report, listing, whole
+from app.reports.definition import Report, listing, whole
 from app.reports.models import OfRegion, RegionQuery, YearQuery, column
 
 _priorities, _locations = table_of(PriorityLocationRow), table_of(LocationRow)

@@ -14,7 +14,7 @@ from app.kit.http.routing import answer, answer_page, house_router
 from app.kit.http.validation import unknown_parameter
 from app.kit.problems import FieldError, UnknownParameter
 from app.reports.catalogue import REPORTS, catalogue
-from app.reports.frame import Report, csv_of, page_of
+from app.reports.definition import Report, csv_of, page_of
 from app.reports.models import Catalogue
 
 CSV = "text/csv"

@@ -22,7 +22,7 @@ from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.models import RegionLevel, StrategyRow
-from app.reports.frame import Report, listing, percent, whole
+from app.reports.definition import Report, listing, percent, whole
 from app.reports.models import OfRegion, PeriodQuery, Spent, column
 from app.tracking.progress.aggregates import lines_of, money_by_group, recipients_by_group
 

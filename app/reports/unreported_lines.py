@@ -9,7 +9,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.http.pagination import Listing
 from app.kit.problems import Text
-from app.reports.frame import Report
+from app.reports.definition import Report
 from app.reports.models import AgencyQuery, OfLine, PeriodQuery, column
 from app.tracking.completeness.models import MissingLine
 from app.tracking.completeness.queries import MissingQuery, list_missing

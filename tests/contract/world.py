@@ -14,8 +14,8 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.access.last_used import Uses
 from app.access.models import TokenScope
-from app.access.uses import Uses
 from app.kit.database.engine import Database
 from app.kit.problems import Kind, Problem
 from app.main import create_app

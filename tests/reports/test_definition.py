@@ -15,7 +15,7 @@ from app.kit.http.pagination import Listing
 from app.kit.problems import Text
 from app.reference.models import FundingSourceRow
 from app.reports.catalogue import REPORTS, catalogue
-from app.reports.frame import Report, csv_of, listing
+from app.reports.definition import Report, csv_of, listing
 from app.reports.models import OfRegion, ReportColumn, ReportOut
 from app.reports.strategy_balance import BalanceQuery
 from tests.conftest import ConnectAs
