@@ -15,10 +15,8 @@ from app.changes.routes import router as changes
 from app.changes.webhooks.routes import router as webhooks
 from app.client.version import VERSION
 from app.convergence.coverage.routes import router as coverage
-from app.convergence.editions.methods.routes import choices as editions
-from app.convergence.editions.methods.routes import router as methods
-from app.convergence.editions.step_templates.routes import choices as region_step_templates
-from app.convergence.editions.step_templates.routes import router as step_templates
+from app.convergence.editions.routes import choices as chosen_editions
+from app.convergence.editions.routes import router as editions
 from app.convergence.indicators.analyses.routes import router as analyses
 from app.convergence.indicators.routes import router as indicators
 from app.convergence.scorecards.cache import Kept
@@ -215,9 +213,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         iati,
         catalogue,
         coverage,
-        editions,
+        chosen_editions,
         steps,
-        region_step_templates,
         indicators,
         analyses,
         villages,
@@ -226,8 +223,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         reference,
         coordinates,
         nomenclature,
-        methods,
-        step_templates,
+        editions,
         access,
     ):
         app.include_router(router, prefix="/v1")

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow
-from app.convergence.editions.methods.commands import load_editions
+from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.models import RegionEditionRow
-from app.convergence.editions.methods.queries import services
-from app.convergence.editions.step_templates.commands import load_templates
+from app.convergence.editions.methods.queries import METHOD, PACKAGE, services
+from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.convergence.indicators.commands import load_indicators
 from app.convergence.indicators.models import ObservationRow, TargetRow
 from app.kit.database.engine import table_of
@@ -25,8 +25,7 @@ def fill_convergence(session: Session, regions: list[str], year: int, at: dateti
     """As it would be stored: plans in force, sums of coverage of four quarters, a target and what came of it."""
     author = Author("bench", at)
     load_indicators(session, author)
-    load_editions(session, author)
-    load_templates(session, author)
+    load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
     session.execute(sa.update(table_of(PlanRow)).values(revision=0))
     _loci(session)
     regencies = [code for code in regions if "." in code]

@@ -15,8 +15,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlmodel import Session
 
-from app.convergence.editions.methods.commands import load_editions
-from app.convergence.editions.step_templates.commands import load_templates
+from app.convergence.editions.commands import load_editions
+from app.convergence.editions.methods.queries import METHOD, PACKAGE
+from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.kit.database.engine import WRITE, Database, alembic_config
 from app.kit.database.journal import Author
 from app.kit.database.partitions import partition
@@ -34,8 +35,7 @@ def prepare(url: str) -> Database:
     with database.writing() as session:
         load_small_reference(session)
         author = Author("test", datetime.now(UTC))
-        load_editions(session, author)
-        load_templates(session, author)
+        load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
     if not database.is_sqlite and os.environ.get("RATA_TEST_PARTITIONED"):
         partition(database, CUT_BY_YEAR, until=datetime.now(UTC).year + 1)
     return database

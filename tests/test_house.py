@@ -51,7 +51,6 @@ NAMED_BY_NOUN = {
     "changes/webhooks/sealing",
     "changes/webhooks/sending",
     "changes/webhooks/worker",
-    "convergence/methods/replies",
     "convergence/villages/figures",
     "convergence/indicators/files/cells",
     "convergence/steps/examples",

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
-from app.convergence.editions.methods.commands import load_editions
-from app.convergence.editions.step_templates.commands import load_templates
+from app.convergence.editions.commands import load_editions
+from app.convergence.editions.methods.queries import METHOD, PACKAGE
+from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.convergence.indicators.commands import load_indicators, put_observations
 from app.convergence.indicators.files.rules import read_table
 from app.convergence.indicators.models import ObservationsWritten, TableQuery
@@ -53,7 +54,7 @@ def load_shipped_reference(database: Database, out: Console) -> None:
 
         author = console_author()
         loaded = load_reference(session, show, author=author) + load_indicators(session, author)
-        loaded += load_editions(session, author) + load_templates(session, author)
+        loaded += load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
     if not loaded:
         out.print("The reference data is up to date.")
 

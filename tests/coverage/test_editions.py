@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.convergence.editions.methods.rules import edition_for
+from app.convergence.editions.rules import edition_for
 from tests.coverage.world import ANY, SEKAPUNG, figures, put
 from tests.pages import walk
 from tests.plans.world import refused

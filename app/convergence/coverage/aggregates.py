@@ -32,8 +32,8 @@ from app.convergence.coverage.rules import (
     quarters_from,
     regency_of,
 )
-from app.convergence.editions.methods.commands import COVERAGE_CHAIN
 from app.convergence.editions.methods.queries import region_editions
+from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.journal import hold
 from app.kit.database.json_sql import built_once, to_json

@@ -25,10 +25,10 @@ from app.convergence.coverage.rules import (
     regency_of,
     status_of,
 )
-from app.convergence.editions.methods.commands import CHAIN as EDITIONS_CHAIN
-from app.convergence.editions.methods.commands import COVERAGE_CHAIN, pin_editions
+from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.methods.models import Service
-from app.convergence.editions.methods.queries import Editions, editions_of, methods_of, services_of
+from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of
+from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
 from app.kit.database.json_sql import built_once, records, to_json, upsert
@@ -104,11 +104,7 @@ def report_coverage(
     by_regency = _by_regency([report for report in seen if report.village not in forbidden])
     # Always in this order: two writers of several regencies wait for one another, never in a circle.
     chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
-    editions = editions_of(session, by_regency, year) if by_regency else {}
-    if any(found.version is None for found in editions.values()):
-        # The first report of a regency's year: nobody may change an edition while it comes into use.
-        hold(session, EDITIONS_CHAIN)
-        editions = editions_of(session, by_regency, year)
+    editions = hold_choices(session, EDITIONS, by_regency, year) if by_regency else {}
     packages = services_of(session, {found.service_package for found in editions.values()})
     stored = stored_coverage(session, period, [village for found in by_regency.values() for village in found])
     check(by_regency, stored)
@@ -134,7 +130,8 @@ def report_coverage(
     versions: dict[str, int] = {}
     if changed:
         written = {regency_of(village) for village in changed}
-        entries += pin_editions(session, author, {region: editions[region] for region in written}, year)
+        used = {region: editions[region] for region in written}
+        entries += pin_choices(session, author, EDITIONS, used, year)
         versions = _write(session, author, period, changed, stored, editions, packages)
         refresh_after_reports(session, period, changed)
     for village, content in changed.items():

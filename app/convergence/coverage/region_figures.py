@@ -41,7 +41,7 @@ from app.convergence.editions.methods.queries import (
     services,
     services_of,
 )
-from app.convergence.editions.methods.rules import edition_for
+from app.convergence.editions.rules import edition_for
 from app.kit.database.json_sql import built_once, fields_of, json_rows
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound

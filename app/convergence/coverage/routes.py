@@ -30,7 +30,7 @@ from app.convergence.coverage.models import (
 from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.region_figures import list_children, region_coverage, village_strategies
 from app.convergence.coverage.rules import regency_of
-from app.convergence.editions.methods.commands import COVERAGE_CHAIN
+from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.journal import stamp
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload

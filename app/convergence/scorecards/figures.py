@@ -26,7 +26,8 @@ from app.convergence.coverage.models import CoverageRow
 from app.convergence.coverage.queries import regions
 from app.convergence.coverage.rules import QUARTERS_BACK, quarters_from
 from app.convergence.editions.methods.models import MethodFields
-from app.convergence.editions.methods.queries import editions_of, methods_of, services
+from app.convergence.editions.methods.queries import EDITIONS, methods_of, services
+from app.convergence.editions.queries import choices_of
 from app.convergence.editions.step_templates.queries import NoTemplate
 from app.convergence.indicators.queries import observations, outcome_inputs
 from app.convergence.scorecards.models import SUMS
@@ -90,7 +91,7 @@ def compute_figures(
     process = _process(session, _READER, codes, year, now)
     drafts = [code for code, (_, in_force) in money.items() if not in_force]
     of_drafts = _process(session, CONSOLE, drafts, year, now)
-    editions = editions_of(session, codes, year)
+    editions = choices_of(session, EDITIONS, codes, year)
     methods = methods_of(session, {one.method for one in editions.values()})
     indicators: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in outcome_inputs(session, codes, year):

@@ -9,16 +9,14 @@ from sqlmodel import Session
 
 from app.access.rules import Actor, is_within
 from app.convergence.coverage.rules import is_village
-from app.convergence.editions.methods.commands import CHAIN as EDITIONS_CHAIN
-from app.convergence.editions.step_templates.commands import STEPS_CHAIN, pin_template
+from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.step_templates.models import TemplateStep
 from app.convergence.editions.step_templates.queries import (
-    RegionTemplate,
+    TEMPLATES,
     home_of_steps,
     template_steps,
-    templates_of,
 )
-from app.convergence.editions.step_templates.rules import window_of
+from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
 from app.convergence.steps.measures import evidence
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import grades, step_at, stored_evidence, stored_grade
@@ -72,8 +70,9 @@ def put_evidence(
     home_of_steps(session, actor, region)
     actor.require("write_evidence", region)
     chain = hold(session, f"{STEPS_CHAIN}{region}")
-    template = _held_template(session, region, year)
-    asked = template_steps(session, [template.template])[template.template].step(step)
+    chosen = hold_choices(session, TEMPLATES, [region], year)
+    template = chosen[region].template
+    asked = template_steps(session, [template])[template].step(step)
     stored = stored_evidence(session, region, year, step, key)
     check(stored.version if stored else None)
     if stored is None:
@@ -88,21 +87,12 @@ def put_evidence(
     row = {**place, **after, "version": version, "updated_at": author.at.isoformat()}
     if not upsert(session, evidence, [row], key=list(place), versioned=True, returning=["version"]):
         raise PreconditionFailed(sent=version - 1, current="–")
-    entries = pin_template(session, author, region, year, template)
+    entries = pin_choices(session, author, TEMPLATES, chosen, year)
     entries.append(
         _entry("step_evidence", _evidence_subject(place), version, stored and stored.content, after)
     )
     record(session, chain, author, entries)
     return stored is None
-
-
-def _held_template(session: Session, region: str, year: int) -> RegionTemplate:
-    """The template of a region's year; the first that writes by it keeps others from changing it meanwhile."""
-    found = templates_of(session, [region], year)[region]
-    if found.version is None:
-        hold(session, EDITIONS_CHAIN)
-        found = templates_of(session, [region], year)[region]
-    return found
 
 
 def _evidence_errors(
@@ -189,8 +179,9 @@ def put_grade(
     home_of_steps(session, actor, region)
     actor.require("grade_steps", region)
     chain = hold(session, f"{STEPS_CHAIN}{region}")
-    template = _held_template(session, region, year)
-    asked = template_steps(session, [template.template])[template.template].step(step)
+    chosen = hold_choices(session, TEMPLATES, [region], year)
+    template = chosen[region].template
+    asked = template_steps(session, [template])[template].step(step)
     _check_criterion(asked, criterion)
     stored = stored_grade(session, region, year, criterion)
     check(stored.version if stored else None)
@@ -208,7 +199,7 @@ def put_grade(
         session, grades, [{**place, **after, **told}], key=key, versioned=True, returning=["version"]
     ):
         raise PreconditionFailed(sent=version - 1, current="–")
-    entries = pin_template(session, author, region, year, template)
+    entries = pin_choices(session, author, TEMPLATES, chosen, year)
     entries.append(_entry("step_grade", _grade_subject(place), version, stored and stored.content, after))
     record(session, chain, author, entries)
     return stored is None

@@ -11,8 +11,9 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
+from app.convergence.editions.queries import choices_of
 from app.convergence.editions.step_templates.models import Template, TemplateStep
-from app.convergence.editions.step_templates.queries import home_of_steps, template_steps, templates_of
+from app.convergence.editions.step_templates.queries import TEMPLATES, home_of_steps, template_steps
 from app.convergence.steps.measures import Home, counts_of, evidence, meetings_of, villages_of
 from app.convergence.steps.models import (
     EvidenceIn,
@@ -81,7 +82,7 @@ def _judged(
     homes = _homes(session, actor, chosen, year)
     if not homes:
         return {}
-    found = templates_of(session, homes, year)
+    found = choices_of(session, TEMPLATES, homes, year)
     by_edition = template_steps(session, {one.template for one in found.values()})
     templates = {code: by_edition[one.template] for code, one in found.items()}
     counts = counts_of(session, homes.values(), year, now)
@@ -260,7 +261,7 @@ def _in_overview(found: _Judged) -> RegionSteps:
 def step_at(session: Session, actor: Actor, region: str, year: int, step: str) -> TemplateStep:
     """A step of a region that the actor sees, as its template has it. NotFound where there is no such."""
     home_of_steps(session, actor, region)
-    edition = templates_of(session, [region], year)[region].template
+    edition = choices_of(session, TEMPLATES, [region], year)[region].template
     return template_steps(session, [edition])[edition].step(step)
 
 

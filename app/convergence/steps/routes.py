@@ -7,9 +7,9 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.convergence.editions.methods.rules import year_in
-from app.convergence.editions.step_templates.commands import STEPS_CHAIN
+from app.convergence.editions.rules import year_in
 from app.convergence.editions.step_templates.models import StepYearKey
+from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.convergence.steps import commands, queries
 from app.convergence.steps.models import (
     CriterionKey,

@@ -1,1 +1,1 @@
-"""What counts: service packages and methods by edition, and which edition a region's year is measured by."""
+"""Service packages and methods: what counts, and how it is weighed."""

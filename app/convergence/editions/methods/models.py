@@ -1,7 +1,6 @@
 """Service packages and methods: data with an edition and a legal basis, never constants in code."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -10,8 +9,9 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.editions.methods.rules import WEIGHTS, not_one
+from app.convergence.editions.models import EditionFields, EditionStatus, Told
 from app.kit.database.engine import Table
-from app.kit.fields import Key, Line, Percent, Prose, RegionCode, Shape, Version, Year, address
+from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
 from app.plans.actions.models import RecipientKind
@@ -32,28 +32,6 @@ MethodKey = Annotated[str, address("Edition of the method.", "2")]
 YearKey = Annotated[str, address("Plan year; its quarters are measured alike.", "2026")]
 
 Weight = Annotated[float, ShapeField(ge=0, le=1, allow_inf_nan=False, description="Share of 1.")]
-
-
-class EditionStatus(StrEnum):
-    """`proposal`: without official status; `official`: its legal basis says so."""
-
-    proposal = "proposal"
-    official = "official"
-
-
-class EditionFields(BaseModel):
-    """What every edition says of itself."""
-
-    name: Line
-    status: EditionStatus = EditionStatus.proposal
-    legal_basis: Line | None = ShapeField(
-        default=None, description="Decree, article; null where there is none."
-    )
-    first_year: Year = ShapeField(
-        description="First plan year that it is for. A year is measured by the edition with the latest first year "
-        "not after it, unless another was chosen; of equal ones by the last by name."
-    )
-    note: Prose = ""
 
 
 # Service packages
@@ -124,17 +102,6 @@ _TOLD: dict[str, Any] = {
     "in_use": False,
     "updated_at": "2026-01-05T02:00:00+00:00",
 }
-
-
-class Told(BaseModel):
-    """What the service adds to an edition."""
-
-    edition: str
-    version: Version
-    in_use: bool = ShapeField(
-        description="Some region's year is measured by it: it is not changed any more, only superseded by another."
-    )
-    updated_at: datetime
 
 
 class ServicePackageOut(ServicePackageIn, Told):

@@ -1,30 +1,36 @@
-"""Reading editions of packages and methods, and which of them hold for a region's year."""
+"""Service packages and methods: their declarations, and reading what a package has and how a method weighs."""
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.convergence.editions.methods.models import (
+    MethodIn,
     MethodOut,
     MethodRow,
+    RegionEditionReply,
     RegionEditionRow,
     Service,
+    ServicePackageIn,
     ServicePackageOut,
     ServicePackageRow,
     ServiceRow,
 )
-from app.convergence.editions.methods.rules import edition_for
+from app.convergence.editions.methods.rules import BASE, COVERAGE_CHAIN
+from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, EditionPart, is_chosen
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts, records, to_json
-from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound, Problem, Text
-from app.reference.queries import is_region
+from app.kit.database.json_sql import fields_of, json_rows
+from app.kit.http.validation import nearest, unknown_reference
+from app.kit.problems import FieldError, NotFound, Problem, Text
+from app.reference.queries import is_region, strategy_labels
+
+DATA = Path(__file__).parent / "data"
 
 packages, services = table_of(ServicePackageRow), table_of(ServiceRow)
 methods, region_editions = table_of(MethodRow), table_of(RegionEditionRow)
@@ -40,18 +46,14 @@ class NoEdition(Problem):
     )
 
 
-class EditionKind(NamedTuple):
-    """What has editions: its table, its noun in the journal, its address below /v1/, its columns as they are read."""
-
-    table: sa.Table
-    noun: str
-    address: str
-    columns: Callable[[], list[ColumnElement[Any]]]
-
-
-def in_use(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Predicate: some region's year is measured by the edition."""
-    return sa.exists().where(column == edition).correlate(edition.table)
+class CoverageByEdition(Problem):
+    status = 409
+    code = "measured_already"
+    title = Text("Sudah diukur", "Measured already")
+    detail = Text(
+        "Cakupan {region} tahun {year} sudah dicatat menurut paket {service_package} dan metode {method}.",
+        "Coverage of {region} in {year} was written by package {service_package} and method {method} already.",
+    )
 
 
 def _package_columns() -> list[ColumnElement[Any]]:
@@ -65,99 +67,48 @@ def _package_columns() -> list[ColumnElement[Any]]:
         ServicePackageOut,
         packages,
         services=json_rows(of_package, name="services"),
-        in_use=in_use(region_editions.c.service_package, packages.c.edition),
+        in_use=is_chosen(region_editions.c.service_package, packages.c.edition),
     )
 
 
 def _method_columns() -> list[ColumnElement[Any]]:
-    return fields_of(MethodOut, methods, in_use=in_use(region_editions.c.method, methods.c.edition))
+    return fields_of(MethodOut, methods, in_use=is_chosen(region_editions.c.method, methods.c.edition))
 
 
-PACKAGE = EditionKind(packages, "service_package", "service-packages", _package_columns)
-METHOD = EditionKind(methods, "method", "methods", _method_columns)
-
-
-def list_editions(kind: EditionKind) -> Listing:
-    key = {"edition": kind.table.c.edition}
-    return Listing(sa.select(*kind.columns()), key, key)
-
-
-def edition_json(session: Session, kind: EditionKind, edition: str) -> tuple[str, int]:
-    """(an edition's JSON, its version); NotFound where there is none."""
-    row = session.execute(json_texts(_edition(kind, edition), "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return str(row.json), int(row.version)
-
-
-def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
-    """An edition with its version and whether it is in use, as it is read; None where there is none."""
-    text = session.scalar(json_texts(_edition(kind, edition)))
-    found: dict[str, Any] | None = json.loads(text) if text else None
-    return found
-
-
-def known_editions(session: Session, kind: EditionKind) -> list[str]:
-    return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
-
-
-def _edition(kind: EditionKind, edition: str) -> Select[Any]:
-    return sa.select(*kind.columns()).where(kind.table.c.edition == edition)
-
-
-@dataclass(frozen=True)
-class Editions:
-    """The editions of a region's year; `version` None where neither chosen nor used yet."""
-
-    service_package: str
-    method: str
-    legal_basis: str | None = None
-    version: int | None = None
-
-    @property
-    def content(self) -> dict[str, Any]:
-        return {
-            "service_package": self.service_package,
-            "method": self.method,
-            "legal_basis": self.legal_basis,
-        }
-
-
-def editions_of(session: Session, regions: Collection[str], year: int) -> dict[str, Editions]:
-    """Region → the editions that its year is measured by: those chosen or used, else the newest for the year.
-
-    NoEdition (409) where there is none.
-    """
-    given = records(session, {"code": region_editions.c.region_code.type})
-    c = region_editions.c
-    rows = session.connection().execute(
-        sa.select(c.region_code, c.service_package, c.method, c.legal_basis, c.version).where(
-            c.year == year, c.region_code.in_(sa.select(given.c.code))
-        ),
-        {"records": to_json([{"code": code} for code in sorted(regions)])},
-    )
-    found = {row[0]: Editions(*row[1:]) for row in rows}
-    if len(found) < len(set(regions)):
-        newest = _newest(session, year)
-        found |= {code: newest for code in regions if code not in found}
-    return found
-
-
-def _newest(session: Session, year: int) -> Editions:
-    chosen = [
-        edition_for(year, session.execute(sa.select(table.c.edition, table.c.first_year)).all())
-        for table in (packages, methods)
+def _unknown_strategies(session: Session, content: ServicePackageIn) -> list[FieldError]:
+    known = [*strategy_labels(session), BASE]
+    return [
+        FieldError(
+            unknown_reference,
+            pointer=f"/services/{n}/strategy",
+            value=service.strategy,
+            allowed=known,
+            nearest=nearest(service.strategy, known),
+            values={"source": "strategies"},
+        )
+        for n, service in enumerate(content.services)
+        if service.strategy not in known
     ]
-    if None in chosen:
-        raise NoEdition(year=year)
-    return Editions(*[one.edition for one in chosen if one is not None])
 
 
-def visible_editions(session: Session, actor: Actor, region: str, year: int) -> Editions:
-    """The editions of a region's year; NotFound where the actor does not see the region or there is none."""
-    if not actor.sees(region) or not is_region(session, region):
-        raise NotFound()
-    return editions_of(session, [region], year)[region]
+PACKAGE = EditionKind(
+    table=packages,
+    noun="service_package",
+    address="service-packages",
+    shape=ServicePackageIn,
+    shipped=DATA / "service_packages.json",
+    columns=_package_columns,
+    part=EditionPart("services", services),
+    find_errors=_unknown_strategies,
+)
+METHOD = EditionKind(
+    table=methods,
+    noun="method",
+    address="methods",
+    shape=MethodIn,
+    shipped=DATA / "methods.json",
+    columns=_method_columns,
+)
 
 
 IS_MEASURED: list[Callable[[Session, str, int], bool]] = []
@@ -166,6 +117,34 @@ IS_MEASURED: list[Callable[[Session, str, int], bool]] = []
 
 def is_measured(session: Session, region: str, year: int) -> bool:
     return any(ask(session, region, year) for ask in IS_MEASURED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Editions(Choice):
+    """The service package and the method of a region's year."""
+
+    service_package: str
+    method: str
+
+
+def _check_region(session: Session, actor: Actor, region: str) -> None:
+    if not actor.sees(region) or not is_region(session, region):
+        raise NotFound()
+
+
+EDITIONS = ChoiceKind(
+    table=region_editions,
+    noun="region_edition",
+    address="editions",
+    chain=COVERAGE_CHAIN,
+    record=Editions,
+    reply=RegionEditionReply,
+    kinds={"service_package": PACKAGE, "method": METHOD},
+    missing=NoEdition,
+    settled=CoverageByEdition,
+    is_settled=is_measured,
+    check_region=_check_region,
+)
 
 
 def services_of(session: Session, editions: Collection[str]) -> dict[str, dict[str, Service]]:

@@ -1,10 +1,9 @@
-"""Which edition holds, and what adds up to one. Pure."""
+"""What adds up to one in a method. Pure."""
 
-import re
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
 
-from app.kit.problems import NotFound
+COVERAGE_CHAIN = "coverage:"
+"""With a region's code behind it: the journal's chain of its coverage, and of what that is measured by."""
 
 BASE = "base"
 """In the place of a strategy: a service that all strategies rest on."""
@@ -14,32 +13,6 @@ WEIGHTS = (
     ("share_direct", "share_indirect", "share_supporting"),
 )
 """Fields of a method that sum to one."""
-
-
-class Edition(Protocol):
-    @property
-    def edition(self) -> str: ...
-    @property
-    def first_year(self) -> int: ...
-
-
-_YEAR = re.compile(r"20[0-9]{2}\Z")
-
-
-def year_in(text: str) -> int:
-    """A year in an address; NotFound where it is none."""
-    if not _YEAR.match(text):
-        raise NotFound()
-    return int(text)
-
-
-One = TypeVar("One", bound=Edition)
-
-
-def edition_for(year: int, editions: Iterable[One]) -> One | None:
-    """The edition that a year is measured by where none was chosen; None where all are for later years."""
-    fitting = [one for one in editions if one.first_year <= year]
-    return max(fitting, key=lambda one: (one.first_year, one.edition), default=None)
 
 
 def not_one(shares: Sequence[float]) -> float | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.editions.methods.models import EditionFields, EditionStatus, Told
+from app.convergence.editions.models import EditionFields, EditionStatus, Told
 from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address

@@ -1,7 +1,8 @@
-"""Reading templates, and which of them region years follow."""
+"""Step templates: their declaration, and reading their steps."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,19 +11,21 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.rules import is_home
-from app.convergence.editions.methods.queries import EditionKind, in_use
-from app.convergence.editions.methods.rules import edition_for
+from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, is_chosen
 from app.convergence.editions.step_templates.models import (
+    RegionTemplateReply,
     RegionTemplateRow,
+    StepTemplateIn,
     StepTemplateOut,
     StepTemplateRow,
     Template,
     TemplateStep,
 )
+from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.problems import NotFound, Problem, Text
-from app.reference.queries import among, is_region
+from app.reference.queries import is_region
 
 templates, region_templates = table_of(StepTemplateRow), table_of(RegionTemplateRow)
 
@@ -37,46 +40,29 @@ class NoTemplate(Problem):
     )
 
 
+class StepsBegun(Problem):
+    status = 409
+    code = "steps_begun"
+    title = Text("Langkah sudah berjalan", "The steps have begun")
+    detail = Text(
+        "Bukti atau nilai {region} tahun {year} sudah dicatat menurut templat {template}.",
+        "Evidence or grades of {region} in {year} were written by the template {template} already.",
+    )
+
+
 def _columns() -> list[ColumnElement[Any]]:
-    used = in_use(region_templates.c.template, templates.c.edition)
+    used = is_chosen(region_templates.c.template, templates.c.edition)
     return fields_of(StepTemplateOut, templates, in_use=used)
 
 
-TEMPLATE = EditionKind(templates, "step_template", "step-templates", _columns)
-
-
-@dataclass(frozen=True)
-class RegionTemplate:
-    """The template of a region's year; `version` None where it was neither chosen nor used yet."""
-
-    template: str
-    legal_basis: str | None = None
-    version: int | None = None
-
-    @property
-    def content(self) -> dict[str, Any]:
-        return {"template": self.template, "legal_basis": self.legal_basis}
-
-
-def templates_of(session: Session, regions: Collection[str], year: int) -> dict[str, RegionTemplate]:
-    """Region → the template that its year follows: the one chosen or used, else the newest for the year.
-
-    NoTemplate (409) where there is none.
-    """
-    c = region_templates.c
-    rows = session.execute(
-        sa.select(c.region_code, c.template, c.legal_basis, c.version).where(
-            c.year == year, among(session, c.region_code, regions)
-        )
-    )
-    found = {row[0]: RegionTemplate(*row[1:]) for row in rows}
-    if len(found) < len(set(regions)):
-        known = session.execute(sa.select(templates.c.edition, templates.c.first_year)).all()
-        newest = edition_for(year, known)
-        if newest is None:
-            raise NoTemplate(year=year)
-        found |= {code: RegionTemplate(newest.edition) for code in regions if code not in found}
-    return found
+TEMPLATE = EditionKind(
+    table=templates,
+    noun="step_template",
+    address="step-templates",
+    shape=StepTemplateIn,
+    shipped=Path(__file__).parent / "data" / "step_templates.json",
+    columns=_columns,
+)
 
 
 def template_steps(session: Session, editions: Collection[str]) -> dict[str, Template]:
@@ -107,3 +93,25 @@ HAS_BEGUN: list[Callable[[Session, str, int], bool]] = []
 
 def has_begun(session: Session, region: str, year: int) -> bool:
     return any(ask(session, region, year) for ask in HAS_BEGUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionTemplate(Choice):
+    """The template of a region's year."""
+
+    template: str
+
+
+TEMPLATES = ChoiceKind(
+    table=region_templates,
+    noun="region_step_template",
+    address="step-templates",
+    chain=STEPS_CHAIN,
+    record=RegionTemplate,
+    reply=RegionTemplateReply,
+    kinds={"template": TEMPLATE},
+    missing=NoTemplate,
+    settled=StepsBegun,
+    is_settled=has_begun,
+    check_region=home_of_steps,
+)

@@ -6,6 +6,9 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+STEPS_CHAIN = "steps:"
+"""With a region's code behind it: the journal's chain of its steps: templates, evidence, grades."""
+
 
 class MeasureName(StrEnum):
     """A figure that the service computes from its own data; a template says which grade it gives."""

@@ -1,0 +1,204 @@
+"""Writing editions by the nation's administrator, and choosing those that a region's year is measured by.
+
+An edition that something was measured by is superseded, never changed.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.convergence.editions.models import EditionFields
+from app.convergence.editions.queries import (
+    Choice,
+    ChoiceKind,
+    Chosen,
+    EditionKind,
+    choices_of,
+    known_editions,
+    stored_edition,
+)
+from app.convergence.editions.rules import CHAIN
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.json_sql import upsert
+from app.kit.http.etags import CheckVersion
+from app.kit.http.validation import checked_key, nearest, unknown_reference
+from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
+
+
+class EditionInUse(Problem):
+    status = 409
+    code = "edition_in_use"
+    title = Text("Edisi sudah dipakai", "The edition is in use")
+    detail = Text(
+        "Edisi {edition} sudah menjadi dasar perhitungan; angka lama tidak boleh berubah. Buat edisi baru.",
+        "Figures were computed by the edition {edition} and must stay what they are. Make a new edition.",
+    )
+
+
+def put_edition(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    kind: EditionKind,
+    edition: str,
+    content: EditionFields,
+    check: CheckVersion,
+) -> bool:
+    """Create (True) or replace (False) an edition that may be written; one in use is refused."""
+    actor.require("write_editions", "0")
+    if kind.find_errors is not None and (errors := kind.find_errors(session, content)):
+        raise Invalid(errors=errors)
+    after = content.model_dump(mode="json")
+    chain = hold(session, CHAIN)
+    stored = stored_edition(session, kind, edition)
+    check(stored["version"] if stored else None)
+    before = {name: stored[name] for name in after} if stored else None
+    if before == after:
+        return False
+    if stored is None:
+        checked_key(edition)
+    elif stored["in_use"]:
+        raise EditionInUse(edition=edition)
+    version = stored["version"] + 1 if stored else 1
+    _store(session, author, kind, edition, after, version)
+    entry = Entry.of(kind.noun, "0", f"{kind.address}/{edition}", version, before, after)
+    record(session, chain, author, [entry])
+    return stored is None
+
+
+def _store(
+    session: Session,
+    author: Author,
+    kind: EditionKind,
+    edition: str,
+    content: Mapping[str, Any],
+    version: int,
+) -> None:
+    part = kind.part
+    own = {name: value for name, value in content.items() if part is None or name != part.field}
+    row = {**own, "edition": edition, "version": version, "updated_at": author.at.isoformat()}
+    if not upsert(session, kind.table, [row], key=["edition"], versioned=True, returning=["edition"]):
+        raise PreconditionFailed(sent=version - 1, current="–")
+    if part is not None:
+        session.execute(sa.delete(part.table).where(part.table.c.edition == edition))
+        items = [{**item, "edition": edition, "position": n} for n, item in enumerate(content[part.field])]
+        upsert(session, part.table, items)
+
+
+def load_editions(session: Session, author: Author, kinds: Collection[EditionKind]) -> list[str]:
+    """Add the editions that this version brings and the database has not, and name them; what is there stays."""
+    return [name for kind in kinds for name in _load(session, author, kind)]
+
+
+def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
+    chain = hold(session, CHAIN)
+    done, entries = [], []
+    for content in json.loads(kind.shipped.read_text(encoding="utf-8")):
+        edition = content.pop("edition")
+        if stored_edition(session, kind, edition) is None:
+            after = kind.shape.model_validate(content).model_dump(mode="json")
+            _store(session, author, kind, edition, after, 1)
+            subject = f"{kind.address}/{edition}"
+            entries.append(Entry(f"{kind.noun}.created", "0", subject, 1, None, after))
+            done.append(f"{kind.noun} {edition}".replace("_", " "))
+    record(session, chain, author, entries)
+    return done
+
+
+# Which editions a region's year is measured by
+
+
+def put_choice(
+    session: Session,
+    author: Author,
+    actor: Actor,
+    kind: ChoiceKind[Chosen],
+    region: str,
+    year: int,
+    content: BaseModel,
+    check: CheckVersion,
+) -> bool:
+    """Choose the editions of a region's year; True where none were chosen or used before."""
+    kind.check_region(session, actor, region)
+    actor.require("choose_editions", region)
+    chain = hold(session, f"{kind.chain}{region}")
+    before = choices_of(session, kind, [region], year)[region]
+    check(before.version)
+    after = content.model_dump(mode="json")
+    if before.version is not None and before.content == after:
+        return False
+    _check_known(session, kind, after)
+    is_other = any(before.content[field] != after[field] for field in kind.kinds)
+    if is_other and kind.is_settled(session, region, year):
+        raise kind.settled(region=region, year=year, **before.content)
+    chosen = kind.record(**after, version=(before.version or 0) + 1)
+    record(session, chain, author, [_keep(session, author, kind, region, year, chosen, before)])
+    return before.version is None
+
+
+def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[str, Any]) -> None:
+    errors = []
+    for field, of in kind.kinds.items():
+        known = known_editions(session, of)
+        if content[field] not in known:
+            errors.append(
+                FieldError(
+                    unknown_reference,
+                    pointer=f"/{field}",
+                    value=content[field],
+                    allowed=known,
+                    nearest=nearest(content[field], known),
+                    values={"source": of.address},
+                )
+            )
+    if errors:
+        raise Invalid(errors=errors)
+
+
+def hold_choices(
+    session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
+) -> dict[str, Chosen]:
+    """Return the editions by which the regions' year is about to be measured, for a writer that holds their chains.
+
+    The first who writes by an edition keeps others from changing it meanwhile.
+    """
+    choices = choices_of(session, kind, regions, year)
+    if any(choice.version is None for choice in choices.values()):
+        hold(session, CHAIN)
+        choices = choices_of(session, kind, regions, year)
+    return choices
+
+
+def pin_choices(
+    session: Session, author: Author, kind: ChoiceKind[Chosen], regions: Mapping[str, Chosen], year: int
+) -> list[Entry]:
+    """Keep the editions by which something is now written where nothing kept them yet: later editions do
+    not change what was measured. Return the entries for the writer, which holds the regions' chains."""
+    return [
+        _keep(session, author, kind, region, year, replace(choice, version=1), choice)
+        for region, choice in sorted(regions.items())
+        if choice.version is None
+    ]
+
+
+def _keep(
+    session: Session,
+    author: Author,
+    kind: ChoiceKind[Chosen],
+    region: str,
+    year: int,
+    chosen: Choice,
+    before: Choice,
+) -> Entry:
+    version = chosen.version or 1
+    key = {"region_code": region, "year": year}
+    row = {**key, **chosen.content, "version": version, "updated_at": author.at.isoformat()}
+    upsert(session, kind.table, [row], key=list(key))
+    old = before.content if before.version is not None else None
+    return Entry.of(kind.noun, region, kind.subject_of(region, year), version, old, chosen.content)

@@ -1,0 +1,163 @@
+"""Reading editions of any kind, and which of them hold for a region's year."""
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.sql import ColumnElement, Select
+from sqlmodel import Session
+
+from app.access.rules import Actor
+from app.convergence.editions.models import EditionFields
+from app.convergence.editions.rules import edition_for
+from app.kit.database.json_sql import json_texts
+from app.kit.http.pagination import Listing
+from app.kit.problems import FieldError, NotFound, Problem
+from app.reference.queries import among
+
+
+@dataclass(frozen=True)
+class EditionPart:
+    """Rows of a table of their own that an edition consists of: a field of its shape, and their columns."""
+
+    field: str
+    table: sa.Table
+
+
+@dataclass(frozen=True)
+class EditionKind:
+    """A kind of editions, declared by its room."""
+
+    table: sa.Table
+    noun: str
+    """Name in the journal."""
+    address: str
+    """Address below /v1/."""
+    shape: type[EditionFields]
+    """Shape as it is written."""
+    shipped: Path
+    """File of the editions that this version brings."""
+    columns: Callable[[], list[ColumnElement[Any]]]
+    """Columns as it is read."""
+    part: EditionPart | None = None
+    find_errors: Callable[[Session, Any], list[FieldError]] | None = None
+    """Checks of a written edition that need the database."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The editions of a region's year; `version` None where neither chosen nor used yet."""
+
+    legal_basis: str | None = None
+    version: int | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The choice as it is written: all but its version."""
+        return {name: value for name, value in asdict(self).items() if name != "version"}
+
+
+Chosen = TypeVar("Chosen", bound=Choice)
+
+
+@dataclass(frozen=True)
+class ChoiceKind(Generic[Chosen]):
+    """A kind of choice that a region makes for a year, declared by its room."""
+
+    table: sa.Table
+    noun: str
+    """Name in the journal."""
+    address: str
+    """Address below /v1/regions/{region}/."""
+    chain: str
+    """With a region's code behind it: the journal's chain of the choice, and of what is measured by it."""
+    record: type[Chosen]
+    reply: type[BaseModel]
+    kinds: Mapping[str, EditionKind]
+    """Field of the choice → the kind of edition that it names."""
+    missing: type[Problem]
+    """Raised where no edition is for the year."""
+    settled: type[Problem]
+    """Raised where the choice may not change any more."""
+    is_settled: Callable[[Session, str, int], bool]
+    check_region: Callable[[Session, Actor, str], None]
+    """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
+
+    def subject_of(self, region: str, year: int) -> str:
+        """Return the address of a region's choice below /v1/."""
+        return f"regions/{region}/{self.address}/{year}"
+
+
+def is_chosen(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Predicate: some region's year is measured by the edition."""
+    return sa.exists().where(column == edition).correlate(edition.table)
+
+
+def list_editions(kind: EditionKind) -> Listing:
+    key = {"edition": kind.table.c.edition}
+    return Listing(sa.select(*kind.columns()), key, key)
+
+
+def edition_json(session: Session, kind: EditionKind, edition: str) -> tuple[str, int]:
+    """(an edition's JSON, its version); NotFound where there is none."""
+    row = session.execute(json_texts(_edition(kind, edition), "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return str(row.json), int(row.version)
+
+
+def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
+    """An edition with its version and whether it is in use, as it is read; None where there is none."""
+    text = session.scalar(json_texts(_edition(kind, edition)))
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
+
+
+def known_editions(session: Session, kind: EditionKind) -> list[str]:
+    return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
+
+
+def _edition(kind: EditionKind, edition: str) -> Select[Any]:
+    return sa.select(*kind.columns()).where(kind.table.c.edition == edition)
+
+
+def choices_of(
+    session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
+) -> dict[str, Chosen]:
+    """Region → the editions that its year is measured by: those chosen or used, else the newest for the year.
+
+    Raises the kind's problem (409) where there is none.
+    """
+    c = kind.table.c
+    names = [*kind.kinds, "legal_basis", "version"]
+    rows = session.execute(
+        sa.select(c.region_code, *(c[name] for name in names)).where(
+            c.year == year, among(session, c.region_code, regions)
+        )
+    )
+    found = {row[0]: kind.record(**dict(zip(names, row[1:], strict=True))) for row in rows}
+    if len(found) < len(set(regions)):
+        newest = kind.record(**_newest(session, kind, year))
+        found |= {code: newest for code in regions if code not in found}
+    return found
+
+
+def _newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
+    names = {}
+    for field, of in kind.kinds.items():
+        known: Sequence[Any] = session.execute(sa.select(of.table.c.edition, of.table.c.first_year)).all()
+        newest = edition_for(year, known)
+        if newest is None:
+            raise kind.missing(year=year)
+        names[field] = newest.edition
+    return names
+
+
+def choice_of(session: Session, kind: ChoiceKind[Chosen], actor: Actor, region: str, year: int) -> Chosen:
+    """The editions of a region's year; NotFound where the actor does not see the region or there is none."""
+    kind.check_region(session, actor, region)
+    return choices_of(session, kind, [region], year)[region]

@@ -1,0 +1,274 @@
+"""Editions of any kind, and the editions of a region's year, over HTTP."""
+
+from typing import Annotated
+
+from fastapi import Query, Response
+from pydantic import BaseModel
+
+from app.access.actor import Call, Caller
+from app.changes.history import history_page
+from app.changes.models import HistoryEntry, HistoryQuery
+from app.convergence.editions import commands, queries
+from app.convergence.editions.methods.models import (
+    MethodIn,
+    MethodKey,
+    MethodOut,
+    PackageKey,
+    RegionEditionIn,
+    RegionEditionReply,
+    ServicePackageIn,
+    ServicePackageOut,
+    YearKey,
+)
+from app.convergence.editions.methods.queries import EDITIONS, METHOD, PACKAGE
+from app.convergence.editions.models import EditionFields
+from app.convergence.editions.queries import ChoiceKind, Chosen, EditionKind
+from app.convergence.editions.rules import CHAIN, year_in
+from app.convergence.editions.step_templates.models import (
+    RegionTemplateIn,
+    RegionTemplateReply,
+    StepTemplateIn,
+    StepTemplateOut,
+    StepYearKey,
+    TemplateKey,
+)
+from app.convergence.editions.step_templates.queries import TEMPLATE, TEMPLATES
+from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.routing import answer, created, house_router
+from app.reference.models import RegionKey
+from app.reference.replies import page_of
+
+router = house_router(tags=["reference"])
+choices = house_router(tags=["convergence"])
+
+
+def _read(call: Call, kind: EditionKind, edition: str, *, is_new: bool = False) -> Response:
+    text, version = queries.edition_json(call.session, kind, edition)
+    return answer(
+        call.request,
+        text.encode(),
+        status=201 if is_new else 200,
+        version=version,
+        location=f"/v1/{kind.address}/{edition}" if is_new else None,
+    )
+
+
+def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) -> Response:
+    is_new = commands.put_edition(
+        call.session, call.author, call.actor, kind, edition, content, call.check_version
+    )
+    return _read(call, kind, edition, is_new=is_new)
+
+
+def _history(call: Call, kind: EditionKind, edition: str, query: HistoryQuery) -> Response:
+    return history_page(call, CHAIN, f"{kind.address}/{edition}", query)
+
+
+def _read_choice(
+    call: Call, kind: ChoiceKind[Chosen], region: str, year: int, *, is_new: bool = False
+) -> Response:
+    choice = queries.choice_of(call.session, kind, call.actor, region, year)
+    reply = kind.reply(
+        **choice.content,
+        region_code=region,
+        year=year,
+        version=choice.version,
+        in_use=kind.is_settled(call.session, region, year),
+        allowed=["edit"] if call.actor.may("choose_editions", region) else [],
+    )
+    return answer(
+        call.request,
+        reply.model_dump_json().encode(),
+        status=201 if is_new else 200,
+        version=choice.version,
+        location=f"/v1/{kind.subject_of(region, year)}" if is_new else None,
+    )
+
+
+def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> Response:
+    is_new = commands.put_choice(
+        call.session, call.author, call.actor, kind, region, year, content, call.check_version
+    )
+    return _read_choice(call, kind, region, year, is_new=is_new)
+
+
+def _choice_history(
+    call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: HistoryQuery
+) -> Response:
+    return history_page(call, f"{kind.chain}{region}", f"regions/{region}/{kind.address}/{year}", query)
+
+
+# Service packages
+
+
+@router.get("/service-packages", response_model=Page[ServicePackageOut])
+def list_service_packages(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """The services that a family should have where it is eligible, by edition, each with its strategy and unit.
+
+    Open to every valid token. The edition that the service brings is a proposal without official status.
+    """
+    return page_of(call, queries.list_editions(PACKAGE), query, sort="edition")
+
+
+@router.get("/service-packages/{edition}", response_model=ServicePackageOut)
+def read_service_package(call: Caller, edition: PackageKey) -> Response:
+    """One edition of the service package; 404 where there is none."""
+    return _read(call, PACKAGE, edition)
+
+
+@router.put(
+    "/service-packages/{edition}", response_model=ServicePackageOut, responses=created(ServicePackageOut)
+)
+def put_service_package(call: Caller, edition: PackageKey, content: ServicePackageIn) -> Response:
+    """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
+
+    409 where coverage was written by it; give the new rules an edition of their own.
+    """
+    return _put(call, PACKAGE, edition, content)
+
+
+@router.get("/service-packages/{edition}/history", response_model=Page[HistoryEntry])
+def list_service_package_history(
+    call: Caller, edition: PackageKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an edition of the service package."""
+    return _history(call, PACKAGE, edition, query)
+
+
+# Methods
+
+
+@router.get("/methods", response_model=Page[MethodOut])
+def list_methods(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """Weights, shares and thresholds of the convergence index, by edition. Open to every valid token.
+
+    The edition that the service brings is a proposal without official status.
+    """
+    return page_of(call, queries.list_editions(METHOD), query, sort="edition")
+
+
+@router.get("/methods/{edition}", response_model=MethodOut)
+def read_method(call: Caller, edition: MethodKey) -> Response:
+    """One edition of the method; 404 where there is none."""
+    return _read(call, METHOD, edition)
+
+
+@router.put("/methods/{edition}", response_model=MethodOut, responses=created(MethodOut))
+def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
+    """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
+
+    409 where something was measured by it; give the new rules an edition of their own.
+    """
+    return _put(call, METHOD, edition, content)
+
+
+@router.get("/methods/{edition}/history", response_model=Page[HistoryEntry])
+def list_method_history(
+    call: Caller, edition: MethodKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to an edition of the method."""
+    return _history(call, METHOD, edition, query)
+
+
+# Step templates
+
+
+@router.get("/step-templates", response_model=Page[StepTemplateOut])
+def list_step_templates(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+    """The convergence steps of a year by template and edition: windows, evidence, criteria, weights, thresholds.
+
+    Open to every valid token. The template that the service brings is a proposal without official status.
+    """
+    return page_of(call, queries.list_editions(TEMPLATE), query, sort="edition")
+
+
+@router.get("/step-templates/{template}", response_model=StepTemplateOut)
+def read_step_template(call: Caller, template: TemplateKey) -> Response:
+    """One template; 404 where there is none."""
+    return _read(call, TEMPLATE, template)
+
+
+@router.put("/step-templates/{template}", response_model=StepTemplateOut, responses=created(StepTemplateOut))
+def put_step_template(call: Caller, template: TemplateKey, content: StepTemplateIn) -> Response:
+    """Add a template, or replace one that no region's year follows yet: the nation's administrator alone.
+
+    409 where one follows it; give the new steps an edition of their own.
+    """
+    return _put(call, TEMPLATE, template, content)
+
+
+@router.get("/step-templates/{template}/history", response_model=Page[HistoryEntry])
+def list_step_template_history(
+    call: Caller, template: TemplateKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Every write to a template."""
+    return _history(call, TEMPLATE, template, query)
+
+
+# The editions of a region's year
+
+
+@choices.get(
+    "/regions/{region}/editions/{year}",
+    response_model=RegionEditionReply,
+    openapi_extra={"x-problems": [409]},
+)
+def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Response:
+    """The editions of service package and method that a region's year is measured by.
+
+    Those that were chosen, or by which its first coverage of the year was written; before that the newest for
+    the year, `version` null.
+    """
+    return _read_choice(call, EDITIONS, region, year_in(year))
+
+
+@choices.put(
+    "/regions/{region}/editions/{year}",
+    response_model=RegionEditionReply,
+    responses=created(RegionEditionReply),
+)
+def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content: RegionEditionIn) -> Response:
+    """Choose the editions of a region's year: an administrator, before its coverage is written (409 after)."""
+    return _put_choice(call, EDITIONS, region, year_in(year), content)
+
+
+@choices.get("/regions/{region}/editions/{year}/history", response_model=Page[HistoryEntry])
+def list_region_edition_history(
+    call: Caller, region: RegionKey, year: YearKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Who chose the editions of a region's year, or by which write they were settled."""
+    return _choice_history(call, EDITIONS, region, year, query)
+
+
+@choices.get(
+    "/regions/{region}/step-templates/{year}",
+    response_model=RegionTemplateReply,
+    openapi_extra={"x-problems": [409]},
+)
+def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey) -> Response:
+    """The template that a region's year follows.
+
+    The one that was chosen, or by which its first evidence or grade was written; before that the newest for the
+    year, `version` null.
+    """
+    return _read_choice(call, TEMPLATES, region, year_in(year))
+
+
+@choices.put(
+    "/regions/{region}/step-templates/{year}",
+    response_model=RegionTemplateReply,
+    responses=created(RegionTemplateReply),
+)
+def put_region_step_template(
+    call: Caller, region: RegionKey, year: StepYearKey, content: RegionTemplateIn
+) -> Response:
+    """Choose the template of a region's year: an administrator, before evidence or grades are there (409 after)."""
+    return _put_choice(call, TEMPLATES, region, year_in(year), content)
+
+
+@choices.get("/regions/{region}/step-templates/{year}/history", response_model=Page[HistoryEntry])
+def list_region_step_template_history(
+    call: Caller, region: RegionKey, year: StepYearKey, query: Annotated[HistoryQuery, Query()]
+) -> Response:
+    """Who chose the template of a region's year, or by which write it was settled."""
+    return _choice_history(call, TEMPLATES, region, year, query)
