@@ -8,7 +8,8 @@ import typer
 
 from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem, take_word
 from app.convergence.indicators.models import CodeSystem, TableQuery
-from app.exchange.matrix.imports.models import Acceptance, Basis, ImportQuery, ImportReport, settled
+from app.exchange.matrix.imports.models import Acceptance, ImportQuery, ImportReport, settled
+from app.exchange.matrix.models import Basis
 from app.kit.http.validation import validated
 from app.kit.problems import NotFound, Problem
 from app.startup.bootstrap import import_file, import_table, load_shipped_reference

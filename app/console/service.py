@@ -12,7 +12,7 @@ import typer
 from opentelemetry.trace import Tracer
 
 from app.changes.webhooks.commands import reseal_secrets
-from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.rules import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.client.shapes import SHAPES

@@ -19,8 +19,9 @@ from app.access.queries import actor_of
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
 from app.exchange.matrix.imports.commands import import_matrix
-from app.exchange.matrix.imports.models import Acceptance, Basis, ImportQuery
+from app.exchange.matrix.imports.models import Acceptance, ImportQuery
 from app.exchange.matrix.imports.queries import read_file
+from app.exchange.matrix.models import Basis
 from app.kit.database.engine import Database, make_file_address
 from app.plans.core.commands import put_plan
 from app.plans.core.models import PlanIn

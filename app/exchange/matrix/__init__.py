@@ -1,1 +1,1 @@
-"""The matrix as bytes and as checked lines: pure, knows no database and no plan."""
+"""The matrix as bytes and as checked lines, pure; `queries` shows a plan as lines, `imports` writes lines into it."""

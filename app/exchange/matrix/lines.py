@@ -1,19 +1,20 @@
 """An action as a line of the matrix. Pure.
 
 The matrix has fewer columns than an action has fields: what no column shows is not here, and an import
-never touches it (see `rules.py`).
+never touches it (see `imports/rules.py`).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from app.exchange.matrix.cells import read, written
 from app.exchange.matrix.codes import normalise
-from app.exchange.matrix.imports.models import Content
 from app.exchange.matrix.models import (
     PLANNING,
     CodeKind,
+    Content,
     Holds,
     Line,
     Named,
@@ -89,6 +90,13 @@ def cells_of(line: Line) -> dict[str, set[str | int | None]]:
         again = Line({column.key: reading.value}, {column.key: reading.text} if reading.text else {})
         cells[column.key] = {cell, written(column, again)}
     return cells
+
+
+def in_order(codes: Iterable[str]) -> list[str]:
+    """Codes of lines as a person counts: A-999 before A-1000."""
+    return sorted(
+        codes, key=lambda code: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", code)]
+    )
 
 
 def _texts(content: Content, values: Mapping[str, Any]) -> dict[str, str]:

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
+from pydantic import BaseModel
+from pydantic import Field as ShapeField
+
+from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
 
 T = TypeVar("T")
+
+Content = dict[str, Any]
+"""An action as `ActionIn` has it, in JSON's types."""
 
 
 class Holds(StrEnum):
@@ -362,3 +369,15 @@ class Matrix:
     has_realisation: bool
     errors: tuple[FieldError, ...] = ()
     warnings: tuple[FieldError, ...] = ()
+
+
+class MatrixQuery(BaseModel):
+    """Which layout."""
+
+    period: PeriodText | None = ShapeField(
+        default=None, description="A semester (`2026-S1`) or the year: adds the three columns of realisation."
+    )
+    basis: Basis = ShapeField(
+        default="period",
+        description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January.",
+    )

@@ -6,8 +6,10 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.exchange.matrix.imports.commands import import_matrix
-from app.exchange.matrix.imports.models import ImportQuery, ImportReport, MatrixQuery, settled
-from app.exchange.matrix.imports.queries import matrix_lines, read_file
+from app.exchange.matrix.imports.models import ImportQuery, ImportReport, settled
+from app.exchange.matrix.imports.queries import read_file
+from app.exchange.matrix.models import MatrixQuery
+from app.exchange.matrix.queries import matrix_lines
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.kit.database.journal import stamp
 from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged

@@ -14,22 +14,21 @@ from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
 from app.exchange.matrix.imports.import_errors import basis_required, no_amendment, not_in_force_yet
-from app.exchange.matrix.imports.matching import in_order, matched
+from app.exchange.matrix.imports.matching import matched
 from app.exchange.matrix.imports.models import (
     Acceptance,
-    Basis,
-    Content,
     ImportedProgress,
     ImportFinding,
     ImportQuery,
     ImportReport,
     Resolution,
 )
-from app.exchange.matrix.imports.queries import ReadFile, action_ids, names_for
+from app.exchange.matrix.imports.queries import ReadFile, action_ids
 from app.exchange.matrix.imports.resolving import Outcome, resolve
 from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, new_codes
-from app.exchange.matrix.lines import Names
-from app.exchange.matrix.models import Matrix
+from app.exchange.matrix.lines import Names, in_order
+from app.exchange.matrix.models import Basis, Content, Matrix
+from app.exchange.matrix.queries import names_for
 from app.kit.database.journal import Author, hold
 from app.kit.http.validation import body_errors
 from app.kit.problems import (

@@ -5,14 +5,13 @@ words that an earlier file had for it. Lines that are alike are matched with the
 the same, then in their order; so rows may be moved, added and taken out without any line changing.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.imports.models import Content
 from app.exchange.matrix.imports.rules import Resolved
-from app.exchange.matrix.models import Named
+from app.exchange.matrix.lines import in_order
+from app.exchange.matrix.models import Content, Named
 from app.reference.rules import folded
 
 Key = tuple[str, ...]
@@ -49,13 +48,6 @@ def _keys_of_line(found: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
             strategy, agency, write_named(found.line["activity"]), named.name if sub.code else sub.name
         ),
         (strategy, agency, folded((named.name if sub.code else sub.name) or "")),
-    )
-
-
-def in_order(codes: Iterable[str]) -> list[str]:
-    """Codes of lines as a person counts: A-999 before A-1000."""
-    return sorted(
-        codes, key=lambda code: [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", code)]
     )
 
 

@@ -1,14 +1,14 @@
 """What an import is told, and what it reports."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic import Field as ShapeField
 
+from app.exchange.matrix.models import Basis
 from app.kit.fields import Prose, Shape
 from app.kit.http.validation import RuleBroken, body_errors
-from app.kit.periods import PeriodText
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.core.models import ReasonCategory, ReasonText
 from app.plans.findings.models import PlanFinding
@@ -18,8 +18,6 @@ code_needed = Kind(
     id="sebutkan kodenya; hanya sub kegiatan yang boleh tanpa kode",
     en="name the code; only a sub-activity may be without one",
 )
-
-Basis = Literal["cumulative", "period"]
 
 
 class Acceptance(StrEnum):
@@ -175,19 +173,3 @@ class ImportReport(BaseModel):
             ]
         }
     )
-
-
-class MatrixQuery(BaseModel):
-    """Which layout."""
-
-    period: PeriodText | None = ShapeField(
-        default=None, description="A semester (`2026-S1`) or the year: adds the three columns of realisation."
-    )
-    basis: Basis = ShapeField(
-        default="period",
-        description="What Sem.1 and Sem.2 show: each half-year alone, or cumulative from January.",
-    )
-
-
-Content = dict[str, Any]
-"""An action as `ActionIn` has it, in JSON's types."""

@@ -1,6 +1,6 @@
-"""Reading a plan as the matrix shows it."""
+"""Reading a file, and everything that it names at once: as many statements for many lines as for one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -8,25 +8,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import agency_labels
-from app.exchange.matrix.imports.matching import in_order
-from app.exchange.matrix.imports.models import Basis, Content
-from app.exchange.matrix.lines import Names, line_of
-from app.exchange.matrix.models import Line, Matrix
+from app.agencies.queries import FoundAgency, agencies_by_code, agencies_named
+from app.exchange.matrix.imports.models import Resolution
+from app.exchange.matrix.models import Matrix, MatrixRow, Named, Place
 from app.exchange.matrix.rules import read_matrix
-from app.kit.periods import Period
-from app.plans.actions.queries import actions, stored_actions
-from app.reference.queries import funding_source_labels, funding_source_words, regions_by_code
-from app.tracking.progress.queries import latest_spent
-
-
-def names_for(session: Session, plan: sa.Row[Any], contents: Sequence[Content]) -> Names:
-    """The names that lines of these contents show for their codes."""
-    places = {item["region_code"] for content in contents for item in content["locations"]}
-    regions = {
-        code: (found.name, found.level.value) for code, found in regions_by_code(session, places).items()
-    }
-    return Names(agency_labels(session, plan.region_code), regions, funding_source_words(session))
+from app.plans.actions.queries import actions
+from app.plans.core.rules import government_level
+from app.reference.nomenclature.queries import (
+    FoundSubactivity,
+    Pair,
+    subactivities_by_code,
+    subactivities_named,
+    successors_of,
+)
+from app.reference.queries import (
+    FoundFundingSource,
+    FoundRegion,
+    funding_source_labels,
+    funding_sources_by_code,
+    funding_sources_named,
+    regions_by_code,
+    regions_named,
+)
 
 
 @dataclass(frozen=True)
@@ -58,28 +61,75 @@ def action_ids(session: Session, plan: sa.Row[Any]) -> dict[str, int]:
     }
 
 
-def matrix_lines(session: Session, plan: sa.Row[Any], period: Period | None, basis: Basis) -> list[Line]:
-    """Every line of a visible plan by code; with a period, what was spent by the end of each half-year."""
-    stored = stored_actions(session, plan)
-    names = names_for(session, plan, [action.content for action in stored.values()])
-    spent = _spent(session, [action.id for action in stored.values()], period, basis) if period else {}
-    return [line_of(stored[code].content, names, spent.get(stored[code].id)) for code in in_order(stored)]
+@dataclass(frozen=True)
+class Known:
+    """What there is of what a file and its resolutions name, by code and by name as written."""
+
+    agencies: Mapping[str, FoundAgency]
+    agencies_named: Mapping[str, Sequence[FoundAgency]]
+    subs: Mapping[str, FoundSubactivity]
+    subs_named: Mapping[Pair, Sequence[FoundSubactivity]]
+    successors: Mapping[str, Sequence[FoundSubactivity]]
+    """Code that is unknown or retired → the codes that name it as predecessor."""
+    sources: Mapping[str, FoundFundingSource]
+    sources_named: Mapping[str, Sequence[FoundFundingSource]]
+    regions: Mapping[str, FoundRegion]
+    regions_named: Mapping[str, Sequence[FoundRegion]]
 
 
-def _spent(
-    session: Session, ids: list[int], period: Period, basis: Basis
-) -> dict[int, dict[str, int | None]]:
-    first = latest_spent(session, ids, f"{period.year}-Q2")
-    second = (
-        latest_spent(session, ids, f"{period.year}-Q4", after=f"{period.year}-Q2")
-        if period.last_quarter.endswith("Q4")
-        else {}
+def look_up(
+    session: Session, plan: sa.Row[Any], lines: Sequence[MatrixRow], resolutions: Sequence[Resolution]
+) -> Known:
+    region, edition, level = plan.region_code, plan.nomenclature_edition, government_level(plan.region_code)
+
+    def settled(column: str) -> set[str]:
+        return {r.code for r in resolutions if r.column == column and r.code}
+
+    named: list[Named] = [line["agency"] for line in lines if line["agency"]]
+    by_name = agencies_named(session, region, {one.name for one in named if one.name})
+    heirs = {one.merged_into for found in by_name.values() for one in found if one.merged_into}
+    agencies = agencies_by_code(
+        session, region, {one.code for one in named if one.code} | settled("agency") | heirs
     )
-    result: dict[int, dict[str, int | None]] = {}
-    for id in ids:
-        s1, s2 = first.get(id), second.get(id)
-        total = s2 if s2 is not None else s1
-        if basis == "period" and s2 is not None:
-            s2 -= s1 or 0
-        result[id] = {"spent_s1": s1, "spent_s2": s2, "spent_total": total}
-    return result
+    heirs = {one.merged_into for one in agencies.values() if one.merged_into} - agencies.keys()
+    agencies |= agencies_by_code(session, region, heirs)
+
+    subs: list[Named] = [line["subactivity"] for line in lines if line["subactivity"]]
+    codes = {one.code for one in subs if one.code} | settled("subactivity")
+    known = subactivities_by_code(session, edition, level, codes)
+    in_force = {code for code, one in known.items() if not one.retired}
+
+    shares = {share.name for line in lines for share in line["funding_sources"] or ()}
+    places: list[Place] = [place for line in lines for place in line["location"] or ()]
+    words = {words for place in places for words in (place.text, place.name, place.within) if words}
+    return Known(
+        agencies=agencies,
+        agencies_named=by_name,
+        subs=known,
+        subs_named=subactivities_named(
+            session, edition, level, {pair for line in lines for pair in pairs_of(line)}
+        ),
+        successors=successors_of(session, edition, level, codes - in_force),
+        sources=funding_sources_by_code(
+            session, {code_in(name) for name in shares} | settled("funding_sources")
+        ),
+        sources_named=funding_sources_named(session, shares),
+        regions=regions_by_code(session, {place.code for place in places if place.code}),
+        regions_named=regions_named(session, region, words),
+    )
+
+
+def pairs_of(line: MatrixRow) -> list[Pair]:
+    """(activity, sub-activity) names to look up, the activity's empty where it is known by its code;
+    without an activity no name is looked up, for it would be a guess."""
+    activity: Named | None = line["activity"]
+    named: Named | None = line["subactivity"]
+    name = named.name if named else None
+    if activity is None or name is None:
+        return []
+    return [("", name)] if activity.code else [(activity.name or "", name)]
+
+
+def code_in(name: str) -> str:
+    """`1.01.01.15 Pajak Bumi dan Bangunan` → its code; a lone code is itself."""
+    return name.partition(" ")[0].rstrip(".")

@@ -26,11 +26,11 @@ from app.exchange.matrix.imports.import_errors import (
     unresolved_subactivity,
     unused_resolution,
 )
-from app.exchange.matrix.imports.lookups import code_in, look_up, pairs_of
 from app.exchange.matrix.imports.matching import Key, keys_of, words_key
-from app.exchange.matrix.imports.models import Content, Resolution
+from app.exchange.matrix.imports.models import Resolution
+from app.exchange.matrix.imports.queries import code_in, look_up, pairs_of
 from app.exchange.matrix.imports.rules import Resolved, Subactivity, joined_lines
-from app.exchange.matrix.models import MatrixRow, Named, Place
+from app.exchange.matrix.models import Content, MatrixRow, Named, Place
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.rules import government_level, is_inside

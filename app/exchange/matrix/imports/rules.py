@@ -11,9 +11,8 @@ from typing import Any
 
 from app.exchange.matrix.cells import written
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.imports.models import Content
 from app.exchange.matrix.lines import CLASSES, OF_WORDS, Names, cells_of, line_of
-from app.exchange.matrix.models import BY_KEY, MatrixRow, Named, Share
+from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
 from app.reference.rules import folded
 
 
