@@ -49,6 +49,7 @@ NAMED_BY_NOUN = {
     "access/uses",
     "changes/history",
     "changes/webhooks/sealing",
+    "access/last_used",
     "changes/webhooks/sending",
     "changes/webhooks/worker",
     "convergence/villages/figures",

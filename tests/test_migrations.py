@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.changes.webhooks.sealing import Sealer
+from app.changes.webhooks.rules import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.kit.database.engine import Database, alembic_config, table_of

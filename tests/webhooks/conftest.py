@@ -15,7 +15,7 @@ from app.access.rules import CONSOLE
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.webhooks.models import WebhookRow
-from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.rules import sealer_of
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.kit.database.engine import Database, table_of

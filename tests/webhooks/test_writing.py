@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.changes.webhooks.commands import reseal_secrets
 from app.changes.webhooks.models import WebhookSecretRow
-from app.changes.webhooks.sealing import Sealer
+from app.changes.webhooks.rules import Sealer
 from app.kit.database.engine import table_of
 from app.main import create_app
 from app.settings import Settings

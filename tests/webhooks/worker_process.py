@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from app.changes.webhooks.sealing import Sealer
+from app.changes.webhooks.rules import Sealer
 from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.kit.database.engine import Database

@@ -26,6 +26,7 @@ from app.changes.webhooks.queries import (
 from app.changes.webhooks.rules import (
     MOST_SECRETS,
     DeliveryState,
+    Sealer,
     is_acceptable,
     parsed_address,
     shown_secret,
@@ -33,7 +34,6 @@ from app.changes.webhooks.rules import (
     webhook_chain,
     webhook_subject,
 )
-from app.changes.webhooks.sealing import Sealer
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.http.etags import CheckVersion

@@ -23,8 +23,7 @@ from app.changes.webhooks.models import (
     WebhookSecretQuery,
     WebhookSecretReply,
 )
-from app.changes.webhooks.rules import ALLOWED, webhook_chain, webhook_subject
-from app.changes.webhooks.sealing import sealer_of
+from app.changes.webhooks.rules import ALLOWED, sealer_of, webhook_chain, webhook_subject
 from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields

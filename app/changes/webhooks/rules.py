@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from app.changes.rules import WEBHOOK_CHAINS
 from app.kit.database.json_sql import to_json
+from app.kit.problems import Problem, Text
+from app.settings import Settings, words
 
 Verb = Literal["edit", "delete", "write_secrets", "replay"]
 ALLOWED: list[Verb] = ["edit", "delete", "write_secrets", "replay"]
@@ -244,3 +246,47 @@ def told(fields: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     names = ("address", "region_code", "kinds", "is_active", "note", "owner", "disabled_reason")
     return {name: fields[name] for name in names}
+
+
+# Secrets at rest
+
+
+class NoSecretsKey(Problem):
+    status = 503
+    code = "no_secrets_key"
+    title = Text("Webhook belum disiapkan", "Webhooks are not set up")
+    detail = Text(
+        "Operator layanan ini belum menyetel RATA_SECRETS_KEY, sehingga rahasia webhook tidak dapat disimpan.",
+        "The operator of this service has not set RATA_SECRETS_KEY, so secrets of webhooks cannot be kept.",
+    )
+
+
+class Sealer:
+    """Secrets that must be usable again, sealed: a reader of the database alone cannot open them.
+
+    The first key seals and any opens, so that a key can be changed while the service runs.
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        from cryptography.fernet import Fernet, MultiFernet
+
+        self._keys = MultiFernet([Fernet(key) for key in keys])
+
+    def seal(self, secret: bytes) -> str:
+        return self._keys.encrypt(secret).decode()
+
+    def opened(self, sealed: str) -> bytes | None:
+        """Return the secret. Returns None if it was sealed by a key that is not here any more."""
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._keys.decrypt(sealed)
+        except InvalidToken:
+            return None
+
+
+def sealer_of(settings: Settings) -> Sealer:
+    """NoSecretsKey (503): the settings have no key."""
+    if settings.secrets_key is None:
+        raise NoSecretsKey()
+    return Sealer(words(settings.secrets_key))

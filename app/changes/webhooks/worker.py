@@ -39,12 +39,12 @@ from app.changes.webhooks.rules import (
     DisabledReason,
     Hint,
     Outcome,
+    Sealer,
     WebhookState,
     delay_after,
     signed_headers,
     webhook_chain,
 )
-from app.changes.webhooks.sealing import Sealer
 from app.changes.webhooks.sending import Sender
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author, hold, record
