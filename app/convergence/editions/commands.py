@@ -164,9 +164,9 @@ def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[st
 def hold_choices(
     session: Session, kind: ChoiceKind[Chosen], regions: Collection[str], year: int
 ) -> dict[str, Chosen]:
-    """Return the editions by which the regions' year is about to be measured, for a writer that holds their chains.
+    """Return the editions of the regions' year, for a writer that holds their chains and is about to measure by them.
 
-    The first who writes by an edition keeps others from changing it meanwhile.
+    The first writer locks the editions, so that none changes while it comes into use.
     """
     choices = choices_of(session, kind, regions, year)
     if any(choice.version is None for choice in choices.values()):
