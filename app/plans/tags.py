@@ -1,19 +1,17 @@
 """Entity tags and conditions that depend on a whole plan, for the routes of this area and of those above."""
 
 from collections.abc import Callable, Sized
-from typing import Any
-
-import sqlalchemy as sa
 
 from app.access.actor import Call, recognised
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
+from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import plan_chain
 
 
-def tag_in(call: Call, plan: sa.Row[Any]) -> str:
+def tag_in(call: Call, plan: Plan) -> str:
     """Return the tag of a reply that only writes in its plan can change."""
     return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:STATE])
 

@@ -76,7 +76,7 @@ def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
         assert [{**line, "updated_at": ""} for line in then] == [{**line, "updated_at": ""} for line in lines]
 
 
-def test_what_was_reported_is_as_it_is_now(twice: TestClient, amended: TestClient) -> None:
+def test_what_was_reported_is_read_again(twice: TestClient, amended: TestClient) -> None:
     report(amended, "A-1", 1, spent=30)
     then = ok(twice.get(**at(f"{AT}/actions/A-1", ZERO)))
     assert (then["spent"], then["progress_period"], then["allocation"]) == (30, "2026-Q1", 250_000_000)

@@ -15,7 +15,7 @@ from app.exchange.iati.models import Export, InForce, Names, Report
 from app.kit.database.json_sql import json_texts
 from app.kit.problems import Problem, Text
 from app.plans.actions.queries import actions
-from app.plans.core.models import PlanState
+from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import region_name
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.queries import revisions
@@ -35,7 +35,7 @@ class NotAdopted(Problem):
     )
 
 
-def export_of(session: Session, actor: Actor, plan: sa.Row[Any], prefix: str) -> Export:
+def export_of(session: Session, actor: Actor, plan: Plan, prefix: str) -> Export:
     """The export of a plan. NotAdopted before its first revision."""
     found = _in_force(session, plan)
     told = _frozen(session, plan)
@@ -50,7 +50,7 @@ def export_of(session: Session, actor: Actor, plan: sa.Row[Any], prefix: str) ->
     return Export(prefix, found, _names(session, found), _by_line(reports))
 
 
-def _in_force(session: Session, plan: sa.Row[Any]) -> InForce:
+def _in_force(session: Session, plan: Plan) -> InForce:
     c = revisions.c
     columns = (c.number, c.content, c.instrument_date, c.adopted_at)
     row = session.execute(
@@ -84,7 +84,7 @@ def _names(session: Session, found: InForce) -> Names:
     )
 
 
-def _frozen(session: Session, plan: sa.Row[Any]) -> dict[str, list[dict[str, Any]]]:
+def _frozen(session: Session, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """Frozen quarter → its lines, as the latest snapshot says them."""
     s = snapshots.c
     newer = snapshots.alias("newer")
@@ -103,7 +103,7 @@ _Said = tuple[str, str, dict[str, Any]]
 """(line, quarter, report) as JSON has it."""
 
 
-def _live(session: Session, plan: sa.Row[Any]) -> list[_Said]:
+def _live(session: Session, plan: Plan) -> list[_Said]:
     """What was reported last, also of quarters that are frozen."""
     columns = [one for one in progress_columns() if one.name in ("spent", "outputs", "reported_at")]
     live = (

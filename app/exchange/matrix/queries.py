@@ -1,9 +1,7 @@
 """Reading a plan as the matrix shows it."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
@@ -11,11 +9,12 @@ from app.exchange.matrix.lines import Names, in_order, line_of
 from app.exchange.matrix.models import Basis, Content, Line
 from app.kit.periods import Period
 from app.plans.actions.queries import stored_actions
+from app.plans.core.models import Plan
 from app.reference.queries import funding_source_words, regions_by_code
 from app.tracking.progress.queries import latest_spent
 
 
-def names_for(session: Session, plan: sa.Row[Any], contents: Sequence[Content]) -> Names:
+def names_for(session: Session, plan: Plan, contents: Sequence[Content]) -> Names:
     """The names that lines of these contents show for their codes."""
     places = {item["region_code"] for content in contents for item in content["locations"]}
     regions = {
@@ -24,7 +23,7 @@ def names_for(session: Session, plan: sa.Row[Any], contents: Sequence[Content]) 
     return Names(agency_labels(session, plan.region_code), regions, funding_source_words(session))
 
 
-def matrix_lines(session: Session, plan: sa.Row[Any], period: Period | None, basis: Basis) -> list[Line]:
+def matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[Line]:
     """Every line of a visible plan by code; with a period, what was spent by the end of each half-year."""
     stored = stored_actions(session, plan)
     names = names_for(session, plan, [action.content for action in stored.values()])

@@ -13,7 +13,7 @@ from app.kit.database.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
 from app.plans.actions.rules import action_subject
-from app.plans.core.queries import as_it_is_now, plans
+from app.plans.core.queries import plans_in, read_again
 from app.plans.core.rules import plan_chain
 
 _supporting = table_of(SupportingAgencyRow)
@@ -34,11 +34,9 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
 
     Every plan's chain is held first: whoever writes lines meanwhile is done before, or waits.
     """
-    for plan in session.execute(
-        sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
-    ).all():
+    for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
-        revision = as_it_is_now(session, plan).revision
+        revision = read_again(session, plan).revision
         before = _lines_of(session, plan.id, region, old)
         ids = [id for id, _, _ in before]
         if not ids:

@@ -21,8 +21,8 @@ from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
 from app.plans.actions.writes import key_of, write_actions
 from app.plans.core.commands import follow_locations
-from app.plans.core.models import PriorityLocationRow
-from app.plans.core.queries import as_it_is_now, plan_of, plans, stored_plan
+from app.plans.core.models import Plan, PriorityLocationRow
+from app.plans.core.queries import plan_of, plans, read_again, stored_plan
 from app.plans.core.rules import check_editable, plan_chain
 
 not_your_agency = Kind(
@@ -74,7 +74,7 @@ def put_actions(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     drafts: Sequence[Draft],
     *,
     check: Callable[[dict[str, StoredAction]], None],
@@ -144,7 +144,7 @@ class Judged:
 def judge(
     session: Session,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     drafts: Sequence[Draft],
     stored: dict[str, StoredAction],
     *,
@@ -175,14 +175,14 @@ def judge(
     return Judged(wanted, errors)
 
 
-def _check_editable(session: Session, plan: sa.Row[Any]) -> None:
+def _check_editable(session: Session, plan: Plan) -> None:
     """Once the chain is held: the plan may have been moved since it was found."""
-    now = as_it_is_now(session, plan)
+    now = read_again(session, plan)
     check_editable(now.code, now.state, now.revision)
 
 
 def _forbidden(
-    actor: Actor, plan: sa.Row[Any], drafts: Sequence[Draft], leads: Mapping[str, set[str]]
+    actor: Actor, plan: Plan, drafts: Sequence[Draft], leads: Mapping[str, set[str]]
 ) -> dict[str, list[FieldError]]:
     """What an operator may not write: lines that other agencies lead, now or by this draft."""
     found: dict[str, list[FieldError]] = {}
@@ -236,7 +236,7 @@ def patch_action(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     code: str,
     patch: dict[str, Any],
     check: CheckVersion,
@@ -270,7 +270,7 @@ def _outcome(
 
 
 def action_entry(
-    plan: sa.Row[Any],
+    plan: Plan,
     code: str,
     version: int,
     stored: StoredAction | None,
@@ -293,7 +293,7 @@ def action_entry(
 
 
 def delete_action(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], code: str, check: CheckVersion
+    session: Session, author: Author, actor: Actor, plan: Plan, code: str, check: CheckVersion
 ) -> None:
     """Delete an action. NotFound: there is none; PartInUse: progress was reported on it; ActionInUse: something
     else names it."""

@@ -38,6 +38,7 @@ from app.plans.actions.models import (
     TagRow,
 )
 from app.plans.actions.rules import search_text
+from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.reference.models import Words
 from app.reference.queries import has_words
@@ -109,7 +110,7 @@ def _part_json(part: Part) -> ColumnElement[Any]:
     return make(query, name=part.name)
 
 
-def list_actions(plan: sa.Row[Any], query: ActionQuery) -> Listing:
+def list_actions(plan: Plan, query: ActionQuery) -> Listing:
     """Actions of a plan that the actor was found to see."""
     found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
     for condition in _conditions(plan, query):
@@ -126,7 +127,7 @@ def _action_item() -> ColumnElement[Any]:
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
 
 
-def _conditions(plan: sa.Row[Any], query: ActionQuery) -> list[ColumnElement[bool]]:
+def _conditions(plan: Plan, query: ActionQuery) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if query.strategy is not None:
         found.append(actions.c.strategy == query.strategy)
@@ -161,7 +162,7 @@ def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]
     return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
 
 
-def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
+def action_json(session: Session, plan: Plan, code: str) -> str:
     """An action of a visible plan as JSON text; NotFound when there is none of that key."""
     query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id, actions.c.code == code)
     text = session.execute(json_texts(query)).scalar_one_or_none()
@@ -170,7 +171,7 @@ def action_json(session: Session, plan: sa.Row[Any], code: str) -> str:
     return str(text)
 
 
-def action_id_of(session: Session, plan: sa.Row[Any], code: str) -> int:
+def action_id_of(session: Session, plan: Plan, code: str) -> int:
     """Id of an action of a visible plan; NotFound when there is none of that key."""
     found = session.scalar(
         sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code)
@@ -191,9 +192,7 @@ class StoredAction:
         self.content = {name: content[name] for name in ActionIn.model_fields}
 
 
-def stored_actions(
-    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
-) -> dict[str, StoredAction]:
+def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
     """The actions of those codes (all: None), by code, in one statement whatever their number."""
     query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
     if codes is not None:
@@ -202,9 +201,7 @@ def stored_actions(
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
 
 
-def whole_actions(
-    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
-) -> dict[str, dict[str, Any]]:
+def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, dict[str, Any]]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
     query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
     if codes is not None:
@@ -212,7 +209,7 @@ def whole_actions(
     return {code: json.loads(text) for text, code in session.execute(json_texts(query, "code"))}
 
 
-def reported_codes(session: Session, plan: sa.Row[Any], codes: list[str]) -> list[str]:
+def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
     """Those of the codes whose action was reported on."""
     query = sa.select(actions.c.code).where(
         actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
@@ -228,7 +225,7 @@ REFERRERS: dict[str, sa.Column[Any]] = {}
 must not know commitments, yet a line that one names cannot be deleted."""
 
 
-def references_to(session: Session, plan: sa.Row[Any], codes: list[str]) -> dict[str, dict[str, int]]:
+def references_to(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
     """Of those of the codes that something refers to: kind of thing → how many, in one statement."""
     counts = {
         name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()

@@ -4,7 +4,6 @@ lines at once, with the nearest candidates where one is unknown."""
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.models import AgencyState
@@ -12,6 +11,7 @@ from app.agencies.queries import agencies_by_code, agency_labels
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.rules import Draft
+from app.plans.core.models import Plan
 from app.plans.core.queries import check_locations, unknown, unknown_edition
 from app.plans.core.rules import government_level
 from app.reference.nomenclature.queries import (
@@ -37,7 +37,7 @@ unnamed_subactivity = Kind(
 
 
 def check_references(
-    session: Session, plan: sa.Row[Any], drafts: Sequence[Draft]
+    session: Session, plan: Plan, drafts: Sequence[Draft]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[FieldError]]]:
     """(content by code, completed with edition and official names; errors by code) of many drafts."""
     errors: dict[str, list[FieldError]] = {}
@@ -104,7 +104,7 @@ def _check_funding(session: Session, wanted: Any, pointers: dict[str, str], wron
 
 
 def _complete_nomenclature(
-    session: Session, plan: sa.Row[Any], wanted: Any, pointers: dict[str, str], wrong: Any
+    session: Session, plan: Plan, wanted: Any, pointers: dict[str, str], wrong: Any
 ) -> None:
     """Look codes up in their editions and fill the official names where none were sent."""
     level = government_level(plan.region_code)

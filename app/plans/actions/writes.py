@@ -13,6 +13,7 @@ from app.kit.problems import PreconditionFailed
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
 from app.plans.actions.queries import StoredAction
 from app.plans.actions.rules import action_subject, search_text
+from app.plans.core.models import Plan
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
 """Called with the ids of actions that were there before and were rewritten: areas above keep figures
@@ -22,7 +23,7 @@ that follow from an action's targets and milestones, and the import direction fo
 def write_actions(
     session: Session,
     author: Author,
-    plan: sa.Row[Any],
+    plan: Plan,
     contents: dict[str, dict[str, Any]],
     stored: dict[str, StoredAction],
 ) -> dict[str, int]:
@@ -68,7 +69,7 @@ def write_actions(
 
 def _write_part(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     part: Part,
     ids: dict[str, int],
     contents: dict[str, dict[str, Any]],

@@ -1,7 +1,6 @@
 """What an amendment has to meet before it moves on, and how it becomes the plan when it is adopted."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -34,6 +33,7 @@ from app.plans.amendments.queries import (
 )
 from app.plans.amendments.rules import Amended, in_short, missing_reasons
 from app.plans.core.commands import follow_locations, replace_priority_locations
+from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.revisions.differences.rules import Change, Content, changes_of, telling
 
@@ -57,12 +57,12 @@ empty_amendment = Kind(
 # Before it is submitted
 
 
-def proposed(session: Session, plan: sa.Row[Any]) -> Mapping[str, Content]:
+def proposed(session: Session, plan: Plan) -> Mapping[str, Content]:
     """The lines as the open amendment would make them."""
     return _open(session, plan)[1].after.actions
 
 
-def blocks(session: Session, plan: sa.Row[Any]) -> Sequence[FieldError]:
+def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
     """What keeps the open amendment from being submitted, findings aside."""
     amendment, (before, after, reasons) = _open(session, plan)
     if before == after:
@@ -99,13 +99,13 @@ def blocks(session: Session, plan: sa.Row[Any]) -> Sequence[FieldError]:
     ]
 
 
-def _open(session: Session, plan: sa.Row[Any]) -> tuple[Amendment, Editions]:
+def _open(session: Session, plan: Plan) -> tuple[Amendment, Editions]:
     amendment = open_amendment(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     return amendment, editions(session, amendment)
 
 
-def _changed(session: Session, plan: sa.Row[Any]) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
+def _changed(session: Session, plan: Plan) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
     """Return the lines that are to be others than in force, and those in force of them, by code."""
     rows = amended_rows(session, plan)
     stored = stored_actions(session, plan, list(rows))
@@ -119,7 +119,7 @@ def _taken_out(rows: Mapping[str, AmendedRow]) -> list[str]:
 
 def _in_use(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     rows: Mapping[str, AmendedRow],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
@@ -136,7 +136,7 @@ def _in_use(
 
 
 def apply_amendment(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], chain: Chain
+    session: Session, author: Author, actor: Actor, plan: Plan, chain: Chain
 ) -> tuple[Chain, Content]:
     """Write what was drafted into the plan, by as many statements for many lines as for one.
 
@@ -186,7 +186,7 @@ def apply_amendment(
     return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": kept}
 
 
-def _store_own(session: Session, plan: sa.Row[Any], amendment: Amendment, own: list[Change]) -> Entry:
+def _store_own(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
     """The plan's own fields; its version is raised by the adoption that follows."""
     content = dict(amendment.content)
     locations = content.pop("priority_locations")

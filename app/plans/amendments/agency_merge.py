@@ -17,7 +17,8 @@ from app.plans.amendments.queries import (
     amendment_chain,
     amendments,
 )
-from app.plans.core.queries import plans
+from app.plans.core.models import Plan
+from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import plan_chain
 from app.plans.revisions.models import AmendmentActionRow
 
@@ -26,9 +27,9 @@ def _names(content: dict[str, Any] | None, agency: str) -> bool:
     return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
 
 
-def _being_amended(session: Session, region: str) -> list[sa.Row[Any]]:
+def _being_amended(session: Session, region: str) -> list[Plan]:
     found = sa.select(plans).join(amendments, amendments.c.plan_id == plans.c.id)
-    return list(session.execute(found.where(plans.c.region_code == region).order_by(plans.c.code)).all())
+    return read_plans(session, found.where(plans.c.region_code == region).order_by(plans.c.code))
 
 
 def _count_drafted(session: Session, region: str, agency: str) -> int:

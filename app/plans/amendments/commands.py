@@ -33,7 +33,7 @@ from app.plans.amendments.queries import (
     untouched_version,
 )
 from app.plans.core.commands import fitting_plan
-from app.plans.core.models import PlanIn, PlanState, Reason
+from app.plans.core.models import Plan, PlanIn, PlanState, Reason
 from app.plans.core.queries import plans
 from app.plans.core.rules import EDITABLE, plan_chain
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
@@ -99,21 +99,21 @@ def _store_plan(
     after = {**wanted, "reasons": reasons}
     if before == after:
         return
-    plan = amendment.plan
+    plan, version = amendment.plan, _number(chain)
     row = {
         "plan_id": plan.id,
         "content": wanted if is_changed else None,
         "reasons": reasons,
         "opened_at": amendment.opened_at.isoformat(),
         "purpose": amendment.purpose,
-        "version": _number(chain),
+        "version": version,
     }
     upsert(session, table_of(AmendmentRow), [row], key=["plan_id"])
     entry = Entry(
         "amendment.changed",
         plan.region_code,
         f"plans/{plan.code}/amendment",
-        row["version"],
+        version,
         before,
         after,
         is_draft=True,
@@ -245,7 +245,7 @@ def as_it_shall_be(
 
 def drafted_versions(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     chain: Chain,
     codes: Iterable[str],
     stored: Mapping[str, StoredAction],
@@ -262,7 +262,7 @@ def drafted_versions(
 def _store_lines(
     session: Session,
     author: Author,
-    plan: sa.Row[Any],
+    plan: Plan,
     chain: Chain,
     stored: dict[str, StoredAction],
     now: dict[str, AmendedRow | None],
@@ -292,7 +292,7 @@ def _store_lines(
     record(session, chain, author, entries)
 
 
-def forget_lines(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> None:
+def forget_lines(session: Session, plan: Plan, codes: Sequence[str]) -> None:
     """Lines that are no longer part of the amendment."""
     if codes:
         given = records(session, {"code": amended_actions.c.code.type})
@@ -304,7 +304,7 @@ def forget_lines(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> N
 
 
 def drafted_entry(
-    plan: sa.Row[Any], code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
+    plan: Plan, code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
 ) -> Entry:
     """What the amendment's own chain says of a line that was written."""
     before, after = _shown(was), _shown(line)

@@ -16,6 +16,7 @@ from app.plans.actions.queries import ActionQuery, whole_actions
 from app.plans.actions.rules import absorption_percent
 from app.plans.amendments.models import AmendedAction
 from app.plans.amendments.rules import Amended
+from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
@@ -39,7 +40,7 @@ class AmendedActionQuery(ActionQuery):
 class Amendment(NamedTuple):
     """An open amendment, without its lines."""
 
-    plan: sa.Row[Any]
+    plan: Plan
     in_force: dict[str, Any]
     """The plan's own fields (`PlanIn`)."""
     content: dict[str, Any]
@@ -67,7 +68,7 @@ def amendment_of(session: Session, actor: Actor, code: str) -> Amendment:
     return found
 
 
-def open_amendment(session: Session, plan: sa.Row[Any]) -> Amendment | None:
+def open_amendment(session: Session, plan: Plan) -> Amendment | None:
     opening = sa.select(sa.func.max(_journal.c.position)).where(
         _journal.c.subject == f"plans/{plan.code}",
         _journal.c.kind == "plan.amended",
@@ -98,9 +99,7 @@ class AmendedRow(NamedTuple):
     """When it was last written; of what is as it is in force: None."""
 
 
-def amended_rows(
-    session: Session, plan: sa.Row[Any], codes: list[str] | None = None
-) -> dict[str, AmendedRow]:
+def amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, AmendedRow]:
     """Return the lines of those codes (all: None) that were written to the amendment, by code."""
     c = amended_actions.c
     query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
@@ -178,6 +177,7 @@ def amendment_state(session: Session, code: str) -> str:
 def amendment_differences(session: Session, amendment: Amendment) -> Content:
     """What an amendment would change of the revision in force (`Differences`)."""
     plan = amendment.plan
+    assert plan.revision is not None  # an amendment lies beside a revision in force
     before, after, by_line = editions(session, amendment)
     reasons = [{**reason, "action": None} for reason in amendment.reasons]
     reasons += [{**reason, "action": code} for code, of_line in by_line.items() for reason in of_line]

@@ -21,6 +21,7 @@ from app.plans.core.queries import (
     edition_in_force,
     plan_of,
     plans,
+    read_plans,
     stored_plan,
 )
 from app.plans.core.rules import FIRST_YEAR, check_editable, plan_chain, plan_key
@@ -57,7 +58,7 @@ def put_plan(
     check_region(session, region)
     actor.require("write_plan", region)
     chain = hold(session, plan_chain(code))
-    row = session.execute(sa.select(plans).where(plans.c.code == code)).one_or_none()
+    row = next(iter(read_plans(session, sa.select(plans).where(plans.c.code == code))), None)
     check(row.version if row else None)
     if row is not None:
         check_editable(code, row.state, row.revision)

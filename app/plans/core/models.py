@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
@@ -202,6 +202,25 @@ class PlanRow(PlanFields, Table, table=True):
     revision: int | None = None
     version: int = 1
     updated_at: datetime
+
+
+class Plan(NamedTuple):
+    """A plan as it was read: a row of `PlanRow`'s table, without priority locations."""
+
+    title: str
+    medium_term_plan: str | None
+    nomenclature_edition: str
+    note: str
+    id: int
+    code: str
+    region_code: str
+    year: int
+    state: PlanState
+    revision: int | None
+    version: int
+    updated_at: datetime
+    stamp: str = ""
+    """Changes with any write in the plan, as `journal.stamp` of its chain does; empty where it was not read."""
 
 
 class PriorityLocationRow(PriorityLocationFields, Table, table=True):

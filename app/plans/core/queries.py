@@ -1,6 +1,6 @@
 """Reading plans, and looking up what they refer to; every SELECT of plans starts from what the actor may see."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
-from app.plans.core.models import PlanIn, PlanRow, PriorityLocationRow
+from app.plans.core.models import Plan, PlanIn, PlanRow, PriorityLocationRow
 from app.plans.core.rules import PLAN_CHAIN, is_inside
 from app.reference.models import RegionRow
 from app.reference.nomenclature.queries import editions, latest_edition
@@ -55,24 +55,30 @@ def visible_plans(actor: Actor) -> Select[Any]:
     return sa.select(plans).where(seen(actor))
 
 
-def plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
-    """The plan of that key (id, code, region_code, year, version, …); NotFound when not visible.
-
-    `stamp` changes with any write in the plan, as `journal.stamp` of its chain does.
-    """
-    return _found(session, _one_plan(actor), code)
+def plan_of(session: Session, actor: Actor, code: str) -> Plan:
+    """Return the plan of that key, with its stamp. Raises NotFound if the actor does not see it."""
+    return _one(read_plans(session, _one_plan(actor), code=code))
 
 
-def published_plan_of(session: Session, actor: Actor, code: str) -> sa.Row[Any]:
-    """The same of one that the actor sees or anybody may: for what shows its revisions, and nothing else of it."""
-    return _found(session, _one_published_plan(actor), code)
+def published_plan_of(session: Session, actor: Actor, code: str) -> Plan:
+    """Return the plan of that key, for its revisions alone. Raises NotFound if neither actor nor public see it."""
+    return _one(read_plans(session, _one_published_plan(actor), code=code))
 
 
-def _found(session: Session, statement: Select[Any], code: str) -> sa.Row[Any]:
-    row = session.connection().execute(statement, {"code": code}).one_or_none()
-    if row is None:
+def read_plans(session: Session, statement: Select[Any], **bound: Any) -> list[Plan]:
+    """Return the plans of a statement that selects their columns."""
+    return [Plan(**row._mapping) for row in session.connection().execute(statement, bound)]
+
+
+def plans_in(session: Session, region: str) -> list[Plan]:
+    """Return all plans of a region, by their keys."""
+    return read_plans(session, sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code))
+
+
+def _one(rows: Sequence[Plan]) -> Plan:
+    if not rows:
         raise NotFound()
-    return row
+    return rows[0]
 
 
 @lru_cache(maxsize=1000)
@@ -88,24 +94,21 @@ def _one_plan(actor: Actor) -> Select[Any]:
     return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
-def as_it_is_now(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
-    """A plan that the actor was found to see, once its chain is held; NotFound where it went meanwhile."""
-    row = session.execute(sa.select(plans).where(plans.c.id == plan.id)).one_or_none()
-    if row is None:
-        raise NotFound()
-    return row
+def read_again(session: Session, plan: Plan) -> Plan:
+    """Return a plan as it is once its chain is locked. Raises NotFound if it was deleted meanwhile."""
+    return _one(read_plans(session, sa.select(plans).where(plans.c.id == plan.id)))
 
 
-def stored_plan(session: Session, row: sa.Row[Any]) -> dict[str, Any]:
+def stored_plan(session: Session, plan: Plan) -> dict[str, Any]:
     """A plan's content as `PlanIn` has it."""
     found = session.execute(
-        sa.select(_priorities).where(_priorities.c.plan_id == row.id).order_by(_priorities.c.position)
+        sa.select(_priorities).where(_priorities.c.plan_id == plan.id).order_by(_priorities.c.position)
     ).mappings()
     locations = [
         {k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found
     ]
     return {
-        name: locations if name == "priority_locations" else row._mapping[name]
+        name: locations if name == "priority_locations" else getattr(plan, name)
         for name in PlanIn.model_fields
     }
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -13,7 +12,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.plans.actions.models import RecipientRow
 from app.plans.actions.queries import actions, stored_actions
-from app.plans.core.models import PriorityLocation, PriorityLocationRow
+from app.plans.core.models import Plan, PriorityLocation, PriorityLocationRow
 from app.plans.core.rules import government_level
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.rules import (
@@ -27,7 +26,7 @@ from app.plans.findings.rules import (
 from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
 from app.reference.nomenclature.queries import codes_not_in_force
 
-REPORT_CHECKS: list[Callable[[Session, sa.Row[Any]], Iterable[Placed]]] = []
+REPORT_CHECKS: list[Callable[[Session, Plan], Iterable[Placed]]] = []
 """Called with a plan; gives what is to be said of the reports on its lines. `app.wiring` adds those of the areas above:
 plans must not know progress."""
 
@@ -47,7 +46,7 @@ class Checked:
     """Open overlaps beyond those found."""
 
 
-def check_plan(session: Session, plan: sa.Row[Any]) -> Checked:
+def check_plan(session: Session, plan: Plan) -> Checked:
     """Everything that is to be said of a visible plan, its lines and the reports on them, in one pass."""
     lines = {code: stored.content for code, stored in stored_actions(session, plan).items()}
     found = check_lines(session, plan, lines)
@@ -65,7 +64,7 @@ def check_plan(session: Session, plan: sa.Row[Any]) -> Checked:
     )
 
 
-def check_lines(session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]) -> list[Placed]:
+def check_lines(session: Session, plan: Plan, lines: Mapping[str, Line]) -> list[Placed]:
     """What is to be said of a plan if these (contents by code) were its lines, and of each of them; overlaps
     and reports aside, which are of stored lines."""
     priorities = priority_locations(session, plan)
@@ -80,9 +79,7 @@ def in_order(found: Iterable[Placed]) -> list[Placed]:
     return sorted(found, key=lambda one: (one.finding.code, one.action or "", one.period or ""))
 
 
-def findings_by_line(
-    session: Session, plan: sa.Row[Any], lines: Mapping[str, Line]
-) -> dict[str, list[Finding]]:
+def findings_by_line(session: Session, plan: Plan, lines: Mapping[str, Line]) -> dict[str, list[Finding]]:
     """What is to be said of each of some of the plan's lines (contents by code), overlaps aside."""
     codes = {line["subactivity_code"] for line in lines.values()} - {None}
     alike = _alike(session, plan, codes) if codes else ()
@@ -90,7 +87,7 @@ def findings_by_line(
     return {code: findings_of(line, facts) for code, line in lines.items()}
 
 
-def findings_on(session: Session, plan: sa.Row[Any], code: str, line: Line) -> list[Finding]:
+def findings_on(session: Session, plan: Plan, code: str, line: Line) -> list[Finding]:
     """What is to be said of one stored line, the overlaps with other lines among it."""
     found = findings_by_line(session, plan, {code: line})[code]
     known = overlaps_of(session, plan, action=code)
@@ -102,7 +99,7 @@ def findings_on(session: Session, plan: sa.Row[Any], code: str, line: Line) -> l
 
 
 def _overlap_findings(
-    session: Session, plan: sa.Row[Any], overlaps: Collection[Overlap], lines: Mapping[str, Line]
+    session: Session, plan: Plan, overlaps: Collection[Overlap], lines: Mapping[str, Line]
 ) -> list[Placed]:
     """W07: one for each pair, placed at its first line."""
     if not overlaps:
@@ -135,7 +132,7 @@ def _overlap_findings(
 
 def _facts(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     lines: Collection[Line],
     priorities: Collection[Line],
     *,
@@ -163,7 +160,7 @@ def _facts(
     )
 
 
-def priority_locations(session: Session, plan: sa.Row[Any]) -> list[Line]:
+def priority_locations(session: Session, plan: Plan) -> list[Line]:
     """The priority locations of a plan in their order."""
     query = (
         sa.select(*fields_of(PriorityLocation, _priorities))
@@ -173,7 +170,7 @@ def priority_locations(session: Session, plan: sa.Row[Any]) -> list[Line]:
     return [dict(row._mapping) for row in session.execute(query)]
 
 
-def _alike(session: Session, plan: sa.Row[Any], codes: Collection[str]) -> list[Line]:
+def _alike(session: Session, plan: Plan, codes: Collection[str]) -> list[Line]:
     """What the plan's lines of these sub-activities cost, and for how many."""
     recipients = (
         sa.select(_recipients.c.kind, _recipients.c["count"])

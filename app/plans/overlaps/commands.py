@@ -10,7 +10,8 @@ from app.kit.database.journal import Author, Entry, hold, next_version, record
 from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
-from app.plans.core.queries import as_it_is_now
+from app.plans.core.models import Plan
+from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
 from app.plans.overlaps.queries import (
@@ -37,7 +38,7 @@ def put_explanation(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     pair: Pair,
     content: ExplanationIn,
     check: CheckVersion,
@@ -80,7 +81,7 @@ def put_explanation(
 
 
 def delete_explanation(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], pair: Pair, check: CheckVersion
+    session: Session, author: Author, actor: Actor, plan: Plan, pair: Pair, check: CheckVersion
 ) -> None:
     """Take an explanation back: the overlap is open again. NotFound: there is none."""
     actor.require("write_actions", plan.region_code)
@@ -101,14 +102,14 @@ def delete_explanation(
     record(session, chain, author, [_entry(plan, pair, stored.version + 1, _content(stored), None)])
 
 
-def _open_plan(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+def _open_plan(session: Session, plan: Plan) -> Plan:
     """Once the chain is held; PlanClosed where nothing is said of a plan any more."""
-    now = as_it_is_now(session, plan)
+    now = read_again(session, plan)
     check_reportable(now.code, now.state)
     return now
 
 
-def _require_either(actor: Actor, plan: sa.Row[Any], lines: dict[str, Line]) -> None:
+def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
     """Forbidden for an operator who leads neither of the lines."""
     if not may_explain(actor, plan, lines):
         agencies = sorted(line["lead_agency"] for line in lines.values())
@@ -119,12 +120,12 @@ def _content(stored: Explanation) -> dict[str, Any]:
     return {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
 
 
-def _address(plan: sa.Row[Any], pair: Pair) -> str:
+def _address(plan: Plan, pair: Pair) -> str:
     return f"plans/{plan.code}/overlaps/{pair}/explanation"
 
 
 def _entry(
-    plan: sa.Row[Any],
+    plan: Plan,
     pair: Pair,
     version: int,
     before: dict[str, Any] | None,

@@ -20,6 +20,7 @@ from app.kit.database.json_sql import built_once, elements, to_json
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
 from app.plans.actions.queries import actions, stored_actions
+from app.plans.core.models import Plan
 from app.plans.overlaps.models import OverlapExplanationRow, OverlapQuery
 from app.plans.overlaps.rules import Line, Pair, coincidence
 
@@ -219,10 +220,10 @@ SHOWN = 100
 """Unexplained pairs of a plan that its findings name; a village where everybody works has thousands."""
 
 
-def overlaps_of(session: Session, plan: sa.Row[Any], *, action: str | None = None) -> Overlaps:
+def overlaps_of(session: Session, plan: Plan, *, action: str | None = None) -> Overlaps:
     """The pairs of a plan, or of one line in it, every explained one and the first of the others."""
     known = explanations_of(session, plan)
-    bound = {"plan_id": plan.id, "number": SHOWN + len(known)}
+    bound: dict[str, object] = {"plan_id": plan.id, "number": SHOWN + len(known)}
     if action is not None:
         bound["action"] = action
     rows = session.connection().execute(_pairs_of_plan(session, action is not None), bound).all()
@@ -251,7 +252,7 @@ def explains(pairs: Any) -> ColumnElement[bool]:
     )
 
 
-def explanations_of(session: Session, plan: sa.Row[Any], pair: Pair | None = None) -> dict[Pair, Explanation]:
+def explanations_of(session: Session, plan: Plan, pair: Pair | None = None) -> dict[Pair, Explanation]:
     """What was said of the pairs of a plan, or of one."""
     query = sa.select(explanations).where(explanations.c.plan_id == plan.id)
     if pair is not None:
@@ -281,7 +282,7 @@ def completed(overlaps: Overlaps, lines: Mapping[str, Line]) -> list[Overlap]:
 # The list
 
 
-def list_overlaps(session: Session, plan: sa.Row[Any], query: OverlapQuery) -> Listing:
+def list_overlaps(session: Session, plan: Plan, query: OverlapQuery) -> Listing:
     """The pairs of a plan by key alone; `with_contents` completes a page of them."""
     of = sa.literal(query.action) if query.action is not None else None
     pairs = overlapping(session, actions.c.plan_id == plan.id, of=of)
@@ -297,7 +298,7 @@ def list_overlaps(session: Session, plan: sa.Row[Any], query: OverlapQuery) -> L
     return Listing(found, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
 
 
-def with_contents(session: Session, plan: sa.Row[Any], page: bytes) -> bytes:
+def with_contents(session: Session, plan: Plan, page: bytes) -> bytes:
     """A page of pairs, each as `OverlapOut`, by as many statements for many as for one."""
     body = json.loads(page)
     pairs = [Pair(item["first"], item["second"]) for item in body["items"]]
@@ -308,12 +309,12 @@ def with_contents(session: Session, plan: sa.Row[Any], page: bytes) -> bytes:
     return to_json(body).encode()
 
 
-def contents_of(session: Session, plan: sa.Row[Any], codes: Collection[str]) -> dict[str, Line]:
+def contents_of(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, Line]:
     """The contents of lines as `ActionIn` has them, by code."""
     return {code: stored.content for code, stored in stored_actions(session, plan, sorted(codes)).items()}
 
 
-def may_explain(actor: Actor, plan: sa.Row[Any], lines: Mapping[str, Line]) -> bool:
+def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, Line]) -> bool:
     """Whether somebody may say why these lines overlap: the secretariat, and who leads one of them."""
     agencies = [line["lead_agency"] for line in lines.values()] or [""]
     return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)

@@ -10,13 +10,13 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain
 from app.plans.actions.queries import stored_actions
-from app.plans.core.models import Instrument
-from app.plans.core.queries import as_it_is_now, stored_plan
+from app.plans.core.models import Instrument, Plan
+from app.plans.core.queries import read_again, stored_plan
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import revisions
 from app.plans.revisions.rules import canonical, revision_content, sha256_of
 
-Apply = Callable[[Session, Author, Actor, sa.Row[Any], Chain], tuple[Chain, dict[str, Any]]]
+Apply = Callable[[Session, Author, Actor, Plan, Chain], tuple[Chain, dict[str, Any]]]
 BEFORE_ADOPTION: list[Apply] = []
 """Called when an amendment is adopted, with the plan as it stands and the plan's chain: writes what was
 drafted beside it into the plan, records it there, and gives the chain as it then is and what the
@@ -32,7 +32,7 @@ class Signed(Protocol):
 
 
 def adopt_revision(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], chain: Chain, signed: Signed
+    session: Session, author: Author, actor: Actor, plan: Plan, chain: Chain, signed: Signed
 ) -> Chain:
     """Freeze the plan, with its amendment if it has one, as its next revision; its chain is held."""
     number = 0 if plan.revision is None else plan.revision + 1
@@ -42,7 +42,7 @@ def adopt_revision(
             chain, kept = apply(session, author, actor, plan, chain)
         amendments = table_of(AmendmentRow)
         session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-        plan = as_it_is_now(session, plan)
+        plan = read_again(session, plan)
     lines = {
         code: {"version": action.version, **action.content}
         for code, action in stored_actions(session, plan).items()
@@ -54,7 +54,7 @@ def adopt_revision(
         "instrument_date": signed.date.isoformat(),
         **kept,
     }
-    content = canonical(revision_content(dict(plan._mapping), stored_plan(session, plan), lines, said))
+    content = canonical(revision_content(plan, stored_plan(session, plan), lines, said))
     session.execute(
         sa.insert(revisions).values(
             plan_id=plan.id,

@@ -20,7 +20,7 @@ from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import actions
 from app.plans.actions.rules import absorption_percent
-from app.plans.core.models import PlanOut, PlanState, PriorityLocation, PriorityLocationRow
+from app.plans.core.models import Plan, PlanOut, PlanState, PriorityLocation, PriorityLocationRow
 from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
@@ -139,7 +139,7 @@ class RevisionsQuery(PageQuery):
     sort: Literal["revision", "-revision"] = "revision"
 
 
-def list_revisions(actor: Actor, plan: sa.Row[Any]) -> Listing:
+def list_revisions(actor: Actor, plan: Plan) -> Listing:
     """The revisions of a plan; by whom they were adopted is told to who sees the region."""
     c = revisions.c
     adopted_by = c.adopted_by if actor.sees(plan.region_code) else sa.literal("", sa.Text)
@@ -156,7 +156,7 @@ class Frozen(NamedTuple):
     sha256: str
 
 
-def revision_of(session: Session, plan: sa.Row[Any], number: str) -> Frozen:
+def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
     """A revision as it was adopted; NotFound when there is none of that number."""
     is_number = number.isascii() and number.isdecimal() and len(number) < 10 and str(int(number)) == number
     c = revisions.c
@@ -172,7 +172,7 @@ def revision_of(session: Session, plan: sa.Row[Any], number: str) -> Frozen:
     return Frozen(*row)
 
 
-def latest_instrument_date(session: Session, plan: sa.Row[Any]) -> date | None:
+def latest_instrument_date(session: Session, plan: Plan) -> date | None:
     """When the instrument of the revision in force was signed; None before the first."""
     c = revisions.c
     found: date | None = session.scalar(
@@ -181,7 +181,7 @@ def latest_instrument_date(session: Session, plan: sa.Row[Any]) -> date | None:
     return found
 
 
-def instrument_in_force(session: Session, plan: sa.Row[Any]) -> dict[str, Any]:
+def instrument_in_force(session: Session, plan: Plan) -> dict[str, Any]:
     """Return the instrument of the revision in force as `AdoptIn` has it; each field null before the first."""
     c = revisions.c
     found = sa.select(c.instrument, c.instrument_number, c.instrument_date)
@@ -232,7 +232,7 @@ class RevisionThen(NamedTuple):
     plan_version: int
 
 
-def revision_at(session: Session, plan: sa.Row[Any], instant: datetime) -> RevisionThen:
+def revision_at(session: Session, plan: Plan, instant: datetime) -> RevisionThen:
     """NotInForceThen before the first adoption."""
     c = revisions.c
     columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
@@ -248,7 +248,7 @@ def revision_at(session: Session, plan: sa.Row[Any], instant: datetime) -> Revis
     return RevisionThen(row.number, json.loads(row.content), *row[2:])
 
 
-def plan_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[str, Any]:
+def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, Any]:
     """The plan as `PlanOut`; its state is that of a plan in force."""
     found = revision_at(session, plan, instant)
     then = {
@@ -267,7 +267,7 @@ def plan_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[st
     return {name: then[name] for name in PlanOut.model_fields}
 
 
-def lines_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[str, dict[str, Any]]:
+def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dict[str, Any]]:
     """The lines as `ActionOut`, by code."""
     found = revision_at(session, plan, instant)
     figures = _figures(session, plan)
@@ -275,7 +275,7 @@ def lines_then(session: Session, plan: sa.Row[Any], instant: datetime) -> dict[s
 
 
 def _line(
-    plan: sa.Row[Any], line: dict[str, Any], found: RevisionThen, figures: dict[str, sa.Row[Any]]
+    plan: Plan, line: dict[str, Any], found: RevisionThen, figures: dict[str, sa.Row[Any]]
 ) -> dict[str, Any]:
     now = figures.get(line["code"])
     spent = now.spent if now else 0
@@ -293,7 +293,7 @@ def _line(
     return {name: then[name] for name in ActionOut.model_fields}
 
 
-def _figures(session: Session, plan: sa.Row[Any]) -> dict[str, sa.Row[Any]]:
+def _figures(session: Session, plan: Plan) -> dict[str, sa.Row[Any]]:
     """What was reported on the lines that there are now, by code."""
     c = actions.c
     query = sa.select(c.code, c.progress_period, c.spent, c.physical_percent).where(c.plan_id == plan.id)

@@ -6,6 +6,8 @@ from typing import Any
 
 import rfc8785
 
+from app.plans.core.models import Plan
+
 
 def canonical(content: Any) -> str:
     """The one way to write a JSON value (RFC 8785): what is equal has equal bytes, whoever writes them."""
@@ -18,7 +20,7 @@ def sha256_of(text: str) -> str:
 
 
 def revision_content(
-    plan: Mapping[str, Any],
+    plan: Plan,
     own: Mapping[str, Any],
     lines: Mapping[str, Mapping[str, Any]],
     said: Mapping[str, Any],
@@ -26,9 +28,9 @@ def revision_content(
     """A plan (`RevisionContent`): its row, its own fields, its lines by code, and by what it was adopted."""
     return {
         **own,
-        "plan": plan["code"],
-        "region_code": plan["region_code"],
-        "year": plan["year"],
+        "plan": plan.code,
+        "region_code": plan.region_code,
+        "year": plan.year,
         **said,
         "actions": [{"code": code, **lines[code]} for code in sorted(lines)],
     }

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
@@ -30,7 +29,7 @@ from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
 from app.plans.actions.queries import ActionQuery, StoredAction, action_json, list_lines, references_to
 from app.plans.actions.rules import Draft
-from app.plans.core.models import PlanKey
+from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_editable, is_reportable, plan_chain
 from app.plans.findings.batches import (
@@ -167,7 +166,7 @@ def list_action_history(
     return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
 
 
-def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> Response:
+def _put_action(call: Call, plan: Plan, code: str, content: ActionIn) -> Response:
     def check(stored: dict[str, StoredAction]) -> None:
         call.check_version(stored[code].version if code in stored else None)
 
@@ -176,7 +175,7 @@ def _put_action(call: Call, plan: sa.Row[Any], code: str, content: ActionIn) -> 
     return _action_reply(call, plan, code, status=201 if outcome.status == "created" else 200)
 
 
-def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200) -> Response:
+def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Response:
     text = action_json(call.session, plan, code)
     content = json.loads(text)
     may = {"edit": "write_actions", "delete": "write_actions", "report_progress": "report_progress"}
@@ -197,7 +196,7 @@ def _action_reply(call: Call, plan: sa.Row[Any], code: str, *, status: int = 200
     )
 
 
-def _reply_then(call: Call, plan: sa.Row[Any], code: str, instant: datetime) -> Response:
+def _reply_then(call: Call, plan: Plan, code: str, instant: datetime) -> Response:
     """The action as it was in force at an instant; nothing can be done with it."""
     content = lines_then(call.session, plan, instant).get(code)
     if content is None:
@@ -207,7 +206,7 @@ def _reply_then(call: Call, plan: sa.Row[Any], code: str, instant: datetime) -> 
 
 
 def _with_all(
-    call: Call, plan: sa.Row[Any], text: str, findings: Sequence[Finding], code: str, allowed: list[str]
+    call: Call, plan: Plan, text: str, findings: Sequence[Finding], code: str, allowed: list[str]
 ) -> bytes:
     """An action with what is to be said of it and what the caller may do with it."""
     language = language_of(call.request)

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from fastapi import Query, Request, Response
 
 from app.access.actor import Call, Caller, recognised
@@ -16,7 +15,7 @@ from app.kit.http.etags import STATE, tag_of
 from app.kit.http.routing import answer, house_router, language_of, revalidated
 from app.kit.http.validation import nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, NotFound
-from app.plans.core.models import PlanKey
+from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.findings.kinds import W07, FindingKind, kinds
 from app.plans.findings.models import (
@@ -36,7 +35,7 @@ router = house_router(tags=["plans"])
 documents = house_router(tags=["service"])
 
 
-def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
+def _tag_in(call: Call, plan: Plan) -> str:
     """Findings follow from what is written in the plan, from reference data and from the agencies' names."""
     others = stamp(call.session, f"region:{plan.region_code}", REFERENCE_CHAIN)
     language = language_of(call.request)

@@ -1,8 +1,7 @@
 """Overlaps of a plan and their explanations over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
@@ -15,7 +14,7 @@ from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, revalidated
 from app.kit.problems import NotFound
-from app.plans.core.models import PlanKey
+from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.overlaps import commands, queries
@@ -25,7 +24,7 @@ from app.plans.overlaps.rules import Pair, coincidence, pair_of
 router = house_router(tags=["plans"])
 
 
-def _tag_in(call: Call, plan: sa.Row[Any]) -> str:
+def _tag_in(call: Call, plan: Plan) -> str:
     """Tag of a list that writes in its plan change, and the names of its region's agencies."""
     names = stamp(call.session, f"region:{plan.region_code}")
     return tag_of(call.request.url, call.actor.fingerprint, names, version=plan.stamp[:STATE])
@@ -103,7 +102,7 @@ def _pair(text: str) -> Pair:
     return found
 
 
-def _reply(call: Call, plan: sa.Row[Any], pair: Pair, *, status: int = 200) -> Response:
+def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response:
     found = queries.explanations_of(call.session, plan, pair).get(pair)
     if found is None:
         raise NotFound()

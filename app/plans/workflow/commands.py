@@ -14,8 +14,8 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid
-from app.plans.core.models import PlanState
-from app.plans.core.queries import as_it_is_now, plan_of, plans, stored_plan
+from app.plans.core.models import Plan, PlanState
+from app.plans.core.queries import plan_of, plans, read_again, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
 from app.plans.revisions.commands import adopt_revision
 from app.plans.revisions.models import AmendmentRow
@@ -81,7 +81,7 @@ def move_plan(
     plan = plan_of(session, actor, code)
     actor.require(move.verb, plan.region_code)
     chain = hold(session, plan_chain(code))
-    plan = as_it_is_now(session, plan)
+    plan = read_again(session, plan)
     check(plan.version)
     standing = standing_of(session, plan, author.at)
     if is_done(move.transition, standing):
@@ -105,7 +105,7 @@ def move_plan(
     return checked
 
 
-def _check_repeated(session: Session, plan: sa.Row[Any], move: Move) -> None:
+def _check_repeated(session: Session, plan: Plan, move: Move) -> None:
     """AlreadyMoved if the call that moved the plan had another content or another note than this one."""
     last = last_said(session, plan.code, move.transition.kind)
     if last is None:
@@ -114,7 +114,7 @@ def _check_repeated(session: Session, plan: sa.Row[Any], move: Move) -> None:
         raise AlreadyMoved(verb=move.verb, actor=last.actor)
 
 
-def _check_state(actor: Actor, plan: sa.Row[Any], standing: Standing, transition: Transition) -> None:
+def _check_state(actor: Actor, plan: Plan, standing: Standing, transition: Transition) -> None:
     if standing.state not in transition.from_states:
         raise TransitionRefused(
             plan=plan.code,
@@ -128,7 +128,7 @@ def _check_state(actor: Actor, plan: sa.Row[Any], standing: Standing, transition
 def _move(
     session: Session,
     author: Author,
-    plan: sa.Row[Any],
+    plan: Plan,
     chain: Chain,
     move: Move,
     before: dict[str, Any],
@@ -171,7 +171,7 @@ def _move(
     record(session, drafting if is_draft else chain, author, entries)
 
 
-def _opening_entry(session: Session, plan: sa.Row[Any], move: Move, chain: Chain) -> Entry:
+def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
     """Say in the journal that an amendment is open (`_open_amendment`); it begins as the plan in force."""
     after = {**stored_plan(session, plan), "reasons": [], "purpose": move.note}
     subject = f"plans/{plan.code}/amendment"
@@ -179,7 +179,7 @@ def _opening_entry(session: Session, plan: sa.Row[Any], move: Move, chain: Chain
     return Entry("amendment.created", plan.region_code, subject, version, None, after, is_draft=True)
 
 
-def state_entry(plan: sa.Row[Any], to_state: PlanState) -> Entry:
+def state_entry(plan: Plan, to_state: PlanState) -> Entry:
     """Say in the journal that a draft reached a state, for readers of drafts alone."""
     before, after = {"state": plan.state}, {"state": str(to_state)}
     subject, version = f"plans/{plan.code}", plan.version + 1
@@ -189,9 +189,7 @@ def state_entry(plan: sa.Row[Any], to_state: PlanState) -> Entry:
 # What a move does beside moving
 
 
-def _answer_notes(
-    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
-) -> None:
+def _answer_notes(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
     """Submitting again answers what the province asked for."""
     session.execute(
         sa.update(_notes)
@@ -200,7 +198,7 @@ def _answer_notes(
     )
 
 
-def _keep_notes(session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move) -> None:
+def _keep_notes(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
     """Invalid where a note is of a line that is not there."""
     known = known_lines(session, plan)
     errors = [
@@ -232,21 +230,17 @@ def _keep_notes(session: Session, author: Author, plan: sa.Row[Any], standing: S
     )
 
 
-def _check_instrument(
-    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
-) -> None:
+def _check_instrument(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
     assert move.instrument is not None
     previous = latest_instrument_date(session, plan)
     if errors := [*check_instrument_date(move.instrument.date, standing, previous)]:
         raise Invalid(errors=errors)
 
 
-def _open_amendment(
-    session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move
-) -> None:
+def _open_amendment(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
     """Open an amendment; its version is its place in a chain that goes on through all of a plan's amendments."""
     # Through JSON like every other: a null in Python is a text in a column of JSON.
-    row = {
+    row: dict[str, object] = {
         "plan_id": plan.id,
         "content": None,
         "reasons": [],
@@ -257,7 +251,7 @@ def _open_amendment(
     upsert(session, _amendments, [row])
 
 
-def _nothing(session: Session, author: Author, plan: sa.Row[Any], standing: Standing, move: Move) -> None:
+def _nothing(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
     return None
 
 

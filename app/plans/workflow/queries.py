@@ -19,7 +19,7 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, NotFound
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
-from app.plans.core.models import PlanState
+from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import Placed, blocking
@@ -35,15 +35,15 @@ _amended = table_of(AmendmentActionRow)
 Contents = Mapping[str, dict[str, Any]]
 """Lines by code, each as `ActionIn` has it."""
 
-PROPOSED: list[Callable[[Session, sa.Row[Any]], Contents]] = []
+PROPOSED: list[Callable[[Session, Plan], Contents]] = []
 """Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of
 this area that keeps amendments adds it when it is imported."""
 
-BLOCKS: list[Callable[[Session, sa.Row[Any]], Sequence[FieldError]]] = []
+BLOCKS: list[Callable[[Session, Plan], Sequence[FieldError]]] = []
 """Gives what keeps the amendment of a plan in force from being submitted, findings aside; filled as above."""
 
 
-def standing_of(session: Session, plan: sa.Row[Any], now: datetime) -> Standing:
+def standing_of(session: Session, plan: Plan, now: datetime) -> Standing:
     """A plan as the conditions of a move look at it, findings aside."""
     count = sa.select(sa.func.count()).where(_actions.c.plan_id == plan.id).scalar_subquery()
     zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
@@ -68,7 +68,7 @@ class Submission:
     """Warnings of overlaps beyond those named."""
 
 
-def check_submission(session: Session, plan: sa.Row[Any]) -> Submission:
+def check_submission(session: Session, plan: Plan) -> Submission:
     """The findings of every line and of the whole; as many statements for many lines as for one.
 
     What is wrong with a report holds up its quarter, not the plan: no line can mend it.
@@ -89,7 +89,7 @@ def check_submission(session: Session, plan: sa.Row[Any]) -> Submission:
     )
 
 
-def lines_to_submit(session: Session, plan: sa.Row[Any]) -> Contents:
+def lines_to_submit(session: Session, plan: Plan) -> Contents:
     """The lines of a plan, or of its open amendment, as they would be adopted."""
     if plan.revision is not None:
         for propose in PROPOSED:
@@ -116,7 +116,7 @@ NOTED_BY = ("submit", "return")
 """Verbs that change which notes are open: a return opens notes, and the next submission answers them."""
 
 
-def moved_fields(session: Session, plan: sa.Row[Any], verb: str) -> dict[str, Any]:
+def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, Any]:
     """Return the fields of a plan's journal that a move sets besides state and revision, as they are now.
 
     `instrument`, `number` and `date` are of the revision in force, `notes` are the open ones; null: there are none.
@@ -131,7 +131,7 @@ def moved_fields(session: Session, plan: sa.Row[Any], verb: str) -> dict[str, An
     return {"notes": [dict(row) for row in rows] or None}
 
 
-def known_lines(session: Session, plan: sa.Row[Any]) -> list[str]:
+def known_lines(session: Session, plan: Plan) -> list[str]:
     """Codes of a plan's lines, those of an open amendment among them."""
     found = sa.union(
         sa.select(_actions.c.code).where(_actions.c.plan_id == plan.id),
@@ -150,12 +150,12 @@ class NotesQuery(PageQuery):
     sort: Literal["number", "-number"] = "number"
 
 
-def _of_plan(plan: sa.Row[Any]) -> Select[Any]:
+def _of_plan(plan: Plan) -> Select[Any]:
     is_open = sa.case((_notes.c.answered_at.is_(None), NoteState.open.value), else_=NoteState.answered.value)
     return sa.select(*fields_of(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
 
 
-def list_notes(actor: Actor, plan: sa.Row[Any], query: NotesQuery) -> Listing:
+def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
     """The notes of a plan's returns. NotFound for whoever may not read drafts: they are about drafts."""
     if not actor.may("read_drafts", plan.region_code):
         raise NotFound()
@@ -166,7 +166,7 @@ def list_notes(actor: Actor, plan: sa.Row[Any], query: NotesQuery) -> Listing:
     return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
 
 
-def open_notes(session: Session, actor: Actor, plan: sa.Row[Any], line: str) -> list[Any]:
+def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[Any]:
     """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         return []

@@ -16,6 +16,7 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import PARTS, Part
 from app.plans.actions.queries import actions
+from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
 from app.plans.findings.rules import Placed
@@ -59,7 +60,7 @@ def _part_json(part: ProgressPart) -> ColumnElement[Any]:
     return json_rows(query, name=part.name)
 
 
-def list_progress(plan: sa.Row[Any], period: str) -> Listing:
+def list_progress(plan: Plan, period: str) -> Listing:
     """Reports of a quarter of a plan that the actor was found to see."""
     columns = [c for c in progress_columns() if c.name != "action"]
     ordered = {column.name: column for column in [*columns, actions.c.code.label("action")]}
@@ -122,7 +123,7 @@ class Line:
     """Part → keys that a report may speak of; with a recipient's, the number planned."""
 
 
-def lines_by_code(session: Session, plan: sa.Row[Any], codes: Sequence[str]) -> dict[str, Line]:
+def lines_by_code(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, Line]:
     """The actions of those codes, by code; those that there are."""
     bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
     return {
@@ -274,7 +275,7 @@ def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Fin
     return findings_of_report(line, found.content, before)
 
 
-def findings_on_reports(session: Session, plan: sa.Row[Any]) -> Iterator[Placed]:
+def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
     """What is to be said of all reports on a plan's lines, each held to the one before it."""
     columns = [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
     query = (

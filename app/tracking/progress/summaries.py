@@ -16,6 +16,7 @@ from app.kit.database.json_sql import json_rows
 from app.kit.periods import Period
 from app.plans.actions.models import RecipientKind
 from app.plans.actions.queries import actions
+from app.plans.core.models import Plan
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.queries import funding_source_labels, strategy_labels
 from app.tracking.progress import aggregates
@@ -138,7 +139,7 @@ def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[Mon
     ]
 
 
-def summary_of(session: Session, plan: sa.Row[Any], period: Period) -> Summary:
+def summary_of(session: Session, plan: Plan, period: Period) -> Summary:
     """A visible plan at a period; semester and year derive from their last quarter."""
     groups = _Groups(session, actions.c.plan_id == plan.id, period)
     return Summary.model_construct(

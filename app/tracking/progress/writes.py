@@ -13,6 +13,7 @@ from app.kit.database.journal import Author, next_versions
 from app.kit.database.json_sql import built_once, records, to_json, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
+from app.plans.core.models import Plan
 from app.tracking.progress.aggregates import physical_basis, physical_percent
 from app.tracking.progress.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
 from app.tracking.progress.queries import Line, StoredProgress, progress
@@ -23,7 +24,7 @@ def write_reports(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     period: str,
     contents: dict[str, dict[str, Any]],
     lines: dict[str, Line],

@@ -18,7 +18,8 @@ from app.kit.database.json_sql import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
-from app.plans.core.queries import as_it_is_now, plans
+from app.plans.core.models import Plan
+from app.plans.core.queries import plans_in, read_again
 from app.plans.core.rules import plan_chain
 from app.tracking.quarters.models import (
     ExtensionIn,
@@ -78,7 +79,7 @@ _DONE = {
 
 
 def check_reporting(
-    session: Session, author: Author, actor: Actor, plan: sa.Row[Any], period: str, agencies: Iterable[str]
+    session: Session, author: Author, actor: Actor, plan: Plan, period: str, agencies: Iterable[str]
 ) -> Closed:
     """Of which of those agencies the lines cannot be reported on now, and why; the plan's chain is held.
 
@@ -115,7 +116,7 @@ def move_quarter(
     plan = plan_at(session, actor, region, period)
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
     chain = hold(session, plan_chain(plan.code))
-    plan = as_it_is_now(session, plan)
+    plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
     check_version(standing.version)
     facts = _facts(session, plan, standing, None, submission)
@@ -159,7 +160,7 @@ def move_quarter(
 
 def _facts(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     standing: Standing,
     agency: str | None,
     submission: QuarterSubmitIn | None,
@@ -177,7 +178,7 @@ def _facts(
 
 
 def _check_content(
-    session: Session, plan: sa.Row[Any], step: Step[State, Verb], state: State, facts: Facts
+    session: Session, plan: Plan, step: Step[State, Verb], state: State, facts: Facts
 ) -> Facts:
     """Hold what was reported to the conditions of a step."""
     if step.content:
@@ -261,7 +262,7 @@ def move_part(
         raise NotFound()
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
     chain = hold(session, plan_chain(plan.code))
-    plan = as_it_is_now(session, plan)
+    plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
     before = _stored_part(session, region, period, agency)
     check_version(before["version"])
@@ -298,7 +299,7 @@ def _stored_part(session: Session, region: str, period: str, agency: str) -> dic
 
 
 def _part_entry(
-    plan: sa.Row[Any], what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None
+    plan: Plan, what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None
 ) -> Entry:
     subject = f"regions/{after['region_code']}/quarters/{after['period']}/agencies/{after['agency_code']}"
     kind, version = f"quarter_part.{what}", after["version"]
@@ -383,11 +384,11 @@ def delete_extension(
 
 def _held_extension(
     session: Session, actor: Actor, region: str, period: str, name: str
-) -> tuple[sa.Row[Any], Chain, dict[str, Any] | None]:
+) -> tuple[Plan, Chain, dict[str, Any] | None]:
     plan = plan_at(session, actor, region, period)
     actor.require("extend_quarter", region)
     chain = hold(session, plan_chain(plan.code))
-    plan = as_it_is_now(session, plan)
+    plan = read_again(session, plan)
     row = session.execute(sa.select(extensions).where(*_is_extension(region, period, name))).one_or_none()
     return plan, chain, dict(row._mapping) if row else None
 
@@ -406,7 +407,7 @@ def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extension_entry(
-    plan: sa.Row[Any], row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
+    plan: Plan, row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
     return Entry.of(
         "extension",
@@ -429,11 +430,9 @@ def move_parts(session: Session, author: Author, region: str, old: str, new: str
     Where the region still reports, the other's part has grown by the lines that came to it: it is open
     again. What was submitted to the province stays as it was.
     """
-    for plan in session.execute(
-        sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code)
-    ).all():
+    for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
-        plan = as_it_is_now(session, plan)
+        plan = read_again(session, plan)
         entries = [
             *_reopened_parts(session, author, plan, old, new),
             *_moved_extensions(session, plan, old, new),
@@ -441,7 +440,7 @@ def move_parts(session: Session, author: Author, region: str, old: str, new: str
         record(session, chain, author, entries)
 
 
-def _reopened_parts(session: Session, author: Author, plan: sa.Row[Any], old: str, new: str) -> list[Entry]:
+def _reopened_parts(session: Session, author: Author, plan: Plan, old: str, new: str) -> list[Entry]:
     c, entries = parts.c, []
     here = sa.and_(c.region_code == plan.region_code, c.year == plan.year, c.state == PartState.submitted)
     for row in session.execute(
@@ -456,7 +455,7 @@ def _reopened_parts(session: Session, author: Author, plan: sa.Row[Any], old: st
     return entries
 
 
-def _moved_extensions(session: Session, plan: sa.Row[Any], old: str, new: str) -> list[Entry]:
+def _moved_extensions(session: Session, plan: Plan, old: str, new: str) -> list[Entry]:
     c, entries = extensions.c, []
     of_year = c.period.in_([f"{plan.year}-Q{n}" for n in range(1, 5)])
     for row in session.execute(

@@ -22,6 +22,7 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
+from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
@@ -71,7 +72,7 @@ class ExtensionsQuery(PageQuery):
     sort: Literal["name", "-name"] = "name"
 
 
-def plan_at(session: Session, actor: Actor, region: str, period: str) -> sa.Row[Any]:
+def plan_at(session: Session, actor: Actor, region: str, period: str) -> Plan:
     """The plan whose quarter this is. NotFound: no plan that the actor sees; UnknownPeriod: no quarter of its year."""
     plan = plan_of(session, actor, f"{region}-{period[:4]}")
     check_period(plan.year, period)
@@ -220,7 +221,7 @@ def _standing(session: Session) -> Select[Any]:
     )
 
 
-def standing_of(session: Session, plan: sa.Row[Any], period: str, now: datetime) -> Standing:
+def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Standing:
     """Where a quarter of a plan stands, in one statement. NotLoaded: no calendar was ever loaded."""
     bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
     row = session.connection().execute(_standing(session), bound).one_or_none()
@@ -297,7 +298,7 @@ class QuarterText:
         return int(json.loads(self.json)["expected"])
 
 
-def quarter_text(session: Session, plan: sa.Row[Any], period: str, now: datetime) -> QuarterText:
+def quarter_text(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
     """A quarter of a visible plan, as `QuarterReply` without `allowed`."""
     standing = standing_of(session, plan, period, now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
@@ -350,7 +351,7 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
     return f'{to_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
 
 
-def _quarters_json(session: Session, plan: sa.Row[Any], periods: Sequence[str], now: datetime) -> list[str]:
+def _quarters_json(session: Session, plan: Plan, periods: Sequence[str], now: datetime) -> list[str]:
     """Those quarters of a visible plan as `QuarterOut`, in their order."""
     of = plan_quarters()
     query = (
@@ -409,9 +410,7 @@ def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
 # What was reported
 
 
-def expected_lines(
-    session: Session, plan: sa.Row[Any], period: str, agency: str | None
-) -> list[tuple[str, bool]]:
+def expected_lines(session: Session, plan: Plan, period: str, agency: str | None) -> list[tuple[str, bool]]:
     """(code, whether it has a report of the quarter) of the lines of a plan, or of those that an agency leads."""
     report = sa.and_(_progress.c.action_id == actions.c.id, _progress.c.period == period)
     query = (
@@ -426,7 +425,7 @@ def expected_lines(
 
 
 def reports_with_errors(
-    session: Session, plan: sa.Row[Any], period: str, codes: Sequence[str]
+    session: Session, plan: Plan, period: str, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
     """(line, finding, place) of every error in the reports of a quarter on those lines (E06, E07, E08)."""
     lines = lines_by_code(session, plan, codes)
@@ -448,7 +447,7 @@ def reports_with_errors(
 # Extensions
 
 
-def list_extensions(plan: sa.Row[Any], period: str) -> Listing:
+def list_extensions(plan: Plan, period: str) -> Listing:
     """The extensions of a quarter of a visible plan."""
     c = extensions.c
     found = sa.select(*fields_of(ExtensionOut, extensions)).where(
@@ -457,7 +456,7 @@ def list_extensions(plan: sa.Row[Any], period: str) -> Listing:
     return Listing(found, {"name": c.name}, {"name": c.name})
 
 
-def extension_text(session: Session, plan: sa.Row[Any], period: str, name: str) -> tuple[str, int]:
+def extension_text(session: Session, plan: Plan, period: str, name: str) -> tuple[str, int]:
     """(one extension as JSON, its version); NotFound where none of that name was granted."""
     listed = list_extensions(plan, period).query.where(extensions.c.name == name)
     row = session.execute(json_texts(listed, "version")).one_or_none()

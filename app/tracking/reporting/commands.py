@@ -15,7 +15,8 @@ from app.kit.http.validation import body_errors, nearest, unknown_reference, val
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
 from app.plans.actions.commands import Gone, not_your_agency
-from app.plans.core.queries import as_it_is_now
+from app.plans.core.models import Plan
+from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.findings.kinds import Finding
 from app.tracking.progress.models import PROGRESS_PARTS, ProgressIn
@@ -60,9 +61,9 @@ class Reported:
     line: Line | None = None
 
 
-def _reportable(session: Session, plan: sa.Row[Any]) -> sa.Row[Any]:
+def _reportable(session: Session, plan: Plan) -> Plan:
     """The plan as it is once its chain is held. PlanClosed (409) where it takes no reports any more."""
-    now = as_it_is_now(session, plan)
+    now = read_again(session, plan)
     check_reportable(now.code, now.state)
     return now
 
@@ -71,7 +72,7 @@ def report_progress(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     period: str,
     reports: Sequence[Report],
     *,
@@ -151,9 +152,7 @@ def _steps(pointer: str) -> list[str]:
     return pointer.split("/")[1:]
 
 
-def _errors(
-    plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Line]
-) -> dict[str, list[FieldError]]:
+def _errors(plan: Plan, reports: Sequence[Report], lines: dict[str, Line]) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for report in reports:
         line = lines.get(report.action)
@@ -174,7 +173,7 @@ def _errors(
 
 
 def _forbidden(
-    actor: Actor, plan: sa.Row[Any], reports: Sequence[Report], lines: dict[str, Line]
+    actor: Actor, plan: Plan, reports: Sequence[Report], lines: dict[str, Line]
 ) -> dict[str, FieldError]:
     """What an operator may not report on: lines that other agencies lead."""
     found: dict[str, FieldError] = {}
@@ -212,7 +211,7 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
 
 
 def _entry(
-    plan: sa.Row[Any],
+    plan: Plan,
     period: str,
     code: str,
     version: int,
@@ -254,7 +253,7 @@ def patch_progress(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     action: str,
     period: str,
     patch: dict[str, Any],
@@ -298,7 +297,7 @@ def delete_progress(
     session: Session,
     author: Author,
     actor: Actor,
-    plan: sa.Row[Any],
+    plan: Plan,
     action: str,
     period: str,
     check: CheckVersion,

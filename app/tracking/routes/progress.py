@@ -1,8 +1,7 @@
 """Progress and summaries over HTTP."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import sqlalchemy as sa
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
@@ -29,7 +28,7 @@ from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionKey
 from app.plans.actions.queries import action_id_of
-from app.plans.core.models import PlanKey
+from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
@@ -227,7 +226,7 @@ def list_progress_history(
 
 
 def _put(
-    call: Call, plan: sa.Row[Any], action: str, period: str, content: ProgressIn, *, is_period_only: bool
+    call: Call, plan: Plan, action: str, period: str, content: ProgressIn, *, is_period_only: bool
 ) -> Response:
     def check(stored: dict[str, StoredProgress]) -> None:
         call.check_version(stored[action].version if action in stored else None)
@@ -247,7 +246,7 @@ def _put(
 
 def _reply(
     call: Call,
-    plan: sa.Row[Any],
+    plan: Plan,
     action: str,
     period: str,
     *,

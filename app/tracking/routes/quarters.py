@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import sqlalchemy as sa
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
@@ -12,6 +11,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
@@ -241,7 +241,7 @@ def _part(call: Call, region: str, period: str, agency: str) -> Response:
     return answer(call.request, body.encode(), version=part["version"])
 
 
-def _found(call: Call, plan: sa.Row[Any], period: str) -> queries.QuarterText:
+def _found(call: Call, plan: Plan, period: str) -> queries.QuarterText:
     return queries.quarter_text(call.session, plan, period, call.now)
 
 

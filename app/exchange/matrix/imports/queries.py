@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -13,6 +12,7 @@ from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Matrix, MatrixRow, Named, Place
 from app.exchange.matrix.rules import read_matrix
 from app.plans.actions.queries import actions
+from app.plans.core.models import Plan
 from app.plans.core.rules import government_level
 from app.reference.nomenclature.queries import (
     FoundSubactivity,
@@ -51,7 +51,7 @@ def read_file(session: Session, data: bytes, filename: str, sheet: str | None = 
     )
 
 
-def action_ids(session: Session, plan: sa.Row[Any]) -> dict[str, int]:
+def action_ids(session: Session, plan: Plan) -> dict[str, int]:
     """Code → id of every line of a plan."""
     return {
         row.code: row.id
@@ -78,7 +78,7 @@ class Known:
 
 
 def look_up(
-    session: Session, plan: sa.Row[Any], lines: Sequence[MatrixRow], resolutions: Sequence[Resolution]
+    session: Session, plan: Plan, lines: Sequence[MatrixRow], resolutions: Sequence[Resolution]
 ) -> Known:
     region, edition, level = plan.region_code, plan.nomenclature_edition, government_level(plan.region_code)
 

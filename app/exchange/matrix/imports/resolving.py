@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import FoundAgency, agency_labels
@@ -33,6 +32,7 @@ from app.exchange.matrix.imports.rules import Resolved, Subactivity, joined_line
 from app.exchange.matrix.models import Content, MatrixRow, Named, Place
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
+from app.plans.core.models import Plan
 from app.plans.core.rules import government_level, is_inside
 from app.reference.nomenclature.queries import (
     FoundSubactivity,
@@ -65,7 +65,7 @@ class Outcome:
 
 def resolve(
     session: Session,
-    plan: sa.Row[Any],
+    plan: Plan,
     rows: Sequence[MatrixRow],
     stored: Iterable[Content],
     resolutions: Sequence[Resolution],
@@ -85,7 +85,7 @@ class _Run:
     def __init__(
         self,
         session: Session,
-        plan: sa.Row[Any],
+        plan: Plan,
         lines: Sequence[MatrixRow],
         stored: Iterable[Content],
         resolutions: Sequence[Resolution],

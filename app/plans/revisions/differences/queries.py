@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError
+from app.plans.core.models import Plan
 from app.plans.revisions.differences.rules import (
     NOTHING,
     Content,
@@ -47,7 +48,7 @@ class Sealed(NamedTuple):
         return {"revision": self.number, "sha256": self.sha256, "adopted_at": self.adopted_at}
 
 
-def sealed(session: Session, plan: sa.Row[Any]) -> dict[int, Sealed]:
+def sealed(session: Session, plan: Plan) -> dict[int, Sealed]:
     """Every revision of a plan, by number."""
     c = revisions.c
     rows = session.execute(sa.select(c.number, c.sha256, c.adopted_at).where(c.plan_id == plan.id))
@@ -79,9 +80,7 @@ def opened(content: str) -> Frozen:
     return Frozen(Edition(whole("plan", document), lines), document.get("reasons", []))
 
 
-def revision_differences(
-    session: Session, plan: sa.Row[Any], before: Sealed | None, after: Sealed
-) -> Content:
+def revision_differences(session: Session, plan: Plan, before: Sealed | None, after: Sealed) -> Content:
     """What differs between two revisions (`Differences`), with the reasons of every revision between them."""
     c = revisions.c
     first, last = sorted((before.number if before else -1, after.number))

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from app.agencies.queries import agencies_by_code
 from app.kit.database.journal import Entry
+from app.plans.core.models import Plan
 from app.plans.core.queries import region_name
 from app.plans.revisions.rules import canonical, sha256_of
 from app.tracking.quarters.snapshots.models import SnapshotHead
@@ -21,7 +22,7 @@ from app.tracking.quarters.snapshots.rules import address_of, sums_of
 class Frozen:
     """What is frozen: a plan's quarter as it was submitted and verified."""
 
-    plan: sa.Row[Any]
+    plan: Plan
     period: str
     amendment: int
     reason: str | None

@@ -18,6 +18,7 @@ from app.kit.periods import Quarter
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import action_columns, actions
+from app.plans.core.models import Plan
 from app.tracking.progress.queries import progress, progress_columns
 from app.tracking.quarters.snapshots.models import SnapshotOut, SnapshotReport, SnapshotRow
 
@@ -103,7 +104,7 @@ def content_of(session: Session, key: SnapshotKey) -> bytes:
     return text.encode()
 
 
-def lines_with_reports(session: Session, plan: sa.Row[Any], period: str) -> Iterator[str]:
+def lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[str]:
     """The lines of a plan in the order of their codes, each with its report of the quarter or null, as JSON."""
     bound = {"plan_id": plan.id, "period": period}
     for row in session.connection().execute(_lines_with_reports(session), bound):
