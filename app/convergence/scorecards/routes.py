@@ -18,6 +18,7 @@ from app.convergence.scorecards.models import (
 )
 from app.kit.http.etags import FOR_EVER, VARY, is_unchanged
 from app.kit.http.routing import STORES_NOTHING, answer, house_router
+from app.kit.openapi.schemas import FROZEN
 from app.reference.models import RegionKey
 
 router = house_router(prefix="/scorecards", tags=["convergence"])
@@ -41,7 +42,7 @@ def rank_scorecards(call: Caller, query: Annotated[RankingQuery, Query()]) -> Re
     return answer(call.request, body)
 
 
-@router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409]})
+@router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409], **FROZEN})
 def read_scorecard(call: Caller, region: RegionKey, query: Annotated[ScorecardQuery, Query()]) -> Response:
     """How a region stands in a quarter, explained: every component of the index with its inputs, formula, weight
     and what is missing, what would raise it most, the change against the quarter before, and where the money goes.

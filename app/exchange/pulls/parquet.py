@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from app.exchange.pulls.models import PullLine
 from app.kit.database.json_sql import to_json
 from app.kit.exports.cache import Making, Written
+from app.kit.openapi.schemas import fields_by_age
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +68,7 @@ def schema_of(shape: type[BaseModel]) -> "pa.Schema":
     """The columns of a shape: a list is a list, an object a struct, money and counts 64-bit integers."""
     import pyarrow as pa
 
-    return pa.schema([(name, _type_of(of.annotation)) for name, of in shape.model_fields.items()])
+    return pa.schema([(name, _type_of(of.annotation)) for name, of in fields_by_age(shape).items()])
 
 
 def _type_of(kind: Any) -> "pa.DataType":
@@ -84,7 +85,7 @@ def _type_of(kind: Any) -> "pa.DataType":
     if origin is dict:
         return pa.string()
     if issubclass(kind, BaseModel):
-        return pa.struct([(name, _type_of(of.annotation)) for name, of in kind.model_fields.items()])
+        return pa.struct([(name, _type_of(of.annotation)) for name, of in fields_by_age(kind).items()])
     plain = {
         bool: pa.bool_(),
         int: pa.int64(),

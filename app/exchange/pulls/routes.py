@@ -25,6 +25,7 @@ from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import VARY, is_unchanged, unchanged
 from app.kit.http.routing import house_router
 from app.kit.http.validation import unknown_value
+from app.kit.openapi.schemas import FROZEN
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra
 
@@ -58,7 +59,7 @@ class Ndjson(JSONResponse):
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC},
+    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC, **FROZEN},
 )
 def read_pull_as(
     call: Caller,
@@ -80,7 +81,7 @@ def read_pull_as(
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC},
+    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC, **FROZEN},
 )
 def read_pull(
     call: Caller,

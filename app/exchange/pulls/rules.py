@@ -4,13 +4,15 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.exchange.pulls.models import Format
+from app.exchange.pulls.models import Format, PullLine
 from app.extras import is_installed
 from app.kit.http.etags import tag_of
 from app.kit.http.preferences import read_weights
+from app.kit.openapi.schemas import count_younger
 
-FORM = 1
-"""Raised when the same lines would be written with other bytes than before: a copy then fetches anew."""
+FORM = 1 + count_younger(PullLine)
+"""Raised when the same lines would be written with other bytes than before: a copy then fetches them again. A field
+that is younger than the first release, which is a column more, raises it by itself; any other reason raises the 1."""
 
 MEDIA_TYPES: dict[str, str] = {
     Format.ndjson: "application/x-ndjson",

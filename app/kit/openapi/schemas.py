@@ -9,13 +9,47 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 Schema = dict[str, Any]
+
+FROZEN: Any = {"x-frozen": True}
+"""`openapi_extra` of an operation that serves frozen content: younger fields are optional in its shapes."""
 
 _REF = "#/components/schemas/"
 _NAMED = {"properties", "$defs"}
 _INNER = {"items", "additionalProperties", "propertyNames"}
 _CHOICES = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+
+
+def since(release: str) -> Any:
+    """Return the `json_schema_extra` of a field that is younger than the first release, such as `since("1.1")`.
+
+    Content that was frozen before lacks the field: the document requires it in live shapes alone, and it is the last
+    column of the files that are made of such content.
+    """
+    return {"x-since": release}
+
+
+def release_of(field: FieldInfo) -> tuple[int, ...]:
+    """Return the release that brought a field, `(1, 1)` for `since("1.1")`; of the first release an empty one."""
+    extra = field.json_schema_extra
+    text = extra.get("x-since") if isinstance(extra, dict) else None
+    return tuple(map(int, text.split("."))) if isinstance(text, str) else ()
+
+
+def fields_by_age(shape: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a shape as declared, the younger ones last: readers find columns by place."""
+    return dict(sorted(shape.model_fields.items(), key=lambda item: release_of(item[1])))
+
+
+def count_younger(shape: type[BaseModel]) -> int:
+    """Return how many fields of a shape, and of the shapes in it, are younger than the first release."""
+    schema = shape.model_json_schema()
+    shapes = [schema, *schema.get("$defs", {}).values()]
+    return sum("x-since" in field for each in shapes for field in each.get("properties", {}).values())
 
 
 def named_pages(document: Schema) -> None:
@@ -122,16 +156,22 @@ def _identity(schema: Schema) -> str:
 
 
 def require_all(document: Schema) -> None:
-    """A shape that is only ever read has all its fields, `SOMETIMES` aside, and may get more within v1."""
+    """A shape that is only ever read has all its fields, `SOMETIMES` aside, and may get more within v1.
+
+    Shapes of frozen content do not require fields that are younger than the first release.
+    """
     schemas = document["components"]["schemas"]
-    sent = set(
-        _reached([o.get("requestBody", {}) for p in document["paths"].values() for o in p.values()], schemas)
-    )
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    sent = set(_reached([operation.get("requestBody", {}) for operation in operations], schemas))
+    serving = [operation for operation in operations if operation.pop("x-frozen", False)]
+    frozen = set(_reached([operation["responses"] for operation in serving], schemas))
     for name, schema in schemas.items():
         properties = schema.get("properties")
         if properties is None:
             continue
         omitted = {field for field, of in properties.items() if of.pop("x-sometimes", False)}
+        younger = {field for field, of in properties.items() if of.pop("x-since", False)}
+        omitted |= younger if name in frozen else set()
         if name not in sent:
             schema["required"] = sorted(properties.keys() - omitted)
             schema.pop("additionalProperties", None)

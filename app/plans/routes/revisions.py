@@ -9,6 +9,7 @@ from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer_page, house_router
+from app.kit.openapi.schemas import FROZEN
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of
 from app.plans.revisions import queries
@@ -32,7 +33,7 @@ def list_revisions(call: Caller, plan: PlanKey, query: Annotated[RevisionsQuery,
     "/{revision}",
     response_model=RevisionContent,
     responses={200: {"headers": {"Repr-Digest": {}}}},
-    openapi_extra=PUBLIC,
+    openapi_extra={**PUBLIC, **FROZEN},
 )
 def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Response:
     """The plan with all its actions as it was adopted, byte for byte, for ever.

@@ -11,6 +11,7 @@ from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.routing import answer_page, house_router
+from app.kit.openapi.schemas import FROZEN
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters.snapshots import queries
@@ -20,6 +21,7 @@ from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQu
 router = house_router(prefix="/snapshots", tags=["tracking"])
 
 _HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
+_FROZEN: dict[str, Any] = {**PUBLIC, **FROZEN}
 
 
 @router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
@@ -30,7 +32,7 @@ def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> R
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
 
 
-@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=PUBLIC)
+@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=_FROZEN)
 def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
     """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
     (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
@@ -51,7 +53,7 @@ def list_snapshot_amendments(
     "/{period}/{region}/amendments/{amendment}",
     response_model=Snapshot,
     responses=_HELD,
-    openapi_extra=PUBLIC,
+    openapi_extra=_FROZEN,
 )
 def read_snapshot_amendment(
     call: Caller, period: SnapshotPeriod, region: RegionKey, amendment: AmendmentNumber
