@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.rules import ancestors_of
 from app.kit.database.engine import table_of
 from app.reference.commands import DATA
 from app.reference.models import FundingSourceRow
@@ -23,7 +24,7 @@ from app.reference.queries import (
     regions_by_code,
     regions_named,
 )
-from app.reference.rules import ancestors_of, folded, forms_of, level_of, nearest_ancestor, parent_of
+from app.reference.rules import folded, forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
 
 # Rules

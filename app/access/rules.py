@@ -6,12 +6,23 @@ and administrator hold in everything below theirs too. Nothing is allowed that n
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
-from app.kit.problems import Forbidden, Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, Problem, Text
+
+missing_role = Kind(
+    "missing_role",
+    id="Anda tidak memiliki peran {roles} di wilayah {region}",
+    en="you do not have the role {roles} in region {region}",
+)
+missing_scope = Kind(
+    "missing_scope",
+    id="token Anda tidak memiliki cakupan {scope}",
+    en="your token does not have the scope {scope}",
+)
 
 ROLES_BELOW = frozenset({Role.reader, Role.reviewer, Role.administrator})
 """Roles that hold in everything below their region too."""
@@ -78,6 +89,24 @@ def is_within(region: str, ancestor: str) -> bool:
     return ancestor in ("0", region) or region.startswith(f"{ancestor}.")
 
 
+def ancestors_of(region: str) -> list[str]:
+    """Return the codes of the regions above, from the nation down."""
+    parts = region.split(".")
+    return [] if region == "0" else ["0", *(".".join(parts[:n]) for n in range(1, len(parts)))]
+
+
+def memberships_for(right: Right, region: str, agencies: Iterable[str]) -> list[dict[str, str]]:
+    """Return the memberships any one of which gives a right over a region, the nearest region first."""
+    found: list[dict[str, str]] = []
+    for role in sorted(right.roles):
+        above = reversed(ancestors_of(region)) if role in ROLES_BELOW else ()
+        places = [{"role": str(role), "region": code} for code in (region, *above)]
+        found += places[1:] if right.from_above else places
+        if right.own_agency and role == Role.operator and agencies:
+            found[-1:] = [{**found[-1], "agency": agency} for agency in agencies]
+    return found
+
+
 @dataclass(frozen=True)
 class Grant:
     """A membership as rights are judged by it."""
@@ -134,16 +163,33 @@ class Actor:
         """Whether drafts are shown wherever anything is: to most callers, whose statements then stay short."""
         return not self.opened and all(g.role in RIGHTS["read_drafts"].roles for g in self.grants)
 
-    def require(self, verb: str, region: str, agency: str | None = None) -> None:
-        """Forbidden (403) where the right is missing; call it for what the actor can already see."""
-        if not self.may(verb, region, agency):
-            right = RIGHTS[verb]
-            raise Forbidden(
-                verb=verb,
-                roles=" / ".join(sorted(right.roles)),
-                region=region + (f" ({agency})" if agency else ""),
-                scope=right.scope,
+    def require(self, verb: str, region: str, *agencies: str) -> None:
+        """Raise Forbidden if the right is missing; call it for what the actor can already see.
+
+        With `agencies`, the right over what one of them leads is enough.
+        """
+        if self._may_any(verb, region, agencies):
+            return
+        right, codes = RIGHTS[verb], [agency for agency in agencies if agency]
+        allowed = memberships_for(right, region, codes)
+        where = dict.fromkeys(one["region"] for one in allowed) if right.from_above else [region]
+        values: dict[str, Any] = {
+            "verb": verb,
+            "roles": " / ".join(sorted(right.roles)),
+            "region": (" / ".join(where) or "–") + (f" ({' / '.join(codes)})" if codes else ""),
+            "scope": right.scope,
+        }
+        errors = []
+        if not replace(self, scopes=frozenset(TokenScope))._may_any(verb, region, agencies):
+            errors.append(FieldError(missing_role, header="Authorization", allowed=allowed, values=values))
+        if right.scope not in self.scopes:
+            errors.append(
+                FieldError(missing_scope, header="Authorization", allowed=[right.scope], values=values)
             )
+        raise Forbidden(errors=errors, memberships=allowed, **values)
+
+    def _may_any(self, verb: str, region: str, agencies: Iterable[str]) -> bool:
+        return any(self.may(verb, region, agency) for agency in agencies or (None,))
 
     def require_anywhere(self, verb: str) -> None:
         """Raise Forbidden if the right holds in no region: before a file is read that names the regions."""

@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.access.commands import CHAIN as ACCESS
 from app.access.models import TokenScope
 from app.access.queries import visible, within
-from app.access.rules import PRINCIPAL_CHAINS, SCOPE_CHAINS, SCOPE_CHANGED, Actor, scope_chain
+from app.access.rules import PRINCIPAL_CHAINS, SCOPE_CHAINS, SCOPE_CHANGED, Actor, ancestors_of, scope_chain
 from app.changes.models import NOW, Change, ChangesQuery, HistoryEntry, HistoryQuery
 from app.changes.rules import (
     BEGINNING,
@@ -227,7 +227,7 @@ def _known_to(actor: Actor, region: str | None) -> ColumnElement[bool]:
         known.append(_c.chain == ACCESS)
     own = _c.chain == scope_chain(actor.principal)
     if region is not None:
-        own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(_above(region))))
+        own = sa.and_(own, sa.or_(within(_c.region_code, region), _c.region_code.in_(ancestors_of(region))))
     return sa.or_(sa.and_(_reaches(actor, _c.region_code, region), sa.or_(*known)), own)
 
 
@@ -248,11 +248,6 @@ def _shown(actor: Actor) -> ColumnElement[bool]:
     if actor.sees_every_draft:
         return sa.true()
     return sa.or_(_c.is_draft.is_(False), visible(actor, _c.region_code, "read_drafts"))
-
-
-def _above(region: str) -> list[str]:
-    parts = region.split(".")
-    return ["0", *(".".join(parts[:n]) for n in range(1, len(parts)))]
 
 
 # The feed as a webhook counts it

@@ -11,6 +11,7 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import within
+from app.access.rules import ancestors_of
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
 from app.kit.http.pagination import Listing
@@ -29,7 +30,7 @@ from app.reference.models import (
     StrategyOut,
     StrategyRow,
 )
-from app.reference.rules import ancestors_of, folded, forms_of, words_of
+from app.reference.rules import folded, forms_of, words_of
 
 _region, _source, _strategy = table_of(RegionRow), table_of(FundingSourceRow), table_of(StrategyRow)
 _parent = _region.alias("parent")

@@ -61,16 +61,6 @@ def parent_of(region_code: str) -> str | None:
     return region_code.rpartition(".")[0] or "0"
 
 
-def ancestors_of(region_code: str) -> list[str]:
-    """The codes above, from the nation down."""
-    above: list[str] = []
-    code = parent_of(region_code)
-    while code is not None:
-        above.insert(0, code)
-        code = parent_of(code)
-    return above
-
-
 def nearest_ancestor(code: str, known: Iterable[str]) -> str | None:
     """The longest of the `known` dotted codes that `code` lies below; decrees leave out some in between."""
     while code := code.rpartition(".")[0]:

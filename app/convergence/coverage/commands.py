@@ -183,7 +183,11 @@ def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, FieldError]
         values = refused[regency]
         if values is not None:
             found[report.village] = report.error(
-                "/village", not_your_region, value=report.village, values=values
+                "/village",
+                not_your_region,
+                value=report.village,
+                allowed=values["memberships"],
+                values=values,
             )
     return found
 

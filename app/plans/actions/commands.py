@@ -195,6 +195,7 @@ def _forbidden(
                     not_your_agency,
                     pointer=f"{draft.pointer}/lead_agency",
                     value=agency,
+                    allowed=refused.values["memberships"],
                     values=refused.values,
                 )
                 found.setdefault(draft.code, []).append(error)

@@ -19,7 +19,6 @@ from app.plans.overlaps.queries import (
     contents_of,
     explanations,
     explanations_of,
-    may_explain,
 )
 from app.plans.overlaps.rules import Line, Pair, coincidence
 
@@ -110,10 +109,9 @@ def _open_plan(session: Session, plan: Plan) -> Plan:
 
 
 def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
-    """Forbidden for an operator who leads neither of the lines."""
-    if not may_explain(actor, plan, lines):
-        agencies = sorted(line["lead_agency"] for line in lines.values())
-        actor.require("write_actions", plan.region_code, " / ".join(agencies))
+    """Raise Forbidden for an operator who leads neither of the lines."""
+    agencies = sorted({line["lead_agency"] for line in lines.values()})
+    actor.require("write_actions", plan.region_code, *(agencies or [""]))
 
 
 def _content(stored: Explanation) -> dict[str, Any]:

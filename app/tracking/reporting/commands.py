@@ -178,12 +178,16 @@ def _forbidden(
     """What an operator may not report on: lines that other agencies lead."""
     found: dict[str, FieldError] = {}
     for report in reports:
-        agency = lines[report.action].lead_agency if report.action in lines else None
+        agencies = [lines[report.action].lead_agency] if report.action in lines else []
         try:
-            actor.require("report_progress", plan.region_code, agency)
+            actor.require("report_progress", plan.region_code, *agencies)
         except Forbidden as refused:
             found[report.action] = FieldError(
-                not_your_agency, pointer=f"{report.pointer}/action", value=agency, values=refused.values
+                not_your_agency,
+                pointer=f"{report.pointer}/action",
+                value=next(iter(agencies), None),
+                allowed=refused.values["memberships"],
+                values=refused.values,
             )
     return found
 

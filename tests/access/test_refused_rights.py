@@ -1,0 +1,75 @@
+"""A refusal for want of a right names each membership, and the scope, that would give it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.access.models import Role, TokenScope
+from app.access.rules import RIGHTS, Actor, Grant
+from app.kit.problems import Forbidden
+from tests.plans.world import HEALTH, SOCIAL, furnish, put_plan
+
+ANY = {"If-Match": "*"}
+PLAN = "/v1/plans/63.02-2026"
+
+
+def errors_of(actor: Actor, *asked: str) -> list[tuple[str, Any]]:
+    """(code, allowed) of what a refusal lists."""
+    with pytest.raises(Forbidden) as refused:
+        actor.require(*asked)
+    return [(error.kind.code, error.allowed) for error in refused.value.errors]
+
+
+def actor_of(*grants: Grant, scopes: frozenset[TokenScope] = frozenset(TokenScope)) -> Actor:
+    return Actor("dasbor", "dasbor-2026", scopes, grants)
+
+
+def test_a_right_from_above_names_the_regions_above() -> None:
+    own = actor_of(Grant(Role.reviewer, "63.02", None))
+    above = [{"role": "reviewer", "region": "63"}, {"role": "reviewer", "region": "0"}]
+    assert errors_of(own, "endorse", "63.02") == [("missing_role", above)]
+    assert errors_of(own, "endorse", "63") == [("missing_role", above[1:])]
+    assert errors_of(own, "endorse", "0") == [("missing_role", [])]
+
+
+def test_a_right_of_several_roles_names_each_with_its_regions() -> None:
+    own = actor_of(Grant(Role.operator, "63.02", HEALTH))
+    roots = [{"role": "administrator", "region": code} for code in ("63.02", "63", "0")]
+    operators = [{"role": "operator", "region": "63.02", "agency": code} for code in ("A", "B")]
+    secretariat = {"role": "secretariat", "region": "63.02"}
+    asked = ("write_actions", "63.02", "A", "B")
+    assert errors_of(own, *asked) == [("missing_role", [*roots, *operators, secretariat])]
+
+
+def test_a_missing_scope_is_named_by_itself() -> None:
+    chair = actor_of(Grant(Role.chair, "63.02", None), scopes=frozenset({TokenScope.read}))
+    assert errors_of(chair, "submit", "63.02") == [("missing_scope", ["approve"])]
+    assert [code for code, _ in errors_of(chair, "submit", "63.03")] == ["missing_role", "missing_scope"]
+
+
+@pytest.mark.parametrize("verb", [verb for verb in RIGHTS if verb != "read"])
+def test_each_membership_that_a_refusal_names_gives_the_right(verb: str) -> None:
+    ((code, allowed),) = errors_of(actor_of(), verb, "63.02", SOCIAL)
+    assert code == "missing_role"
+    for one in allowed:
+        granted = actor_of(Grant(Role(one["role"]), one["region"], one.get("agency")))
+        assert granted.may(verb, "63.02", SOCIAL), one
+
+
+def test_a_reviewer_of_the_region_itself_learns_where_to_ask(
+    connect: Callable[..., TestClient], database: Any
+) -> None:
+    furnish(database)
+    put_plan(connect(("secretariat", "63.02")))
+    own = connect(("reviewer", "63.02"))
+    for language, detail in (
+        ("en", "To endorse, the role reviewer in region 63 / 0 and the token scope approve are needed."),
+        ("id", "Untuk endorse diperlukan peran reviewer di wilayah 63 / 0 dan cakupan token approve."),
+    ):
+        reply = own.post(f"{PLAN}/endorse", json={}, headers={**ANY, "Accept-Language": language})
+        assert (reply.status_code, reply.json()["detail"]) == (403, detail)
+        (error,) = reply.json()["errors"]
+        assert (error["code"], error["header"]) == ("missing_role", "Authorization")
+        assert error["allowed"] == [{"role": "reviewer", "region": "63"}, {"role": "reviewer", "region": "0"}]
