@@ -251,7 +251,7 @@ def update_versioned(
         .returning(table.c.id)
     ).one_or_none()
     if changed is None:
-        raise PreconditionFailed(sent=stored["version"], current="–")
+        raise PreconditionFailed()
 
 
 class _Told(NamedTuple):

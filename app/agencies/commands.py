@@ -242,7 +242,7 @@ def _change(
         .returning(_table.c.id)
     ).one_or_none()
     if changed is None:
-        raise PreconditionFailed(sent=stored["version"], current="–")
+        raise PreconditionFailed()
     return record(session, chain, author, [_entry(what, stored, {**stored, **values, "version": version})])
 
 

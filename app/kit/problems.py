@@ -172,6 +172,8 @@ class Problem(Exception):
     code: ClassVar[str]
     title: ClassVar[Text]
     detail: ClassVar[Text]
+    is_explained_by_error: ClassVar[bool] = False
+    """Whether the message of its only error is its detail too, where it has one."""
 
     def __init_subclass__(cls) -> None:
         if cls.code in Problem.known:
@@ -188,14 +190,19 @@ class Problem(Exception):
         super().__init__(self.code, values)
 
     def __str__(self) -> str:
-        return self.detail.render("en", self.values)
+        return self._detail("en")
+
+    def _detail(self, language: Language) -> str:
+        if self.is_explained_by_error and self.errors:
+            return self.errors[0].shown(language).message
+        return self.detail.render(language, self.values)
 
     def shown(self, language: Language, *, base: str, instance: str, request_id: str | None) -> ProblemShape:
         return ProblemShape(
             type=f"{base}/problems/{self.code}",
             title=self.title.render(language, self.values),
             status=self.status,
-            detail=self.detail.render(language, self.values),
+            detail=self._detail(language),
             code=self.code,
             instance=instance,
             request_id=request_id,
@@ -272,11 +279,12 @@ class Conflict(Problem):
 class PreconditionFailed(Problem):
     status = 412
     code = "precondition_failed"
-    title = Text("Versi sudah berubah", "The version has changed")
+    title = Text("Syarat tidak terpenuhi", "The condition does not hold")
     detail = Text(
-        "Yang Anda ubah bukan lagi versi {sent}; yang berlaku versi {current}. Ambil ulang, gabungkan, kirim lagi.",
-        "What you change is no longer version {sent}; version {current} is in force. Fetch, merge, send again.",
+        "Data ini sudah diubah sejak Anda membacanya. Ambil ulang, gabungkan perubahan Anda, lalu kirim lagi.",
+        "This has changed since you read it. Fetch it again, merge your change, and send it again.",
     )
+    is_explained_by_error = True
 
 
 class TooLarge(Problem):
@@ -291,6 +299,7 @@ class UnsupportedMedia(Problem):
     code = "unsupported_media_type"
     title = Text("Jenis isi tidak didukung", "Unsupported media type")
     detail = Text("Kirim isi sebagai {allowed}.", "Send the body as {allowed}.")
+    is_explained_by_error = True
 
 
 class Invalid(Problem):

@@ -257,7 +257,7 @@ def _write(
         returning=["village", "version"],
     )
     if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
+        raise PreconditionFailed()
     gone = _gone(period, contents, stored)
     if gone:
         session.connection().execute(_clear_services(session), {"records": to_json(gone)})

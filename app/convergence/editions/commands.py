@@ -84,7 +84,7 @@ def _store(
     own = {name: value for name, value in content.items() if part is None or name != part.field}
     row = {**own, "edition": edition, "version": version, "updated_at": author.at.isoformat()}
     if not upsert(session, kind.table, [row], key=["edition"], versioned=True, returning=["edition"]):
-        raise PreconditionFailed(sent=version - 1, current="–")
+        raise PreconditionFailed()
     if part is not None:
         session.execute(sa.delete(part.table).where(part.table.c.edition == edition))
         items = [{**item, "edition": edition, "position": n} for n, item in enumerate(content[part.field])]

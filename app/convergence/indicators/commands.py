@@ -207,7 +207,7 @@ def put_observations(
     key = ["region_code", "indicator", "period"]
     written = upsert(session, observations, rows, key=key, versioned=True, returning=["version"])
     if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
+        raise PreconditionFailed()
     entries = [
         _observed(one.key, row["version"], stored.get(one.key), one.content)
         for one, row in zip(changed, rows, strict=True)

@@ -86,7 +86,7 @@ def put_evidence(
     version = next_version(session, _evidence_subject(place), stored.version if stored else None)
     row = {**place, **after, "version": version, "updated_at": author.at.isoformat()}
     if not upsert(session, evidence, [row], key=list(place), versioned=True, returning=["version"]):
-        raise PreconditionFailed(sent=version - 1, current="–")
+        raise PreconditionFailed()
     entries = pin_choices(session, author, TEMPLATES, chosen, year)
     entries.append(
         _entry("step_evidence", _evidence_subject(place), version, stored and stored.content, after)
@@ -198,7 +198,7 @@ def put_grade(
     if not upsert(
         session, grades, [{**place, **after, **told}], key=key, versioned=True, returning=["version"]
     ):
-        raise PreconditionFailed(sent=version - 1, current="–")
+        raise PreconditionFailed()
     entries = pin_choices(session, author, TEMPLATES, chosen, year)
     entries.append(_entry("step_grade", _grade_subject(place), version, stored and stored.content, after))
     record(session, chain, author, entries)

@@ -36,6 +36,17 @@ too_many_values = Kind(
     en="the body has too many values; at most {allowed} are allowed",
 )
 
+other_media_type = Kind(
+    "other_media_type",
+    id="Isi permintaan dikirim sebagai {value}; alamat ini menerima {allowed}.",
+    en="The body was sent as {value}; this address takes {allowed}.",
+)
+no_media_type = Kind(
+    "no_media_type",
+    id="Isi permintaan dikirim tanpa keterangan jenisnya; alamat ini menerima {allowed}.",
+    en="The body was sent without a media type; this address takes {allowed}.",
+)
+
 
 class TooManyParameters(Problem):
     status = 400
@@ -131,7 +142,7 @@ class Body(NamedTuple):
         return cls(getattr(info, "media_type", "application/json"), JsonShape(TypeAdapter(kind), most))
 
     def check_media_type(self, request: Request) -> None:
-        """UnsupportedMedia (415) if the request has a body of another kind."""
+        """Raise UnsupportedMedia if the request has a body of another media type."""
         sent = request.headers.get("content-type", "")
         if not sent and not request.scope["incoming"].size:
             return  # No body at all: what is missing is reported field by field.
@@ -140,7 +151,16 @@ class Body(NamedTuple):
         kind = parsed.get_content_type()
         is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
         if not (kind == self.media_type if self.shape is None else is_json):
-            raise UnsupportedMedia(allowed=self.media_type)
+            allowed = [self.media_type]
+            if self.shape is not None and self.media_type != "application/json":
+                allowed.append("application/json")
+            error = FieldError(
+                other_media_type if sent else no_media_type,
+                header="Content-Type",
+                value=sent or None,
+                allowed=allowed,
+            )
+            raise UnsupportedMedia(errors=[error], allowed=", ".join(allowed))
 
 
 def check_plain(request: Request) -> None:

@@ -17,7 +17,40 @@ from starlette.responses import Response
 from app.kit.problems import BadRequest, FieldError, Kind, PreconditionFailed, PreconditionRequired
 
 malformed_tag = Kind(
-    "malformed_etag", id="{value} bukan ETag; gunakan {allowed}", en="{value} is not an ETag; use {allowed}"
+    "malformed_etag",
+    id="{value} bukan tanda versi. Kirim tanda versi yang Anda terima saat membaca data ini, seperti {allowed}.",
+    en="{value} is not an entity tag. Send the ETag that you got when you read this, such as {allowed}.",
+)
+only_create = Kind(
+    "only_create",
+    id="Syarat {value} tidak berlaku untuk penulisan. Kirim {allowed} untuk hanya membuat data yang belum ada.",
+    en="{value} is no condition of a write. Send {allowed} to create only what does not exist.",
+)
+nothing_to_match = Kind(
+    "nothing_to_match",
+    id="Tidak ada data di alamat ini, sehingga syarat versi {value} tidak dapat terpenuhi. Untuk membuat data baru, "
+    "kirim lagi tanpa syarat itu.",
+    en="There is nothing at this address, so `If-Match: {value}` cannot match. To create it, send again without "
+    "`If-Match`.",
+)
+exists_already = Kind(
+    "exists_already",
+    id="Data di alamat ini sudah ada, sedangkan Anda meminta agar data hanya dibuat bila belum ada. Untuk mengubahnya, "
+    "ambil data itu dan kirim perubahan dengan tanda versinya.",
+    en="There is something at this address already, and `If-None-Match: *` only creates. To change it, fetch it and "
+    "send its ETag as `If-Match`.",
+)
+stale_version = Kind(
+    "stale_version",
+    id="Data ini sudah diubah sejak Anda membacanya: Anda mengirim versi {sent}, yang berlaku versi {current}. Ambil "
+    "ulang, gabungkan perubahan Anda, lalu kirim lagi.",
+    en="This has changed since you read it: you sent version {sent}, and version {current} is in force. Fetch it "
+    "again, merge your change, and send it again.",
+)
+stale_list = Kind(
+    "stale_list",
+    id="Daftar ini sudah berubah sejak Anda membacanya. Ambil ulang, gabungkan perubahan Anda, lalu kirim lagi.",
+    en="This list has changed since you read it. Fetch it again, merge your change, and send it again.",
 )
 
 STATE = 12
@@ -77,14 +110,17 @@ def check_condition(match: str | None, none_match: str | None, current: int | No
     exists and no condition was sent.
     """
     if _creates_only(none_match) and current is not None:
-        raise PreconditionFailed(sent="–", current=current)
+        raise _failed(exists_already, "If-None-Match", "*")
     if match is None:
         if current is not None:
             raise PreconditionRequired()
         return
     versions = {_version(one) for one in match.split(",")} if match.strip() != "*" else None
-    if current is None or (versions is not None and current not in versions):
-        raise PreconditionFailed(sent=match, current="–" if current is None else current)
+    if current is None:
+        raise _failed(nothing_to_match, "If-Match", match)
+    if versions is not None and current not in versions:
+        sent = ", ".join(_head(one) for one in match.split(","))
+        raise _failed(stale_version, "If-Match", match, sent=sent, current=current)
 
 
 def check_list_condition(match: str | None, none_match: str | None, state: str, *, exists: bool) -> None:
@@ -94,19 +130,21 @@ def check_list_condition(match: str | None, none_match: str | None, state: str, 
     """
     creates_only = _creates_only(none_match)
     if creates_only and exists:
-        raise PreconditionFailed(sent="–", current=state)
+        raise _failed(exists_already, "If-None-Match", "*")
     if match is None:
         if exists:
             raise PreconditionRequired()
         return
     if match.strip() != "*" and state not in [_head(one) for one in match.split(",")]:
-        raise PreconditionFailed(sent=match, current=state)
+        raise _failed(stale_list, "If-Match", match)
 
 
 def _creates_only(none_match: str | None) -> bool:
     """Return whether a write was sent with `If-None-Match: *`. Raises BadRequest for any other such condition."""
     if none_match is not None and none_match.strip() != "*":
-        raise _malformed("If-None-Match", none_match, "*")
+        raise BadRequest(
+            errors=[FieldError(only_create, header="If-None-Match", value=none_match, allowed="*")]
+        )
     return none_match is not None
 
 
@@ -114,7 +152,7 @@ def _head(tag: str) -> str:
     """The part of a tag before its dash: the version of a row, the state of a list."""
     found = _TAG.match(tag.strip())
     if not found:
-        raise _malformed("If-Match", tag, '"7", *')
+        raise BadRequest(errors=[FieldError(malformed_tag, header="If-Match", value=tag, allowed='"7", *')])
     return found[1].partition("-")[0]
 
 
@@ -123,5 +161,5 @@ def _version(tag: str) -> int | None:
     return int(head) if head.isdecimal() and len(head) < 19 else None
 
 
-def _malformed(header: str, value: str, allowed: str) -> BadRequest:
-    return BadRequest(errors=[FieldError(malformed_tag, header=header, value=value, allowed=allowed)])
+def _failed(kind: Kind, header: str, value: str, **values: object) -> PreconditionFailed:
+    return PreconditionFailed(errors=[FieldError(kind, header=header, value=value, values=values)])

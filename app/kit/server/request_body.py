@@ -26,8 +26,8 @@ PIECE = 256 * 2**10
 unreadable_length = Kind("unreadable_length", id="bukan panjang isi", en="is no length of a body")
 coded_body = Kind(
     "coded_body",
-    id="isi yang dikodekan tidak diterima; kirim apa adanya",
-    en="coded bodies are not taken; send it as it is",
+    id="Isi permintaan yang dikompresi tidak diterima; kirim apa adanya.",
+    en="The service takes no coded body. Send it as it is.",
 )
 
 

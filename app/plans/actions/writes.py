@@ -57,7 +57,7 @@ def write_actions(
         returning=["id", "code", "version"],
     )
     if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
+        raise PreconditionFailed()
     ids = {row.code: row.id for row in written}
     for part in PARTS:
         _write_part(session, plan, part, ids, contents, stored)

@@ -87,7 +87,7 @@ def put_plan(
         returning=["id"],
     )
     if not written:
-        raise PreconditionFailed(sent=version - 1, current="–")
+        raise PreconditionFailed()
     old_locations = before["priority_locations"] if before else []
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])

@@ -74,7 +74,7 @@ def put_explanation(
     }
     key = ["plan_id", "first_action", "second_action"]
     if not upsert(session, explanations, [row], key=key, versioned=True, returning=["version"]):
-        raise PreconditionFailed(sent=version - 1, current="–")
+        raise PreconditionFailed()
     record(session, chain, author, [_entry(plan, pair, version, before, after)])
     return stored is None
 

@@ -51,7 +51,7 @@ def put_coordinates(
     rows = [{"region_code": code, **point, "version": versions[code]} for code, point in changed.items()]
     written = upsert(session, coordinates, rows, key=["region_code"], versioned=True, returning=["version"])
     if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
+        raise PreconditionFailed()
     entries = [
         _entry(
             row["region_code"], row["version"], stored.get(row["region_code"]), changed[row["region_code"]]

@@ -280,7 +280,7 @@ def _write(
     key = ["region_code", "code"]
     written = upsert(session, table, [{**fixed, **values}], key=key, versioned=True, returning=["id"])
     if not written:
-        raise PreconditionFailed(sent=stored.version, current="–")
+        raise PreconditionFailed()
     return int(written[0].id)
 
 
@@ -303,7 +303,7 @@ def _bump(session: Session, author: Author, stored: Stored, state: CommitmentSta
         .returning(commitments.c.id)
     ).one_or_none()
     if changed is None:
-        raise PreconditionFailed(sent=stored.version, current="–")
+        raise PreconditionFailed()
 
 
 def _begin(session: Session, noun: Noun, region: str, code: str) -> Stored:

@@ -55,7 +55,7 @@ def write_reports(
         session, table, rows, key=["action_id", "period"], versioned=True, returning=["action_id", "version"]
     )
     if len(written) != len(rows):
-        raise PreconditionFailed(sent="–", current="–")
+        raise PreconditionFailed()
     for part in PROGRESS_PARTS:
         gone, rows = [], []
         for code, content in contents.items():
