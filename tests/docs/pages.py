@@ -11,6 +11,9 @@ A fenced block may follow a comment that a reader does not see:
     <!-- answer -->           the JSON below is part of what the block before printed; "…" stands for anything
     <!-- answer: ndjson -->   the same for the first line of a file of lines
     <!-- shape: NAME -->      the JSON below fits that schema of the OpenAPI document
+    <!-- below: FILE: LINE -->
+                              the text below goes into the file below that line, indented like it
+    <!-- file: FILE -->       the text below is a new file
     <!-- not run: why -->     the shell text needs what a test machine has not
 """
 
@@ -36,7 +39,7 @@ class Block:
     line: int
     language: str
     marker: str
-    """Its first word: `set up`, `run`, `cron`, `save`, `answer`, `shape`, `not run` or nothing."""
+    """Its first word: `set up`, `run`, `cron`, `save`, `answer`, `shape`, `below`, `file`, `not run` or nothing."""
     argument: str
     text: str
 

@@ -49,7 +49,7 @@ def test_every_file_that_declares_a_report_is_in_the_catalogue() -> None:
         file.stem.replace("_", "-") for file in FOLDER.glob("*.py") if "REPORT = Report(" in file.read_text()
     }
     assert set(TOLD) == {report.name for report in REPORTS} == declaring
-    assert len(REPORTS) == len(declaring) == len(ASKED)
+    assert len(REPORTS) == len(declaring)
 
 
 @pytest.mark.parametrize("told", TOLD.values(), ids=TOLD)

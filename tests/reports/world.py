@@ -7,6 +7,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.kit.files.delimited import unescaped
+from app.reports.catalogue import REPORTS
+from app.reports.definition import Report
 from tests.coverage.world import put as put_coverage
 from tests.database import OneTransaction
 from tests.findings.world import CLEAN, NEXT_VILLAGE, OTHER, VILLAGE
@@ -57,15 +59,20 @@ def make(database: OneTransaction, kotabaru: TestClient, banjar: TestClient, pro
     put_coverage(kotabaru, FAR_VILLAGE, {"livelihood": (10, 0)})
 
 
-#: What must be asked of each report, and what makes its answer independent of the day on which a test runs.
-ASKED: dict[str, dict[str, str]] = {
-    "absorption": {"region": "63", "period": "2026"},
-    "overdue-milestones": {"region": "63", "on": "2026-04-10"},
-    "priority-locations": {"region": "63"},
-    "overlap-register": {"region": "63"},
-    "unreported-lines": {"region": "63", "period": "2026-Q2"},
-    "strategy-balance": {"region": "63", "period": "2026-Q2"},
+#: What makes the answer of some reports independent of the day on which a test runs.
+ON_A_DAY: dict[str, dict[str, str]] = {
+    "absorption": {"period": "2026"},
+    "overdue-milestones": {"on": "2026-04-10"},
 }
+
+
+def asked_of(report: Report) -> dict[str, str]:
+    """What a test asks of a report: the province, and the quarter if one must be named."""
+    has_period = "period" in report.asked.model_fields
+    return {"region": "63"} | ({"period": "2026-Q2"} if has_period else {}) | ON_A_DAY.get(report.name, {})
+
+
+ASKED: dict[str, dict[str, str]] = {report.name: asked_of(report) for report in REPORTS}
 
 
 def ask(client: TestClient, name: str, **asked: str) -> list[dict[str, Any]]:
