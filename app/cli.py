@@ -19,12 +19,15 @@ from app.startup.stopping import end_when_stopped
 
 PLACES = {
     **dict.fromkeys(("serve", "deliver", "reseal", "openapi", "demo"), "app.console.service"),
-    **dict.fromkeys(("migrate", "verify", "backup", "partition"), "app.console.storage"),
+    **dict.fromkeys(("migrate", "verify", "backup"), "app.console.storage"),
     **dict.fromkeys(("reference", "import", "import-observations"), "app.console.content"),
     **dict.fromkeys(("principal", "token"), "app.console.access"),
     **dict.fromkeys(("pull", "follow"), "app.console.pulling"),
 }
 """Command → the module whose `cli` has it."""
+
+GONE = {"partition": "docs/growing.md has the SQL that cuts tables by year and takes a year out"}
+"""Commands that earlier versions had → the sentence that says what replaces each."""
 
 FINISHING = {"serve", "deliver", "pull", "follow"}
 """Commands that finish what is under way when they are asked to stop; the others end at once."""
@@ -85,8 +88,12 @@ def drop_unwritten() -> None:
 
 def main() -> None:
     """Run a command. A wrong option is one sentence and exit code 2, another refusal one sentence and exit code 1."""
+    name = "".join(sys.argv[1:2])
+    if name in GONE:
+        typer.echo(f"rata {name} is no command any more; {GONE[name]}.", err=True)
+        sys.exit(1)
     try:
-        with nullcontext() if FINISHING & {*sys.argv[1:2]} else end_when_stopped():
+        with nullcontext() if name in FINISHING else end_when_stopped():
             code = cli(standalone_mode=False)
     except typer.TyperException as wrong:
         typer.echo(wrong.format_message(), err=True)

@@ -16,7 +16,6 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.database.engine import Database
 from app.kit.database.migrations import LOCK_TIMEOUT, name_after, until_it_has_its_locks
-from app.kit.database.partitions import SCHEMA
 from app.startup.configuration import load_settings
 from app.startup.database import check_encoding, open_database, refusing
 from app.startup.schema import Table
@@ -70,11 +69,11 @@ def render_item(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 def include_object(item: Any, name: str, kind: str, is_reflected: bool, other: object) -> bool:
-    """Keys to single parts of a table that was cut by year (`rata partition`) are PostgreSQL's own, not the models'."""
+    """Keys to single parts of a table that was cut by year (docs/growing.md) are PostgreSQL's own, not the models'."""
     return not (
         kind == "foreign_key_constraint"
         and is_reflected
-        and item.elements[0].target_fullname.startswith(f"{SCHEMA}.")
+        and item.elements[0].target_fullname.startswith("years.")
     )
 
 

@@ -20,8 +20,6 @@ from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.kit.database.engine import WRITE, Database, alembic_config
 from app.kit.database.journal import Author
-from app.kit.database.partitions import partition
-from app.years import CUT_BY_YEAR
 from tests.postgres import worker_database
 from tests.reference import load_small_reference
 
@@ -36,8 +34,6 @@ def prepare(url: str) -> Database:
         load_small_reference(session)
         author = Author("test", datetime.now(UTC))
         load_editions(session, author, [PACKAGE, METHOD, TEMPLATE])
-    if not database.is_sqlite and os.environ.get("RATA_TEST_PARTITIONED"):
-        partition(database, CUT_BY_YEAR, until=datetime.now(UTC).year + 1)
     return database
 
 

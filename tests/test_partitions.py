@@ -1,30 +1,42 @@
-"""Tables cut by year: the service, its migrations and its proofs see no difference, and an old year can go."""
+"""Tables cut by year by the SQL of the operators' page: the service and its migrations see no difference."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from alembic import command
 from fastapi.testclient import TestClient
-from typer.testing import CliRunner, Result
+from sqlalchemy.exc import DBAPIError
 
 from app.changes.queries import verify_journal
-from app.console.storage import cli
 from app.kit.database.engine import Database, alembic_config
-from app.kit.database.partitions import SCHEMA, NotPartitioned, partition, put_away
 from app.main import create_app
 from app.settings import Settings
-from app.years import CUT_BY_YEAR, reports_not_frozen
 from tests.conftest import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, own_url
+from tests.docs.pages import ROOT, blocks_of
 from tests.plans.world import ACTION, ANY, AT, put, report
 from tests.reference import load_small_reference
-from tests.restoring.world import left_behind_nothing
+from tests.test_cli import Rata, rata
 from tests.test_migrations import assert_no_orphans, counts, fill
 from tests.year.world import Regency
+
+__all__ = ["rata"]  # a fixture
+
+CUT = (
+    "progress",
+    "progress_spending",
+    "progress_component",
+    "progress_output",
+    "progress_recipient",
+    "progress_milestone",
+    "coverage",
+    "coverage_service",
+)
 
 is_tested = pytest.mark.skipif("postgres" not in ENGINES, reason="RATA_TEST_ENGINES leaves PostgreSQL out")
 
@@ -36,10 +48,11 @@ def filled() -> Iterator[Database]:
         fill(Database(url))
         database = Database(url)
         before = counts(database)
-        partition(database, CUT_BY_YEAR, until=2028)
+        years = list(map(str, range(2026, datetime.now(UTC).year + 11)))
+        run_documented(database, "cut")
         assert counts(database) == before
-        for name in CUT_BY_YEAR:
-            assert parts_of(database, name) == ["earlier", "2026", "2027", "2028", "later"]
+        for name in CUT:
+            assert parts_of(database, name) == ["earlier", *years, "later"]
             assert rows_of(database, f"{name}_2026") > 0
         yield database
         database.close()
@@ -74,12 +87,11 @@ def test_a_year_is_written_read_and_put_away(filled: Database) -> None:
         assert answer(client, "/v1/pulls/2026-Q2?region=63")
         kept = {path: answer(nation, path) for path in FROZEN}
 
-        assert "Not frozen: 63.02 2026-Q2" in str(command_line(filled, "--put-away", "2026").exception)
-        assert reports_not_frozen(filled, 2025) == []
-        with pytest.raises(NotPartitioned):
-            put_away(filled, CUT_BY_YEAR, 2019)
-        assert put_away(filled, CUT_BY_YEAR, 2026)[0] == "progress_2026"
-        assert parts_of(filled, "progress") == ["earlier", "2027", "2028", "later"]
+        with pytest.raises(DBAPIError, match=r"Not frozen: 63\.02 2026-Q"):
+            run_documented(filled, "detach 2020", year=2026)
+        freeze_all(filled, 2026)
+        run_documented(filled, "detach 2020", year=2026)
+        assert parts_of(filled, "progress")[:2] == ["earlier", "2027"]
         assert rows_of(filled, "progress_2026") > 0
         assert {path: answer(nation, path) for path in FROZEN} == kept
     with filled.read_session() as session:
@@ -91,8 +103,10 @@ def test_migrations_and_models_see_no_difference(filled: Database) -> None:
     config = alembic_config(filled.url.render_as_string(hide_password=False))
     command.check(config)
     assert_no_orphans(filled)
-    assert partition(filled, CUT_BY_YEAR, until=2028) == []
-    assert f"{len(CUT_BY_YEAR)} years" in command_line(filled, "--until", "2029").output
+    more = datetime.now(UTC).year + 11
+    run_documented(filled, "add 2037", year=more)
+    for name in CUT:
+        assert parts_of(filled, name)[-2:] == [str(more), "later"]
     filled.engine.dispose()
     command.downgrade(config, "0013")
     command.upgrade(config, "head")
@@ -101,6 +115,31 @@ def test_migrations_and_models_see_no_difference(filled: Database) -> None:
 
 
 FROZEN = ("/v1/snapshots/2025-Q1/73.22", "/v1/digests/2025-Q1?region=73", "/v1/pulls/2025-Q1?region=73")
+
+
+def run_documented(database: Database, name: str, *, year: int | None = None) -> None:
+    """Execute one block of the page, for another year than the one that it shows if one is given."""
+    (text,) = [
+        block.text
+        for block in blocks_of(ROOT / "docs" / "growing.md")
+        if (block.marker, block.argument) == ("sql", name)
+    ]
+    if year is not None:
+        shown = name.rpartition(" ")[2]
+        assert text.count(shown) == 1
+        text = text.replace(shown, str(year))
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(text.replace("%", "%%"))
+
+
+def freeze_all(database: Database, year: int) -> None:
+    """Mark every quarter of a year that has reports as frozen."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO quarter (region_code, period, year, state, version, updated_at) "
+            "SELECT DISTINCT region_code, period, year, 'frozen', 1, now() FROM progress "
+            f"WHERE year = {year} ON CONFLICT (region_code, period) DO UPDATE SET state = 'frozen'"
+        )
 
 
 def answer(client: TestClient, path: str) -> bytes:
@@ -122,16 +161,14 @@ def parts_of(database: Database, table: str) -> list[str]:
 
 def rows_of(database: Database, part: str) -> int:
     with database.engine.connect() as connection:
-        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {SCHEMA}.{part}").scalar() or 0)
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM years.{part}").scalar() or 0)
 
 
-def test_a_file_has_no_partitions(sqlite_template: Database) -> None:
+def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
     for words in ((), ("--put-away", "2020")):
-        done = command_line(sqlite_template, *words)
-        assert (done.exit_code, "no partitions" in str(done.exception)) == (1, True)
-
-
-def command_line(database: Database, *words: str) -> Result:
-    settings = {"RATA_DATABASE_URL": database.url.render_as_string(hide_password=False)}
-    with left_behind_nothing():
-        return CliRunner().invoke(cli, ["partition", *words], env=settings)
+        done = rata("partition", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "rata partition is no command any more; docs/growing.md has the SQL that cuts tables by year and "
+            "takes a year out.\n"
+        )

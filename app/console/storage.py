@@ -1,4 +1,4 @@
-"""The database as a thing: its schema, whether its journal is whole, copies of it, years that are put away."""
+"""The database as a thing: its schema, whether its journal is whole, copies of it."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,13 +12,11 @@ from app.console.access import show_first_steps
 from app.console.frame import Refused, database, err, out, show, take_number
 from app.kit.database.backups import NotBackedUp, back_up, name_of_day, remove_before
 from app.kit.database.engine import Database
-from app.kit.database.partitions import NotPartitioned, partition, put_away
 from app.kit.problems import NotFound
 from app.plans.core.rules import plan_chain
 from app.startup.bootstrap import upgrade_schema
 from app.startup.database import check_schema
 from app.startup.stopping import raise_when_stopped
-from app.years import CUT_BY_YEAR, reports_not_frozen
 
 cli = typer.Typer()
 
@@ -89,35 +87,3 @@ def verify(
     if verdict.breaks:
         raise typer.Exit(1)
     out.print(f"The journal holds: {verdict.rows:,} rows in {verdict.chains:,} chains.", highlight=False)
-
-
-@cli.command("partition")
-def partition_(
-    until: Annotated[
-        int | None,
-        typer.Option(
-            parser=take_number(2000, 2999), metavar="YEAR", help="Last year; ten years from now if not given."
-        ),
-    ] = None,
-    put_away_: Annotated[
-        int | None,
-        typer.Option(
-            "--put-away",
-            parser=take_number(2000, 2999),
-            metavar="YEAR",
-            help="Take this year out instead; its rows stay in the schema `years`.",
-        ),
-    ] = None,
-) -> None:
-    """Cut the tables that grow by every quarter by year: for PostgreSQL, with the service stopped; all or nothing."""
-    found = database()
-    try:
-        if put_away_ is None:
-            made = partition(found, CUT_BY_YEAR, until=until or datetime.now(UTC).year + 10)
-            out.print(f"{len(made)} years of {len(CUT_BY_YEAR)} tables made.", highlight=False)
-            return
-        if left := reports_not_frozen(found, put_away_):
-            raise NotPartitioned(f"Not frozen: {', '.join(' '.join(one) for one in left[:5])}.")
-        out.print(f"Put away: {', '.join(put_away(found, CUT_BY_YEAR, put_away_))}.", soft_wrap=True)
-    except NotPartitioned as failed:
-        raise Refused(str(failed)) from None

@@ -36,7 +36,6 @@ CALLS: dict[str, list[str]] = {
     "migrate": [],
     "verify": [],
     "backup": ["rata.backup"],
-    "partition": [],
     "reference": ["load"],
     "import": ["matrix.csv", "--plan", PLAN],
     "import-observations": ["matrix.csv", "--code-system", "bps"],

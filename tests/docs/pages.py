@@ -14,6 +14,7 @@ A fenced block may follow a comment that a reader does not see:
     <!-- below: FILE: LINE -->
                               the text below goes into the file below that line, indented like it
     <!-- file: FILE -->       the text below is a new file
+    <!-- sql: NAME -->       the SQL below is executed on PostgreSQL, by the test of what it does
     <!-- not run: why -->     the shell text needs what a test machine has not
 """
 
@@ -39,7 +40,7 @@ class Block:
     line: int
     language: str
     marker: str
-    """Its first word: `set up`, `run`, `cron`, `save`, `answer`, `shape`, `below`, `file`, `not run` or nothing."""
+    """Its first word: `set up`, `run`, `cron`, `sql`, `save`, `answer`, `shape`, `below`, `file`, `not run` or nothing."""
     argument: str
     text: str
 

@@ -23,7 +23,7 @@ from tests.client.world import run_command
 from tests.docs.pages import PAGES, ROOT, Block, Mention, blocks_of, listed, mentions, name_of
 
 DOCS = ROOT / "docs"
-MARKERS = {"set up", "run", "cron", "not run", "save", "answer", "shape", "below", "file", ""}
+MARKERS = {"set up", "run", "cron", "sql", "not run", "save", "answer", "shape", "below", "file", ""}
 LONGEST_PAGE = 200
 
 
