@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.contract.world import World
+from tests.fuzz.links import link_replies
 from tests.fuzz.rules import CALLERS, configuration, schema_of
 from tests.fuzz.tally import Tally, run
 
@@ -112,4 +113,4 @@ def schema(world: World, authorization: str = "", *, phases: Sequence[str] = ())
     )
     if not phases:
         asked.projects.default.parameters.clear()  # the keys are given
-    return schema_of(world.document, asked)
+    return schema_of(link_replies(world.document), asked)

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from tests.contract.operations import operations
 from tests.contract.world import declared
+from tests.fuzz.links import link_replies
 from tests.fuzz.rules import CALLERS, PHASES, configuration, schema_of
 from tests.fuzz.serving import engine
 from tests.fuzz.tally import Tally, run
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def ask(caller: str, token: str, address: str, seconds: int, seed: int, phases: Sequence[str]) -> Tally:
     """Half of the time along the links: in one run with the others they would get what these leave."""
-    document = shuffled(declared()[0], f"{seed} {caller}")
+    document = shuffled(link_replies(declared()[0]), f"{seed} {caller}")
     parts = [[one for one in phases if one != "stateful"], [one for one in phases if one == "stateful"]]
     whole = Tally()
     for part in filter(None, parts):

@@ -87,7 +87,7 @@ def configuration(
                     "enabled": "stateful" in phases,
                     "max-steps": steps,
                     "generation": {**generation, "max-examples": scenarios, "mode": "positive"},
-                    # the links of the document, and none that were guessed
+                    # the links of `tests/fuzz/links.py`, and none that were guessed
                     "inference": {"algorithms": []},
                 },
             },

@@ -21,7 +21,6 @@ from pydantic_core import to_jsonable_python
 from app.kit.fields import SOMETIMES
 from app.kit.http.constants import Constant, LateConstant
 from app.kit.merge_patch import describe_patch
-from app.kit.openapi.links import Links
 from app.kit.openapi.schemas import (
     named_forms,
     named_pages,
@@ -161,7 +160,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["responses"] = {}
     for path, method, operation in operations_of(document):
         _complete(path, method, operation, document)
-    Links(document).declare()
     described: dict[str, Any] = sorted_deeply(document)
     return described
 

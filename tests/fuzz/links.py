@@ -1,9 +1,11 @@
-"""OpenAPI links: from a reply to what can be asked next, with the keys that the reply or its request has.
+"""OpenAPI links for Schemathesis: from a reply to what can be asked next, with the keys of the reply or its request.
 
-Addresses are made of natural keys, and a field that holds a key bears the name of the path parameter. So links
-follow from paths and shapes, and no route declares one.
+The published document has none, since no generator of clients reads them. Addresses are made of natural keys, and a
+field that holds a key bears the name of the path parameter. So links follow from paths and shapes, and no route
+declares one.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -165,6 +167,13 @@ class Links:
             parameters[key] = found
         id = to.operations["get"]["operationId"]
         yield id, link(id, parameters)
+
+
+def link_replies(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a document whose replies declare their links."""
+    linked = copy.deepcopy(document)
+    Links(linked).declare()
+    return linked
 
 
 def _kinds(schema: dict[str, Any]) -> list[str]:
