@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     database_read_url: str | None = Field(
         default=None,
         repr=False,
-        description="Address of a streaming replica of that PostgreSQL, or of several behind one: it takes the reads.",
+        description="Address of a streaming replica of that PostgreSQL or several behind one, for pulls and exports.",
     )
     database_pool: int = Field(
         default=10,

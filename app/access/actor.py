@@ -62,11 +62,6 @@ class Call:
         return self.unit.session
 
     @property
-    def newest(self) -> Session:
-        """For what changes without an entry of the journal (`Unit.newest`)."""
-        return self.unit.newest
-
-    @property
     def now(self) -> datetime:
         return self.unit.now
 

@@ -26,7 +26,6 @@ from app.access.models import (
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, json_texts
-from app.kit.database.replicas import read_placed
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 
@@ -85,7 +84,7 @@ def hash_of(secret: str) -> str:
 
 def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
     """Whom a service token stands for; None when it is unknown, over, or from elsewhere."""
-    rows: Any = read_placed(session, _BY_HASH, {"hash": hash_of(secret)})
+    rows: Any = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
     if not rows:
         return None
     first = rows[0]
@@ -98,7 +97,7 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
 
 def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject: str) -> Bearer | None:
     """Whom an authentic token of the issuer stands for; None where nobody enrolled its subject."""
-    rows: Any = read_placed(session, _BY_IDENTITY, {"issuer": issuer, "subject": subject})
+    rows: Any = session.connection().execute(_BY_IDENTITY, {"issuer": issuer, "subject": subject}).all()
     if not rows:
         return None
     first, grants = rows[0], _grants(rows)

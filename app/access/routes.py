@@ -61,7 +61,7 @@ def list_principals(call: Caller, query: Annotated[PrincipalQuery, Query()]) -> 
     For administrators whose token has the scope `administer`; nobody else finds any.
     """
     listing = queries.principals(call.actor, query)
-    return answer_page(call.request, read_page(call.newest, call.request, listing, query, sort=query.sort))
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
 
 
 @router.get("/principals/{principal}", response_model=PrincipalReply)
@@ -99,7 +99,7 @@ def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
 
 
 def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
-    text, region, version = queries.principal_text(call.newest, call.actor, name)
+    text, region, version = queries.principal_text(call.session, call.actor, name)
     return answer(
         call.request,
         with_fields(text, allowed=queries.allowed(call.actor, region)),
@@ -115,8 +115,8 @@ def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
 @router.get("/principals/{principal}/tokens", response_model=Page[TokenOut])
 def list_tokens(call: Caller, principal: PrincipalKey, query: Annotated[TokenQuery, Query()]) -> Response:
     """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
-    owner = queries.principal_id(call.newest, call.actor, principal)
-    body = read_page(call.newest, call.request, queries.tokens(owner, query), query, sort=query.sort)
+    owner = queries.principal_id(call.session, call.actor, principal)
+    body = read_page(call.session, call.request, queries.tokens(owner, query), query, sort=query.sort)
     return answer_page(call.request, body)
 
 
@@ -154,8 +154,8 @@ def revoke_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Resp
 def _token_reply(
     call: Call, principal: str, name: str, *, secret: str | None = None, status: int = 200
 ) -> Response:
-    owner = queries.principal_id(call.newest, call.actor, principal)
-    text, version = queries.token_text(call.newest, owner, name)
+    owner = queries.principal_id(call.session, call.actor, principal)
+    text, version = queries.token_text(call.session, owner, name)
     location = f"/v1/{principal_subject(principal, name)}" if status == 201 else None
     body = with_fields(text, secret=secret) if secret else text.encode()
     response = answer(call.request, body, status=status, version=version, location=location)

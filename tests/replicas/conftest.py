@@ -10,7 +10,7 @@ from app.kit.database.replicas import Replicated
 from tests.database import ENGINES, prepare
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.pulls.test_transfers import client_of
-from tests.replicas.standby import Standby, replicated, until
+from tests.replicas.standby import Standby, replicated
 
 
 def build(url: str) -> None:
@@ -34,15 +34,9 @@ def standby() -> Iterator[Standby]:
         yield standby
 
 
-def in_use(standby: Standby) -> Replicated:
-    """A service's database, whose replica is in use; the caller closes it."""
-    database = Replicated(standby.primary, standby.url, pool_size=10, patience=Patience())
-    until(lambda: database.replica.is_in_use, "the replica is in use")
-    return database
-
-
 @pytest.fixture
 def database(standby: Standby) -> Iterator[Replicated]:
-    with closing(in_use(standby)) as database:
+    """The database of a service that has the replica."""
+    with closing(Replicated(standby.primary, standby.url, pool_size=10, patience=Patience())) as database:
         yield database
     standby.restore()

@@ -39,7 +39,7 @@ def list_webhooks(call: Caller, query: Annotated[WebhookQuery, Query()]) -> Resp
     For administrators whose token has the scope `administer`; nobody else finds any.
     """
     listing = queries.list_webhooks(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.newest, call.request, listing, query, sort=query.sort))
+    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
 
 
 @router.get("/webhooks/{webhook}", response_model=WebhookReply)
@@ -88,7 +88,7 @@ def list_webhook_history(
 
 
 def _webhook_reply(call: Call, name: str, *, status: int = 200) -> Response:
-    text, version = queries.webhook_text(call.newest, call.actor, name, call.now)
+    text, version = queries.webhook_text(call.session, call.actor, name, call.now)
     location = f"/v1/{webhook_subject(name)}" if status == 201 else None
     body = with_fields(text, allowed=ALLOWED)
     return answer(call.request, body, status=status, version=version, location=location)
@@ -175,8 +175,10 @@ def list_webhook_deliveries(
 
     What is over is kept for 30 days. One delivery is under way at a time; what changes meanwhile is in the next.
     """
-    owner = queries.webhook_id(call.newest, call.actor, webhook)
-    body = read_page(call.newest, call.request, queries.list_deliveries(owner, query), query, sort=query.sort)
+    owner = queries.webhook_id(call.session, call.actor, webhook)
+    body = read_page(
+        call.session, call.request, queries.list_deliveries(owner, query), query, sort=query.sort
+    )
     return answer_page(call.request, body)
 
 

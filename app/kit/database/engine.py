@@ -68,7 +68,7 @@ class Patience(NamedTuple):
 
 
 ENDLESS = Patience()
-_ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Table(SQLModel):
@@ -175,15 +175,6 @@ class Database:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
         return Session(self._writes, expire_on_commit=False)
 
-    def reads_after(self, first: Session) -> Session:
-        """A session to read what is at least as new as what `first` read, a reading session of the primary: here
-        that itself."""
-        return first
-
-    def is_to_be_read_anew(self, session: Session, error: DBAPIError) -> bool:
-        """Whether what a session of `reads_after` failed by says nothing of what the primary would answer."""
-        return False
-
     def in_one_state(self, work: Callable[[Session], T]) -> T:
         """What `work` makes of one committed state, which its session sees from its first statement to its last.
 
@@ -215,7 +206,7 @@ class Database:
             yield [session]
             return
         state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-        with free.execution_options(**_ONE_STATE) as second, second.begin():
+        with free.execution_options(**ONE_STATE) as second, second.begin():
             second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
             with Session(second, autoflush=False) as other:
                 yield [session, other]
@@ -225,7 +216,7 @@ class Database:
         """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
         and writes nothing itself. Large results are read by it in pieces (`yield_per`): a cursor of the server needs
         a transaction, which reading sessions do without."""
-        options = {} if self.is_sqlite else _ONE_STATE
+        options = {} if self.is_sqlite else ONE_STATE
         with (
             self.engine.connect().execution_options(**options) as connection,
             connection.begin(),
@@ -310,7 +301,8 @@ class Database:
 
 
 _LEFT = "some of what was read has left"
-MAY_END = "what is read may have to be read anew"
+MAY_END = "the work may have to be done again"
+"""In `info` of a session whose server may fail where another one does not."""
 
 
 def may_leave(session: Session) -> bool:
@@ -433,20 +425,12 @@ def _watched() -> "type[psycopg.Connection[Any]]":
     return Watched
 
 
-def replica_engine(url: sa.URL, pool_size: int, echo: bool, patience: Patience) -> Engine:
-    """Connections to a replica: who finds none waits for none, and a server that is gone is noticed soon."""
-    return _postgres_engine(
-        url,
-        Breaker(),
-        pool_size,
-        echo,
-        patience,
-        isolation_level="AUTOCOMMIT",
-        pool_reset_on_return=None,
-        max_overflow=0,
-        pool_timeout=0,
-        pool_recycle=-1,
-    )
+def replica_engine(url: sa.URL, pool_size: int, patience: Patience) -> Engine:
+    """Return connections to a replica; no caller waits for a free one."""
+    breaker = Breaker()
+    engine = _postgres_engine(url, breaker, pool_size, False, patience, max_overflow=0, pool_timeout=0)
+    check_pooled(breaker, engine)
+    return engine
 
 
 def make_file_address(file: Path) -> str:

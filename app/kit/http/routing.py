@@ -73,9 +73,9 @@ REPEAT_SECONDS = 5
 
 
 class Unit:
-    """A request's unit of work: at most one writing session and those that it reads by, ended by the route."""
+    """A request's unit of work: at most one writing session and one that it reads by, ended by the route."""
 
-    def __init__(self, request: Request, *, is_anew: bool = False) -> None:
+    def __init__(self, request: Request) -> None:
         self.database: Database = request.app.state.database
         self.request = request
         self.now = datetime.now(UTC)
@@ -84,14 +84,12 @@ class Unit:
         self.attempt: Attempt | None = None
         self.call: object | None = None
         """Who asks, once that is known."""
-        self._is_anew = is_anew
         self._read: Session | None = None
-        self._shared: Session | None = None
         self._write: Session | None = None
 
     @property
     def reading(self) -> Session:
-        """Reads the newest there is, of the primary."""
+        """The session that reads; a write reads by it what need not be of its transaction."""
         if self._read is None:
             self._read = self.database.read_session()
         return self._read
@@ -99,34 +97,18 @@ class Unit:
     @property
     def session(self) -> Session:
         """The session of the work itself. On a write it begins at its first statement, in the thread
-        of the endpoint: a thread that waits for its turn must not hold one that others need. A read
-        may see by it a replica that has all that `reading` saw; what is not in the journal it may see as it was."""
+        of the endpoint: a thread that waits for its turn must not hold one that others need."""
         if not self.is_write:
-            return self._reading_after()
+            return self.reading
         if self._write is None:
             self._write = self.database.write_session()
         return self._write
 
-    @property
-    def newest(self) -> Session:
-        """The same, of the primary in any case: to show what changes without an entry of the journal."""
-        return self.session if self.is_write else self.reading
-
-    def _reading_after(self) -> Session:
-        if self._shared is None:
-            self._shared = self.reading if self._is_anew else self.database.reads_after(self.reading)
-        return self._shared
-
     def rest(self) -> None:
-        """Give the reading connections back. A request that waits for a thread must not hold one
+        """Give the reading connection back. A request that waits for a thread must not hold one
         meanwhile, or those that have a thread find the pool empty."""
-        for session in (self._shared, self._read):
-            if session is not None:
-                session.close()
-        self._shared = None
-
-    def is_to_be_read_anew(self, error: DBAPIError) -> bool:
-        return self._shared is not None and self.database.is_to_be_read_anew(self._shared, error)
+        if self._read is not None:
+            self._read.close()
 
     def keep(self, response: Response) -> None:
         if self._write is None:
@@ -197,8 +179,8 @@ class HouseRoute(APIRoute):
             _check(request, known, body)
             return shared(request, await _until_won(request, run))
 
-        async def run(request: HouseRequest, *, is_anew: bool = False) -> Response:
-            unit = request.state.unit = Unit(request, is_anew=is_anew)
+        async def run(request: HouseRequest) -> Response:
+            unit = request.state.unit = Unit(request)
             try:
                 if early_tag is not None and "if-none-match" in request.headers:
                     tag = await anyio.to_thread.run_sync(early_tag, request)
@@ -213,11 +195,6 @@ class HouseRoute(APIRoute):
                     await anyio.to_thread.run_sync(unit.keep, response, limiter=anyio.CapacityLimiter(1))
             except Replay as replay:
                 response = replay.response
-            except DBAPIError as error:
-                if not unit.is_to_be_read_anew(error):
-                    raise
-                unit.close()
-                return await run(HouseRequest(request.scope, request.receive), is_anew=True)
             finally:
                 await unit.end()
             return response

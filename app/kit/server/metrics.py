@@ -78,7 +78,7 @@ class Metrics:
         if found is not None:
             yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=found)
         if isinstance(database, Replicated):
-            yield from _of_replica(database, found)
+            yield from _of_replica(database)
 
     def describe(self) -> list[Metric]:
         return []  # to be registered must not ask the database
@@ -95,17 +95,20 @@ class Metrics:
             self.server.server_close()
 
 
-def _of_replica(database: Replicated, found: int | None) -> Iterator[Metric]:
-    by = CounterMetricFamily("rata_reads", "Requests that read, by what answered them.", labels=("by",))
+def _of_replica(database: Replicated) -> Iterator[Metric]:
+    by = CounterMetricFamily(
+        "rata_reads",
+        "Pulls, digests and files of reports made, by the server that they were read from.",
+        labels=("by",),
+    )
     for name, count in database.reads_by.items():
         by.add_metric((name,), count)
     yield by
-    replica = database.replica
-    yield GaugeMetricFamily("rata_replica_in_use", "Whether reads go to it.", value=replica.is_in_use)
-    if found is not None and replica.height is not None:
-        behind = max(found - replica.height, 0)
+    in_use = database.is_replica_in_use
+    yield GaugeMetricFamily("rata_replica_in_use", "Whether the replica is asked.", value=in_use)
+    if (behind := database.rows_behind) is not None:
         yield GaugeMetricFamily(
-            "rata_replica_rows_behind", "Rows of the journal that it was last seen to lack.", value=behind
+            "rata_replica_rows_behind", "Rows of the journal that it lacked when last asked.", value=behind
         )
 
 
