@@ -77,6 +77,9 @@ cumulative to the end of the period, messages come in Indonesian or English by `
 
 Every address that answers GET answers HEAD as well. A reply that is sent compressed has an entity tag of its
 own; all conditions take either.
+
+Every failure of the service has one shape, `Problem`. Outside of it are what is no HTTP request, which gets 400 as
+plain text, and what a proxy in front refuses or cuts by itself: too many connections, slow heads, bodies and readers.
 """
 
 TAGS = [
@@ -238,7 +241,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         Bodies,
         limit=settings.max_body_bytes,
         together=settings.bodies_max_bytes,
-        seconds=settings.stall_seconds,
     )
     app.add_middleware(RateLimits, rates=app.state.rates)
     app.add_middleware(AnswersHead)

@@ -142,12 +142,6 @@ class Settings(BaseSettings):
     queue_seconds: float = Field(
         default=20, gt=0, le=600, description="How long a request waits in that line, before 503."
     )
-    stall_seconds: float = Field(
-        default=30,
-        gt=0,
-        le=600,
-        description="How long a client may take for each further 32 KiB of a request's body, before 408.",
-    )
     max_body_bytes: int = Field(default=25 * 2**20, ge=2**10, description="Largest request body.")
     bodies_max_bytes: int = Field(
         default=2**30,

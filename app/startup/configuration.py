@@ -45,6 +45,7 @@ READ_ELSEWHERE = {
 GONE = {
     "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
     "RATA_DEMO_TOKEN_FILE": "RATA_DEMO_FOLDER names the folder in which the demo keeps all its files",
+    "RATA_STALL_SECONDS": "the proxy in front cuts a body that does not come: client_body_timeout in deploy/nginx.conf",
 }
 """Settings that earlier versions had → the sentence that says what replaces each."""
 

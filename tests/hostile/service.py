@@ -28,7 +28,6 @@ START_SECONDS = 120
 PATIENCE = 60.0
 """Seconds after which a test gives up; the service is far quicker."""
 SETTINGS = {
-    "RATA_STALL_SECONDS": "1",
     "RATA_WORKERS": "1",
     "RATA_READS_PER_MINUTE": "0",
     "RATA_WRITES_PER_MINUTE": "0",

@@ -16,7 +16,7 @@ from tests.proofs.programs import program
 SHIPPED = ROOT / "deploy"
 IMPATIENT = {
     "client_header_timeout 30s": "client_header_timeout 2s",
-    "client_body_timeout 35s": "client_body_timeout 4s",
+    "client_body_timeout 30s": "client_body_timeout 2s",
     "lingering_time 30s": "lingering_time 2s",
     "send_timeout 30s": "send_timeout 2s",
     "keepalive_timeout 30s": "keepalive_timeout 2s",

@@ -242,7 +242,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     if method == "post":
         statuses.add(422)
     if "requestBody" in operation:
-        statuses |= {408, 413, 415, 422}
+        statuses |= {413, 415, 422}
     return statuses
 
 

@@ -1,11 +1,10 @@
-"""Bodies of requests: received whole, within bounds of size, pace and sum, before anything is done with them.
+"""Bodies of requests: received whole, within bounds of size and sum, before anything is done with them.
 
 While a body comes in, its request holds no place, no thread and no connection to the database. So it may take
-as long as its line needs, while it gets on: what is bounded is the time for the next `STRIDE` bytes, never for
-all of them. Beyond a megabyte a body lies in a file without a name; memory does not grow with those that wait.
+as long as its line needs; the proxy cuts a client that sends nothing. Beyond a megabyte a body lies in a file
+without a name; memory does not grow with those that wait.
 """
 
-import asyncio
 from tempfile import SpooledTemporaryFile
 
 from starlette.datastructures import UploadFile
@@ -13,10 +12,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.routing import problem_response, shown_size
-from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, Text, TooLarge, UnsupportedMedia
+from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, TooLarge, UnsupportedMedia
 
-STRIDE = 32 * 2**10
-"""Bytes that must have moved, in or out, whenever the time for them is over."""
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
 """A body up to this size is taken however many others there are: who fills the room with large ones fills it for
@@ -29,16 +26,6 @@ coded_body = Kind(
     id="Isi permintaan yang dikompresi tidak diterima; kirim apa adanya.",
     en="The service takes no coded body. Send it as it is.",
 )
-
-
-class TooSlow(Problem):
-    status = 408
-    code = "too_slow"
-    title = Text("Terlalu lambat", "Too slow")
-    detail = Text(
-        "Permintaan tidak berlanjut selama {seconds} detik. Kirim lagi; sambungan ditutup.",
-        "The request did not get on for {seconds} seconds. Send it again; the connection is closed.",
-    )
 
 
 class Incoming:
@@ -98,11 +85,11 @@ class Incoming:
 class Bodies:
     """Takes in each request's body, or refuses it in the one shape.
 
-    `limit`: bytes of one; `together`: bytes of all that are under way; `seconds`: for the next `STRIDE` bytes.
+    `limit`: bytes of one; `together`: bytes of all that are under way.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, together: int, seconds: float) -> None:
-        self.app, self.limit, self.together, self.seconds = app, limit, together, seconds
+    def __init__(self, app: ASGIApp, *, limit: int, together: int) -> None:
+        self.app, self.limit, self.together = app, limit, together
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,27 +135,18 @@ class Bodies:
             raise TooLarge(allowed=shown_size(self.limit))
 
     async def _take_in(self, receive: Receive, incoming: Incoming) -> None:
-        loop, owed = asyncio.get_running_loop(), STRIDE
-        try:
-            async with asyncio.timeout(self.seconds) as bound:
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise BadRequest  # to nobody
-                    piece = message.get("body", b"")
-                    self._held += len(piece)
-                    incoming.size += len(piece)
-                    if incoming.size > self.limit:
-                        raise TooLarge(allowed=shown_size(self.limit))
-                    if self._held > self.together and incoming.size > SMALL:
-                        raise Busy(headers={"Retry-After": "10"})
-                    if not message.get("more_body", False):
-                        await incoming.complete(message)
-                        return
-                    await incoming.keep(piece)
-                    owed -= len(piece)
-                    if owed <= 0:
-                        owed = STRIDE
-                        bound.reschedule(loop.time() + self.seconds)
-        except TimeoutError:
-            raise TooSlow(seconds=round(self.seconds), headers={"Connection": "close"}) from None
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BadRequest  # to nobody
+            piece = message.get("body", b"")
+            self._held += len(piece)
+            incoming.size += len(piece)
+            if incoming.size > self.limit:
+                raise TooLarge(allowed=shown_size(self.limit))
+            if self._held > self.together and incoming.size > SMALL:
+                raise Busy(headers={"Retry-After": "10"})
+            if not message.get("more_body", False):
+                await incoming.complete(message)
+                return
+            await incoming.keep(piece)
