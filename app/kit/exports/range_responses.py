@@ -2,6 +2,10 @@
 
 A transfer that was cut goes on with `Range: bytes=N-` and `If-Range` with the entity tag: from the file of
 that very state while it is kept, whatever the database says meanwhile.
+
+Starlette's `FileResponse` (1.10) cannot send the files that are kept: it answers 416 as plain text, 400 to a `Range`
+that it cannot read and 206 to HEAD, sends several ranges as multipart, adds `Last-Modified`, and opens a file by a
+name that the spool may have removed meanwhile. None of this can be set.
 """
 
 import os
