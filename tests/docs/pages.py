@@ -40,7 +40,7 @@ class Block:
     line: int
     language: str
     marker: str
-    """Its first word: `set up`, `run`, `cron`, `sql`, `save`, `answer`, `shape`, `below`, `file`, `not run` or nothing."""
+    """Its first word, one of those above, or nothing."""
     argument: str
     text: str
 

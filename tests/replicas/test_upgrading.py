@@ -34,7 +34,7 @@ from tests.docs.server import free_port
 from tests.plans.world import ANY, AT
 from tests.pulls.world import PULL
 from tests.replicas.conftest import fill
-from tests.replicas.standby import until
+from tests.replicas.standby import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 REGION = "/v1/regions/63.02/agencies"
@@ -95,8 +95,9 @@ class Service:
         self.address = f"http://127.0.0.1:{self.port}"
 
     def is_ready(self, asking: httpx.Client) -> bool:
+        """Return whether it says that it is ready. On a busy machine the answer may take a while."""
         try:
-            return asking.get(f"{self.address}/ready").status_code == 200
+            return asking.get(f"{self.address}/ready", timeout=60).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -148,16 +149,20 @@ class Balancer:
     known: list[Service] = field(default_factory=list)
     ready: list[str] = field(default_factory=list)
     turn: int = 0
-    guard: threading.Lock = field(default_factory=threading.Lock)
+    guard: threading.Condition = field(default_factory=threading.Condition)
     under_way: Counter[str] = field(default_factory=Counter)
 
     def look(self, asking: httpx.Client) -> None:
-        self.ready = [one.address for one in self.known if one.is_ready(asking)]
+        ready = [one.address for one in self.known if one.is_ready(asking)]
+        with self.guard:
+            self.ready = ready
+            self.guard.notify_all()
 
     @contextmanager
     def address(self) -> Iterator[str]:
-        """Of whom to send the next request to; it is under way as long as the block lasts."""
+        """Of whom to send the next request to, once a service is ready; it is under way as long as the block lasts."""
         with self.guard:
+            assert self.guard.wait_for(lambda: self.ready, PATIENCE), "never: a service is ready"
             self.turn += 1
             address = self.ready[self.turn % len(self.ready)]
             self.under_way[address] += 1
