@@ -31,6 +31,9 @@ from tests.postgres import share_with_workers
 
 ConnectAs = Callable[..., TestClient]
 
+# Each role has one fixture, below, which alone says its rights. A folder that needs content beforehand overrides the
+# fixture with one of the same name that takes it, writes the content and returns the same client.
+
 
 @pytest.fixture(scope="session")
 def sqlite_template() -> Iterator[Database]:
@@ -141,6 +144,30 @@ def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> I
 def secretariat(connect: ConnectAs) -> TestClient:
     """The secretariat of Kotabaru (63.02)."""
     return connect(("secretariat", "63.02"))
+
+
+@pytest.fixture
+def provincial_reader(connect: ConnectAs) -> TestClient:
+    """A reader of Kalimantan Selatan (63), who may not read drafts."""
+    return connect(("reader", "63"))
+
+
+@pytest.fixture
+def provincial_reviewer(connect: ConnectAs) -> TestClient:
+    """The reviewer of Kalimantan Selatan (63), who sees its regencies and their drafts."""
+    return connect(("reviewer", "63"))
+
+
+@pytest.fixture
+def provincial_administrator(connect: ConnectAs) -> TestClient:
+    """The administrator of Kalimantan Selatan (63)."""
+    return connect(("administrator", "63"))
+
+
+@pytest.fixture
+def national_administrator(connect: ConnectAs) -> TestClient:
+    """The administrator of the nation (0)."""
+    return connect(("administrator", "0"))
 
 
 @pytest.fixture

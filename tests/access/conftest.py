@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 
 from tests.access.issuer import RealIssuer, running_issuer
 from tests.access.people import PeopleApp
-from tests.conftest import ConnectAs
 
 
 @pytest.fixture(scope="session")
@@ -26,19 +25,15 @@ def own_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealIssuer]
 
 
 @pytest.fixture
-def administrator(connect: ConnectAs) -> TestClient:
-    """Administers Kalimantan Selatan (63)."""
-    return connect(("administrator", "63"))
-
-
-@pytest.fixture
-def people(app: FastAPI, issuer: RealIssuer, administrator: TestClient) -> Iterator[PeopleApp]:
+def people(app: FastAPI, issuer: RealIssuer, provincial_administrator: TestClient) -> Iterator[PeopleApp]:
     """The application trusting the shared issuer, whose keys it has just fetched."""
-    with PeopleApp.trusting(app, issuer, administrator) as found:
+    with PeopleApp.trusting(app, issuer, provincial_administrator) as found:
         yield found
 
 
 @pytest.fixture
-def own_people(app: FastAPI, own_issuer: RealIssuer, administrator: TestClient) -> Iterator[PeopleApp]:
-    with PeopleApp.trusting(app, own_issuer, administrator) as found:
+def own_people(
+    app: FastAPI, own_issuer: RealIssuer, provincial_administrator: TestClient
+) -> Iterator[PeopleApp]:
+    with PeopleApp.trusting(app, own_issuer, provincial_administrator) as found:
         yield found

@@ -27,10 +27,10 @@ READING: dict[str, Any] = {"scopes": ["read"]}
 
 
 @pytest.fixture
-def dashboard(administrator: TestClient) -> TestClient:
+def dashboard(provincial_administrator: TestClient) -> TestClient:
     """The administrator, who made a service that reads Kotabaru."""
-    assert administrator.put(AT_DASHBOARD, json=READER).status_code == 201
-    return administrator
+    assert provincial_administrator.put(AT_DASHBOARD, json=READER).status_code == 201
+    return provincial_administrator
 
 
 def bearer(app: FastAPI, secret: str) -> TestClient:
@@ -131,7 +131,7 @@ def test_nobody_gives_a_scope_that_his_own_token_lacks(connect: ConnectAs) -> No
         assert found.status_code == 404, (method, path)
 
 
-def test_nobody_appoints_beyond_his_regions(connect: ConnectAs, administrator: TestClient) -> None:
+def test_nobody_appoints_beyond_his_regions(connect: ConnectAs, provincial_administrator: TestClient) -> None:
     for body, expected in (
         ({**READER, "region_code": "73"}, {"/region_code": "region_not_administered"}),
         ({**READER, "region_code": "0"}, {"/region_code": "region_not_administered"}),
@@ -147,13 +147,13 @@ def test_nobody_appoints_beyond_his_regions(connect: ConnectAs, administrator: T
         ({**READER, "memberships": READER["memberships"] * 2}, {"/memberships/1": "duplicate_key"}),
         ({**READER, "subject": "abc"}, {"/subject": "no_issuer"}),
     ):  # fmt: skip
-        reply = administrator.put(AT_DASHBOARD, json=body)
+        reply = provincial_administrator.put(AT_DASHBOARD, json=body)
         found = errors_of(reply)
         assert {pointer: found.get(pointer) for pointer in expected} == expected, body
-    assert administrator.get(AT_DASHBOARD).status_code == 404
+    assert provincial_administrator.get(AT_DASHBOARD).status_code == 404
     whole = {**READER, "region_code": "63", "memberships": [{"role": "chair", "region_code": "63.03"}]}
-    assert administrator.put(AT_DASHBOARD, json=whole).status_code == 201
-    moved = administrator.put(AT_DASHBOARD, json=READER, headers=ANY)
+    assert provincial_administrator.put(AT_DASHBOARD, json=whole).status_code == 201
+    moved = provincial_administrator.put(AT_DASHBOARD, json=READER, headers=ANY)
     assert errors_of(moved)["/region_code"] == "home_stays"
 
 
@@ -230,21 +230,21 @@ def test_a_successor_takes_the_position_and_no_journal_knows_either(
 
 
 def test_a_merged_agency_makes_an_edit_of_its_operators_stale(
-    administrator: TestClient, database: OneTransaction, connect: ConnectAs
+    provincial_administrator: TestClient, database: OneTransaction, connect: ConnectAs
 ) -> None:
     furnish(database)
     body = {
         "region_code": "63.02",
         "memberships": [{"role": "operator", "region_code": "63.02", "agency_code": SOCIAL}],
     }
-    tag = administrator.put(AT_DASHBOARD, json=body).headers["ETag"]
+    tag = provincial_administrator.put(AT_DASHBOARD, json=body).headers["ETag"]
     merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
     secretariat = connect(("secretariat", "63.02"))
     put_plan(secretariat)
     assert secretariat.get(AT).status_code == 200
     assert secretariat.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
-    assert administrator.put(AT_DASHBOARD, json=body, headers={"If-Match": tag}).status_code == 412
-    assert administrator.get(AT_DASHBOARD).json()["memberships"][0]["agency_code"] == PARTNER
+    assert provincial_administrator.put(AT_DASHBOARD, json=body, headers={"If-Match": tag}).status_code == 412
+    assert provincial_administrator.get(AT_DASHBOARD).json()["memberships"][0]["agency_code"] == PARTNER
 
 
 @pytest.mark.parametrize(

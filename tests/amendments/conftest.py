@@ -11,29 +11,28 @@ from tests.plans.world import furnish, put, put_plan
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient]) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat, with three lines that can be submitted."""
     furnish(database)
-    client = connect(("secretariat", "63.02"))
-    put_plan(client)
+    put_plan(secretariat)
     for code, base in REGION_LINES.items():
-        put(client, code, base=base)
-    return client
+        put(secretariat, code, base=base)
+    return secretariat
 
 
 @pytest.fixture
-def movers(client: TestClient, connect: Callable[..., TestClient]) -> Movers:
+def movers(secretariat: TestClient, connect: Callable[..., TestClient]) -> Movers:
     return Movers(connect)
 
 
 @pytest.fixture
-def amended(client: TestClient, movers: Movers) -> TestClient:
+def amended(secretariat: TestClient, movers: Movers) -> TestClient:
     """The secretariat, once the plan is in force and its amendment open."""
     movers.bring("amended")
-    return client
+    return secretariat
 
 
 @pytest.fixture
-def reader(amended: TestClient, connect: Callable[..., TestClient]) -> TestClient:
-    """Whoever may not read drafts."""
-    return connect(("reader", "63"))
+def provincial_reader(provincial_reader: TestClient, amended: TestClient) -> TestClient:
+    """The reader of the province, once the plan's amendment is open."""
+    return provincial_reader

@@ -25,7 +25,9 @@ ONE = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def twice(database: OneTransaction, amended: TestClient, movers: Movers, reader: TestClient) -> TestClient:
+def twice(
+    database: OneTransaction, amended: TestClient, movers: Movers, provincial_reader: TestClient
+) -> TestClient:
     """A reader of a plan that was adopted in January and, amended, in September."""
     amend(amended, "A-1", [because()], **budget(300))
     ok(amended.delete(f"{LINES}/A-3", params={"category": "policy", "reason": "Digabungkan"}, headers=ANY))
@@ -36,7 +38,7 @@ def twice(database: OneTransaction, amended: TestClient, movers: Movers, reader:
     with database.writing() as session:
         for number, instant in enumerate((ZERO, ONE)):
             session.execute(sa.update(c.number.table).where(c.number == number).values(adopted_at=instant))
-    return reader
+    return provincial_reader
 
 
 def at(path: str, instant: datetime, **params: Any) -> Any:
@@ -92,8 +94,8 @@ def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient)
         assert reply.json()["errors"][0]["allowed"] == ZERO.isoformat()
 
 
-def test_a_plan_that_was_never_adopted_was_never_in_force(client: TestClient) -> None:
-    reply = client.get(**at(AT, ONE))
+def test_a_plan_that_was_never_adopted_was_never_in_force(secretariat: TestClient) -> None:
+    reply = secretariat.get(**at(AT, ONE))
     assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
 
 
@@ -162,11 +164,11 @@ queries = st.fixed_dictionaries(
 
 
 @pytest.fixture
-def chosen_from(database: OneTransaction, client: TestClient) -> Session:
-    put_many(client, LINES_TO_CHOOSE)
-    put(client, "A-5", base=LEAN, title="Dilaporkan")
-    report(client, "A-5", 1, spent=1)
-    report(client, "A-1", 2, spent=1)
+def chosen_from(database: OneTransaction, secretariat: TestClient) -> Session:
+    put_many(secretariat, LINES_TO_CHOOSE)
+    put(secretariat, "A-5", base=LEAN, title="Dilaporkan")
+    report(secretariat, "A-5", 1, spent=1)
+    report(secretariat, "A-1", 2, spent=1)
     return database.read_session()
 
 

@@ -64,10 +64,10 @@ def explain_everything(client: TestClient) -> None:
 
 
 def test_from_revision_0_to_revision_1(
-    database: OneTransaction, amended: TestClient, movers: Movers, reader: TestClient
+    database: OneTransaction, amended: TestClient, movers: Movers, provincial_reader: TestClient
 ) -> None:
-    client, before = amended, view(reader)
-    zero = reader.get(f"{AT}/revisions/0")
+    client, before = amended, view(provincial_reader)
+    zero = provincial_reader.get(f"{AT}/revisions/0")
     assert refused(movers.move("submit")) == [("/actions", "empty_amendment")]
 
     draft_everything(client)
@@ -97,21 +97,21 @@ def test_from_revision_0_to_revision_1(
     amend(client, "A-1", **budget(400))  # what explained the change explains this one
     ok(movers.move("submit"))
     ok(movers.move("endorse"))
-    assert view(reader) == before
+    assert view(provincial_reader) == before
     ok(movers.move("adopt", body=SIGNED_AGAIN))
 
     assert rows(database, sa.select(table_of(AmendmentRow))) == []
     assert rows(database, sa.select(table_of(AmendmentActionRow))) == []
     assert client.get(AMENDMENT).status_code == 404
-    plan = ok(reader.get(AT))
+    plan = ok(provincial_reader.get(AT))
     assert (plan["revision"], plan["state"], plan["title"]) == (1, "adopted", "RAT perubahan")
-    lines = {line["code"]: line for line in walk(reader, f"{AT}/actions")}
+    lines = {line["code"]: line for line in walk(provincial_reader, f"{AT}/actions")}
     assert lines.keys() == {"A-1", "A-2", "B-1"}
     assert (lines["A-1"]["allocation"], lines["A-1"]["version"]) == (400, 2)
     assert lines["A-2"]["version"] == 1
-    assert reader.get(f"{AT}/revisions/0").content == zero.content
-    check_frozen(reader, lines)
-    check_history(reader)
+    assert provincial_reader.get(f"{AT}/revisions/0").content == zero.content
+    check_frozen(provincial_reader, lines)
+    check_history(provincial_reader)
 
 
 def check_frozen(reader: TestClient, lines: dict[str, Any]) -> None:
@@ -160,18 +160,18 @@ def check_history(reader: TestClient) -> None:
 
 
 def test_differences_say_what_an_independent_way_finds(
-    amended: TestClient, movers: Movers, reader: TestClient
+    amended: TestClient, movers: Movers, provincial_reader: TestClient
 ) -> None:
     draft_everything(amended)
     explain_everything(amended)
     drafted = ok(amended.get(f"{AMENDMENT}/differences"))
-    assert reader.get(f"{AMENDMENT}/differences").status_code == 404
+    assert provincial_reader.get(f"{AMENDMENT}/differences").status_code == 404
     for verb in ("submit", "endorse"):
         ok(movers.move(verb))
     ok(movers.move("adopt", body=SIGNED_AGAIN))
-    reply = reader.get(f"{AT}/revisions/1/differences")
+    reply = provincial_reader.get(f"{AT}/revisions/1/differences")
     found = ok(reply)
-    zero, one = (ok(reader.get(f"{AT}/revisions/{n}")) for n in (0, 1))
+    zero, one = (ok(provincial_reader.get(f"{AT}/revisions/{n}")) for n in (0, 1))
 
     old, new = ({line["code"]: line for line in doc["actions"]} for doc in (zero, one))
     touched = {code for code in {*old, *new} if bare(old.get(code)) != bare(new.get(code))}
@@ -205,7 +205,7 @@ def test_differences_say_what_an_independent_way_finds(
     # The draft said the same, but for the edition it is of.
     assert drafted["after"] == {"revision": None, "sha256": None, "adopted_at": None}
     assert [one["changes"] for one in drafted["actions"]] == [one["changes"] for one in found["actions"]]
-    check_cached(reader, reply)
+    check_cached(provincial_reader, reply)
 
 
 def bare(line: Any) -> Any:

@@ -128,13 +128,15 @@ def test_an_operator_drafts_the_lines_of_its_own_agency(
     assert operator.patch(f"{LINES}/A-2", json={"note": "y"}, headers=ANY).status_code == 403
 
 
-def test_whoever_may_not_read_drafts_finds_no_amendment(reader: TestClient, amended: TestClient) -> None:
+def test_whoever_may_not_read_drafts_finds_no_amendment(
+    provincial_reader: TestClient, amended: TestClient
+) -> None:
     amend(amended, "A-1", **budget(300))
     for path in (AMENDMENT, LINES, f"{LINES}/A-1", f"{AMENDMENT}/history", f"{AMENDMENT}/differences"):
-        assert reader.get(path).status_code == 404
+        assert provincial_reader.get(path).status_code == 404
         assert amended.get(path).status_code == 200
-    assert reader.patch(f"{LINES}/A-1", json={"note": "x"}, headers=ANY).status_code == 404
-    assert ok(reader.get(f"{AT}/actions/A-1"))["allocation"] == 250_000_000
+    assert provincial_reader.patch(f"{LINES}/A-1", json={"note": "x"}, headers=ANY).status_code == 404
+    assert ok(provincial_reader.get(f"{AT}/actions/A-1"))["allocation"] == 250_000_000
 
 
 # Lists
@@ -190,7 +192,7 @@ def test_many_lines_take_as_many_statements_as_one(database: OneTransaction, ame
 # The plan's own fields
 
 
-def test_the_plans_own_fields_as_they_shall_be(amended: TestClient, reader: TestClient) -> None:
+def test_the_plans_own_fields_as_they_shall_be(amended: TestClient, provincial_reader: TestClient) -> None:
     before = ok(amended.get(AMENDMENT))
     tag = amended.get(AMENDMENT).headers["ETag"]
     whole = {"title": "RAT perubahan", "priority_locations": [{"region_code": "63.02.01.2001"}]}
@@ -200,7 +202,7 @@ def test_the_plans_own_fields_as_they_shall_be(amended: TestClient, reader: Test
     assert refused(
         amended.patch(AMENDMENT, json={"priority_locations": [{"region_code": "73.22"}]}, headers=ANY)
     )
-    assert ok(reader.get(AT))["title"] == before["title"]
+    assert ok(provincial_reader.get(AT))["title"] == before["title"]
     assert ok(amended.get(AT))["title"] == before["title"]
     back = ok(
         amended.patch(AMENDMENT, json={"title": before["title"], "priority_locations": []}, headers=ANY)

@@ -1,6 +1,6 @@
 """A plan of Kotabaru to write in, and databases that keep what is written to them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,12 +11,11 @@ from tests.plans.world import furnish, put_plan
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient]) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat of Kotabaru, with agencies and an empty plan."""
     furnish(database)
-    client = connect(("secretariat", "63.02"))
-    put_plan(client)
-    return client
+    put_plan(secretariat)
+    return secretariat
 
 
 @pytest.fixture(scope="module", params=ENGINES)

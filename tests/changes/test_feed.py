@@ -42,10 +42,10 @@ def write_everything(client: TestClient) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def test_every_write_comes_once_in_its_order_deletions_too(client: TestClient) -> None:
-    start = now(client)
-    expected = write_everything(client)
-    found = list(follow(client, start))
+def test_every_write_comes_once_in_its_order_deletions_too(secretariat: TestClient) -> None:
+    start = now(secretariat)
+    expected = write_everything(secretariat)
+    found = list(follow(secretariat, start))
     assert told(found) == expected
     sequences = [one["sequence"] for one in found]
     assert sequences == list(range(sequences[0], sequences[0] + len(found)))
@@ -56,12 +56,12 @@ def test_every_write_comes_once_in_its_order_deletions_too(client: TestClient) -
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 500])
-def test_pages_of_any_length_miss_nothing_and_repeat_nothing(client: TestClient, limit: int) -> None:
-    whole = page(client, limit=500)["items"]
-    write_everything(client)
-    found = list(follow(client, limit=limit))
+def test_pages_of_any_length_miss_nothing_and_repeat_nothing(secretariat: TestClient, limit: int) -> None:
+    whole = page(secretariat, limit=500)["items"]
+    write_everything(secretariat)
+    found = list(follow(secretariat, limit=limit))
     assert found[: len(whole)] == whole
-    assert told(found)[-9:] == told(follow(client))[-9:]
+    assert told(found)[-9:] == told(follow(secretariat))[-9:]
     assert (
         len({(one["subject"], one["version"], one["sequence"]) for one in found})
         == len(found)
@@ -69,55 +69,55 @@ def test_pages_of_any_length_miss_nothing_and_repeat_nothing(client: TestClient,
     )
 
 
-def test_a_reader_who_polls_after_every_write_sees_each_and_keeps_its_cursor(client: TestClient) -> None:
-    cursor, seen = now(client), []
+def test_a_reader_who_polls_after_every_write_sees_each_and_keeps_its_cursor(secretariat: TestClient) -> None:
+    cursor, seen = now(secretariat), []
     for n in range(4):
-        put(client, f"A-{n}", base=LEAN)
-        found = page(client, cursor)
+        put(secretariat, f"A-{n}", base=LEAN)
+        found = page(secretariat, cursor)
         seen += found["items"]
         cursor = found["next"]
-        assert page(client, cursor) == {"items": [], "next": cursor, "more": False}
+        assert page(secretariat, cursor) == {"items": [], "next": cursor, "more": False}
     assert told(seen) == [("action.created", f"actions/A-{n}") for n in range(4)]
 
 
 def test_a_poll_is_304_while_nothing_visible_happens(
-    client: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
+    secretariat: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
-    put(client, "A-0", base=LEAN)
-    query = {"after": now(client)}
-    first = client.get("/v1/changes", params=query)
+    put(secretariat, "A-0", base=LEAN)
+    query = {"after": now(secretariat)}
+    first = secretariat.get("/v1/changes", params=query)
     put_plan(neighbour, OTHER)
     database.statements.clear()
-    again = client.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
+    again = secretariat.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
     # Who asks, where the cursor stands, where anything is behind it, what that is of his own.
     assert len(database.statements) == 4
-    put(client, "A-1", base=LEAN)
-    after = client.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
+    put(secretariat, "A-1", base=LEAN)
+    after = secretariat.get("/v1/changes", params=query, headers={"If-None-Match": first.headers["ETag"]})
     assert (after.status_code, len(after.json()["items"])) == (200, 1)
 
 
-def test_number_of_statements_does_not_grow(client: TestClient, database: OneTransaction) -> None:
-    start = now(client)
-    put_many(client, [{"code": f"A-{n}", **LEAN} for n in range(200)])
+def test_number_of_statements_does_not_grow(secretariat: TestClient, database: OneTransaction) -> None:
+    start = now(secretariat)
+    put_many(secretariat, [{"code": f"A-{n}", **LEAN} for n in range(200)])
     for limit in (1, 200, 500):
         database.statements.clear()
-        page(client, start, limit=limit, changes=True)
+        page(secretariat, start, limit=limit, changes=True)
         assert len(database.statements) == 5
 
 
-def test_changes_are_shown_on_request_and_do_not_bind_the_cursor(client: TestClient) -> None:
-    put(client, "A-1")
-    start = now(client)
-    client.patch(A1, json={"note": "x"}, headers=ANY)
-    (change,) = page(client, start, changes=True)["items"]
+def test_changes_are_shown_on_request_and_do_not_bind_the_cursor(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    start = now(secretariat)
+    secretariat.patch(A1, json={"note": "x"}, headers=ANY)
+    (change,) = page(secretariat, start, changes=True)["items"]
     assert change["changes"] == {"note": ["", "x"]}
-    assert "changes" not in page(client, start)["items"][0]
+    assert "changes" not in page(secretariat, start)["items"][0]
 
 
 def test_filters_by_kind_and_by_region_with_everything_below(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     province = connect(("administrator", "63"))
     put_plan(province, OTHER)
@@ -130,44 +130,44 @@ def test_filters_by_kind_and_by_region_with_everything_below(
         ({"region": "73"}, []), ({"region": "63.03", "kind": "action"}, []), ({"region": "63", "kind": both}, 3),
     ]  # fmt: skip
     starts = [now(province, **query) for query, _ in expected]
-    write_everything(client)
+    write_everything(secretariat)
     province.patch(f"/v1/plans/{OTHER}", json={"title": "Baru"}, headers=ANY)
     for (query, wanted), start in zip(expected, starts, strict=True):
         found = [one["kind"] for one in follow(province, start, limit=2, **query)]
         assert (len(found) if isinstance(wanted, int) else found) == wanted, query
 
 
-def test_a_cursor_of_another_feed_or_of_nobody_is_400(client: TestClient) -> None:
-    cursor = now(client)
+def test_a_cursor_of_another_feed_or_of_nobody_is_400(secretariat: TestClient) -> None:
+    cursor = now(secretariat)
     for wrong in (
         cursor[:-1], cursor + "AAAA", cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:], "", "x", "é",
         "=" * 9, "bnVsbA", "W10", "A" * 1999, cursor_of(Place("plan:x", 1, "0" * 16), ["63", []]),
         cursor_of(Place("plan:x", 2**63, "0"), FILTERS), cursor_of(Place("a\0", 1, "0"), FILTERS),
         cursor_of(Place("plan:x", True, "0"), FILTERS),
     ):  # fmt: skip
-        reply = client.get("/v1/changes", params={"after": wrong})
+        reply = secretariat.get("/v1/changes", params={"after": wrong})
         assert reply.status_code == 400, wrong
         (error,) = reply.json()["errors"]
         assert (error["parameter"], error["code"]) == ("after", "foreign_cursor")
     for filtered in ({"region": "63.02"}, {"kind": "plan"}):
-        assert client.get("/v1/changes", params={"after": cursor, **filtered}).status_code == 400
+        assert secretariat.get("/v1/changes", params={"after": cursor, **filtered}).status_code == 400
     wrong_queries = ("kind=Plan", "kind=plan.", "region=x", "limit=0", "limit=501", "sort=at", "count=exact")
     for query in wrong_queries:
-        assert client.get(f"/v1/changes?{query}").status_code == 400, query
+        assert secretariat.get(f"/v1/changes?{query}").status_code == 400, query
 
 
 def test_a_change_older_than_the_retention_is_410_with_the_way_back(
-    client: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    secretariat: TestClient, database: OneTransaction, app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = now(client, region="63.02")
+    start = now(secretariat, region="63.02")
     with database.writing() as session:
         author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
         put_agency(session, author, CONSOLE, "63.02", "LAMA", content, lambda version: None)
-    kept = now(client, region="63.02")
-    put(client, "A-1", base=LEAN)
+    kept = now(secretariat, region="63.02")
+    put(secretariat, "A-1", base=LEAN)
     query = {"after": start, "region": "63.02"}
-    gone = client.get("/v1/changes", params=query, headers={"Accept-Language": "en"})
+    gone = secretariat.get("/v1/changes", params=query, headers={"Accept-Language": "en"})
     assert gone.status_code == 410, gone.text
     assert gone.json()["code"] == "feed_gone"
     assert "400 days" in gone.json()["detail"]
@@ -186,16 +186,16 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
         "/v1/webhooks?region=63.02",
     ]  # fmt: skip
     for address in error["allowed"]:
-        assert "{" in address or client.get(address).status_code == 200
+        assert "{" in address or secretariat.get(address).status_code == 200
     # Who missed nothing goes on, however old its cursor is: the old change was the last it had.
-    assert [one["kind"] for one in page(client, kept, region="63.02")["items"]] == ["action.created"]
+    assert [one["kind"] for one in page(secretariat, kept, region="63.02")["items"]] == ["action.created"]
     monkeypatch.setattr(app.state.settings, "journal_retention_days", 401)
-    assert len(page(client, start, region="63.02")["items"]) == 2
+    assert len(page(secretariat, start, region="63.02")["items"]) == 2
 
 
 @pytest.mark.parametrize("region", [None, "0", "63"])
 def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
-    client: TestClient, connect: Callable[..., TestClient], region: str | None
+    secretariat: TestClient, connect: Callable[..., TestClient], region: str | None
 ) -> None:
     addresses = way_back(region)
     named = [one for one in addresses if "{region}" in one]
@@ -203,14 +203,14 @@ def test_the_way_back_leaves_the_reader_the_regions_that_are_read_one_by_one(
         "/v1/coverage/{period}?region={region}", "/v1/regions/{region}/agencies", "/v1/regions/{region}/steps/{year}",
     ]  # fmt: skip
     keys = {"period": "2026-Q1", "plan": PLAN, "region": "63.02", "year": "2026"}
-    for reader in (client, connect(("administrator", "63"))):
+    for reader in (secretariat, connect(("administrator", "63"))):
         for address in addresses:
             reply = reader.get(address.format_map(keys))
             assert reply.status_code == 200, (address, reply.text)
 
 
 def test_what_a_stranger_to_the_old_change_missed_is_nothing(
-    client: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
+    secretariat: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
     start = now(neighbour)
@@ -223,22 +223,22 @@ def test_what_a_stranger_to_the_old_change_missed_is_nothing(
 
 
 def test_from_the_beginning_is_410_too_once_the_beginning_is_gone(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    assert page(client)["items"][0]["sequence"] == 1
+    assert page(secretariat)["items"][0]["sequence"] == 1
     table = table_of(JournalRow)
     with database.writing() as session:
         session.execute(sa.update(table).values(at=datetime.now(UTC) - timedelta(days=500)))
-    gone = client.get("/v1/changes")
+    gone = secretariat.get("/v1/changes")
     assert (gone.status_code, gone.json()["errors"][0]["allowed"][0]) == (410, "/v1/changes?after=now")
 
 
 def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    kept = now(client)
-    put(client, "A-1", base=LEAN)
-    lost = now(client)
+    kept = now(secretariat)
+    put(secretariat, "A-1", base=LEAN)
+    lost = now(secretariat)
     journal, heads = table_of(JournalRow), table_of(JournalHead)
     with database.read_session() as session:
         rows = sa.select(journal).where(journal.c.chain == f"plan:{PLAN}").order_by(journal.c.position)
@@ -248,15 +248,17 @@ def test_after_a_restored_backup_a_cursor_from_the_lost_time_is_410(
         end = {"position": before[-2].position, "hash": before[-2].hash}
         session.execute(sa.update(heads).where(heads.c.chain == f"plan:{PLAN}").values(**end))
         session.execute(sa.update(heads).where(heads.c.chain == "feed").values(position=heads.c.position - 1))
-    assert client.get("/v1/changes", params={"after": lost}).status_code == 410
-    client.patch(AT, json={"title": "Lain"}, headers=ANY)
-    assert client.get("/v1/changes", params={"after": lost}).status_code == 410
-    assert [one["kind"] for one in page(client, kept)["items"]] == ["plan.changed"]
+    assert secretariat.get("/v1/changes", params={"after": lost}).status_code == 410
+    secretariat.patch(AT, json={"title": "Lain"}, headers=ANY)
+    assert secretariat.get("/v1/changes", params={"after": lost}).status_code == 410
+    assert [one["kind"] for one in page(secretariat, kept)["items"]] == ["plan.changed"]
 
 
-def test_a_trial_and_a_refused_write_leave_no_trace(client: TestClient, database: OneTransaction) -> None:
-    put(client, "A-1")
-    start = now(client)
+def test_a_trial_and_a_refused_write_leave_no_trace(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    put(secretariat, "A-1")
+    start = now(secretariat)
     heads = table_of(JournalHead)
 
     def ends() -> Any:
@@ -264,10 +266,10 @@ def test_a_trial_and_a_refused_write_leave_no_trace(client: TestClient, database
             return session.execute(sa.select(heads).order_by(heads.c.chain)).all()
 
     before = ends()
-    assert client.put(f"{AT}/actions/A-9", json=LEAN, params={"dry_run": "true"}).status_code == 201
-    assert client.delete(A1, params={"dry_run": "true"}, headers=ANY).status_code == 204
-    assert client.put(A1, json={**LEAN, "lead_agency": "NONE"}, headers=ANY).status_code == 422
-    assert client.put(A1, json=LEAN, headers={"If-Match": '"9"'}).status_code == 412
+    assert secretariat.put(f"{AT}/actions/A-9", json=LEAN, params={"dry_run": "true"}).status_code == 201
+    assert secretariat.delete(A1, params={"dry_run": "true"}, headers=ANY).status_code == 204
+    assert secretariat.put(A1, json={**LEAN, "lead_agency": "NONE"}, headers=ANY).status_code == 422
+    assert secretariat.put(A1, json=LEAN, headers={"If-Match": '"9"'}).status_code == 412
     content, author = AgencyIn(name="Batal", kind=AgencyKind.dinas), Author("test", datetime.now(UTC))
 
     def fail() -> None:
@@ -277,5 +279,5 @@ def test_a_trial_and_a_refused_write_leave_no_trace(client: TestClient, database
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert page(client, start) == {"items": [], "next": start, "more": False}
+    assert page(secretariat, start) == {"items": [], "next": start, "more": False}
     assert ends() == before

@@ -26,13 +26,13 @@ def kinds(client: TestClient, path: str, **query: Any) -> list[str]:
     return [one["kind"] for one in entries(client, path, **query)]
 
 
-def test_a_report_corrected_twice(client: TestClient) -> None:
-    put(client, "A-1")
-    report(client, "A-1", 1, spent=60_000_000)
+def test_a_report_corrected_twice(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    report(secretariat, "A-1", 1, spent=60_000_000)
     id = {"X-Request-Id": "correction-1"}
-    client.patch(Q1, json={"spent": 58_000_000, "obstacle": "Salah catat"}, headers={**ANY, **id})
-    report(client, "A-1", 1, spent=58_500_000, obstacle="Salah catat")
-    first, second, third = entries(client, Q1)
+    secretariat.patch(Q1, json={"spent": 58_000_000, "obstacle": "Salah catat"}, headers={**ANY, **id})
+    report(secretariat, "A-1", 1, spent=58_500_000, obstacle="Salah catat")
+    first, second, third = entries(secretariat, Q1)
     assert [one["kind"] for one in (first, second, third)] == ["progress.created", *["progress.changed"] * 2]
     assert [one["version"] for one in (first, second, third)] == [1, 2, 3]
     assert first["changes"]["spent"] == [None, 60_000_000]
@@ -45,59 +45,63 @@ def test_a_report_corrected_twice(client: TestClient) -> None:
     assert (second["subject"], second["request_id"], second["reason"]) == (Q1[4:], "correction-1", None)
     assert second["actor"].startswith("secretariat-63.02")
     assert first["at"] < second["at"] < third["at"]
-    assert kinds(client, Q1, sort="-sequence") == ["progress.changed", "progress.changed", "progress.created"]
+    assert kinds(secretariat, Q1, sort="-sequence") == [
+        "progress.changed",
+        "progress.changed",
+        "progress.created",
+    ]
 
 
-def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(client: TestClient) -> None:
-    put(client, "A-1")
-    put(client, "A-10", base=LEAN)
-    report(client, "A-1", 1, spent=5)
-    client.patch(AT, json={"title": "Baru"}, headers=ANY)
-    assert kinds(client, AT) == [
+def test_a_plans_history_holds_what_lies_below_it_and_can_leave_it_out(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    put(secretariat, "A-10", base=LEAN)
+    report(secretariat, "A-1", 1, spent=5)
+    secretariat.patch(AT, json={"title": "Baru"}, headers=ANY)
+    assert kinds(secretariat, AT) == [
         "plan.created", "action.created", "action.created", "progress.created", "plan.changed"
     ]  # fmt: skip
-    assert [one["sequence"] for one in entries(client, AT)] == [1, 2, 3, 4, 5]
-    assert kinds(client, AT, kind="plan") == ["plan.created", "plan.changed"]
-    assert kinds(client, AT, kind=["plan.changed", "progress"]) == ["progress.created", "plan.changed"]
-    assert kinds(client, A1) == ["action.created", "progress.created"]
-    assert kinds(client, A1, kind="action") == ["action.created"]
-    assert kinds(client, f"{AT}/actions/A-10") == ["action.created"]
-    assert entries(client, AT, kind="plan", sort="-sequence")[0]["changes"] == {
+    assert [one["sequence"] for one in entries(secretariat, AT)] == [1, 2, 3, 4, 5]
+    assert kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.changed"]
+    assert kinds(secretariat, AT, kind=["plan.changed", "progress"]) == ["progress.created", "plan.changed"]
+    assert kinds(secretariat, A1) == ["action.created", "progress.created"]
+    assert kinds(secretariat, A1, kind="action") == ["action.created"]
+    assert kinds(secretariat, f"{AT}/actions/A-10") == ["action.created"]
+    assert entries(secretariat, AT, kind="plan", sort="-sequence")[0]["changes"] == {
         "title": ["RAT Kotabaru", "Baru"]
     }
 
 
-def test_what_is_gone_keeps_its_history(client: TestClient) -> None:
-    put(client, "A-1")
-    report(client, "A-1", 1, spent=5)
+def test_what_is_gone_keeps_its_history(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    report(secretariat, "A-1", 1, spent=5)
     for path in (Q1, A1, AT):
-        assert client.delete(path, headers=ANY).status_code == 204
-        assert client.get(path).status_code == 404
-        assert kinds(client, path)[-1] == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path] }.deleted"
-    deleted = entries(client, A1, kind="action.deleted")[0]
+        assert secretariat.delete(path, headers=ANY).status_code == 204
+        assert secretariat.get(path).status_code == 404
+        assert kinds(secretariat, path)[-1] == f"{ {Q1: 'progress', A1: 'action', AT: 'plan'}[path] }.deleted"
+    deleted = entries(secretariat, A1, kind="action.deleted")[0]
     assert (deleted["version"], deleted["changes"]["title"]) == (2, ["Permakanan lanjut usia", None])
-    assert client.put(AT, json={"title": "Lagi"}).status_code == 201
-    assert kinds(client, AT, kind="plan") == ["plan.created", "plan.deleted", "plan.created"]
+    assert secretariat.put(AT, json={"title": "Lagi"}).status_code == 201
+    assert kinds(secretariat, AT, kind="plan") == ["plan.created", "plan.deleted", "plan.created"]
 
 
-def test_an_agencys_history_and_the_reason_of_a_merger(client: TestClient) -> None:
-    put(client, "A-1", lead_agency=WORKS)
-    client.patch(f"/v1/regions/63.02/agencies/{WORKS}", json={"name": "Dinas PU"}, headers=ANY)
-    client.post(f"/v1/regions/63.02/agencies/{WORKS}/merge", json={"into": PARTNER}, headers=ANY)
-    found = entries(client, f"/v1/regions/63.02/agencies/{WORKS}")
+def test_an_agencys_history_and_the_reason_of_a_merger(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", lead_agency=WORKS)
+    secretariat.patch(f"/v1/regions/63.02/agencies/{WORKS}", json={"name": "Dinas PU"}, headers=ANY)
+    secretariat.post(f"/v1/regions/63.02/agencies/{WORKS}/merge", json={"into": PARTNER}, headers=ANY)
+    found = entries(secretariat, f"/v1/regions/63.02/agencies/{WORKS}")
     assert [one["kind"] for one in found] == ["agency.created", "agency.changed", "agency.merged"]
     assert found[1]["changes"] == {"name": ["Dinas Pekerjaan Umum", "Dinas PU"]}
     assert found[2]["changes"] == {"state": ["active", "merged"], "merged_into": [None, PARTNER]}
-    moved = entries(client, A1)[-1]
+    moved = entries(secretariat, A1)[-1]
     assert (moved["kind"], moved["reason"]) == ("action.changed", f"merge {WORKS} → {PARTNER}")
     assert moved["changes"]["lead_agency"] == [WORKS, PARTNER]
 
 
 def test_whoever_does_not_see_the_resource_does_not_see_its_history(
-    client: TestClient, connect: Callable[..., TestClient], stranger: TestClient
+    secretariat: TestClient, connect: Callable[..., TestClient], stranger: TestClient
 ) -> None:
-    put(client, "A-1")
-    report(client, "A-1", 1, spent=5)
+    put(secretariat, "A-1")
+    report(secretariat, "A-1", 1, spent=5)
     paths = (AT, A1, Q1, SOCIAL_AT)
     for reader in (
         connect(("reviewer", "63")),
@@ -105,7 +109,7 @@ def test_whoever_does_not_see_the_resource_does_not_see_its_history(
         connect(("administrator", "0")),
     ):
         for path in paths:
-            assert entries(reader, path) == entries(client, path)
+            assert entries(reader, path) == entries(secretariat, path)
     for other in (stranger, connect(("secretariat", "63.03")), connect(("secretariat", "63"))):
         for path in paths:
             hidden = other.get(f"{path}/history")
@@ -119,30 +123,30 @@ def test_whoever_does_not_see_the_resource_does_not_see_its_history(
         "/v1/plans/x",
         f"{AT}/actions/%25",
     ):
-        assert client.get(f"{path}/history").status_code == 404
+        assert secretariat.get(f"{path}/history").status_code == 404
 
 
 @pytest.mark.parametrize("sort", ["sequence", "-sequence"])
-def test_pages_miss_nothing(client: TestClient, sort: str) -> None:
-    put_many(client, [{"code": f"A-{n}", **LEAN} for n in range(5)])
-    whole = entries(client, AT, sort=sort)
+def test_pages_miss_nothing(secretariat: TestClient, sort: str) -> None:
+    put_many(secretariat, [{"code": f"A-{n}", **LEAN} for n in range(5)])
+    whole = entries(secretariat, AT, sort=sort)
     for limit in (1, 2, 3):
-        assert list(walk(client, f"{AT}/history?sort={sort}&limit={limit}")) == whole
-    counted = client.get(f"{AT}/history?count=exact&limit=1&kind=action").json()
+        assert list(walk(secretariat, f"{AT}/history?sort={sort}&limit={limit}")) == whole
+    counted = secretariat.get(f"{AT}/history?count=exact&limit=1&kind=action").json()
     assert (counted["count"], len(counted["items"])) == (5, 1)
-    cursor = client.get(f"{AT}/history?limit=1").json()["next"]
-    assert client.get(f"{AT}/history?after={cursor}&kind=plan").status_code == 400
-    assert client.get(f"{A1}/history?after={cursor}").status_code in (400, 404)
+    cursor = secretariat.get(f"{AT}/history?limit=1").json()["next"]
+    assert secretariat.get(f"{AT}/history?after={cursor}&kind=plan").status_code == 400
+    assert secretariat.get(f"{A1}/history?after={cursor}").status_code in (400, 404)
 
 
-def test_304_and_number_of_statements(client: TestClient, database: OneTransaction) -> None:
-    put_many(client, [{"code": f"A-{n}", **LEAN} for n in range(100)])
-    first = client.get(f"{AT}/history?limit=500")
+def test_304_and_number_of_statements(secretariat: TestClient, database: OneTransaction) -> None:
+    put_many(secretariat, [{"code": f"A-{n}", **LEAN} for n in range(100)])
+    first = secretariat.get(f"{AT}/history?limit=500")
     tag = {"If-None-Match": first.headers["ETag"]}
-    assert client.get(f"{AT}/history?limit=500", headers=tag).status_code == 304
+    assert secretariat.get(f"{AT}/history?limit=500", headers=tag).status_code == 304
     for path in (f"{AT}/history?limit=500", f"{AT}/history?limit=1", f"{AT}/actions/A-1/history"):
         database.statements.clear()
-        assert client.get(path).status_code == 200
+        assert secretariat.get(path).status_code == 200
         assert len(database.statements) == 3, path
-    put(client, "A-1", base=LEAN, title="Lain")
-    assert client.get(f"{AT}/history?limit=500", headers=tag).status_code == 200
+    put(secretariat, "A-1", base=LEAN, title="Lain")
+    assert secretariat.get(f"{AT}/history?limit=500", headers=tag).status_code == 200

@@ -46,14 +46,14 @@ def scope(changes: Any) -> list[tuple[str, Any, Any]]:
 
 
 def test_out_of_scope_shows_nothing_not_even_that_something_happened(
-    client: TestClient, connect: Callable[..., TestClient], stranger: TestClient
+    secretariat: TestClient, connect: Callable[..., TestClient], stranger: TestClient
 ) -> None:
     writing_only = connect(("secretariat", "63.02"), scopes=(TokenScope.write,))
     others = [connect(("secretariat", "63.03")), connect(("secretariat", "63")), connect(("reader", "73"))]
     before = [page(one) for one in (stranger, writing_only, *others)]
     starts = [now(one) for one in (stranger, writing_only, *others)]
-    put(client, "A-1", base=LEAN)
-    client.delete(f"{AT}/actions/A-1", headers=ANY)
+    put(secretariat, "A-1", base=LEAN)
+    secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
     for one, was, start in zip((stranger, writing_only, *others), before, starts, strict=True):
         assert page(one) == was
         assert page(one, start) == {"items": [], "next": start, "more": False}
@@ -64,14 +64,14 @@ def test_out_of_scope_shows_nothing_not_even_that_something_happened(
 
 
 def test_numbers_tell_nothing_of_what_happens_elsewhere(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     neighbour = connect(("secretariat", "63.03"))
-    start = now(client)
+    start = now(secretariat)
     for n in range(3):
-        put(client, f"A-{n}", base=LEAN)
+        put(secretariat, f"A-{n}", base=LEAN)
         (put_plan if n == 0 else retitle)(neighbour, OTHER)
-    found = page(client, start)["items"]
+    found = page(secretariat, start)["items"]
     first = found[0]["sequence"]
     assert [one["sequence"] for one in found] == [first, first + 1, first + 2]
 
@@ -82,7 +82,7 @@ def retitle(client: TestClient, plan: str) -> None:
 
 
 def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alone(
-    client: TestClient,
+    secretariat: TestClient,
     connect: Callable[..., TestClient],
     token: Callable[..., TestClient],
     database: OneTransaction,
@@ -90,10 +90,10 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
     token("dasbor", ("operator", "63.02"))
     moved = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
     operator = connect(("operator", "63.02", SOCIAL))
-    partner = client.patch(
+    partner = secretariat.patch(
         f"/v1/regions/63.02/agencies/{PARTNER}", json={"name": "Baznas Kotabaru"}, headers=ANY
     ).json()
-    assert client.post(moved, json={"into": PARTNER}, headers=ANY).status_code == 200
+    assert secretariat.post(moved, json={"into": PARTNER}, headers=ANY).status_code == 200
     with database.writing() as session:
         revoke_token(session, Author("console", datetime.now(UTC)), name="dasbor-0")
     of_home = {"principal.created", "token.created", "token.revoked"}
@@ -110,22 +110,22 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
         assert {one["kind"] for one in others} == sees, roles
         told = [one["version"] for one in others if one["kind"] == "membership.moved"]
         assert set(told) <= {partner["version"]} == {2}, "the agency's own version"
-    for reader in (client, operator):
+    for reader in (secretariat, operator):
         assert {one["kind"] for one in follow(reader)} & private == set()
         history = reader.get(f"/v1/regions/63.02/agencies/{PARTNER}/history").json()["items"]
         assert [one["kind"] for one in history] == ["agency.created", "agency.changed"]
 
 
 def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
-    client: TestClient, connect: Callable[..., TestClient], token: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient], token: Callable[..., TestClient]
 ) -> None:
     province = connect(("administrator", "63"))
     put_plan(province, OTHER)
     reader = token("dasbor", ("reviewer", "63.02"))
     start = now(reader)
-    put(client, "A-1", base=LEAN)
+    put(secretariat, "A-1", base=LEAN)
     token("dasbor", ("reviewer", "63.03"), ("secretariat", "73.22"))
-    put(client, "A-2", base=LEAN)
+    put(secretariat, "A-2", base=LEAN)
     retitle(province, OTHER)
     found = list(follow(reader, start, changes=True, limit=1))
     # What happened in 63.02 is no longer his to know; that it left his view is. What came into view is shown whole.
@@ -140,7 +140,7 @@ def test_regions_that_come_into_view_and_leave_it_are_named_in_their_place(
 
 
 def test_a_scope_change_comes_through_every_filter_that_it_concerns(
-    client: TestClient, token: Callable[..., TestClient], connect: Callable[..., TestClient]
+    secretariat: TestClient, token: Callable[..., TestClient], connect: Callable[..., TestClient]
 ) -> None:
     reader = token("dasbor", ("reader", "63"))
     queries = (
@@ -177,7 +177,7 @@ def test_a_further_token_with_the_same_view_changes_nothing(token: Callable[...,
 
 
 def test_drafts_that_come_into_view_are_a_change_of_what_is_seen(
-    client: TestClient, token: Callable[..., TestClient]
+    secretariat: TestClient, token: Callable[..., TestClient]
 ) -> None:
     reader = token("dasbor", ("reader", "63"))
     start = now(reader)

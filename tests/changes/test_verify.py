@@ -27,22 +27,22 @@ _HERE = _table.c.chain == CHAIN
 
 
 @pytest.fixture
-def written(client: TestClient) -> TestClient:
+def written(secretariat: TestClient) -> TestClient:
     """Eight links: a plan, three actions, three writes of a report, an action that went."""
-    put(client, "A-1", note="Kurung \\ “x” %_ 🌧")
-    put_many(client, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
+    put(secretariat, "A-1", note="Kurung \\ “x” %_ 🌧")
+    put_many(secretariat, [{"code": "A-2", **LEAN}, {"code": "A-3", **LEAN}])
     report(
-        client,
+        secretariat,
         "A-1",
         1,
         spent=1,
         physical_reported_percent=33.33,
         outputs=[{"code": "O1", "achieved": 12.3456}],
     )
-    report(client, "A-1", 1, spent=2, evidence=["https://example.org/a?b=1"])
-    report(client, "A-1", 1)
-    client.delete(f"{AT}/actions/A-2", headers=ANY)
-    return client
+    report(secretariat, "A-1", 1, spent=2, evidence=["https://example.org/a?b=1"])
+    report(secretariat, "A-1", 1)
+    secretariat.delete(f"{AT}/actions/A-2", headers=ANY)
+    return secretariat
 
 
 def verdict(database: Database, chain: str | None = None) -> Verdict:

@@ -75,12 +75,12 @@ def test_the_look_up_takes_the_index_of_subjects(database: OneTransaction) -> No
 
 @pytest.mark.parametrize("number", [10, 1000])
 def test_creating_many_again_takes_as_many_statements_as_one(
-    client: TestClient, database: OneTransaction, number: int
+    secretariat: TestClient, database: OneTransaction, number: int
 ) -> None:
     def send(what: str, items: list[dict[str, Any]]) -> tuple[int, int, set[int]]:
         """How many statements it took, how many of them looked into the journal, and the versions."""
         database.statements.clear()
-        done = client.put(f"{AT}/{what}", json={"items": items}, headers=ANY)
+        done = secretariat.put(f"{AT}/{what}", json={"items": items}, headers=ANY)
         assert done.status_code == 200, done.text
         looked = sum("max(journal.version)" in statement for statement in database.statements)
         return len(database.statements), looked, {item["version"] for item in done.json()["items"]}
@@ -91,8 +91,8 @@ def test_creating_many_again_takes_as_many_statements_as_one(
     first = send("actions", lines), send("progress/2026-Q1", reports)
     assert [one[1:] for one in first] == [(1, {1}), (1, {1})]
     for code in codes[:2]:
-        client.delete(f"{AT}/actions/{code}/progress/2026-Q1", headers=ANY)
-        client.delete(f"{AT}/actions/{code}", headers=ANY)
+        secretariat.delete(f"{AT}/actions/{code}/progress/2026-Q1", headers=ANY)
+        secretariat.delete(f"{AT}/actions/{code}", headers=ANY)
     again = send("actions", lines[:2]), send("progress/2026-Q1", reports[:2])
     assert again == tuple((count, 1, {3}) for count, _, _ in first)
     changed = [{**line, "note": "x"} for line in lines], [{**report, "spent": 2} for report in reports]
@@ -210,10 +210,10 @@ class Writers(RuleBasedStateMachine):
 
 
 def test_no_old_tag_ever_writes_and_versions_only_rise(
-    client: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
+    secretariat: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
 ) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        lambda: Writers(client, database),
+        lambda: Writers(secretariat, database),
         settings=settings(
             max_examples=6,
             stateful_step_count=20,

@@ -14,7 +14,7 @@ AT = f"/v1/completeness?period={QUARTER}"
 Connect = Callable[..., TestClient]
 
 
-def test_a_province_says_who_has_not_reported(client: TestClient, connect: Connect) -> None:
+def test_a_province_says_who_has_not_reported(secretariat: TestClient, connect: Connect) -> None:
     found = connect(("reviewer", "63")).get(f"{AT}&region=63").json()
     assert (found["region_code"], found["region_name"]) == ("63", "Kalimantan Selatan")
     shown = {
@@ -29,12 +29,12 @@ def test_a_province_says_who_has_not_reported(client: TestClient, connect: Conne
     totals = found["totals"]
     assert (totals["regions"], totals["without_plan"]) == (3, 2)
     assert (totals["expected"], totals["reported"], totals["missing"]) == (3, 1, 2)
-    listed = client.get(f"/v1/quarters?region=63&period={QUARTER}").json()["items"]
+    listed = secretariat.get(f"/v1/quarters?region=63&period={QUARTER}").json()["items"]
     assert [(one["expected"], one["reported"]) for one in listed] == [(3, 1)]
 
 
-def test_agencies_of_each_region(client: TestClient) -> None:
-    found = client.get(f"{AT}&region=63.02&by=agency").json()
+def test_agencies_of_each_region(secretariat: TestClient) -> None:
+    found = secretariat.get(f"{AT}&region=63.02&by=agency").json()
     shown = [
         (one["agency_code"], one["agency_name"], one["expected"], one["reported"], one["missing"])
         for one in found["regions"][0]["agencies"]
@@ -42,10 +42,10 @@ def test_agencies_of_each_region(client: TestClient) -> None:
     assert shown == [(HEALTH, "Dinas Kesehatan", 1, 0, 1), (SOCIAL, "Dinas Sosial", 2, 1, 1)]
 
 
-def test_every_line_is_expected_in_every_quarter(client: TestClient) -> None:
+def test_every_line_is_expected_in_every_quarter(secretariat: TestClient) -> None:
     """One that has ended, one that has not begun; a report of another quarter does not stand for this one."""
     found = {
-        quarter: client.get(f"/v1/completeness?period=2026-{quarter}&region=63.02").json()["totals"]
+        quarter: secretariat.get(f"/v1/completeness?period=2026-{quarter}&region=63.02").json()["totals"]
         for quarter in ("Q1", "Q2", "Q3", "Q4")
     }
     assert {one["expected"] for one in found.values()} == {3}
@@ -60,31 +60,31 @@ def test_every_line_is_expected_in_every_quarter(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("period", "quarter"), [("2026-S1", "2026-Q2"), ("2026-S2", "2026-Q4"), ("2026", "2026-Q4")]
 )
-def test_semester_and_year_are_their_last_quarter(client: TestClient, period: str, quarter: str) -> None:
-    derived = client.get(f"/v1/completeness?period={period}&region=63.02&by=agency").json()
-    whole = client.get(f"/v1/completeness?period={quarter}&region=63.02&by=agency").json()
+def test_semester_and_year_are_their_last_quarter(secretariat: TestClient, period: str, quarter: str) -> None:
+    derived = secretariat.get(f"/v1/completeness?period={period}&region=63.02&by=agency").json()
+    whole = secretariat.get(f"/v1/completeness?period={quarter}&region=63.02&by=agency").json()
     assert (derived.pop("period"), whole.pop("period")) == (period, quarter)
     assert derived == whole
     assert derived["to_quarter"] == quarter
 
 
-def test_only_what_the_caller_sees(client: TestClient, connect: Connect) -> None:
-    own = client.get(f"{AT}&region=63").json()
+def test_only_what_the_caller_sees(secretariat: TestClient, connect: Connect) -> None:
+    own = secretariat.get(f"{AT}&region=63").json()
     assert [one["region_code"] for one in own["regions"]] == ["63.02"]
-    assert [one["region_code"] for one in client.get(f"{AT}&region=0").json()["regions"]] == ["63.02"]
+    assert [one["region_code"] for one in secretariat.get(f"{AT}&region=0").json()["regions"]] == ["63.02"]
     for caller, region in (
         (connect(), "63.02"),
         (connect(("reviewer", "73")), "63.02"),
-        (client, "63.03"),
-        (client, "63.02.01"),
-        (client, "99"),
+        (secretariat, "63.03"),
+        (secretariat, "63.02.01"),
+        (secretariat, "99"),
     ):
         assert caller.get(f"{AT}&region={region}").status_code == 404, region
-    assert client.get("/v1/completeness?period=2026-Q5&region=63.02").status_code == 400
-    assert client.get(f"{AT}&region=63.02&by=strategy").status_code == 400
+    assert secretariat.get("/v1/completeness?period=2026-Q5&region=63.02").status_code == 400
+    assert secretariat.get(f"{AT}&region=63.02&by=strategy").status_code == 400
 
 
-def test_a_draft_is_no_plan_to_a_reader(client: TestClient, connect: Connect) -> None:
+def test_a_draft_is_no_plan_to_a_reader(secretariat: TestClient, connect: Connect) -> None:
     reader = connect(("reader", "63"))
     found = reader.get(f"{AT}&region=63&by=agency").json()
     assert [(one["plan"], one["expected"], one["agencies"]) for one in found["regions"]] == [
@@ -93,12 +93,12 @@ def test_a_draft_is_no_plan_to_a_reader(client: TestClient, connect: Connect) ->
     assert reader.get(f"/v1/completeness/missing?period={QUARTER}&region=63").json()["items"] == []
 
 
-def test_nothing_new_is_304(client: TestClient) -> None:
-    first = client.get(f"{AT}&region=63.02")
+def test_nothing_new_is_304(secretariat: TestClient) -> None:
+    first = secretariat.get(f"{AT}&region=63.02")
     sent = {"If-None-Match": first.headers["ETag"]}
-    assert client.get(f"{AT}&region=63.02", headers=sent).status_code == 304
-    report(client, "A-3", 2, spent=0)
-    again = client.get(f"{AT}&region=63.02", headers=sent)
+    assert secretariat.get(f"{AT}&region=63.02", headers=sent).status_code == 304
+    report(secretariat, "A-3", 2, spent=0)
+    again = secretariat.get(f"{AT}&region=63.02", headers=sent)
     assert (again.status_code, again.json()["totals"]["reported"]) == (200, 2)
 
 
@@ -112,7 +112,7 @@ def _regencies(database: OneTransaction, connect: Connect, lines: int, *regions:
 
 
 def test_one_statement_however_many_regions_and_lines(
-    client: TestClient, database: OneTransaction, connect: Connect
+    secretariat: TestClient, database: OneTransaction, connect: Connect
 ) -> None:
     nation = connect(("reviewer", "0"))
 

@@ -26,7 +26,7 @@ from tests.plans.world import HEALTH, SOCIAL, furnish, put_plan
 IN_TIME, LATE, WAITING = True, False, None
 
 
-def test_a_deadline_that_passes_changes_the_answer(client: TestClient, database: OneTransaction) -> None:
+def test_a_deadline_that_passes_changes_the_answer(secretariat: TestClient, database: OneTransaction) -> None:
     def shown(days: int) -> tuple[bool | None, int]:
         found = region_at(database, days_late(days))
         return found["on_time"], found["late_by_days"]
@@ -38,7 +38,7 @@ def test_a_deadline_that_passes_changes_the_answer(client: TestClient, database:
 
 
 def test_midnight_is_that_of_the_region(
-    client: TestClient, database: OneTransaction, connect: ConnectAs
+    secretariat: TestClient, database: OneTransaction, connect: ConnectAs
 ) -> None:
     furnish(database, "18.02")
     put_plan(connect(("secretariat", "18.02")), "18.02-2026")
@@ -48,7 +48,7 @@ def test_midnight_is_that_of_the_region(
     assert late == {"18.02": 0, "63.02": 1}
 
 
-def test_extensions_count(client: TestClient, database: OneTransaction) -> None:
+def test_extensions_count(secretariat: TestClient, database: OneTransaction) -> None:
     extend(database, "2026-07-24", HEALTH)
     assert region_at(database, days_late(5))["late_by_days"] == 5
     assert agency_at(database, days_late(5), SOCIAL)["late_by_days"] == 5
@@ -60,7 +60,7 @@ def test_extensions_count(client: TestClient, database: OneTransaction) -> None:
     assert agency_at(database, days_late(5), SOCIAL)["late_by_days"] == 3
 
 
-def test_a_submission_keeps_how_it_was_judged(client: TestClient, database: OneTransaction) -> None:
+def test_a_submission_keeps_how_it_was_judged(secretariat: TestClient, database: OneTransaction) -> None:
     move(database, days_late(5), "submit")
     (example,) = CalendarIn.model_config["json_schema_extra"]["examples"]
     calendar = CalendarIn.model_validate({**example, "due_on": "2026-08-31"})
@@ -74,7 +74,7 @@ def test_a_submission_keeps_how_it_was_judged(client: TestClient, database: OneT
     assert {name: totals[name] for name in _STEPS} == dict(zip(_STEPS, (1, 0, 0, 0, 1), strict=True))
 
 
-def test_what_is_returned_is_awaited_again(client: TestClient, database: OneTransaction) -> None:
+def test_what_is_returned_is_awaited_again(secretariat: TestClient, database: OneTransaction) -> None:
     move(database, days_late(0), "submit")
     assert region_at(database, days_late(9))["on_time"] is IN_TIME
     move(database, days_late(2), "return", "Mohon dilengkapi")
@@ -84,7 +84,7 @@ def test_what_is_returned_is_awaited_again(client: TestClient, database: OneTran
     assert region_at(database, days_late(30))["late_by_days"] == 10
 
 
-def test_a_correction_is_not_late(client: TestClient, database: OneTransaction) -> None:
+def test_a_correction_is_not_late(secretariat: TestClient, database: OneTransaction) -> None:
     for verb in ("submit", "verify", "freeze"):
         move(database, days_late(0), verb)
     frozen = region_at(database, days_late(1))
@@ -103,7 +103,7 @@ def test_a_correction_is_not_late(client: TestClient, database: OneTransaction) 
 
 
 def test_an_agency_goes_with_its_part_else_with_the_region(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     submit_part(database, days_late(2), SOCIAL)
     social, health = (agency_at(database, days_late(9), code) for code in (SOCIAL, HEALTH))

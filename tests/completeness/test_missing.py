@@ -24,8 +24,8 @@ def lines_at(database: OneTransaction, days: int) -> dict[str, Any]:
     return {line["action"]: line for line in lines}
 
 
-def test_lines_without_a_report(client: TestClient) -> None:
-    ended, to_begin = client.get(f"{AT}&region=63.02").json()["items"]
+def test_lines_without_a_report(secretariat: TestClient) -> None:
+    ended, to_begin = secretariat.get(f"{AT}&region=63.02").json()["items"]
     assert ended.pop("late_by_days") == to_begin.pop("late_by_days")
     here = {
         "plan": "63.02-2026",
@@ -58,14 +58,16 @@ def test_lines_without_a_report(client: TestClient) -> None:
 
 
 def test_each_line_is_as_late_as_the_agency_that_leads_it(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     extend(database, "2026-07-24", HEALTH)
     late = [{code: one["late_by_days"] for code, one in lines_at(database, n).items()} for n in (0, 3, 6)]
     assert late == [{"A-2": 0, "A-3": 0}, {"A-2": 3, "A-3": 0}, {"A-2": 6, "A-3": 2}]
 
 
-def test_what_a_submission_accepted_is_late_no_longer(client: TestClient, database: OneTransaction) -> None:
+def test_what_a_submission_accepted_is_late_no_longer(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
     submit_part(database, days_late(2), SOCIAL)
     found = lines_at(database, 9)
     assert {code: (one["accepted"], one["late_by_days"]) for code, one in found.items()} == {
@@ -73,23 +75,23 @@ def test_what_a_submission_accepted_is_late_no_longer(client: TestClient, databa
         "A-3": (False, 9),
     }
     for accepted, expected in (("true", ["A-2"]), ("false", ["A-3"])):
-        items = client.get(f"{AT}&region=63.02&accepted={accepted}").json()["items"]
+        items = secretariat.get(f"{AT}&region=63.02&accepted={accepted}").json()["items"]
         assert [one["action"] for one in items] == expected
     move(database, days_late(4), "submit")
     found = lines_at(database, 9)
     assert {code: one["late_by_days"] for code, one in found.items()} == {"A-2": 2, "A-3": 4}
-    assert client.get(f"{AT}&region=63.02&accepted=false").json()["items"] == []
+    assert secretariat.get(f"{AT}&region=63.02&accepted=false").json()["items"] == []
 
 
-def test_a_report_takes_the_line_off_the_list(client: TestClient) -> None:
-    report(client, "A-3", 2, spent=0)
-    assert [one["action"] for one in walk(client, f"{AT}&region=63.02")] == ["A-2"]
-    assert [one["action"] for one in walk(client, f"{AT}&region=63.02&agency={HEALTH}")] == []
+def test_a_report_takes_the_line_off_the_list(secretariat: TestClient) -> None:
+    report(secretariat, "A-3", 2, spent=0)
+    assert [one["action"] for one in walk(secretariat, f"{AT}&region=63.02")] == ["A-2"]
+    assert [one["action"] for one in walk(secretariat, f"{AT}&region=63.02&agency={HEALTH}")] == []
 
 
 @pytest.mark.parametrize("sort", ["plan", "-plan", "agency_code", "-agency_code"])
 def test_pages_of_a_province(
-    client: TestClient, database: OneTransaction, connect: Connect, sort: str
+    secretariat: TestClient, database: OneTransaction, connect: Connect, sort: str
 ) -> None:
     furnish(database, "63.03")
     neighbour = connect(("secretariat", "63.03"))
@@ -108,20 +110,20 @@ def test_pages_of_a_province(
     assert counted["count"] == 5
     total = province.get(f"/v1/completeness?period={QUARTER}&region=63").json()["totals"]
     assert total["missing"] == 5
-    assert [one["action"] for one in walk(client, f"{AT}&region=63")] == ["A-2", "A-3"]
+    assert [one["action"] for one in walk(secretariat, f"{AT}&region=63")] == ["A-2", "A-3"]
 
 
-def test_a_page_is_one_statement(client: TestClient, database: OneTransaction) -> None:
+def test_a_page_is_one_statement(secretariat: TestClient, database: OneTransaction) -> None:
     def count() -> int:
         before = len(database.statements)
-        assert client.get(f"{AT}&region=63").status_code == 200
+        assert secretariat.get(f"{AT}&region=63").status_code == 200
         return len(database.statements) - before
 
     few = count()
-    put_many(client, [{**LEAN, "code": f"B-{n}"} for n in range(40)])
+    put_many(secretariat, [{**LEAN, "code": f"B-{n}"} for n in range(40)])
     assert few == count() == 2
 
 
-def test_semester_is_its_last_quarter(client: TestClient) -> None:
-    quarter = client.get(f"{AT}&region=63.02").json()
-    assert client.get("/v1/completeness/missing?period=2026-S1&region=63.02").json() == quarter
+def test_semester_is_its_last_quarter(secretariat: TestClient) -> None:
+    quarter = secretariat.get(f"{AT}&region=63.02").json()
+    assert secretariat.get("/v1/completeness/missing?period=2026-S1&region=63.02").json() == quarter

@@ -17,7 +17,6 @@ from app.access.rules import Grant
 from app.kit.database.engine import Database
 from app.kit.problems import Invalid
 from app.startup.database import console_author
-from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.test_cli import Rata, prepared, rata
 
@@ -112,21 +111,18 @@ def test_a_subject_is_one_that_http_takes(rata: Rata, prepared: Database) -> Non
         )
 
 
-@pytest.fixture
-def administrator(connect: ConnectAs) -> TestClient:
-    return connect(("administrator", "0"))
-
-
 @given(
     name=st.text(st.characters(codec="ascii", exclude_characters="/", exclude_categories=["Cc"]), max_size=45)
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_console_and_http_take_the_same_names(
-    administrator: TestClient, database: OneTransaction, name: str
+    national_administrator: TestClient, database: OneTransaction, name: str
 ) -> None:
     name = name.strip()  # the console leaves blanks around a name out, an address cannot have them
     content: dict[str, Any] = {"region_code": "63.02", "memberships": []}
-    reply = administrator.put(f"/v1/principals/{quote(name)}", json=content, params={"dry_run": True})
+    reply = national_administrator.put(
+        f"/v1/principals/{quote(name)}", json=content, params={"dry_run": True}
+    )
     with database.writing(dry_run=True) as session:
         is_taken = takes(session, name)
     if name not in ("", ".", ".."):  # these make another address

@@ -35,7 +35,7 @@ def application() -> FastAPI:
 
 
 @pytest.fixture
-def client(application: FastAPI, portal: BlockingPortal) -> Iterator[TestClient]:
+def anonymous(application: FastAPI, portal: BlockingPortal) -> Iterator[TestClient]:
     client = Client(application, portal)
     yield client
     client.close()
@@ -57,34 +57,34 @@ def addresses(document: dict[str, Any], application: FastAPI) -> list[str]:
     return [one for one in dict.fromkeys(found) if one not in CHANGING]
 
 
-def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, client: TestClient) -> None:
-    document = json.loads(client.get("/openapi.json").content)
+def test_every_address_outside_of_v1_is_a_constant(application: FastAPI, anonymous: TestClient) -> None:
+    document = json.loads(anonymous.get("/openapi.json").content)
     found = addresses(document, application)
     assert {"/openapi.json", "/docs", "/docs/static/swagger-ui-bundle.js", "/findings"} <= set(found)
     assert len(found) >= 6
     for address in found:
-        plain = client.get(address, headers={"Accept-Encoding": "identity"})
+        plain = anonymous.get(address, headers={"Accept-Encoding": "identity"})
         assert (plain.status_code, plain.headers["Cache-Control"]) == (200, CACHE), address
         assert "Accept-Encoding" in plain.headers["Vary"]
-        packed = client.get(address, headers={"Accept-Encoding": "br;q=1, gzip;q=0.5"})
+        packed = anonymous.get(address, headers={"Accept-Encoding": "br;q=1, gzip;q=0.5"})
         assert packed.content == plain.content, address
         is_packed = packed.headers.get("Content-Encoding") == "gzip"
         assert is_packed or len(plain.content) < 1000, address
         tag = plain.headers["ETag"]
         assert packed.headers["ETag"] == (tag.removesuffix('"') + '-gzip"' if is_packed else tag)
-        refused = client.get(address, headers={"Accept-Encoding": "gzip;q=0"})
+        refused = anonymous.get(address, headers={"Accept-Encoding": "gzip;q=0"})
         assert "Content-Encoding" not in refused.headers
         for sent in (tag, packed.headers["ETag"], f"W/{tag}"):
-            same = client.get(address, headers={"If-None-Match": sent})
+            same = anonymous.get(address, headers={"If-None-Match": sent})
             assert (same.status_code, same.content) == (304, b""), (address, sent)
             assert same.headers["ETag"] == sent.removeprefix("W/")
             assert same.headers["Cache-Control"] == CACHE
-        assert client.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
-        assert client.head(address).headers["ETag"] == packed.headers["ETag"]
+        assert anonymous.get(address, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert anonymous.head(address).headers["ETag"] == packed.headers["ETag"]
 
 
-def test_the_document_declares_what_constants_do(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
+def test_the_document_declares_what_constants_do(anonymous: TestClient) -> None:
+    paths = anonymous.get("/openapi.json").json()["paths"]
     for path in ("/problems/{code}", "/findings", "/findings/{code}"):
         operation = paths[path]["get"]
         assert {"200", "304"} <= operation["responses"].keys()

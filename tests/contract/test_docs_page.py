@@ -13,7 +13,7 @@ from app.settings import Settings
 
 
 @pytest.fixture
-def client() -> TestClient:
+def anonymous() -> TestClient:
     return TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")))
 
 
@@ -24,8 +24,8 @@ def addresses(page: str) -> list[str]:
     )
 
 
-def test_every_address_is_local_and_answers(client: TestClient) -> None:
-    page = client.get("/docs")
+def test_every_address_is_local_and_answers(anonymous: TestClient) -> None:
+    page = anonymous.get("/docs")
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     found = addresses(page.text)
     assert {Path(address).name for address in found} == {
@@ -37,20 +37,20 @@ def test_every_address_is_local_and_answers(client: TestClient) -> None:
     for address in found:
         assert address.startswith("/")
         assert not address.startswith("//")
-        reply = client.get(address)
+        reply = anonymous.get(address)
         assert reply.status_code == 200, address
         assert reply.content
     outside = re.findall(r"https?://[^\"'\s<]+", page.text)
     assert outside == []
 
 
-def test_files_need_no_other_files(client: TestClient) -> None:
-    style = client.get("/docs/static/swagger-ui.css").text
+def test_files_need_no_other_files(anonymous: TestClient) -> None:
+    style = anonymous.get("/docs/static/swagger-ui.css").text
     assert re.findall(r"@import|url\((?!['\"]?data:)[^)]*\)", style) == []
 
 
-def test_policy_lets_only_this_page_run(client: TestClient) -> None:
-    page = client.get("/docs")
+def test_policy_lets_only_this_page_run(anonymous: TestClient) -> None:
+    page = anonymous.get("/docs")
     (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = dict(part.split(" ", 1) for part in page.headers["Content-Security-Policy"].split("; "))

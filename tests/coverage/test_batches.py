@@ -13,22 +13,22 @@ from tests.pages import walk
 from tests.plans.world import refused, rows
 
 
-def test_many_at_once_and_again(client: TestClient) -> None:
+def test_many_at_once_and_again(secretariat: TestClient) -> None:
     items = [item(village) for village in VILLAGES]
-    done = client.put(AT, json={"items": items}).json()
+    done = secretariat.put(AT, json={"items": items}).json()
     assert (done["created"], done["updated"], done["unchanged"]) == (5, 0, 0)
     assert [one["code"] for one in done["items"]] == VILLAGES
-    assert client.put(AT, json={"items": items}).status_code == 428
-    assert client.put(AT, json={"items": items}, headers={"If-None-Match": "*"}).status_code == 412
-    tag = client.get(f"{AT}?region=63.02.01&limit=1").headers["ETag"]
+    assert secretariat.put(AT, json={"items": items}).status_code == 428
+    assert secretariat.put(AT, json={"items": items}, headers={"If-None-Match": "*"}).status_code == 412
+    tag = secretariat.get(f"{AT}?region=63.02.01&limit=1").headers["ETag"]
     items[0] = item(VILLAGES[0], {"livelihood": (5, 5)})
-    again = client.put(AT, json={"items": items}, headers={"If-Match": tag}).json()
+    again = secretariat.put(AT, json={"items": items}, headers={"If-Match": tag}).json()
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 1, 4)
-    assert client.put(AT, json={"items": items}, headers={"If-Match": tag}).status_code == 412
-    assert figures(client, "63.02.01")["villages_reporting"] == 5
+    assert secretariat.put(AT, json={"items": items}, headers={"If-Match": tag}).status_code == 412
+    assert figures(secretariat, "63.02.01")["villages_reporting"] == 5
 
 
-def test_all_or_none_and_each(client: TestClient) -> None:
+def test_all_or_none_and_each(secretariat: TestClient) -> None:
     items = [
         item(SEKAPUNG),
         item(VILLAGES[0], {"safe_water": (3, 21), "electricity": (2, 3)}),
@@ -43,18 +43,18 @@ def test_all_or_none_and_each(client: TestClient) -> None:
         ("/items/3/village", "unknown_reference"),
         ("/items/2/services/0/service", "unknown_reference"),
     ]
-    assert refused(client.put(AT, json={"items": items})) == expected
-    assert list(walk(client, f"{AT}?region=63.02")) == []
-    done = client.put(f"{AT}?each=true", json={"items": items}).json()
+    assert refused(secretariat.put(AT, json={"items": items})) == expected
+    assert list(walk(secretariat, f"{AT}?region=63.02")) == []
+    done = secretariat.put(f"{AT}?each=true", json={"items": items}).json()
     assert [one["status"] for one in done["items"]] == ["created", *["refused"] * 4]
-    assert figures(client, "63.02")["villages_reporting"] == 1
+    assert figures(secretariat, "63.02")["villages_reporting"] == 1
 
 
-def test_trial_keeps_nothing(client: TestClient) -> None:
-    done = client.put(f"{AT}?dry_run=true", json={"items": [item(SEKAPUNG)]})
+def test_trial_keeps_nothing(secretariat: TestClient) -> None:
+    done = secretariat.put(f"{AT}?dry_run=true", json={"items": [item(SEKAPUNG)]})
     assert done.json()["created"] == 1
-    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
-    assert figures(client, "63.02")["villages_reporting"] == 0
+    assert secretariat.get(f"{AT}/{SEKAPUNG}").status_code == 404
+    assert figures(secretariat, "63.02")["villages_reporting"] == 0
 
 
 def test_a_province_in_one_call(connect: Callable[..., TestClient], database: OneTransaction) -> None:
@@ -81,19 +81,19 @@ def test_a_province_in_one_call(connect: Callable[..., TestClient], database: On
 
 
 def test_six_thousand_villages_by_as_many_statements_as_six(
-    nation: TestClient, database: OneTransaction
+    national_administrator: TestClient, database: OneTransaction
 ) -> None:
     villages = add_villages(database, "63.03", 60, 100)
     counted = []
     for chosen in (villages[:6], villages):
         database.statements.clear()
         batch = {"items": [item(village) for village in chosen]}
-        done = nation.put(AT, json=batch, headers=ANY)
+        done = national_administrator.put(AT, json=batch, headers=ANY)
         assert done.status_code == 200, done.text[:500]
         counted.append(len(database.statements))
     assert counted[1] <= counted[0] < 40
-    found = figures(nation, "63")
+    found = figures(national_administrator, "63")
     assert (found["villages_reporting"], found["eligible"], found["served"]) == (6000, 3_120_000, 2_292_000)
     database.statements.clear()
-    put(nation, villages[0], {"livelihood": (1, 1)})
+    put(national_administrator, villages[0], {"livelihood": (1, 1)})
     assert len(database.statements) < 60

@@ -9,8 +9,8 @@ from tests.coverage.world import ANY, AT, FULL, PERIOD, SEKAPUNG, figures, put, 
 from tests.plans.world import refused
 
 
-def test_what_follows_from_a_report(client: TestClient) -> None:
-    reply = put(client, SEKAPUNG, complete_families=20)
+def test_what_follows_from_a_report(secretariat: TestClient) -> None:
+    reply = put(secretariat, SEKAPUNG, complete_families=20)
     assert (reply["eligible"], reply["served"], reply["coverage_percent"]) == (520, 382, 73.46)
     assert (reply["balance_percent"], reply["completeness_percent"], reply["status"]) == (25, 20, "partial")
     assert {one["strategy"]: one["coverage_percent"] for one in reply["by_strategy"]} == {
@@ -22,27 +22,27 @@ def test_what_follows_from_a_report(client: TestClient) -> None:
     assert (reply["service_package"], reply["method"], reply["allowed"]) == ("1", "1", ["edit", "delete"])
 
 
-def test_nobody_eligible_is_undefined(client: TestClient) -> None:
-    reply = put(client, SEKAPUNG, {"safe_water": (0, 0)}, families=0)
+def test_nobody_eligible_is_undefined(secretariat: TestClient) -> None:
+    reply = put(secretariat, SEKAPUNG, {"safe_water": (0, 0)}, families=0)
     assert reply["coverage_percent"] is reply["balance_percent"] is reply["status"] is None
     assert reply["completeness_percent"] is None
-    found = figures(client, "63.02")
+    found = figures(secretariat, "63.02")
     assert (found["undefined"], found["coverage_percent"], found["reach_percent"]) == (1, None, None)
-    some = put(client, SEKAPUNG, {"safe_water": (10, 10), "livelihood": (0, 0)})
+    some = put(secretariat, SEKAPUNG, {"safe_water": (10, 10), "livelihood": (0, 0)})
     assert (some["balance_percent"], some["status"]) == (100, "converged")
     undefined = ["reduce_spending_burden", "raise_income"]
-    assert figures(client, "63.02")["undefined_strategies"] == undefined
+    assert figures(secretariat, "63.02")["undefined_strategies"] == undefined
 
 
-def test_put_replaces_all_of_it_and_the_history_stays(client: TestClient) -> None:
-    put(client, SEKAPUNG)
-    shorter = put(client, SEKAPUNG, {"livelihood": (60, 20)})
+def test_put_replaces_all_of_it_and_the_history_stays(secretariat: TestClient) -> None:
+    put(secretariat, SEKAPUNG)
+    shorter = put(secretariat, SEKAPUNG, {"livelihood": (60, 20)})
     assert [one["service"] for one in shorter["services"]] == ["livelihood"]
     assert (shorter["version"], shorter["served"]) == (2, 20)
-    assert put(client, SEKAPUNG, {"livelihood": (60, 20)})["version"] == 2
-    assert client.delete(f"{AT}/{SEKAPUNG}", headers=ANY).status_code == 204
-    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
-    kinds = [one["kind"] for one in client.get(f"{AT}/{SEKAPUNG}/history").json()["items"]]
+    assert put(secretariat, SEKAPUNG, {"livelihood": (60, 20)})["version"] == 2
+    assert secretariat.delete(f"{AT}/{SEKAPUNG}", headers=ANY).status_code == 204
+    assert secretariat.get(f"{AT}/{SEKAPUNG}").status_code == 404
+    kinds = [one["kind"] for one in secretariat.get(f"{AT}/{SEKAPUNG}/history").json()["items"]]
     assert kinds == ["coverage.created", "coverage.changed", "coverage.deleted"]
 
 
@@ -63,18 +63,18 @@ def test_put_replaces_all_of_it_and_the_history_stays(client: TestClient) -> Non
         ({"source_period": "2026-Q5"}, [("/source_period", "wrong_pattern")]),
     ],
 )
-def test_refusals_name_the_place(client: TestClient, changes: object, errors: object) -> None:
-    reply = client.put(f"{AT}/{SEKAPUNG}", json={**report(), **changes})  # type: ignore[dict-item]  # of the parameters
+def test_refusals_name_the_place(secretariat: TestClient, changes: object, errors: object) -> None:
+    reply = secretariat.put(f"{AT}/{SEKAPUNG}", json={**report(), **changes})  # type: ignore[dict-item]  # of the parameters
     assert refused(reply) == errors
 
 
-def test_every_cell_that_exceeds_is_named(client: TestClient) -> None:
+def test_every_cell_that_exceeds_is_named(secretariat: TestClient) -> None:
     wrong = {code: (eligible, eligible + 1) for code, (eligible, _) in FULL.items()}
-    found = refused(client.put(f"{AT}/{SEKAPUNG}", json=report(wrong)))
+    found = refused(secretariat.put(f"{AT}/{SEKAPUNG}", json=report(wrong)))
     assert found == [(f"/services/{n}/served", "served_over_eligible") for n in range(9)]
     twice = report({"livelihood": (1, 1)})
     twice["services"] *= 2
-    assert refused(client.put(f"{AT}/{SEKAPUNG}", json=twice)) == [("/services/1", "duplicate_key")]
+    assert refused(secretariat.put(f"{AT}/{SEKAPUNG}", json=twice)) == [("/services/1", "duplicate_key")]
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_every_cell_that_exceeds_is_named(client: TestClient) -> None:
         ("2026-S1", SEKAPUNG, 400),
     ],
 )
-def test_addresses_that_are_none(client: TestClient, period: str, village: str, status: int) -> None:
-    assert client.put(f"/v1/coverage/{period}/{village}", json=report()).status_code == status
-    assert client.get(f"/v1/coverage/{period}/{village}").status_code == status
+def test_addresses_that_are_none(secretariat: TestClient, period: str, village: str, status: int) -> None:
+    assert secretariat.put(f"/v1/coverage/{period}/{village}", json=report()).status_code == status
+    assert secretariat.get(f"/v1/coverage/{period}/{village}").status_code == status
 
 
-def test_who_sees_and_who_writes(connect: Callable[..., TestClient], client: TestClient) -> None:
-    put(client, SEKAPUNG)
+def test_who_sees_and_who_writes(connect: Callable[..., TestClient], secretariat: TestClient) -> None:
+    put(secretariat, SEKAPUNG)
     callers = {
         ("reader", "63"): (200, 403),
         ("secretariat", "63"): (404, 404),

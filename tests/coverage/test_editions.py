@@ -21,7 +21,7 @@ def edited(client: TestClient, address: str, **changes: Any) -> dict[str, Any]:
     return {**{name: value for name, value in shown.items() if name not in told}, **changes}
 
 
-def test_the_default_edition_is_a_proposal(stranger: TestClient, client: TestClient) -> None:
+def test_the_default_edition_is_a_proposal(stranger: TestClient, secretariat: TestClient) -> None:
     (package,) = walk(stranger, PACKAGES)
     assert (package["edition"], package["status"], package["in_use"]) == ("1", "proposal", False)
     assert len(package["services"]) == 9
@@ -35,39 +35,43 @@ def test_the_default_edition_is_a_proposal(stranger: TestClient, client: TestCli
         60,
         50,
     ]
-    assert len(list(walk(client, f"{METHODS}/1/history"))) == 1
+    assert len(list(walk(secretariat, f"{METHODS}/1/history"))) == 1
 
 
 @pytest.mark.parametrize("address", [f"{PACKAGES}/1", f"{METHODS}/1"])
 def test_what_is_in_use_is_superseded_never_changed(
-    nation: TestClient, client: TestClient, address: str
+    national_administrator: TestClient, secretariat: TestClient, address: str
 ) -> None:
-    body = edited(nation, address, name="Lain")
-    assert client.put(address, json=body, headers=ANY).status_code == 403
-    assert nation.put(address, json=body, headers=ANY).json()["version"] == 2
-    put(client, SEKAPUNG)
-    assert nation.put(address, json=body, headers=ANY).status_code == 200, "nothing changes"
-    late = nation.put(address, json={**body, "name": "Lain lagi"}, headers=ANY)
+    body = edited(national_administrator, address, name="Lain")
+    assert secretariat.put(address, json=body, headers=ANY).status_code == 403
+    assert national_administrator.put(address, json=body, headers=ANY).json()["version"] == 2
+    put(secretariat, SEKAPUNG)
+    assert national_administrator.put(address, json=body, headers=ANY).status_code == 200, "nothing changes"
+    late = national_administrator.put(address, json={**body, "name": "Lain lagi"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "edition_in_use")
-    assert nation.get(address).json()["in_use"] is True
+    assert national_administrator.get(address).json()["in_use"] is True
 
 
-def test_a_later_edition_leaves_what_was_measured(nation: TestClient, client: TestClient) -> None:
-    put(client, SEKAPUNG)
-    before = figures(client, "63.02")
-    strict = edited(nation, f"{METHODS}/1", partial_coverage=79, first_year=2020)
-    assert nation.put(f"{METHODS}/2", json=strict).status_code == 201
-    other = edited(nation, f"{PACKAGES}/1", first_year=2020)
+def test_a_later_edition_leaves_what_was_measured(
+    national_administrator: TestClient, secretariat: TestClient
+) -> None:
+    put(secretariat, SEKAPUNG)
+    before = figures(secretariat, "63.02")
+    strict = edited(national_administrator, f"{METHODS}/1", partial_coverage=79, first_year=2020)
+    assert national_administrator.put(f"{METHODS}/2", json=strict).status_code == 201
+    other = edited(national_administrator, f"{PACKAGES}/1", first_year=2020)
     other["services"] = other["services"][:1]
-    assert nation.put(f"{PACKAGES}/2", json=other).status_code == 201
-    assert put(client, SEKAPUNG, source="DTSEN lain")["status"] == "partial"
-    assert figures(client, "63.02") == before
+    assert national_administrator.put(f"{PACKAGES}/2", json=other).status_code == 201
+    assert put(secretariat, SEKAPUNG, source="DTSEN lain")["status"] == "partial"
+    assert figures(secretariat, "63.02") == before
     # The next year has not begun: its first report is by the newest.
-    refusal = client.put(f"/v1/coverage/2027-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")})
+    refusal = secretariat.put(
+        f"/v1/coverage/2027-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")}
+    )
     assert refused(refusal) == [("/services/0/service", "unknown_reference")]
-    health = put(client, SEKAPUNG, {"health_insurance": (10, 6)}, period="2027-Q1")
+    health = put(secretariat, SEKAPUNG, {"health_insurance": (10, 6)}, period="2027-Q1")
     assert (health["service_package"], health["method"], health["status"]) == ("2", "2", "not_yet")
-    year = client.get("/v1/regions/63.02/editions/2027").json()
+    year = secretariat.get("/v1/regions/63.02/editions/2027").json()
     assert (year["service_package"], year["in_use"], year["version"]) == ("2", True, 1)
 
 
@@ -80,46 +84,53 @@ def _one(service: str) -> list[dict[str, Any]]:
 
 
 def test_choosing_for_a_region_and_year(
-    nation: TestClient, client: TestClient, connect: Callable[..., TestClient]
+    national_administrator: TestClient, secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     address = "/v1/regions/63.02/editions/2026"
-    assert nation.put(f"{METHODS}/0", json=edited(nation, f"{METHODS}/1")).status_code == 201
-    unset = client.get(address).json()
+    assert (
+        national_administrator.put(
+            f"{METHODS}/0", json=edited(national_administrator, f"{METHODS}/1")
+        ).status_code
+        == 201
+    )
+    unset = secretariat.get(address).json()
     assert (unset["method"], unset["version"], unset["allowed"]) == ("1", None, [])
     choice = {"service_package": "1", "method": "0", "legal_basis": "Keputusan Gubernur"}
-    assert client.put(address, json=choice).status_code == 403
+    assert secretariat.put(address, json=choice).status_code == 403
     governor = connect(("administrator", "63"))
     assert refused(governor.put(address, json={**choice, "method": "9"})) == [
         ("/method", "unknown_reference")
     ]
     assert governor.put(address, json=choice).status_code == 201
-    assert put(client, SEKAPUNG)["method"] == "0"
+    assert put(secretariat, SEKAPUNG)["method"] == "0"
     late = governor.put(address, json={**choice, "method": "1"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "measured_already")
     named = governor.put(address, json={**choice, "legal_basis": "SK 7/2026"}, headers=ANY)
     assert named.json()["version"] == 2
-    assert len(list(walk(client, f"{address}/history"))) == 2
+    assert len(list(walk(secretariat, f"{address}/history"))) == 2
     for year in ("26", "20260", "next"):
-        assert client.get(f"/v1/regions/63.02/editions/{year}").status_code == 404
+        assert secretariat.get(f"/v1/regions/63.02/editions/{year}").status_code == 404
 
 
-def test_editions_that_contradict_themselves(nation: TestClient) -> None:
-    method = edited(nation, f"{METHODS}/1")
+def test_editions_that_contradict_themselves(national_administrator: TestClient) -> None:
+    method = edited(national_administrator, f"{METHODS}/1")
     for changes, error in (
         ({"weight_process": 0.3}, ("/weight_process", "sum_is_not_one")),
         ({"share_direct": 0.6}, ("/share_direct", "sum_is_not_one")),
         ({"class_middle_from": 80}, ("/class_middle_from", "falling_thresholds")),
     ):
-        assert refused(nation.put(f"{METHODS}/2", json={**method, **changes})) == [error]
-    package = edited(nation, f"{PACKAGES}/1")
+        assert refused(national_administrator.put(f"{METHODS}/2", json={**method, **changes})) == [error]
+    package = edited(national_administrator, f"{PACKAGES}/1")
     package["services"][3]["strategy"] = "raise_incomes"
-    assert refused(nation.put(f"{PACKAGES}/2", json=package)) == [
+    assert refused(national_administrator.put(f"{PACKAGES}/2", json=package)) == [
         ("/services/3/strategy", "unknown_reference")
     ]
 
 
-def test_no_edition_for_so_early_a_year(client: TestClient) -> None:
-    reply = client.put(f"/v1/coverage/2014-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")})
+def test_no_edition_for_so_early_a_year(secretariat: TestClient) -> None:
+    reply = secretariat.put(
+        f"/v1/coverage/2014-Q1/{SEKAPUNG}", json={**_lean(), "services": _one("livelihood")}
+    )
     assert (reply.status_code, reply.json()["code"]) == (409, "no_edition")
 
 

@@ -42,37 +42,37 @@ def workbook(rows: Sequence[Sequence[Any]], sheet: str = "Cakupan") -> bytes:
     return out.getvalue()
 
 
-def test_wide_table_and_again(client: TestClient) -> None:
+def test_wide_table_and_again(secretariat: TestClient) -> None:
     table = WIDE + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,15,40,30\n\n{SEKAPUNG},90,DTSEN,2026-Q1,,,0,0\n"
-    done = send(client, table).json()
+    done = send(secretariat, table).json()
     assert (done["layout"], done["villages"], done["created"], done["errors"]) == ("wide", 2, 2, [])
-    assert send(client, table).json()["unchanged"] == 2
-    shown = {one["village"]: one for one in walk(client, f"{AT}?region=63.02")}
+    assert send(secretariat, table).json()["unchanged"] == 2
+    shown = {one["village"]: one for one in walk(secretariat, f"{AT}?region=63.02")}
     assert [one["service"] for one in shown[VILLAGES[0]]["services"]] == ["livelihood", "safe_water"]
     assert [one["service"] for one in shown[SEKAPUNG]["services"]] == ["safe_water"]
     assert shown[SEKAPUNG]["coverage_percent"] is None
-    assert figures(client, "63.02")["served"] == 45
+    assert figures(secretariat, "63.02")["served"] == 45
 
 
-def test_long_table_says_a_village_once(client: TestClient) -> None:
+def test_long_table_says_a_village_once(secretariat: TestClient) -> None:
     table = (
         LONG
         + f"{SEKAPUNG},90,DTSEN,2026-Q1,livelihood,60,15\n{SEKAPUNG},90,,,Air minum layak,40,30\n"
         + f"{VILLAGES[0]},80,DTSEN,2026-Q1,Safe water,1.250,-\n"
     )
-    done = send(client, table).json()
+    done = send(secretariat, table).json()
     assert (done["layout"], done["villages"], done["created"]) == ("long", 2, 2)
-    reply = client.get(f"{AT}/{SEKAPUNG}").json()
+    reply = secretariat.get(f"{AT}/{SEKAPUNG}").json()
     assert [(one["service"], one["served"]) for one in reply["services"]] == [
         ("livelihood", 15),
         ("safe_water", 30),
     ]
-    assert client.get(f"{AT}/{VILLAGES[0]}").json()["services"][0]["eligible"] == 1250
+    assert secretariat.get(f"{AT}/{VILLAGES[0]}").json()["services"][0]["eligible"] == 1250
     same = {"service": "livelihood", "eligible": 60, "served": 15}
     assert reply["services"][0] == same
 
 
-def test_workbook_with_titles_and_indonesian_headings(client: TestClient) -> None:
+def test_workbook_with_titles_and_indonesian_headings(secretariat: TestClient) -> None:
     rows = [
         ["CAKUPAN LAYANAN KABUPATEN KOTABARU"],
         [],
@@ -85,11 +85,13 @@ def test_workbook_with_titles_and_indonesian_headings(client: TestClient) -> Non
             "Air minum layak terlayani",
         ],
         [1, 6302012001, "Labuan Barat", 100, 40, 30],
-        [2, SEKAPUNG, "Desa " + _name(client, SEKAPUNG), "1.100", "40", 12.0],
+        [2, SEKAPUNG, "Desa " + _name(secretariat, SEKAPUNG), "1.100", "40", 12.0],
     ]
-    done = send(client, workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1").json()
+    done = send(
+        secretariat, workbook(rows), "cakupan.xlsx", source="Dinas PU", source_period="2026-S1"
+    ).json()
     assert (done["sheet"], done["created"]) == ("Cakupan", 2)
-    reply = client.get(f"{AT}/{SEKAPUNG}").json()
+    reply = secretariat.get(f"{AT}/{SEKAPUNG}").json()
     assert (reply["source"], reply["source_period"], reply["target_families"]) == (
         "Dinas PU",
         "2026-S1",
@@ -101,7 +103,7 @@ def _name(client: TestClient, code: str) -> str:
     return str(client.get(f"/v1/regions/{code}").json()["name"])
 
 
-def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None:
+def test_every_error_by_its_cell_and_nothing_written(secretariat: TestClient) -> None:
     table = (
         WIDE
         + f"{VILLAGES[0]},100,DTSEN,2026-Q1,60,61,40,\n"
@@ -110,7 +112,7 @@ def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None
         + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
         + ",90,DTSEN,2026-Q1,1,1,,\n63.02.05,90,DTSEN,2026-Q1,1,1,,\n63.02.05.9999,90,DTSEN,2026-Q1,1,1,,\n"
     )
-    reply = send(client, table)
+    reply = send(secretariat, table)
     assert sorted(cells(reply)) == sorted(
         [
             ("F2", "served_over_eligible"),
@@ -131,8 +133,8 @@ def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None
     )
     error = next(one for one in reply.json()["errors"] if one["code"] == "served_over_eligible")
     assert (error["value"], error["allowed"]) == (61, "≤ 60")
-    assert list(walk(client, f"{AT}?region=63.02")) == []
-    good = send(client, table + f"{VILLAGES[3]},90,DTSEN,2026-Q1,1,1,,\n", each="true").json()
+    assert list(walk(secretariat, f"{AT}?region=63.02")) == []
+    good = send(secretariat, table + f"{VILLAGES[3]},90,DTSEN,2026-Q1,1,1,,\n", each="true").json()
     assert (good["villages"], good["created"], good["refused"]) == (8, 1, 7)
     assert len(good["errors"]) == 14
 
@@ -148,21 +150,23 @@ def test_every_error_by_its_cell_and_nothing_written(client: TestClient) -> None
         ("desa,service,eligible,served", [("A30", "missing_heading")]),
     ],
 )
-def test_headings(client: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
-    assert cells(send(client, f"{head}\n{SEKAPUNG},1\n")) == wrong
+def test_headings(secretariat: TestClient, head: str, wrong: list[tuple[str, str]]) -> None:
+    assert cells(send(secretariat, f"{head}\n{SEKAPUNG},1\n")) == wrong
 
 
-def test_code_system_is_declared_and_names_are_checked(client: TestClient) -> None:
-    reply = client.post(AT, files={"file": ("x.csv", b"x")})
+def test_code_system_is_declared_and_names_are_checked(secretariat: TestClient) -> None:
+    reply = secretariat.post(AT, files={"file": ("x.csv", b"x")})
     assert (reply.status_code, reply.json()["errors"][0]["parameter"]) == (400, "code_system")
     named = f"{HEAD},desa,kecamatan,livelihood eligible,livelihood served\n"
     row = f"{VILLAGES[0]},1,DTSEN,2026,{{}},{{}},1,1\n"
-    assert send(client, named + row.format("LABUAN  BARAT", "Kec. Pulau Sembilan")).json()["created"] == 1
-    wrong = send(client, named + row.format("Teluk Sungai", "Kelumpang"))
+    assert (
+        send(secretariat, named + row.format("LABUAN  BARAT", "Kec. Pulau Sembilan")).json()["created"] == 1
+    )
+    wrong = send(secretariat, named + row.format("Teluk Sungai", "Kelumpang"))
     assert cells(wrong) == [("E2", "name_of_another"), ("F2", "name_of_another")]
 
 
-def test_bps_codes_lead_to_the_regency_and_names_to_the_village(client: TestClient) -> None:
+def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: TestClient) -> None:
     head = f"{HEAD},kecamatan,desa,livelihood eligible,livelihood served\n"
 
     def row(code: str, district: str, village: str) -> str:
@@ -173,10 +177,10 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(client: TestClie
         + row("6302010001", "Pulau Sembilan", "Labuan Barat")
         + row("6302010002", "Pulau Sembilan", "Tengah")
     )
-    assert send(client, table, **BPS).json()["created"] == 2
-    assert client.get(f"{AT}/{VILLAGES[0]}").status_code == 200
+    assert send(secretariat, table, **BPS).json()["created"] == 2
+    assert secretariat.get(f"{AT}/{VILLAGES[0]}").status_code == 200
     wrong = send(
-        client,
+        secretariat,
         head
         + row("6302010001", "Pulau Sembilan", "Labuan Barit")
         + row("6302010003", "Sembilan", "Maradapan")
@@ -199,17 +203,17 @@ def test_bps_codes_lead_to_the_regency_and_names_to_the_village(client: TestClie
     assert nearest[0] == "63.02.01.2001 Labuan Barat"
 
 
-def test_who_may_import(connect: Callable[..., TestClient], client: TestClient) -> None:
+def test_who_may_import(connect: Callable[..., TestClient], secretariat: TestClient) -> None:
     table = WIDE + f"{SEKAPUNG},90,DTSEN,2026-Q1,1,1,,\n"
     assert send(connect(), table).status_code == 404
     assert send(connect(("reader", "63")), table).status_code == 403
-    assert send(client, table, dry_run="true").json()["created"] == 1
-    assert client.get(f"{AT}/{SEKAPUNG}").status_code == 404
+    assert send(secretariat, table, dry_run="true").json()["created"] == 1
+    assert secretariat.get(f"{AT}/{SEKAPUNG}").status_code == 404
     headers = {"Idempotency-Key": "cakupan"}
     sent = {"params": KEMENDAGRI, "headers": headers, "files": {"file": ("x.csv", table.encode())}}
-    assert client.post(AT, **sent).json()["created"] == 1
-    assert client.post(AT, **sent).json()["created"] == 1
-    put(client, SEKAPUNG)
+    assert secretariat.post(AT, **sent).json()["created"] == 1
+    assert secretariat.post(AT, **sent).json()["created"] == 1
+    put(secretariat, SEKAPUNG)
 
 
 def test_a_row_of_a_village_that_differs_from_the_one_before() -> None:

@@ -96,15 +96,15 @@ def _counts(found: Iterable[dict[str, Any]]) -> list[Count]:
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(steps=st.lists(st.one_of(written, written, deleted, planned), min_size=4, max_size=12))
 def test_sums_are_those_computed_from_scratch(
-    steps: list[Any], nation: TestClient, database: OneTransaction
+    steps: list[Any], national_administrator: TestClient, database: OneTransaction
 ) -> None:
     point = database.connection.begin_nested()
     model = Model()
     try:
         for step in steps:
-            _do(nation, model, *step)
+            _do(national_administrator, model, *step)
         for period in (*PERIODS, "2026-Q4"):
-            _compare(nation, model, period)
+            _compare(national_administrator, model, period)
     finally:
         point.rollback()
 
@@ -153,15 +153,15 @@ def _compare(client: TestClient, model: Model, period: str) -> None:
 
 
 def test_a_write_touches_the_ancestors_of_its_village_alone(
-    nation: TestClient, database: OneTransaction
+    national_administrator: TestClient, database: OneTransaction
 ) -> None:
     """Rows are compared by what they hold and by where they lie: one that was written anew lies elsewhere."""
     other = add_villages(database, "63.03", 1, 2)
     for village in (*VILLAGES[:2], SEKAPUNG, *other):
         for period in ("2026-Q1", PERIOD):
-            put(nation, village, period=period)
+            put(national_administrator, village, period=period)
     before = _rows(database)
-    put(nation, VILLAGES[0], {"livelihood": (60, 59)})
+    put(national_administrator, VILLAGES[0], {"livelihood": (60, 59)})
     after = _rows(database)
     touched = {row[2] for row in before ^ after}
     assert touched == {"63.02.01", "63.02"}
@@ -178,31 +178,31 @@ def _rows(database: OneTransaction) -> set[tuple[Any, ...]]:
     return found
 
 
-def test_reach_of_those_who_do_not_report(client: TestClient) -> None:
-    assert figures(client, "63.02")["reach_percent"] is None
+def test_reach_of_those_who_do_not_report(secretariat: TestClient) -> None:
+    assert figures(secretariat, "63.02")["reach_percent"] is None
     plan = {"title": "RAT", "priority_locations": [{"region_code": SEKAPUNG, "target_families": 300}]}
-    assert client.put("/v1/plans/63.02-2026", json=plan).status_code == 201
-    nobody = figures(client, "63.02")
+    assert secretariat.put("/v1/plans/63.02-2026", json=plan).status_code == 201
+    nobody = figures(secretariat, "63.02")
     assert (nobody["reach_percent"], nobody["families_expected"], nobody["coverage_percent"]) == (
         0,
         300,
         None,
     )
-    put(client, VILLAGES[0], families=100)
-    some = figures(client, "63.02")
+    put(secretariat, VILLAGES[0], families=100)
+    some = figures(secretariat, "63.02")
     assert (some["reach_percent"], some["is_rankable"], some["villages_expected"]) == (25, False, 2)
     # The next year has no plan: who reported last is expected.
-    later = figures(client, "63.02", "2027-Q1")
+    later = figures(secretariat, "63.02", "2027-Q1")
     assert (later["reach_percent"], later["families_expected"]) == (0, 100)
-    assert client.delete("/v1/plans/63.02-2026", headers=ANY).status_code == 204
-    assert figures(client, "63.02")["reach_percent"] is None
-    assert figures(client, "63.02", "2027-Q2")["families_expected"] == 100
-    assert figures(client, "63.02", "2027-Q3")["families_expected"] == 0
+    assert secretariat.delete("/v1/plans/63.02-2026", headers=ANY).status_code == 204
+    assert figures(secretariat, "63.02")["reach_percent"] is None
+    assert figures(secretariat, "63.02", "2027-Q2")["families_expected"] == 100
+    assert figures(secretariat, "63.02", "2027-Q3")["families_expected"] == 0
 
 
-def test_report_without_a_change_writes_no_sums(client: TestClient, database: OneTransaction) -> None:
-    put(client, SEKAPUNG)
+def test_report_without_a_change_writes_no_sums(secretariat: TestClient, database: OneTransaction) -> None:
+    put(secretariat, SEKAPUNG)
     database.statements.clear()
-    done = client.put(f"/v1/coverage/{PERIOD}/{SEKAPUNG}", json=report(), headers=ANY)
+    done = secretariat.put(f"/v1/coverage/{PERIOD}/{SEKAPUNG}", json=report(), headers=ANY)
     assert done.json()["version"] == 1
     assert not [text for text in database.statements if "coverage_region" in text]

@@ -1,5 +1,5 @@
 """The plan of Kotabaru that the tests of plans write in."""
 
-from tests.plans.conftest import client
+from tests.plans.conftest import secretariat
 
-__all__ = ["client"]
+__all__ = ["secretariat"]

@@ -23,8 +23,8 @@ def change_plan(client: TestClient, **changes: Any) -> None:
     assert client.patch(AT, json=changes, headers=ANY).status_code == 200
 
 
-def test_a_plan_without_lines_has_nothing_to_mend(client: TestClient) -> None:
-    body = checked(client)
+def test_a_plan_without_lines_has_nothing_to_mend(secretariat: TestClient) -> None:
+    body = checked(secretariat)
     assert (body["lines"], body["errors"], body["warnings"], body["counts"], body["items"]) == (
         0,
         0,
@@ -34,14 +34,14 @@ def test_a_plan_without_lines_has_nothing_to_mend(client: TestClient) -> None:
     )
 
 
-def test_everything_comes_in_one_order(client: TestClient, connect: Callable[..., TestClient]) -> None:
-    change_plan(client, **LOCUS)
-    put(client, "A-2", base=OTHER, subactivity_code=None)
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-3", base=CLEAN, components=[{"code": "C", "component_class": "supporting"}])
-    report(client, "A-1", 1, spent=300_000_000)
-    report(client, "A-1", 2, spent=200_000_000, outputs=[{"code": "O1", "achieved": 1}])
-    assert codes(client) == [
+def test_everything_comes_in_one_order(secretariat: TestClient, connect: Callable[..., TestClient]) -> None:
+    change_plan(secretariat, **LOCUS)
+    put(secretariat, "A-2", base=OTHER, subactivity_code=None)
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-3", base=CLEAN, components=[{"code": "C", "component_class": "supporting"}])
+    report(secretariat, "A-1", 1, spent=300_000_000)
+    report(secretariat, "A-1", 2, spent=200_000_000, outputs=[{"code": "O1", "achieved": 1}])
+    assert codes(secretariat) == [
         ("E02", "A-2"),
         ("E06", "A-1"),
         ("E06", "A-1"),
@@ -56,7 +56,7 @@ def test_everything_comes_in_one_order(client: TestClient, connect: Callable[...
         ("W07", "A-2"),
         ("W09", None),
     ]
-    body = checked(client)
+    body = checked(secretariat)
     assert (body["lines"], body["errors"], body["warnings"]) == (3, 4, 9)
     fell, split = (item for item in body["items"] if item["code"] == "E06")
     assert (split["period"], split["pointer"]) == ("2026-Q2", "/spending/0/amount")
@@ -67,32 +67,32 @@ def test_everything_comes_in_one_order(client: TestClient, connect: Callable[...
     assert [error["pointer"] for error in refused["errors"]] == ["/actions/A-2/subactivity_code"]
 
 
-def test_items_are_filtered_and_counts_are_not(client: TestClient) -> None:
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER, subactivity_code=None)
-    put(client, "A-3", base=CLEAN, lead_agency=WORKS, **at("63.02.05"))
+def test_items_are_filtered_and_counts_are_not(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER, subactivity_code=None)
+    put(secretariat, "A-3", base=CLEAN, lead_agency=WORKS, **at("63.02.05"))
     every = [("E02", "A-2"), ("W01", "A-3"), ("W07", "A-1")]
-    assert codes(client) == every
-    assert codes(client, severity="error") == every[:1]
-    assert codes(client, severity="warning") == every[1:]
-    assert codes(client, code=["W01", "E02"]) == every[:2]
-    assert codes(client, action="A-2") == [every[0], every[2]]
-    assert codes(client, agency=SOCIAL) == [every[2]]
-    assert codes(client, agency=HEALTH) == [every[0], every[2]]
-    assert codes(client, agency=WORKS, severity="error") == []
-    assert codes(client, action="A-9") == []
-    assert checked(client, action="A-9")["counts"] == checked(client)["counts"]
-    refused = client.get(f"{AT}/findings?code=W11")
+    assert codes(secretariat) == every
+    assert codes(secretariat, severity="error") == every[:1]
+    assert codes(secretariat, severity="warning") == every[1:]
+    assert codes(secretariat, code=["W01", "E02"]) == every[:2]
+    assert codes(secretariat, action="A-2") == [every[0], every[2]]
+    assert codes(secretariat, agency=SOCIAL) == [every[2]]
+    assert codes(secretariat, agency=HEALTH) == [every[0], every[2]]
+    assert codes(secretariat, agency=WORKS, severity="error") == []
+    assert codes(secretariat, action="A-9") == []
+    assert checked(secretariat, action="A-9")["counts"] == checked(secretariat)["counts"]
+    refused = secretariat.get(f"{AT}/findings?code=W11")
     assert refused.status_code == 400
     (error,) = refused.json()["errors"]
     assert (error["parameter"], error["value"]) == ("code", "W11")
     assert "W10" in error["allowed"]
 
 
-def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(client: TestClient) -> None:
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
-    indonesian, english = (checked(client, language)["items"][0] for language in ("id", "en"))
+def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
+    indonesian, english = (checked(secretariat, language)["items"][0] for language in ("id", "en"))
     assert indonesian["message"] == (
         "A-1 (Dinas Sosial) dan A-2 (Dinas Kesehatan) memberi barang kepada keluarga yang sama "
         f"di 1 tempat ({VILLAGE}) pada bulan 1–12"
@@ -107,81 +107,81 @@ def test_an_overlap_names_both_lines_their_agencies_and_what_coincides(client: T
     assert english["type"] == "/findings/W07"
 
 
-def test_the_same_is_said_of_a_line_by_itself_in_a_batch_and_in_the_plan(client: TestClient) -> None:
-    change_plan(client, **LOCUS)
+def test_the_same_is_said_of_a_line_by_itself_in_a_batch_and_in_the_plan(secretariat: TestClient) -> None:
+    change_plan(secretariat, **LOCUS)
     odd = {**CLEAN, **recipients(count=1, source_period="2020"), "lead_agency": HEALTH}
     lines = [{**CLEAN, "code": f"A-{n}"} for n in range(1, 6)] + [{**odd, "code": "A-6"}]
-    sent = put_many(client, lines)
-    of_plan = [code for code, action in codes(client, action="A-6") if action == "A-6"]
+    sent = put_many(secretariat, lines)
+    of_plan = [code for code, action in codes(secretariat, action="A-6") if action == "A-6"]
     assert of_plan == ["W06", "W09"]
     assert [finding["code"] for finding in sent["items"][5]["findings"]] == of_plan
-    alone = client.get(f"{AT}/actions/A-6").json()["findings"]
+    alone = secretariat.get(f"{AT}/actions/A-6").json()["findings"]
     assert [finding["code"] for finding in alone] == ["W06"] + ["W07"] * 5 + ["W09"]
     told = [finding for finding in alone if finding["code"] != "W07"]
     shown = [
         {name: value for name, value in item.items() if name not in ("action", "period")}
-        for item in checked(client, action="A-6")["items"]
+        for item in checked(secretariat, action="A-6")["items"]
         if item["action"] == "A-6"
     ]
     assert told == shown
     assert [finding["code"] for finding in sent["items"][0]["findings"]] == ["W05"]
 
 
-def test_what_reference_data_left_behind(client: TestClient, database: OneTransaction) -> None:
+def test_what_reference_data_left_behind(secretariat: TestClient, database: OneTransaction) -> None:
     """Codes of another level and places elsewhere are refused when they are written; data may change later."""
-    put(client, "A-1", base=CLEAN)
-    tag = client.get(f"{AT}/findings").headers["ETag"]
+    put(secretariat, "A-1", base=CLEAN)
+    tag = secretariat.get(f"{AT}/findings").headers["ETag"]
     with database.writing() as session:
         session.execute(sa.update(table_of(ActionRow)).values(subactivity_code="1.06.04.1.01.0001"))
         session.execute(sa.update(table_of(LocationRow)).values(region_code="63.03"))
-    assert codes(client, severity="error") == [("E03", "A-1"), ("E04", "A-1")]
+    assert codes(secretariat, severity="error") == [("E03", "A-1"), ("E04", "A-1")]
     with database.writing() as session:
         session.execute(sa.update(table_of(ActionRow)).values(subactivity_code=CODE))
         table = table_of(SubactivityRow)
         session.execute(sa.update(table).where(table.c.code == CODE).values(retired=True))
-    assert codes(client, severity="error") == [("E02", "A-1"), ("E04", "A-1")]
+    assert codes(secretariat, severity="error") == [("E02", "A-1"), ("E04", "A-1")]
     assert tag
 
 
-def test_304_until_something_is_written(client: TestClient) -> None:
-    put(client, "A-1", base=CLEAN)
-    first = client.get(f"{AT}/findings")
+def test_304_until_something_is_written(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=CLEAN)
+    first = secretariat.get(f"{AT}/findings")
     same = {"If-None-Match": first.headers["ETag"]}
-    assert client.get(f"{AT}/findings", headers=same).status_code == 304
+    assert secretariat.get(f"{AT}/findings", headers=same).status_code == 304
     # a language of its own, and a report that changes what is said
-    assert client.get(f"{AT}/findings", headers={**same, "Accept-Language": "en"}).status_code == 200
-    report(client, "A-1", 1, spent=1)
-    assert client.get(f"{AT}/findings", headers=same).status_code == 200
+    assert secretariat.get(f"{AT}/findings", headers={**same, "Accept-Language": "en"}).status_code == 200
+    report(secretariat, "A-1", 1, spent=1)
+    assert secretariat.get(f"{AT}/findings", headers=same).status_code == 200
     agency = f"/v1/regions/63.02/agencies/{SOCIAL}"
-    same = {"If-None-Match": client.get(f"{AT}/findings").headers["ETag"]}
-    assert client.patch(agency, json={"name": "Dinas Sosial Baru"}, headers=ANY).status_code == 200
-    assert client.get(f"{AT}/findings", headers=same).status_code == 200
+    same = {"If-None-Match": secretariat.get(f"{AT}/findings").headers["ETag"]}
+    assert secretariat.patch(agency, json={"name": "Dinas Sosial Baru"}, headers=ANY).status_code == 200
+    assert secretariat.get(f"{AT}/findings", headers=same).status_code == 200
 
 
-def test_strangers_see_no_findings(client: TestClient, stranger: TestClient) -> None:
+def test_strangers_see_no_findings(secretariat: TestClient, stranger: TestClient) -> None:
     for path in ("findings", "overlaps"):
         assert stranger.get(f"{AT}/{path}").status_code == 404
 
 
 def test_as_many_statements_for_three_hundred_lines_as_for_three(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    change_plan(client, **LOCUS)
+    change_plan(secretariat, **LOCUS)
 
     def statements(number: int) -> tuple[int, int]:
         places = at(*(f"63.02.{n:02}" for n in range(1, 6)))
         base = {**CLEAN, **places, "lead_agency": WORKS}
         put_many(
-            client,
+            secretariat,
             [{**base, "code": f"A-{n:03}", "lead_agency": (WORKS, HEALTH)[n % 2]} for n in range(number)],
         )
         items = [{"action": f"A-{n:03}", "spent": number + n} for n in range(number)]
-        done = client.put(f"{AT}/progress/2026-Q1", json={"items": items}, headers=ANY)
+        done = secretariat.put(f"{AT}/progress/2026-Q1", json={"items": items}, headers=ANY)
         assert done.status_code == 200, done.text
         counts = []
         for path in ("findings", "actions/A-000"):
             database.statements.clear()
-            assert client.get(f"{AT}/{path}").status_code == 200
+            assert secretariat.get(f"{AT}/{path}").status_code == 200
             counts.append(len(database.statements))
         return counts[0], counts[1]
 
@@ -208,12 +208,12 @@ def test_the_list_of_kinds(anonymous: TestClient) -> None:
     assert anonymous.get("/findings/E10").status_code == 404
 
 
-def test_an_import_tells_what_is_to_be_said_of_the_plan_too(client: TestClient) -> None:
-    change_plan(client, **LOCUS)
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
-    matrix = client.get(f"{AT}/matrix.csv").content
-    done = client.post(f"{AT}/imports?dry_run=true", files={"file": ("matrix.csv", matrix, "text/csv")})
+def test_an_import_tells_what_is_to_be_said_of_the_plan_too(secretariat: TestClient) -> None:
+    change_plan(secretariat, **LOCUS)
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
+    matrix = secretariat.get(f"{AT}/matrix.csv").content
+    done = secretariat.post(f"{AT}/imports?dry_run=true", files={"file": ("matrix.csv", matrix, "text/csv")})
     assert done.status_code == 200, done.text
     report = done.json()
     assert [finding["code"] for finding in report["plan_findings"]] == ["W04", "W07", "W09"]
@@ -223,12 +223,12 @@ def test_an_import_tells_what_is_to_be_said_of_the_plan_too(client: TestClient) 
 
 
 def test_warnings_travel_with_a_submission_each_by_name(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
-    change_plan(client, **LOCUS)
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
+    change_plan(secretariat, **LOCUS)
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
     trial = connect(("chair", "63.02")).post(f"{AT}/submit?dry_run=true", json={}, headers=ANY)
     assert trial.status_code == 200, trial.text
-    assert trial.json()["findings"] == checked(client)["items"]
+    assert trial.json()["findings"] == checked(secretariat)["items"]
     assert trial.json()["warnings"] == len(trial.json()["findings"]) == 5

@@ -14,10 +14,10 @@ WHY = {"verdict": "complementary", "text": "Saling melengkapi, karena …"}
 
 
 @pytest.fixture
-def pair(client: TestClient) -> TestClient:
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
-    return client
+def pair(secretariat: TestClient) -> TestClient:
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
+    return secretariat
 
 
 def state(client: TestClient) -> tuple[list[str], int, int]:

@@ -52,18 +52,18 @@ def months(first: int | None, last: int | None) -> dict[str, Any]:
     ],
 )
 def test_when_two_lines_overlap(
-    client: TestClient, one: dict[str, Any], other: dict[str, Any], overlaps: bool
+    secretariat: TestClient, one: dict[str, Any], other: dict[str, Any], overlaps: bool
 ) -> None:
     """The rule and the database say the same, whichever line comes first."""
     assert (coincidence(line(**one), line(OTHER, **other)) is not None) == overlaps
     assert coincidence(line(**one), line(OTHER, **other)) == coincidence(line(OTHER, **other), line(**one))
     for first, second in (("A-1", "A-2"), ("B-2", "B-1")):
-        put(client, first, base=CLEAN, **one)
-        put(client, second, base=OTHER, **other)
-        found = [item["pair"] for item in walk(client, f"{AT}/overlaps?action={first}")]
+        put(secretariat, first, base=CLEAN, **one)
+        put(secretariat, second, base=OTHER, **other)
+        found = [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?action={first}")]
         assert found == (["~".join(sorted((first, second)))] if overlaps else [])
         for code in (first, second):
-            assert client.delete(f"{AT}/actions/{code}", headers={"If-Match": "*"}).status_code == 204
+            assert secretariat.delete(f"{AT}/actions/{code}", headers={"If-Match": "*"}).status_code == 204
 
 
 def test_what_coincides() -> None:
@@ -143,9 +143,9 @@ def scattered(number: int, chance: random.Random) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_database_finds_exactly_the_pairs_of_the_rule(client: TestClient) -> None:
+def test_the_database_finds_exactly_the_pairs_of_the_rule(secretariat: TestClient) -> None:
     items = scattered(80, random.Random(8))
-    put_many(client, items)
+    put_many(secretariat, items)
     lines = {item["code"]: line({name: item[name] for name in item if name != "code"}) for item in items}
     expected = [
         (f"{one}~{other}", found)
@@ -153,8 +153,8 @@ def test_the_database_finds_exactly_the_pairs_of_the_rule(client: TestClient) ->
         if (found := coincidence(lines[one], lines[other]))
     ]
     assert len(expected) > 100
-    assert client.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)
-    pages = list(walk(client, f"{AT}/overlaps?limit=50"))
+    assert secretariat.get(f"{AT}/overlaps?count=exact").json()["count"] == len(expected)
+    pages = list(walk(secretariat, f"{AT}/overlaps?limit=50"))
     assert [(item["pair"], item["coincides"]) for item in pages] == expected
 
 
@@ -176,11 +176,11 @@ def beside_one_another(number: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_work_grows_with_the_lines(client: TestClient, database: OneTransaction) -> None:
+def test_work_grows_with_the_lines(secretariat: TestClient, database: OneTransaction) -> None:
     """Lines that lie apart are never paired: as many candidates for each line, however many lines."""
 
     def work(lines: int) -> tuple[int, int]:
-        put_many(client, beside_one_another(lines))
+        put_many(secretariat, beside_one_another(lines))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
             found = candidates(session, of_plan).subquery()
@@ -196,40 +196,40 @@ def test_work_grows_with_the_lines(client: TestClient, database: OneTransaction)
     assert pairs_of_many < 264 * 263 / 2 / 20
 
 
-def test_three_hundred_lines_in_one_village_are_bounded(client: TestClient) -> None:
+def test_three_hundred_lines_in_one_village_are_bounded(secretariat: TestClient) -> None:
     place = at(VILLAGE)
     shared = {name: CLEAN[name] for name in ("benefit_forms", "recipients")}
     put_many(
-        client,
+        secretariat,
         [
             {**LEAN, **shared, **place, "code": f"L-{n:03}", "lead_agency": (SOCIAL, HEALTH, WORKS)[n % 3]}
             for n in range(300)
         ],
     )
-    body = checked(client, code="W07")
+    body = checked(secretariat, code="W07")
     assert len(body["items"]) == 100
     (count,) = [count for count in body["counts"] if count["code"] == "W07"]
     assert count["open"] == 30_000
     assert body["left_out"] == 29_900
-    assert client.get(f"{AT}/overlaps?limit=1&count=exact").json()["count"] == 30_000
-    said = client.get(f"{AT}/actions/L-000").json()["findings"]
+    assert secretariat.get(f"{AT}/overlaps?limit=1&count=exact").json()["count"] == 30_000
+    said = secretariat.get(f"{AT}/actions/L-000").json()["findings"]
     assert len([finding for finding in said if finding["code"] == "W07"]) == 100
 
 
-def test_lines_of_other_plans_do_not_overlap(client: TestClient) -> None:
-    put_plan(client, "63.02-2027")
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", plan="63.02-2027", base=OTHER)
-    assert list(walk(client, f"{AT}/overlaps")) == []
+def test_lines_of_other_plans_do_not_overlap(secretariat: TestClient) -> None:
+    put_plan(secretariat, "63.02-2027")
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", plan="63.02-2027", base=OTHER)
+    assert list(walk(secretariat, f"{AT}/overlaps")) == []
 
 
-def test_list_is_filtered(client: TestClient) -> None:
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
-    put(client, "A-3", base=OTHER, lead_agency=WORKS)
+def test_list_is_filtered(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
+    put(secretariat, "A-3", base=OTHER, lead_agency=WORKS)
 
     def pairs(query: str = "") -> list[str]:
-        return [item["pair"] for item in walk(client, f"{AT}/overlaps?limit=1{query}")]
+        return [item["pair"] for item in walk(secretariat, f"{AT}/overlaps?limit=1{query}")]
 
     assert pairs() == ["A-1~A-2", "A-1~A-3", "A-2~A-3"]
     assert pairs("&sort=-first") == ["A-2~A-3", "A-1~A-3", "A-1~A-2"]
@@ -240,13 +240,15 @@ def test_list_is_filtered(client: TestClient) -> None:
     assert pairs("&action=A-9") == []
 
 
-def test_as_many_statements_for_many_pairs_as_for_one(client: TestClient, database: OneTransaction) -> None:
-    put(client, "L-000", base=CLEAN)
+def test_as_many_statements_for_many_pairs_as_for_one(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    put(secretariat, "L-000", base=CLEAN)
 
     def statements(lines: int) -> int:
-        put_many(client, scattered(lines, random.Random(1)))
+        put_many(secretariat, scattered(lines, random.Random(1)))
         database.statements.clear()
-        assert client.get(f"{AT}/overlaps").status_code == 200
+        assert secretariat.get(f"{AT}/overlaps").status_code == 200
         return len(database.statements)
 
     assert statements(5) == statements(60)

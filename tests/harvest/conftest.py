@@ -14,32 +14,31 @@ from tests.quarters.world import Office
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient]) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat, with a draft that can be submitted."""
     furnish(database)
-    client = connect(("secretariat", "63.02"))
-    put_plan(client)
-    put(client, "A-1", base=FULL)
-    put(client, "A-2", base=BARE)
-    return client
+    put_plan(secretariat)
+    put(secretariat, "A-1", base=FULL)
+    put(secretariat, "A-2", base=BARE)
+    return secretariat
 
 
 @pytest.fixture
-def movers(client: TestClient, connect: Callable[..., TestClient]) -> Movers:
+def movers(secretariat: TestClient, connect: Callable[..., TestClient]) -> Movers:
     return Movers(connect)
 
 
 @pytest.fixture
-def adopted(client: TestClient, movers: Movers) -> TestClient:
+def adopted(secretariat: TestClient, movers: Movers) -> TestClient:
     """The secretariat, once the plan is in force."""
     movers.bring("adopted")
-    return client
+    return secretariat
 
 
 @pytest.fixture
-def reader(adopted: TestClient, connect: Callable[..., TestClient]) -> TestClient:
-    """Whoever may not read drafts."""
-    return connect(("reader", "63"))
+def provincial_reader(provincial_reader: TestClient, adopted: TestClient) -> TestClient:
+    """The reader of the province, once the plan is in force."""
+    return provincial_reader
 
 
 @pytest.fixture

@@ -91,20 +91,20 @@ def test_frozen_quarter_says_what_was_frozen(adopted: TestClient, connect: Conne
     assert spent(exported(adopted)[FIRST]) == [("2026-06-30", "70")]
 
 
-def test_only_what_is_in_force(reader: TestClient, adopted: TestClient, movers: Movers) -> None:
+def test_only_what_is_in_force(provincial_reader: TestClient, adopted: TestClient, movers: Movers) -> None:
     assert movers.move("amend").status_code == 200
     amend(adopted, "A-2", [because()], title="Posyandu baru", **budget(99))
-    before = exported(reader)[SECOND]
+    before = exported(provincial_reader)[SECOND]
     assert narrative(before, "title") == "Posyandu"
     for verb in ("submit", "endorse", "adopt"):
         assert movers.move(verb).status_code == 200
-    after = exported(reader)[SECOND]
+    after = exported(provincial_reader)[SECOND]
     assert narrative(after, "title") == "Posyandu baru"
     assert attributes(after, "budget") == [{"type": "2", "status": "2"}]
 
 
-def test_draft_is_not_exported(client: TestClient, stranger: TestClient, connect: ConnectAs) -> None:
-    refused = client.get(EXPORT)
+def test_draft_is_not_exported(secretariat: TestClient, stranger: TestClient, connect: ConnectAs) -> None:
+    refused = secretariat.get(EXPORT)
     assert (refused.status_code, refused.json()["code"]) == (404, "not_adopted")
     for other in (stranger, connect(("reader", "63"))):
         assert (other.get(EXPORT).status_code, other.get(EXPORT).json()["code"]) == (404, "not_found")

@@ -12,17 +12,10 @@ from app.kit.database.json_sql import upsert
 from app.reference.commands import DATA
 from app.reference.models import RegionRow
 from app.reference.rules import folded, level_of, parent_of
-from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 
 Send = Callable[..., Any]
 TABLES = Path(__file__).parent / "data"
-
-
-@pytest.fixture
-def administrator(connect: ConnectAs) -> TestClient:
-    """An administrator of the nation."""
-    return connect(("administrator", "0"))
 
 
 @pytest.fixture
@@ -50,11 +43,11 @@ def everywhere(database: OneTransaction) -> None:
 
 
 @pytest.fixture
-def send(administrator: TestClient) -> Send:
+def send(national_administrator: TestClient) -> Send:
     """`send(b"code,p0…", code_system="kemendagri")`: import a table, as the administrator or as `client`."""
 
     def sent(data: bytes, name: str = "tabel.csv", *, client: TestClient | None = None, **query: Any) -> Any:
-        return (client or administrator).post(
+        return (client or national_administrator).post(
             "/v1/observations/import",
             files={"file": (name, data)},
             params={"code_system": "kemendagri", **query},

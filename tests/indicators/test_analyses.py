@@ -14,7 +14,7 @@ AT = "/v1/regions/63.02/indicators/p0/analysis"
 
 
 @pytest.fixture
-def told(administrator: TestClient) -> None:
+def told(national_administrator: TestClient) -> None:
     """P0 of March by year, for Kotabaru, a neighbour, the province and the nation, and two other indicators."""
     series = {
         "63.02": (4.6, 4.4, 4.5, 4.2, 4.56),
@@ -31,7 +31,7 @@ def told(administrator: TestClient) -> None:
     for year, value in zip(range(2017, 2022), (7.0, 7.1, 7.2, 7.3, 7.4), strict=True):
         items.append({**item("63.02", str(year), value), "indicator": "mean_years_schooling"})
     items.append({**item("63.03", "2021", 8.0), "indicator": "mean_years_schooling"})
-    put(administrator, *items)
+    put(national_administrator, *items)
 
 
 def analysis(client: TestClient, at: str = AT, **query: Any) -> Any:
@@ -193,11 +193,11 @@ def test_number_of_statements_and_304(secretariat: TestClient, database: OneTran
 
 
 @pytest.mark.usefixtures("told")
-def test_neutral_indicator_is_not_judged(administrator: TestClient) -> None:
+def test_neutral_indicator_is_not_judged(national_administrator: TestClient) -> None:
     for year, value in ((2020, 500_000), (2021, 520_000)):
-        put(administrator, {**item("63.02", f"{year}-S1", value), "indicator": "poverty_line"})
-    found = analysis(administrator, "/v1/regions/63.02/indicators/poverty_line/analysis")
+        put(national_administrator, {**item("63.02", f"{year}-S1", value), "indicator": "poverty_line"})
+    found = analysis(national_administrator, "/v1/regions/63.02/indicators/poverty_line/analysis")
     assert found["relative_position"]["rank"] is None
     assert (found["change_over_time"]["change"], found["change_over_time"]["trend"]) == (20_000, None)
-    quadrants = analysis(administrator, "/v1/indicators/poverty_line/quadrants", region="63")
+    quadrants = analysis(national_administrator, "/v1/indicators/poverty_line/quadrants", region="63")
     assert {one["reason"] for one in quadrants["items"]} == {"neutral"}

@@ -55,7 +55,7 @@ def as_clock(number: str) -> str:
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_regencies_of_2021(send: Send, administrator: TestClient, database: OneTransaction) -> None:
+def test_regencies_of_2021(send: Send, national_administrator: TestClient, database: OneTransaction) -> None:
     reply = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021")
     assert reply.status_code == 200, reply.text
     done = reply.json()
@@ -76,19 +76,19 @@ def test_regencies_of_2021(send: Send, administrator: TestClient, database: OneT
     )
     known = {"73.22": 13.59, "16.11": 13.35, "18.04": 12.82, "18.02": 11.99, "64.08": 9.81}
     for region, value in known.items():
-        told = administrator.get(P0.format(region, "2021-S1")).json()
+        told = national_administrator.get(P0.format(region, "2021-S1")).json()
         assert (told["value"], told["source"], told["symbol"]) == (value, "BPS, 2021", None)
     before = len(database.statements)
     again = send(REGENCIES, "bps_poverty_regencies_2021.csv", period="2021", source="BPS, 2021").json()
     assert (again["created"], again["updated"], again["unchanged"]) == (0, 0, 514 * 9)
     assert len(database.statements) - before < 15
-    journal = administrator.get("/v1/changes", params={"kind": "observation", "limit": 500}).json()
+    journal = national_administrator.get("/v1/changes", params={"kind": "observation", "limit": 500}).json()
     assert journal["more"]
     assert {one["region_code"] for one in journal["items"]} == {"0"}
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_provinces_by_month(send: Send, administrator: TestClient) -> None:
+def test_provinces_by_month(send: Send, national_administrator: TestClient) -> None:
     assert cells(send(PROVINCES)) == [("G280", "outside_unit", 25674.58)], "the number of poor in P0's column"
     mended = PROVINCES.replace(b"25949.8,25674.58", b"25949.8,")
     done = send(mended).json()
@@ -96,15 +96,15 @@ def test_provinces_by_month(send: Send, administrator: TestClient) -> None:
     counts = Counter(name for line in lines for name, text in line.items() if text)
     assert done["created"] == counts["poverty_line_rp"] + counts["poor_thousand"] + counts["p0_percent"]
     assert {one["period"][4:] for one in done["series"]} == {"-S1", "-S2"}
-    values = administrator.get(
+    values = national_administrator.get(
         "/v1/observations", params={"region": "0", "indicator": "p0", "level": "nation"}
     ).json()
     assert {one["period"]: one["value"] for one in values["items"]}["2021-S1"] == 10.14
-    assert administrator.get(P0.format("73", "2021-S1")).json()["value"] == 8.78
+    assert national_administrator.get(P0.format("73", "2021-S1")).json()["value"] == 8.78
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_the_same_table_as_a_workbook(send: Send, administrator: TestClient) -> None:
+def test_the_same_table_as_a_workbook(send: Send, national_administrator: TestClient) -> None:
     rows: list[list[Any]] = rows_of(REGENCIES)
     numbers = [[row[0], row[1], *[float(cell) for cell in row[2:]]] for row in rows[1:]]
     titled = [
@@ -117,11 +117,11 @@ def test_the_same_table_as_a_workbook(send: Send, administrator: TestClient) -> 
     ]
     assert send(workbook(titled), "tabel.xlsx", period="2021", source="x").json()["created"] == 514 * 9
     assert send(REGENCIES, period="2021", source="x").json()["unchanged"] == 514 * 9
-    assert administrator.get(P0.format("11.10", "2021-S1")).status_code == 200
+    assert national_administrator.get(P0.format("11.10", "2021-S1")).status_code == 200
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_real_table_that_went_through_a_spreadsheet(send: Send, administrator: TestClient) -> None:
+def test_real_table_that_went_through_a_spreadsheet(send: Send, national_administrator: TestClient) -> None:
     """The copy that goes round: figures with a comma read as hours and minutes, the rest lost or kept."""
     rows = rows_of(REGENCIES)
     as_times = [[*row[:2], as_clock(row[2]), *row[3:]] for row in rows[1:]]
@@ -138,20 +138,22 @@ def test_real_table_that_went_through_a_spreadsheet(send: Send, administrator: T
     assert [(cell, code) for cell, code, _ in cells(send(table([rows[0], *silent]), period="2021"))] == [
         ("C1", "column_of_times")
     ]
-    assert administrator.get("/v1/observations", params={"count": "exact"}).json()["count"] == 0
+    assert national_administrator.get("/v1/observations", params={"count": "exact"}).json()["count"] == 0
 
 
 # Codes
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_code_system_is_declared(send: Send, administrator: TestClient) -> None:
+def test_code_system_is_declared(send: Send, national_administrator: TestClient) -> None:
     """BPS 1802 is Tanggamus, Kemendagri 18.02 Lampung Tengah."""
     assert send(b"kode,p0\n1802,11.81\n", code_system="bps", period="2021").status_code == 200
     assert send(b"kode,p0\n1802,11.99\n", code_system="kemendagri", period="2021").status_code == 200
-    assert administrator.get(P0.format("18.06", "2021-S1")).json()["value"] == 11.81
-    assert administrator.get(P0.format("18.02", "2021-S1")).json()["value"] == 11.99
-    without = administrator.post("/v1/observations/import", files={"file": ("t.csv", b"kode,p0\n1802,1\n")})
+    assert national_administrator.get(P0.format("18.06", "2021-S1")).json()["value"] == 11.81
+    assert national_administrator.get(P0.format("18.02", "2021-S1")).json()["value"] == 11.99
+    without = national_administrator.post(
+        "/v1/observations/import", files={"file": ("t.csv", b"kode,p0\n1802,1\n")}
+    )
     assert (without.status_code, without.json()["errors"][0]["parameter"]) == (400, "code_system")
 
 
@@ -185,18 +187,20 @@ def test_names_that_contradict_the_declared_system(send: Send) -> None:
         ("732", "kemendagri", None),
     ],
 )
-def test_codes(send: Send, administrator: TestClient, code: str, system: str, region: str | None) -> None:
+def test_codes(
+    send: Send, national_administrator: TestClient, code: str, system: str, region: str | None
+) -> None:
     reply = send(f"kode,p0\n{code},9.5\n".encode(), code_system=system, period="2021")
     if region is None:
         assert [cell for cell, _, _ in cells(reply)] == ["A2"]
     else:
-        assert administrator.get(P0.format(region, "2021-S1")).json()["value"] == 9.5
+        assert national_administrator.get(P0.format(region, "2021-S1")).json()["value"] == 9.5
 
 
 # Layouts
 
 
-def test_years_as_headers_with_decimal_commas(send: Send, administrator: TestClient) -> None:
+def test_years_as_headers_with_decimal_commas(send: Send, national_administrator: TestClient) -> None:
     data = (
         "Kode;Nama Wilayah;2019;2020;2021\r\n(1);(2);(3);(4);(5)\r\n63.02;Kotabaru;4,4;4,28;...\r\n;;;;\r\n"
     )
@@ -205,7 +209,7 @@ def test_years_as_headers_with_decimal_commas(send: Send, administrator: TestCli
     assert reply.json()["created"] == 6, reply.text
     told = {
         (one["region_code"], one["period"]): (one["value"], one["symbol"], one["flags"])
-        for one in administrator.get("/v1/observations").json()["items"]
+        for one in national_administrator.get("/v1/observations").json()["items"]
     }
     assert told == {
         ("63", "2019-S1"): (4.55, None, ["r"]),
@@ -218,10 +222,10 @@ def test_years_as_headers_with_decimal_commas(send: Send, administrator: TestCli
     assert sum(one["symbols"] for one in reply.json()["series"]) == 2
 
 
-def test_one_observation_a_row(send: Send, administrator: TestClient) -> None:
+def test_one_observation_a_row(send: Send, national_administrator: TestClient) -> None:
     data = b"region,indikator,tahun,bulan,nilai\n63.02,P0,2021,Maret,4.56\n63.02,p0,2021,9,4.83\n63.02,IPM,2021,,69.3\n"
     assert send(data).json()["created"] == 3
-    items = administrator.get("/v1/observations", params={"sort": "period"}).json()["items"]
+    items = national_administrator.get("/v1/observations", params={"sort": "period"}).json()["items"]
     assert [(one["indicator"], one["period"]) for one in items] == [
         ("hdi", "2021"),
         ("p0", "2021-S1"),
@@ -256,7 +260,11 @@ def test_one_observation_a_row(send: Send, administrator: TestClient) -> None:
     ],
 )
 def test_what_is_refused_and_where(
-    send: Send, administrator: TestClient, data: bytes, query: dict[str, str], expected: list[tuple[str, str]]
+    send: Send,
+    national_administrator: TestClient,
+    data: bytes,
+    query: dict[str, str],
+    expected: list[tuple[str, str]],
 ) -> None:
     reply = send(data, **query)
     assert reply.status_code == 422, reply.text
@@ -268,7 +276,7 @@ def test_what_is_refused_and_where(
         for error in reply.json()["errors"]
     ]
     assert found == expected
-    assert administrator.get("/v1/observations").json()["items"] == []
+    assert national_administrator.get("/v1/observations").json()["items"] == []
 
 
 def test_cells_of_a_workbook_that_are_times(send: Send) -> None:
@@ -295,10 +303,10 @@ def test_file_of_too_many(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     assert send(b"kode,2020,2021\n63.02,4.4,4.5\n", indicator="p0").status_code == 413
 
 
-def test_trial_and_rights(send: Send, administrator: TestClient, connect: ConnectAs) -> None:
+def test_trial_and_rights(send: Send, national_administrator: TestClient, connect: ConnectAs) -> None:
     data = b"kode,p0\n63.02,4.5\n"
     assert send(data, period="2021", dry_run="true").json()["created"] == 1
-    assert administrator.get("/v1/observations").json()["items"] == []
+    assert national_administrator.get("/v1/observations").json()["items"] == []
     for role in (("secretariat", "63.02"), ("administrator", "63"), ("reader", "0")):
         assert send(data, client=connect(role), period="2021").status_code == 403
     assert send(b"", period="2021").json()["errors"][0]["code"] == "empty_file"

@@ -45,12 +45,12 @@ def put(client: TestClient, *items: dict[str, Any], status: int = 200) -> Any:
 
 
 def test_definition_of_a_new_indicator(
-    administrator: TestClient, secretariat: TestClient, connect: ConnectAs
+    national_administrator: TestClient, secretariat: TestClient, connect: ConnectAs
 ) -> None:
     at = "/v1/indicators/stunting"
     for client in (secretariat, connect(("administrator", "63"))):
         assert client.put(at, json=DEFINITION).status_code == 403
-    made = administrator.put(at, json=DEFINITION)
+    made = national_administrator.put(at, json=DEFINITION)
     assert (made.status_code, made.json()["shipped"], made.json()["allowed"]) == (201, False, ["edit"])
     assert secretariat.get(at).json()["allowed"] == []
     history = secretariat.get(f"{at}/history").json()["items"]
@@ -63,42 +63,44 @@ def test_definition_of_a_new_indicator(
         ({"related": ["p0", "p0"]}, "/related/1"),
         ({"related": ["p9"]}, "/related/0"),
     ):
-        reply = administrator.put(at, json={**DEFINITION, **wrong}, headers=ANY)
+        reply = national_administrator.put(at, json={**DEFINITION, **wrong}, headers=ANY)
         assert (reply.status_code, reply.json()["errors"][0]["pointer"]) == (422, pointer), wrong
-    assert administrator.put("/v1/indicators/Stunting!", json=DEFINITION).status_code == 422
+    assert national_administrator.put("/v1/indicators/Stunting!", json=DEFINITION).status_code == 422
 
 
-def test_what_an_administrator_replaced_stays(administrator: TestClient, database: OneTransaction) -> None:
-    shipped = administrator.get("/v1/indicators/p0").json()
+def test_what_an_administrator_replaced_stays(
+    national_administrator: TestClient, database: OneTransaction
+) -> None:
+    shipped = national_administrator.get("/v1/indicators/p0").json()
     assert (shipped["shipped"], shipped["version"], shipped["months"]) == (True, 1, [3, 9])
     told = {name: shipped[name] for name in shipped if name not in ("code", "shipped", "version", "allowed")}
     told["name"] = "Tingkat kemiskinan"
-    assert administrator.put("/v1/indicators/p0", json=told, headers=ANY).json()["version"] == 2
+    assert national_administrator.put("/v1/indicators/p0", json=told, headers=ANY).json()["version"] == 2
     with database.writing() as session:
         assert load_indicators(session, Author(CONSOLE.token, datetime.now(UTC))) == []
-    assert administrator.get("/v1/indicators/p0").json()["name"] == "Tingkat kemiskinan"
+    assert national_administrator.get("/v1/indicators/p0").json()["name"] == "Tingkat kemiskinan"
     assert "Tingkat kemiskinan" in {
-        one["name"] for one in administrator.get("/v1/indicators").json()["items"]
+        one["name"] for one in national_administrator.get("/v1/indicators").json()["items"]
     }
 
 
-def test_frequency_stays_under_observations(administrator: TestClient) -> None:
+def test_frequency_stays_under_observations(national_administrator: TestClient) -> None:
     at = "/v1/indicators/stunting"
-    administrator.put(at, json=DEFINITION)
+    national_administrator.put(at, json=DEFINITION)
     half = {**DEFINITION, "frequency": "half_yearly", "months": [3, 9], "annual_month": 3}
-    assert administrator.put(at, json=half, headers=ANY).status_code == 200
-    assert administrator.put(at, json=DEFINITION, headers=ANY).status_code == 200
-    put(administrator, {**item("63", "2021", 30.0), "indicator": "stunting"})
-    reply = administrator.put(at, json=half, headers=ANY)
+    assert national_administrator.put(at, json=half, headers=ANY).status_code == 200
+    assert national_administrator.put(at, json=DEFINITION, headers=ANY).status_code == 200
+    put(national_administrator, {**item("63", "2021", 30.0), "indicator": "stunting"})
+    reply = national_administrator.put(at, json=half, headers=ANY)
     assert (reply.status_code, reply.json()["code"]) == (409, "indicator_in_use")
 
 
 # Observations
 
 
-def test_a_symbol_is_no_number(administrator: TestClient, secretariat: TestClient) -> None:
+def test_a_symbol_is_no_number(national_administrator: TestClient, secretariat: TestClient) -> None:
     at = f"{KOTABARU}/observations/2021-S1"
-    made = administrator.put(at, json={"symbol": "...", "flags": ["*"]})
+    made = national_administrator.put(at, json={"symbol": "...", "flags": ["*"]})
     assert made.status_code == 201
     told = secretariat.get(at).json()
     assert (told["value"], told["symbol"], told["flags"], told["region_name"], told["allowed"]) == (
@@ -109,24 +111,31 @@ def test_a_symbol_is_no_number(administrator: TestClient, secretariat: TestClien
         [],
     )
     for body in ({}, {"value": 4.5, "symbol": "-"}, {"symbol": "0"}, {"value": "4.5"}, {"value": True}):
-        assert administrator.put(at, json=body, headers=ANY).status_code == 422, body
-    revised = administrator.put(at, json={"value": 4.56, "flags": ["r"]}, headers={"If-Match": '"1"'})
+        assert national_administrator.put(at, json=body, headers=ANY).status_code == 422, body
+    revised = national_administrator.put(
+        at, json={"value": 4.56, "flags": ["r"]}, headers={"If-Match": '"1"'}
+    )
     assert (revised.status_code, revised.json()["version"]) == (200, 2)
-    assert administrator.put(at, json={"value": 4.56, "flags": ["r"]}, headers=ANY).json()["version"] == 2
+    assert (
+        national_administrator.put(at, json={"value": 4.56, "flags": ["r"]}, headers=ANY).json()["version"]
+        == 2
+    )
     history = secretariat.get(f"{at}/history").json()["items"]
     assert [one["changes"].get("value") for one in history] == [None, [None, 4.56]]
     assert history[1]["changes"]["symbol"] == ["...", None]
 
 
-def test_zero_is_a_number(administrator: TestClient) -> None:
-    put(administrator, item("63.02", "2021-S1", 0))
-    told = administrator.get(f"{KOTABARU}/observations/2021-S1").json()
+def test_zero_is_a_number(national_administrator: TestClient) -> None:
+    put(national_administrator, item("63.02", "2021-S1", 0))
+    told = national_administrator.get(f"{KOTABARU}/observations/2021-S1").json()
     assert (told["value"], told["symbol"]) == (0, None)
 
 
-def test_many_are_written_whole_or_not_at_all(administrator: TestClient, database: OneTransaction) -> None:
+def test_many_are_written_whole_or_not_at_all(
+    national_administrator: TestClient, database: OneTransaction
+) -> None:
     reply = put(
-        administrator,
+        national_administrator,
         item("63.02", "2021-S1", 4.56),
         item("63.99", "2021-S1", 4.56),
         item("63", "2021", 4.83),
@@ -142,26 +151,26 @@ def test_many_are_written_whole_or_not_at_all(administrator: TestClient, databas
         ("/items/4/value", "too_many_decimals"),
         ("/items/5/indicator", "unknown_reference"),
     ]
-    assert administrator.get("/v1/observations").json()["items"] == []
+    assert national_administrator.get("/v1/observations").json()["items"] == []
     many = [item("63.02", f"{year}-S{half}", 4.5) for year in range(1950, 2050) for half in (1, 2)]
     before = len(database.statements)
-    assert put(administrator, *many[:2])["created"] == 2
+    assert put(national_administrator, *many[:2])["created"] == 2
     few = len(database.statements) - before
-    assert put(administrator, *many) | {"series": []} == {
+    assert put(national_administrator, *many) | {"series": []} == {
         "created": 198,
         "updated": 0,
         "unchanged": 2,
         "series": [],
     }
     assert len(database.statements) - before - few <= few
-    twice = put(administrator, many[0], many[0], status=422)
+    twice = put(national_administrator, many[0], many[0], status=422)
     assert twice["errors"][0]["pointer"] == "/items/1"
 
 
 def test_who_reads_and_who_writes(
-    administrator: TestClient, secretariat: TestClient, stranger: TestClient, connect: ConnectAs
+    national_administrator: TestClient, secretariat: TestClient, stranger: TestClient, connect: ConnectAs
 ) -> None:
-    put(administrator, item("63.02", "2021-S1", 4.56))
+    put(national_administrator, item("63.02", "2021-S1", 4.56))
     for client in (secretariat, stranger, connect(("reader", "73"))):
         assert client.get("/v1/observations").json()["items"][0]["value"] == 4.56
         assert client.get(f"{KOTABARU}/observations/2021-S1").json()["allowed"] == []
@@ -171,9 +180,9 @@ def test_who_reads_and_who_writes(
         assert client.delete(f"{KOTABARU}/observations/2021-S1", headers=ANY).status_code == 403
 
 
-def test_lists(administrator: TestClient) -> None:
+def test_lists(national_administrator: TestClient) -> None:
     put(
-        administrator,
+        national_administrator,
         *[
             item(region, f"{year}-S1", 5.0)
             for region in ("0", "63", "63.02", "73.22")
@@ -183,7 +192,7 @@ def test_lists(administrator: TestClient) -> None:
     )
 
     def found(**query: str) -> list[tuple[str, str, str]]:
-        items = administrator.get("/v1/observations", params=query).json()["items"]
+        items = national_administrator.get("/v1/observations", params=query).json()["items"]
         return [(one["region_code"], one["indicator"], one["period"]) for one in items]
 
     assert len(found()) == 9
@@ -200,17 +209,17 @@ def test_lists(administrator: TestClient) -> None:
         ("73.22", "p0", "2021-S1"),
         ("73.22", "p0", "2020-S1"),
     ]
-    tag = administrator.get("/v1/observations").headers["ETag"]
-    assert administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 304
-    put(administrator, item("63.03", "2021-S1", 5.0))
-    assert administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 200
+    tag = national_administrator.get("/v1/observations").headers["ETag"]
+    assert national_administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 304
+    put(national_administrator, item("63.03", "2021-S1", 5.0))
+    assert national_administrator.get("/v1/observations", headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_the_feed_tells_everybody(administrator: TestClient, connect: ConnectAs) -> None:
+def test_the_feed_tells_everybody(national_administrator: TestClient, connect: ConnectAs) -> None:
     reader = connect(("reader", "73"))
     after = reader.get("/v1/changes", params={"after": "now"}).json()["next"]
-    put(administrator, item("63.02", "2021-S1", 4.56))
-    gone = administrator.delete(f"{KOTABARU}/observations/2021-S1", headers=ANY)
+    put(national_administrator, item("63.02", "2021-S1", 4.56))
+    gone = national_administrator.delete(f"{KOTABARU}/observations/2021-S1", headers=ANY)
     assert gone.status_code == 204
     items = reader.get("/v1/changes", params={"after": after}).json()["items"]
     assert [(one["kind"], one["region_code"]) for one in items] == [
@@ -227,7 +236,7 @@ TARGET = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021, "document": "RP
 
 
 def test_targets_are_the_regions(
-    administrator: TestClient, secretariat: TestClient, connect: ConnectAs, stranger: TestClient
+    national_administrator: TestClient, secretariat: TestClient, connect: ConnectAs, stranger: TestClient
 ) -> None:
     at = f"{KOTABARU}/targets/2026"
     neighbour, reader = connect(("secretariat", "63.03")), connect(("reader", "63"))
@@ -270,16 +279,18 @@ def test_addresses_that_are_none(secretariat: TestClient) -> None:
     assert secretariat.put("/v1/regions/63.02/indicators/p9/targets/2026", json=TARGET).status_code == 404
 
 
-def test_observations_of_what_is_not_there(administrator: TestClient) -> None:
+def test_observations_of_what_is_not_there(national_administrator: TestClient) -> None:
     for at in ("63.99/indicators/p0/observations/2021-S1", "63.02/indicators/p9/observations/2021-S1"):
-        assert administrator.put(f"/v1/regions/{at}", json={"value": 1}).status_code == 404
-    wrong = administrator.put("/v1/regions/63.02/indicators/p0/observations/2021", json={"value": 1})
+        assert national_administrator.put(f"/v1/regions/{at}", json={"value": 1}).status_code == 404
+    wrong = national_administrator.put("/v1/regions/63.02/indicators/p0/observations/2021", json={"value": 1})
     assert (wrong.status_code, wrong.json()["errors"][0]["parameter"]) == (422, "period")
 
 
-def test_outcome_inputs_are_one_statement(administrator: TestClient, database: OneTransaction) -> None:
+def test_outcome_inputs_are_one_statement(
+    national_administrator: TestClient, database: OneTransaction
+) -> None:
     put(
-        administrator,
+        national_administrator,
         item("63.02", "2021-S1", 4.56),
         item("63.02", "2024-S1", 4.3),
         item("63.02", "2025-S2", 4.2),
@@ -288,7 +299,7 @@ def test_outcome_inputs_are_one_statement(administrator: TestClient, database: O
         item("63.03", "2021-S1", 3.0),
     )
     for region in ("63.02", "63.03", "73.22"):
-        reply = administrator.put(f"/v1/regions/{region}/indicators/p0/targets/2026", json=TARGET)
+        reply = national_administrator.put(f"/v1/regions/{region}/indicators/p0/targets/2026", json=TARGET)
         assert reply.status_code == 201
     with database.read_session() as session:
         before = len(database.statements)

@@ -131,7 +131,7 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def client(database: Database) -> Iterator[MeteredClient]:
+def caller(database: Database) -> Iterator[MeteredClient]:
     settings = Settings(_env_file=None, database_url="sqlite://")
     app: FastAPI = create_app(settings, database)
     gc.collect()
@@ -149,7 +149,7 @@ def bearer(request: pytest.FixtureRequest, database: Database) -> bytes | None:
     return f"Bearer {token_for(database, ('administrator', '0'))}".encode()
 
 
-def test_no_request_keeps_the_loop(client: MeteredClient, bearer: bytes | None) -> None:
+def test_no_request_keeps_the_loop(caller: MeteredClient, bearer: bytes | None) -> None:
     """Of each group a kind or two, in turn; `make proofs GROUP=loop` sends all of them, and larger bodies."""
     found, uploads = bodies(2**20), forms(2**20)
 
@@ -162,10 +162,10 @@ def test_no_request_keeps_the_loop(client: MeteredClient, bearer: bytes | None) 
                     {name: kinds[name] for name in (names[turn % len(names)], names[-1 - turn % len(names)])},
                 )
 
-    hold_to_bounds(client, bearer, chosen())
+    hold_to_bounds(caller, bearer, chosen())
 
 
-def test_what_a_body_was_made_into_is_freed_elsewhere(client: MeteredClient, database: Database) -> None:
+def test_what_a_body_was_made_into_is_freed_elsewhere(caller: MeteredClient, database: Database) -> None:
     """Of a million values that fit and are refused by a rule: freeing them took the loop 70 ms."""
     services = [{"service": f"service-{n}", "eligible": 140 + n, "served": 26 + n} for n in range(22)]
     rest = {"target_families": 140, "source": "DTSEN", "source_period": "2026-Q1", "services": services}
@@ -173,6 +173,6 @@ def test_what_a_body_was_made_into_is_freed_elsewhere(client: MeteredClient, dat
     body = json.dumps({"items": items}).encode()
     token = f"Bearer {token_for(database, ('administrator', '0'))}".encode()
     headers = [("Authorization", token), ("Content-Type", b"application/json"), ("If-Match", b"*")]
-    status, _, longest = client.send("PUT", "/v1/coverage/2026-Q2", headers, body)
+    status, _, longest = caller.send("PUT", "/v1/coverage/2026-Q2", headers, body)
     assert status == 422
     assert longest <= LONGEST

@@ -33,42 +33,42 @@ def limited(database: OneTransaction) -> FastAPI:
 
 
 @pytest.fixture
-def client(limited: FastAPI, database: OneTransaction) -> Iterator[TestClient]:
+def secretariat(limited: FastAPI, database: OneTransaction) -> Iterator[TestClient]:
     secret = token_for(database, ("secretariat", "63.02"))
     with TestClient(limited, headers={"Authorization": f"Bearer {secret}"}) as client:
         yield client
 
 
-def test_each_reply_says_what_is_left_and_beyond_it_is_429(client: TestClient) -> None:
-    replies = [client.get("/v1/me"), client.head("/v1/me"), client.get("/v1/plans/99.99-2026")]
+def test_each_reply_says_what_is_left_and_beyond_it_is_429(secretariat: TestClient) -> None:
+    replies = [secretariat.get("/v1/me"), secretariat.head("/v1/me"), secretariat.get("/v1/plans/99.99-2026")]
     assert [reply.status_code for reply in replies] == [200, 200, 404]
     for left, reply in zip((2, 1, 0), replies, strict=True):
         assert reply.headers["RateLimit-Policy"] == f'"reads";q={READS};w=60'
         assert reply.headers["RateLimit"].startswith(f'"reads";r={left};t=')
-    refused = client.get("/v1/me", headers={"Accept-Language": "en", "X-Request-Id": "mine"})
+    refused = secretariat.get("/v1/me", headers={"Accept-Language": "en", "X-Request-Id": "mine"})
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert refused.headers["RateLimit"] == f'"reads";r=0;t={refused.headers["Retry-After"]}'
     assert f"{READS} requests (reads)" in refused.json()["detail"]
     assert refused.headers["X-Request-Id"] == refused.json()["request_id"] == "mine"
-    assert client.head("/v1/me").content == b""
+    assert secretariat.head("/v1/me").content == b""
 
 
-def test_writes_have_a_budget_of_their_own_and_a_refused_one_leaves_nothing(client: TestClient) -> None:
-    put_plan(client)
-    refused = client.put("/v1/plans/63.02-2027", json={"title": "RAT Kotabaru"})
+def test_writes_have_a_budget_of_their_own_and_a_refused_one_leaves_nothing(secretariat: TestClient) -> None:
+    put_plan(secretariat)
+    refused = secretariat.put("/v1/plans/63.02-2027", json={"title": "RAT Kotabaru"})
     assert refused.status_code == 429
     assert refused.headers["RateLimit"].startswith('"writes";r=0;t=')
-    assert client.get("/v1/plans/63.02-2027").status_code == 404
+    assert secretariat.get("/v1/plans/63.02-2027").status_code == 404
 
 
 def test_another_principal_and_an_address_without_token_have_their_own(
-    client: TestClient, limited: FastAPI, database: OneTransaction
+    secretariat: TestClient, limited: FastAPI, database: OneTransaction
 ) -> None:
-    while client.get("/v1/me").status_code == 200:
+    while secretariat.get("/v1/me").status_code == 200:
         pass
     other = {"Authorization": f"Bearer {token_for(database, ('reader', '63'))}"}
-    assert client.get("/v1/me", headers=other).status_code == 200
+    assert secretariat.get("/v1/me", headers=other).status_code == 200
     with TestClient(limited) as anonymous:
         assert [anonymous.get("/v1/me").status_code for _ in range(READS + 1)] == [401] * READS + [429]
         here = [anonymous.get("/health") for _ in range(READS + 1)]

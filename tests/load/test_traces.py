@@ -58,7 +58,7 @@ class Service(NamedTuple):
     traces: traces.Traces
     kept: InMemorySpanExporter
 
-    def client(self) -> TestClient:
+    def secretariat(self) -> TestClient:
         headers = {"Authorization": f"Bearer {token_for(self.database, ('secretariat', '63.02'))}"}
         return TestClient(self.asgi, headers=headers, raise_server_exceptions=False)
 
@@ -87,7 +87,7 @@ def traced(app: FastAPI, database: OneTransaction, kept: InMemorySpanExporter) -
 def test_a_request_is_a_span_of_the_callers_trace_with_its_statements_below(
     traced: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = traced.client()
+    client = traced.secretariat()
     furnish(traced.database)
     put_plan(client)
     put(client, "A-1", note=SECRET)
@@ -122,7 +122,7 @@ def test_a_request_is_a_span_of_the_callers_trace_with_its_statements_below(
 
 
 def test_nothing_that_anybody_wrote_is_told(traced: Service) -> None:
-    client = traced.client()
+    client = traced.secretariat()
     furnish(traced.database)
     put_plan(client)
     put(client, f"A-{SECRET}", title=SECRET, note=SECRET)
@@ -150,7 +150,7 @@ def test_a_defect_is_told_by_its_kind(traced: Service, monkeypatch: pytest.Monke
     def broken(*given: object) -> None:
         raise ArithmeticError(SECRET)
 
-    client = traced.client()
+    client = traced.secretariat()
     monkeypatch.setattr("app.kit.http.routing.check_plain", broken)
     with capture_logs():  # whose printing of a traceback takes seconds
         assert client.get("/v1/me").status_code == 500
@@ -187,7 +187,7 @@ def test_a_statement_that_fails_is_told_by_its_kind(kept: InMemorySpanExporter, 
 
 
 def test_what_makes_an_export_stands_below_who_asked_first(traced: Service) -> None:
-    client = traced.client()
+    client = traced.secretariat()
     furnish(traced.database)
     put_plan(client)
     put(client, "A-1")
@@ -223,7 +223,7 @@ def test_what_is_not_sampled_is_not_recorded(
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
     with service(app, database, kept) as traced:
-        client = traced.client()
+        client = traced.secretariat()
         assert client.get("/v1/me").status_code == 200
         assert client.get("/v1/me", headers={"traceparent": f"00-{TRACE}-{CALLER}-01"}).status_code == 200
         assert {one.context.trace_id for one in traced.spans()} == {int(TRACE, 16)}

@@ -1,10 +1,11 @@
 """Kotabaru with its agencies and a plan, its secretariat, and a clock that stands."""
 
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.meetings.world import EVER, Clock
 from tests.plans.world import furnish, put_plan
@@ -19,9 +20,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient], clock: Clock) -> TestClient:
+def connect(connect: ConnectAs) -> ConnectAs:
+    """Callers whose tokens are good at every instant of the clock."""
+    return partial(connect, days=EVER)
+
+
+@pytest.fixture
+def secretariat(secretariat: TestClient, database: OneTransaction, clock: Clock) -> TestClient:
     """The secretariat of Kotabaru, with agencies and an empty plan."""
     furnish(database)
-    client = connect(("secretariat", "63.02"), days=EVER)
-    put_plan(client)
-    return client
+    put_plan(secretariat)
+    return secretariat

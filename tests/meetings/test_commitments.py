@@ -8,16 +8,16 @@ from fastapi.testclient import TestClient
 
 from tests.changes.feed import follow, now, told
 from tests.database import OneTransaction
-from tests.meetings.world import COMMITMENT, EVER, HOME, K1, commit, put_meeting, step
+from tests.meetings.world import COMMITMENT, HOME, K1, commit, put_meeting, step
 from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, WORKS, put, put_plan, refused
 
 Connect = Callable[..., TestClient]
 A1 = {"plan": PLAN, "action": "A-1"}
 
 
-def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
-    put(client, "A-1")
-    put_meeting(client, "R-1")
+def test_a_commitment_is_created_and_replaced(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    put_meeting(secretariat, "R-1")
     whole = {
         **COMMITMENT,
         "meeting": "R-1",
@@ -25,7 +25,7 @@ def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
         "supporting_agencies": [PARTNER, HEALTH],
         "linked_actions": [A1],
     }
-    made = client.put(K1, json=whole)
+    made = secretariat.put(K1, json=whole)
     assert (made.status_code, made.headers["Location"]) == (201, K1)
     assert made.json() == {
         **whole,
@@ -40,12 +40,12 @@ def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
         "updated_at": "2025-05-02T03:00:00.123456+00:00",
         "allowed": ["edit", "delete", "note", "start", "complete", "cancel"],
     }
-    same = client.put(K1, json=whole, headers=ANY)
+    same = secretariat.put(K1, json=whole, headers=ANY)
     assert (same.status_code, same.json()["version"]) == (200, 1)
-    new = client.patch(K1, json={"supporting_agencies": [HEALTH]}, headers={"If-Match": '"1"'}).json()
+    new = secretariat.patch(K1, json={"supporting_agencies": [HEALTH]}, headers={"If-Match": '"1"'}).json()
     assert (new["version"], new["supporting_agencies"], new["linked_actions"]) == (2, [HEALTH], [A1])
-    assert client.patch(K1, json={"due": "2025-07-01"}, headers={"If-Match": '"1"'}).status_code == 412
-    assert client.patch(K1, json={"due": "2025-07-01"}).status_code == 428
+    assert secretariat.patch(K1, json={"due": "2025-07-01"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert secretariat.patch(K1, json={"due": "2025-07-01"}).status_code == 428
 
 
 @pytest.mark.parametrize(
@@ -70,24 +70,26 @@ def test_a_commitment_is_created_and_replaced(client: TestClient) -> None:
     ],
 )
 def test_what_is_not_there_is_named(
-    client: TestClient, change: dict[str, Any], errors: list[tuple[str, str]]
+    secretariat: TestClient, change: dict[str, Any], errors: list[tuple[str, str]]
 ) -> None:
-    put(client, "A-1")
-    put_meeting(client, "R-1")
-    assert refused(client.put(K1, json={**COMMITMENT, **change})) == errors
-    assert client.get(K1).status_code == 404
+    put(secretariat, "A-1")
+    put_meeting(secretariat, "R-1")
+    assert refused(secretariat.put(K1, json={**COMMITMENT, **change})) == errors
+    assert secretariat.get(K1).status_code == 404
 
 
-def test_a_line_that_is_not_there_names_the_nearest(client: TestClient) -> None:
-    put(client, "A-1")
-    wrong = client.put(K1, json={**COMMITMENT, "linked_actions": [{"plan": PLAN, "action": "A-10"}]})
+def test_a_line_that_is_not_there_names_the_nearest(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    wrong = secretariat.put(K1, json={**COMMITMENT, "linked_actions": [{"plan": PLAN, "action": "A-10"}]})
     assert wrong.json()["errors"][0]["nearest"] == ["A-1"]
 
 
-def test_a_province_links_lines_of_its_regencies_that_it_sees(client: TestClient, connect: Connect) -> None:
-    put(client, "A-1")
-    both = connect(("secretariat", "63"), ("reviewer", "63"), days=EVER)
-    alone = connect(("secretariat", "63"), days=EVER)
+def test_a_province_links_lines_of_its_regencies_that_it_sees(
+    secretariat: TestClient, connect: Connect
+) -> None:
+    put(secretariat, "A-1")
+    both = connect(("secretariat", "63"), ("reviewer", "63"))
+    alone = connect(("secretariat", "63"))
     agency = {"name": "Dinas Sosial", "kind": "dinas"}
     assert both.put(f"/v1/regions/63/agencies/{SOCIAL}", json=agency).status_code == 201
     of_province = "/v1/regions/63/commitments/K-1"
@@ -97,35 +99,35 @@ def test_a_province_links_lines_of_its_regencies_that_it_sees(client: TestClient
     # Whoever does not see the line may go on writing what another linked.
     assert alone.patch(of_province, json={"due": "2025-08-01"}, headers=ANY).json()["linked_actions"] == [A1]
     # A regency does not link lines of elsewhere, not even those that it sees.
-    wide = connect(("secretariat", "63.03"), ("reviewer", "63"), days=EVER)
+    wide = connect(("secretariat", "63.03"), ("reviewer", "63"))
     assert wide.put(f"/v1/regions/63.03/agencies/{SOCIAL}", json=agency).status_code == 201
     assert refused(wide.put("/v1/regions/63.03/commitments/K-1", json=linked)) == [
         ("/linked_actions/0/action", "unknown_reference")
     ]
 
 
-def test_a_linked_line_cannot_vanish(client: TestClient) -> None:
-    put(client, "A-1")
-    assert "delete" in client.get(f"{AT}/actions/A-1").json()["allowed"]
-    commit(client, "K-1", linked_actions=[A1])
-    assert "delete" not in client.get(f"{AT}/actions/A-1").json()["allowed"]
-    kept = client.delete(f"{AT}/actions/A-1", headers=ANY)
+def test_a_linked_line_cannot_vanish(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    assert "delete" in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
+    commit(secretariat, "K-1", linked_actions=[A1])
+    assert "delete" not in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
+    kept = secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
     assert (kept.status_code, kept.json()["code"]) == (409, "action_in_use")
     assert "commitments: 1" in kept.json()["detail"]
-    put(client, "A-1", title="Lain")  # rewriting the line keeps the link
-    assert client.get(K1).json()["linked_actions"] == [A1]
-    client.patch(K1, json={"linked_actions": []}, headers=ANY)
-    assert client.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
+    put(secretariat, "A-1", title="Lain")  # rewriting the line keeps the link
+    assert secretariat.get(K1).json()["linked_actions"] == [A1]
+    secretariat.patch(K1, json={"linked_actions": []}, headers=ANY)
+    assert secretariat.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
 
 
-def test_links_keep_their_order(client: TestClient) -> None:
-    put_plan(client, "63.02-2027")
-    put(client, "A-2", base=LEAN)
-    put(client, "A-1")
-    put(client, "B-1", plan="63.02-2027", base=LEAN)
+def test_links_keep_their_order(secretariat: TestClient) -> None:
+    put_plan(secretariat, "63.02-2027")
+    put(secretariat, "A-2", base=LEAN)
+    put(secretariat, "A-1")
+    put(secretariat, "B-1", plan="63.02-2027", base=LEAN)
     wanted = [{"plan": "63.02-2027", "action": "B-1"}, {"plan": PLAN, "action": "A-2"}, A1]
-    assert commit(client, "K-1", linked_actions=wanted)["linked_actions"] == wanted
-    turned = client.patch(K1, json={"linked_actions": wanted[::-1]}, headers=ANY).json()
+    assert commit(secretariat, "K-1", linked_actions=wanted)["linked_actions"] == wanted
+    turned = secretariat.patch(K1, json={"linked_actions": wanted[::-1]}, headers=ANY).json()
     assert turned["linked_actions"] == wanted[::-1]
 
 
@@ -142,11 +144,11 @@ ROLES: dict[str, tuple[Any, list[int]]] = {
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_who_writes_meetings_and_commitments(client: TestClient, connect: Connect, role: str) -> None:
-    put_meeting(client, "R-1")
-    commit(client, "K-1")
+def test_who_writes_meetings_and_commitments(secretariat: TestClient, connect: Connect, role: str) -> None:
+    put_meeting(secretariat, "R-1")
+    commit(secretariat, "K-1")
     grant, expected = ROLES[role]
-    who = connect(grant, days=EVER)
+    who = connect(grant)
     new_meeting, new_commitment = f"{HOME}/meetings/R-2", f"{HOME}/commitments/K-2"
     meeting = {"date": "2025-04-01", "title": "Rakor II"}
     done = [
@@ -160,24 +162,24 @@ def test_who_writes_meetings_and_commitments(client: TestClient, connect: Connec
     assert [one.status_code for one in done] == expected
 
 
-def test_a_merged_agency_hands_its_commitments_on(client: TestClient, connect: Connect) -> None:
-    commit(client, "K-1", supporting_agencies=[PARTNER, HEALTH])
-    commit(client, "K-2", responsible_agency=WORKS, supporting_agencies=[SOCIAL, HEALTH])
-    commit(client, "K-3", responsible_agency=HEALTH, supporting_agencies=[SOCIAL])
-    commit(client, "K-4", responsible_agency=WORKS)
+def test_a_merged_agency_hands_its_commitments_on(secretariat: TestClient, connect: Connect) -> None:
+    commit(secretariat, "K-1", supporting_agencies=[PARTNER, HEALTH])
+    commit(secretariat, "K-2", responsible_agency=WORKS, supporting_agencies=[SOCIAL, HEALTH])
+    commit(secretariat, "K-3", responsible_agency=HEALTH, supporting_agencies=[SOCIAL])
+    commit(secretariat, "K-4", responsible_agency=WORKS)
     agency = f"{HOME}/agencies/{SOCIAL}"
-    kept = client.delete(agency, headers=ANY).json()
+    kept = secretariat.delete(agency, headers=ANY).json()
     assert "commitments it answers for: 1, commitments it supports: 2" in kept["detail"]
-    operator = connect(("operator", "63.02", SOCIAL), days=EVER)
-    assert client.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
-    found = client.get(f"{HOME}/commitments?sort=code").json()["items"]
+    operator = connect(("operator", "63.02", SOCIAL))
+    assert secretariat.post(f"{agency}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
+    found = secretariat.get(f"{HOME}/commitments?sort=code").json()["items"]
     assert [(one["responsible_agency"], one["supporting_agencies"], one["version"]) for one in found] == [
         (HEALTH, [PARTNER], 2),
         (WORKS, [HEALTH], 2),
         (HEALTH, [], 2),
         (WORKS, [], 1),
     ]
-    last = client.get(f"{K1}/history?sort=-sequence").json()["items"][0]
+    last = secretariat.get(f"{K1}/history?sort=-sequence").json()["items"][0]
     assert (last["kind"], last["changes"]) == (
         "commitment.changed",
         {"responsible_agency": [SOCIAL, HEALTH], "supporting_agencies": [[PARTNER, HEALTH], [PARTNER]]},
@@ -186,47 +188,47 @@ def test_a_merged_agency_hands_its_commitments_on(client: TestClient, connect: C
 
 
 def test_a_merger_costs_as_many_statements_for_ten_commitments_as_for_one(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     def statements() -> int:
         database.statements.clear()
         merge = f"{HOME}/agencies/{SOCIAL}/merge?dry_run=true"
-        assert client.post(merge, json={"into": HEALTH}, headers=ANY).status_code == 200
+        assert secretariat.post(merge, json={"into": HEALTH}, headers=ANY).status_code == 200
         return len(database.statements)
 
-    commit(client, "K-1")
-    put_meeting(client, "R-1")
+    commit(secretariat, "K-1")
+    put_meeting(secretariat, "R-1")
     one = statements()
     for n in range(2, 11):
-        commit(client, f"K-{n}")
-        put_meeting(client, f"R-{n}")
+        commit(secretariat, f"K-{n}")
+        put_meeting(secretariat, f"R-{n}")
     assert statements() == one
 
 
-def test_a_retired_agency_keeps_what_it_promised(client: TestClient) -> None:
-    commit(client, "K-1")
-    assert client.post(f"{HOME}/agencies/{SOCIAL}/retire", headers=ANY).status_code == 200
-    assert client.patch(K1, json={"due": "2025-09-30"}, headers=ANY).status_code == 200
-    assert refused(client.put(f"{HOME}/commitments/K-2", json=COMMITMENT)) == [
+def test_a_retired_agency_keeps_what_it_promised(secretariat: TestClient) -> None:
+    commit(secretariat, "K-1")
+    assert secretariat.post(f"{HOME}/agencies/{SOCIAL}/retire", headers=ANY).status_code == 200
+    assert secretariat.patch(K1, json={"due": "2025-09-30"}, headers=ANY).status_code == 200
+    assert refused(secretariat.put(f"{HOME}/commitments/K-2", json=COMMITMENT)) == [
         ("/responsible_agency", "retired_agency")
     ]
-    step(client, "complete")
+    step(secretariat, "complete")
 
 
-def test_history_and_feed(client: TestClient) -> None:
-    cursor = now(client, kind="commitment")
-    commit(client, "K-1")
-    commit(client, "K-10")
-    step(client, "start", evidence_url="https://berkas.example/a.pdf")
-    step(client, "start")
-    step(client, "follow-ups")
-    step(client, "cancel")
-    step(client, "reopen")
-    step(client, "complete")
-    step(client, "reopen")
-    client.delete(K1, headers=ANY)
+def test_history_and_feed(secretariat: TestClient) -> None:
+    cursor = now(secretariat, kind="commitment")
+    commit(secretariat, "K-1")
+    commit(secretariat, "K-10")
+    step(secretariat, "start", evidence_url="https://berkas.example/a.pdf")
+    step(secretariat, "start")
+    step(secretariat, "follow-ups")
+    step(secretariat, "cancel")
+    step(secretariat, "reopen")
+    step(secretariat, "complete")
+    step(secretariat, "reopen")
+    secretariat.delete(K1, headers=ANY)
     verbs = ["created", "started", "noted", "cancelled", "reopened", "completed", "reopened", "deleted"]
-    history = client.get(f"{K1}/history").json()["items"]
+    history = secretariat.get(f"{K1}/history").json()["items"]
     assert [one["kind"] for one in history] == [f"commitment.{verb}" for verb in verbs]
     assert [one["version"] for one in history] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert history[1]["changes"] == {
@@ -241,14 +243,16 @@ def test_history_and_feed(client: TestClient) -> None:
         ],
     }
     assert set(history[2]["changes"]) == {"follow_up"}
-    fed = told(follow(client, cursor, kind="commitment"))
+    fed = told(follow(secretariat, cursor, kind="commitment"))
     assert [kind for kind, subject in fed if subject == "commitments/K-1"] == [one["kind"] for one in history]
-    assert client.get(f"{K1}/history", params={"kind": "commitment.started"}).json()["items"] == [history[1]]
+    assert secretariat.get(f"{K1}/history", params={"kind": "commitment.started"}).json()["items"] == [
+        history[1]
+    ]
 
 
-def test_a_note_leaves_the_lists_of_agencies_as_they_are(client: TestClient) -> None:
-    commit(client, "K-1")
+def test_a_note_leaves_the_lists_of_agencies_as_they_are(secretariat: TestClient) -> None:
+    commit(secretariat, "K-1")
     summary = f"{AT}/summary?period=2026-Q1"
-    tag = client.get(summary).headers["ETag"]
-    step(client, "start")
-    assert client.get(summary, headers={"If-None-Match": tag}).status_code == 304
+    tag = secretariat.get(summary).headers["ETag"]
+    step(secretariat, "start")
+    assert secretariat.get(summary, headers={"If-None-Match": tag}).status_code == 304

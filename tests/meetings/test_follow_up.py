@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
-from tests.meetings.world import EVER, K1, SAID, Clock, commit, step
+from tests.meetings.world import K1, SAID, Clock, commit, step
 from tests.plans.world import ANY, HEALTH, SOCIAL, refused
 
 Connect = Callable[..., TestClient]
@@ -56,13 +56,13 @@ def expected(caller: str, state: str, verb: str) -> int:
 @pytest.mark.parametrize("state", REACHED)
 @pytest.mark.parametrize("caller", MAY)
 def test_every_step_of_every_caller_in_every_state(
-    client: TestClient, connect: Connect, caller: str, state: str
+    secretariat: TestClient, connect: Connect, caller: str, state: str
 ) -> None:
-    commit(client, "K-1")
+    commit(secretariat, "K-1")
     if verb := REACHED[state]:
-        step(client, verb)
-    who = connect(*MAY[caller][0], days=EVER)
-    version = client.get(K1).json()["version"]
+        step(secretariat, verb)
+    who = connect(*MAY[caller][0])
+    version = secretariat.get(K1).json()["version"]
     for verb, leads in LEADS.items():
         reply = who.post(f"{K1}/{verb}?dry_run=true", json=SAID, headers=ANY)
         assert reply.status_code == expected(caller, state, verb), (verb, reply.text)
@@ -77,20 +77,20 @@ def test_every_step_of_every_caller_in_every_state(
         "note" if verb == "follow-ups" else verb for verb in MAY[caller][1] or () if state in LEADS[verb]
     }
     assert set(read.json()["allowed"]) - {"edit", "delete"} == steps
-    assert client.get(K1).json()["version"] == version
+    assert secretariat.get(K1).json()["version"] == version
 
 
 def test_each_step_is_kept_with_instant_and_author(
-    client: TestClient, connect: Connect, clock: Clock
+    secretariat: TestClient, connect: Connect, clock: Clock
 ) -> None:
-    commit(client, "K-1")
-    operator = connect(("operator", "63.02", SOCIAL), days=EVER)
+    commit(secretariat, "K-1")
+    operator = connect(("operator", "63.02", SOCIAL))
     clock.at = "2025-05-20T01:02:03.123456+00:00"
     step(operator, "start")
     clock.at = "2025-05-21T01:02:03.000005+00:00"
     step(operator, "follow-ups", note="Separuh selesai", evidence_url="https://berkas.example/1.pdf")
     clock.at = "2025-06-20T01:02:03.123456+00:00"
-    done = step(client, "complete", note="Selesai")
+    done = step(secretariat, "complete", note="Selesai")
     entries = done["follow_ups"]
     assert [(one["state"], one["note"], one["evidence_url"]) for one in entries] == [
         ("in_progress", "Sudah diserahkan", None),
@@ -107,55 +107,63 @@ def test_each_step_is_kept_with_instant_and_author(
     assert (done["version"], done["updated_at"]) == (4, entries[2]["at"])
 
 
-def test_a_refused_step_names_the_state_and_what_is_allowed(client: TestClient, connect: Connect) -> None:
-    commit(client, "K-1")
-    step(client, "complete")
+def test_a_refused_step_names_the_state_and_what_is_allowed(
+    secretariat: TestClient, connect: Connect
+) -> None:
+    commit(secretariat, "K-1")
+    step(secretariat, "complete")
     english = {**ANY, "Accept-Language": "en"}
-    refusal = client.post(f"{K1}/start", json=SAID, headers=english)
+    refusal = secretariat.post(f"{K1}/start", json=SAID, headers=english)
     assert (refusal.status_code, refusal.json()["code"]) == (409, "commitment_state")
     assert refusal.json()["detail"] == (
         "Commitment K-1 is done; it cannot start. What you can do: note, reopen."
     )
-    operator = connect(("operator", "63.02", SOCIAL), days=EVER)
+    operator = connect(("operator", "63.02", SOCIAL))
     assert "can do: note." in operator.post(f"{K1}/start", json=SAID, headers=english).json()["detail"]
     for refusal in (
-        client.patch(K1, json={"text": "x"}, headers=english),
-        client.delete(K1, headers=english),
+        secretariat.patch(K1, json={"text": "x"}, headers=english),
+        secretariat.delete(K1, headers=english),
     ):
         assert (refusal.status_code, refusal.json()["code"]) == (409, "commitment_state")
-    same = {name: client.get(K1).json()[name] for name in ("text", "responsible_agency", "due")}
-    assert client.put(K1, json=same, headers=ANY).status_code == 200, "what is as it was needs no right state"
+    same = {name: secretariat.get(K1).json()[name] for name in ("text", "responsible_agency", "due")}
+    assert secretariat.put(K1, json=same, headers=ANY).status_code == 200, (
+        "what is as it was needs no right state"
+    )
 
 
-def test_a_repeated_step_writes_nothing(client: TestClient, database: OneTransaction) -> None:
-    commit(client, "K-1")
-    first = client.post(f"{K1}/complete", json=SAID, headers=ANY)
-    again = client.post(f"{K1}/complete", json={"note": "Sekali lagi"}, headers=ANY)
+def test_a_repeated_step_writes_nothing(secretariat: TestClient, database: OneTransaction) -> None:
+    commit(secretariat, "K-1")
+    first = secretariat.post(f"{K1}/complete", json=SAID, headers=ANY)
+    again = secretariat.post(f"{K1}/complete", json={"note": "Sekali lagi"}, headers=ANY)
     assert (again.status_code, again.content, again.headers["ETag"]) == (
         200,
         first.content,
         first.headers["ETag"],
     )
-    assert len(client.get(f"{K1}/history").json()["items"]) == 2
+    assert len(secretariat.get(f"{K1}/history").json()["items"]) == 2
 
 
-def test_a_step_needs_its_condition_and_its_note(client: TestClient) -> None:
-    commit(client, "K-1")
-    assert client.post(f"{K1}/start", json=SAID).status_code == 428
-    assert client.post(f"{K1}/start", json=SAID, headers={"If-Match": '"9"'}).status_code == 412
-    assert refused(client.post(f"{K1}/start", json={}, headers=ANY)) == [("/note", "missing")]
-    assert refused(client.post(f"{K1}/start", json={"note": " "}, headers=ANY)) == [("/note", "wrong_length")]
-    bad = client.post(f"{K1}/complete", json={**SAID, "evidence_url": "ftp://x"}, headers=ANY)
+def test_a_step_needs_its_condition_and_its_note(secretariat: TestClient) -> None:
+    commit(secretariat, "K-1")
+    assert secretariat.post(f"{K1}/start", json=SAID).status_code == 428
+    assert secretariat.post(f"{K1}/start", json=SAID, headers={"If-Match": '"9"'}).status_code == 412
+    assert refused(secretariat.post(f"{K1}/start", json={}, headers=ANY)) == [("/note", "missing")]
+    assert refused(secretariat.post(f"{K1}/start", json={"note": " "}, headers=ANY)) == [
+        ("/note", "wrong_length")
+    ]
+    bad = secretariat.post(f"{K1}/complete", json={**SAID, "evidence_url": "ftp://x"}, headers=ANY)
     assert refused(bad) == [("/evidence_url", "wrong_pattern")]
-    assert client.post("/v1/regions/63.02/commitments/K-9/start", json=SAID, headers=ANY).status_code == 404
+    assert (
+        secretariat.post("/v1/regions/63.02/commitments/K-9/start", json=SAID, headers=ANY).status_code == 404
+    )
 
 
-def test_a_retried_note_is_one_entry(client: TestClient) -> None:
-    commit(client, "K-1")
+def test_a_retried_note_is_one_entry(secretariat: TestClient) -> None:
+    commit(secretariat, "K-1")
     headers = {**ANY, "Idempotency-Key": "note-1"}
-    first = client.post(f"{K1}/follow-ups", json=SAID, headers=headers)
-    again = client.post(f"{K1}/follow-ups", json=SAID, headers=headers)
+    first = secretariat.post(f"{K1}/follow-ups", json=SAID, headers=headers)
+    again = secretariat.post(f"{K1}/follow-ups", json=SAID, headers=headers)
     assert (again.content, again.headers["Idempotency-Replayed"]) == (first.content, "true")
-    assert len(client.get(K1).json()["follow_ups"]) == 1
-    step(client, "follow-ups")
-    assert len(client.get(K1).json()["follow_ups"]) == 2
+    assert len(secretariat.get(K1).json()["follow_ups"]) == 1
+    step(secretariat, "follow-ups")
+    assert len(secretariat.get(K1).json()["follow_ups"]) == 2

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import table_of
 from app.reference.models import RegionRow, Timezone
 from tests.database import OneTransaction
-from tests.meetings.world import EVER, Clock, codes, commit, put_meeting, step
+from tests.meetings.world import Clock, codes, commit, put_meeting, step
 from tests.pages import walk
 from tests.plans.world import HEALTH, PARTNER, PLAN, SOCIAL, furnish, put
 
@@ -21,21 +21,21 @@ PATH = "/v1/commitments"
 
 @pytest.fixture
 def nation(
-    client: TestClient, connect: Connect, database: OneTransaction
+    secretariat: TestClient, connect: Connect, database: OneTransaction
 ) -> tuple[TestClient, Callable[..., None]]:
     """A reader of everything, and a way to commit something in regions of three zones."""
     region = table_of(RegionRow)
     moved = sa.update(region).where(region.c.code == EAST).values(timezone=Timezone.wit)
     database.connection.execute(moved)
-    writers = {MIDDLE: client}
+    writers = {MIDDLE: secretariat}
     for code in (WEST, EAST):
         furnish(database, code)
-        writers[code] = connect(("secretariat", code), days=EVER)
+        writers[code] = connect(("secretariat", code))
 
     def promise(region: str, code: str, **changes: object) -> None:
         commit(writers[region], code, region, **changes)
 
-    return connect(("reader", "0"), days=EVER), promise
+    return connect(("reader", "0")), promise
 
 
 def test_midnight_comes_to_the_east_first(
@@ -59,37 +59,37 @@ def test_midnight_comes_to_the_east_first(
             assert (one["overdue"], one["days_overdue"]) == ((region in late), int(region in late)), at
 
 
-def test_days_are_counted_over_months_and_years(client: TestClient, clock: Clock) -> None:
-    commit(client, "K-1", due="2024-02-28")
+def test_days_are_counted_over_months_and_years(secretariat: TestClient, clock: Clock) -> None:
+    commit(secretariat, "K-1", due="2024-02-28")
     clock.at = "2025-03-01T00:00:00+00:00"
-    item = client.get(PATH).json()["items"][0]
+    item = secretariat.get(PATH).json()["items"][0]
     assert (item["overdue"], item["days_overdue"]) == (True, 367)
 
 
-def test_the_tag_follows_the_day(client: TestClient, clock: Clock) -> None:
-    commit(client, "K-1", due="2025-06-30")
+def test_the_tag_follows_the_day(secretariat: TestClient, clock: Clock) -> None:
+    commit(secretariat, "K-1", due="2025-06-30")
     one = "/v1/regions/63.02/commitments/K-1"
     clock.at = "2025-06-30T01:00:00+00:00"
-    tags = {path: client.get(path).headers["ETag"] for path in (one, PATH, f"{PATH}?overdue=true")}
+    tags = {path: secretariat.get(path).headers["ETag"] for path in (one, PATH, f"{PATH}?overdue=true")}
     clock.at = "2025-06-30T15:59:00+00:00"
     for path, tag in tags.items():
-        assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
+        assert secretariat.get(path, headers={"If-None-Match": tag}).status_code == 304
     for day in ("2025-06-30T16:01:00", "2025-07-01T16:01:00"):
         clock.at = f"{day}+00:00"
         for path, tag in tags.items():
-            reply = client.get(path, headers={"If-None-Match": tag})
+            reply = secretariat.get(path, headers={"If-None-Match": tag})
             assert (reply.status_code, reply.headers["ETag"] != tag) == (200, True), (path, day)
             tags[path] = reply.headers["ETag"]
 
 
-def test_what_is_closed_is_not_overdue(client: TestClient, clock: Clock) -> None:
+def test_what_is_closed_is_not_overdue(secretariat: TestClient, clock: Clock) -> None:
     for code, verb in (("K-1", "complete"), ("K-2", "cancel"), ("K-3", "start"), ("K-4", "follow-ups")):
-        commit(client, code)
-        step(client, verb, f"/v1/regions/63.02/commitments/{code}")
+        commit(secretariat, code)
+        step(secretariat, verb, f"/v1/regions/63.02/commitments/{code}")
     clock.at = "2025-07-10T00:00:00+00:00"
-    assert codes(client, PATH, overdue="true") == ["63.02/K-3", "63.02/K-4"]
-    step(client, "reopen")
-    assert client.get(PATH, params={"sort": "code"}).json()["items"][0]["days_overdue"] == 10
+    assert codes(secretariat, PATH, overdue="true") == ["63.02/K-3", "63.02/K-4"]
+    step(secretariat, "reopen")
+    assert secretariat.get(PATH, params={"sort": "code"}).json()["items"][0]["days_overdue"] == 10
 
 
 def test_filters_and_order_of_a_province(
@@ -118,32 +118,32 @@ def test_filters_and_order_of_a_province(
         assert reader.get(PATH, params=wrong).status_code == 400, wrong
 
 
-def test_a_list_of_a_region_and_of_a_meeting(client: TestClient, connect: Connect, clock: Clock) -> None:
-    put_meeting(client, "R-1")
-    commit(client, "K-1", meeting="R-1")
-    commit(client, "K-2")
+def test_a_list_of_a_region_and_of_a_meeting(secretariat: TestClient, connect: Connect, clock: Clock) -> None:
+    put_meeting(secretariat, "R-1")
+    commit(secretariat, "K-1", meeting="R-1")
+    commit(secretariat, "K-2")
     home = "/v1/regions/63.02/commitments"
-    assert codes(client, home) == ["63.02/K-1", "63.02/K-2"]
-    assert codes(client, home, meeting="R-1") == ["63.02/K-1"]
-    assert connect(("secretariat", "63.03"), days=EVER).get(home).status_code == 404
-    assert connect(("secretariat", "63.03"), days=EVER).get(PATH).json()["items"] == []
+    assert codes(secretariat, home) == ["63.02/K-1", "63.02/K-2"]
+    assert codes(secretariat, home, meeting="R-1") == ["63.02/K-1"]
+    assert connect(("secretariat", "63.03")).get(home).status_code == 404
+    assert connect(("secretariat", "63.03")).get(PATH).json()["items"] == []
 
 
 def test_a_hundred_commitments_cost_as_many_statements_as_one(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     def statements() -> int:
         database.statements.clear()
-        assert client.get(f"{PATH}?limit=500").status_code == 200
+        assert secretariat.get(f"{PATH}?limit=500").status_code == 200
         return len(database.statements)
 
-    put(client, "A-1")
+    put(secretariat, "A-1")
     rich = {"supporting_agencies": [HEALTH], "linked_actions": [{"plan": PLAN, "action": "A-1"}]}
-    commit(client, "K-1", **rich)
+    commit(secretariat, "K-1", **rich)
     one = statements()
     for n in range(2, 101):
-        commit(client, f"K-{n}", **rich)
-    step(client, "start")
-    step(client, "follow-ups")
+        commit(secretariat, f"K-{n}", **rich)
+    step(secretariat, "start")
+    step(secretariat, "follow-ups")
     assert statements() == one
-    assert len(client.get(f"{PATH}?limit=500").json()["items"]) == 100
+    assert len(secretariat.get(f"{PATH}?limit=500").json()["items"]) == 100

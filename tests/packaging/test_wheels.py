@@ -41,7 +41,7 @@ def service(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environ
 
 
 @pytest.fixture(scope="module")
-def client(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def client_alone(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return install(tmp_path_factory.mktemp("client"), wheels.client)
 
 
@@ -95,21 +95,22 @@ def test_service_migrates_and_serves_without_a_checkout(service: Environment) ->
     assert [file.name for file in service.folder.iterdir()] == ["var"]
 
 
-def test_client_pulls_alone_and_starts_at_once(client: Environment, address: str) -> None:
-    assert client.run("rata", "--version").out == f"rata-client {VERSION}, revision {find_revision()}\n"
-    ended = [client.run("rata", "pull", "--help") for _ in range(2)]
+def test_client_pulls_alone_and_starts_at_once(client_alone: Environment, address: str) -> None:
+    assert client_alone.run("rata", "--version").out == f"rata-client {VERSION}, revision {find_revision()}\n"
+    ended = [client_alone.run("rata", "pull", "--help") for _ in range(2)]
     assert ended[0].out.startswith("usage: rata pull")
     assert min(one.seconds for one in ended) < START
-    pulled = client.run("rata", "pull", "2025-Q2", "--server", address, RATA_TOKEN="rata_x")
+    pulled = client_alone.run("rata", "pull", "2025-Q2", "--server", address, RATA_TOKEN="rata_x")
     assert pulled.code == 0, pulled.err
-    assert (client.folder / "rata-2025-Q2.ndjson").read_bytes() == LINE
+    assert (client_alone.folder / "rata-2025-Q2.ndjson").read_bytes() == LINE
     package = "import rata_client; print(rata_client.__file__, rata_client.Rata.__module__)"
     assert (
-        "site-packages/rata_client/__init__.py rata_client.service" in client.run("python", "-c", package).out
+        "site-packages/rata_client/__init__.py rata_client.service"
+        in client_alone.run("python", "-c", package).out
     )
 
 
-@pytest.mark.parametrize("first", ["service", "client"])
+@pytest.mark.parametrize("first", ["service", "client_alone"])
 def test_command_of_the_service_goes_first_in_either_order(
     first: str, wheels: Wheels, request: pytest.FixtureRequest
 ) -> None:
@@ -139,8 +140,8 @@ def read_metadata(wheel: Path) -> Message:
         return message_from_bytes(archive.read(name))
 
 
-def test_client_names_its_own_extra(client: Environment) -> None:
-    done = client.run(
+def test_client_names_its_own_extra(client_alone: Environment) -> None:
+    done = client_alone.run(
         "python", "-c", _FOLLOW_WITHOUT_DRIVER, RATA_SERVER="http://[::1]:9", RATA_TOKEN="rata_x"
     )
     assert (done.code, done.out) == (2, "")

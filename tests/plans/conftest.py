@@ -1,7 +1,5 @@
 """A plan of Kotabaru with its agencies, to write actions in."""
 
-from collections.abc import Callable
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -10,9 +8,8 @@ from tests.plans.world import furnish, put_plan
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient]) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat of Kotabaru, with agencies and an empty plan."""
     furnish(database)
-    client = connect(("secretariat", "63.02"))
-    put_plan(client)
-    return client
+    put_plan(secretariat)
+    return secretariat

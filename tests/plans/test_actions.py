@@ -154,15 +154,15 @@ def journal(database: OneTransaction) -> list[tuple[str, int, Any]]:
 
 
 @pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), (BARE, BARE_AS_READ)], ids=["whole", "bare"])
-def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
-    done = client.put(A1, json=sent)
+def test_what_was_put_is_read(secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
+    done = secretariat.put(A1, json=sent)
     assert (done.status_code, done.headers["Location"]) == (201, A1)
     assert content(done.json()) == read
-    assert client.get(A1).json() == done.json()
-    (listed,) = client.get(f"{AT}/actions").json()["items"]
+    assert secretariat.get(A1).json() == done.json()
+    (listed,) = secretariat.get(f"{AT}/actions").json()["items"]
     assert {name: done.json()[name] for name in listed} == listed
     # What was read may be sent back as it is.
-    again = client.put(A1, json=content(done.json()), headers={"If-Match": done.headers["ETag"]})
+    again = secretariat.put(A1, json=content(done.json()), headers={"If-Match": done.headers["ETag"]})
     assert (again.status_code, again.json()["version"]) == (200, 1)
 
 
@@ -173,28 +173,29 @@ def test_nothing_of_the_domain_is_missing_from_the_example_that_is_tested() -> N
 
 
 def test_what_is_as_it_was_bumps_no_version_and_leaves_no_journal_row(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    first = put(client, "A-1", base=WHOLE)
-    assert put(client, "A-1", base=WHOLE)["updated_at"] == first["updated_at"]
+    first = put(secretariat, "A-1", base=WHOLE)
+    assert put(secretariat, "A-1", base=WHOLE)["updated_at"] == first["updated_at"]
     assert (
-        client.patch(A1, json={"note": "Catatan", "tags": WHOLE["tags"]}, headers=ANY).json()["version"] == 1
+        secretariat.patch(A1, json={"note": "Catatan", "tags": WHOLE["tags"]}, headers=ANY).json()["version"]
+        == 1
     )
-    changed = put(client, "A-1", base=WHOLE, note="anders")
+    changed = put(secretariat, "A-1", base=WHOLE, note="anders")
     assert (changed["version"], changed["updated_at"] > first["updated_at"]) == (2, True)
     kinds = journal(database)
     assert [(kind, version) for kind, version, _ in kinds] == [("action.created", 1), ("action.changed", 2)]
     assert kinds[1][2] == {"note": ["Catatan", "anders"]}
 
 
-def test_every_field_can_be_taken_back(client: TestClient) -> None:
-    put(client, "A-1", base=WHOLE)
-    assert content(put(client, "A-1", base=BARE)) == BARE_AS_READ
-    assert content(put(client, "A-1", base=WHOLE)) == WHOLE
+def test_every_field_can_be_taken_back(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=WHOLE)
+    assert content(put(secretariat, "A-1", base=BARE)) == BARE_AS_READ
+    assert content(put(secretariat, "A-1", base=WHOLE)) == WHOLE
 
 
-def test_a_patch_loses_nothing_that_it_does_not_name(client: TestClient) -> None:
-    put(client, "A-1", base=WHOLE)
+def test_a_patch_loses_nothing_that_it_does_not_name(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=WHOLE)
     for patch in (
         {"title": "baru"},
         {"matrix_texts": {"duration": "12 bulan"}},
@@ -203,8 +204,8 @@ def test_a_patch_loses_nothing_that_it_does_not_name(client: TestClient) -> None
         {"outputs": WHOLE["outputs"][:1]},
         {"supporting_agencies": [HEALTH]},
     ):
-        before = content(client.get(A1).json())
-        after = client.patch(A1, json=patch, headers=ANY)
+        before = content(secretariat.get(A1).json())
+        after = secretariat.patch(A1, json=patch, headers=ANY)
         assert after.status_code == 200, after.text
         expected = {**before, **patch}
         if "matrix_texts" in patch:  # an object is merged, not replaced
@@ -212,10 +213,10 @@ def test_a_patch_loses_nothing_that_it_does_not_name(client: TestClient) -> None
         assert content(after.json()) == expected
 
 
-def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(client: TestClient) -> None:
-    put(client, "A-1")
+def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
     lines = [{"funding_source": "APBD", "amount": 240_000_000}]
-    done = client.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
+    done = secretariat.patch(A1, json={"budget_lines": lines}, headers=ANY).json()
     assert done["allocation"] == ACTION["allocation"]
     assert [(f["code"], f["pointer"]) for f in done["findings"]] == [
         ("E01", "/budget_lines"),
@@ -223,51 +224,51 @@ def test_budget_lines_patched_without_their_allocation_are_kept_and_flagged(clie
     ]
 
 
-def test_names_are_filled_from_the_code_and_follow_it(client: TestClient) -> None:
+def test_names_are_filled_from_the_code_and_follow_it(secretariat: TestClient) -> None:
     code = {"subactivity_code": "1.06.04.2.01.0001", "subactivity": None}
-    done = put(client, "A-1", **code)
+    done = put(secretariat, "A-1", **code)
     assert (done["subactivity"], done["nomenclature_edition"]) == ("Penyediaan Permakanan", "2027")
     assert done["activity"].startswith("Rehabilitasi Sosial Dasar")
     assert done["program"] == "PROGRAM REHABILITASI SOSIAL"
     assert not [f for f in done["findings"] if f["code"] == "E02"]
-    assert put(client, "A-1", **{**code, "subactivity": "Nama kami"})["subactivity"] == "Nama kami"
-    other = client.patch(A1, json={"subactivity_code": "1.06.04.2.01.0002"}, headers=ANY).json()
+    assert put(secretariat, "A-1", **{**code, "subactivity": "Nama kami"})["subactivity"] == "Nama kami"
+    other = secretariat.patch(A1, json={"subactivity_code": "1.06.04.2.01.0002"}, headers=ANY).json()
     assert other["subactivity_code"] == "1.06.04.2.01.0002"
     assert other["subactivity"] not in ("Nama kami", "Penyediaan Permakanan")
-    named = client.patch(
+    named = secretariat.patch(
         A1, json={"subactivity_code": "1.06.04.2.01.0001", "subactivity": "Milik kami"}, headers=ANY
     )
     assert named.json()["subactivity"] == "Milik kami"
     # Without its code a line is known by the name it had.
-    free = client.patch(A1, json={"subactivity_code": None}, headers=ANY).json()
+    free = secretariat.patch(A1, json={"subactivity_code": None}, headers=ANY).json()
     assert (free["subactivity_code"], free["subactivity"]) == (None, "Milik kami")
 
 
-def test_conditions_are_those_of_the_version(client: TestClient) -> None:
-    first = client.put(A1, json=ACTION)
+def test_conditions_are_those_of_the_version(secretariat: TestClient) -> None:
+    first = secretariat.put(A1, json=ACTION)
     changed = {**ACTION, "note": "x"}
-    assert client.put(A1, json=changed).status_code == 428
-    assert client.put(A1, json=changed, headers={"If-None-Match": "*"}).status_code == 412
-    assert client.put(A1, json=changed, headers={"If-Match": first.headers["ETag"]}).status_code == 200
-    assert client.put(A1, json=ACTION, headers={"If-Match": first.headers["ETag"]}).status_code == 412
-    assert client.patch(A1, json={"note": "y"}, headers={"If-Match": '"1"'}).status_code == 412
-    assert client.put(f"{AT}/actions/A-2", json=ACTION, headers={"If-Match": '"1"'}).status_code == 412
+    assert secretariat.put(A1, json=changed).status_code == 428
+    assert secretariat.put(A1, json=changed, headers={"If-None-Match": "*"}).status_code == 412
+    assert secretariat.put(A1, json=changed, headers={"If-Match": first.headers["ETag"]}).status_code == 200
+    assert secretariat.put(A1, json=ACTION, headers={"If-Match": first.headers["ETag"]}).status_code == 412
+    assert secretariat.patch(A1, json={"note": "y"}, headers={"If-Match": '"1"'}).status_code == 412
+    assert secretariat.put(f"{AT}/actions/A-2", json=ACTION, headers={"If-Match": '"1"'}).status_code == 412
     # A report that arrives meanwhile makes no edit stale, but the reply is another.
-    tag = client.get(A1).headers["ETag"]
-    report(client, "A-1", 1, spent=1)
-    assert client.get(A1, headers={"If-None-Match": tag}).status_code == 200
-    assert client.patch(A1, json={"note": "y"}, headers={"If-Match": tag}).json()["version"] == 3
+    tag = secretariat.get(A1).headers["ETag"]
+    report(secretariat, "A-1", 1, spent=1)
+    assert secretariat.get(A1, headers={"If-None-Match": tag}).status_code == 200
+    assert secretariat.patch(A1, json={"note": "y"}, headers={"If-Match": tag}).json()["version"] == 3
 
 
-def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestClient) -> None:
-    put(client, "A-1")
+def test_what_was_reported_on_a_part_that_stays_survives_a_replace(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
     items = {
         "spending": [{"funding_source": "APBD", "amount": 5}],
         "outputs": [{"code": "O1", "achieved": 2}],
         "recipients": [{"code": "R1", "reached": 3}],
         "milestones": [{"code": "M1", "state": "done", "done_on": None}],
     }
-    report(client, "A-1", 1, **items)
+    report(secretariat, "A-1", 1, **items)
     rewritten = {
         **ACTION,
         "budget_lines": [{"funding_source": "DAU", "amount": 1}, {**ACTION["budget_lines"][0], "amount": 7}],
@@ -278,8 +279,8 @@ def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestC
         "recipients": [{**ACTION["recipients"][0], "count": 1}],
         "milestones": [{**m, "title": "lain"} for m in reversed(ACTION["milestones"])],
     }
-    assert client.put(A1, json=rewritten, headers=ANY).status_code == 200
-    found = client.get(f"{A1}/progress/2026-Q1").json()
+    assert secretariat.put(A1, json=rewritten, headers=ANY).status_code == 200
+    found = secretariat.get(f"{A1}/progress/2026-Q1").json()
     assert {name: found[name] for name in items} == items
 
 
@@ -292,10 +293,12 @@ def test_what_was_reported_on_a_part_that_stays_survives_a_replace(client: TestC
         ("milestones", [{"code": "M2", "title": "x", "weight": 100}], "M1"),
     ],
 )
-def test_a_part_that_was_reported_on_stays(client: TestClient, part: str, items: list[Any], key: str) -> None:
-    put(client, "A-1")
+def test_a_part_that_was_reported_on_stays(
+    secretariat: TestClient, part: str, items: list[Any], key: str
+) -> None:
+    put(secretariat, "A-1")
     report(
-        client,
+        secretariat,
         "A-1",
         1,
         spent=5,
@@ -304,31 +307,31 @@ def test_a_part_that_was_reported_on_stays(client: TestClient, part: str, items:
         milestones=[{"code": "M1", "state": "pending"}],
     )
     for done in (
-        client.put(A1, json={**ACTION, part: items}, headers=ANY),
-        client.patch(A1, json={part: items}, headers=ANY),
+        secretariat.put(A1, json={**ACTION, part: items}, headers=ANY),
+        secretariat.patch(A1, json={part: items}, headers=ANY),
     ):
         assert done.json()["code"] == "part_in_use"
         assert refused(done, 409) == [(f"/{part}", "reported_part")]
         assert done.json()["errors"][0]["value"] == key
-    assert client.get(A1).json()["version"] == 1
-    assert client.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
-    assert client.put(A1, json={**ACTION, part: items}, headers=ANY).status_code == 200
+    assert secretariat.get(A1).json()["version"] == 1
+    assert secretariat.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
+    assert secretariat.put(A1, json={**ACTION, part: items}, headers=ANY).status_code == 200
 
 
-def test_an_action_is_deleted_while_nothing_was_reported_on_it(client: TestClient) -> None:
-    put(client, "A-1", base=WHOLE)
-    report(client, "A-1", 1, spent=1)
-    done = client.delete(A1, headers=ANY)
+def test_an_action_is_deleted_while_nothing_was_reported_on_it(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", base=WHOLE)
+    report(secretariat, "A-1", 1, spent=1)
+    done = secretariat.delete(A1, headers=ANY)
     assert (done.status_code, done.json()["code"]) == (409, "part_in_use")
-    assert client.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
-    assert client.delete(A1, headers={"If-Match": '"9"'}).status_code == 412
-    assert client.delete(A1, headers=ANY).status_code == 204
-    assert client.get(A1).status_code == client.delete(A1, headers=ANY).status_code == 404
-    assert client.patch(A1, json={}, headers=ANY).status_code == 404
-    assert put(client, "A-1", base=WHOLE)["version"] == 3, "it goes on from the version of its deletion"
+    assert secretariat.delete(f"{A1}/progress/2026-Q1", headers=ANY).status_code == 204
+    assert secretariat.delete(A1, headers={"If-Match": '"9"'}).status_code == 412
+    assert secretariat.delete(A1, headers=ANY).status_code == 204
+    assert secretariat.get(A1).status_code == secretariat.delete(A1, headers=ANY).status_code == 404
+    assert secretariat.patch(A1, json={}, headers=ANY).status_code == 404
+    assert put(secretariat, "A-1", base=WHOLE)["version"] == 3, "it goes on from the version of its deletion"
 
 
-def test_long_lists_and_long_texts_up_to_the_bound(client: TestClient, database: OneTransaction) -> None:
+def test_long_lists_and_long_texts_up_to_the_bound(secretariat: TestClient, database: OneTransaction) -> None:
     regions = table_of_regions()
     villages = [f"63.02.05.{n}" for n in range(5000, 5500)]
     with database.writing() as session:
@@ -363,17 +366,19 @@ def test_long_lists_and_long_texts_up_to_the_bound(client: TestClient, database:
         "matrix_texts": {"k" * 40: "v" * 10_000},
     }
     key = "A" * 40
-    done = put(client, key, base=largest)
+    done = put(secretariat, key, base=largest)
     assert {name: done[name] for name in ("title", "tags", "note", "matrix_texts")} == {
         name: largest[name] for name in ("title", "tags", "note", "matrix_texts")
     }
     assert [location["region_code"] for location in done["locations"]] == villages
-    assert client.put(f"{AT}/actions/{key}A", json=LEAN).status_code == 422
-    assert refused(client.put(A1, json={**LEAN, "title": "ü" * 501})) == [("/title", "wrong_length")]
+    assert secretariat.put(f"{AT}/actions/{key}A", json=LEAN).status_code == 422
+    assert refused(secretariat.put(A1, json={**LEAN, "title": "ü" * 501})) == [("/title", "wrong_length")]
     # One character that is two when it is composed: the bound is that of what is stored.
-    assert refused(client.put(A1, json={**LEAN, "title": "\u0958" * 300})) == [("/title", "wrong_length")]
+    assert refused(secretariat.put(A1, json={**LEAN, "title": "\u0958" * 300})) == [
+        ("/title", "wrong_length")
+    ]
     too_many = {**LEAN, "locations": [*largest["locations"], {"region_code": "63.02"}]}
-    assert refused(client.put(A1, json=too_many)) == [("/locations", "wrong_length")]
+    assert refused(secretariat.put(A1, json=too_many)) == [("/locations", "wrong_length")]
 
 
 def table_of_regions() -> sa.Table:
@@ -394,11 +399,11 @@ def village(code: str) -> dict[str, Any]:
     }
 
 
-def test_plans_do_not_mix(client: TestClient) -> None:
-    client.put("/v1/plans/63.02-2027", json={"title": "x"})
-    put(client, "A-1")
-    other = put(client, "A-1", plan="63.02-2027", note="lain")
-    assert (other["plan"], client.get(A1).json()["plan"], client.get(A1).json()["note"]) == (
+def test_plans_do_not_mix(secretariat: TestClient) -> None:
+    secretariat.put("/v1/plans/63.02-2027", json={"title": "x"})
+    put(secretariat, "A-1")
+    other = put(secretariat, "A-1", plan="63.02-2027", note="lain")
+    assert (other["plan"], secretariat.get(A1).json()["plan"], secretariat.get(A1).json()["note"]) == (
         "63.02-2027",
         PLAN,
         "",

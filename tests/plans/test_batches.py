@@ -18,17 +18,19 @@ def codes(client: TestClient) -> list[str]:
     return [item["code"] for item in walk(client, f"{MANY}?limit=500")]
 
 
-def test_a_thousand_at_once(client: TestClient) -> None:
-    done = put_many(client, items(1000))
+def test_a_thousand_at_once(secretariat: TestClient) -> None:
+    done = put_many(secretariat, items(1000))
     assert (done["created"], done["updated"], done["unchanged"], done["refused"]) == (1000, 0, 0, 0)
-    assert [item["code"] for item in done["items"]] == codes(client) == [f"A-{n:04}" for n in range(1000)]
+    assert (
+        [item["code"] for item in done["items"]] == codes(secretariat) == [f"A-{n:04}" for n in range(1000)]
+    )
     again = items(1000)
     again[500]["note"] = "lain"
-    done = put_many(client, again)
+    done = put_many(secretariat, again)
     assert (done["created"], done["updated"], done["unchanged"]) == (0, 1, 999)
     assert (done["items"][500]["version"], done["items"][499]["version"]) == (2, 1)
-    assert client.put(MANY, json={"items": items(1001)}, headers=ANY).status_code == 422
-    assert client.put(MANY, json={"items": []}, headers=ANY).status_code == 422
+    assert secretariat.put(MANY, json={"items": items(1001)}, headers=ANY).status_code == 422
+    assert secretariat.put(MANY, json={"items": []}, headers=ANY).status_code == 422
 
 
 WRONG: list[Any] = [
@@ -53,50 +55,50 @@ WRONG_PLACES = {
 }
 
 
-def test_all_that_is_wrong_is_said_in_one_answer_and_nothing_is_written(client: TestClient) -> None:
-    done = client.put(MANY, json={"items": WRONG})
+def test_all_that_is_wrong_is_said_in_one_answer_and_nothing_is_written(secretariat: TestClient) -> None:
+    done = secretariat.put(MANY, json={"items": WRONG})
     assert set(refused(done)) == WRONG_PLACES
-    assert codes(client) == []
+    assert codes(secretariat) == []
 
 
-def test_each_by_itself(client: TestClient) -> None:
-    put(client, "A-8")
-    report(client, "A-8", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
-    done = client.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
+def test_each_by_itself(secretariat: TestClient) -> None:
+    put(secretariat, "A-8")
+    report(secretariat, "A-8", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
+    done = secretariat.put(f"{MANY}?each=true", json={"items": WRONG}, headers=ANY).json()
     assert [item["status"] for item in done["items"]] == ["created"] + ["refused"] * 7
     assert (done["created"], done["refused"]) == (1, 7)
     said = {(error["pointer"], error["code"]) for item in done["items"] for error in item.get("errors", ())}
     assert said == WRONG_PLACES | {("/items/7/outputs", "reported_part")}
-    assert codes(client) == ["A-1", "A-8"]
-    assert client.get(f"{MANY}/A-8").json()["title"] == ACTION["title"]
+    assert codes(secretariat) == ["A-1", "A-8"]
+    assert secretariat.get(f"{MANY}/A-8").json()["title"] == ACTION["title"]
 
 
-def test_parts_in_use_refuse_all(client: TestClient) -> None:
-    put(client, "A-2")
-    report(client, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
-    done = client.put(
+def test_parts_in_use_refuse_all(secretariat: TestClient) -> None:
+    put(secretariat, "A-2")
+    report(secretariat, "A-2", 1, spent=1, recipients=[{"code": "R1", "reached": 1}])
+    done = secretariat.put(
         MANY,
         json={"items": [{"code": "A-1", **LEAN}, {"code": "A-2", **ACTION, "recipients": []}]},
         headers=ANY,
     )
     assert refused(done, 409) == [("/items/1/recipients", "reported_part")]
-    assert codes(client) == ["A-2"]
+    assert codes(secretariat) == ["A-2"]
 
 
-def test_the_lists_tag_guards_what_exists(client: TestClient) -> None:
-    assert client.put(MANY, json={"items": items(2)}).status_code == 200  # nothing of it exists
-    tag = client.get(f"{MANY}?limit=1").headers["ETag"]
-    assert client.put(MANY, json={"items": items(3)}).status_code == 428
-    put(client, "A-9")
-    assert client.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).status_code == 412
-    tag = client.get(MANY).headers["ETag"]
-    assert client.get(MANY, headers={"If-None-Match": tag}).status_code == 304
-    done = client.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).json()
+def test_the_lists_tag_guards_what_exists(secretariat: TestClient) -> None:
+    assert secretariat.put(MANY, json={"items": items(2)}).status_code == 200  # nothing of it exists
+    tag = secretariat.get(f"{MANY}?limit=1").headers["ETag"]
+    assert secretariat.put(MANY, json={"items": items(3)}).status_code == 428
+    put(secretariat, "A-9")
+    assert secretariat.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).status_code == 412
+    tag = secretariat.get(MANY).headers["ETag"]
+    assert secretariat.get(MANY, headers={"If-None-Match": tag}).status_code == 304
+    done = secretariat.put(MANY, json={"items": items(3)}, headers={"If-Match": tag}).json()
     assert (done["created"], done["unchanged"]) == (1, 2)
 
 
-def test_findings_of_what_was_written_are_told(client: TestClient) -> None:
-    done = put_many(client, [{"code": "A-1", **LEAN, "allocation": 7}])
+def test_findings_of_what_was_written_are_told(secretariat: TestClient) -> None:
+    done = put_many(secretariat, [{"code": "A-1", **LEAN, "allocation": 7}])
     assert [(f["code"], f["pointer"]) for f in done["items"][0]["findings"]] == [
         ("E01", "/budget_lines"),
         ("E02", "/subactivity_code"),
@@ -104,17 +106,17 @@ def test_findings_of_what_was_written_are_told(client: TestClient) -> None:
     ]
 
 
-def test_a_trial_says_what_would_be_and_keeps_nothing(client: TestClient) -> None:
-    done = client.put(f"{MANY}?dry_run=true", json={"items": items(3)}).json()
+def test_a_trial_says_what_would_be_and_keeps_nothing(secretariat: TestClient) -> None:
+    done = secretariat.put(f"{MANY}?dry_run=true", json={"items": items(3)}).json()
     assert done["created"] == 3
-    assert codes(client) == []
+    assert codes(secretariat) == []
 
 
-def test_a_hundred_cost_as_many_statements_as_one(client: TestClient, database: OneTransaction) -> None:
+def test_a_hundred_cost_as_many_statements_as_one(secretariat: TestClient, database: OneTransaction) -> None:
     def statements(number: int, **change: Any) -> int:
         database.statements.clear()
         put_many(
-            client,
+            secretariat,
             [
                 {**item, **change}
                 for item in items(number, **{k: ACTION[k] for k in ("outputs", "milestones")})
@@ -127,8 +129,8 @@ def test_a_hundred_cost_as_many_statements_as_one(client: TestClient, database: 
     changed = statements(1, outputs=[]), statements(100, outputs=[], note="x")
     assert changed[0] == changed[1]
     database.statements.clear()
-    client.get(f"{MANY}?limit=1")
+    secretariat.get(f"{MANY}?limit=1")
     one = len(database.statements)
     database.statements.clear()
-    assert len(client.get(f"{MANY}?limit=100").json()["items"]) == 100
+    assert len(secretariat.get(f"{MANY}?limit=100").json()["items"]) == 100
     assert len(database.statements) == one <= 4

@@ -79,9 +79,11 @@ def test_what_is_said_of_a_line(change: dict[str, Any], expected: list[tuple[str
     assert all(f.severity == ("error" if f.code.startswith("E") else "warning") for f in found)
 
 
-def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them(client: TestClient) -> None:
+def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them(
+    secretariat: TestClient,
+) -> None:
     change = {"budget_lines": [{"funding_source": "APBD", "amount": 1_250_000}], **milestone("2027-01-01")}
-    indonesian, english = findings(client, "id", **change), findings(client, "en", **change)
+    indonesian, english = findings(secretariat, "id", **change), findings(secretariat, "en", **change)
     assert [f["message"] for f in indonesian] == [
         "Baris anggaran berjumlah Rp 1.250.000, sedangkan alokasinya Rp 250.000.000",
         "Tonggak M1 tanpa tenggat, atau tenggatnya setelah tahun 2026",
@@ -94,8 +96,10 @@ def test_sentences_are_in_the_language_asked_for_with_rupiah_as_people_read_them
         assert found[0]["values"] == {"part": "budget_lines", "sum": 1_250_000, "allocation": 250_000_000}
 
 
-def test_a_code_that_was_retired_names_its_successors(client: TestClient, database: OneTransaction) -> None:
-    assert findings(client) == []
+def test_a_code_that_was_retired_names_its_successors(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
+    assert findings(secretariat) == []
     table = table_of(SubactivityRow)
     with database.writing() as session:
         this = sa.and_(table.c.edition == "2027", table.c.government_level == "regency")
@@ -107,7 +111,7 @@ def test_a_code_that_was_retired_names_its_successors(client: TestClient, databa
             .where(this, table.c.code == "1.06.04.2.01.0002")
             .values(predecessor_code="1.06.04.2.01.0001", name="Pengganti")
         )
-    (finding,) = client.get(f"{AT}/actions/A-1", headers={"Accept-Language": "en"}).json()["findings"]
+    (finding,) = secretariat.get(f"{AT}/actions/A-1", headers={"Accept-Language": "en"}).json()["findings"]
     assert (finding["code"], finding["severity"], finding["pointer"]) == ("E02", "error", "/subactivity_code")
     assert "1.06.04.2.01.0002 Pengganti" in finding["message"]
     assert finding["values"]["successors"] == "1.06.04.2.01.0002 Pengganti"

@@ -54,11 +54,11 @@ def lines(number: int = 15) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def client(client: TestClient) -> TestClient:
-    put_many(client, lines())
+def secretariat(secretariat: TestClient) -> TestClient:
+    put_many(secretariat, lines())
     for n in (1, 3, 5, 7):
-        report(client, f"A-{n:02}", 1 + n % 2, spent=n // 3)
-    return client
+        report(secretariat, f"A-{n:02}", 1 + n % 2, spent=n // 3)
+    return secretariat
 
 
 def has(field: str, key: str | None, value: str) -> Match:
@@ -106,15 +106,15 @@ def found(client: TestClient, *filters: tuple[str, str]) -> list[str]:
     return [line["code"] for line in walk(client, f"{LIST}?limit=10&{urlencode(filters)}")]
 
 
-def test_each_filter_alone_and_with_each_other(client: TestClient) -> None:
+def test_each_filter_alone_and_with_each_other(secretariat: TestClient) -> None:
     stored = [line["code"] for line in lines()]
-    by_code = {line["code"]: line for line in client.get(f"{LIST}?limit=500").json()["items"]}
+    by_code = {line["code"]: line for line in secretariat.get(f"{LIST}?limit=500").json()["items"]}
     pairs = [(one, two) for one, two in itertools.combinations(FILTERS, 2) if one[0] != two[0]]
     chosen = [(one,) for one in FILTERS] + random.Random(2).sample(pairs, 60)
     empty = []
     for filters in chosen:
         expected = [code for code in stored if all(FILTERS[one](by_code[code]) for one in filters)]
-        assert found(client, *filters) == expected, filters
+        assert found(secretariat, *filters) == expected, filters
         empty += [filters] if not expected else []
     assert [filters for filters in empty if len(filters) == 1] == [
         (("location", "63.03"),),
@@ -133,35 +133,38 @@ def test_a_region_holds_what_is_below_its_code_and_not_what_begins_like_it(datab
         assert sorted(kept) == ["63.02", "63.02.01"]
 
 
-def test_a_page_of_any_size_in_any_order_visits_each_action_once(client: TestClient) -> None:
-    whole = client.get(f"{LIST}?limit=500").json()["items"]
+def test_a_page_of_any_size_in_any_order_visits_each_action_once(secretariat: TestClient) -> None:
+    whole = secretariat.get(f"{LIST}?limit=500").json()["items"]
     assert len(whole) == 15
     for sort, down in itertools.product(ACTION_SORTS, (False, True)):
         expected = [
             line["code"] for line in sorted(whole, key=lambda line: (line[sort], line["code"]), reverse=down)
         ]
         for limit in (1, 3, 15):
-            walked = walk(client, f"{LIST}?limit={limit}&sort={'-' if down else ''}{sort}")
+            walked = walk(secretariat, f"{LIST}?limit={limit}&sort={'-' if down else ''}{sort}")
             assert [line["code"] for line in walked] == expected, (sort, down, limit)
     filtered = f"{LIST}?limit=2&sort=-spent&strategy=raise_income&count=exact"
-    lines_of = list(walk(client, filtered))
+    lines_of = list(walk(secretariat, filtered))
     assert (
-        client.get(filtered).json()["count"] == len(lines_of) == len({line["code"] for line in lines_of}) > 3
+        secretariat.get(filtered).json()["count"]
+        == len(lines_of)
+        == len({line["code"] for line in lines_of})
+        > 3
     )
 
 
-def test_a_search_of_no_words_is_refused(client: TestClient) -> None:
-    assert client.get(f"{LIST}?q={quote('%_!')}").status_code == 400
+def test_a_search_of_no_words_is_refused(secretariat: TestClient) -> None:
+    assert secretariat.get(f"{LIST}?q={quote('%_!')}").status_code == 400
 
 
 def test_a_list_is_another_after_any_write_in_its_plan_and_the_same_for_equal_rights(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
-    tags = {client.get(LIST).headers["ETag"]}
-    report(client, "A-00", 4, spent=1)
-    tags.add(client.get(LIST).headers["ETag"])
-    client.patch(f"{AT}", json={"note": "x"}, headers={"If-Match": "*"})
-    tags.add(client.get(LIST).headers["ETag"])
+    tags = {secretariat.get(LIST).headers["ETag"]}
+    report(secretariat, "A-00", 4, spent=1)
+    tags.add(secretariat.get(LIST).headers["ETag"])
+    secretariat.patch(f"{AT}", json={"note": "x"}, headers={"If-Match": "*"})
+    tags.add(secretariat.get(LIST).headers["ETag"])
     assert len(tags) == 3
     assert connect(("secretariat", "63.02")).get(LIST).headers["ETag"] in tags
     assert connect(("reviewer", "63")).get(LIST).headers["ETag"] not in tags

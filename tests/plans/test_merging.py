@@ -25,20 +25,20 @@ AGENCY = "/v1/regions/63.02/agencies"
 
 
 def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    put_plan(client, "63.02-2027")
-    put(client, "A-1")
-    put(client, "A-2", base=LEAN, supporting_agencies=[PARTNER, SOCIAL, WORKS])
-    put(client, "A-3", base=LEAN, supporting_agencies=[SOCIAL, HEALTH, WORKS])
-    put(client, "A-4", base=LEAN, supporting_agencies=[PARTNER])
-    put(client, "A-5", supporting_agencies=[HEALTH, WORKS])
-    put(client, "B-1", plan="63.02-2027")
-    report(client, "A-1", 1, spent=5, outputs=[{"code": "O1", "achieved": 4}])
-    tag = client.get(f"{AT}/actions").headers["ETag"]
-    done = client.post(f"{AGENCY}/{SOCIAL}/merge", json={"into": HEALTH}, headers=ANY)
+    put_plan(secretariat, "63.02-2027")
+    put(secretariat, "A-1")
+    put(secretariat, "A-2", base=LEAN, supporting_agencies=[PARTNER, SOCIAL, WORKS])
+    put(secretariat, "A-3", base=LEAN, supporting_agencies=[SOCIAL, HEALTH, WORKS])
+    put(secretariat, "A-4", base=LEAN, supporting_agencies=[PARTNER])
+    put(secretariat, "A-5", supporting_agencies=[HEALTH, WORKS])
+    put(secretariat, "B-1", plan="63.02-2027")
+    report(secretariat, "A-1", 1, spent=5, outputs=[{"code": "O1", "achieved": 4}])
+    tag = secretariat.get(f"{AT}/actions").headers["ETag"]
+    done = secretariat.post(f"{AGENCY}/{SOCIAL}/merge", json={"into": HEALTH}, headers=ANY)
     assert done.status_code == 200, done.text
-    found = {line["code"]: line for line in client.get(f"{AT}/actions").json()["items"]}
+    found = {line["code"]: line for line in secretariat.get(f"{AT}/actions").json()["items"]}
     assert {code: (line["lead_agency"], line["supporting_agencies"]) for code, line in found.items()} == {
         "A-1": (HEALTH, []),
         # An agency does not support what it leads.
@@ -55,10 +55,11 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
         "A-5": 2,
     }
     assert (found["A-1"]["spent"], found["A-1"]["title"]) == (5, ACTION["title"])
-    assert client.get("/v1/plans/63.02-2027/actions/B-1").json()["lead_agency"] == HEALTH
-    assert client.get(f"{AT}/actions").headers["ETag"] != tag
+    assert secretariat.get("/v1/plans/63.02-2027/actions/B-1").json()["lead_agency"] == HEALTH
+    assert secretariat.get(f"{AT}/actions").headers["ETag"] != tag
     assert (
-        client.patch(f"{AT}/actions/A-1", json={"note": "x"}, headers={"If-Match": '"1"'}).status_code == 412
+        secretariat.patch(f"{AT}/actions/A-1", json={"note": "x"}, headers={"If-Match": '"1"'}).status_code
+        == 412
     )
     journal = table_of(JournalRow)
     query = sa.select(journal.c.subject, journal.c.version, journal.c.reason, journal.c.changes).where(
@@ -75,19 +76,21 @@ def test_lines_move_with_their_reports_and_each_leaves_a_journal_row(
     assert SOCIAL in moved["plans/63.02-2026/actions/A-1"].reason
 
 
-def test_an_agency_that_lines_name_is_not_deleted(client: TestClient) -> None:
-    put(client, "A-1", supporting_agencies=[PARTNER])
+def test_an_agency_that_lines_name_is_not_deleted(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", supporting_agencies=[PARTNER])
     for agency in (SOCIAL, PARTNER):
-        done = client.delete(f"{AGENCY}/{agency}", headers=ANY)
+        done = secretariat.delete(f"{AGENCY}/{agency}", headers=ANY)
         assert (done.status_code, done.json()["code"]) == (409, "agency_in_use")
-    client.delete(f"{AT}/actions/A-1", headers=ANY)
-    assert client.delete(f"{AGENCY}/{PARTNER}", headers=ANY).status_code == 204
+    secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
+    assert secretariat.delete(f"{AGENCY}/{PARTNER}", headers=ANY).status_code == 204
 
 
-def test_a_trial_moves_nothing(client: TestClient) -> None:
-    put(client, "A-1")
+def test_a_trial_moves_nothing(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
     assert (
-        client.post(f"{AGENCY}/{SOCIAL}/merge?dry_run=true", json={"into": HEALTH}, headers=ANY).status_code
+        secretariat.post(
+            f"{AGENCY}/{SOCIAL}/merge?dry_run=true", json={"into": HEALTH}, headers=ANY
+        ).status_code
         == 200
     )
-    assert client.get(f"{AT}/actions/A-1").json()["lead_agency"] == SOCIAL
+    assert secretariat.get(f"{AT}/actions/A-1").json()["lead_agency"] == SOCIAL

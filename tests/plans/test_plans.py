@@ -21,31 +21,31 @@ WHOLE: dict[str, Any] = {
 }
 
 
-def test_what_was_put_is_read(client: TestClient) -> None:
-    done = client.put("/v1/plans/63.02-2027", json=WHOLE)
+def test_what_was_put_is_read(secretariat: TestClient) -> None:
+    done = secretariat.put("/v1/plans/63.02-2027", json=WHOLE)
     assert done.status_code == 201
     assert done.headers["Location"] == "/v1/plans/63.02-2027"
-    found = client.get("/v1/plans/63.02-2027").json()
+    found = secretariat.get("/v1/plans/63.02-2027").json()
     assert {name: found[name] for name in WHOLE} == WHOLE
     assert (found["plan"], found["region_code"], found["year"]) == ("63.02-2027", "63.02", 2027)
     assert (found["region_name"], found["state"], found["version"]) == ("Kabupaten Kotabaru", "draft", 1)
     assert (found["action_count"], found["allocation"]) == (0, 0)
 
 
-def test_the_newest_edition_holds_where_none_is_named(client: TestClient) -> None:
-    assert client.get(AT).json()["nomenclature_edition"] == "2027"
+def test_the_newest_edition_holds_where_none_is_named(secretariat: TestClient) -> None:
+    assert secretariat.get(AT).json()["nomenclature_edition"] == "2027"
 
 
 @pytest.mark.parametrize(
     "key", ["63.02.01-2026", "63.02.05.2001-2026", "0-2026", "63.02-2014", "63.02-26", "2026"]
 )
-def test_a_key_that_none_can_be_is_told_what_keys_are(client: TestClient, key: str) -> None:
-    done = client.put(f"/v1/plans/{key}", json=WHOLE)
+def test_a_key_that_none_can_be_is_told_what_keys_are(secretariat: TestClient, key: str) -> None:
+    done = secretariat.put(f"/v1/plans/{key}", json=WHOLE)
     assert done.status_code == 422
     (error,) = done.json()["errors"]
     assert (error["parameter"], error["code"], error["value"]) == ("plan", "malformed_plan_key", key)
     assert "73.22-2026" in error["allowed"]
-    assert client.get(f"/v1/plans/{key}").status_code == 404
+    assert secretariat.get(f"/v1/plans/{key}").status_code == 404
 
 
 def test_only_regions_that_exist_have_plans(connect: Callable[..., TestClient]) -> None:
@@ -55,7 +55,7 @@ def test_only_regions_that_exist_have_plans(connect: Callable[..., TestClient]) 
 
 
 def test_a_plan_is_written_by_its_secretariat_and_by_administrators_above(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     for role, region, status in (
         ("operator", "63.02", 403),
@@ -75,9 +75,9 @@ def test_a_plan_is_written_by_its_secretariat_and_by_administrators_above(
         )
 
 
-def test_priority_locations_lie_in_the_region_exist_and_occur_once(client: TestClient) -> None:
+def test_priority_locations_lie_in_the_region_exist_and_occur_once(secretariat: TestClient) -> None:
     def send(*codes: str) -> Any:
-        return client.put(
+        return secretariat.put(
             AT, json={"title": "x", "priority_locations": [{"region_code": c} for c in codes]}, headers=ANY
         )
 
@@ -91,66 +91,70 @@ def test_priority_locations_lie_in_the_region_exist_and_occur_once(client: TestC
     assert any(near.startswith("63.02.05.") for near in unknown["nearest"])
     assert refused(send(VILLAGE, VILLAGE)) == [("/priority_locations/1", "duplicate_key")]
     assert refused(send("63.021")) == [("/priority_locations/0/region_code", "wrong_pattern")]
-    assert client.get(AT).json()["version"] == 1
+    assert secretariat.get(AT).json()["version"] == 1
 
 
-def test_an_edition_must_be_loaded(client: TestClient) -> None:
-    done = client.put(AT, json={"title": "x", "nomenclature_edition": "2026"}, headers=ANY)
+def test_an_edition_must_be_loaded(secretariat: TestClient) -> None:
+    done = secretariat.put(AT, json={"title": "x", "nomenclature_edition": "2026"}, headers=ANY)
     assert refused(done) == [("/nomenclature_edition", "unknown_reference")]
     (error,) = done.json()["errors"]
     assert (error["value"], error["allowed"], error["nearest"]) == ("2026", ["2027"], ["2027"])
 
 
-def test_a_patch_changes_what_it_names_and_nothing_else(client: TestClient) -> None:
-    client.put(AT, json=WHOLE, headers=ANY)
-    done = client.patch(AT, json={"note": "lain", "medium_term_plan": None}, headers={"If-Match": '"2"'})
+def test_a_patch_changes_what_it_names_and_nothing_else(secretariat: TestClient) -> None:
+    secretariat.put(AT, json=WHOLE, headers=ANY)
+    done = secretariat.patch(AT, json={"note": "lain", "medium_term_plan": None}, headers={"If-Match": '"2"'})
     assert done.status_code == 200
     assert {n: done.json()[n] for n in WHOLE} == {**WHOLE, "note": "lain", "medium_term_plan": None}
     assert done.json()["version"] == 3
-    assert client.patch(AT, json={"note": "lain"}, headers=ANY).json()["version"] == 3
-    assert client.patch(AT, json={"title": None}, headers=ANY).status_code == 422
-    done = client.patch(AT, json={"priority_locations": []}, headers=ANY)
+    assert secretariat.patch(AT, json={"note": "lain"}, headers=ANY).json()["version"] == 3
+    assert secretariat.patch(AT, json={"title": None}, headers=ANY).status_code == 422
+    done = secretariat.patch(AT, json={"priority_locations": []}, headers=ANY)
     assert done.json()["priority_locations"] == []
 
 
-def test_an_order_of_locations_is_kept(client: TestClient) -> None:
+def test_an_order_of_locations_is_kept(secretariat: TestClient) -> None:
     turned = {**WHOLE, "priority_locations": WHOLE["priority_locations"][::-1]}
-    assert client.put(AT, json=WHOLE, headers=ANY).json()["version"] == 2
-    assert client.put(AT, json=turned, headers=ANY).json()["version"] == 3
-    assert client.get(AT).json()["priority_locations"] == turned["priority_locations"]
+    assert secretariat.put(AT, json=WHOLE, headers=ANY).json()["version"] == 2
+    assert secretariat.put(AT, json=turned, headers=ANY).json()["version"] == 3
+    assert secretariat.get(AT).json()["priority_locations"] == turned["priority_locations"]
 
 
-def test_a_plan_is_deleted_when_it_is_empty_and_the_tag_is_right(client: TestClient) -> None:
-    put(client, "A-1")
-    assert client.delete(AT).status_code == 428
-    done = client.delete(AT, headers=ANY)
+def test_a_plan_is_deleted_when_it_is_empty_and_the_tag_is_right(secretariat: TestClient) -> None:
+    put(secretariat, "A-1")
+    assert secretariat.delete(AT).status_code == 428
+    done = secretariat.delete(AT, headers=ANY)
     assert (done.status_code, done.json()["code"]) == (409, "plan_in_use")
-    assert client.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
-    tag = client.get(AT).headers["ETag"]
-    client.patch(AT, json={"note": "y", "priority_locations": [{"region_code": VILLAGE}]}, headers=ANY)
-    assert client.delete(AT, headers={"If-Match": tag}).status_code == 412
-    assert client.delete(AT, headers={"If-Match": client.get(AT).headers["ETag"]}).status_code == 204
-    assert client.get(AT).status_code == 404
-    assert client.put(AT, json=WHOLE).status_code == 201
+    assert secretariat.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
+    tag = secretariat.get(AT).headers["ETag"]
+    secretariat.patch(AT, json={"note": "y", "priority_locations": [{"region_code": VILLAGE}]}, headers=ANY)
+    assert secretariat.delete(AT, headers={"If-Match": tag}).status_code == 412
+    assert (
+        secretariat.delete(AT, headers={"If-Match": secretariat.get(AT).headers["ETag"]}).status_code == 204
+    )
+    assert secretariat.get(AT).status_code == 404
+    assert secretariat.put(AT, json=WHOLE).status_code == 201
 
 
-def test_allowed_says_what_this_caller_may_do(client: TestClient, connect: Callable[..., TestClient]) -> None:
+def test_allowed_says_what_this_caller_may_do(
+    secretariat: TestClient, connect: Callable[..., TestClient]
+) -> None:
     everything = ["edit", "delete", "write_actions", "report_progress", "import_matrix"]
-    assert client.get(AT).json()["allowed"] == everything
+    assert secretariat.get(AT).json()["allowed"] == everything
     assert connect(("operator", "63.02", "X")).get(AT).json()["allowed"] == [
         "write_actions",
         "report_progress",
     ]
     assert connect(("reviewer", "63")).get(AT).json()["allowed"] == []
-    put(client, "A-1")
-    assert client.get(AT).json()["allowed"] == [verb for verb in everything if verb != "delete"]
-    assert client.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "delete", "report_progress"]
-    report(client, "A-1", 1, spent=1)
-    assert client.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "report_progress"]
+    put(secretariat, "A-1")
+    assert secretariat.get(AT).json()["allowed"] == [verb for verb in everything if verb != "delete"]
+    assert secretariat.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "delete", "report_progress"]
+    report(secretariat, "A-1", 1, spent=1)
+    assert secretariat.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "report_progress"]
 
 
 def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
-    client: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     national = connect(("administrator", "0"))
     for key in ("63.02-2025", "63.03-2026", "63-2026", "73.22-2026", "18.02-2027"):
@@ -177,13 +181,13 @@ def test_plans_are_filtered_sorted_and_paged_within_what_the_caller_sees(
     assert listed("state=draft&limit=4") == keys
     assert listed("", connect(("reviewer", "63"))) == keys[1:5]
     assert listed("region=73", connect(("reviewer", "63"))) == []
-    assert listed("", client) == ["63.02-2025", PLAN]
+    assert listed("", secretariat) == ["63.02-2025", PLAN]
 
 
-def test_money_and_lines_of_a_plan_are_counted(client: TestClient) -> None:
-    put(client, "A-1", allocation=9_007_199_254_740_991)
-    put(client, "A-2", allocation=1)
-    found = client.get(AT).json()
+def test_money_and_lines_of_a_plan_are_counted(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", allocation=9_007_199_254_740_991)
+    put(secretariat, "A-2", allocation=1)
+    found = secretariat.get(AT).json()
     assert (found["action_count"], found["allocation"]) == (2, 9_007_199_254_740_992)
-    listed = client.get("/v1/plans?limit=1").json()["items"][0]
+    listed = secretariat.get("/v1/plans?limit=1").json()["items"][0]
     assert listed["allocation"] == found["allocation"]

@@ -72,7 +72,7 @@ def test_what_breaks_a_rule_is_refused_at_its_place(
     assert value is None or error.value == value
 
 
-def test_shape_and_references_are_refused_over_http_and_nothing_is_stored(client: TestClient) -> None:
+def test_shape_and_references_are_refused_over_http_and_nothing_is_stored(secretariat: TestClient) -> None:
     for change, pointer, code in (
         (weights(50, 49), "/milestones", "milestone_weights"),
         ({"nomenclature_edition": "2026"}, "/nomenclature_edition", "unknown_reference"),
@@ -83,16 +83,16 @@ def test_shape_and_references_are_refused_over_http_and_nothing_is_stored(client
         ),
         ({"subactivity": None}, "/subactivity_code", "unnamed_subactivity"),
     ):
-        assert refused(client.put(A1, json={**ACTION, **change})) == [(pointer, code)]
+        assert refused(secretariat.put(A1, json={**ACTION, **change})) == [(pointer, code)]
     surrogate = json.dumps({**ACTION, "title": "\ud800"})
-    done = client.put(A1, content=surrogate, headers={"Content-Type": "application/json"})
+    done = secretariat.put(A1, content=surrogate, headers={"Content-Type": "application/json"})
     assert refused(done, 400) == [("", "malformed_json")]
-    assert client.get(A1).status_code == 404
-    assert client.get(f"{AT}/actions").json()["items"] == []
+    assert secretariat.get(A1).status_code == 404
+    assert secretariat.get(f"{AT}/actions").json()["items"] == []
 
 
-def test_what_is_allowed_is_said(client: TestClient) -> None:
-    (error,) = client.put(A1, json={**ACTION, "strategy": "raise_incomes"}).json()["errors"]
+def test_what_is_allowed_is_said(secretariat: TestClient) -> None:
+    (error,) = secretariat.put(A1, json={**ACTION, "strategy": "raise_incomes"}).json()["errors"]
     assert error["allowed"] == ["reduce_spending_burden", "raise_income", "reduce_poverty_pockets"]
     assert error["nearest"][0] == "raise_income"
 
@@ -105,8 +105,8 @@ def test_weights_may_be_off_by_what_rounding_leaves(of: tuple[float | None, ...]
     assert [milestone.weight for milestone in content.milestones] == list(of)
 
 
-def test_unknown_references_name_the_nearest_all_in_one_answer(client: TestClient) -> None:
-    done = client.put(
+def test_unknown_references_name_the_nearest_all_in_one_answer(secretariat: TestClient) -> None:
+    done = secretariat.put(
         A1,
         json={
             **ACTION,
@@ -136,18 +136,18 @@ def test_unknown_references_name_the_nearest_all_in_one_answer(client: TestClien
     assert errors["/locations/0/region_code"]["allowed"] == "63.02.…"
 
 
-def test_a_retired_agency_names_its_successor_and_is_no_candidate(client: TestClient) -> None:
+def test_a_retired_agency_names_its_successor_and_is_no_candidate(secretariat: TestClient) -> None:
     at = "/v1/regions/63.02/agencies"
-    assert client.post(f"{at}/{PARTNER}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
-    assert client.post(f"{at}/{SOCIAL}/retire", headers=ANY).status_code == 200
-    done = client.put(A1, json={**ACTION, "supporting_agencies": [PARTNER, "BASNAS"]})
+    assert secretariat.post(f"{at}/{PARTNER}/merge", json={"into": HEALTH}, headers=ANY).status_code == 200
+    assert secretariat.post(f"{at}/{SOCIAL}/retire", headers=ANY).status_code == 200
+    done = secretariat.put(A1, json={**ACTION, "supporting_agencies": [PARTNER, "BASNAS"]})
     lead, support, unknown = done.json()["errors"]
     assert (lead["pointer"], lead["code"], lead.get("nearest")) == ("/lead_agency", "retired_agency", None)
     assert (support["pointer"], support["nearest"]) == ("/supporting_agencies/0", [HEALTH])
     assert not [near for near in unknown.get("nearest") or [] if near.startswith((PARTNER, SOCIAL))]
 
 
-def test_amounts_are_read_back_as_they_were_sent(client: TestClient) -> None:
+def test_amounts_are_read_back_as_they_were_sent(secretariat: TestClient) -> None:
     # Both engines keep and show a quantity to its last digit, or a second PUT would count as a change.
     draw = random.Random(2026)
     targets = [round(draw.random() * 10 ** draw.randint(0, 11), draw.randint(0, 4)) for _ in range(49)] + [
@@ -158,6 +158,6 @@ def test_amounts_are_read_back_as_they_were_sent(client: TestClient) -> None:
     ]
     shares = [draw.randint(0, 400) / 100 for _ in range(25)]
     milestones = weights(*shares, round(100 - sum(shares), 2))
-    first = put(client, "A-1", outputs=outputs, **milestones)
+    first = put(secretariat, "A-1", outputs=outputs, **milestones)
     assert [output["target"] for output in first["outputs"]] == targets
-    assert put(client, "A-1", outputs=outputs, **milestones)["version"] == 1
+    assert put(secretariat, "A-1", outputs=outputs, **milestones)["version"] == 1

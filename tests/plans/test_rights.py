@@ -15,10 +15,10 @@ ITEM = {"action": "A-1", "spent": 1}
 
 
 @pytest.fixture
-def client(client: TestClient) -> TestClient:
+def secretariat(secretariat: TestClient) -> TestClient:
     """With a line that another agency leads: A-9."""
-    put(client, "A-9", base=LEAN)
-    return client
+    put(secretariat, "A-9", base=LEAN)
+    return secretariat
 
 
 def attempts(who: TestClient) -> list[int]:
@@ -61,21 +61,23 @@ ALLOWED = [201, 200, 200, 201, 200, 200, 204, 204]
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_each_role_may_what_the_table_says(
-    client: TestClient, connect: Connect, role: Any, expected: list[int]
+    secretariat: TestClient, connect: Connect, role: Any, expected: list[int]
 ) -> None:
     who = connect(role)
     if expected[0] == 403:
-        put(client, "A-1")  # so that every refusal is one of rights
-        client.put(f"{AT}/actions/A-1/progress/2026-Q1", json={"spent": 1})
+        put(secretariat, "A-1")  # so that every refusal is one of rights
+        secretariat.put(f"{AT}/actions/A-1/progress/2026-Q1", json={"spent": 1})
     assert attempts(who) == expected
 
 
-def test_a_token_writes_only_with_the_scope_for_it(client: TestClient, connect: Connect) -> None:
+def test_a_token_writes_only_with_the_scope_for_it(secretariat: TestClient, connect: Connect) -> None:
     assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.read,)))[0] == 403
     assert attempts(connect(("secretariat", "63.02"), scopes=(TokenScope.write,)))[0] == 404
 
 
-def test_an_operator_takes_no_line_over_and_gives_none_away(client: TestClient, connect: Connect) -> None:
+def test_an_operator_takes_no_line_over_and_gives_none_away(
+    secretariat: TestClient, connect: Connect
+) -> None:
     operator = connect(OPERATOR)
     stolen = operator.put(f"{AT}/actions/A-9", json=ACTION, headers=ANY)
     assert refused(stolen, 403) == [("/lead_agency", "not_your_agency")]
@@ -84,12 +86,17 @@ def test_an_operator_takes_no_line_over_and_gives_none_away(client: TestClient, 
     put(operator, "A-1")
     given = operator.patch(f"{AT}/actions/A-1", json={"lead_agency": HEALTH}, headers=ANY)
     assert refused(given, 403) == [("/lead_agency", "not_your_agency")]
-    assert [item["lead_agency"] for item in client.get(f"{AT}/actions").json()["items"]] == [SOCIAL, HEALTH]
+    assert [item["lead_agency"] for item in secretariat.get(f"{AT}/actions").json()["items"]] == [
+        SOCIAL,
+        HEALTH,
+    ]
     assert operator.get(f"{AT}/actions/A-9").json()["allowed"] == []
     assert operator.get(f"{AT}/actions/A-1").json()["allowed"] == ["edit", "delete", "report_progress"]
 
 
-def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient, connect: Connect) -> None:
+def test_an_operators_batch_is_refused_whole_or_line_by_line(
+    secretariat: TestClient, connect: Connect
+) -> None:
     operator = connect(OPERATOR)
     batch = {
         "items": [{"code": "A-1", **ACTION}, {"code": "A-9", **LEAN, "title": "x"}, {"code": "A-8", **LEAN}]
@@ -99,7 +106,7 @@ def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient,
         ("/items/1/lead_agency", "not_your_agency"),
         ("/items/2/lead_agency", "not_your_agency"),
     ]
-    assert client.get(f"{AT}/actions/A-1").status_code == 404
+    assert secretariat.get(f"{AT}/actions/A-1").status_code == 404
     each = operator.put(f"{AT}/actions?each=true", json=batch, headers=ANY).json()
     assert [item["status"] for item in each["items"]] == ["created", "refused", "refused"]
     reports = {"items": [{"action": "A-9", "spent": 1}, {"action": "A-1", "spent": 1}]}
@@ -107,10 +114,10 @@ def test_an_operators_batch_is_refused_whole_or_line_by_line(client: TestClient,
     assert refused(done, 403) == [("/items/0/action", "not_your_agency")]
     each = operator.put(f"{AT}/progress/2026-Q1?each=true", json=reports).json()
     assert [item["status"] for item in each["items"]] == ["refused", "created"]
-    assert [r["action"] for r in client.get(f"{AT}/progress/2026-Q1").json()["items"]] == ["A-1"]
+    assert [r["action"] for r in secretariat.get(f"{AT}/progress/2026-Q1").json()["items"]] == ["A-1"]
 
 
-def test_who_may_not_write_hears_that_before_anything_else(client: TestClient, connect: Connect) -> None:
+def test_who_may_not_write_hears_that_before_anything_else(secretariat: TestClient, connect: Connect) -> None:
     reviewer = connect(("reviewer", "63"))
     assert reviewer.put(f"{AT}/actions/A-9", json=ACTION).status_code == 403  # not 428
     assert (

@@ -40,13 +40,13 @@ def _compare(model: Any, found: Any) -> None:
 
 
 @pytest.fixture
-def full(client: TestClient) -> TestClient:
-    put_plan(client, "63.02-2027", **{k: v for k, v in WHOLE_PLAN.items() if k != "title"})
-    put(client, "A-1", base=WHOLE)
-    put(client, "A-2", base=BARE)
-    put(client, "A-3")
+def full(secretariat: TestClient) -> TestClient:
+    put_plan(secretariat, "63.02-2027", **{k: v for k, v in WHOLE_PLAN.items() if k != "title"})
+    put(secretariat, "A-1", base=WHOLE)
+    put(secretariat, "A-2", base=BARE)
+    put(secretariat, "A-3")
     report(
-        client,
+        secretariat,
         "A-3",
         2,
         spent=1,
@@ -60,8 +60,8 @@ def full(client: TestClient) -> TestClient:
         follow_up="f",
         physical_reported_percent=12.34,
     )
-    report(client, "A-2", 2)
-    return client
+    report(secretariat, "A-2", 2)
+    return secretariat
 
 
 def test_lists_and_single_things_have_exactly_the_fields_of_their_shapes(full: TestClient) -> None:

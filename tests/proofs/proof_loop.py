@@ -17,7 +17,7 @@ from tests.load.test_loop import (
     Operation,
     bearer,  # noqa: F401 - a fixture
     bodies,
-    client,  # noqa: F401 - a fixture
+    caller,  # noqa: F401 - a fixture
     database,  # noqa: F401 - a fixture
     forms,
     hold_to_bounds,
@@ -36,8 +36,8 @@ def requests() -> Iterator[tuple[Operation, Kinds]]:
             yield one, kinds
 
 
-def test_nothing_keeps_the_loop(client: MeteredClient, bearer: bytes | None) -> None:  # noqa: F811
-    hold_to_bounds(client, bearer, requests())
+def test_nothing_keeps_the_loop(caller: MeteredClient, bearer: bytes | None) -> None:  # noqa: F811
+    hold_to_bounds(caller, bearer, requests())
 
 
 def test_a_running_server_answers_all_the_while(service: Service) -> None:  # noqa: F811

@@ -1,4 +1,4 @@
-"""The world of reports, made once for a module and engine, and who asks."""
+"""The world of reports, made once for a module and engine."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.access.last_used import Uses
 from tests.calling import Client
-from tests.conftest import ConnectAs, token_for
+from tests.conftest import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
 from tests.reports import world
 
@@ -35,9 +35,3 @@ def database(made: OneTransaction) -> Iterator[OneTransaction]:
     point = made.connection.begin_nested()
     yield made
     point.rollback()
-
-
-@pytest.fixture
-def reviewer(connect: ConnectAs) -> TestClient:
-    """The province, which sees its regencies and their drafts."""
-    return connect(("reviewer", "63"))

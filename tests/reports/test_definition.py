@@ -87,10 +87,10 @@ def test_the_catalogue_is_everybodys(connect: ConnectAs) -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_pages_and_csv_have_the_same_rows(name: str, reviewer: TestClient) -> None:
+def test_pages_and_csv_have_the_same_rows(name: str, provincial_reviewer: TestClient) -> None:
     for sort in TOLD[name].sorts[:2]:
-        rows = ask(reviewer, name, sort=sort, limit="3")
-        reply = get_csv(reviewer, name, sort=sort)
+        rows = ask(provincial_reviewer, name, sort=sort, limit="3")
+        reply = get_csv(provincial_reviewer, name, sort=sort)
         assert reply.headers["Content-Type"] == "text/csv; charset=utf-8"
         header = reply.content.decode("utf-8-sig").splitlines()[0]
         assert header.split(",") == [one.name for one in TOLD[name].columns] == [*rows[0]]
@@ -102,22 +102,26 @@ def test_pages_and_csv_have_the_same_rows(name: str, reviewer: TestClient) -> No
         assert values == sorted(values, reverse=sort.startswith("-"))
 
 
-def test_a_spreadsheet_runs_nothing(reviewer: TestClient) -> None:
-    text = get_csv(reviewer, "unreported-lines").content
+def test_a_spreadsheet_runs_nothing(provincial_reviewer: TestClient) -> None:
+    text = get_csv(provincial_reviewer, "unreported-lines").content
     assert text.startswith(b"\xef\xbb\xbfplan,action,")
     assert text.endswith(b"\r\n")
     assert b"\r\n" + b"63.02-2026,A-4,\"'=HYPERLINK(" in text
     assert FORMULA in [row["title"] for row in table(text)]
-    (row,) = [one for one in table(get_csv(reviewer, "absorption").content) if one["spent"] == "100000000"]
+    (row,) = [
+        one
+        for one in table(get_csv(provincial_reviewer, "absorption").content)
+        if one["spent"] == "100000000"
+    ]
     assert row["absorption_percent"] == "40.0"
 
 
-def test_a_file_has_a_name(reviewer: TestClient) -> None:
-    named = get_csv(reviewer, "absorption", period="2026-S1").headers["Content-Disposition"]
+def test_a_file_has_a_name(provincial_reviewer: TestClient) -> None:
+    named = get_csv(provincial_reviewer, "absorption", period="2026-S1").headers["Content-Disposition"]
     assert named == 'attachment; filename="absorption-63-2026-S1.csv"'
-    named = get_csv(reviewer, "overlap-register", year="2026").headers["Content-Disposition"]
+    named = get_csv(provincial_reviewer, "overlap-register", year="2026").headers["Content-Disposition"]
     assert named == 'attachment; filename="overlap-register-63-2026.csv"'
-    plain = get_csv(reviewer, "absorption", headers={"Accept-Encoding": "identity"})
+    plain = get_csv(provincial_reviewer, "absorption", headers={"Accept-Encoding": "identity"})
     assert int(plain.headers["Content-Length"]) == len(plain.content)
 
 
@@ -133,40 +137,42 @@ def test_a_file_has_a_name(reviewer: TestClient) -> None:
         ("text/csv;q=9..9", False),
     ],
 )
-def test_accept_decides_at_the_address_of_the_pages(reviewer: TestClient, accept: str, is_csv: bool) -> None:
+def test_accept_decides_at_the_address_of_the_pages(
+    provincial_reviewer: TestClient, accept: str, is_csv: bool
+) -> None:
     at, headers = "/v1/reports/absorption", {"Accept": accept}
-    reply = reviewer.get(at, params=ASKED["absorption"], headers=headers)
+    reply = provincial_reviewer.get(at, params=ASKED["absorption"], headers=headers)
     assert reply.headers["Content-Type"].startswith("text/csv" if is_csv else "application/json")
     assert "Accept" in reply.headers["Vary"].split(", ")
     if is_csv:
-        assert reply.content == get_csv(reviewer, "absorption").content
-        refused = reviewer.get(at, params={**ASKED["absorption"], "limit": "2"}, headers=headers)
+        assert reply.content == get_csv(provincial_reviewer, "absorption").content
+        refused = provincial_reviewer.get(at, params={**ASKED["absorption"], "limit": "2"}, headers=headers)
         assert refused.status_code == 400
         (error,) = refused.json()["errors"]
         assert (error["code"], error["parameter"]) == ("unknown_parameter", "limit")
 
 
-def test_nothing_new_is_304(reviewer: TestClient, connect: ConnectAs) -> None:
-    first = get_csv(reviewer, "absorption")
+def test_nothing_new_is_304(provincial_reviewer: TestClient, connect: ConnectAs) -> None:
+    first = get_csv(provincial_reviewer, "absorption")
     tag = {"If-None-Match": first.headers["ETag"]}
     assert get_csv(connect(("reviewer", "63")), "absorption", tag).status_code == 304
-    pages = reviewer.get("/v1/reports/absorption", params=ASKED["absorption"])
+    pages = provincial_reviewer.get("/v1/reports/absorption", params=ASKED["absorption"])
     assert pages.headers["ETag"] != first.headers["ETag"]
     put_many(connect(("secretariat", "63.03")), [{**LEAN, "code": "B-2"}], plan="63.03-2026")
-    again = get_csv(reviewer, "absorption", tag)
+    again = get_csv(provincial_reviewer, "absorption", tag)
     assert again.status_code == 200
     assert again.content != first.content
 
 
 def test_one_statement_however_many_rows(
-    reviewer: TestClient, connect: ConnectAs, database: OneTransaction
+    provincial_reviewer: TestClient, connect: ConnectAs, database: OneTransaction
 ) -> None:
     def counts() -> list[int]:
         found = []
         for name in ASKED:
             for ending in ("", ".csv"):
                 before = len(database.statements)
-                reply = reviewer.get(f"/v1/reports/{name}{ending}", params=ASKED[name])
+                reply = provincial_reviewer.get(f"/v1/reports/{name}{ending}", params=ASKED[name])
                 assert reply.status_code == 200
                 found.append(len(database.statements) - before)
         return found

@@ -21,10 +21,10 @@ def of(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
 
 
-def test_absorption_is_that_of_summaries(reviewer: TestClient) -> None:
-    rows = ask(reviewer, "absorption")
+def test_absorption_is_that_of_summaries(provincial_reviewer: TestClient) -> None:
+    rows = ask(provincial_reviewer, "absorption")
     for quarter in ("2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4"):
-        summary = reviewer.get(f"{AT}/summary", params={"period": quarter}).json()
+        summary = provincial_reviewer.get(f"{AT}/summary", params={"period": quarter}).json()
         found = [row for row in rows if row["plan"] == PLAN and row["period"] == quarter]
         names = ("agency_code", "lines", "reported", "allocated", "spent", "absorption_percent")
         assert of(found, *names) == [
@@ -33,17 +33,21 @@ def test_absorption_is_that_of_summaries(reviewer: TestClient) -> None:
     social = [row["spent"] for row in rows if row["agency_code"] == SOCIAL]
     assert social == [100_000_000, 150_000_000, 150_000_000, 150_000_000]
     assert {row["region_code"] for row in rows} == {"63.02", "63.03"}
-    assert of(ask(reviewer, "absorption", period="2026-S1", agency=WORKS), "period", "region_name") == [
+    assert of(
+        ask(provincial_reviewer, "absorption", period="2026-S1", agency=WORKS), "period", "region_name"
+    ) == [
         ("2026-Q1", "Kabupaten Kotabaru"),
         ("2026-Q2", "Kabupaten Kotabaru"),
     ]
-    by_money = of(ask(reviewer, "absorption", period="2026-Q1", sort="-spent"), "agency_code", "spent")
+    by_money = of(
+        ask(provincial_reviewer, "absorption", period="2026-Q1", sort="-spent"), "agency_code", "spent"
+    )
     assert by_money[:2] == [(SOCIAL, 100_000_000), (HEALTH, 100)]
 
 
-def test_milestones_overdue_on_a_day(reviewer: TestClient) -> None:
+def test_milestones_overdue_on_a_day(provincial_reviewer: TestClient) -> None:
     def overdue(on: str, **asked: str) -> list[tuple[Any, ...]]:
-        found = ask(reviewer, "overdue-milestones", on=on, **asked)
+        found = ask(provincial_reviewer, "overdue-milestones", on=on, **asked)
         return of(found, "action", "milestone", "days_overdue", "state", "reported_in")
 
     assert overdue("2026-03-31") == []
@@ -69,11 +73,11 @@ def test_today_is_that_of_the_region(database: OneTransaction) -> None:
     assert (overdue(15), overdue(16)) == (0, 2)
 
 
-def test_reach_is_that_of_the_finding(reviewer: TestClient) -> None:
-    rows = ask(reviewer, "priority-locations", region="63.02.01") + ask(
-        reviewer, "priority-locations", region=FAR_VILLAGE
+def test_reach_is_that_of_the_finding(provincial_reviewer: TestClient) -> None:
+    rows = ask(provincial_reviewer, "priority-locations", region="63.02.01") + ask(
+        provincial_reviewer, "priority-locations", region=FAR_VILLAGE
     )
-    found = walk(reviewer, f"{AT}/findings?code=W04")
+    found = walk(provincial_reviewer, f"{AT}/findings?code=W04")
     missing = {one["values"]["place"]: one["values"]["missing"] for one in found if one["code"] == "W04"}
     assert {row["location_code"]: row["missing_strategies"] for row in rows} == missing
     assert len(missing) == 3
@@ -87,12 +91,12 @@ def test_reach_is_that_of_the_finding(reviewer: TestClient) -> None:
     assert rows[0]["strategies"] == ["reduce_spending_burden", "reduce_poverty_pockets"]
 
 
-def test_register_is_the_overlaps_of_all_plans(reviewer: TestClient, connect: ConnectAs) -> None:
+def test_register_is_the_overlaps_of_all_plans(provincial_reviewer: TestClient, connect: ConnectAs) -> None:
     secretariat = connect(("secretariat", "63.02"))
 
     def register(**asked: str) -> list[tuple[Any, ...]]:
-        rows = ask(reviewer, "overlap-register", **asked)
-        for row, one in zip(rows, walk(reviewer, f"{AT}/overlaps"), strict=False):
+        rows = ask(provincial_reviewer, "overlap-register", **asked)
+        for row, one in zip(rows, walk(provincial_reviewer, f"{AT}/overlaps"), strict=False):
             assert (row["pair"], row["state"]) == (one["pair"], one["state"])
             shared = ("benefit_forms", "places", "first_month", "last_month")
             assert {name: row[name] for name in shared} == {name: one["coincides"][name] for name in shared}
@@ -111,22 +115,27 @@ def test_register_is_the_overlaps_of_all_plans(reviewer: TestClient, connect: Co
     assert register() == [(PLAN, "A-1~A-2", "stale", VERDICT["verdict"], VERDICT["text"])]
 
 
-def test_unreported_lines_are_those_of_completeness(reviewer: TestClient) -> None:
+def test_unreported_lines_are_those_of_completeness(provincial_reviewer: TestClient) -> None:
     for asked in ({}, {"agency": HEALTH}, {"accepted": "true"}, {"sort": "-agency_code"}):
-        listed = reviewer.get(
+        listed = provincial_reviewer.get(
             "/v1/completeness/missing", params={**ASKED["unreported-lines"], **asked}
         ).json()
-        assert ask(reviewer, "unreported-lines", **asked) == listed["items"]
-    assert of(ask(reviewer, "unreported-lines"), "action") == [("A-2",), ("A-3",), ("A-4",), ("B-1",)]
+        assert ask(provincial_reviewer, "unreported-lines", **asked) == listed["items"]
+    assert of(ask(provincial_reviewer, "unreported-lines"), "action") == [
+        ("A-2",),
+        ("A-3",),
+        ("A-4",),
+        ("B-1",),
+    ]
 
 
 @pytest.mark.parametrize("region", ["63.02", "63"])
-def test_balance_is_that_of_summaries_and_coverage(reviewer: TestClient, region: str) -> None:
-    rows = [row for row in ask(reviewer, "strategy-balance") if row["region_code"] == region]
+def test_balance_is_that_of_summaries_and_coverage(provincial_reviewer: TestClient, region: str) -> None:
+    rows = [row for row in ask(provincial_reviewer, "strategy-balance") if row["region_code"] == region]
     assert len(rows) == 3
-    summary = reviewer.get(f"/v1/plans/{region}-2026/summary?period=2026-Q2").json()
+    summary = provincial_reviewer.get(f"/v1/plans/{region}-2026/summary?period=2026-Q2").json()
     by_strategy = {one["key"]: one for one in summary["by_strategy"]}
-    coverage = reviewer.get(f"/v1/regions/{region}/coverage?period=2026-Q2").json()
+    coverage = provincial_reviewer.get(f"/v1/regions/{region}/coverage?period=2026-Q2").json()
     covered = {one["strategy"]: one for one in coverage["by_strategy"]}
     for row in rows:
         money = by_strategy.get(row["strategy"], {"actions": 0, "allocated": 0, "spent": 0})
@@ -141,12 +150,14 @@ def test_balance_is_that_of_summaries_and_coverage(reviewer: TestClient, region:
             assert row[name] == covered[row["strategy"]][name]
     shares = [row["share_percent"] for row in rows]
     assert shares == [None] * 3 if region == "63" else sum(shares) == pytest.approx(100)
-    assert {row["coverage_percent"] for row in ask(reviewer, "strategy-balance", region="63.03")} == {None}
+    assert {
+        row["coverage_percent"] for row in ask(provincial_reviewer, "strategy-balance", region="63.03")
+    } == {None}
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_only_what_the_caller_sees(name: str, reviewer: TestClient, connect: ConnectAs) -> None:
-    whole = ask(reviewer, name)
+def test_only_what_the_caller_sees(name: str, provincial_reviewer: TestClient, connect: ConnectAs) -> None:
+    whole = ask(provincial_reviewer, name)
     own = connect(("secretariat", "63.02"))
     assert whole
     assert ask(own, name) == [row for row in whole if row["region_code"] == "63.02"]
@@ -158,7 +169,7 @@ def test_only_what_the_caller_sees(name: str, reviewer: TestClient, connect: Con
         assert len(lines) == 1
 
 
-def test_a_report_that_arrives_is_there_at_once(reviewer: TestClient, connect: ConnectAs) -> None:
+def test_a_report_that_arrives_is_there_at_once(provincial_reviewer: TestClient, connect: ConnectAs) -> None:
     report(connect(("secretariat", "63.02")), "A-2", 2, spent=5, milestones=[{"code": "M1", "state": "done"}])
-    assert ("A-2",) not in of(ask(reviewer, "unreported-lines"), "action")
-    assert ("A-2",) not in of(ask(reviewer, "overdue-milestones", on="2026-06-30"), "action")
+    assert ("A-2",) not in of(ask(provincial_reviewer, "unreported-lines"), "action")
+    assert ("A-2",) not in of(ask(provincial_reviewer, "overdue-milestones", on="2026-06-30"), "action")

@@ -39,10 +39,10 @@ def locus(code: str, period: str | None = "2025-Q4", **changes: Any) -> dict[str
     return {**told, **changes}
 
 
-def test_priority_locations_with_fresh_data(client: TestClient, database: OneTransaction) -> None:
+def test_priority_locations_with_fresh_data(secretariat: TestClient, database: OneTransaction) -> None:
     # As finding W09 has it: 2025-Q1 is four quarters before 2026-Q1, 2024 (to its end) is five.
     loci = [locus(V1, "2025-Q1"), locus(V2, "2024"), locus(V3, "2025-S1"), locus(V4, target_families=None)]
-    put_plan(client, priority_locations=loci)
+    put_plan(secretariat, priority_locations=loci)
     steps = look(database)
     assert told(steps, "loci_with_fresh_data") == (50, "D")
     inputs = criterion(steps, "loci_with_fresh_data")["inputs"]
@@ -50,16 +50,16 @@ def test_priority_locations_with_fresh_data(client: TestClient, database: OneTra
 
 
 def test_lines_that_are_complete_and_loci_that_all_strategies_reach(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    put_plan(client, priority_locations=[locus("63.02.01"), locus(V4), locus("63.02.05.2001")])
+    put_plan(secretariat, priority_locations=[locus("63.02.01"), locus(V4), locus("63.02.05.2001")])
     lines = [
         {**COMPLETE, "code": "A-1"},
         {**COMPLETE, "code": "A-2", "strategy": "raise_income", "locations": [{"region_code": V2}]},
         {**LEAN, "code": "A-3", "strategy": "reduce_poverty_pockets", "locations": [{"region_code": V4}]},
         {**LEAN, "code": "A-4", "locations": [{"region_code": "63.02"}]},
     ]
-    put_many(client, lines)
+    put_many(secretariat, lines)
     steps = look(database)
     assert told(steps, "complete_lines") == (50, "C")
     assert criterion(steps, "complete_lines")["inputs"] == {
@@ -93,32 +93,36 @@ def test_lines_that_are_complete_and_loci_that_all_strategies_reach(
     ],
 )
 def test_age_of_the_recipients_data(
-    client: TestClient, database: OneTransaction, periods: list[str | None], value: Any, letter: str | None
+    secretariat: TestClient,
+    database: OneTransaction,
+    periods: list[str | None],
+    value: Any,
+    letter: str | None,
 ) -> None:
-    put_plan(client)
+    put_plan(secretariat)
     one = {"kind": "families", "source": "DTSEN"}
     put(
-        client,
+        secretariat,
         "A-1",
         recipients=[{**one, "code": f"R{n}", "source_period": p} for n, p in enumerate(periods)],
     )
     assert told(look(database), "data_age") == (value, letter)
 
 
-def test_meetings_in_the_window_of_the_step(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client)
+def test_meetings_in_the_window_of_the_step(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat)
     put_many(
-        client,
+        secretariat,
         [{**LEAN, "code": "A-1", "lead_agency": SOCIAL}, {**LEAN, "code": "A-2", "lead_agency": HEALTH}],
     )
     steps = look(database)
     assert told(steps, "meetings_held") == (0, "none")
     assert told(steps, "agencies_attending") == ("no_meetings", None)
     assert told(steps, "commitments_closed") == ("no_commitments_due", None)
-    put_meeting(client, "R-1", date="2025-01-01", agencies_present=[SOCIAL])
-    put_meeting(client, "R-2", date="2025-09-30", agencies_present=[SOCIAL])
-    put_meeting(client, "R-3", date="2025-06-01", agencies_present=[])
-    put_meeting(client, "R-4", date="2025-10-01", agencies_present=[HEALTH])
+    put_meeting(secretariat, "R-1", date="2025-01-01", agencies_present=[SOCIAL])
+    put_meeting(secretariat, "R-2", date="2025-09-30", agencies_present=[SOCIAL])
+    put_meeting(secretariat, "R-3", date="2025-06-01", agencies_present=[])
+    put_meeting(secretariat, "R-4", date="2025-10-01", agencies_present=[HEALTH])
     for code, changes in (
         ("K-1", {"meeting": "R-1", "due": "2025-12-01"}),
         ("K-2", {"meeting": "R-2", "due": "2025-12-01"}),
@@ -127,9 +131,9 @@ def test_meetings_in_the_window_of_the_step(client: TestClient, database: OneTra
         ("K-5", {"meeting": "R-1", "due": "2027-12-01"}),
         ("K-6", {"meeting": "R-1", "due": "2025-03-01"}),
     ):
-        commit(client, code, **changes)
-    move_commitment(client, "complete", at="/v1/regions/63.02/commitments/K-1")
-    move_commitment(client, "cancel", at="/v1/regions/63.02/commitments/K-6")
+        commit(secretariat, code, **changes)
+    move_commitment(secretariat, "complete", at="/v1/regions/63.02/commitments/K-1")
+    move_commitment(secretariat, "cancel", at="/v1/regions/63.02/commitments/K-6")
     steps = look(database)
     assert told(steps, "meetings_held") == (2, "B")
     assert told(steps, "agencies_attending") == (50, "C")
@@ -140,10 +144,10 @@ def test_meetings_in_the_window_of_the_step(client: TestClient, database: OneTra
 
 
 def test_adopted_before_the_year(
-    connect: Callable[..., TestClient], client: TestClient, database: Any
+    connect: Callable[..., TestClient], secretariat: TestClient, database: Any
 ) -> None:
-    put_plan(client, "63.02-2025")
-    put(client, "A-1", plan="63.02-2025", base=CODED)
+    put_plan(secretariat, "63.02-2025")
+    put(secretariat, "A-1", plan="63.02-2025", base=CODED)
 
     def at(day: str) -> tuple[Any, str | None]:
         return told(look(database, datetime.fromisoformat(f"{day}T05:00Z"), year=2025), "adopted_before_year")
@@ -154,8 +158,8 @@ def test_adopted_before_the_year(
     assert at("2025-01-01") == (13, "A"), "the decree is of 19 December"
 
 
-def test_villages_with_every_document(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client, priority_locations=[locus(V1), locus(V2)])
+def test_villages_with_every_document(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat, priority_locations=[locus(V1), locus(V2)])
     step = "village_strengthening"
     for village, kinds in (
         (V1, ["village_decree", "village_budget"]),
@@ -163,19 +167,19 @@ def test_villages_with_every_document(client: TestClient, database: OneTransacti
         (V3, ["village_decree", "village_budget"]),
     ):
         for kind in kinds:
-            show(client, kind, step, f"{kind}-{village}", village=village)
-    show(client, "village_decree", step, "again", village=V2)
+            show(secretariat, kind, step, f"{kind}-{village}", village=village)
+    show(secretariat, "village_decree", step, "again", village=V2)
     steps = look(database)
     assert told(steps, "loci_strengthened") == (50, "C"), "the third village is no priority location"
     assert told(steps, "loci_verified") == (0, "none")
-    show(client, "verification", "data_management", village=V1)
-    show(client, "verification", "data_management", "other", village=V2)
+    show(secretariat, "verification", "data_management", village=V1)
+    show(secretariat, "verification", "data_management", "other", village=V2)
     assert told(look(database), "loci_verified") == (100, "A")
 
 
-def test_quarters_in_time(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client)
-    put(client, "A-1")
+def test_quarters_in_time(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat)
+    put(secretariat, "A-1")
     due = ("2999-12-31", "2026-07-20", "2999-12-31", "2999-12-31")
     with database.writing() as session:
         for n, day in enumerate(due, 1):
@@ -184,30 +188,30 @@ def test_quarters_in_time(client: TestClient, database: OneTransaction) -> None:
     on_the_day = look(database, datetime(2026, 7, 20, 15, tzinfo=zone_of("WITA")))
     assert told(on_the_day, "quarters_on_time") == ("no_quarter_due", None)
     assert told(look(database), "quarters_on_time") == (0, "none")
-    done = client.post("/v1/regions/63.02/quarters/2026-Q1/submit", json=ACCEPTED, headers=ANY)
+    done = secretariat.post("/v1/regions/63.02/quarters/2026-Q1/submit", json=ACCEPTED, headers=ANY)
     assert done.status_code == 200, done.text
     assert told(look(database), "quarters_on_time") == (50, "C")
 
 
-def test_overlaps_that_nobody_explained(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client)
-    put(client, "A-0", base=LEAN)
+def test_overlaps_that_nobody_explained(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat)
+    put(secretariat, "A-0", base=LEAN)
     assert told(look(database), "open_overlaps") == ("no_comparable_lines", None)
-    put(client, "A-1", base=CLEAN)
-    put(client, "A-2", base=OTHER)
+    put(secretariat, "A-1", base=CLEAN)
+    put(secretariat, "A-2", base=OTHER)
     assert told(look(database), "open_overlaps") == (50, "none")
     why = {"verdict": "complementary", "text": "Permakanan dan gizi"}
-    assert client.put(f"{PLAN_AT}/overlaps/A-1~A-2/explanation", json=why).status_code == 201
+    assert secretariat.put(f"{PLAN_AT}/overlaps/A-1~A-2/explanation", json=why).status_code == 201
     steps = look(database)
     assert told(steps, "open_overlaps") == (0, "A")
     inputs = criterion(steps, "open_overlaps")["inputs"]
     assert inputs == {"lines_comparable": 2, "overlaps": 1, "overlaps_explained": 1}
 
 
-def test_coverage_of_the_latest_quarter(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client, priority_locations=[locus(V1, target_families=100), locus(V2, target_families=100)])
-    put_coverage(client, V1, {"livelihood": (10, 1)}, period="2026-Q1", target_families=100)
-    put_coverage(client, V1, {"livelihood": (10, 6)}, period="2026-Q2", target_families=100)
+def test_coverage_of_the_latest_quarter(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat, priority_locations=[locus(V1, target_families=100), locus(V2, target_families=100)])
+    put_coverage(secretariat, V1, {"livelihood": (10, 1)}, period="2026-Q1", target_families=100)
+    put_coverage(secretariat, V1, {"livelihood": (10, 6)}, period="2026-Q2", target_families=100)
     for region in ("63.02", "63"):
         steps = look(database, region=region)
         assert told(steps, "service_coverage") == (60, "B")
@@ -216,16 +220,16 @@ def test_coverage_of_the_latest_quarter(client: TestClient, database: OneTransac
     assert told(look(database, year=2025), "service_coverage") == ("no_coverage", None)
 
 
-def test_targets_and_money_as_last_reported(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client)
+def test_targets_and_money_as_last_reported(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat)
     outputs = [{"code": f"O{n}", "indicator": "x", "unit": "x", "target": n * 10} for n in (1, 2, 3)]
-    put(client, "A-1", outputs=outputs)
-    put(client, "A-2")
+    put(secretariat, "A-1", outputs=outputs)
+    put(secretariat, "A-2")
     assert told(look(database), "target_achievement") == ("no_reports", None)
     assert told(look(database), "absorption") == ("no_reports", None)
-    report(client, "A-1", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
+    report(secretariat, "A-1", 1, spent=1, outputs=[{"code": "O1", "achieved": 1}])
     achieved = [{"code": "O1", "achieved": 15}, {"code": "O2", "achieved": 10}]
-    report(client, "A-1", 2, spent=240_000_000, outputs=achieved)
+    report(secretariat, "A-1", 2, spent=240_000_000, outputs=achieved)
     steps = look(database)
     # min(15/10, 1) and 10/20; O3 and the line without a report are not guessed.
     assert told(steps, "target_achievement") == (75, "B")
@@ -233,10 +237,12 @@ def test_targets_and_money_as_last_reported(client: TestClient, database: OneTra
     assert told(steps, "absorption") == (48, "none")
 
 
-def test_change_of_the_poverty_rate(client: TestClient, nation: TestClient, database: OneTransaction) -> None:
+def test_change_of_the_poverty_rate(
+    secretariat: TestClient, national_administrator: TestClient, database: OneTransaction
+) -> None:
     def observe(period: str, **told_: Any) -> None:
         at = f"/v1/regions/63.02/indicators/p0/observations/{period}"
-        assert nation.put(at, json=told_).status_code == 201
+        assert national_administrator.put(at, json=told_).status_code == 201
 
     observe("2025-S1", value=4.56)
     observe("2026-S1", value=4.31)
@@ -249,9 +255,9 @@ def test_change_of_the_poverty_rate(client: TestClient, nation: TestClient, data
     assert told(look(database, year=2027), "poverty_change") == ("not_open", None)
 
 
-def test_a_plan_that_is_not_seen_counts_as_none(client: TestClient, database: OneTransaction) -> None:
-    put_plan(client, priority_locations=[locus(V1)])
-    put(client, "A-1")
+def test_a_plan_that_is_not_seen_counts_as_none(secretariat: TestClient, database: OneTransaction) -> None:
+    put_plan(secretariat, priority_locations=[locus(V1)])
+    put(secretariat, "A-1")
     assert told(look(database), "complete_lines") == (0, "none")
     assert told(look(database, actor=READER), "complete_lines") == ("no_plan", None)
     assert "complete_lines" in score(database, OVER, READER).missing

@@ -16,15 +16,15 @@ from tests.steps.world import ANY, AT, DECREE, OVER, criterion, grade, look, sco
 
 
 def test_a_step_is_done_when_everything_required_is_shown(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     for kind, day in (("team_decree", "2025-02-03"), ("plan_decree", "2025-12-19")):
-        show(client, kind, "regulation", date=day)
+        show(secretariat, kind, "regulation", date=day)
     step = look(database)["regulation"]
     assert (step["state"], step["done_on"], step["deadline_missed"]) == ("late", None, True)
     assert criterion({"regulation": step}, "decrees")["value"] == 66.67
-    show(client, "medium_term_decree", "regulation", date="2024-08-01")
-    show(client, "plan_decree", "regulation", "perubahan", date="2026-09-01")
+    show(secretariat, "medium_term_decree", "regulation", date="2024-08-01")
+    show(secretariat, "plan_decree", "regulation", "perubahan", date="2026-09-01")
     step = look(database)["regulation"]
     assert (step["state"], step["done_on"], step["deadline_missed"]) == ("done", "2025-12-19", False)
     assert [(one["code"], one["count"], one["first_date"]) for one in step["evidence_kinds"]] == [
@@ -38,7 +38,7 @@ def test_a_step_is_done_when_everything_required_is_shown(
         "plan_decree",
         "team_decree",
     ]
-    client.delete(f"{AT}/regulation/evidence/plan_decree", headers=ANY)
+    secretariat.delete(f"{AT}/regulation/evidence/plan_decree", headers=ANY)
     step = look(database)["regulation"]
     assert (step["state"], step["done_on"], step["deadline_missed"]) == ("done", "2026-09-01", True)
 
@@ -57,73 +57,88 @@ def test_a_step_is_done_when_everything_required_is_shown(
     ],
 )
 def test_evidence_that_is_refused(
-    client: TestClient, changes: dict[str, Any], errors: list[tuple[str, str]]
+    secretariat: TestClient, changes: dict[str, Any], errors: list[tuple[str, str]]
 ) -> None:
-    assert refused(client.put(f"{AT}/regulation/evidence/sk", json={**DECREE, **changes})) == errors
+    assert refused(secretariat.put(f"{AT}/regulation/evidence/sk", json={**DECREE, **changes})) == errors
 
 
-def test_a_kind_per_village_names_the_village(client: TestClient) -> None:
+def test_a_kind_per_village_names_the_village(secretariat: TestClient) -> None:
     at = f"{AT}/village_strengthening/evidence/sk"
     body = {**DECREE, "kind": "village_decree"}
-    assert refused(client.put(at, json=body)) == [("/village", "village_required")]
-    assert client.put(at, json={**body, "village": "63.02.01.2001"}).status_code == 201
+    assert refused(secretariat.put(at, json=body)) == [("/village", "village_required")]
+    assert secretariat.put(at, json={**body, "village": "63.02.01.2001"}).status_code == 201
 
 
 def test_who_shows_and_who_grades(
-    client: TestClient, panel: TestClient, stranger: TestClient, connect: Callable[..., TestClient]
+    secretariat: TestClient,
+    provincial_reviewer: TestClient,
+    stranger: TestClient,
+    connect: Callable[..., TestClient],
 ) -> None:
     evidence, graded = f"{AT}/regulation/evidence/sk", f"{AT}/regulation/criteria/decrees/grade"
     said = {"grade": "B", "reason": "RPKD belum diperbarui"}
-    assert panel.put(evidence, json=DECREE).status_code == 403
-    for caller in (client, connect(("reviewer", "63.02")), connect(("administrator", "0"))):
+    assert provincial_reviewer.put(evidence, json=DECREE).status_code == 403
+    for caller in (secretariat, connect(("reviewer", "63.02")), connect(("administrator", "0"))):
         assert caller.put(graded, json=said).status_code == 403, "nobody grades what is its own"
     for address, body in ((evidence, DECREE), (graded, said)):
         assert stranger.put(address, json=body).status_code == 404
         assert stranger.get(address).status_code == 404
-    assert client.put(evidence, json=DECREE).json()["allowed"] == ["edit", "delete"]
-    assert panel.put(graded, json=said).json()["allowed"] == ["edit", "delete"]
-    assert panel.get(evidence).json()["allowed"] == client.get(graded).json()["allowed"] == []
-    assert client.get(AT).json()["allowed"] == ["write_evidence"]
-    assert panel.get(f"{AT}/regulation").json()["allowed"] == ["grade_steps"]
-    assert refused(panel.put(graded, json={"grade": "E", "reason": "x"}, headers=ANY)) == [
+    assert secretariat.put(evidence, json=DECREE).json()["allowed"] == ["edit", "delete"]
+    assert provincial_reviewer.put(graded, json=said).json()["allowed"] == ["edit", "delete"]
+    assert (
+        provincial_reviewer.get(evidence).json()["allowed"] == secretariat.get(graded).json()["allowed"] == []
+    )
+    assert secretariat.get(AT).json()["allowed"] == ["write_evidence"]
+    assert provincial_reviewer.get(f"{AT}/regulation").json()["allowed"] == ["grade_steps"]
+    assert refused(provincial_reviewer.put(graded, json={"grade": "E", "reason": "x"}, headers=ANY)) == [
         ("/grade", "not_allowed")
     ]
-    assert refused(panel.put(graded, json={"grade": "A"}, headers=ANY)) == [("/reason", "missing")]
+    assert refused(provincial_reviewer.put(graded, json={"grade": "A"}, headers=ANY)) == [
+        ("/reason", "missing")
+    ]
 
 
 def test_both_grades_stand_side_by_side(
-    client: TestClient, panel: TestClient, database: OneTransaction
+    secretariat: TestClient, provincial_reviewer: TestClient, database: OneTransaction
 ) -> None:
     for kind in ("team_decree", "medium_term_decree", "plan_decree"):
-        show(client, kind, "regulation")
+        show(secretariat, kind, "regulation")
     first = look(database)["regulation"]
     assert (first["machine_score"], first["panel_score"], first["score"]) == (100, None, 100)
-    given = grade(panel, "regulation", "decrees", "D")
+    given = grade(provincial_reviewer, "regulation", "decrees", "D")
     assert (given["grade"], given["reason"], given["version"]) == ("D", "Menurut panel", 1)
     step = look(database)["regulation"]
     one = criterion({"regulation": step}, "decrees")
     assert (one["machine_grade"], one["panel"]["grade"], one["grade"]) == ("A", "D", "D")
     assert (step["machine_score"], step["panel_score"], step["score"]) == (100, 25, 25)
-    assert grade(panel, "regulation", "decrees", "none")["version"] == 2
+    assert grade(provincial_reviewer, "regulation", "decrees", "none")["version"] == 2
     assert look(database)["regulation"]["score"] == 0, "none is a grade, not the want of one"
-    assert panel.delete(f"{AT}/regulation/criteria/decrees/grade", headers=ANY).status_code == 204
+    assert (
+        provincial_reviewer.delete(f"{AT}/regulation/criteria/decrees/grade", headers=ANY).status_code == 204
+    )
     assert look(database)["regulation"]["score"] == 100
 
 
-def test_a_step_that_is_not_open_is_not_graded(panel: TestClient, client: TestClient) -> None:
+def test_a_step_that_is_not_open_is_not_graded(
+    provincial_reviewer: TestClient, secretariat: TestClient
+) -> None:
     at = "/v1/regions/63.02/steps/2099"
-    early = panel.put(f"{at}/regulation/criteria/decrees/grade", json={"grade": "A", "reason": "x"})
+    early = provincial_reviewer.put(
+        f"{at}/regulation/criteria/decrees/grade", json={"grade": "A", "reason": "x"}
+    )
     assert (early.status_code, early.json()["code"]) == (409, "step_not_open")
-    found = client.get(at).json()
+    found = secretariat.get(at).json()
     assert (found["score"], found["missing"], found["deadlines_missed"]) == (None, [], 0)
     assert {step["state"] for step in found["steps"]} == {"not_open"}
-    assert client.get(f"{at}/regulasi").status_code == 404
-    assert panel.get(f"{AT}/regulation/criteria/decree/grade").status_code == 404
+    assert secretariat.get(f"{at}/regulasi").status_code == 404
+    assert provincial_reviewer.get(f"{AT}/regulation/criteria/decree/grade").status_code == 404
     for wrong in ("63.02.01", "63.99", "0"):
-        assert client.get(f"/v1/regions/{wrong}/steps/2026").status_code == 404
+        assert secretariat.get(f"/v1/regions/{wrong}/steps/2026").status_code == 404
 
 
-def test_windows_end_with_the_day_of_the_regions_zone(client: TestClient, database: OneTransaction) -> None:
+def test_windows_end_with_the_day_of_the_regions_zone(
+    secretariat: TestClient, database: OneTransaction
+) -> None:
     def state(hour: int, minute: int, zone: Timezone) -> str:
         at = datetime(2025, 2, 28, hour, minute, 59, tzinfo=zone_of(zone))
         return str(look(database, at)["situation_analysis"]["state"])
@@ -135,11 +150,11 @@ def test_windows_end_with_the_day_of_the_regions_zone(client: TestClient, databa
     assert deadline == "2025-02-28T23:59:59+08:00"
 
 
-def test_p_grows_with_the_steps_that_are_open(client: TestClient, database: OneTransaction) -> None:
+def test_p_grows_with_the_steps_that_are_open(secretariat: TestClient, database: OneTransaction) -> None:
     before = datetime(2024, 12, 31, tzinfo=zone_of("WITA"))
     assert (score(database, before).score, score(database, before).missing) == (None, [])
-    show(client, "poverty_profile", "situation_analysis", date="2025-01-05")
-    show(client, "priority_list", "situation_analysis", date="2025-01-06")
+    show(secretariat, "poverty_profile", "situation_analysis", date="2025-01-05")
+    show(secretariat, "priority_list", "situation_analysis", date="2025-01-06")
     january = score(database, datetime(2025, 1, 10, tzinfo=zone_of("WITA")))
     by_step = {one.step: one.score for one in january.steps}
     assert by_step["situation_analysis"] == 100
@@ -151,44 +166,48 @@ def test_p_grows_with_the_steps_that_are_open(client: TestClient, database: OneT
     assert "complete_lines" in score(database, OVER).missing
 
 
-def test_history_tells_from_what_to_what_and_stays(client: TestClient, panel: TestClient) -> None:
-    show(client, "team_decree", "regulation", "sk")
+def test_history_tells_from_what_to_what_and_stays(
+    secretariat: TestClient, provincial_reviewer: TestClient
+) -> None:
+    show(secretariat, "team_decree", "regulation", "sk")
     at = f"{AT}/regulation/evidence/sk"
-    assert client.put(at, json={**DECREE, "title": "SK baru"}, headers=ANY).json()["version"] == 2
-    assert client.put(at, json={**DECREE, "title": "SK baru"}, headers=ANY).json()["version"] == 2
-    assert client.delete(at, headers=ANY).status_code == 204
-    kinds = [one["kind"] for one in walk(client, f"{at}/history")]
+    assert secretariat.put(at, json={**DECREE, "title": "SK baru"}, headers=ANY).json()["version"] == 2
+    assert secretariat.put(at, json={**DECREE, "title": "SK baru"}, headers=ANY).json()["version"] == 2
+    assert secretariat.delete(at, headers=ANY).status_code == 204
+    kinds = [one["kind"] for one in walk(secretariat, f"{at}/history")]
     assert sorted(kinds) == ["step_evidence.changed", "step_evidence.created", "step_evidence.deleted"]
-    grade(panel, "regulation", "decrees", "B")
-    (told,) = walk(client, f"{AT}/regulation/criteria/decrees/grade/history")
+    grade(provincial_reviewer, "regulation", "decrees", "B")
+    (told,) = walk(secretariat, f"{AT}/regulation/criteria/decrees/grade/history")
     assert (told["kind"], told["reason"]) == ("step_grade.created", "Menurut panel")
     assert told["changes"]["grade"] == [None, "B"]
 
 
 def test_who_stands_where_in_a_province(
-    client: TestClient, panel: TestClient, stranger: TestClient, database: OneTransaction
+    secretariat: TestClient, provincial_reviewer: TestClient, stranger: TestClient, database: OneTransaction
 ) -> None:
-    show(client, "team_decree", "regulation")
+    show(secretariat, "team_decree", "regulation")
     query = {"region": "63", "year": 2026}
-    found = panel.get("/v1/steps", params=query).json()
+    found = provincial_reviewer.get("/v1/steps", params=query).json()
     assert [one["region_code"] for one in found["regions"]] == ["63", "63.02", "63.03"]
-    own = client.get("/v1/steps", params=query).json()["regions"]
+    own = secretariat.get("/v1/steps", params=query).json()["regions"]
     assert own == [one for one in found["regions"] if one["region_code"] == "63.02"]
     by_step = {one["step"]: one for one in own[0]["steps"]}
     assert by_step["regulation"]["state"] == "late"
     assert own[0]["deadlines_missed"] == sum(one["deadline_missed"] for one in own[0]["steps"])
     assert stranger.get("/v1/steps", params=query).status_code == 404
-    assert panel.get("/v1/steps", params={**query, "region": "0"}).status_code == 400
+    assert provincial_reviewer.get("/v1/steps", params={**query, "region": "0"}).status_code == 400
 
 
 def test_as_many_statements_for_a_province_as_for_a_regency(
-    client: TestClient, panel: TestClient, database: OneTransaction
+    secretariat: TestClient, provincial_reviewer: TestClient, database: OneTransaction
 ) -> None:
-    put_plan(client)
+    put_plan(secretariat)
 
     def statements(region: str) -> int:
         before = len(database.statements)
-        assert panel.get("/v1/steps", params={"region": region, "year": 2026}).status_code == 200
+        assert (
+            provincial_reviewer.get("/v1/steps", params={"region": region, "year": 2026}).status_code == 200
+        )
         return len(database.statements) - before
 
     assert statements("63.02") == statements("63") <= 10

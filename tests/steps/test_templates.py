@@ -27,41 +27,48 @@ def test_the_shipped_template_is_a_proposal_of_eight_steps(stranger: TestClient)
 
 
 def test_what_is_in_use_is_superseded_never_changed(
-    nation: TestClient, client: TestClient, database: OneTransaction
+    national_administrator: TestClient, secretariat: TestClient, database: OneTransaction
 ) -> None:
-    body = edited(nation, f"{TEMPLATES}/poverty-8.1", name="Lain")
-    assert client.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).status_code == 403
-    assert nation.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).json()["version"] == 2
-    show(client, "team_decree", "regulation")
-    late = nation.put(f"{TEMPLATES}/poverty-8.1", json={**body, "name": "Baru"}, headers=ANY)
+    body = edited(national_administrator, f"{TEMPLATES}/poverty-8.1", name="Lain")
+    assert secretariat.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).status_code == 403
+    assert (
+        national_administrator.put(f"{TEMPLATES}/poverty-8.1", json=body, headers=ANY).json()["version"] == 2
+    )
+    show(secretariat, "team_decree", "regulation")
+    late = national_administrator.put(f"{TEMPLATES}/poverty-8.1", json={**body, "name": "Baru"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "edition_in_use")
     four = {**body, "steps": body["steps"][3:4], "first_year": 2026}
-    assert nation.put(f"{TEMPLATES}/poverty-4", json=four).status_code == 201
+    assert national_administrator.put(f"{TEMPLATES}/poverty-4", json=four).status_code == 201
     assert len(look(database)) == 8, "what was begun goes on by its template"
     assert list(look(database, year=2027)) == ["regulation"]
-    assert len(list(walk(client, f"{TEMPLATES}/poverty-8.1/history"))) == 2
+    assert len(list(walk(secretariat, f"{TEMPLATES}/poverty-8.1/history"))) == 2
 
 
 def test_choosing_for_a_region_and_year(
-    nation: TestClient, client: TestClient, panel: TestClient, connect: Callable[..., TestClient]
+    national_administrator: TestClient,
+    secretariat: TestClient,
+    provincial_reviewer: TestClient,
+    connect: Callable[..., TestClient],
 ) -> None:
-    lean = edited(nation, f"{TEMPLATES}/poverty-8.1", grades_counted="machine_first", first_year=2099)
-    assert nation.put(f"{TEMPLATES}/other", json=lean).status_code == 201
-    unset = client.get(CHOICE).json()
+    lean = edited(
+        national_administrator, f"{TEMPLATES}/poverty-8.1", grades_counted="machine_first", first_year=2099
+    )
+    assert national_administrator.put(f"{TEMPLATES}/other", json=lean).status_code == 201
+    unset = secretariat.get(CHOICE).json()
     assert (unset["template"], unset["version"], unset["allowed"]) == ("poverty-8.1", None, [])
     choice = {"template": "other", "legal_basis": "Keputusan Gubernur"}
-    assert client.put(CHOICE, json=choice).status_code == 403
+    assert secretariat.put(CHOICE, json=choice).status_code == 403
     governor = connect(("administrator", "63"))
     assert refused(governor.put(CHOICE, json={"template": "othre"})) == [("/template", "unknown_reference")]
     assert governor.put(CHOICE, json=choice).status_code == 201
-    grade(panel, "regulation", "decrees", "A")
-    found = client.get(f"{AT}/regulation").json()
+    grade(provincial_reviewer, "regulation", "decrees", "A")
+    found = secretariat.get(f"{AT}/regulation").json()
     assert (found["template"], found["panel_score"], found["score"]) == ("other", 100, 0)
     late = governor.put(CHOICE, json={"template": "poverty-8.1"}, headers=ANY)
     assert (late.status_code, late.json()["code"]) == (409, "steps_begun")
     named = governor.put(CHOICE, json={**choice, "legal_basis": "SK 7/2026"}, headers=ANY)
     assert (named.json()["version"], named.json()["in_use"]) == (2, True)
-    assert len(list(walk(client, f"{CHOICE}/history"))) == 2
+    assert len(list(walk(secretariat, f"{CHOICE}/history"))) == 2
 
 
 def _step(template: dict[str, Any], number: int = 3) -> Any:
@@ -112,14 +119,14 @@ def _twice(template: dict[str, Any]) -> None:
     ],
 )
 def test_templates_that_contradict_themselves(
-    nation: TestClient, spoil: Callable[[dict[str, Any]], None], error: tuple[str, str]
+    national_administrator: TestClient, spoil: Callable[[dict[str, Any]], None], error: tuple[str, str]
 ) -> None:
-    template = edited(nation, f"{TEMPLATES}/poverty-8.1")
+    template = edited(national_administrator, f"{TEMPLATES}/poverty-8.1")
     spoil(template)
-    assert refused(nation.put(f"{TEMPLATES}/new", json=template)) == [error]
+    assert refused(national_administrator.put(f"{TEMPLATES}/new", json=template)) == [error]
 
 
-def test_no_template_for_so_early_a_year(client: TestClient) -> None:
+def test_no_template_for_so_early_a_year(secretariat: TestClient) -> None:
     at = "/v1/regions/63.02/steps/2014/regulation/evidence/sk"
-    reply = client.put(at, json=DECREE)
+    reply = secretariat.put(at, json=DECREE)
     assert (reply.status_code, reply.json()["code"]) == (409, "no_step_template")

@@ -11,14 +11,14 @@ A1 = f"{AT}/actions/A-1"
 
 
 @pytest.fixture
-def client(client: TestClient) -> TestClient:
+def secretariat(secretariat: TestClient) -> TestClient:
     lines = [
         {"funding_source": "APBD", "amount": 200_000_000},
         {"funding_source": "DAU", "amount": 50_000_000},
     ]
-    put(client, "A-1", budget_lines=lines)
-    put(client, "A-2")
-    return client
+    put(secretariat, "A-1", budget_lines=lines)
+    put(secretariat, "A-2")
+    return secretariat
 
 
 def figures(apbd: int, dau: int, direct: int, achieved: float, reached: int, **more: Any) -> dict[str, Any]:
@@ -44,30 +44,30 @@ def shown(found: dict[str, Any]) -> tuple[Any, ...]:
     return found["spent"], money, found["outputs"][0]["achieved"], found["recipients"][0]["reached"]
 
 
-def test_quarters_add_up_over_those_that_were_skipped(client: TestClient) -> None:
+def test_quarters_add_up_over_those_that_were_skipped(secretariat: TestClient) -> None:
     done = [{"code": "M1", "state": "done", "done_on": "2026-02-01"}]
-    report(client, "A-1", 1, basis="period", **figures(10, 5, 12, 0.1, 3, milestones=done, obstacle="a"))
-    report(client, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5))
-    assert shown(stored(client, 1)) == (15, [10, 5, 12, 3], 0.1, 3)
-    third = stored(client, 3)
+    report(secretariat, "A-1", 1, basis="period", **figures(10, 5, 12, 0.1, 3, milestones=done, obstacle="a"))
+    report(secretariat, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5))
+    assert shown(stored(secretariat, 1)) == (15, [10, 5, 12, 3], 0.1, 3)
+    third = stored(secretariat, 3)
     assert shown(third) == (16, [11, 5, 13, 3], 0.3, 7)
     # States and words are not flows: milestones stay as they were, the rest is as sent.
     assert third["milestones"] == done
     assert (third["physical_reported_percent"], third["obstacle"]) == (5, "")
     for _ in range(2):
         again = report(
-            client, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5)
+            secretariat, "A-1", 3, basis="period", **figures(1, 0, 1, 0.2, 4, physical_reported_percent=5)
         )
         assert again == third
 
 
-def test_what_only_the_earlier_quarter_has_stays_and_order_does_not_matter(client: TestClient) -> None:
-    report(client, "A-1", 1, **figures(10, 5, 15, 1, 1))
+def test_what_only_the_earlier_quarter_has_stays_and_order_does_not_matter(secretariat: TestClient) -> None:
+    report(secretariat, "A-1", 1, **figures(10, 5, 15, 1, 1))
     dau_only = {
         "spending": [{"funding_source": "DAU", "amount": 2}],
         "components": [{"component_class": "indirect", "amount": 2}],
     }
-    found = report(client, "A-1", 2, basis="period", **dau_only)
+    found = report(secretariat, "A-1", 2, basis="period", **dau_only)
     assert (found["spent"], found["outputs"], found["recipients"]) == (
         17,
         [{"code": "O1", "achieved": 1}],
@@ -81,45 +81,45 @@ def test_what_only_the_earlier_quarter_has_stays_and_order_does_not_matter(clien
     }
 
 
-def test_the_year_begins_at_nothing(client: TestClient) -> None:
-    client.put("/v1/plans/63.02-2027", json={"title": "x"})
-    put(client, "A-1", plan="63.02-2027")
-    report(client, "A-1", 4, spent=100)
-    assert report(client, "A-1", 1, plan="63.02-2027", basis="period", spent=7)["spent"] == 7
+def test_the_year_begins_at_nothing(secretariat: TestClient) -> None:
+    secretariat.put("/v1/plans/63.02-2027", json={"title": "x"})
+    put(secretariat, "A-1", plan="63.02-2027")
+    report(secretariat, "A-1", 4, spent=100)
+    assert report(secretariat, "A-1", 1, plan="63.02-2027", basis="period", spent=7)["spent"] == 7
 
 
-def test_an_earlier_quarter_that_is_rewritten_leaves_later_ones_as_they_are(client: TestClient) -> None:
-    report(client, "A-2", 1, basis="period", spent=5)
-    report(client, "A-2", 2, basis="period", spent=5)
-    report(client, "A-2", 1, basis="period", spent=20)
-    assert [stored(client, quarter, "A-2")["spent"] for quarter in (1, 2)] == [20, 10]
-    assert [finding["code"] for finding in stored(client, 2, "A-2")["findings"]] == ["E06", "E06"]
-    assert report(client, "A-2", 2, basis="period", spent=5)["spent"] == 25
+def test_an_earlier_quarter_that_is_rewritten_leaves_later_ones_as_they_are(secretariat: TestClient) -> None:
+    report(secretariat, "A-2", 1, basis="period", spent=5)
+    report(secretariat, "A-2", 2, basis="period", spent=5)
+    report(secretariat, "A-2", 1, basis="period", spent=20)
+    assert [stored(secretariat, quarter, "A-2")["spent"] for quarter in (1, 2)] == [20, 10]
+    assert [finding["code"] for finding in stored(secretariat, 2, "A-2")["findings"]] == ["E06", "E06"]
+    assert report(secretariat, "A-2", 2, basis="period", spent=5)["spent"] == 25
 
 
-def test_a_split_that_does_not_reach_over_all_quarters_is_refused(client: TestClient) -> None:
-    report(client, "A-1", 1, **figures(10, 5, 15, 1, 1))
+def test_a_split_that_does_not_reach_over_all_quarters_is_refused(secretariat: TestClient) -> None:
+    report(secretariat, "A-1", 1, **figures(10, 5, 15, 1, 1))
     at = f"{A1}/progress/2026-Q2"
-    assert refused(client.put(f"{at}?basis=period", json={"spent": 4})) == [("/spending", "sums_differ")]
-    assert client.get(at).status_code == 404
+    assert refused(secretariat.put(f"{at}?basis=period", json={"spent": 4})) == [("/spending", "sums_differ")]
+    assert secretariat.get(at).status_code == 404
     many = {"items": [{"action": "A-2", "spent": 1}, {"action": "A-1", "spent": 4}]}
     path = f"{AT}/progress/2026-Q2?basis=period"
-    assert refused(client.put(path, json=many)) == [("/items/1/spending", "sums_differ")]
-    each = client.put(f"{path}&each=true", json=many).json()
+    assert refused(secretariat.put(path, json=many)) == [("/items/1/spending", "sums_differ")]
+    each = secretariat.put(f"{path}&each=true", json=many).json()
     assert [item["status"] for item in each["items"]] == ["created", "refused"]
     # Without any split both quarters simply add up; where there is one source the split follows.
-    report(client, "A-1", 1, spent=10)
-    assert report(client, "A-1", 2, basis="period", spent=4)["spent"] == 14
-    assert stored(client, 2, "A-2")["spending"] == [{"funding_source": "APBD", "amount": 1}]
+    report(secretariat, "A-1", 1, spent=10)
+    assert report(secretariat, "A-1", 2, basis="period", spent=4)["spent"] == 14
+    assert stored(secretariat, 2, "A-2")["spending"] == [{"funding_source": "APBD", "amount": 1}]
 
 
-def test_what_was_stored_from_a_period_can_be_sent_back_as_cumulative(client: TestClient) -> None:
-    report(client, "A-1", 1, basis="period", **figures(10, 5, 12, 0.1, 3))
-    found = report(client, "A-1", 2, basis="period", **figures(1, 2, 3, 0.2, 1))
+def test_what_was_stored_from_a_period_can_be_sent_back_as_cumulative(secretariat: TestClient) -> None:
+    report(secretariat, "A-1", 1, basis="period", **figures(10, 5, 12, 0.1, 3))
+    found = report(secretariat, "A-1", 2, basis="period", **figures(1, 2, 3, 0.2, 1))
     names = ("spent", "spending", "components", "outputs", "recipients", "milestones")
-    again = client.put(f"{A1}/progress/2026-Q2", json={name: found[name] for name in names}, headers=ANY)
+    again = secretariat.put(f"{A1}/progress/2026-Q2", json={name: found[name] for name in names}, headers=ANY)
     assert (again.status_code, again.json()["version"]) == (200, 1)
 
 
-def test_an_unknown_basis_is_refused(client: TestClient) -> None:
-    assert client.put(f"{A1}/progress/2026-Q1?basis=quarter", json={}).status_code == 400
+def test_an_unknown_basis_is_refused(secretariat: TestClient) -> None:
+    assert secretariat.put(f"{A1}/progress/2026-Q1?basis=quarter", json={}).status_code == 400

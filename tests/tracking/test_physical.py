@@ -65,32 +65,32 @@ PLAIN = {**milestones(None, None)}
     ],
 )
 def test_worked_examples(
-    client: TestClient, plan: dict[str, Any], sent: dict[str, Any], expected: tuple[Any, Any]
+    secretariat: TestClient, plan: dict[str, Any], sent: dict[str, Any], expected: tuple[Any, Any]
 ) -> None:
-    put(client, "A-1", **plan)
-    found = report(client, "A-1", 1, **sent)
+    put(secretariat, "A-1", **plan)
+    found = report(secretariat, "A-1", 1, **sent)
     assert (found["physical_percent"], found["physical_basis"]) == expected
-    assert client.get(A1).json()["physical_percent"] == expected[0]
+    assert secretariat.get(A1).json()["physical_percent"] == expected[0]
 
 
-def test_it_follows_the_action_when_targets_and_weights_change(client: TestClient) -> None:
-    put(client, "A-1", **PLAIN, **outputs(40))
-    report(client, "A-1", 1, **achieved(10), **done(0))
-    report(client, "A-1", 2, **achieved(20), **done(0))
+def test_it_follows_the_action_when_targets_and_weights_change(secretariat: TestClient) -> None:
+    put(secretariat, "A-1", **PLAIN, **outputs(40))
+    report(secretariat, "A-1", 1, **achieved(10), **done(0))
+    report(secretariat, "A-1", 2, **achieved(20), **done(0))
 
     def percents() -> list[Any]:
-        quarters = client.get(f"{A1}/progress").json()["items"]
+        quarters = secretariat.get(f"{A1}/progress").json()["items"]
         return [
             *((q["physical_percent"], q["physical_basis"], q["version"]) for q in quarters),
-            client.get(A1).json()["physical_percent"],
+            secretariat.get(A1).json()["physical_percent"],
         ]
 
     assert percents() == [(25, "outputs", 1), (50, "outputs", 1), 50]
-    client.patch(A1, json=outputs(80), headers=ANY)
+    secretariat.patch(A1, json=outputs(80), headers=ANY)
     assert percents() == [(12.5, "outputs", 1), (25, "outputs", 1), 25]
-    client.patch(A1, json=milestones(60, 40), headers=ANY)
+    secretariat.patch(A1, json=milestones(60, 40), headers=ANY)
     assert percents() == [(60, "milestones", 1), (60, "milestones", 1), 60]
-    client.patch(A1, json={"title": "lain"}, headers=ANY)
+    secretariat.patch(A1, json={"title": "lain"}, headers=ANY)
     assert percents() == [(60, "milestones", 1), (60, "milestones", 1), 60]
-    client.patch(A1, json=PLAIN, headers=ANY)
+    secretariat.patch(A1, json=PLAIN, headers=ANY)
     assert percents()[0][:2] == (12.5, "outputs")

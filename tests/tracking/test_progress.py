@@ -44,10 +44,10 @@ EMPTY = {
 
 
 @pytest.fixture
-def client(client: TestClient) -> TestClient:
-    put(client, "A-1", budget_lines=TWO)
-    put(client, "A-2")
-    return client
+def secretariat(secretariat: TestClient) -> TestClient:
+    put(secretariat, "A-1", budget_lines=TWO)
+    put(secretariat, "A-2")
+    return secretariat
 
 
 def content(found: Any) -> dict[str, Any]:
@@ -55,19 +55,19 @@ def content(found: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("sent", "read"), [(WHOLE, WHOLE), ({}, EMPTY)], ids=["whole", "empty"])
-def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
-    done = client.put(Q2, json=sent)
+def test_what_was_put_is_read(secretariat: TestClient, sent: dict[str, Any], read: dict[str, Any]) -> None:
+    done = secretariat.put(Q2, json=sent)
     assert (done.status_code, done.headers["Location"]) == (201, Q2)
     found = done.json()
     assert content(found) == read
-    assert client.get(Q2).json() == found
+    assert secretariat.get(Q2).json() == found
     assert (found["plan"], found["action"], found["period"], found["version"]) == (
         "63.02-2026",
         "A-1",
         "2026-Q2",
         1,
     )
-    again = client.put(Q2, json=content(found), headers={"If-Match": done.headers["ETag"]})
+    again = secretariat.put(Q2, json=content(found), headers={"If-Match": done.headers["ETag"]})
     assert (again.status_code, again.json()["version"], again.json()["reported_at"]) == (
         200,
         1,
@@ -76,12 +76,12 @@ def test_what_was_put_is_read(client: TestClient, sent: dict[str, Any], read: di
 
 
 def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
-    report(client, "A-1", 2, **WHOLE)
-    report(client, "A-1", 2, **WHOLE)
-    report(client, "A-1", 2, **{**WHOLE, "obstacle": "lain"})
-    client.delete(Q2, headers=ANY)
+    report(secretariat, "A-1", 2, **WHOLE)
+    report(secretariat, "A-1", 2, **WHOLE)
+    report(secretariat, "A-1", 2, **{**WHOLE, "obstacle": "lain"})
+    secretariat.delete(Q2, headers=ANY)
     table = table_of(JournalRow)
     query = (
         sa.select(table.c.kind, table.c.version).where(table.c.subject == Q2[4:]).order_by(table.c.sequence)
@@ -93,33 +93,33 @@ def test_every_write_is_journaled_and_one_that_changes_nothing_is_not(
     ]
 
 
-def test_spent_follows_from_its_parts_and_may_not_contradict_them(client: TestClient) -> None:
+def test_spent_follows_from_its_parts_and_may_not_contradict_them(secretariat: TestClient) -> None:
     spending = {"spending": [{"funding_source": "APBD", "amount": 3}, {"funding_source": "DAU", "amount": 4}]}
     components = {"components": [{"component_class": "direct", "amount": 7}]}
     for sent in (spending, components, {**spending, **components}, {**spending, "spent": 7}):
-        assert report(client, "A-1", 1, **sent)["spent"] == 7
-    assert report(client, "A-1", 1)["spent"] == 0
-    assert refused(client.put(Q1, json={**spending, "spent": 8}, headers=ANY)) == [
+        assert report(secretariat, "A-1", 1, **sent)["spent"] == 7
+    assert report(secretariat, "A-1", 1)["spent"] == 0
+    assert refused(secretariat.put(Q1, json={**spending, "spent": 8}, headers=ANY)) == [
         ("/spending", "sums_differ")
     ]
-    assert refused(client.put(Q1, json={**components, "spent": 6}, headers=ANY)) == [
+    assert refused(secretariat.put(Q1, json={**components, "spent": 6}, headers=ANY)) == [
         ("/components", "sums_differ")
     ]
     components["components"][0]["amount"] = 8
-    done = client.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
+    done = secretariat.put(Q1, json={**spending, **components}, headers={"Accept-Language": "en", **ANY})
     assert refused(done) == [("/components", "sums_differ")]
     assert done.json()["errors"][0]["message"] == "components sum to 8 but spent is 7; they must be equal"
 
 
-def test_a_total_belongs_to_the_only_source_there_is(client: TestClient) -> None:
-    assert report(client, "A-1", 1, spent=5)["spending"] == []
-    assert report(client, "A-2", 1, spent=5)["spending"] == [{"funding_source": "APBD", "amount": 5}]
-    assert report(client, "A-2", 1, spent=5)["version"] == 1
-    assert report(client, "A-2", 1, spent=0)["spending"] == []
+def test_a_total_belongs_to_the_only_source_there_is(secretariat: TestClient) -> None:
+    assert report(secretariat, "A-1", 1, spent=5)["spending"] == []
+    assert report(secretariat, "A-2", 1, spent=5)["spending"] == [{"funding_source": "APBD", "amount": 5}]
+    assert report(secretariat, "A-2", 1, spent=5)["version"] == 1
+    assert report(secretariat, "A-2", 1, spent=0)["spending"] == []
 
 
-def test_a_report_may_only_speak_of_what_the_action_has(client: TestClient) -> None:
-    done = client.put(
+def test_a_report_may_only_speak_of_what_the_action_has(secretariat: TestClient) -> None:
+    done = secretariat.put(
         Q1,
         json={
             "spending": [{"funding_source": "APBN", "amount": 1}],
@@ -142,59 +142,63 @@ def test_a_report_may_only_speak_of_what_the_action_has(client: TestClient) -> N
     )
     assert (output["value"], output["allowed"], output["nearest"]) == ("O2", ["O1"], ["O1"])
     assert sorted(milestone["allowed"]) == ["M1", "M2"]
-    twice = client.put(Q1, json={"outputs": [{"code": "O1", "achieved": 1}] * 2})
+    twice = secretariat.put(Q1, json={"outputs": [{"code": "O1", "achieved": 1}] * 2})
     assert refused(twice) == [("/outputs/1", "duplicate_key")]
 
 
 @pytest.mark.parametrize("period", ["2026-Q5", "2025-Q1", "2027-Q1", "2026", "2026-S1", "Q1", "2026-q1"])
-def test_only_the_quarters_of_the_plans_year(client: TestClient, period: str) -> None:
+def test_only_the_quarters_of_the_plans_year(secretariat: TestClient, period: str) -> None:
     for done in (
-        client.get(f"{A1}/progress/{period}"),
-        client.put(f"{A1}/progress/{period}", json={}),
-        client.patch(f"{A1}/progress/{period}", json={}, headers=ANY),
-        client.delete(f"{A1}/progress/{period}", headers=ANY),
-        client.get(f"{AT}/progress/{period}"),
-        client.put(f"{AT}/progress/{period}", json={"items": [{"action": "A-1"}]}),
+        secretariat.get(f"{A1}/progress/{period}"),
+        secretariat.put(f"{A1}/progress/{period}", json={}),
+        secretariat.patch(f"{A1}/progress/{period}", json={}, headers=ANY),
+        secretariat.delete(f"{A1}/progress/{period}", headers=ANY),
+        secretariat.get(f"{AT}/progress/{period}"),
+        secretariat.put(f"{AT}/progress/{period}", json={"items": [{"action": "A-1"}]}),
     ):
         assert (done.status_code, done.json()["code"]) == (404, "unknown_period")
-    assert client.get(f"{AT}/actions/A-3/progress/2026-Q1").status_code == 404
-    assert client.put(f"{AT}/actions/A-3/progress/2026-Q1", json={}).status_code == 404
+    assert secretariat.get(f"{AT}/actions/A-3/progress/2026-Q1").status_code == 404
+    assert secretariat.put(f"{AT}/actions/A-3/progress/2026-Q1", json={}).status_code == 404
 
 
-def test_conditions_are_those_of_the_report(client: TestClient) -> None:
-    first = client.put(Q1, json={"spent": 1})
-    assert client.put(Q1, json={"spent": 2}).status_code == 428
-    assert client.put(Q1, json={"spent": 2}, headers={"If-None-Match": "*"}).status_code == 412
-    assert client.put(Q1, json={"spent": 2}, headers={"If-Match": first.headers["ETag"]}).status_code == 200
-    assert client.put(Q1, json={"spent": 3}, headers={"If-Match": first.headers["ETag"]}).status_code == 412
-    assert client.patch(Q1, json={"spent": 3}, headers={"If-Match": '"1"'}).status_code == 412
-    assert client.delete(Q1, headers={"If-Match": '"1"'}).status_code == 412
-    assert client.delete(Q1).status_code == 428
-    assert client.delete(Q1, headers={"If-Match": '"2"'}).status_code == 204
+def test_conditions_are_those_of_the_report(secretariat: TestClient) -> None:
+    first = secretariat.put(Q1, json={"spent": 1})
+    assert secretariat.put(Q1, json={"spent": 2}).status_code == 428
+    assert secretariat.put(Q1, json={"spent": 2}, headers={"If-None-Match": "*"}).status_code == 412
     assert (
-        client.delete(Q1, headers=ANY).status_code
-        == client.patch(Q1, json={}, headers=ANY).status_code
+        secretariat.put(Q1, json={"spent": 2}, headers={"If-Match": first.headers["ETag"]}).status_code == 200
+    )
+    assert (
+        secretariat.put(Q1, json={"spent": 3}, headers={"If-Match": first.headers["ETag"]}).status_code == 412
+    )
+    assert secretariat.patch(Q1, json={"spent": 3}, headers={"If-Match": '"1"'}).status_code == 412
+    assert secretariat.delete(Q1, headers={"If-Match": '"1"'}).status_code == 412
+    assert secretariat.delete(Q1).status_code == 428
+    assert secretariat.delete(Q1, headers={"If-Match": '"2"'}).status_code == 204
+    assert (
+        secretariat.delete(Q1, headers=ANY).status_code
+        == secretariat.patch(Q1, json={}, headers=ANY).status_code
         == 404
     )
 
 
-def test_a_patch_loses_nothing_and_money_follows_what_it_sends(client: TestClient) -> None:
-    report(client, "A-1", 2, **WHOLE)
-    done = client.patch(Q2, json={"obstacle": "lain", "evidence": None}, headers=ANY).json()
+def test_a_patch_loses_nothing_and_money_follows_what_it_sends(secretariat: TestClient) -> None:
+    report(secretariat, "A-1", 2, **WHOLE)
+    done = secretariat.patch(Q2, json={"obstacle": "lain", "evidence": None}, headers=ANY).json()
     assert content(done) == {**WHOLE, "obstacle": "lain", "evidence": []}
     split = [{"funding_source": "APBD", "amount": 10}]
-    assert refused(client.patch(Q2, json={"spending": split}, headers=ANY)) == [
+    assert refused(secretariat.patch(Q2, json={"spending": split}, headers=ANY)) == [
         ("/components", "sums_differ")
     ]
-    done = client.patch(Q2, json={"spending": split, "components": None}, headers=ANY).json()
+    done = secretariat.patch(Q2, json={"spending": split, "components": None}, headers=ANY).json()
     assert (done["spent"], done["spending"], done["components"]) == (10, split, [])
-    assert refused(client.patch(Q2, json={"spent": 11}, headers=ANY)) == [("/spending", "sums_differ")]
+    assert refused(secretariat.patch(Q2, json={"spent": 11}, headers=ANY)) == [("/spending", "sums_differ")]
     # Where there is one source, its share was never sent and follows the total.
-    report(client, "A-2", 2, spent=5)
+    report(secretariat, "A-2", 2, spent=5)
     at = f"{AT}/actions/A-2/progress/2026-Q2"
-    done = client.patch(at, json={"spent": 6}, headers=ANY).json()
+    done = secretariat.patch(at, json={"spent": 6}, headers=ANY).json()
     assert (done["spent"], done["spending"]) == (6, [{"funding_source": "APBD", "amount": 6}])
-    done = client.patch(
+    done = secretariat.patch(
         at, json={"components": [{"component_class": "direct", "amount": 8}]}, headers=ANY
     ).json()
     assert (done["spent"], done["spending"]) == (8, [{"funding_source": "APBD", "amount": 8}])
@@ -204,8 +208,8 @@ def findings(found: Any) -> list[tuple[str, str]]:
     return [(finding["code"], finding["pointer"]) for finding in found["findings"]]
 
 
-def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(client: TestClient) -> None:
-    first = report(client, "A-1", 1, **{**WHOLE, "recipients": [{"code": "R1", "reached": 41}]})
+def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(secretariat: TestClient) -> None:
+    first = report(secretariat, "A-1", 1, **{**WHOLE, "recipients": [{"code": "R1", "reached": 41}]})
     assert findings(first) == [("E08", "/recipients/0/reached")]
     lower = {
         "spending": [{"funding_source": "APBD", "amount": 5}, {"funding_source": "DAU", "amount": 3}],
@@ -213,27 +217,28 @@ def test_figures_that_fall_or_pass_what_was_planned_are_kept_and_flagged(client:
         "outputs": [{"code": "O1", "achieved": 12.3455}],
         "recipients": [{"code": "R1", "reached": 40}],
     }
-    assert findings(report(client, "A-1", 3, **lower)) == [
+    assert findings(report(secretariat, "A-1", 3, **lower)) == [
         ("E06", "/spent"),
         ("E06", "/spending/1/amount"),
         ("E06", "/components/0/amount"),
         ("E06", "/outputs/0/achieved"),
         ("E06", "/recipients/0/reached"),
     ]
-    report(client, "A-1", 2, **lower)
-    assert findings(client.get(Q3).json()) == []  # the quarter before is another now
-    assert findings(client.get(Q2).json())[0] == ("E06", "/spent")
-    over = report(client, "A-1", 4, spent=250_000_001)
+    report(secretariat, "A-1", 2, **lower)
+    assert findings(secretariat.get(Q3).json()) == []  # the quarter before is another now
+    assert findings(secretariat.get(Q2).json())[0] == ("E06", "/spent")
+    over = report(secretariat, "A-1", 4, spent=250_000_001)
     assert findings(over) == [("E07", "/spent")]
-    assert findings(report(client, "A-1", 4, spent=250_000_000)) == []
+    assert findings(report(secretariat, "A-1", 4, spent=250_000_000)) == []
 
 
-def test_sentences_are_in_both_languages(client: TestClient) -> None:
-    report(client, "A-1", 1, spent=300_000_000)
-    report(client, "A-1", 2, spent=299_000_000)
+def test_sentences_are_in_both_languages(secretariat: TestClient) -> None:
+    report(secretariat, "A-1", 1, spent=300_000_000)
+    report(secretariat, "A-1", 2, spent=299_000_000)
     said = {
         language: [
-            f["message"] for f in client.get(Q2, headers={"Accept-Language": language}).json()["findings"]
+            f["message"]
+            for f in secretariat.get(Q2, headers={"Accept-Language": language}).json()["findings"]
         ]
         for language in ("id", "en")
     }
@@ -249,10 +254,12 @@ def test_sentences_are_in_both_languages(client: TestClient) -> None:
     }
 
 
-def test_the_action_shows_its_latest_report_whatever_happens_to_others(client: TestClient) -> None:
+def test_the_action_shows_its_latest_report_whatever_happens_to_others(secretariat: TestClient) -> None:
     def latest() -> tuple[Any, ...]:
-        found = client.get(A1).json()
-        (listed,) = [line for line in client.get(f"{AT}/actions").json()["items"] if line["code"] == "A-1"]
+        found = secretariat.get(A1).json()
+        (listed,) = [
+            line for line in secretariat.get(f"{AT}/actions").json()["items"] if line["code"] == "A-1"
+        ]
         assert {name: found[name] for name in listed} == listed
         return (
             found["progress_period"],
@@ -262,27 +269,27 @@ def test_the_action_shows_its_latest_report_whatever_happens_to_others(client: T
         )
 
     assert latest() == (None, 0, 0, None)
-    report(client, "A-1", 3, spent=50_000_000, physical_reported_percent=40)
+    report(secretariat, "A-1", 3, spent=50_000_000, physical_reported_percent=40)
     assert latest() == ("2026-Q3", 50_000_000, 20, 40)
-    report(client, "A-1", 1, spent=1, physical_reported_percent=1)  # a late one, of an older quarter
+    report(secretariat, "A-1", 1, spent=1, physical_reported_percent=1)  # a late one, of an older quarter
     assert latest() == ("2026-Q3", 50_000_000, 20, 40)
-    report(client, "A-1", 3, spent=62_512_345)
+    report(secretariat, "A-1", 3, spent=62_512_345)
     assert latest() == ("2026-Q3", 62_512_345, 25.0, 0)
-    client.patch(A1, json={"allocation": 300_000_000}, headers=ANY)
+    secretariat.patch(A1, json={"allocation": 300_000_000}, headers=ANY)
     assert latest()[2] == 20.84
-    client.delete(Q3, headers=ANY)
+    secretariat.delete(Q3, headers=ANY)
     assert latest() == ("2026-Q1", 1, 0, 1)
-    client.delete(Q1, headers=ANY)
+    secretariat.delete(Q1, headers=ANY)
     assert latest() == (None, 0, 0, None)
-    client.patch(A1, json={"allocation": 0}, headers=ANY)
+    secretariat.patch(A1, json={"allocation": 0}, headers=ANY)
     assert latest()[2] is None
 
 
-def test_reports_of_an_action_and_of_a_quarter_are_listed(client: TestClient) -> None:
+def test_reports_of_an_action_and_of_a_quarter_are_listed(secretariat: TestClient) -> None:
     for quarter in (1, 2, 4):
-        report(client, "A-1", quarter, spent=quarter)
-    report(client, "A-2", 2, spent=1)
-    periods = [item["period"] for item in client.get(f"{A1}/progress?sort=-period").json()["items"]]
+        report(secretariat, "A-1", quarter, spent=quarter)
+    report(secretariat, "A-2", 2, spent=1)
+    periods = [item["period"] for item in secretariat.get(f"{A1}/progress?sort=-period").json()["items"]]
     assert periods == ["2026-Q4", "2026-Q2", "2026-Q1"]
     for sort, expected in (
         ("action", ["A-1", "A-2"]),
@@ -292,7 +299,7 @@ def test_reports_of_an_action_and_of_a_quarter_are_listed(client: TestClient) ->
         ("reported_at", ["A-1", "A-2"]),
         ("-reported_at", ["A-2", "A-1"]),
     ):
-        first = client.get(f"{AT}/progress/2026-Q2?limit=1&sort={sort}")
-        second = client.get(first.links["next"]["url"]).json()
+        first = secretariat.get(f"{AT}/progress/2026-Q2?limit=1&sort={sort}")
+        second = secretariat.get(first.links["next"]["url"]).json()
         assert [first.json()["items"][0]["action"], second["items"][0]["action"]] == expected
         assert second["next"] is None

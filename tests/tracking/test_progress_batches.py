@@ -12,9 +12,9 @@ QUARTER = f"{AT}/progress/2026-Q1"
 
 
 @pytest.fixture
-def client(client: TestClient) -> TestClient:
-    put_many(client, [{"code": f"A-{n:03}", **ACTION} for n in range(100)])
-    return client
+def secretariat(secretariat: TestClient) -> TestClient:
+    put_many(secretariat, [{"code": f"A-{n:03}", **ACTION} for n in range(100)])
+    return secretariat
 
 
 def reports(number: int, spent: int = 1) -> dict[str, Any]:
@@ -32,20 +32,20 @@ def reports(number: int, spent: int = 1) -> dict[str, Any]:
     }
 
 
-def test_many_at_once_and_again(client: TestClient) -> None:
-    done = client.put(QUARTER, json=reports(100)).json()
+def test_many_at_once_and_again(secretariat: TestClient) -> None:
+    done = secretariat.put(QUARTER, json=reports(100)).json()
     assert (done["created"], done["updated"], done["unchanged"], done["refused"]) == (100, 0, 0, 0)
-    assert client.put(QUARTER, json=reports(100)).status_code == 428
-    tag = client.get(f"{QUARTER}?limit=1").headers["ETag"]
+    assert secretariat.put(QUARTER, json=reports(100)).status_code == 428
+    tag = secretariat.get(f"{QUARTER}?limit=1").headers["ETag"]
     again = reports(100)
     again["items"][3]["obstacle"] = "x"
-    done = client.put(QUARTER, json=again, headers={"If-Match": tag}).json()
+    done = secretariat.put(QUARTER, json=again, headers={"If-Match": tag}).json()
     assert (done["updated"], done["unchanged"], done["items"][3]["version"]) == (1, 99, 2)
-    assert client.put(QUARTER, json=again, headers={"If-Match": tag}).status_code == 412
-    listed = list(walk(client, f"{QUARTER}?limit=40"))
+    assert secretariat.put(QUARTER, json=again, headers={"If-Match": tag}).status_code == 412
+    listed = list(walk(secretariat, f"{QUARTER}?limit=40"))
     assert [one["action"] for one in listed] == [f"A-{n:03}" for n in range(100)]
     assert {one["spending"][0]["amount"] for one in listed} == {1}
-    lines = client.get(f"{AT}/actions?limit=500&reported=2026-Q1").json()["items"]
+    lines = secretariat.get(f"{AT}/actions?limit=500&reported=2026-Q1").json()["items"]
     assert {(line["spent"], line["physical_percent"]) for line in lines} == {(1, 30)}
 
 
@@ -66,44 +66,44 @@ PLACES = {
 }
 
 
-def test_all_or_none_or_each(client: TestClient) -> None:
-    assert set(refused(client.put(QUARTER, json={"items": WRONG}))) == PLACES
-    assert client.get(QUARTER).json()["items"] == []
-    each = client.put(f"{QUARTER}?each=true", json={"items": WRONG}).json()
+def test_all_or_none_or_each(secretariat: TestClient) -> None:
+    assert set(refused(secretariat.put(QUARTER, json={"items": WRONG}))) == PLACES
+    assert secretariat.get(QUARTER).json()["items"] == []
+    each = secretariat.put(f"{QUARTER}?each=true", json={"items": WRONG}).json()
     assert [item["status"] for item in each["items"]] == ["created"] + ["refused"] * 5
     assert {
         (error["pointer"], error["code"]) for item in each["items"] for error in item.get("errors", ())
     } == PLACES
-    assert [one["action"] for one in client.get(QUARTER).json()["items"]] == ["A-000"]
+    assert [one["action"] for one in secretariat.get(QUARTER).json()["items"]] == ["A-000"]
 
 
-def test_period_figures_in_a_batch_add_to_each_ones_own_past(client: TestClient) -> None:
-    report(client, "A-001", 1, spent=10)
+def test_period_figures_in_a_batch_add_to_each_ones_own_past(secretariat: TestClient) -> None:
+    report(secretariat, "A-001", 1, spent=10)
     items = [{"action": "A-000", "spent": 1}, {"action": "A-001", "spent": 1}]
     for _ in range(2):
-        done = client.put(f"{AT}/progress/2026-Q3?basis=period", json={"items": items}, headers=ANY)
+        done = secretariat.put(f"{AT}/progress/2026-Q3?basis=period", json={"items": items}, headers=ANY)
         assert done.status_code == 200
-    assert [one["spent"] for one in client.get(f"{AT}/progress/2026-Q3").json()["items"]] == [1, 11]
+    assert [one["spent"] for one in secretariat.get(f"{AT}/progress/2026-Q3").json()["items"]] == [1, 11]
 
 
-def test_what_is_to_be_said_of_the_figures_is_told_for_each(client: TestClient) -> None:
+def test_what_is_to_be_said_of_the_figures_is_told_for_each(secretariat: TestClient) -> None:
     items = [{"action": "A-000", "spent": ACTION["allocation"] + 1}, {"action": "A-001", "spent": 1}]
-    done = client.put(QUARTER, json={"items": items}, headers={"Accept-Language": "en"}).json()
+    done = secretariat.put(QUARTER, json={"items": items}, headers={"Accept-Language": "en"}).json()
     (finding,) = done["items"][0]["findings"]
     assert (finding["code"], finding["pointer"]) == ("E07", "/spent")
     assert finding["message"].startswith("Spending of Rp 250,000,001 exceeds")
     assert "findings" not in done["items"][1]
 
 
-def test_a_hundred_cost_as_many_statements_as_one(client: TestClient, database: OneTransaction) -> None:
+def test_a_hundred_cost_as_many_statements_as_one(secretariat: TestClient, database: OneTransaction) -> None:
     def statements(number: int, spent: int) -> int:
         database.statements.clear()
-        assert client.put(QUARTER, json=reports(number, spent), headers=ANY).status_code == 200
+        assert secretariat.put(QUARTER, json=reports(number, spent), headers=ANY).status_code == 200
         return len(database.statements)
 
     def read(path: str) -> int:
         database.statements.clear()
-        assert client.get(path).status_code == 200
+        assert secretariat.get(path).status_code == 200
         return len(database.statements)
 
     assert statements(1, 1) == statements(100, 1)

@@ -230,18 +230,20 @@ def check(found: dict[str, Any], facts: Facts, groups: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_plans_summary_at_any_period(client: TestClient, seed: int) -> None:
-    random_plan(client, PLAN, seed)
+def test_a_plans_summary_at_any_period(secretariat: TestClient, seed: int) -> None:
+    random_plan(secretariat, PLAN, seed)
     for part, quarter in PERIODS.items():
         period = f"2026-{part}".rstrip("-")
-        found = client.get(f"{AT}/summary?period={period}").json()
+        found = secretariat.get(f"{AT}/summary?period={period}").json()
         assert (found["period"], found["to_quarter"], found["plan"]) == (period, f"2026-Q{quarter}", PLAN)
         if part in ("Q1", "Q2", "Q4"):
             check(
-                found, Facts(client, [PLAN], quarter), {"by_strategy": "strategy", "by_agency": "lead_agency"}
+                found,
+                Facts(secretariat, [PLAN], quarter),
+                {"by_strategy": "strategy", "by_agency": "lead_agency"},
             )
         else:
-            same = client.get(f"{AT}/summary?period=2026-Q{quarter}").json()
+            same = secretariat.get(f"{AT}/summary?period=2026-Q{quarter}").json()
             assert {**same, "period": period} == found
     names = {part["key"]: part["name"] for part in found["by_agency"]}
     assert names[SOCIAL] == "Dinas Sosial"
@@ -251,7 +253,7 @@ def test_a_plans_summary_at_any_period(client: TestClient, seed: int) -> None:
 
 
 def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
-    database: OneTransaction, client: TestClient, connect: Callable[..., TestClient]
+    database: OneTransaction, secretariat: TestClient, connect: Callable[..., TestClient]
 ) -> None:
     national = connect(("administrator", "0"))
     for seed, (region, year) in enumerate([("63.03", 2026), ("63", 2026), ("73.22", 2026), ("63.03", 2027)]):
@@ -259,7 +261,7 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
         put_plan(national, f"{region}-{year}")
         random_plan(national, f"{region}-{year}", seed, number=5)
     put_plan(national, "73-2026")
-    random_plan(client, PLAN, 9, number=5)
+    random_plan(secretariat, PLAN, 9, number=5)
 
     def pooled(who: TestClient, region: str, plans: list[str]) -> None:
         found = who.get(f"/v1/summaries?region={region}&period=2026-Q3").json()
@@ -276,7 +278,7 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
     pooled(national, "0", ["63-2026", "63.02-2026", "63.03-2026", "73-2026", "73.22-2026"])
     pooled(national, "63.02", [PLAN])
     pooled(connect(("reviewer", "63")), "0", ["63-2026", "63.02-2026", "63.03-2026"])
-    pooled(client, "63", [PLAN])
+    pooled(secretariat, "63", [PLAN])
     empty = national.get("/v1/summaries?region=73&period=2026").json()["by_plan"][0]
     assert (empty["key"], empty["name"], empty["actions"], empty["absorption_percent"]) == (
         "73-2026",
@@ -285,19 +287,19 @@ def test_a_regions_summary_pools_the_plans_that_the_caller_sees(
         None,
     )
     for who, query in (
-        (client, "region=73&period=2026"),
-        (client, "region=63.02&period=2031"),
+        (secretariat, "region=73&period=2026"),
+        (secretariat, "region=63.02&period=2031"),
         (national, "region=99&period=2026"),
         (connect(), "region=0&period=2026"),
     ):
         assert who.get(f"/v1/summaries?{query}").status_code == 404
 
 
-def test_periods_of_a_summary(client: TestClient) -> None:
-    assert client.get(f"{AT}/summary?period=2027").status_code == 404
+def test_periods_of_a_summary(secretariat: TestClient) -> None:
+    assert secretariat.get(f"{AT}/summary?period=2027").status_code == 404
     for wrong in ("2026-S3", "2026-Q5", "2026-01", ""):
-        assert client.get(f"{AT}/summary?period={wrong}").status_code == 400
-    empty = client.get(f"{AT}/summary?period=2026").json()
+        assert secretariat.get(f"{AT}/summary?period={wrong}").status_code == 400
+    empty = secretariat.get(f"{AT}/summary?period=2026").json()
     assert (empty["actions"], empty["allocated"], empty["physical_percent"], empty["by_strategy"]) == (
         0,
         0,
@@ -306,14 +308,14 @@ def test_periods_of_a_summary(client: TestClient) -> None:
     )
 
 
-def test_a_summary_is_another_after_any_write_in_its_plan(client: TestClient) -> None:
+def test_a_summary_is_another_after_any_write_in_its_plan(secretariat: TestClient) -> None:
     path = f"{AT}/summary?period=2026-Q1"
-    put(client, "A-1")
-    tag = client.get(path).headers["ETag"]
-    assert client.get(path, headers={"If-None-Match": tag}).status_code == 304
-    report(client, "A-1", 4, spent=1)
-    assert client.get(path, headers={"If-None-Match": tag}).status_code == 200
-    tag = client.get(path).headers["ETag"]
-    client.patch("/v1/regions/63.02/agencies/" + SOCIAL, json={"name": "Dinsos"}, headers=ANY)
-    again = client.get(path, headers={"If-None-Match": tag})
+    put(secretariat, "A-1")
+    tag = secretariat.get(path).headers["ETag"]
+    assert secretariat.get(path, headers={"If-None-Match": tag}).status_code == 304
+    report(secretariat, "A-1", 4, spent=1)
+    assert secretariat.get(path, headers={"If-None-Match": tag}).status_code == 200
+    tag = secretariat.get(path).headers["ETag"]
+    secretariat.patch("/v1/regions/63.02/agencies/" + SOCIAL, json={"name": "Dinsos"}, headers=ANY)
+    again = secretariat.get(path, headers={"If-None-Match": tag})
     assert (again.status_code, again.json()["by_agency"][0]["name"]) == (200, "Dinsos")

@@ -1,7 +1,5 @@
 """A regency with lines of several agencies in several villages, in all stages."""
 
-from collections.abc import Callable
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -10,7 +8,7 @@ from tests.plans.world import furnish, put_plan
 
 
 @pytest.fixture
-def client(secretariat: TestClient, database: OneTransaction) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat of Kotabaru, its agencies, and a plan with two priority locations."""
     furnish(database)
     locations = [
@@ -19,9 +17,3 @@ def client(secretariat: TestClient, database: OneTransaction) -> TestClient:
     ]
     put_plan(secretariat, priority_locations=locations)
     return secretariat
-
-
-@pytest.fixture
-def province(connect: Callable[..., TestClient]) -> TestClient:
-    """The administrator of the province, who may tell where its villages lie."""
-    return connect(("administrator", "63"))

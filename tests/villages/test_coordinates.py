@@ -31,21 +31,21 @@ def cells(reply: Any) -> list[tuple[str, str]]:
     ]
 
 
-def test_a_point_is_told_changed_and_taken_back(province: TestClient, connect: Any) -> None:
-    assert province.get(address()).status_code == 404
-    made = province.put(address(), json={**POINT, "longitude": 116.21800049})
+def test_a_point_is_told_changed_and_taken_back(provincial_administrator: TestClient, connect: Any) -> None:
+    assert provincial_administrator.get(address()).status_code == 404
+    made = provincial_administrator.put(address(), json={**POINT, "longitude": 116.21800049})
     assert (made.status_code, made.headers["Location"]) == (201, address())
     assert made.json()["longitude"] == 116.218
-    assert province.put(address(), json=POINT).status_code == 428
-    again = province.put(address(), json=POINT, headers={"If-Match": made.headers["ETag"]})
+    assert provincial_administrator.put(address(), json=POINT).status_code == 428
+    again = provincial_administrator.put(address(), json=POINT, headers={"If-Match": made.headers["ETag"]})
     assert (again.status_code, again.json()["version"]) == (200, 1)
-    moved = province.put(address(), json={**POINT, "latitude": -3.3}, headers=ANY).json()
+    moved = provincial_administrator.put(address(), json={**POINT, "latitude": -3.3}, headers=ANY).json()
     assert (moved["version"], moved["allowed"]) == (2, ["edit", "delete"])
     reader = connect(("reader", "73"))
     assert reader.get(address()).json()["allowed"] == []
     (listed,) = reader.get("/v1/coordinates", params={"region": "63", "level": "village"}).json()["items"]
     assert (listed["region_code"], listed["latitude"]) == (FIRST, -3.3)
-    assert province.delete(address(), headers=ANY).status_code == 204
+    assert provincial_administrator.delete(address(), headers=ANY).status_code == 204
     kinds = [one["kind"] for one in reader.get(f"{address()}/history").json()["items"]]
     assert sorted(kinds) == ["coordinates.changed", "coordinates.created", "coordinates.deleted"]
 
@@ -61,16 +61,18 @@ def test_a_point_is_told_changed_and_taken_back(province: TestClient, connect: A
     ],
 )
 def test_a_point_outside_of_indonesia_is_refused(
-    province: TestClient, change: dict[str, float], pointer: str
+    provincial_administrator: TestClient, change: dict[str, float], pointer: str
 ) -> None:
-    reply = province.put(address(), json={**POINT, **change})
+    reply = provincial_administrator.put(address(), json={**POINT, **change})
     assert reply.status_code == 422
     error = reply.json()["errors"][0]
     assert (error["pointer"], error["code"]) == (pointer, "out_of_range")
     assert error["allowed"]
 
 
-def test_who_tells_where_a_region_lies(province: TestClient, secretariat: TestClient, connect: Any) -> None:
+def test_who_tells_where_a_region_lies(
+    provincial_administrator: TestClient, secretariat: TestClient, connect: Any
+) -> None:
     assert secretariat.put(address(), json=POINT).status_code == 403
     assert connect(("administrator", "63.03")).put(address(), json=POINT).status_code == 403
     assert connect(("administrator", "63.02")).put(address(), json=POINT).status_code == 201
@@ -83,7 +85,7 @@ def test_who_tells_where_a_region_lies(province: TestClient, secretariat: TestCl
         assert nation.put(address(code), json=POINT).status_code == 404
 
 
-def test_a_table_as_offices_keep_it(province: TestClient) -> None:
+def test_a_table_as_offices_keep_it(provincial_administrator: TestClient) -> None:
     """Codes without dots, decimal commas, titles above, names that are checked."""
     table = (
         "Titik desa;;;\n"
@@ -91,18 +93,22 @@ def test_a_table_as_offices_keep_it(province: TestClient) -> None:
         f"1;{FIRST.replace('.', '')};Desa Bungkukan;116,3461;−3,0021\n"
         f"2;{SECOND};;116.35;-3.01\n"
     )
-    first_name = province.get(f"/v1/regions/{FIRST}").json()["name"]
+    first_name = provincial_administrator.get(f"/v1/regions/{FIRST}").json()["name"]
     table = table.replace("Bungkukan", first_name)
-    trial = send(province, table, source="PODES 2024", dry_run=True)
+    trial = send(provincial_administrator, table, source="PODES 2024", dry_run=True)
     assert trial.json() == {"created": 2, "updated": 0, "unchanged": 0}
-    assert province.get(address()).status_code == 404
-    assert send(province, table, source="PODES 2024").json() == trial.json()
-    assert send(province, table, source="PODES 2024").json() == {"created": 0, "updated": 0, "unchanged": 2}
-    stored = province.get(address()).json()
+    assert provincial_administrator.get(address()).status_code == 404
+    assert send(provincial_administrator, table, source="PODES 2024").json() == trial.json()
+    assert send(provincial_administrator, table, source="PODES 2024").json() == {
+        "created": 0,
+        "updated": 0,
+        "unchanged": 2,
+    }
+    stored = provincial_administrator.get(address()).json()
     assert (stored["longitude"], stored["latitude"], stored["source"]) == (116.3461, -3.0021, "PODES 2024")
 
 
-def test_a_table_with_mistakes_is_refused_cell_by_cell(province: TestClient) -> None:
+def test_a_table_with_mistakes_is_refused_cell_by_cell(provincial_administrator: TestClient) -> None:
     table = (
         "kode,nama,lon,lat,sumber\n"
         f"{FIRST},Bukan Ini,116.2,-3.2,x\n"
@@ -112,7 +118,7 @@ def test_a_table_with_mistakes_is_refused_cell_by_cell(province: TestClient) -> 
         f"{THIRD},,116.2,-3.2,x\n"
         f"{THIRD},,116.2,,x\n"
     )
-    assert cells(send(province, table)) == [
+    assert cells(send(provincial_administrator, table)) == [
         ("C3", "out_of_range"),
         ("D3", "out_of_range"),
         ("C4", "not_degrees"),
@@ -121,33 +127,41 @@ def test_a_table_with_mistakes_is_refused_cell_by_cell(province: TestClient) -> 
         ("D7", "unfilled"),
     ]
     named = f"kode,nama,lon,lat,sumber\n{FIRST},Bukan Ini,116.2,-3.2,x\n63.02.01.2999,,116.2,-3.2,x\n"
-    assert cells(send(province, named)) == [("B2", "name_of_other_region"), ("A3", "unknown_reference")]
+    assert cells(send(provincial_administrator, named)) == [
+        ("B2", "name_of_other_region"),
+        ("A3", "unknown_reference"),
+    ]
     twice = f"kode,lon,lat,sumber\n{FIRST},116,-3,x\n{FIRST},116,-3,x\n"
-    assert cells(send(province, twice)) == [("A3", "duplicate_key")]
-    assert cells(send(province, "kode,lon,tinggi\n")) == [("C1", "unknown_value"), ("A1", "no_such_column")]
-    assert cells(send(province, "a,b\n1,2\n")) == [("A1", "no_such_column")]
-    assert send(province, table, code_system="bps").status_code == 400
-    assert province.get("/v1/coordinates").json()["items"] == []
+    assert cells(send(provincial_administrator, twice)) == [("A3", "duplicate_key")]
+    assert cells(send(provincial_administrator, "kode,lon,tinggi\n")) == [
+        ("C1", "unknown_value"),
+        ("A1", "no_such_column"),
+    ]
+    assert cells(send(provincial_administrator, "a,b\n1,2\n")) == [("A1", "no_such_column")]
+    assert send(provincial_administrator, table, code_system="bps").status_code == 400
+    assert provincial_administrator.get("/v1/coordinates").json()["items"] == []
 
 
-def test_a_map_shows_what_the_list_has(client: TestClient, province: TestClient, connect: Any) -> None:
-    put(client, "A-1", **at(FIRST, THIRD))
-    report(client, "A-1", 2, spent=1)
+def test_a_map_shows_what_the_list_has(
+    secretariat: TestClient, provincial_administrator: TestClient, connect: Any
+) -> None:
+    put(secretariat, "A-1", **at(FIRST, THIRD))
+    report(secretariat, "A-1", 2, spent=1)
     for code in (FIRST, SECOND):
-        assert province.put(address(code), json=POINT).status_code == 201
-    reply = client.get(MAP, params=ASKED)
+        assert provincial_administrator.put(address(code), json=POINT).status_code == 201
+    reply = secretariat.get(MAP, params=ASKED)
     assert reply.headers["Content-Type"] == "application/geo+json"
     shown = reply.json()
     assert shown["type"] == "FeatureCollection"
     assert [one["id"] for one in shown["features"]] == [FIRST, SECOND]
     assert shown["features"][0]["geometry"] == {"type": "Point", "coordinates": [116.218, -3.2889]}
-    assert shown["features"][0]["properties"] == village(client)
+    assert shown["features"][0]["properties"] == village(secretariat)
     assert (shown["totals"]["villages"], shown["totals"]["without_coordinates"]) == (3, 1)
     headers = {"If-None-Match": reply.headers["ETag"]}
-    assert client.get(MAP, params=ASKED, headers=headers).status_code == 304
-    late = client.get(MAP, params={**ASKED, "late": True}).json()
+    assert secretariat.get(MAP, params=ASKED, headers=headers).status_code == 304
+    late = secretariat.get(MAP, params={**ASKED, "late": True}).json()
     assert [one["id"] for one in late["features"]] == [FIRST]
     assert connect(("secretariat", "63.03")).get(MAP, params=ASKED).status_code == 404
     assert connect(("secretariat", "63.02")).get(MAP, params={**ASKED, "region": "63"}).status_code == 200
-    refused = client.get(MAP, params={**ASKED, "region": "0"})
+    refused = secretariat.get(MAP, params={**ASKED, "region": "0"})
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "province_at_most")

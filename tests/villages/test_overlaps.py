@@ -55,10 +55,10 @@ def most_at_once(lines: list[dict[str, Any]]) -> int:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_agencies_at_once_are_those_of_the_rule(
-    client: TestClient, database: OneTransaction, seed: int
+    secretariat: TestClient, database: OneTransaction, seed: int
 ) -> None:
     items = scattered(60, random.Random(seed))
-    put_many(client, items)
+    put_many(secretariat, items)
     met: dict[Meeting, list[dict[str, Any]]] = defaultdict(list)
     for meeting, cut in spots(items):
         met[meeting].append(cut)
@@ -98,15 +98,15 @@ def crowd(number: int, places: list[str]) -> list[dict[str, Any]]:
 
 
 def test_work_grows_with_the_lines_where_all_work_in_the_same_villages(
-    client: TestClient, database: OneTransaction
+    secretariat: TestClient, database: OneTransaction
 ) -> None:
     """Counted is what is examined, at three sizes: pairs of lines grow with the square, points do not."""
 
     asked = {"within": "63.02", "level": "village", "limit": 5}
-    places = [region["code"] for region in client.get("/v1/regions", params=asked).json()["items"]]
+    places = [region["code"] for region in secretariat.get("/v1/regions", params=asked).json()["items"]]
 
     def examined(lines: int) -> tuple[int, int]:
-        put_many(client, crowd(lines, places))
+        put_many(secretariat, crowd(lines, places))
         with database.read_session() as session:
             of_plan = actions.c.code.startswith("L-")
             found = [points_of(session, of_plan), candidates(session, of_plan)]

@@ -46,7 +46,7 @@ class Place:
         self.waited = timedelta()
         self._agencies = 0
 
-    def client(self, *roles: Any, **options: Any) -> TestClient:
+    def connect(self, *roles: Any, **options: Any) -> TestClient:
         secret = token_for(self.database, *roles, **options)
         return Client(self.app, self._portal, headers={"Authorization": f"Bearer {secret}"})
 
@@ -109,8 +109,8 @@ def place(request: pytest.FixtureRequest, portal: BlockingPortal) -> Iterator[Pl
 
 
 @pytest.fixture(scope="module")
-def administrator(place: Place) -> TestClient:
-    return place.client(ADMINISTRATOR, days=30)
+def provincial_administrator(place: Place) -> TestClient:
+    return place.connect(ADMINISTRATOR, days=30)
 
 
 @pytest.fixture
@@ -124,5 +124,5 @@ def receiver(place: Place) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def hook(administrator: TestClient, receiver: Receiver) -> Hook:
-    return Hook(administrator, "dasbor", receiver.address)
+def hook(provincial_administrator: TestClient, receiver: Receiver) -> Hook:
+    return Hook(provincial_administrator, "dasbor", receiver.address)

@@ -28,7 +28,7 @@ def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, re
     data = hint["data"]
     assert (data["region"], data["kinds"], data["count"]) == ("63.02", ["agency.created"], 2)
     assert not any(code in post.body.decode() for code in codes)
-    reader = place.client(("reader", "63.02"))  # as the webhook does, it reads what is in force and no more
+    reader = place.connect(("reader", "63.02"))  # as the webhook does, it reads what is in force and no more
     found = list(follow(reader, data["after"], region="63.02"))
     assert [one["subject"].rpartition("/")[2] for one in found] == codes
     assert list(follow(reader, data["next"], region="63.02")) == []
@@ -79,7 +79,7 @@ def test_silence_about_other_regions_and_kinds(place: Place, hook: Hook, receive
     other = Hook(hook.client, "rencana", receiver.address, kinds=["plan.*"])
     place.write("63.03")
     assert (place.worker().until_idle(), receiver.take()) == (0, [])
-    secretariat = place.client(("secretariat", "63.02"))
+    secretariat = place.connect(("secretariat", "63.02"))
     put_plan(secretariat)
     place.write()
     place.worker().until_idle()
@@ -102,13 +102,13 @@ def owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
-    place: Place, administrator: TestClient, receiver: Receiver
+    place: Place, provincial_administrator: TestClient, receiver: Receiver
 ) -> None:
-    theirs = place.client(("administrator", "63"))
+    theirs = place.connect(("administrator", "63"))
     principal = f"/v1/principals/{theirs.get('/v1/me').json()['principal']}"
     hook = Hook(theirs, "milik", receiver.address, region_code="63")
     receiver.answer = lambda post: 500
-    secretariat = place.client(("secretariat", "63.03"))
+    secretariat = place.connect(("secretariat", "63.03"))
     put_plan(secretariat, "63.03-2027")
     place.write("63.02")
     place.worker().until_idle()
@@ -116,37 +116,40 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     assert first.read_by(hook.secret)["data"]["count"] == 2
     # A reader sees no drafts: what was waiting is taken back, and what is left is told anew.
     receiver.answer = lambda post: 204
-    assert administrator.put(principal, json=owner(place, ("reader", "63")), headers=ANY).status_code == 200
+    assert (
+        provincial_administrator.put(principal, json=owner(place, ("reader", "63")), headers=ANY).status_code
+        == 200
+    )
     place.waited = timedelta(seconds=10)
     place.worker().until_idle()
     (second,) = receiver.take()
     assert second.id != first.id
     assert second.read_by(hook.secret)["data"]["kinds"] == ["agency.created", "scope.changed"]
     seen = "/v1/webhooks/milik"
-    states = [one["state"] for one in administrator.get(f"{seen}/deliveries").json()["items"]]
+    states = [one["state"] for one in provincial_administrator.get(f"{seen}/deliveries").json()["items"]]
     assert states == ["delivered", "withdrawn"]
     # Without a role, and gone, it is paused; who changes it then is its owner, and it tells of all since.
     for paused in (owner(place), None):
         if paused is None:
-            assert administrator.delete(principal, headers=ANY).status_code == 204
+            assert provincial_administrator.delete(principal, headers=ANY).status_code == 204
         else:
-            assert administrator.put(principal, json=paused, headers=ANY).status_code == 200
+            assert provincial_administrator.put(principal, json=paused, headers=ANY).status_code == 200
         place.write()
         assert place.worker().until_idle() == 0
-        assert administrator.get(seen).json()["state"] == "no_owner"
-    assert administrator.get(seen).json()["owner"] is None
-    again = administrator.put(seen, json=hook.content, headers=ANY).json()
-    assert again["owner"] == administrator.get("/v1/me").json()["principal"]
+        assert provincial_administrator.get(seen).json()["state"] == "no_owner"
+    assert provincial_administrator.get(seen).json()["owner"] is None
+    again = provincial_administrator.put(seen, json=hook.content, headers=ANY).json()
+    assert again["owner"] == provincial_administrator.get("/v1/me").json()["principal"]
     assert place.worker().until_idle() == 1
     assert receiver.take()[0].read_by(hook.secret)["data"]["count"] >= 2
 
 
 def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Receiver) -> None:
-    theirs = place.client(("administrator", "63"))
+    theirs = place.connect(("administrator", "63"))
     hook = Hook(theirs, "dicabut", receiver.address)
     me = theirs.get("/v1/me").json()
     place.write()
-    above = place.client(("administrator", "0"))
+    above = place.connect(("administrator", "0"))
     token = f"/v1/principals/{me['principal']}/tokens/{me['token']}"
     blind = {"scopes": [TokenScope.administer]}
     assert above.put(token, json=blind, headers=ANY).status_code == 200

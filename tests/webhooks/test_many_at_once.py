@@ -22,9 +22,9 @@ PATIENCE = 120
 
 
 def test_two_workers_at_once_send_each_hint_once(
-    place: Place, administrator: TestClient, receiver: Receiver
+    place: Place, provincial_administrator: TestClient, receiver: Receiver
 ) -> None:
-    hooks = [Hook(administrator, f"hook-{n}", f"{receiver.address}/{n}") for n in range(HOOKS)]
+    hooks = [Hook(provincial_administrator, f"hook-{n}", f"{receiver.address}/{n}") for n in range(HOOKS)]
     start = threading.Barrier(2)
     workers = [place.worker(threads=threads) for threads in (1, 2)]
 

@@ -24,9 +24,9 @@ def errors(reply: Any) -> list[tuple[str, str]]:
     return [(one["pointer"], one["code"]) for one in reply.json()["errors"]]
 
 
-def test_what_is_refused_names_its_place(place: Place, administrator: TestClient) -> None:
+def test_what_is_refused_names_its_place(place: Place, provincial_administrator: TestClient) -> None:
     def put(**content: Any) -> Any:
-        return administrator.put("/v1/webhooks/salah", json={**WANTED, **content})
+        return provincial_administrator.put("/v1/webhooks/salah", json={**WANTED, **content})
 
     assert errors(put(address="https://10.1.2.3/")) == [("/address", "address_not_reached")]
     assert errors(put(address="http://dasbor.example/")) == [("/address", "address_not_reached")]
@@ -38,22 +38,22 @@ def test_what_is_refused_names_its_place(place: Place, administrator: TestClient
     assert errors(put(kinds=["plan"])) == [("/kinds/0", "wrong_pattern")]
     assert errors(put(kinds=["plan.*", "plan.*"])) == [("/kinds/1", "duplicate_key")]
     assert put(secret="whsec_x").status_code == 422
-    long = administrator.put("/v1/webhooks/w" + "x" * 60, json=WANTED)
+    long = provincial_administrator.put("/v1/webhooks/w" + "x" * 60, json=WANTED)
     assert (long.status_code, long.json()["errors"][0]["code"]) == (422, "wrong_length")
-    assert administrator.get("/v1/webhooks").json()["items"] == []
+    assert provincial_administrator.get("/v1/webhooks").json()["items"] == []
 
 
 def test_only_administrators_of_the_region_know_of_it(place: Place, hook: Hook) -> None:
     for role in (("secretariat", "63.02"), ("administrator", "73"), ("administrator", "63.03")):
-        other = place.client(role)
+        other = place.connect(role)
         assert other.get(hook.at).status_code == 404
         assert other.get(f"{hook.at}/history").status_code == 404
         assert other.get("/v1/webhooks").json()["items"] == []
         kinds = [one["kind"] for one in other.get("/v1/changes?kind=webhook").json()["items"]]
         assert kinds == []
-    taken = place.client(("administrator", "73")).put(hook.at, json={**WANTED, "region_code": "73"})
+    taken = place.connect(("administrator", "73")).put(hook.at, json={**WANTED, "region_code": "73"})
     assert (taken.status_code, taken.json()["code"]) == (409, "name_taken")
-    theirs = place.client(("administrator", "63.02"))
+    theirs = place.connect(("administrator", "63.02"))
     assert theirs.get(hook.at).json()["allowed"] == ["edit", "delete", "write_secrets", "replay"]
     moved = theirs.put(hook.at, json={**hook.content, "region_code": "63.02.01"}, headers=ANY)
     assert errors(moved) == [("/region_code", "region_stays")]
@@ -91,7 +91,7 @@ def test_the_key_can_be_changed_while_it_runs(place: Place, hook: Hook, receiver
 
 def test_without_a_key_nothing_is_registered(place: Place) -> None:
     bare = create_app(Settings(_env_file=None, database_url="sqlite://"), place.database)
-    caller = place.client(("administrator", "63"))
+    caller = place.connect(("administrator", "63"))
     with TestClient(bare, headers=dict(caller.headers)) as client:
         reply = client.put("/v1/webhooks/dasbor", json=WANTED)
     assert (reply.status_code, reply.json()["code"]) == (503, "no_secrets_key")

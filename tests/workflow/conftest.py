@@ -11,15 +11,14 @@ from tests.workflow.moves import CODED, PLAN, Movers
 
 
 @pytest.fixture
-def client(database: OneTransaction, connect: Callable[..., TestClient]) -> TestClient:
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat, with the plan."""
     furnish(database)
-    client = connect(("secretariat", "63.02"))
-    put_plan(client, PLAN)
-    put(client, "A-1", plan=PLAN, base=CODED)
-    return client
+    put_plan(secretariat, PLAN)
+    put(secretariat, "A-1", plan=PLAN, base=CODED)
+    return secretariat
 
 
 @pytest.fixture
-def movers(client: TestClient, connect: Callable[..., TestClient]) -> Movers:
+def movers(secretariat: TestClient, connect: Callable[..., TestClient]) -> Movers:
     return Movers(connect)

@@ -41,11 +41,11 @@ def writes(client: TestClient) -> dict[str, Callable[..., Any]]:
 
 @pytest.mark.parametrize("state", WAYS)
 def test_a_plan_is_written_while_it_is_at_its_region_and_never_adopted(
-    client: TestClient, movers: Movers, state: str
+    secretariat: TestClient, movers: Movers, state: str
 ) -> None:
     movers.bring(state)
-    before, lines = client.get(AT).json(), client.get(f"{AT}/actions").json()
-    for name, write in writes(client).items():
+    before, lines = secretariat.get(AT).json(), secretariat.get(f"{AT}/actions").json()
+    for name, write in writes(secretariat).items():
         done = write()
         if (state, name) == ("amended", "import"):
             assert done.status_code == 200, "a file goes into the open amendment"
@@ -55,13 +55,13 @@ def test_a_plan_is_written_while_it_is_at_its_region_and_never_adopted(
         else:
             assert (done.status_code, done.json()["code"]) == (409, "plan_not_editable"), name
     if state not in EDITABLE:
-        assert (client.get(AT).json(), client.get(f"{AT}/actions").json()) == (before, lines)
+        assert (secretariat.get(AT).json(), secretariat.get(f"{AT}/actions").json()) == (before, lines)
 
 
-def test_the_refusal_names_the_way_on(client: TestClient, movers: Movers) -> None:
+def test_the_refusal_names_the_way_on(secretariat: TestClient, movers: Movers) -> None:
     def told() -> str:
         headers = {**ANY, "Accept-Language": "en"}
-        return str(client.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
+        return str(secretariat.patch(AT, json={"note": "x"}, headers=headers).json()["detail"])
 
     ways = {
         "submit": f"POST {AT}/return",
@@ -74,62 +74,62 @@ def test_the_refusal_names_the_way_on(client: TestClient, movers: Movers) -> Non
         assert told().endswith(f" The way on: {way}.")
 
 
-def test_a_returned_plan_stays_returned_when_it_is_written(client: TestClient, movers: Movers) -> None:
+def test_a_returned_plan_stays_returned_when_it_is_written(secretariat: TestClient, movers: Movers) -> None:
     movers.bring("returned")
-    assert client.put(AT, json={"title": "x"}, headers=ANY).json()["state"] == "returned"
-    assert client.patch(AT, json={"title": "y"}, headers=ANY).json()["state"] == "returned"
+    assert secretariat.put(AT, json={"title": "x"}, headers=ANY).json()["state"] == "returned"
+    assert secretariat.patch(AT, json={"title": "y"}, headers=ANY).json()["state"] == "returned"
 
 
 @pytest.mark.parametrize("state", WAYS)
 def test_progress_is_reported_until_the_plan_is_closed(
-    client: TestClient, movers: Movers, state: str
+    secretariat: TestClient, movers: Movers, state: str
 ) -> None:
-    report(client, "A-1", 1, plan=PLAN, spent=1)
+    report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring(state)
     batch = {"items": [{"action": "A-1", "spent": 3}]}
     done = [
-        client.patch(Q1, json={"spent": 2}, headers=ANY),
-        client.put(f"{AT}/progress/2025-Q1", json=batch, headers=ANY),
-        client.put(Q1, json={"spent": 4}, headers=ANY),
-        client.delete(Q1, headers=ANY),
+        secretariat.patch(Q1, json={"spent": 2}, headers=ANY),
+        secretariat.put(f"{AT}/progress/2025-Q1", json=batch, headers=ANY),
+        secretariat.put(Q1, json={"spent": 4}, headers=ANY),
+        secretariat.delete(Q1, headers=ANY),
     ]
     statuses = [one.status_code for one in done]
     if state == "closed":
         assert {one.json()["code"] for one in done} == {"plan_closed"}
-        assert client.get(Q1).json()["allowed"] == []
+        assert secretariat.get(Q1).json()["allowed"] == []
     else:
         assert statuses == [200, 200, 200, 204]
 
 
 def test_realisation_is_imported_into_a_plan_in_force_and_lines_are_not(
-    client: TestClient, movers: Movers
+    secretariat: TestClient, movers: Movers
 ) -> None:
-    report(client, "A-1", 2, plan=PLAN, spent=7_000_000)
+    report(secretariat, "A-1", 2, plan=PLAN, spent=7_000_000)
     movers.bring("adopted")
-    file = client.get(f"{AT}/matrix.csv?period=2025").content
-    assert client.delete(f"{AT}/actions/A-1/progress/2025-Q2", headers=ANY).status_code == 204
+    file = secretariat.get(f"{AT}/matrix.csv?period=2025").content
+    assert secretariat.delete(f"{AT}/actions/A-1/progress/2025-Q2", headers=ANY).status_code == 204
     sent = {"file": ("rat.csv", file, "text/csv")}
-    done = client.post(f"{AT}/imports?basis=cumulative", files=sent)
+    done = secretariat.post(f"{AT}/imports?basis=cumulative", files=sent)
     assert done.status_code == 200, done.text
-    assert client.get(f"{AT}/actions/A-1").json()["spent"] == 7_000_000
+    assert secretariat.get(f"{AT}/actions/A-1").json()["spent"] == 7_000_000
 
 
 @pytest.mark.parametrize("state", WAYS)
-def test_allowed_follows_the_state(client: TestClient, movers: Movers, state: str) -> None:
+def test_allowed_follows_the_state(secretariat: TestClient, movers: Movers, state: str) -> None:
     movers.bring(state)
     edits = ["edit", "write_actions"] if state in EDITABLE else []
     reports = [] if state == "closed" else ["report_progress"]
-    found = client.get(AT).json()["allowed"]
+    found = secretariat.get(AT).json()["allowed"]
     amend = ["amend"] if state == "adopted" else []
     assert found == edits + reports + (["import_matrix"] if edits else []) + amend
-    line = client.get(f"{AT}/actions/A-1").json()["allowed"]
+    line = secretariat.get(f"{AT}/actions/A-1").json()["allowed"]
     assert line == (["edit", "delete"] if edits else []) + reports
 
 
 @pytest.mark.parametrize("state", ["submitted", "adopted", "closed"])
-def test_agencies_are_merged_in_any_state(client: TestClient, movers: Movers, state: str) -> None:
-    put(client, "A-2", plan=PLAN, base=CODED, supporting_agencies=[HEALTH])
+def test_agencies_are_merged_in_any_state(secretariat: TestClient, movers: Movers, state: str) -> None:
+    put(secretariat, "A-2", plan=PLAN, base=CODED, supporting_agencies=[HEALTH])
     movers.bring(state)
     merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
-    assert client.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
-    assert client.get(f"{AT}/actions/A-1").json()["lead_agency"] == PARTNER
+    assert secretariat.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
+    assert secretariat.get(f"{AT}/actions/A-1").json()["lead_agency"] == PARTNER

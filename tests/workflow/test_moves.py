@@ -27,18 +27,18 @@ def journaled(database: OneTransaction) -> int:
 # Conditions
 
 
-def test_an_empty_plan_is_not_submitted(client: TestClient, movers: Movers) -> None:
-    assert client.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
+def test_an_empty_plan_is_not_submitted(secretariat: TestClient, movers: Movers) -> None:
+    assert secretariat.delete(f"{AT}/actions/A-1", headers=ANY).status_code == 204
     done = movers.move("submit")
     assert (done.json()["code"], refused(done)) == ("condition_failed", [("/actions", "empty_plan")])
     assert "submit" not in movers.chair.get(AT).json()["allowed"]
 
 
 def test_findings_of_severity_error_block_and_are_named_line_by_line(
-    client: TestClient, movers: Movers
+    secretariat: TestClient, movers: Movers
 ) -> None:
-    put(client, "A-2", plan=PLAN, base=LEAN)
-    put(client, "A-3", plan=PLAN, base=CODED, allocation=1)
+    put(secretariat, "A-2", plan=PLAN, base=LEAN)
+    put(secretariat, "A-3", plan=PLAN, base=CODED, allocation=1)
     for params in ({"dry_run": "true"}, {}):
         done = movers.move("submit", **params)
         assert refused(done) == [
@@ -54,18 +54,18 @@ def test_findings_of_severity_error_block_and_are_named_line_by_line(
         "errors"
     ][2]
     assert "Budget lines sum to Rp 250,000,000" in english["message"]
-    assert client.get(AT).json()["state"] == "draft"
+    assert secretariat.get(AT).json()["state"] == "draft"
 
 
-def test_warnings_travel_with_the_plan(client: TestClient, movers: Movers) -> None:
-    put(client, "A-2", plan=PLAN, base=CODED, locations=[])
+def test_warnings_travel_with_the_plan(secretariat: TestClient, movers: Movers) -> None:
+    put(secretariat, "A-2", plan=PLAN, base=CODED, locations=[])
     assert movers.move("submit", dry_run="true").json()["warnings"] == 1
     done = movers.move("submit")
     assert (done.status_code, done.json()["warnings"], done.json()["state"]) == (200, 1, "submitted")
 
 
 def test_many_lines_are_looked_at_by_as_many_statements_as_one(
-    client: TestClient, movers: Movers, database: OneTransaction
+    secretariat: TestClient, movers: Movers, database: OneTransaction
 ) -> None:
     def statements() -> int:
         database.statements.clear()
@@ -73,7 +73,7 @@ def test_many_lines_are_looked_at_by_as_many_statements_as_one(
         return len(database.statements)
 
     one = statements()
-    put_many(client, [{"code": f"B-{n}", **CODED} for n in range(40)], plan=PLAN)
+    put_many(secretariat, [{"code": f"B-{n}", **CODED} for n in range(40)], plan=PLAN)
     assert statements() == one
 
 
@@ -109,11 +109,11 @@ def test_a_plan_is_closed_when_its_year_is_over_where_it_is(at: str, zone: str, 
     assert is_over or errors[0].allowed == "2027-01-01"
 
 
-def test_a_running_year_is_not_closed(client: TestClient, movers: Movers) -> None:
+def test_a_running_year_is_not_closed(secretariat: TestClient, movers: Movers) -> None:
     today = local_date(datetime.now(UTC), "WITA")
     plan = f"63.02-{today.year}"
-    put_plan(client, plan)
-    put(client, "A-1", plan=plan, base=CODED)
+    put_plan(secretariat, plan)
+    put(secretariat, "A-1", plan=plan, base=CODED)
     signed = {**SIGNED, "date": date(today.year - 1, 12, 1).isoformat()}
     for verb in ("submit", "endorse"):
         assert movers.move(verb, plan=plan).status_code == 200
@@ -126,13 +126,13 @@ def test_a_running_year_is_not_closed(client: TestClient, movers: Movers) -> Non
 # Refusals
 
 
-def test_a_refused_move_says_the_state_and_what_is_possible(client: TestClient, movers: Movers) -> None:
+def test_a_refused_move_says_the_state_and_what_is_possible(secretariat: TestClient, movers: Movers) -> None:
     done = movers.chair.post(f"{AT}/adopt", json=SIGNED, headers={**ANY, "Accept-Language": "en"})
     assert (done.status_code, done.json()["code"]) == (409, "transition_refused")
     assert done.json()["detail"] == (
         f"Plan {PLAN} is draft; adopt is possible from endorsed alone. What you may do now: submit."
     )
-    assert client.get(AT).json()["version"] == 1
+    assert secretariat.get(AT).json()["version"] == 1
 
 
 def test_a_move_is_held_to_the_version(movers: Movers) -> None:
@@ -145,7 +145,7 @@ def test_a_move_is_held_to_the_version(movers: Movers) -> None:
 
 
 def test_a_token_moves_plans_only_with_the_scope_for_it(
-    client: TestClient, movers: Movers, connect: Callable[..., TestClient]
+    secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     weak = connect(("chair", "63.02"), scopes=(TokenScope.read, TokenScope.write))
     done = weak.post(f"{AT}/submit", json={}, headers=ANY)
@@ -167,10 +167,10 @@ def test_a_token_moves_plans_only_with_the_scope_for_it(
     ],
 )
 def test_the_same_call_again_changes_nothing(
-    client: TestClient, movers: Movers, database: OneTransaction, state: str, verb: str
+    secretariat: TestClient, movers: Movers, database: OneTransaction, state: str, verb: str
 ) -> None:
     movers.bring(state)
-    before, written = client.get(AT), journaled(database)
+    before, written = secretariat.get(AT), journaled(database)
     for headers in (ANY, {"If-Match": before.headers["ETag"]}):
         again = movers.move(verb, headers=headers)
         assert (again.status_code, again.json()["version"]) == (200, before.json()["version"])
@@ -183,7 +183,7 @@ def test_the_same_call_again_changes_nothing(
     }.get(verb, {"note": "Lain."})
     told = movers.move(verb, body=other)
     assert (told.status_code, told.json()["code"]) == (409, "already_moved")
-    assert (client.get(AT).json(), journaled(database)) == (before.json(), written)
+    assert (secretariat.get(AT).json(), journaled(database)) == (before.json(), written)
 
 
 def test_a_lost_reply_comes_again_by_its_key(movers: Movers) -> None:
@@ -197,20 +197,24 @@ def test_a_lost_reply_comes_again_by_its_key(movers: Movers) -> None:
 # Notes
 
 
-def test_notes_come_back_with_the_plan_and_are_answered(client: TestClient, movers: Movers) -> None:
+def test_notes_come_back_with_the_plan_and_are_answered(secretariat: TestClient, movers: Movers) -> None:
     movers.bring("returned")
-    (note,) = client.get(f"{AT}/notes").json()["items"]
+    (note,) = secretariat.get(f"{AT}/notes").json()["items"]
     assert note.items() >= {**NOTES["notes"][0], "number": 1, "state": "open", "answer": None}.items()
     assert note["author"].startswith("reviewer-63")
-    assert client.get(f"{AT}/actions/A-1").json()["notes"] == [note]
-    put(client, "A-1", plan=PLAN, base=CODED, note="Sudah.")
+    assert secretariat.get(f"{AT}/actions/A-1").json()["notes"] == [note]
+    put(secretariat, "A-1", plan=PLAN, base=CODED, note="Sudah.")
     assert movers.move("submit", body={"note": "Disamakan."}).status_code == 200
-    assert client.get(f"{AT}/actions/A-1").json()["notes"] == []
-    (note,) = client.get(f"{AT}/notes?state=answered").json()["items"]
+    assert secretariat.get(f"{AT}/actions/A-1").json()["notes"] == []
+    (note,) = secretariat.get(f"{AT}/notes?state=answered").json()["items"]
     assert (note["state"], note["answer"]) == ("answered", "Disamakan.")
     assert movers.move("return", body={"notes": [{"text": "Masih kurang."}]}).status_code == 200
-    assert [one["number"] for one in client.get(f"{AT}/notes?sort=-number&limit=1").json()["items"]] == [2]
-    assert [one["text"] for one in client.get(f"{AT}/notes?state=open").json()["items"]] == ["Masih kurang."]
+    assert [one["number"] for one in secretariat.get(f"{AT}/notes?sort=-number&limit=1").json()["items"]] == [
+        2
+    ]
+    assert [one["text"] for one in secretariat.get(f"{AT}/notes?state=open").json()["items"]] == [
+        "Masih kurang."
+    ]
 
 
 def test_a_note_is_of_a_line_that_there_is(movers: Movers) -> None:
@@ -229,7 +233,7 @@ def test_a_note_is_of_a_line_that_there_is(movers: Movers) -> None:
 
 
 def test_notes_are_for_those_who_read_drafts(
-    client: TestClient, movers: Movers, connect: Callable[..., TestClient]
+    secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     movers.bring("returned")
     for verb in ("submit", "endorse", "adopt"):
@@ -238,14 +242,14 @@ def test_notes_are_for_those_who_read_drafts(
     assert reader.get(AT).status_code == 200
     assert reader.get(f"{AT}/notes").status_code == 404
     assert reader.get(f"{AT}/actions/A-1").json()["notes"] == []
-    assert len(client.get(f"{AT}/notes").json()["items"]) == 1
+    assert len(secretariat.get(f"{AT}/notes").json()["items"]) == 1
 
 
 def test_a_returned_plan_without_lines_can_be_deleted_with_its_notes(
-    client: TestClient, movers: Movers
+    secretariat: TestClient, movers: Movers
 ) -> None:
     movers.bring("returned")
-    client.delete(f"{AT}/actions/A-1", headers=ANY)
-    assert client.delete(AT, headers=ANY).status_code == 204
-    put_plan(client, PLAN)
-    assert client.get(f"{AT}/notes").json()["items"] == []
+    secretariat.delete(f"{AT}/actions/A-1", headers=ANY)
+    assert secretariat.delete(AT, headers=ANY).status_code == 204
+    put_plan(secretariat, PLAN)
+    assert secretariat.get(f"{AT}/notes").json()["items"] == []

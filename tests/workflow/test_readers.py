@@ -18,8 +18,9 @@ OF_PLAN = [one for one in operations(declared()[0]) if "{plan}" in one.path]
 
 
 @pytest.fixture
-def reader(client: TestClient, connect: Connect) -> TestClient:
-    return connect(("reader", "63"))
+def provincial_reader(provincial_reader: TestClient, secretariat: TestClient) -> TestClient:
+    """The reader of the province, once the secretariat wrote a plan."""
+    return provincial_reader
 
 
 def call(who: TestClient, operation: Operation) -> Any:
@@ -46,34 +47,34 @@ def call(who: TestClient, operation: Operation) -> Any:
 
 @pytest.mark.parametrize("state", ["draft", "submitted", "returned", "endorsed"])
 def test_no_operation_finds_a_plan_that_was_never_adopted(
-    client: TestClient, movers: Movers, reader: TestClient, state: str
+    secretariat: TestClient, movers: Movers, provincial_reader: TestClient, state: str
 ) -> None:
-    report(client, "A-1", 1, plan=PLAN, spent=1)
+    report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring(state)
     assert len(OF_PLAN) > 25
     for operation in OF_PLAN:
-        reply = call(reader, operation)
+        reply = call(provincial_reader, operation)
         # That the region is there he knows, and that he may write no plan in it, whether there is one or not.
         assert reply.status_code == (403 if operation.id == "put_plan" else 404), f"{operation}: {reply.text}"
 
 
 def test_no_list_sum_or_feed_tells_of_it(
-    client: TestClient, movers: Movers, reader: TestClient, connect: Connect
+    secretariat: TestClient, movers: Movers, provincial_reader: TestClient, connect: Connect
 ) -> None:
-    start = now(reader)
-    report(client, "A-1", 1, plan=PLAN, spent=1)
+    start = now(provincial_reader)
+    report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring("endorsed")
-    assert list(walk(reader, "/v1/plans")) == []
-    assert reader.get("/v1/plans?count=exact").json()["count"] == 0
-    assert reader.get("/v1/summaries?region=63&period=2025").status_code == 404
-    assert list(follow(reader, start)) == []
-    assert client.get("/v1/summaries?region=63&period=2025").json()["allocated"] == 250_000_000
+    assert list(walk(provincial_reader, "/v1/plans")) == []
+    assert provincial_reader.get("/v1/plans?count=exact").json()["count"] == 0
+    assert provincial_reader.get("/v1/summaries?region=63&period=2025").status_code == 404
+    assert list(follow(provincial_reader, start)) == []
+    assert secretariat.get("/v1/summaries?region=63&period=2025").json()["allocated"] == 250_000_000
     other = connect(("administrator", "63"))
     furnish_and_adopt(other, connect)
-    summary = reader.get("/v1/summaries?region=63&period=2025").json()
+    summary = provincial_reader.get("/v1/summaries?region=63&period=2025").json()
     assert ([plan["key"] for plan in summary["by_plan"]], summary["actions"]) == (["63.03-2025"], 1)
     assert summary["allocated"] == 250_000_000
-    assert [plan["plan"] for plan in walk(reader, "/v1/plans?region=63")] == ["63.03-2025"]
+    assert [plan["plan"] for plan in walk(provincial_reader, "/v1/plans?region=63")] == ["63.03-2025"]
 
 
 def furnish_and_adopt(writer: TestClient, connect: Connect, plan: str = "63.03-2025") -> None:
@@ -85,18 +86,18 @@ def furnish_and_adopt(writer: TestClient, connect: Connect, plan: str = "63.03-2
 
 
 def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
-    client: TestClient, movers: Movers, reader: TestClient, database: OneTransaction
+    secretariat: TestClient, movers: Movers, provincial_reader: TestClient, database: OneTransaction
 ) -> None:
-    start = now(reader)
-    report(client, "A-1", 1, plan=PLAN, spent=1)
+    start = now(provincial_reader)
+    report(secretariat, "A-1", 1, plan=PLAN, spent=1)
     movers.bring("adopted")
-    report(client, "A-1", 2, plan=PLAN, spent=2)
+    report(secretariat, "A-1", 2, plan=PLAN, spent=2)
     assert movers.move("amend").status_code == 200
-    report(client, "A-1", 3, plan=PLAN, spent=3)
-    client.post(f"/v1/regions/63.02/agencies/{SOCIAL}/merge", json={"into": PARTNER}, headers=ANY)
+    report(secretariat, "A-1", 3, plan=PLAN, spent=3)
+    secretariat.post(f"/v1/regions/63.02/agencies/{SOCIAL}/merge", json={"into": PARTNER}, headers=ANY)
     for verb in ("submit", "return", "submit", "endorse", "adopt", "close"):
         assert movers.move(verb).status_code == 200, verb
-    found = [one for one in follow(reader, start) if one["subject"].startswith("plans/")]
+    found = [one for one in follow(provincial_reader, start) if one["subject"].startswith("plans/")]
     assert told(found) == [
         ("plan.adopted", ""),
         ("progress.created", "actions/A-1/progress/2025-Q2"),
@@ -108,9 +109,9 @@ def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
     ]
     places = [one["sequence"] for one in found]
     assert places == list(range(places[0], places[0] + len(found))), "no holes from the adoption on"
-    history = [one["sequence"] for one in walk(reader, f"{AT}/history")]
+    history = [one["sequence"] for one in walk(provincial_reader, f"{AT}/history")]
     assert history == places
-    kinds = {one["kind"] for one in follow(client) if one["subject"] == f"plans/{PLAN}"}
+    kinds = {one["kind"] for one in follow(secretariat) if one["subject"] == f"plans/{PLAN}"}
     assert kinds >= {"plan.created", "plan.submitted", "plan.returned", "plan.endorsed", "plan.amended"}
     with database.read_session() as session:
         assert verify_journal(session).breaks == []
@@ -118,22 +119,26 @@ def test_a_reader_meets_the_plan_at_its_adoption_and_every_change_from_there(
 
 @pytest.mark.parametrize("way", [("amend",), ("amend", "submit"), ("amend", "submit", "endorse")])
 def test_a_reader_sees_what_is_in_force_while_it_is_amended(
-    client: TestClient, movers: Movers, reader: TestClient, way: tuple[str, ...]
+    secretariat: TestClient, movers: Movers, provincial_reader: TestClient, way: tuple[str, ...]
 ) -> None:
     movers.bring("adopted")
-    before, listed = reader.get(AT), reader.get("/v1/plans")
+    before, listed = provincial_reader.get(AT), provincial_reader.get("/v1/plans")
     for verb in way:
         assert movers.move(verb).status_code == 200
-    after = reader.get(AT)
+    after = provincial_reader.get(AT)
     assert (after.content, after.headers["ETag"]) == (before.content, before.headers["ETag"])
-    assert reader.get("/v1/plans").content == listed.content
-    assert [plan["state"] for plan in walk(reader, "/v1/plans?state=adopted")] == ["adopted"]
-    assert list(walk(reader, "/v1/plans?state=draft")) == list(walk(reader, "/v1/plans?state=endorsed")) == []
-    assert client.get(AT).json()["state"] != "adopted"
+    assert provincial_reader.get("/v1/plans").content == listed.content
+    assert [plan["state"] for plan in walk(provincial_reader, "/v1/plans?state=adopted")] == ["adopted"]
+    assert (
+        list(walk(provincial_reader, "/v1/plans?state=draft"))
+        == list(walk(provincial_reader, "/v1/plans?state=endorsed"))
+        == []
+    )
+    assert secretariat.get(AT).json()["state"] != "adopted"
 
 
 def test_drafts_are_read_where_a_role_shows_them_and_nowhere_else(
-    client: TestClient, movers: Movers, connect: Connect, database: OneTransaction
+    secretariat: TestClient, movers: Movers, connect: Connect, database: OneTransaction
 ) -> None:
     national = connect(("administrator", "0"))
     furnish(database, "63.03")
@@ -151,7 +156,7 @@ def test_drafts_are_read_where_a_role_shows_them_and_nowhere_else(
 
 @pytest.mark.parametrize("role", ["operator", "secretariat", "chair", "reviewer", "administrator"])
 def test_every_other_role_reads_drafts_without_a_further_condition(
-    client: TestClient, connect: Callable[..., TestClient], database: OneTransaction, role: str
+    secretariat: TestClient, connect: Callable[..., TestClient], database: OneTransaction, role: str
 ) -> None:
     who = connect((role, "63.02"))
     database.statements.clear()
@@ -160,8 +165,10 @@ def test_every_other_role_reads_drafts_without_a_further_condition(
     assert {one["kind"] for one in walk(who, f"{AT}/history")} == {"plan.created", "action.created"}
 
 
-def test_a_reader_moves_nothing(client: TestClient, movers: Movers, reader: TestClient) -> None:
+def test_a_reader_moves_nothing(
+    secretariat: TestClient, movers: Movers, provincial_reader: TestClient
+) -> None:
     movers.bring("adopted")
     for verb in ("submit", "return", "endorse", "adopt", "amend", "close"):
-        assert move(reader, verb).status_code == 403
-    assert reader.get(AT).json()["allowed"] == []
+        assert move(provincial_reader, verb).status_code == 403
+    assert provincial_reader.get(AT).json()["allowed"] == []

@@ -55,20 +55,20 @@ def content(client: TestClient) -> dict[str, Any]:
     }
 
 
-def test_a_revision_is_the_plan_in_canonical_json(client: TestClient, movers: Movers) -> None:
-    client.patch(AT, json={"priority_locations": [{"region_code": "63.02.05.2001"}]}, headers=ANY)
-    put(client, "A-0", plan=PLAN, base=CODED, title="“Bantuan” é €\n𝄞 <b>", outputs=[
+def test_a_revision_is_the_plan_in_canonical_json(secretariat: TestClient, movers: Movers) -> None:
+    secretariat.patch(AT, json={"priority_locations": [{"region_code": "63.02.05.2001"}]}, headers=ANY)
+    put(secretariat, "A-0", plan=PLAN, base=CODED, title="“Bantuan” é €\n𝄞 <b>", outputs=[
         {"code": "O1", "indicator": "x", "unit": "ha", "target": 0.0001, "quarterly_targets": []}
     ])  # fmt: skip
     movers.bring("adopted")
-    found = client.get(R0)
+    found = secretariat.get(R0)
     assert found.status_code == 200
-    assert found.text == written(content(client))
+    assert found.text == written(content(secretariat))
     digest = hashlib.sha256(found.content)
     assert found.headers["ETag"] == f'"{digest.hexdigest()}"'
     assert found.headers["Repr-Digest"] == f"sha-256=:{base64.b64encode(digest.digest()).decode()}:"
     assert found.headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    assert client.get(R0, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304
+    assert secretariat.get(R0, headers={"If-None-Match": found.headers["ETag"]}).status_code == 304
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_canonical_json_is_that_of_the_standard(value: Any, text: str) -> None:
 
 
 def test_a_revision_is_sent_as_its_own_bytes_even_to_who_takes_compressed_ones(
-    client: TestClient, movers: Movers
+    secretariat: TestClient, movers: Movers
 ) -> None:
     movers.bring("adopted")
-    plain, packed = (client.get(R0, headers={"Accept-Encoding": one}) for one in ("identity", "gzip"))
+    plain, packed = (secretariat.get(R0, headers={"Accept-Encoding": one}) for one in ("identity", "gzip"))
     assert len(plain.content) > 1000
     assert "Content-Encoding" not in packed.headers
     assert (packed.content, packed.headers["ETag"]) == (plain.content, plain.headers["ETag"])
 
 
-def test_revisions_are_listed_with_instrument_and_sums(client: TestClient, movers: Movers) -> None:
-    assert client.get(f"{AT}/revisions").json()["items"] == []
-    assert client.get(R0).status_code == 404
-    put(client, "A-2", plan=PLAN, base=CODED)
+def test_revisions_are_listed_with_instrument_and_sums(secretariat: TestClient, movers: Movers) -> None:
+    assert secretariat.get(f"{AT}/revisions").json()["items"] == []
+    assert secretariat.get(R0).status_code == 404
+    put(secretariat, "A-2", plan=PLAN, base=CODED)
     movers.bring("adopted")
-    (found,) = client.get(f"{AT}/revisions").json()["items"]
+    (found,) = secretariat.get(f"{AT}/revisions").json()["items"]
     assert found.pop("adopted_at")
     assert found.pop("adopted_by").startswith("chair-63.02")
     assert found == {
@@ -114,19 +114,19 @@ def test_revisions_are_listed_with_instrument_and_sums(client: TestClient, mover
         "instrument_date": SIGNED["date"],
         "action_count": 2,
         "allocation": 500_000_000,
-        "sha256": hashlib.sha256(client.get(R0).content).hexdigest(),
+        "sha256": hashlib.sha256(secretariat.get(R0).content).hexdigest(),
     }
     for none in ("1", "00", "-1", "x", "9" * 30, "٠"):
-        assert client.get(f"{AT}/revisions/{none}").status_code == 404
+        assert secretariat.get(f"{AT}/revisions/{none}").status_code == 404
 
 
 def test_what_happens_later_leaves_a_revision_as_it_is(
-    client: TestClient, movers: Movers, database: OneTransaction
+    secretariat: TestClient, movers: Movers, database: OneTransaction
 ) -> None:
     movers.bring("adopted")
-    before = client.get(R0)
+    before = secretariat.get(R0)
     merge = f"/v1/regions/63.02/agencies/{SOCIAL}/merge"
-    assert client.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
+    assert secretariat.post(merge, json={"into": PARTNER}, headers=ANY).status_code == 200
     assert movers.move("amend").status_code == 200
     assert movers.move("submit").status_code == 200
     assert movers.move("return", body=NOTES).status_code == 200
@@ -135,25 +135,28 @@ def test_what_happens_later_leaves_a_revision_as_it_is(
     earlier = movers.move("adopt", body={**SIGNED, "date": "2024-12-18"})
     assert earlier.status_code == 422, "an amendment is signed after what it amends"
     assert movers.move("adopt", body={**SIGNED, "number": "2"}).json()["revision"] == 1
-    assert client.get(R0).content == before.content
-    first = json.loads(client.get(f"{AT}/revisions/1").content)
+    assert secretariat.get(R0).content == before.content
+    first = json.loads(secretariat.get(f"{AT}/revisions/1").content)
     assert (first["revision"], first["instrument_number"]) == (1, "2")
     assert first["actions"][0]["lead_agency"] == PARTNER
-    assert [one["revision"] for one in client.get(f"{AT}/revisions?sort=-revision").json()["items"]] == [1, 0]
+    assert [one["revision"] for one in secretariat.get(f"{AT}/revisions?sort=-revision").json()["items"]] == [
+        1,
+        0,
+    ]
     for method in ("put", "patch", "delete", "post"):
-        assert client.request(method, R0, headers=ANY).status_code == 405
-    assert client.delete(AT, headers=ANY).status_code == 409
+        assert secretariat.request(method, R0, headers=ANY).status_code == 405
+    assert secretariat.delete(AT, headers=ANY).status_code == 409
     table = table_of(PlanRevisionRow)
     for content, sha256 in rows(database, sa.select(table.c.content, table.c.sha256)):
         assert hashlib.sha256(content.encode()).hexdigest() == sha256
 
 
 def test_a_trial_adoption_freezes_nothing(
-    client: TestClient, movers: Movers, connect: Callable[..., TestClient]
+    secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient]
 ) -> None:
     movers.bring("endorsed")
     trial = movers.move("adopt", dry_run="true").json()
     assert (trial["state"], trial["revision"]) == ("adopted", 0)
-    assert client.get(AT).json()["state"] == "endorsed"
-    assert client.get(R0).status_code == 404
+    assert secretariat.get(AT).json()["state"] == "endorsed"
+    assert secretariat.get(R0).status_code == 404
     assert connect(("reader", "63")).get(AT).status_code == 404

@@ -56,10 +56,10 @@ def test_the_table_has_every_verb_and_every_state_is_reached() -> None:
 
 @pytest.mark.parametrize("state", WAYS)
 def test_each_role_moves_a_plan_as_the_domain_says(
-    client: TestClient, movers: Movers, connect: Callable[..., TestClient], state: str
+    secretariat: TestClient, movers: Movers, connect: Callable[..., TestClient], state: str
 ) -> None:
     movers.bring(state)
-    before = client.get(AT).json()
+    before = secretariat.get(AT).json()
     for number, who in enumerate(CALLERS):
         caller = connect(*([who] if who else []))
         possible = set()
@@ -75,7 +75,7 @@ def test_each_role_moves_a_plan_as_the_domain_says(
         found = caller.get(AT)
         if found.status_code == 200:
             assert set(found.json()["allowed"]) & set(MOVED) == possible, who
-    assert client.get(AT).json() == before
+    assert secretariat.get(AT).json() == before
 
 
 def verbs_for(who: tuple[str, str] | None, number: int) -> list[str]:
