@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +44,9 @@ def sqlite_template() -> Iterator[Database]:
 
 def pytest_configure(config: pytest.Config) -> None:
     wire()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell starts what runs in the background so, and every process that a test stops would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.set_threshold(
         100_000, 50, 50
     )  # what is imported and compiled stays: looking through it took a tenth of the run

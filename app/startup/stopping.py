@@ -23,8 +23,10 @@ def end_when_stopped() -> Iterator[None]:
     """Within the block, end the process with exit code 1 on Ctrl-C, SIGTERM and SIGHUP, without clean-up."""
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
-        os.write(2, f"\n{STOPPED}\n{_SHOW_CURSOR if os.isatty(2) else ''}".encode())
-        os._exit(1)
+        try:
+            os.write(2, f"\n{STOPPED}\n{_SHOW_CURSOR if os.isatty(2) else ''}".encode())
+        finally:  # also where standard error is closed: an error of the write would let the command go on
+            os._exit(1)
 
     with _handling(end):
         yield

@@ -22,14 +22,16 @@ def leave_first(seconds: float) -> None:
         return
     stop = signal.getsignal(signal.SIGTERM)
     assert callable(stop)
+    again = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+    again.daemon = True
 
     def leave(number: int, frame: FrameType | None) -> None:
         if LEAVING.is_set():
+            # the process may live on and handle the signal otherwise by the time that the timer ends
+            again.cancel()
             stop(number, frame)
             return
         LEAVING.set()
-        again = threading.Timer(seconds, os.kill, (os.getpid(), number))
-        again.daemon = True
         again.start()
 
     signal.signal(signal.SIGTERM, leave)
