@@ -1,6 +1,7 @@
 """The operations of the document, each ready to be called with the document's own examples."""
 
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,8 @@ AMENDED, DRAFTED = "63.02-2024", "A-003"
 #: What is asked beside what must be, so that the answer has rows whatever day it is.
 ASKED = {id: {"on": "2027-01-31"} for id in ("list_overdue_milestones", "read_overdue_milestones_csv")}
 _ALTERABLE = ("title", "name", "obstacle", "text", "reason", "notes", "source", "document", "legal_basis")
+
+_REFERENCE = re.compile(r"#/components/schemas/(\w+)")
 
 
 @dataclass(frozen=True)
@@ -153,19 +156,32 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class Schemas:
-    """Validators of the document's schemas, each made once."""
+    """Validators of the document's schemas, each made once and of those schemas alone that it refers to.
+
+    A validator copies what it is given: with the whole document in each, they took half a gigabyte.
+    """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self.components = strict(document)["components"]
+        self._shapes: dict[str, Any] = strict(document)["components"]["schemas"]
         self._made: dict[str, Any] = {}
 
     def errors(self, schema: dict[str, Any], value: Any) -> list[str]:
         """What is wrong with a value, one line each."""
         key = repr(schema)
         if key not in self._made:
-            whole = {**schema, "components": self.components}
+            whole = {**schema, "components": {"schemas": self._reached_from(schema)}}
             self._made[key] = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
         return [
             f"{'/'.join(map(str, e.instance_path))}: {e.message[:300]}"
             for e in self._made[key].iter_errors(value)
         ]
+
+    def _reached_from(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """The document's schemas that one refers to, directly or through others."""
+        reached: dict[str, Any] = {}
+        left = [schema]
+        while left:
+            for name in set(_REFERENCE.findall(repr(left.pop()))) - reached.keys():
+                reached[name] = self._shapes[name]
+                left.append(reached[name])
+        return reached

@@ -12,7 +12,7 @@ from app.main import create_app
 from app.settings import Settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anonymous() -> TestClient:
     return TestClient(create_app(Settings(_env_file=None, database_url="sqlite://")))
 

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from app.access.last_used import Uses
 from app.access.models import TokenScope
 from app.kit.database.engine import Database
+from app.kit.openapi.document import COMMITTED
 from app.kit.problems import Kind, Problem
 from app.main import create_app
 from app.settings import Settings
@@ -128,8 +129,11 @@ KEYS_OF_ALL = (*({"action": f"A-00{n}"} for n in (2, 3, 4)), {"period": "2026-Q3
 
 @cache
 def declared() -> tuple[dict[str, Any], Schemas]:
-    """The document, which is the same for every application, and validators of its schemas."""
-    document = create_app(Settings(_env_file=None, database_url="sqlite://")).openapi()
+    """The document as it is committed, and validators of its schemas; test_document.py holds it to be current.
+
+    An application takes seconds to make it.
+    """
+    document = json.loads(COMMITTED.read_bytes())
     return document, Schemas(document)
 
 
