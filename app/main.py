@@ -29,7 +29,7 @@ from app.exchange.matrix.routes import router as exchange
 from app.exchange.pulls.routes import router as pulls
 from app.kit.database.engine import Database
 from app.kit.database.replicas import database_for
-from app.kit.http.routing import install_problem_handlers
+from app.kit.http.replies import install_problem_handlers
 from app.kit.openapi import document as openapi
 from app.kit.server.admission import SPARE_THREADS, Admission, Places
 from app.kit.server.compression import Compressed

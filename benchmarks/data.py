@@ -21,7 +21,8 @@ from app.access.tokens import create_token
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import Database, alembic_config, table_of
 from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.json_sql import records, to_json
+from app.kit.database.json_sql import to_json
+from app.kit.database.upsert import records
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.core.models import PlanRow
 from app.plans.core.rules import plan_chain

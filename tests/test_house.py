@@ -95,7 +95,7 @@ NAMED_BY_NOUN = {
     "tracking/progress/writes",
 }
 #: What differs between the engines.
-NAMES_ENGINES = {"kit/database/engine", "kit/database/json_sql", "settings", "extras"}
+NAMES_ENGINES = {"kit/database/engine", "kit/database/json_sql", "kit/database/upsert", "settings", "extras"}
 #: Endpoints that take no session, and no thread, since they answer when all threads wait for the database.
 WITHOUT_SESSION = {"read_health", "read_ready"}
 PERSONAL = re.compile(

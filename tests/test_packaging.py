@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from app.kit.http.routing import shown_size
+from app.kit.http.replies import shown_size
 from app.kit.problems import Problem
 from app.kit.server.middleware import HEAD_BYTES, HEADERS
 from app.settings import Settings

@@ -21,7 +21,7 @@ from app.kit.http.credentials import read_secret
 from app.kit.http.etags import check_conditions
 from app.kit.http.idempotency import Attempt, body_hashed
 from app.kit.http.precondition import Precondition
-from app.kit.http.routing import Unit
+from app.kit.http.unit_of_work import Unit
 from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.server.rate_limit import Charge
 from app.settings import Settings, words

@@ -22,7 +22,8 @@ from app.access.models import (
 )
 from app.access.rules import principal_subject, rights_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.routing import house_router
 
 router = house_router(tags=["access"])
 

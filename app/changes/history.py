@@ -6,7 +6,7 @@ from app.access.actor import Call
 from app.changes.models import HistoryQuery
 from app.changes.queries import history
 from app.kit.http.pagination import read_page
-from app.kit.http.routing import answer_page
+from app.kit.http.replies import answer_page
 
 
 def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:

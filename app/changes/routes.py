@@ -12,7 +12,8 @@ from app.changes.models import ChangePage, ChangesQuery, HistoryEntry, HistoryQu
 from app.changes.queries import feed
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
-from app.kit.http.routing import answer, house_router
+from app.kit.http.replies import answer
+from app.kit.http.routing import house_router
 
 router = house_router(tags=["changes"])
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Response
 
 from app.access.actor import Call
-from app.kit.http.routing import answer, with_fields
+from app.kit.http.replies import answer, with_fields
 from app.plans.core.models import PlanState
 from app.plans.revisions.queries import plan_json
 from app.plans.workflow.rules import Standing, allowed

@@ -16,7 +16,8 @@ from sqlmodel import Session
 from app.access.rules import CONSOLE
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.json_sql import records, to_json, upsert
+from app.kit.database.json_sql import to_json
+from app.kit.database.upsert import records, upsert
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceRow,

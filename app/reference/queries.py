@@ -13,7 +13,8 @@ from sqlmodel import Session
 from app.access.queries import within
 from app.access.rules import ancestors_of
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, records, to_json
+from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, to_json
+from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
 from app.reference.models import (
     FundingSourceKind,

@@ -4,7 +4,7 @@ from fastapi import Response
 
 from app.access.actor import Call
 from app.kit.http.pagination import Listing, PageQuery, read_page
-from app.kit.http.routing import answer, answer_page
+from app.kit.http.replies import answer, answer_page
 from app.kit.problems import NotFound
 
 

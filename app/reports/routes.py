@@ -10,7 +10,8 @@ from app.access.actor import Call, Caller
 from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.preferences import read_weights
-from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.replies import answer, answer_page
+from app.kit.http.routing import house_router
 from app.kit.http.validation import unknown_parameter
 from app.kit.problems import FieldError, UnknownParameter
 from app.reports.catalogue import REPORTS, catalogue

@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from app.convergence.coverage.rules import is_village
 from app.kit.database.engine import Database, table_of
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.reference.models import RegionRow
 from app.reference.rules import folded
 

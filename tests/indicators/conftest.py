@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.reference.commands import DATA
 from app.reference.models import RegionRow
 from app.reference.rules import folded, level_of, parent_of

@@ -26,7 +26,8 @@ from app.changes.webhooks.models import (
 from app.changes.webhooks.rules import ALLOWED, sealer_of, webhook_chain, webhook_subject
 from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.settings import Settings
 
 router = house_router(tags=["changes"])

@@ -11,7 +11,8 @@ from app.access.queries import below
 from app.convergence.coverage.models import CoverageRegionRow, CoverageRow
 from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import records, to_json
+from app.kit.database.json_sql import to_json
+from app.kit.database.upsert import records
 from app.plans.core.models import PlanRow, PriorityLocationRow
 
 coverage = table_of(CoverageRow)

@@ -31,7 +31,8 @@ from app.convergence.editions.methods.queries import EDITIONS, Editions, methods
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
-from app.kit.database.json_sql import built_once, records, to_json, upsert
+from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.upsert import records, upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed

@@ -22,7 +22,8 @@ from app.convergence.coverage.models import (
 from app.convergence.coverage.rules import regency_of
 from app.convergence.editions.methods.queries import region_editions
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
+from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow

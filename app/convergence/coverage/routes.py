@@ -35,15 +35,8 @@ from app.kit.database.journal import stamp
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import (
-    answer,
-    answer_page,
-    created,
-    house_router,
-    language_of,
-    no_content,
-    with_fields,
-)
+from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
 from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items

@@ -25,7 +25,7 @@ from app.convergence.editions.queries import (
 )
 from app.convergence.editions.rules import CHAIN
 from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text

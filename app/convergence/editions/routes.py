@@ -34,7 +34,8 @@ from app.convergence.editions.step_templates.models import (
 )
 from app.convergence.editions.step_templates.queries import TEMPLATE, TEMPLATES
 from app.kit.http.pagination import Page, PageQuery
-from app.kit.http.routing import answer, created, house_router
+from app.kit.http.replies import answer, created
+from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.reference.replies import page_of
 

@@ -42,7 +42,7 @@ from app.convergence.indicators.rules import (
     wrong_value,
 )
 from app.kit.database.journal import Author, Entry, hold, next_version, next_versions, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text

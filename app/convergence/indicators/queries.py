@@ -30,7 +30,8 @@ from app.convergence.indicators.models import (
     TargetRow,
 )
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts, records, to_json
+from app.kit.database.json_sql import fields_of, json_texts, to_json
+from app.kit.database.upsert import records
 from app.kit.files.books import Sheet
 from app.kit.files.sheets import open_book
 from app.kit.http.pagination import Listing

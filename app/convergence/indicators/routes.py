@@ -37,15 +37,8 @@ from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import (
-    answer,
-    answer_page,
-    created,
-    house_router,
-    no_content,
-    revalidated,
-    with_fields,
-)
+from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import read_each
 from app.kit.problems import NotFound
 from app.reference.commands import CHAIN as REFERENCE

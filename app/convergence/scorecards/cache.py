@@ -14,7 +14,7 @@ from sqlmodel import Session
 
 from app.convergence.scorecards.models import ScorecardFiguresRow
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.write_behind import WriteBehind
 
 ANSWERS = 512

@@ -17,7 +17,8 @@ from app.convergence.scorecards.models import (
     WhatIfQuery,
 )
 from app.kit.http.etags import FOR_EVER, VARY, is_unchanged
-from app.kit.http.routing import STORES_NOTHING, answer, house_router
+from app.kit.http.replies import answer
+from app.kit.http.routing import STORES_NOTHING, house_router
 from app.kit.openapi.schemas import FROZEN
 from app.reference.models import RegionKey
 

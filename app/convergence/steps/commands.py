@@ -21,7 +21,7 @@ from app.convergence.steps.measures import evidence
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import grades, step_at, stored_evidence, stored_grade
 from app.kit.database.journal import Author, Entry, hold, next_version, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text

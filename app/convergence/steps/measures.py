@@ -21,7 +21,8 @@ from app.convergence.editions.step_templates.rules import window_of
 from app.convergence.indicators.queries import observations
 from app.convergence.steps.models import StepEvidenceRow
 from app.kit.database.engine import BigInt, table_of
-from app.kit.database.json_sql import built_once, json_rows, records, to_json
+from app.kit.database.json_sql import built_once, json_rows, to_json
+from app.kit.database.upsert import records
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow

@@ -25,7 +25,8 @@ from app.convergence.steps.models import (
     StepsReply,
 )
 from app.kit.http.pagination import Page
-from app.kit.http.routing import answer, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])

@@ -11,7 +11,8 @@ from app.convergence.villages.models import VillageMap, VillageMapQuery, Village
 from app.convergence.villages.rules import check_region, sees_of
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import read_page
-from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.replies import answer, answer_page
+from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 
 router = house_router(tags=["convergence"])

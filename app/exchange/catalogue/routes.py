@@ -14,7 +14,8 @@ from app.exchange.catalogue.rules import catalogue, dataset
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import read_page
-from app.kit.http.routing import answer_page, house_router
+from app.kit.http.replies import answer_page
+from app.kit.http.routing import house_router
 from app.settings import Settings
 
 router = house_router(tags=["exchange"])

@@ -9,7 +9,8 @@ from app.exchange.iati.models import EXAMPLE
 from app.exchange.iati.queries import export_of
 from app.exchange.iati.rules import xml_of
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.routing import answer, house_router
+from app.kit.http.replies import answer
+from app.kit.http.routing import house_router
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of
 

@@ -14,7 +14,8 @@ from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.kit.database.journal import stamp
 from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.http.forms import Upload
-from app.kit.http.routing import answer, house_router, language_of
+from app.kit.http.replies import answer, language_of
+from app.kit.http.routing import house_router
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
 from app.plans.core.models import PlanKey

@@ -20,7 +20,8 @@ from app.changes.rules import BEGINNING, Place
 from app.exchange.pulls.models import PulledPlan, PullLine
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead, JournalRow
-from app.kit.database.json_sql import built_once, json_row, json_texts, members, records, to_json
+from app.kit.database.json_sql import built_once, json_row, json_texts, members, to_json
+from app.kit.database.upsert import records
 from app.kit.exports.prefetch import ahead
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import action_columns, actions

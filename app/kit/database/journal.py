@@ -16,7 +16,8 @@ from sqlalchemy import event
 from sqlmodel import Field, Session
 
 from app.kit.database.engine import Table, table_of
-from app.kit.database.json_sql import built_once, records, to_json, upsert
+from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.upsert import records, upsert
 
 
 class JournalRow(Table, table=True):

@@ -2,25 +2,21 @@
 
 A shape (a Pydantic model) says which fields a JSON object has and in which order; `json_rows` turns a
 SELECT with columns of those names into that object, so the shape that makes the OpenAPI schema also
-makes the bytes, and Python passes them through. The other way, `records` is a FROM clause over a JSON
-array of objects that was validated once, so a thousand rows are written by one statement.
+makes the bytes, and Python passes them through. The other way is `upsert`.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, wraps
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
-
-from app.kit.database.engine import text_type
 
 Built = TypeVar("Built")
 
@@ -213,83 +209,6 @@ def json_texts(query: Select[Any], *beside: str) -> Select[Any]:
     return texts.select_from(rows)
 
 
-@lru_cache(maxsize=256)
-def _upsert(
-    dialect: str,
-    table: sa.Table,
-    names: tuple[str, ...],
-    key: tuple[str, ...],
-    versioned: bool,
-    replace: bool,
-    returning: tuple[str, ...],
-) -> sa.Executable:
-    source = _records(dialect, {name: table.c[name].type for name in names})
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    # WHERE true: without it SQLite reads ON CONFLICT as the join condition of the SELECT.
-    statement = make(table).from_select(list(names), sa.select(*source.c).where(sa.true()))
-    changed = {name: statement.excluded[name] for name in names if name not in key}
-    where = table.c.version == statement.excluded.version - 1 if versioned else None
-    upsert: Any = statement
-    if key and replace and changed:
-        upsert = statement.on_conflict_do_update(index_elements=list(key), set_=changed, where=where)
-    elif key:
-        upsert = statement.on_conflict_do_nothing(index_elements=list(key))
-    # The cast: SQLite may return a replaced row's whole number as 2.0, before it stores it as 2.
-    told = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
-    complete: sa.Executable = upsert.returning(*told) if returning else upsert
-    return complete
-
-
-def upsert(
-    session: Session,
-    table: sa.Table,
-    rows: Sequence[dict[str, Any]],
-    *,
-    key: Iterable[str] = (),
-    versioned: bool = False,
-    replace: bool = True,
-    returning: Iterable[str] = (),
-) -> list[sa.Row[Any]]:
-    """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
-
-    Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
-    `versioned`, a row is replaced only when its `version` is one less than the given one; a row
-    that lost that race is missing from what is returned. Values are what JSON can hold; instants and
-    dates as ISO text.
-    """
-    if not rows:
-        return []
-    dialect = session.get_bind().dialect.name
-    statement = _upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, tuple(returning))
-    result = session.connection().execute(statement, {"records": to_json(rows)})
-    return list(result.all()) if returning else []
-
-
-def records(session: Session, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subquery:
-    """FROM clause over the JSON array bound as `records`: one column for each name of its objects."""
-    return _records(session.get_bind().dialect.name, columns)
-
-
-def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subquery:
-    bound = sa.bindparam("records", type_=sa.Text)
-    if dialect == "postgresql":
-        source = (
-            sa.func.json_to_recordset(sa.cast(bound, Json()))
-            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns.items()], name="t")
-            .render_derived(with_types=True)
-        )
-        return sa.select(*source.c).subquery("records")
-    each = sa.func.json_each(bound).table_valued("value", name="t")
-    return sa.select(
-        *[
-            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(
-                name
-            )
-            for name, kind in columns.items()
-        ]
-    ).subquery("records")
-
-
 def elements(session: Session, column: ColumnElement[Any], *, name: str) -> FromClause:
     """FROM clause over the texts of a JSON array in `column` of a table beside it: one column, `value`.
 
@@ -321,21 +240,6 @@ def members(session: Session, text: ColumnElement[str], field: str, *, name: str
         return Members(derived, derived.c.value, derived.c.place)
     each = sa.func.json_each(text, f"$.{field}").table_valued("key", "value", name=name)
     return Members(each, each.c.value, each.c.key)
-
-
-def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
-    """Text of any length: a key that is too long for its column is one that is not there, not an error."""
-    return text_type() if type(kind) is sa.String else kind
-
-
-def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
-    """An instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
-    if isinstance(kind, (UTCDateTime, sa.DateTime)):
-        # Python leaves out a fraction of zero.
-        whole = sa.func.substr(value, 1, 19).concat(".000000")
-        told = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
-        return sa.func.replace(told, "T", " ")
-    return value
 
 
 def built_once(make: Callable[..., Built]) -> Callable[..., Built]:

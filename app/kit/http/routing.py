@@ -1,65 +1,48 @@
-"""One request: its route, its unit of work, its answers.
+"""One request: its route and its attempts.
 
 `HouseRoute` is where the rules that hold for every operation live, so that none can be forgotten:
-unknown parameters, trial runs, the one transaction that is committed before the response leaves, and
-stored replies. What happens outside of a route (request id, log line, limits) stands in `layers`.
+unknown parameters, trial runs, the one transaction that is committed before the response leaves (`unit_of_work`), and
+stored replies. Request ids, log lines and limits are outside of it, in `kit.server`.
 """
 
 import secrets as random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlmodel import Session
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
 
-from app.kit.database.engine import Database, finish
-from app.kit.database.errors import is_lost, problem_of
-from app.kit.database.json_sql import to_json
+from app.kit.database.errors import is_lost
 from app.kit.http.anonymous import shared
 from app.kit.http.bodies import Body, HouseRequest, JsonShape, check_plain
-from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
-from app.kit.http.idempotency import Attempt, Replay
-from app.kit.http.pagination import next_link
-from app.kit.http.preferences import read_weights
+from app.kit.http.etags import is_unchanged, unchanged
+from app.kit.http.idempotency import Replay
+from app.kit.http.unit_of_work import WRITES, Unit
 from app.kit.http.validation import (
     nearest,
-    problem_from,
     repeated_parameter,
     unknown_parameter,
-    unknown_value,
-    unreadable_body,
 )
 from app.kit.problems import (
     BadRequest,
-    Busy,
     FieldError,
-    Language,
-    MethodNotAllowed,
-    NotFound,
     Problem,
-    ServerError,
     UnknownParameter,
 )
 
 log = structlog.get_logger("rata")
 
-WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 STORES_NOTHING = {"x-stores-nothing": True}
 """`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
 
@@ -70,75 +53,6 @@ PAUSES = (0.02, 0.1, 0.5)
 """Longest pauses, in seconds, before further attempts of a request whose transaction lost; jitter parts the losers."""
 REPEAT_SECONDS = 5
 """After these no further attempt begins: who waited as long is told so."""
-
-
-class Unit:
-    """A request's unit of work: at most one writing session and one that it reads by, ended by the route."""
-
-    def __init__(self, request: Request) -> None:
-        self.database: Database = request.app.state.database
-        self.request = request
-        self.now = datetime.now(UTC)
-        self.is_write = request.method in WRITES
-        self.dry_run = self.is_write and _flag(request, "dry_run")
-        self.attempt: Attempt | None = None
-        self.call: object | None = None
-        """Who asks, once that is known."""
-        self._read: Session | None = None
-        self._write: Session | None = None
-
-    @property
-    def reading(self) -> Session:
-        """The session that reads; a write reads by it what need not be of its transaction."""
-        if self._read is None:
-            self._read = self.database.read_session()
-        return self._read
-
-    @property
-    def session(self) -> Session:
-        """The session of the work itself. On a write it begins at its first statement, in the thread
-        of the endpoint: a thread that waits for its turn must not hold one that others need."""
-        if not self.is_write:
-            return self.reading
-        if self._write is None:
-            self._write = self.database.write_session()
-        return self._write
-
-    def rest(self) -> None:
-        """Give the reading connection back. A request that waits for a thread must not hold one
-        meanwhile, or those that have a thread find the pool empty."""
-        if self._read is not None:
-            self._read.close()
-
-    def keep(self, response: Response) -> None:
-        if self._write is None:
-            return
-        if self.attempt and not self.dry_run:
-            self.attempt.store(self._write, response, self.now)
-        finish(self._write, dry_run=self.dry_run)
-
-    async def end(self) -> None:
-        """Close what is open. A thread waits for the database to undo a write, the event loop does not."""
-        if self._write is not None and self._write.in_transaction():
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._write.close, limiter=anyio.CapacityLimiter(1))
-        self.close()
-
-    def close(self) -> None:
-        if self._write is not None:
-            self._write.close()
-        self.rest()
-        if self.attempt:
-            self.attempt.end()
-
-
-def _flag(request: Request, name: str) -> bool:
-    value = request.query_params.get(name, "false")
-    if value not in ("true", "false"):
-        raise BadRequest(
-            errors=[FieldError(unknown_value, parameter=name, value=value, allowed=["true", "false"])]
-        )
-    return value == "true"
 
 
 EarlyTag = Callable[[HouseRequest], str]
@@ -303,144 +217,3 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
 
 def house_router(**options: Any) -> APIRouter:
     return APIRouter(route_class=HouseRoute, **options)
-
-
-# Answers
-
-
-def answer(
-    request: Request,
-    body: bytes,
-    *,
-    status: int = 200,
-    version: int | str | None = None,
-    tag: str | None = None,
-    location: str | None = None,
-    media_type: str = "application/json",
-) -> Response:
-    """JSON as it is, with its entity tag; 304 where the caller has it already."""
-    tag = tag or tag_of(body, version=version)
-    if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
-        return unchanged(tag)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
-    if location:
-        headers["Location"] = location
-    return Response(body, status, headers, media_type=media_type)
-
-
-def answer_page(
-    request: Request, body: bytes, *, tag: str | None = None, media_type: str = "application/json"
-) -> Response:
-    response = answer(request, body, tag=tag, media_type=media_type)
-    if response.status_code == 200 and (link := next_link(request, body)):
-        response.headers["Link"] = link
-    return response
-
-
-def no_content() -> Response:
-    return Response(status_code=204)
-
-
-def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    """Declares that a PUT may also create: 201 with the address of what it made."""
-    return {
-        201: {
-            "model": shape,
-            "description": "Created.",
-            "headers": {"Location": {"schema": {"type": "string"}}},
-        }
-    }
-
-
-def with_fields(body: str, **fields: Any) -> bytes:
-    """A JSON object from the database with fields appended that only the request knows (`allowed`)."""
-    return f"{body[:-1]},{to_json(fields)[1:]}".encode()
-
-
-# Languages and problems
-
-
-def language_of(request: Request) -> Language:
-    """Indonesian unless English is preferred in `Accept-Language`."""
-    best: tuple[float, Language] = (0.0, "id")
-    for tag, weight in read_weights(request.headers.get("accept-language", "")):
-        primary = tag.split("-")[0]
-        if primary in ("id", "en") and weight > best[0]:
-            best = (weight, "id" if primary == "id" else "en")
-    return best[1]
-
-
-def problem_response(request: Request, problem: Problem) -> Response:
-    language = language_of(request)
-    shape = problem.shown(
-        language,
-        base=str(request.base_url).rstrip("/"),
-        instance=request.url.path,
-        request_id=request.scope.get("request_id"),
-    )
-    response = Response(
-        shape.model_dump_json(exclude_none=True),
-        problem.status,
-        {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
-        media_type="application/problem+json",
-    )
-    return shared(request, response)
-
-
-def install_problem_handlers(app: FastAPI) -> None:
-    """Every failure of the application leaves in the one shape."""
-
-    @app.exception_handler(Problem)
-    def _problem(request: Request, error: Problem) -> Response:
-        return problem_response(request, error)
-
-    @app.exception_handler(RequestValidationError)
-    def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(
-            request, problem_from(error.errors(), getattr(request.state, "invalid", None))
-        )
-
-    @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        if error.status_code == 404:
-            return problem_response(request, NotFound())
-        if error.status_code == 405:
-            methods = ", ".join(_methods_of(request))
-            return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
-        unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
-        return problem_response(request, BadRequest(headers=headers, errors=[unread]))
-
-    @app.exception_handler(DBAPIError)
-    def _database(request: Request, error: DBAPIError) -> Response:
-        problem = problem_of(error)
-        if problem is None:
-            log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
-            problem = ServerError()
-        return problem_response(request, problem)
-
-    @app.exception_handler(NoConnection)
-    def _no_connection(request: Request, error: NoConnection) -> Response:
-        return problem_response(request, Busy(headers={"Retry-After": "1"}))
-
-    @app.exception_handler(Exception)
-    def _fault(request: Request, error: Exception) -> Response:
-        # Sent from outside of every layer, so the layer that adds the id does not see it; logged there.
-        response = problem_response(request, ServerError())
-        response.headers["X-Request-Id"] = request.scope.get("request_id", "")
-        return response
-
-
-def _methods_of(request: Request) -> list[str]:
-    """What an address answers to; each of its methods is a route of its own."""
-    routes = request.app.router.routes
-    found = [
-        method
-        for method in ("GET", *sorted(WRITES))
-        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
-    ]
-    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
-
-
-def shown_size(count: int) -> str:
-    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"

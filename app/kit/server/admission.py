@@ -18,7 +18,7 @@ from math import ceil
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.routing import problem_response
+from app.kit.http.replies import problem_response
 from app.kit.problems import Busy
 from app.kit.server.rate_limit import Caller, is_of_api
 from app.kit.server.request_body import Incoming

@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.kit.http.routing import HouseRoute, problem_response
+from app.kit.http.replies import problem_response
+from app.kit.http.routing import HouseRoute
 from app.kit.problems import Busy
 from app.kit.server.graceful_shutdown import LEAVING
 

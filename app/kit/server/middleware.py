@@ -8,7 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.routing import problem_response, shown_size
+from app.kit.http.replies import problem_response, shown_size
 from app.kit.problems import Problem, Text
 
 log = structlog.get_logger("rata")

@@ -24,7 +24,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.credentials import read_address, read_secret
-from app.kit.http.routing import WRITES, problem_response
+from app.kit.http.replies import problem_response
+from app.kit.http.unit_of_work import WRITES
 from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
 
 WINDOW_SECONDS = 60

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.kit.http.routing import problem_response, shown_size
+from app.kit.http.replies import problem_response, shown_size
 from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, TooLarge, UnsupportedMedia
 
 IN_MEMORY = 2**20

@@ -13,15 +13,8 @@ from sqlmodel import Session
 from app.access.queries import within
 from app.access.rules import is_within
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import (
-    fields_of,
-    fixed_object,
-    json_rows,
-    json_texts,
-    json_values,
-    records,
-    to_json,
-)
+from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values, to_json
+from app.kit.database.upsert import records
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound

@@ -8,7 +8,8 @@ from sqlmodel import Session
 
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, next_versions
-from app.kit.database.json_sql import records, to_json, upsert
+from app.kit.database.json_sql import to_json
+from app.kit.database.upsert import records, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, Part
 from app.plans.actions.queries import StoredAction

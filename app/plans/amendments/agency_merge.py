@@ -8,7 +8,7 @@ from sqlmodel import Session
 from app.agencies.queries import Referrer
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, hold, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.plans.actions.queries import stored_actions
 from app.plans.amendments.commands import drafted_entry, drafted_versions
 from app.plans.amendments.queries import (

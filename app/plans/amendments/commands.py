@@ -13,7 +13,8 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
-from app.kit.database.json_sql import records, to_json, upsert
+from app.kit.database.json_sql import to_json
+from app.kit.database.upsert import records, upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, next_version, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch

@@ -12,16 +12,8 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import (
-    answer,
-    answer_page,
-    created,
-    house_router,
-    language_of,
-    no_content,
-    revalidated,
-    with_fields,
-)
+from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound

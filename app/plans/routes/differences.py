@@ -8,7 +8,8 @@ from app.access.actor import Caller
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, is_unchanged, tag_of
-from app.kit.http.routing import answer, house_router
+from app.kit.http.replies import answer
+from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.plans.amendments.queries import amendment_differences, amendment_of
 from app.plans.core.models import PlanKey

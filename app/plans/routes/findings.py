@@ -12,7 +12,8 @@ from app.kit.fields import address
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.constants import CONSTANT, Constant
 from app.kit.http.etags import STATE, tag_of
-from app.kit.http.routing import answer, house_router, language_of, revalidated
+from app.kit.http.replies import answer, language_of
+from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, NotFound
 from app.plans.core.models import Plan, PlanKey

@@ -12,7 +12,8 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, revalidated
+from app.kit.http.replies import answer, answer_page, created, no_content
+from app.kit.http.routing import house_router, revalidated
 from app.kit.problems import NotFound
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of

@@ -10,7 +10,8 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content
+from app.kit.http.replies import answer, answer_page, created, no_content
+from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.plans.actions import commands as actions
 from app.plans.core import commands

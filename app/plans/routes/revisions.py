@@ -8,7 +8,8 @@ from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer_page, house_router
+from app.kit.http.replies import answer_page
+from app.kit.http.routing import house_router
 from app.kit.openapi.schemas import FROZEN
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of

@@ -6,7 +6,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer_page, house_router, language_of
+from app.kit.http.replies import answer_page, language_of
+from app.kit.http.routing import house_router
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.findings.models import placed_shown

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid

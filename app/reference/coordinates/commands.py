@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.database.journal import Author, Entry, hold, next_versions, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed

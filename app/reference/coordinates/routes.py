@@ -11,7 +11,8 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
-from app.kit.http.routing import answer, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.reference.coordinates import commands, queries
 from app.reference.coordinates.models import (

@@ -9,7 +9,8 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, records, to_json
+from app.kit.database.json_sql import fields_of, json_rows, to_json
+from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow

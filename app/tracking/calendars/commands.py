@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.problems import NotFound
 from app.tracking.calendars.models import CalendarIn

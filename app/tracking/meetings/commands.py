@@ -8,7 +8,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.queries import home_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, validated
 from app.kit.merge_patch import merge_patch

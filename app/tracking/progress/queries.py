@@ -11,7 +11,8 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, records, to_json
+from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
 from app.plans.actions.models import PARTS, Part

@@ -10,7 +10,8 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, next_versions
-from app.kit.database.json_sql import built_once, records, to_json, upsert
+from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.upsert import records, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.queries import Referrer, agencies_by_code
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.database.json_sql import upsert
+from app.kit.database.upsert import upsert
 from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound

@@ -8,7 +8,8 @@ from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page
-from app.kit.http.routing import answer, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.tracking.calendars import commands, queries
 from app.tracking.calendars.models import CalendarIn, CalendarPeriod, CalendarReply

@@ -6,7 +6,8 @@ from fastapi import Query, Response
 
 from app.access.actor import Caller
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, house_router
+from app.kit.http.replies import answer, answer_page
+from app.kit.http.routing import house_router
 from app.tracking.completeness import queries
 from app.tracking.completeness.models import CompletenessReply, MissingLine
 from app.tracking.completeness.queries import CompletenessQuery, MissingQuery

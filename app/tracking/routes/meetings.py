@@ -9,7 +9,8 @@ from app.agencies.queries import home_of
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 from app.tracking.meetings import commands, queries

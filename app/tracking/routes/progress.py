@@ -13,16 +13,8 @@ from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
 from app.kit.http.etags import STATE, is_unchanged, tag_of, unchanged
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import (
-    answer,
-    answer_page,
-    created,
-    house_router,
-    language_of,
-    no_content,
-    revalidated,
-    with_fields,
-)
+from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.routing import house_router, revalidated
 from app.kit.merge_patch import Patch
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound

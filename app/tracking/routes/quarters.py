@@ -10,7 +10,8 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer, answer_page, created, house_router, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.routing import house_router
 from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey

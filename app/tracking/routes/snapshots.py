@@ -10,7 +10,8 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.routing import answer_page, house_router
+from app.kit.http.replies import answer_page
+from app.kit.http.routing import house_router
 from app.kit.openapi.schemas import FROZEN
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey

@@ -12,7 +12,8 @@ from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_c
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import tag_of
-from app.kit.http.routing import answer, house_router, revalidated
+from app.kit.http.replies import answer
+from app.kit.http.routing import house_router, revalidated
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 

@@ -1,0 +1,175 @@
+"""Replies: JSON with its entity tag, pages with their links, and every failure in the one shape."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from app.kit.database.errors import problem_of
+from app.kit.database.json_sql import to_json
+from app.kit.http.anonymous import shared
+from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.http.pagination import next_link
+from app.kit.http.preferences import read_weights
+from app.kit.http.unit_of_work import WRITES
+from app.kit.http.validation import (
+    problem_from,
+    unreadable_body,
+)
+from app.kit.problems import (
+    BadRequest,
+    Busy,
+    FieldError,
+    Language,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ServerError,
+)
+
+log = structlog.get_logger("rata")
+
+
+def answer(
+    request: Request,
+    body: bytes,
+    *,
+    status: int = 200,
+    version: int | str | None = None,
+    tag: str | None = None,
+    location: str | None = None,
+    media_type: str = "application/json",
+) -> Response:
+    """JSON as it is, with its entity tag; 304 where the caller has it already."""
+    tag = tag or tag_of(body, version=version)
+    if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
+        return unchanged(tag)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": VARY}
+    if location:
+        headers["Location"] = location
+    return Response(body, status, headers, media_type=media_type)
+
+
+def answer_page(
+    request: Request, body: bytes, *, tag: str | None = None, media_type: str = "application/json"
+) -> Response:
+    response = answer(request, body, tag=tag, media_type=media_type)
+    if response.status_code == 200 and (link := next_link(request, body)):
+        response.headers["Link"] = link
+    return response
+
+
+def no_content() -> Response:
+    return Response(status_code=204)
+
+
+def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Declares that a PUT may also create: 201 with the address of what it made."""
+    return {
+        201: {
+            "model": shape,
+            "description": "Created.",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+        }
+    }
+
+
+def with_fields(body: str, **fields: Any) -> bytes:
+    """A JSON object from the database with fields appended that only the request knows (`allowed`)."""
+    return f"{body[:-1]},{to_json(fields)[1:]}".encode()
+
+
+# Languages and problems
+
+
+def language_of(request: Request) -> Language:
+    """Indonesian unless English is preferred in `Accept-Language`."""
+    best: tuple[float, Language] = (0.0, "id")
+    for tag, weight in read_weights(request.headers.get("accept-language", "")):
+        primary = tag.split("-")[0]
+        if primary in ("id", "en") and weight > best[0]:
+            best = (weight, "id" if primary == "id" else "en")
+    return best[1]
+
+
+def problem_response(request: Request, problem: Problem) -> Response:
+    language = language_of(request)
+    shape = problem.shown(
+        language,
+        base=str(request.base_url).rstrip("/"),
+        instance=request.url.path,
+        request_id=request.scope.get("request_id"),
+    )
+    response = Response(
+        shape.model_dump_json(exclude_none=True),
+        problem.status,
+        {"Content-Language": language, "Cache-Control": "no-store", "Vary": VARY, **problem.headers},
+        media_type="application/problem+json",
+    )
+    return shared(request, response)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Every failure of the application leaves in the one shape."""
+
+    @app.exception_handler(Problem)
+    def _problem(request: Request, error: Problem) -> Response:
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(
+            request, problem_from(error.errors(), getattr(request.state, "invalid", None))
+        )
+
+    @app.exception_handler(HTTPException)
+    def _http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == 404:
+            return problem_response(request, NotFound())
+        if error.status_code == 405:
+            methods = ", ".join(_methods_of(request))
+            return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
+        unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
+        return problem_response(request, BadRequest(headers=headers, errors=[unread]))
+
+    @app.exception_handler(DBAPIError)
+    def _database(request: Request, error: DBAPIError) -> Response:
+        problem = problem_of(error)
+        if problem is None:
+            log.error("database_error", request_id=request.scope.get("request_id"), exc_info=error)
+            problem = ServerError()
+        return problem_response(request, problem)
+
+    @app.exception_handler(NoConnection)
+    def _no_connection(request: Request, error: NoConnection) -> Response:
+        return problem_response(request, Busy(headers={"Retry-After": "1"}))
+
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> Response:
+        # Sent from outside of every layer, so the layer that adds the id does not see it; logged there.
+        response = problem_response(request, ServerError())
+        response.headers["X-Request-Id"] = request.scope.get("request_id", "")
+        return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What an address answers to; each of its methods is a route of its own."""
+    routes = request.app.router.routes
+    found = [
+        method
+        for method in ("GET", *sorted(WRITES))
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
+    ]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+
+
+def shown_size(count: int) -> str:
+    return f"{count // 2**20} MiB" if count >= 2**20 else f"{count} byte"

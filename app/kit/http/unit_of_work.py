@@ -1,0 +1,90 @@
+"""A request's unit of work: its sessions, and the one transaction that ends before the response leaves."""
+
+from datetime import UTC, datetime
+
+import anyio
+import anyio.to_thread
+from fastapi import Request
+from sqlmodel import Session
+from starlette.responses import Response
+
+from app.kit.database.engine import Database, finish
+from app.kit.http.idempotency import Attempt
+from app.kit.http.validation import (
+    unknown_value,
+)
+from app.kit.problems import (
+    BadRequest,
+    FieldError,
+)
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Unit:
+    """A request's unit of work: at most one writing session and one that it reads by, ended by the route."""
+
+    def __init__(self, request: Request) -> None:
+        self.database: Database = request.app.state.database
+        self.request = request
+        self.now = datetime.now(UTC)
+        self.is_write = request.method in WRITES
+        self.dry_run = self.is_write and _flag(request, "dry_run")
+        self.attempt: Attempt | None = None
+        self.call: object | None = None
+        """Who asks, once that is known."""
+        self._read: Session | None = None
+        self._write: Session | None = None
+
+    @property
+    def reading(self) -> Session:
+        """The session that reads; a write reads by it what need not be of its transaction."""
+        if self._read is None:
+            self._read = self.database.read_session()
+        return self._read
+
+    @property
+    def session(self) -> Session:
+        """The session of the work itself. On a write it begins at its first statement, in the thread
+        of the endpoint: a thread that waits for its turn must not hold one that others need."""
+        if not self.is_write:
+            return self.reading
+        if self._write is None:
+            self._write = self.database.write_session()
+        return self._write
+
+    def rest(self) -> None:
+        """Give the reading connection back. A request that waits for a thread must not hold one
+        meanwhile, or those that have a thread find the pool empty."""
+        if self._read is not None:
+            self._read.close()
+
+    def keep(self, response: Response) -> None:
+        if self._write is None:
+            return
+        if self.attempt and not self.dry_run:
+            self.attempt.store(self._write, response, self.now)
+        finish(self._write, dry_run=self.dry_run)
+
+    async def end(self) -> None:
+        """Close what is open. A thread waits for the database to undo a write, the event loop does not."""
+        if self._write is not None and self._write.in_transaction():
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._write.close, limiter=anyio.CapacityLimiter(1))
+        self.close()
+
+    def close(self) -> None:
+        if self._write is not None:
+            self._write.close()
+        self.rest()
+        if self.attempt:
+            self.attempt.end()
+
+
+def _flag(request: Request, name: str) -> bool:
+    value = request.query_params.get(name, "false")
+    if value not in ("true", "false"):
+        raise BadRequest(
+            errors=[FieldError(unknown_value, parameter=name, value=value, allowed=["true", "false"])]
+        )
+    return value == "true"
