@@ -1,4 +1,4 @@
-"""The two engines, and the only place (with `json_sql`) that names one of them.
+"""The two engines; only the modules of this room name one of them.
 
 SQLite is the embedded default, PostgreSQL the production engine. Everything above works on either:
 text compares byte by byte on both, integers hold any amount of rupiah, enums are checked text,
