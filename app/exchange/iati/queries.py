@@ -19,7 +19,7 @@ from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import region_name
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.queries import revisions
-from app.reference.coordinates.queries import stored_coordinates
+from app.reference.coordinates.queries import COORDINATES
 from app.reference.queries import funding_source_labels, regions_by_code, strategy_labels
 from app.tracking.progress.queries import progress, progress_columns
 from app.tracking.quarters.snapshots.queries import snapshots
@@ -73,14 +73,14 @@ def _in_force(session: Session, plan: Plan) -> InForce:
 
 def _names(session: Session, found: InForce) -> Names:
     codes = {place["region_code"] for line in found.actions for place in line["locations"]}
-    points = stored_coordinates(session, codes)
+    points = COORDINATES.read(session, [(code,) for code in codes])
     return Names(
         region=region_name(session, found.region_code),
         agencies=agency_labels(session, found.region_code),
         sources=funding_source_labels(session),
         strategies=strategy_labels(session),
         places={code: one.name for code, one in regions_by_code(session, codes).items()},
-        points={code: (one.content["latitude"], one.content["longitude"]) for code, one in points.items()},
+        points={code: (one.content["latitude"], one.content["longitude"]) for (code,), one in points.items()},
     )
 
 

@@ -6,12 +6,16 @@ tags before the dash. The fields are read when they are checked, after rights: a
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.database.journal import stamp
+from app.kit.database.journal import Versioned, stamp
 from app.kit.http.etags import STATE, check_condition, check_list_condition
+from app.kit.problems import NotFound
+
+Existing = TypeVar("Existing", bound=Versioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,13 @@ class Precondition:
         """
         if self.is_required:
             check_condition(self.match, self.none_match, version)
+
+    def check_existing(self, stored: Existing | None) -> Existing:
+        """Return what the write changes. Raises NotFound if there is nothing, and as `check` does."""
+        if stored is None:
+            raise NotFound()
+        self.check(stored.version)
+        return stored
 
     def check_many(self, session: Session, versions: Collection[int], *chains: str) -> None:
         """Hold a write of many to the state of the chains, given the versions of those that exist.

@@ -1,19 +1,16 @@
 """Writing where regions lie: by the administrators of them and of what they lie in."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
-import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import Actor
-from app.kit.database.journal import Author, Entry, hold, next_versions, record
-from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
+from app.access.write import Write
+from app.kit.database.journal import hold
 from app.kit.http.validation import unknown_reference
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
+from app.kit.problems import FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesWritten
-from app.reference.coordinates.queries import Stored, coordinates, stored_coordinates
+from app.reference.coordinates.queries import COORDINATES
 from app.reference.coordinates.rules import CHAIN, NATION, Told
 from app.reference.queries import regions_by_code
 from app.reference.rules import folded, forms_of
@@ -25,42 +22,23 @@ name_of_other_region = Kind(
 )
 
 
-def put_coordinates(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    told: Sequence[Told],
-    check: Callable[[Mapping[str, Stored]], None],
-) -> CoordinatesWritten:
+def put_coordinates(write: Write, told: Sequence[Told]) -> CoordinatesWritten:
     """Create or replace points, all of them or none; what is as it was stays untouched.
 
     Invalid names every one that speaks of no region, or by a name that is not the region's.
     """
     for code in sorted({one.region for one in told}):
-        actor.require("write_coordinates", code)
-    if errors := _errors(session, told):
+        write.actor.require("write_coordinates", code)
+    if errors := _errors(write.session, told):
         raise Invalid(errors=errors)
-    chain = hold(session, CHAIN)
-    stored = stored_coordinates(session, [one.region for one in told])
-    check(stored)
-    points = {one.region: one.content.model_dump(mode="json") for one in told}
-    changed = {
-        code: point for code, point in points.items() if code not in stored or stored[code].content != point
-    }
-    versions = next_versions(session, {code: _address(code) for code in changed}, stored)
-    rows = [{"region_code": code, **point, "version": versions[code]} for code, point in changed.items()]
-    written = upsert(session, coordinates, rows, key=["region_code"], versioned=True, returning=["version"])
-    if len(written) != len(rows):
-        raise PreconditionFailed()
-    entries = [
-        _entry(
-            row["region_code"], row["version"], stored.get(row["region_code"]), changed[row["region_code"]]
-        )
-        for row in rows
-    ]
-    record(session, chain, author, entries)
-    new = sum(code not in stored for code in changed)
-    return CoordinatesWritten(created=new, updated=len(changed) - new, unchanged=len(points) - len(changed))
+    chain = hold(write.session, CHAIN)
+    drafts = {(one.region,): one.content.model_dump(mode="json") for one in told}
+    stored = COORDINATES.read(write.session, drafts)
+    write.precondition.check_many(write.session, [one.version for one in stored.values()], CHAIN)
+    outcomes = Counter(COORDINATES.put(write.session, write.author, chain, drafts, stored).values())
+    return CoordinatesWritten(
+        created=outcomes["created"], updated=outcomes["updated"], unchanged=outcomes["unchanged"]
+    )
 
 
 def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
@@ -90,24 +68,10 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
     return errors
 
 
-def delete_coordinates(
-    session: Session, author: Author, actor: Actor, region: str, check: CheckVersion
-) -> None:
-    """Take back where a region lies. NotFound: nobody had said so."""
-    actor.require("write_coordinates", region)
-    chain = hold(session, CHAIN)
-    stored = stored_coordinates(session, [region]).get(region)
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    session.execute(sa.delete(coordinates).where(coordinates.c.region_code == region))
-    record(session, chain, author, [_entry(region, stored.version + 1, stored, None)])
-
-
-def _entry(region: str, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    old = before.content if before else None
-    return Entry.of("coordinates", NATION, _address(region), version, old, after)
-
-
-def _address(region: str) -> str:
-    return f"regions/{region}/coordinates"
+def delete_coordinates(write: Write, region: str) -> None:
+    """Take back where a region lies. Raises NotFound if nothing is stored."""
+    write.actor.require("write_coordinates", region)
+    chain = hold(write.session, CHAIN)
+    stored = COORDINATES.read(write.session, [(region,)]).get((region,))
+    existing = write.precondition.check_existing(stored)
+    COORDINATES.delete(write.session, write.author, chain, (region,), existing)

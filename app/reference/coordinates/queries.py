@@ -1,8 +1,6 @@
 """Reading where regions lie: reference data, which every valid token reads."""
 
-import json
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import Select
@@ -10,19 +8,23 @@ from sqlmodel import Session
 
 from app.access.queries import within
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
 from app.reference.coordinates.models import (
     CoordinatesIn,
     CoordinatesOut,
     CoordinatesQuery,
     CoordinatesRow,
 )
+from app.reference.coordinates.rules import NATION
 from app.reference.models import RegionRow
-from app.reference.queries import among
 
 coordinates, _regions = table_of(CoordinatesRow), table_of(RegionRow)
+
+COORDINATES = Resource(
+    "coordinates", coordinates, CoordinatesIn, ("region_code",), "regions/{region_code}/coordinates", NATION
+)
 
 
 def _told() -> Select[Any]:
@@ -42,35 +44,6 @@ def list_coordinates(query: CoordinatesQuery) -> Listing:
     return Listing(found, {"region_code": code}, {"region_code": code})
 
 
-class Text(NamedTuple):
-    """A point as JSON (`CoordinatesOut`), and its version."""
-
-    json: str
-    version: int
-
-
-def coordinates_text(session: Session, region: str) -> Text:
-    """Where a region lies. NotFound: nobody says so."""
-    query = _told().where(coordinates.c.region_code == region)
-    row = session.execute(json_texts(query, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return Text(*row)
-
-
-class Stored(NamedTuple):
-    """A point as it stands, for comparing and journaling."""
-
-    content: dict[str, Any]
-    version: int
-
-
-def stored_coordinates(session: Session, regions: Iterable[str]) -> dict[str, Stored]:
-    """Region → where it lies, in one SELECT."""
-    code = coordinates.c.region_code
-    query = _told().where(among(session, code, regions))
-    found = {}
-    for text, region, version in session.execute(json_texts(query, "region_code", "version")):
-        told = json.loads(text)
-        found[region] = Stored({name: told[name] for name in CoordinatesIn.model_fields}, version)
-    return found
+def coordinates_text(session: Session, region: str) -> ResourceText:
+    """Return the point of a region as `CoordinatesOut`. Raises NotFound if none is stored."""
+    return read_text(session, _told().where(coordinates.c.region_code == region))

@@ -1,6 +1,5 @@
 """Where regions lie, over HTTP."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -23,7 +22,6 @@ from app.reference.coordinates.models import (
     CoordinatesReply,
     CoordinatesWritten,
 )
-from app.reference.coordinates.queries import Stored
 from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
 from app.reference.models import RegionKey
 from app.reference.queries import is_region
@@ -57,7 +55,7 @@ def import_coordinates(call: Caller, query: Annotated[CoordinatesImportQuery, Qu
     table = _TABLE.read(call.request)
     book = open_book(table.data, table.filename or "-", most_rows=LARGEST_TABLE)
     told = read_table(book, query.sheet, query.source)
-    done = commands.put_coordinates(call.session, call.author, call.actor, told, lambda stored: None)
+    done = commands.put_coordinates(call.write.unconditional(), told)
     return answer(call.request, done.model_dump_json().encode())
 
 
@@ -79,22 +77,15 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
     call.actor.require("write_coordinates", region)
     if region == NATION or not is_region(call.session, region):
         raise NotFound()
-    is_new = False
-
-    def check(stored: Mapping[str, Stored]) -> None:
-        nonlocal is_new
-        is_new = region not in stored
-        call.check_version(None if is_new else stored[region].version)
-
     told = Told(region, content, lambda name: {"pointer": f"/{name}"})
-    commands.put_coordinates(call.session, call.author, call.actor, [told], check)
-    return _reply(call, region, status=201 if is_new else 200)
+    done = commands.put_coordinates(call.write, [told])
+    return _reply(call, region, status=201 if done.created else 200)
 
 
 @router.delete("/regions/{region}/coordinates", status_code=204)
 def delete_coordinates(call: Caller, region: RegionKey) -> Response:
     """Take back where a region lies."""
-    commands.delete_coordinates(call.session, call.author, call.actor, region, call.check_version)
+    commands.delete_coordinates(call.write, region)
     return no_content()
 
 
@@ -103,7 +94,7 @@ def list_coordinates_history(
     call: Caller, region: RegionKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
-    return history_page(call, CHAIN, f"regions/{region}/coordinates", query)
+    return history_page(call, CHAIN, queries.COORDINATES.subject(region), query)
 
 
 def _reply(call: Call, region: str, *, status: int = 200) -> Response:
@@ -114,5 +105,5 @@ def _reply(call: Call, region: str, *, status: int = 200) -> Response:
         with_fields(text, allowed=["edit", "delete"] if may else []),
         status=status,
         version=version,
-        location=f"/v1/regions/{region}/coordinates" if status == 201 else None,
+        location=f"/v1/{queries.COORDINATES.subject(region)}" if status == 201 else None,
     )

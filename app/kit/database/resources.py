@@ -1,0 +1,184 @@
+"""Rows with a version; above all those that a client replaces whole, each change with an entry of the journal.
+
+Thousands are as many statements as one. The caller holds the chain, and has checked rights and conditions.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from pydantic import BaseModel
+from sqlalchemy.sql import ColumnElement
+from sqlmodel import Session
+
+from app.kit.database.journal import Author, Chain, Entry, next_versions, record
+from app.kit.database.json_sql import built_once, json_texts, to_json
+from app.kit.database.upsert import records, upsert
+from app.kit.problems import NotFound, PreconditionFailed
+
+Key = TypeVar("Key", bound=tuple[Any, ...])
+
+Outcome = Literal["created", "updated", "unchanged"]
+
+
+class Stored(NamedTuple):
+    """The content of a row, as JSON has it, and its version."""
+
+    content: dict[str, Any]
+    version: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Stored":
+        """Return what a JSON object holds that has the version as one of its fields."""
+        content = json.loads(text)
+        return cls(content, content.pop("version"))
+
+
+class ResourceText(NamedTuple):
+    """A row as JSON text, and its version."""
+
+    json: str
+    version: int
+
+
+def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
+    """Return the only row of a query that selects `version` too. Raises NotFound if there is none."""
+    row = session.execute(json_texts(query, "version")).one_or_none()
+    if row is None:
+        raise NotFound()
+    return ResourceText(*row)
+
+
+def update_versioned(
+    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Change some columns of a row, and return the row at its next version.
+
+    Raises PreconditionFailed if the row was written meanwhile.
+    """
+    new = {**values, "version": stored["version"] + 1}
+    chosen = (table.c.id == stored["id"], table.c.version == stored["version"])
+    changed = session.execute(sa.update(table).where(*chosen).values(**new).returning(table.c.id))
+    if changed.one_or_none() is None:
+        raise PreconditionFailed()
+    return {**stored, **new}
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of row that is replaced whole."""
+
+    noun: str
+    """As the journal names it."""
+    table: sa.Table
+    shape: type[BaseModel]
+    """The fields that a client writes; `reason` is also that of the entry."""
+    key: tuple[str, ...]
+    """Columns that address a row."""
+    address: str
+    """Path below /v1/ as a format with the columns of the key."""
+    region: str | None = None
+    """Region of the entries; None: that in the column `region_code` of the key."""
+    written_at: str | None = None
+    """Column of the instant of the last write."""
+    written_by: str | None = None
+    """Column of the author of the last write."""
+
+    def subject(self, *key: Any) -> str:
+        """Return the path of a row below /v1/."""
+        return self.address.format_map(self._columns(key))
+
+    def conditions(self, *key: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions that choose one row."""
+        return [self.table.c[name] == value for name, value in self._columns(key).items()]
+
+    def read(self, session: Session, keys: Collection[Key]) -> dict[Key, Stored]:
+        """Return the rows that exist, in one SELECT."""
+        bound = {"records": to_json([self._columns(key) for key in keys])}
+        rows = session.connection().execute(_select(session, self), bound)
+        width, names = len(self.key), list(self.shape.model_fields)
+        return {
+            tuple(row[:width]): Stored(dict(zip(names, map(_plain, row[width:-1]), strict=True)), row[-1])  # type: ignore[misc]  # a Key
+            for row in rows
+        }
+
+    def put(
+        self,
+        session: Session,
+        author: Author,
+        chain: Chain,
+        drafts: Mapping[Key, dict[str, Any]],
+        stored: Mapping[Key, Stored],
+        *,
+        before: Sequence[Entry] = (),
+    ) -> dict[Key, Outcome]:
+        """Write the drafts that differ from what is stored, and return what became of each.
+
+        The journal gets `before` in front of their entries. Raises PreconditionFailed if a row was written meanwhile.
+        """
+        changed = {
+            key: content
+            for key, content in drafts.items()
+            if key not in stored or stored[key].content != content
+        }
+        record(session, chain, author, [*before, *self.store(session, author, changed, stored)])
+        return {
+            key: "unchanged" if key not in changed else "updated" if key in stored else "created"
+            for key in drafts
+        }
+
+    def store(
+        self,
+        session: Session,
+        author: Author,
+        drafts: Mapping[Key, dict[str, Any]],
+        stored: Mapping[Key, Stored],
+    ) -> list[Entry]:
+        """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
+
+        Raises PreconditionFailed if a row was written meanwhile.
+        """
+        versions = next_versions(session, {key: self.subject(*key) for key in drafts}, stored)
+        stamps = {self.written_at: author.at.isoformat(), self.written_by: author.actor}
+        stamped = {name: value for name, value in stamps.items() if name is not None}
+        rows = [
+            {**self._columns(key), **content, **stamped, "version": versions[key]}
+            for key, content in drafts.items()
+        ]
+        unique = [column.name for column in self.table.primary_key]
+        written = upsert(session, self.table, rows, key=unique, versioned=True, returning=["version"])
+        if len(written) != len(rows):
+            raise PreconditionFailed()
+        return [self._entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()]
+
+    def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: Stored) -> None:
+        """Delete a row that exists."""
+        session.execute(sa.delete(self.table).where(*self.conditions(*key)))
+        record(session, chain, author, [self._entry(key, stored.version + 1, stored, None)])
+
+    def _columns(self, key: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(self.key, key, strict=True))
+
+    def _entry(self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
+        region = self._columns(key)["region_code"] if self.region is None else self.region
+        reason = (after or {}).get("reason")
+        old = before.content if before else None
+        return Entry.of(
+            self.noun, region, self.subject(*key), version, old, after, reason[:1000] if reason else None
+        )
+
+
+@built_once
+def _select(session: Session, resource: Resource) -> sa.Select[Any]:
+    c = resource.table.c
+    asked = records(session, {name: c[name].type for name in resource.key})
+    columns = [c[name] for name in (*resource.key, *resource.shape.model_fields, "version")]
+    same = sa.and_(*[c[name] == asked.c[name] for name in resource.key])
+    return sa.select(*columns).join_from(resource.table, asked, same)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value

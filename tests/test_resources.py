@@ -1,0 +1,69 @@
+"""Rows that a client replaces whole, without the areas that use them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from app.kit.database.engine import table_of
+from app.kit.database.journal import Author, JournalRow, hold
+from app.kit.database.resources import Stored
+from app.kit.problems import PreconditionFailed
+from app.reference.coordinates.queries import COORDINATES
+from tests.database import OneTransaction
+
+AUTHOR = Author("test", datetime(2026, 3, 1, tzinfo=UTC))
+OFFICE, HILL, SHORE = (
+    {"longitude": 116.2, "latitude": latitude, "source": "Bappeda"} for latitude in (-3.2, -3.3, -3.4)
+)
+FIRST, SECOND = ("63.02",), ("63.03",)
+
+
+def put(database: OneTransaction, drafts: dict[Any, Any], stored: dict[Any, Stored] | None = None) -> Any:
+    with database.writing() as session:
+        chain = hold(session, "coordinates")
+        before = COORDINATES.read(session, drafts) if stored is None else stored
+        return COORDINATES.put(session, AUTHOR, chain, drafts, before)
+
+
+def read(database: OneTransaction) -> dict[Any, Stored]:
+    with database.read_session() as session:
+        return COORDINATES.read(session, [FIRST, SECOND])
+
+
+def journal(database: OneTransaction) -> list[tuple[str, str, int]]:
+    c = table_of(JournalRow).c
+    rows = sa.select(c.kind, c.subject, c.version).where(c.chain == "coordinates").order_by(c.sequence)
+    with database.read_session() as session:
+        return [tuple(row) for row in session.execute(rows)]
+
+
+def test_each_draft_is_created_updated_or_left_unchanged(database: OneTransaction) -> None:
+    assert put(database, {FIRST: OFFICE, SECOND: HILL}) == {FIRST: "created", SECOND: "created"}
+    assert put(database, {FIRST: OFFICE, SECOND: SHORE}) == {FIRST: "unchanged", SECOND: "updated"}
+    assert read(database) == {FIRST: Stored(OFFICE, 1), SECOND: Stored(SHORE, 2)}
+    second = "regions/63.03/coordinates"
+    assert journal(database) == [
+        ("coordinates.created", "regions/63.02/coordinates", 1),
+        ("coordinates.created", second, 1),
+        ("coordinates.changed", second, 2),
+    ]
+
+
+def test_a_version_goes_on_after_the_row_was_deleted(database: OneTransaction) -> None:
+    put(database, {FIRST: OFFICE})
+    with database.writing() as session:
+        chain = hold(session, "coordinates")
+        COORDINATES.delete(session, AUTHOR, chain, FIRST, Stored(OFFICE, 1))
+    assert read(database) == {}
+    put(database, {FIRST: OFFICE})
+    assert [version for _, _, version in journal(database)] == [1, 2, 3]
+
+
+def test_a_row_that_was_written_meanwhile_is_not_replaced(database: OneTransaction) -> None:
+    put(database, {FIRST: OFFICE})
+    put(database, {FIRST: HILL})
+    with pytest.raises(PreconditionFailed):
+        put(database, {FIRST: SHORE, SECOND: SHORE}, {FIRST: Stored(OFFICE, 1)})
+    assert read(database) == {FIRST: Stored(HILL, 2)}
