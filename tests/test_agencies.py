@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from app.access.models import Membership
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import table_of
@@ -369,8 +370,8 @@ def session(database: OneTransaction) -> Iterator[Session]:
     with database.writing() as session:
         for code, name in (("A", "Dinas Sosial"), ("B", "DINAS  SOSIAL"), ("C", "Dinas Kesehatan")):
             content = AgencyIn(name=name, kind=AgencyKind.dinas)
-            commands.put_agency(session, author, CONSOLE, "63.02", code, content, lambda version: None)
-        commands.merge_agency(session, author, CONSOLE, "63.02", "B", "A", lambda version: None)
+            commands.put_agency(Write(session, author, CONSOLE), "63.02", code, content)
+        commands.merge_agency(Write(session, author, CONSOLE), "63.02", "B", "A")
     with database.read_session() as session:
         yield session
 

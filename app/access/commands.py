@@ -24,9 +24,10 @@ from app.access.rules import (
     scope_chain,
     scope_changes,
 )
+from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.http.etags import CheckVersion
+from app.kit.database.resources import update_versioned
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import (
     Conflict,
@@ -34,7 +35,6 @@ from app.kit.problems import (
     Invalid,
     Kind,
     NotFound,
-    PreconditionFailed,
     Problem,
     Text,
 )
@@ -79,64 +79,61 @@ class NameTaken(Problem):
     )
 
 
-def put_principal(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    name: str,
-    content: PrincipalIn,
-    check: CheckVersion,
-    *,
-    issuer: str | None,
-) -> bool:
+def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str | None) -> bool:
     """Create a principal (True) or replace its subject and memberships (False); the same content changes nothing.
 
     `issuer` is the one that the service trusts now; subjects are of it.
     """
-    _check_administers_somewhere(actor)
-    chain = hold(session, principal_chain(name))
-    stored = stored_principal(session, name)
-    if stored is not None and not actor.may("read_access", stored["region_code"]):
+    _check_administers_somewhere(write.actor)
+    chain = hold(write.session, principal_chain(name))
+    stored = stored_principal(write.session, name)
+    if stored is not None and not write.actor.may("read_access", stored["region_code"]):
         raise NameTaken(name=name)
-    check(stored["version"] if stored else None)
+    write.precondition.check(stored["version"] if stored else None)
     grants = [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
     home = stored["region_code"] if stored else content.region_code
-    _check_content(session, actor, content, home, issuer)
+    _check_content(write, content, home, issuer)
     said = {"issuer": issuer if content.subject is not None else None, "subject": content.subject}
-    _check_subject_is_free(session, said, stored)
+    _check_subject_is_free(write.session, said, stored)
     if stored is None:
         new = {
             "name": checked_key(name),
             "region_code": home,
-            "created_at": author.at,
-            "version": next_version(session, principal_subject(name), None),
+            "created_at": write.author.at,
+            "version": next_version(write.session, principal_subject(name), None),
             **said,
         }
-        owner = session.execute(sa.insert(_principals).values(**new).returning(_principals.c.id)).scalar_one()
-        _write_memberships(session, owner, grants)
-        record(session, chain, author, [_principal_entry("created", None, _Told(new, grants))])
+        owner = write.session.execute(
+            sa.insert(_principals).values(**new).returning(_principals.c.id)
+        ).scalar_one()
+        _write_memberships(write.session, owner, grants)
+        record(write.session, chain, write.author, [_principal_entry("created", None, _Told(new, grants))])
         return True
-    before = _grants_of(session, stored["id"])
+    before = _grants_of(write.session, stored["id"])
     if all(stored[field] == value for field, value in said.items()) and set(before) == set(grants):
         return False
-    new = {**stored, **said, "version": stored["version"] + 1}
-    update_versioned(session, _principals, stored, {**said, "version": new["version"]})
+    new = update_versioned(write.session, _principals, stored, said)
     entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
-    chain = record(session, chain, author, [entry])
-    _replace_memberships(session, author, stored["id"], name, before, grants)
+    chain = record(write.session, chain, write.author, [entry])
+    _replace_memberships(write.session, write.author, stored["id"], name, before, grants)
     return False
 
 
-def delete_principal(session: Session, author: Author, actor: Actor, name: str, check: CheckVersion) -> None:
+def delete_principal(write: Write, name: str) -> None:
     """Delete a principal with its memberships and tokens, all of which end at once."""
-    chain, stored = held(session, actor, name)
-    check(stored["version"])
-    owner, before = stored["id"], _grants_of(session, stored["id"])
-    names = session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == owner))
-    record(session, chain, author, [_principal_entry("deleted", _Told(stored, before, sorted(names)), None)])
-    _replace_memberships(session, author, owner, name, before, [])
-    session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == owner))
-    session.execute(sa.delete(_principals).where(_principals.c.id == owner))
+    chain, stored = held(write, name)
+    write.precondition.check(stored["version"])
+    owner, before = stored["id"], _grants_of(write.session, stored["id"])
+    names = write.session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == owner))
+    record(
+        write.session,
+        chain,
+        write.author,
+        [_principal_entry("deleted", _Told(stored, before, sorted(names)), None)],
+    )
+    _replace_memberships(write.session, write.author, owner, name, before, [])
+    write.session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == owner))
+    write.session.execute(sa.delete(_principals).where(_principals.c.id == owner))
 
 
 def _check_administers_somewhere(actor: Actor) -> None:
@@ -145,14 +142,14 @@ def _check_administers_somewhere(actor: Actor) -> None:
         raise NotFound()
 
 
-def held(session: Session, actor: Actor, name: str) -> tuple[Chain, dict[str, Any]]:
+def held(write: Write, name: str) -> tuple[Chain, dict[str, Any]]:
     """A principal that the actor may write, with its chain."""
-    principal_id(session, actor, name)
-    chain = hold(session, principal_chain(name))
-    stored = stored_principal(session, name)
+    principal_id(write.session, write.actor, name)
+    chain = hold(write.session, principal_chain(name))
+    stored = stored_principal(write.session, name)
     if stored is None:
         raise NotFound()
-    actor.require("write_access", stored["region_code"])
+    write.actor.require("write_access", stored["region_code"])
     return chain, stored
 
 
@@ -161,12 +158,10 @@ def stored_principal(session: Session, name: str) -> dict[str, Any] | None:
     return dict(row._mapping) if row else None
 
 
-def _check_content(
-    session: Session, actor: Actor, content: PrincipalIn, home: str, issuer: str | None
-) -> None:
+def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | None) -> None:
     """Invalid: names each place that goes beyond the home, the actor's regions, or what there is."""
     errors = []
-    if not actor.may("write_access", content.region_code):
+    if not write.actor.may("write_access", content.region_code):
         errors.append(FieldError(not_administered, pointer="/region_code", value=content.region_code))
     elif content.region_code != home:
         errors.append(FieldError(home_stays, pointer="/region_code", value=content.region_code, allowed=home))
@@ -175,7 +170,7 @@ def _check_content(
     places = {"/region_code": content.region_code} | {
         f"/memberships/{n}/region_code": one.region_code for n, one in enumerate(content.memberships)
     }
-    missing = {code for find in MISSING_REGIONS for code in find(session, set(places.values()))}
+    missing = {code for find in MISSING_REGIONS for code in find(write.session, set(places.values()))}
     for pointer, code in places.items():
         if code in missing:
             values = {"source": "regions"}
@@ -239,19 +234,6 @@ def _replace_memberships(
             for n, change in enumerate(changes, 1)
         ]
         record(session, chain, author, entries)
-
-
-def update_versioned(
-    session: Session, table: sa.Table, stored: dict[str, Any], values: dict[str, Any]
-) -> None:
-    changed = session.execute(
-        sa.update(table)
-        .where(table.c.id == stored["id"], table.c.version == stored["version"])
-        .values(**values)
-        .returning(table.c.id)
-    ).one_or_none()
-    if changed is None:
-        raise PreconditionFailed()
 
 
 class _Told(NamedTuple):
@@ -345,8 +327,7 @@ def enrol_chained(
     changed = {**(said or {}), "region_code": home_around([stored["region_code"], *regions])}
     if all(stored[field] == value for field, value in changed.items()) and set(before) == set(grants):
         return chain, stored
-    new = {**stored, **changed, "version": stored["version"] + 1}
-    update_versioned(session, _principals, stored, {**changed, "version": new["version"]})
+    new = update_versioned(session, _principals, stored, changed)
     entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
     chain = record(session, chain, author, [entry])
     _replace_memberships(session, author, stored["id"], principal, before, grants)

@@ -26,6 +26,7 @@ from app.access.models import (
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.resources import ResourceText, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 
@@ -257,21 +258,11 @@ def tokens(principal: int, query: TokenQuery) -> Listing:
     return Listing(statement, {"name": c.name, "expires_at": c.expires_at}, {"name": c.name})
 
 
-class TokenText(NamedTuple):
-    """A token as JSON (`TokenOut`), and its version."""
-
-    json: str
-    version: int
-
-
-def token_text(session: Session, principal: int, name: str) -> TokenText:
-    """One token. NotFound: the principal has none of that name."""
+def token_text(session: Session, principal: int, name: str) -> ResourceText:
+    """Return a token as `TokenOut`. Raises NotFound if the principal has none of that name."""
     c = _token.c
     one = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal, c.name == name)
-    row = session.execute(json_texts(one, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return TokenText(*row)
+    return read_text(session, one)
 
 
 # For the command line

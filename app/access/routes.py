@@ -81,13 +81,7 @@ def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -
     where the name is taken elsewhere.
     """
     is_new = commands.put_principal(
-        call.session,
-        call.author,
-        call.actor,
-        principal,
-        content,
-        call.check_version,
-        issuer=call.request.app.state.settings.oidc_issuer,
+        call.write, principal, content, issuer=call.request.app.state.settings.oidc_issuer
     )
     return _principal_reply(call, principal, status=201 if is_new else 200)
 
@@ -95,7 +89,7 @@ def put_principal(call: Caller, principal: PrincipalKey, content: PrincipalIn) -
 @router.delete("/principals/{principal}", status_code=204)
 def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
     """Delete a service or a position with its memberships and tokens, all of which end at once; the history stays."""
-    commands.delete_principal(call.session, call.author, call.actor, principal, call.check_version)
+    commands.delete_principal(call.write, principal)
     return no_content()
 
 
@@ -137,9 +131,7 @@ def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: T
     lost, no repetition brings it back: revoke the token and create another. `If-None-Match: *` keeps a retry
     from changing one that is there. Scopes can only be such as the caller's own token has.
     """
-    secret = tokens.put_token(
-        call.session, call.author, call.actor, principal, token, content, call.check_version
-    )
+    secret = tokens.put_token(call.write, principal, token, content)
     if secret is None:
         return _token_reply(call, principal, token)
     return _token_reply(call, principal, token, secret=None if call.unit.dry_run else secret, status=201)
@@ -148,7 +140,7 @@ def put_token(call: Caller, principal: PrincipalKey, token: TokenKey, content: T
 @router.post("/principals/{principal}/tokens/{token}/revoke", response_model=TokenReply)
 def revoke_token(call: Caller, principal: PrincipalKey, token: TokenKey) -> Response:
     """Revoke a token: the very next request with it is 401. It needs no condition and can be repeated."""
-    tokens.end_token(call.session, call.author, call.actor, principal, token)
+    tokens.end_token(call.write, principal, token)
     return _token_reply(call, principal, token)
 
 

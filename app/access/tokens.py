@@ -12,13 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, enrol_chained, held, stored_principal, update_versioned
+from app.access.commands import NameTaken, enrol_chained, held, stored_principal
 from app.access.models import Principal, Token, TokenIn, TokenScope
 from app.access.queries import hash_of
 from app.access.rules import LONGEST_LIFE, Actor, Grant, expiry_of, principal_chain, principal_subject
+from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.http.etags import CheckVersion
+from app.kit.database.resources import update_versioned
 from app.kit.http.validation import checked_key
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 
@@ -46,47 +47,38 @@ class TokenRevoked(Problem):
     )
 
 
-def put_token(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    principal: str,
-    name: str,
-    content: TokenIn,
-    check: CheckVersion,
-) -> str | None:
+def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str | None:
     """Create a token, giving its secret, which is never shown again; or change what one is limited to (None)."""
-    chain, owner = held(session, actor, principal)
-    stored = _stored_token(session, owner["id"], name)
-    check(stored["version"] if stored else None)
-    if stored is None and _is_taken(session, name):
+    chain, owner = held(write, principal)
+    stored = _stored_token(write.session, owner["id"], name)
+    write.precondition.check(stored["version"] if stored else None)
+    if stored is None and _is_taken(write.session, name):
         raise NameTaken(name=name)
     if stored is not None and stored["revoked_at"] is not None:
         raise TokenRevoked(token=name)
-    expires_at = expiry_of(content.expires_at, stored["created_at"] if stored else author.at)
-    _check_token(actor, content, expires_at, author.at, stored)
+    expires_at = expiry_of(content.expires_at, stored["created_at"] if stored else write.author.at)
+    _check_token(write.actor, content, expires_at, write.author.at, stored)
     values = {
         "scopes": [str(scope) for scope in content.scopes],
         "networks": list(content.networks),
         "expires_at": expires_at,
     }
     if stored is None:
-        return _issue(session, chain, author, owner, checked_key(name), values)
+        return _issue(write.session, chain, write.author, owner, checked_key(name), values)
     if any(stored[field] != value for field, value in values.items()):
-        new = {**stored, **values, "version": stored["version"] + 1}
-        update_versioned(session, _tokens, stored, {**values, "version": new["version"]})
-        record(session, chain, author, [_token_entry("changed", principal, owner, stored, new)])
+        new = update_versioned(write.session, _tokens, stored, values)
+        record(write.session, chain, write.author, [_token_entry("changed", principal, owner, stored, new)])
     return None
 
 
-def end_token(session: Session, author: Author, actor: Actor, principal: str, name: str) -> None:
+def end_token(write: Write, principal: str, name: str) -> None:
     """Revoke a token: the next request with it is refused. One that was revoked stays as it is."""
-    chain, owner = held(session, actor, principal)
-    stored = _stored_token(session, owner["id"], name)
+    chain, owner = held(write, principal)
+    stored = _stored_token(write.session, owner["id"], name)
     if stored is None:
         raise NotFound()
     if stored["revoked_at"] is None:
-        _revoke(session, chain, author, owner, stored)
+        _revoke(write.session, chain, write.author, owner, stored)
 
 
 def _stored_token(session: Session, owner: int, name: str) -> dict[str, Any] | None:
@@ -145,8 +137,7 @@ def _issue(
 def _revoke(
     session: Session, chain: Chain, author: Author, owner: dict[str, Any], stored: dict[str, Any]
 ) -> None:
-    new = {**stored, "revoked_at": author.at, "version": stored["version"] + 1}
-    update_versioned(session, _tokens, stored, {"revoked_at": author.at, "version": new["version"]})
+    new = update_versioned(session, _tokens, stored, {"revoked_at": author.at})
     record(session, chain, author, [_token_entry("revoked", owner["name"], owner, stored, new)])
 
 

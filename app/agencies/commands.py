@@ -8,17 +8,17 @@ from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from app.access.models import Membership, Principal
-from app.access.rules import Actor
+from app.access.write import Write
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
 from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.resources import update_versioned
 from app.kit.fields import AgencyCode
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.rules import folded
 
 Mover = Callable[[Session, Author, str, str, str], None]
@@ -70,21 +70,13 @@ class WrongState(Problem):
     )
 
 
-def put_agency(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    code: str,
-    content: AgencyIn,
-    check: CheckVersion,
-) -> bool:
+def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
     """Create an agency (True) or replace what is said of it (False); the same content changes nothing."""
-    chain = _held(session, actor, region)
-    stored = _stored(session, region, code)
-    check(stored["version"] if stored else None)
+    chain = _held(write, region)
+    stored = _stored(write.session, region, code)
+    write.precondition.check(stored["version"] if stored else None)
     if stored is not None:
-        _replace(session, chain, author, stored, content)
+        _replace(write, chain, stored, content)
         return False
     _check_code(code)
     new = {
@@ -92,80 +84,70 @@ def put_agency(
         "code": code,
         "state": AgencyState.active,
         "merged_into": None,
-        "version": next_version(session, _address(region, code), None),
+        "version": next_version(write.session, _address(region, code), None),
         **_values(content),
     }
-    session.execute(sa.insert(_table).values(**new))
-    record(session, chain, author, [_entry("created", None, new)])
+    write.session.execute(sa.insert(_table).values(**new))
+    record(write.session, chain, write.author, [_entry("created", None, new)])
     return True
 
 
-def patch_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
-) -> None:
+def patch_agency(write: Write, region: str, code: str, patch: Any) -> None:
     """Merge a patch into what is said of an agency, as it stands once the chain is held."""
-    chain = _held(session, actor, region)
-    stored = _existing(session, region, code, check)
+    chain = _held(write, region)
+    stored = _existing(write, region, code)
     said = {name: stored[name] for name in AgencyIn.model_fields}
-    _replace(session, chain, author, stored, validated(AgencyIn, merge_patch(said, patch)))
+    _replace(write, chain, stored, validated(AgencyIn, merge_patch(said, patch)))
 
 
-def set_state(
-    session: Session, author: Author, actor: Actor, region: str, code: str, verb: Verb, check: CheckVersion
-) -> None:
+def set_state(write: Write, region: str, code: str, verb: Verb) -> None:
     """`retire` an agency, or `restore` one. WrongState (409): it is not in a state for that."""
-    chain = _held(session, actor, region)
-    stored = _existing(session, region, code, check)
+    chain = _held(write, region)
+    stored = _existing(write, region, code)
     _check_state(stored, verb)
     to_state, what = {
         "retire": (AgencyState.retired, "retired"),
         "restore": (AgencyState.active, "restored"),
     }[verb]
-    _change(session, chain, author, stored, {"state": to_state}, what)
+    _change(write, chain, stored, {"state": to_state}, what)
 
 
-def merge_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, into: str, check: CheckVersion
-) -> None:
+def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     """Merge an agency into another, with all that refers to it: lines, memberships, agencies merged before."""
-    chain = _held(session, actor, region)
-    stored = _existing(session, region, code, check)
+    chain = _held(write, region)
+    stored = _existing(write, region, code)
     _check_state(stored, "merge")
-    target = _check_target(session, region, code, into)
-    chain = _change(
-        session, chain, author, stored, {"state": AgencyState.merged, "merged_into": into}, "merged"
-    )
-    earlier = session.execute(
+    target = _check_target(write.session, region, code, into)
+    chain = _change(write, chain, stored, {"state": AgencyState.merged, "merged_into": into}, "merged")
+    earlier = write.session.execute(
         sa.select(_table)
         .where(_table.c.region_code == region, _table.c.merged_into == code)
         .order_by(_table.c.code)
     )
     for one in [dict(row._mapping) for row in earlier]:
-        chain = _change(session, chain, author, one, {"merged_into": into}, "merged")
-    _move_memberships(session, author, region, code, target)
+        chain = _change(write, chain, one, {"merged_into": into}, "merged")
+    _move_memberships(write, region, code, target)
     for move in MOVERS:
-        move(session, author, region, code, into)
+        move(write.session, write.author, region, code, into)
 
 
-def delete_agency(
-    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
-) -> None:
+def delete_agency(write: Write, region: str, code: str) -> None:
     """Delete an agency that nothing refers to. AgencyInUse (409) names what does."""
-    chain = _held(session, actor, region)
-    stored = _existing(session, region, code, check)
-    references = references_to(session, region, code)
+    chain = _held(write, region)
+    stored = _existing(write, region, code)
+    references = references_to(write.session, region, code)
     if references:
         shown = ", ".join(f"{name}: {count}" for name, count in references.items())
         raise AgencyInUse(agency=code, references=shown)
-    session.execute(sa.delete(_table).where(_table.c.id == stored["id"]))
-    record(session, chain, author, [_entry("deleted", stored, None)])
+    write.session.execute(sa.delete(_table).where(_table.c.id == stored["id"]))
+    record(write.session, chain, write.author, [_entry("deleted", stored, None)])
 
 
-def _held(session: Session, actor: Actor, region: str) -> Chain:
+def _held(write: Write, region: str) -> Chain:
     """The region's chain, for whoever may write its agencies."""
-    home_of(session, actor, region)
-    actor.require("write_agencies", region)
-    return hold(session, region_chain(region))
+    home_of(write.session, write.actor, region)
+    write.actor.require("write_agencies", region)
+    return hold(write.session, region_chain(region))
 
 
 def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
@@ -175,11 +157,11 @@ def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
     return dict(row._mapping) if row else None
 
 
-def _existing(session: Session, region: str, code: str, check: CheckVersion) -> dict[str, Any]:
-    stored = _stored(session, region, code)
+def _existing(write: Write, region: str, code: str) -> dict[str, Any]:
+    stored = _stored(write.session, region, code)
     if stored is None:
         raise NotFound()
-    check(stored["version"])
+    write.precondition.check(stored["version"])
     return stored
 
 
@@ -187,13 +169,11 @@ def _values(content: AgencyIn) -> dict[str, Any]:
     return {**content.model_dump(mode="json"), "folded": folded(content.name)}
 
 
-def _replace(
-    session: Session, chain: Chain, author: Author, stored: dict[str, Any], content: AgencyIn
-) -> None:
+def _replace(write: Write, chain: Chain, stored: dict[str, Any], content: AgencyIn) -> None:
     _check_state(stored, "edit")
     values = _values(content)
     if any(stored[name] != value for name, value in values.items()):
-        _change(session, chain, author, stored, values, "changed")
+        _change(write, chain, stored, values, "changed")
 
 
 def _check_code(code: str) -> None:
@@ -231,19 +211,9 @@ def _check_target(session: Session, region: str, code: str, into: str) -> dict[s
     )
 
 
-def _change(
-    session: Session, chain: Chain, author: Author, stored: dict[str, Any], values: dict[str, Any], what: str
-) -> Chain:
-    version = stored["version"] + 1
-    changed = session.execute(
-        sa.update(_table)
-        .where(_table.c.id == stored["id"], _table.c.version == stored["version"])
-        .values(**values, version=version)
-        .returning(_table.c.id)
-    ).one_or_none()
-    if changed is None:
-        raise PreconditionFailed()
-    return record(session, chain, author, [_entry(what, stored, {**stored, **values, "version": version})])
+def _change(write: Write, chain: Chain, stored: dict[str, Any], values: dict[str, Any], what: str) -> Chain:
+    new = update_versioned(write.session, _table, stored, values)
+    return record(write.session, chain, write.author, [_entry(what, stored, new)])
 
 
 _RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
@@ -261,17 +231,15 @@ def _address(region: str, code: str) -> str:
     return f"regions/{region}/agencies/{code}"
 
 
-def _move_memberships(
-    session: Session, author: Author, region: str, code: str, target: dict[str, Any]
-) -> None:
+def _move_memberships(write: Write, region: str, code: str, target: dict[str, Any]) -> None:
     """An operator of a merged agency is one of its successor, or the lines that moved would be out of reach."""
     c, into = _memberships.c, target["code"]
     here = sa.and_(c.region_code == region, c.agency_code == code)
-    if session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
+    if write.session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
         return
-    chain = hold(session, "access")
+    chain = hold(write.session, "access")
     moved = _principals.c.id.in_(sa.select(c.principal_id).where(here))
-    session.execute(sa.update(_principals).where(moved).values(version=_principals.c.version + 1))
+    write.session.execute(sa.update(_principals).where(moved).values(version=_principals.c.version + 1))
     twin = _memberships.alias("twin")
     has_both = sa.exists().where(
         twin.c.principal_id == c.principal_id,
@@ -279,8 +247,8 @@ def _move_memberships(
         twin.c.region_code == region,
         twin.c.agency_code == into,
     )
-    session.execute(sa.delete(_memberships).where(here, has_both))
-    session.execute(sa.update(_memberships).where(here).values(agency_code=into))
+    write.session.execute(sa.delete(_memberships).where(here, has_both))
+    write.session.execute(sa.update(_memberships).where(here).values(agency_code=into))
     before, after = {"agency": code}, {"agency": into}
     entry = Entry("membership.moved", region, _address(region, into), target["version"], before, after)
-    record(session, chain, author, [entry])
+    record(write.session, chain, write.author, [entry])

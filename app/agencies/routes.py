@@ -46,22 +46,14 @@ def put_agency(call: Caller, region: RegionKey, agency: AgencyKey, content: Agen
 
     Sending what is there already changes nothing, not even the version. 409 for one that was merged.
     """
-    is_new = commands.put_agency(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        agency,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_agency(call.write, region, agency, content)
     return _reply(call, region, agency, status=201 if is_new else 200)
 
 
 @router.patch("/{agency}", response_model=AgencyReply)
 def patch_agency(call: Caller, region: RegionKey, agency: AgencyKey, patch: Patch) -> Response:
     """Change the name or the kind of an agency (JSON Merge Patch)."""
-    commands.patch_agency(call.session, call.author, call.actor, region, agency, patch, call.check_version)
+    commands.patch_agency(call.write, region, agency, patch)
     return _reply(call, region, agency)
 
 
@@ -72,37 +64,21 @@ def delete_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Respons
     409 where anything refers to it: a line of a plan, a membership, an agency merged into it. Then `retire` or
     `merge` is the way.
     """
-    commands.delete_agency(call.session, call.author, call.actor, region, agency, call.check_version)
+    commands.delete_agency(call.write, region, agency)
     return no_content()
 
 
 @router.post("/{agency}/retire", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
 def retire_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """Retire an agency that was dissolved: its lines stay, no new line can name it. 409 unless it is active."""
-    commands.set_state(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        agency,
-        "retire",
-        call.check_version,
-    )
+    commands.set_state(call.write, region, agency, "retire")
     return _reply(call, region, agency)
 
 
 @router.post("/{agency}/restore", response_model=AgencyReply, openapi_extra=_CONDITIONAL)
 def restore_agency(call: Caller, region: RegionKey, agency: AgencyKey) -> Response:
     """Make a retired agency active again. 409 unless it is retired."""
-    commands.set_state(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        agency,
-        "restore",
-        call.check_version,
-    )
+    commands.set_state(call.write, region, agency, "restore")
     return _reply(call, region, agency)
 
 
@@ -114,15 +90,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
     go over to the other in the same transaction. It stays readable, with `merged_into`. 422 where the other does
     not exist or is not active (with the nearest that are), 409 where it was merged already.
     """
-    commands.merge_agency(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        agency,
-        merge.into,
-        call.check_version,
-    )
+    commands.merge_agency(call.write, region, agency, merge.into)
     return _reply(call, region, agency)
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.rules import Place, cursor_of, way_back
@@ -163,7 +164,7 @@ def test_a_change_older_than_the_retention_is_410_with_the_way_back(
     with database.writing() as session:
         author = Author("test", datetime.now(UTC) - timedelta(days=400, minutes=1))
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
-        put_agency(session, author, CONSOLE, "63.02", "LAMA", content, lambda version: None)
+        put_agency(Write(session, author, CONSOLE), "63.02", "LAMA", content)
     kept = now(secretariat, region="63.02")
     put(secretariat, "A-1", base=LEAN)
     query = {"after": start, "region": "63.02"}
@@ -217,7 +218,7 @@ def test_what_a_stranger_to_the_old_change_missed_is_nothing(
     with database.writing() as session:
         author = Author("test", datetime.now(UTC) - timedelta(days=900))
         content = AgencyIn(name="Dinas Lama", kind=AgencyKind.dinas)
-        put_agency(session, author, CONSOLE, "63.02", "LAMA", content, lambda version: None)
+        put_agency(Write(session, author, CONSOLE), "63.02", "LAMA", content)
     put_plan(neighbour, OTHER)
     assert [one["subject"] for one in page(neighbour, start)["items"]] == [f"plans/{OTHER}"]
 
@@ -274,7 +275,7 @@ def test_a_trial_and_a_refused_write_leave_no_trace(
 
     def fail() -> None:
         with database.writing() as session:
-            put_agency(session, author, CONSOLE, "63.02", "X", content, lambda version: None)
+            put_agency(Write(session, author, CONSOLE), "63.02", "X", content)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

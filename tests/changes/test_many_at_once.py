@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.queries import verify_journal
@@ -49,9 +50,7 @@ def connect(committed: Database) -> Iterator[Callable[..., TestClient]]:
 
 def write(session: Session, region: str, code: str) -> None:
     content = AgencyIn(name=f"Dinas {code}", kind=AgencyKind.dinas)
-    put_agency(
-        session, Author("test", datetime.now(UTC)), CONSOLE, region, code, content, lambda version: None
-    )
+    put_agency(Write(session, Author("test", datetime.now(UTC)), CONSOLE), region, code, content)
 
 
 def codes(changes: Any) -> list[str]:

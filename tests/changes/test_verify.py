@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes import queries
@@ -175,7 +176,7 @@ def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch:
             content = AgencyIn(name=f"Dinas {next(number)}", kind=AgencyKind.dinas)
             if row["chain"].startswith("region:"):
                 with committed.writing() as session:
-                    put_agency(session, author, CONSOLE, "63.03", "X", content, lambda version: None)
+                    put_agency(Write(session, author, CONSOLE), "63.03", "X", content)
             yield row
 
     monkeypatch.setattr(queries, "_rows_of_chains", reading)

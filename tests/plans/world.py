@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import Database
@@ -74,9 +75,7 @@ def furnish(database: Database, region: str = "63.02") -> None:
         for code, name in AGENCIES.items():
             kind = AgencyKind.baznas if code == PARTNER else AgencyKind.dinas
             author = Author("test", datetime.now(UTC))
-            put_agency(
-                session, author, CONSOLE, region, code, AgencyIn(name=name, kind=kind), lambda version: None
-            )
+            put_agency(Write(session, author, CONSOLE), region, code, AgencyIn(name=name, kind=kind))
 
 
 def put_plan(client: TestClient, plan: str = PLAN, **changes: Any) -> None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.webhooks.models import WebhookRow
@@ -64,7 +65,7 @@ class Place:
         code = f"X-{self._agencies}"
         with self.database.writing() as session:
             author = Author("test", datetime.now(UTC))
-            put_agency(session, author, CONSOLE, region, code, content, lambda version: None)
+            put_agency(Write(session, author, CONSOLE), region, code, content)
         return code
 
 

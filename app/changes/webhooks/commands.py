@@ -6,15 +6,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, not_administered, update_versioned
+from app.access.commands import NameTaken, not_administered
 from app.access.models import Principal
 from app.access.queries import MISSING_REGIONS
-from app.access.rules import Actor
+from app.access.write import Write
 from app.changes.queries import end_for, end_of_feed, number_of
 from app.changes.rules import expired_cursor, place_of
 from app.changes.webhooks.models import ReplayIn, WebhookIn, WebhookSecretIn
 from app.changes.webhooks.queries import (
-    Stored,
+    StoredWebhook,
     deliveries,
     pending_delivery,
     secrets,
@@ -35,8 +35,8 @@ from app.changes.webhooks.rules import (
     webhook_subject,
 )
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.http.etags import CheckVersion
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.resources import update_versioned
 from app.kit.http.pagination import foreign_cursor
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
@@ -68,67 +68,58 @@ class TooManySecrets(Problem):
 # Webhooks
 
 
-def put_webhook(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    name: str,
-    content: WebhookIn,
-    check: CheckVersion,
-    *,
-    allow_loopback: bool,
-) -> bool:
+def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: bool) -> bool:
     """Create a webhook that looks at the feed from here on (True), or replace what is said of it (False).
 
     It belongs to the actor, also where the owner it had can read nothing any more. Active again, it goes on from where
     it was.
     """
-    if not any(actor.may("write_webhooks", grant.region) for grant in actor.grants):
+    if not any(write.actor.may("write_webhooks", grant.region) for grant in write.actor.grants):
         raise NotFound()
-    chain = hold(session, webhook_chain(name))
-    stored = stored_webhook(session, webhooks.c.name == name, author.at)
-    if stored is not None and not actor.may("write_webhooks", stored.row["region_code"]):
+    chain = hold(write.session, webhook_chain(name))
+    stored = stored_webhook(write.session, webhooks.c.name == name, write.author.at)
+    if stored is not None and not write.actor.may("write_webhooks", stored.row["region_code"]):
         raise NameTaken(name=name)
-    check(stored.row["version"] if stored else None)
-    _check_content(session, actor, content, stored, allow_loopback=allow_loopback)
+    write.precondition.check(stored.row["version"] if stored else None)
+    _check_content(write, content, stored, allow_loopback=allow_loopback)
     said: dict[str, Any] = content.model_dump(mode="json")
     if stored is None:
-        _create(session, chain, author, actor, {"name": checked_key(name), **said})
+        _create(write, chain, {"name": checked_key(name), **said})
         return True
     before = stored.row
     if content.is_active:
         said |= {"disabled_reason": None, "disabled_at": None}
     if not stored.is_owned:
-        said |= {"principal_id": _id_of(session, actor)}
+        said |= {"principal_id": _id_of(write)}
     if all(before[field] == value for field, value in said.items()):
         return False
-    changed = {**said, "version": before["version"] + 1, "updated_at": author.at}
-    update_versioned(session, webhooks, before, changed)
-    owner = actor.principal if "principal_id" in said else before["owner"]
-    record(session, chain, author, [entry("changed", before, {**before, **changed, "owner": owner})])
+    new = update_versioned(write.session, webhooks, before, {**said, "updated_at": write.author.at})
+    if "principal_id" in said:
+        new["owner"] = write.actor.principal
+    record(write.session, chain, write.author, [entry("changed", before, new)])
     return False
 
 
-def delete_webhook(session: Session, author: Author, actor: Actor, name: str, check: CheckVersion) -> None:
+def delete_webhook(write: Write, name: str) -> None:
     """Delete a webhook with its secrets and its log; the history stays."""
-    chain, stored = _held(session, author, actor, name)
-    check(stored.row["version"])
-    session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.row["id"]))
-    record(session, chain, author, [entry("deleted", stored.row, None)])
+    chain, stored = _held(write, name)
+    write.precondition.check(stored.row["version"])
+    write.session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.row["id"]))
+    record(write.session, chain, write.author, [entry("deleted", stored.row, None)])
 
 
-def _held(session: Session, author: Author, actor: Actor, name: str) -> tuple[Chain, Stored]:
+def _held(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
     """A webhook that the actor may write, with its chain."""
-    id = webhook_id(session, actor, name)
-    chain = hold(session, webhook_chain(name))
-    stored = stored_webhook(session, webhooks.c.id == id, author.at)
+    id = webhook_id(write.session, write.actor, name)
+    chain = hold(write.session, webhook_chain(name))
+    stored = stored_webhook(write.session, webhooks.c.id == id, write.author.at)
     if stored is None:
         raise NotFound()
     return chain, stored
 
 
 def _check_content(
-    session: Session, actor: Actor, content: WebhookIn, stored: Stored | None, *, allow_loopback: bool
+    write: Write, content: WebhookIn, stored: StoredWebhook | None, *, allow_loopback: bool
 ) -> None:
     """Invalid: names what cannot be reached, and what goes beyond the actor's regions."""
     errors, region = [], content.region_code
@@ -138,10 +129,10 @@ def _check_content(
         errors.append(
             FieldError(address_not_reached, pointer="/address", value=content.address, allowed=public)
         )
-    if any(region in find(session, {region}) for find in MISSING_REGIONS):
+    if any(region in find(write.session, {region}) for find in MISSING_REGIONS):
         values = {"source": "regions"}
         errors.append(FieldError(unknown_reference, pointer="/region_code", value=region, values=values))
-    elif not actor.may("write_webhooks", region):
+    elif not write.actor.may("write_webhooks", region):
         errors.append(FieldError(not_administered, pointer="/region_code", value=region))
     elif stored is not None and region != stored.row["region_code"]:
         kept = stored.row["region_code"]
@@ -150,23 +141,25 @@ def _check_content(
         raise Invalid(errors=errors)
 
 
-def _create(session: Session, chain: Chain, author: Author, actor: Actor, said: dict[str, Any]) -> None:
-    watch = watch_of(actor, said["region_code"], said["kinds"])
+def _create(write: Write, chain: Chain, said: dict[str, Any]) -> None:
+    watch = watch_of(write.actor, said["region_code"], said["kinds"])
     new = {
         **said,
-        "principal_id": _id_of(session, actor),
-        "seen": end_of_feed(session),
-        "place": list(end_for(session, watch)),
-        "version": next_version(session, webhook_subject(said["name"]), None),
-        "updated_at": author.at,
+        "principal_id": _id_of(write),
+        "seen": end_of_feed(write.session),
+        "place": list(end_for(write.session, watch)),
+        "version": next_version(write.session, webhook_subject(said["name"]), None),
+        "updated_at": write.author.at,
     }
-    session.execute(sa.insert(webhooks).values(**new))
-    after = {**new, "owner": actor.principal, "disabled_reason": None}
-    record(session, chain, author, [entry("created", None, after)])
+    write.session.execute(sa.insert(webhooks).values(**new))
+    after = {**new, "owner": write.actor.principal, "disabled_reason": None}
+    record(write.session, chain, write.author, [entry("created", None, after)])
 
 
-def _id_of(session: Session, actor: Actor) -> int | None:
-    return session.scalar(sa.select(_principals.c.id).where(_principals.c.name == actor.principal))
+def _id_of(write: Write) -> int | None:
+    return write.session.scalar(
+        sa.select(_principals.c.id).where(_principals.c.name == write.actor.principal)
+    )
 
 
 def entry(
@@ -184,58 +177,52 @@ def entry(
 
 
 def put_secret(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    webhook: str,
-    name: str,
-    content: WebhookSecretIn,
-    check: CheckVersion,
-    *,
-    sealer: Sealer,
+    write: Write, webhook: str, name: str, content: WebhookSecretIn, *, sealer: Sealer
 ) -> str | None:
     """Create a secret, giving it, which is never shown again; or change what is said of one (None)."""
-    chain, owner = _held(session, author, actor, webhook)
-    known = _secrets_of(session, owner)
+    chain, owner = _held(write, webhook)
+    known = _secrets_of(write.session, owner)
     stored = known.get(name)
-    check(stored["version"] if stored else None)
+    write.precondition.check(stored["version"] if stored else None)
     if stored is None:
         if len(known) >= MOST_SECRETS:
             raise TooManySecrets(names=", ".join(sorted(known)))
         secret = random.token_bytes(32)
-        version = next_version(session, webhook_subject(webhook, checked_key(name)), None)
+        version = next_version(write.session, webhook_subject(webhook, checked_key(name)), None)
         new = {"name": name, "note": content.note, "version": version}
-        row = {**new, "webhook_id": owner.row["id"], "sealed": sealer.seal(secret), "created_at": author.at}
-        session.execute(sa.insert(secrets).values(**row))
-        record(session, chain, author, [_secret_entry("created", owner, None, new)])
+        row = {
+            **new,
+            "webhook_id": owner.row["id"],
+            "sealed": sealer.seal(secret),
+            "created_at": write.author.at,
+        }
+        write.session.execute(sa.insert(secrets).values(**row))
+        record(write.session, chain, write.author, [_secret_entry("created", owner, None, new)])
         return shown_secret(secret)
     if stored["note"] != content.note:
-        new = {**stored, "note": content.note, "version": stored["version"] + 1}
-        update_versioned(session, secrets, stored, {"note": new["note"], "version": new["version"]})
-        record(session, chain, author, [_secret_entry("changed", owner, stored, new)])
+        new = update_versioned(write.session, secrets, stored, {"note": content.note})
+        record(write.session, chain, write.author, [_secret_entry("changed", owner, stored, new)])
     return None
 
 
-def delete_secret(
-    session: Session, author: Author, actor: Actor, webhook: str, name: str, check: CheckVersion
-) -> None:
+def delete_secret(write: Write, webhook: str, name: str) -> None:
     """Delete a secret: the next attempt is not signed by it any more."""
-    chain, owner = _held(session, author, actor, webhook)
-    stored = _secrets_of(session, owner).get(name)
+    chain, owner = _held(write, webhook)
+    stored = _secrets_of(write.session, owner).get(name)
     if stored is None:
         raise NotFound()
-    check(stored["version"])
-    session.execute(sa.delete(secrets).where(secrets.c.id == stored["id"]))
-    record(session, chain, author, [_secret_entry("deleted", owner, stored, None)])
+    write.precondition.check(stored["version"])
+    write.session.execute(sa.delete(secrets).where(secrets.c.id == stored["id"]))
+    record(write.session, chain, write.author, [_secret_entry("deleted", owner, stored, None)])
 
 
-def _secrets_of(session: Session, webhook: Stored) -> dict[str, dict[str, Any]]:
+def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, dict[str, Any]]:
     rows = session.execute(sa.select(secrets).where(secrets.c.webhook_id == webhook.row["id"]))
     return {row.name: dict(row._mapping) for row in rows}
 
 
 def _secret_entry(
-    what: str, webhook: Stored, before: dict[str, Any] | None, after: dict[str, Any] | None
+    what: str, webhook: StoredWebhook, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> Entry:
     def said(row: dict[str, Any] | None) -> dict[str, Any] | None:
         return {"name": row["name"], "note": row["note"]} if row else None
@@ -266,58 +253,58 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
 # Sending again
 
 
-def replay(session: Session, author: Author, actor: Actor, name: str, wanted: ReplayIn) -> None:
+def replay(write: Write, name: str, wanted: ReplayIn) -> None:
     """Have one delivery sent again at once, or a hint of everything behind a cursor of the feed.
 
     What is to be sent anyhow is sent now. NotFound and Invalid: there is no such delivery, no such cursor.
     """
-    chain, stored = _held(session, author, actor, name)
+    chain, stored = _held(write, name)
     if wanted.delivery is not None:
-        said, is_new = {"delivery": wanted.delivery}, _send_again(session, author, stored, wanted.delivery)
+        said, is_new = {"delivery": wanted.delivery}, _send_again(write, stored, wanted.delivery)
     else:
         cursor = wanted.after or ""
-        said, is_new = {"after": cursor}, _look_again(session, author, actor, stored, cursor)
+        said, is_new = {"after": cursor}, _look_again(write, stored, cursor)
     if not is_new:
         return
     row = stored.row
     subject = webhook_subject(row["name"])
     done = Entry("webhook.replayed", row["region_code"], subject, row["version"], None, said)
-    record(session, chain, author, [done])
+    record(write.session, chain, write.author, [done])
 
 
-def _send_again(session: Session, author: Author, webhook: Stored, id: str) -> bool:
+def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
     """Whether there was something to change: what is due already is only sent once."""
     c = deliveries.c
     one = sa.select(deliveries).where(c.webhook_id == webhook.row["id"], c.id == id)
-    row = session.execute(one).one_or_none()
+    row = write.session.execute(one).one_or_none()
     if row is None:
         values = {"source": "deliveries"}
         raise Invalid(errors=[FieldError(unknown_reference, pointer="/delivery", value=id, values=values)])
-    if row.state == DeliveryState.pending and row.next_attempt_at <= author.at:
+    if row.state == DeliveryState.pending and row.next_attempt_at <= write.author.at:
         return False
-    again = {"state": DeliveryState.pending, "attempts": 0, "next_attempt_at": author.at, "error": None}
-    session.execute(sa.update(deliveries).where(c.id == id).values(**again))
+    again = {"state": DeliveryState.pending, "attempts": 0, "next_attempt_at": write.author.at, "error": None}
+    write.session.execute(sa.update(deliveries).where(c.id == id).values(**again))
     return True
 
 
-def _look_again(session: Session, author: Author, actor: Actor, webhook: Stored, cursor: str) -> bool:
+def _look_again(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
     """The same. What lies behind a cursor that the webhook has not come to yet is told of anyhow."""
     row = webhook.row
-    filters = watch_of(actor, row["region_code"], row["kinds"]).filters
+    filters = watch_of(write.actor, row["region_code"], row["kinds"]).filters
     try:
         place = place_of(cursor, filters)
     except BadRequest:
         raise Invalid(errors=[FieldError(foreign_cursor, pointer="/after", value=cursor)]) from None
-    number = number_of(session, place)
+    number = number_of(write.session, place)
     if number is None:
         current = [f"/v1/changes?after=now&region={row['region_code']}"]
         raise Invalid(errors=[FieldError(expired_cursor, pointer="/after", value=cursor, allowed=current)])
-    waiting = pending_delivery(session, row["id"])
-    if waiting is not None and waiting["next_attempt_at"] > author.at:
-        _send_again(session, author, webhook, waiting["id"])
+    waiting = pending_delivery(write.session, row["id"])
+    if waiting is not None and waiting["next_attempt_at"] > write.author.at:
+        _send_again(write, webhook, waiting["id"])
     elif number >= row["seen"]:
         return False
     if number < row["seen"]:
         back = {"seen": number, "place": list(place)}
-        session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**back))
+        write.session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**back))
     return True

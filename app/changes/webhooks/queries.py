@@ -25,7 +25,8 @@ from app.changes.webhooks.models import (
 from app.changes.webhooks.rules import DeliveryState, Hint, WebhookState, feed_kinds
 from app.kit.database.engine import table_of
 from app.kit.database.journal import FEED, JournalHead
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import ResourceText, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 
@@ -64,19 +65,12 @@ def list_webhooks(actor: Actor, query: WebhookQuery, now: datetime) -> Listing:
     return Listing(statement, {"name": _w.name}, {"name": _w.name})
 
 
-class Text(NamedTuple):
-    """A webhook (`WebhookOut`) or a secret of it (`WebhookSecretOut`) as JSON, and its version."""
+def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> ResourceText:
+    """Return a webhook as `WebhookOut`.
 
-    json: str
-    version: int
-
-
-def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> Text:
-    """One webhook. NotFound: there is none, or it is of a region whose webhooks the actor may not write."""
-    row = session.execute(json_texts(_seen(actor, now).where(_w.name == name), "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return Text(*row)
+    Raises NotFound if there is none, or the actor may not write the webhooks of its region.
+    """
+    return read_text(session, _seen(actor, now).where(_w.name == name))
 
 
 def webhook_id(session: Session, actor: Actor, name: str) -> int:
@@ -94,14 +88,11 @@ def list_secrets(webhook: int) -> Listing:
     return Listing(named, {"name": secrets.c.name}, {"name": secrets.c.name})
 
 
-def secret_text(session: Session, webhook: int, name: str) -> Text:
-    """One secret without itself. NotFound: the webhook has none of that name."""
+def secret_text(session: Session, webhook: int, name: str) -> ResourceText:
+    """Return a secret as `WebhookSecretOut`. Raises NotFound if the webhook has none of that name."""
     c = secrets.c
     one = sa.select(*fields_of(WebhookSecretOut, secrets)).where(c.webhook_id == webhook, c.name == name)
-    row = session.execute(json_texts(one, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return Text(*row)
+    return read_text(session, one)
 
 
 def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
@@ -115,7 +106,7 @@ def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
 # For commands and workers
 
 
-class Stored(NamedTuple):
+class StoredWebhook(NamedTuple):
     """A webhook's row, and what it looks at; no watch: its owner is gone."""
 
     row: dict[str, Any]
@@ -129,7 +120,7 @@ class Stored(NamedTuple):
         return Place(*self.row["place"])
 
 
-def stored_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> Stored | None:
+def stored_webhook(session: Session, condition: ColumnElement[bool], now: datetime) -> StoredWebhook | None:
     """The webhook of that condition, whoever asks."""
     owner = sa.select(_principals.c.name).where(_principals.c.id == _w.principal_id).scalar_subquery()
     is_owned = can_read(_w.principal_id, _w.region_code, now).label("is_owned")
@@ -141,7 +132,7 @@ def stored_webhook(session: Session, condition: ColumnElement[bool], now: dateti
     state, owned, id = WebhookState(row.pop("state")), bool(row.pop("is_owned")), row["principal_id"]
     actor = reader_of(session, id) if id is not None else None
     watch = watch_of(actor, row["region_code"], row["kinds"]) if actor else None
-    return Stored(row, state, owned, watch)
+    return StoredWebhook(row, state, owned, watch)
 
 
 def watch_of(actor: Actor, region: str, kinds: list[str]) -> Watch:

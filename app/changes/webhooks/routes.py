@@ -62,13 +62,7 @@ def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Respon
     settings: Settings = call.request.app.state.settings
     sealer_of(settings)
     is_new = commands.put_webhook(
-        call.session,
-        call.author,
-        call.actor,
-        webhook,
-        content,
-        call.check_version,
-        allow_loopback=settings.webhooks_allow_loopback,
+        call.write, webhook, content, allow_loopback=settings.webhooks_allow_loopback
     )
     return _webhook_reply(call, webhook, status=201 if is_new else 200)
 
@@ -76,7 +70,7 @@ def put_webhook(call: Caller, webhook: WebhookKey, content: WebhookIn) -> Respon
 @router.delete("/webhooks/{webhook}", status_code=204)
 def delete_webhook(call: Caller, webhook: WebhookKey) -> Response:
     """Delete a webhook with its secrets and its log; nothing more is sent, the history stays."""
-    commands.delete_webhook(call.session, call.author, call.actor, webhook, call.check_version)
+    commands.delete_webhook(call.write, webhook)
     return no_content()
 
 
@@ -129,13 +123,10 @@ def put_webhook_secret(
     it to the receiver, and deleting the old one. 409 where there are three already.
     """
     shown = commands.put_secret(
-        call.session,
-        call.author,
-        call.actor,
+        call.write,
         webhook,
         secret,
         content,
-        call.check_version,
         sealer=sealer_of(call.request.app.state.settings),
     )
     if shown is None:
@@ -146,7 +137,7 @@ def put_webhook_secret(
 @router.delete("/webhooks/{webhook}/secrets/{secret}", status_code=204)
 def delete_webhook_secret(call: Caller, webhook: WebhookKey, secret: SecretKey) -> Response:
     """Delete a secret: it signs nothing from the next attempt on. Without any left nothing is sent."""
-    commands.delete_secret(call.session, call.author, call.actor, webhook, secret, call.check_version)
+    commands.delete_secret(call.write, webhook, secret)
     return no_content()
 
 
@@ -189,5 +180,5 @@ def replay_webhook(call: Caller, webhook: WebhookKey, content: ReplayIn) -> Resp
 
     What is waiting for its next attempt is sent at once. Asking twice before it is sent does nothing more.
     """
-    commands.replay(call.session, call.author, call.actor, webhook, content)
+    commands.replay(call.write, webhook, content)
     return _webhook_reply(call, webhook)

@@ -23,7 +23,7 @@ from app.changes.queries import Watch, end_of_feed, passed
 from app.changes.rules import cursor_of
 from app.changes.webhooks.commands import entry
 from app.changes.webhooks.queries import (
-    Stored,
+    StoredWebhook,
     deliveries,
     due_webhooks,
     hint_of,
@@ -198,7 +198,7 @@ def _release(session: Session, webhook: int, worker: str) -> bool:
     return freed.one_or_none() is not None
 
 
-def _look(session: Session, webhook: Stored, watch: Watch, now: datetime) -> dict[str, Any] | None:
+def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime) -> dict[str, Any] | None:
     """A delivery of everything new; None where there is nothing that the owner may know of."""
     row, end = webhook.row, end_of_feed(session)
     new = passed(session, watch, after=row["seen"], until=end)
@@ -232,7 +232,7 @@ def _still_told(session: Session, watch: Watch, row: dict[str, Any]) -> bool:
     return seen.total >= int(row["count"])
 
 
-def _withdraw(session: Session, webhook: Stored, row: dict[str, Any]) -> None:
+def _withdraw(session: Session, webhook: StoredWebhook, row: dict[str, Any]) -> None:
     """Take a delivery back, and look anew at what it was made of."""
     over = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
     session.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**over))

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
@@ -156,7 +157,7 @@ def import_matrix(
     if errors := [*errors, *wrong_agencies]:
         raise Invalid(errors=errors)
     for code, content in agencies.items():
-        put_agency(session, author, actor, run.plan.region_code, code, content, lambda version: None)
+        put_agency(Write(session, author, actor), run.plan.region_code, code, content)
     names = names_for(session, run.plan, list(stored.values()))
     writings = _writings(looked.lines, stored, names, amended.taken if amended else list(stored))
     counts = _write(run, writings)
