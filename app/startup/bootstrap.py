@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
@@ -84,4 +85,4 @@ def import_table(
         sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
         told = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
     with database.writing(dry_run=dry_run) as session:
-        return put_observations(session, console_author(), CONSOLE, told, lambda stored: None)
+        return put_observations(Write(session, console_author(), CONSOLE), told)

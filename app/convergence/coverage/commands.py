@@ -1,6 +1,6 @@
 """Reporting coverage: a province's villages are written by about as many statements as one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,13 +8,14 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.access.write import Write
 from app.convergence.coverage.aggregates import refresh_after_reports
 from app.convergence.coverage.models import (
     CoverageFields,
     CoverageIn,
     CoverageRow,
 )
-from app.convergence.coverage.queries import StoredCoverage, cells, coverage, stored_coverage
+from app.convergence.coverage.queries import cells, coverage, stored_coverage
 from app.convergence.coverage.rules import (
     Count,
     balance,
@@ -30,10 +31,10 @@ from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
+from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.resources import Stored
 from app.kit.database.upsert import records, upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import Cell, FieldError, Forbidden, Invalid, Kind, NotFound, PreconditionFailed
 from app.plans.findings.batches import Status
@@ -44,9 +45,6 @@ not_your_region = Kind(
     id="cakupan desa {value} hanya ditulis dengan peran {roles} di wilayah {region}",
     en="coverage of {value} is written only with the role {roles} in region {region}",
 )
-
-CheckStored = Callable[[dict[str, list[str]], dict[str, StoredCoverage]], None]
-"""Holds a write to its conditions: given the villages by regency, and what is stored of them."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,10 @@ class Reported:
 
 
 def report_coverage(
-    session: Session,
-    author: Author,
-    actor: Actor,
+    write: Write,
     period: str,
     reports: Sequence[Report],
     *,
-    check: CheckStored,
     each: bool = False,
     errors_before: Sequence[FieldError] = (),
 ) -> list[Reported]:
@@ -93,22 +88,26 @@ def report_coverage(
     regencies.
     """
     year = int(period[:4])
-    errors = _unseen(session, actor, reports)
+    errors = _unseen(write, reports)
     seen = [report for report in reports if report.village not in errors]
-    if reports and not seen and not (errors_before or _is_near(actor, reports)):
+    if reports and not seen and not (errors_before or _is_near(write.actor, reports)):
         raise NotFound()
     if any(not report.pointer and not report.cells for report in reports if report.village in errors):
         raise NotFound()  # it stands in the address
-    forbidden = _forbidden(actor, seen)
+    forbidden = _forbidden(write.actor, seen)
     if forbidden and not each:
         raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
     by_regency = _by_regency([report for report in seen if report.village not in forbidden])
     # Always in this order: two writers of several regencies wait for one another, never in a circle.
-    chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
-    editions = hold_choices(session, EDITIONS, by_regency, year) if by_regency else {}
-    packages = services_of(session, {found.service_package for found in editions.values()})
-    stored = stored_coverage(session, period, [village for found in by_regency.values() for village in found])
-    check(by_regency, stored)
+    chains = {regency: hold(write.session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
+    editions = hold_choices(write.session, EDITIONS, by_regency, year) if by_regency else {}
+    packages = services_of(write.session, {found.service_package for found in editions.values()})
+    stored = stored_coverage(
+        write.session, period, [village for found in by_regency.values() for village in found]
+    )
+    for regency, villages in by_regency.items():
+        existing = [stored[village].version for village in villages if village in stored]
+        write.precondition.check_many(write.session, existing, f"{COVERAGE_CHAIN}{regency}")
     for report in seen:
         if report.village not in forbidden:
             found = _foreign(report, packages[editions[regency_of(report.village)].service_package])
@@ -132,13 +131,13 @@ def report_coverage(
     if changed:
         written = {regency_of(village) for village in changed}
         used = {region: editions[region] for region in written}
-        entries += pin_choices(session, author, EDITIONS, used, year)
-        versions = _write(session, author, period, changed, stored, editions, packages)
-        refresh_after_reports(session, period, changed)
+        entries += pin_choices(write.session, write.author, EDITIONS, used, year)
+        versions = _write(write, period, changed, stored, editions, packages)
+        refresh_after_reports(write.session, period, changed)
     for village, content in changed.items():
         before = stored[village].content if village in stored else None
         entries.append(_entry(period, village, versions[village], before, content))
-    _record(session, author, chains, entries)
+    _record(write, chains, entries)
     return [_reported(report.village, stored, versions, errors) for report in reports]
 
 
@@ -153,13 +152,13 @@ def _by_regency(reports: Sequence[Report]) -> dict[str, list[str]]:
     return found
 
 
-def _unseen(session: Session, actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
+def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
     """Villages that do not exist, or as good as that."""
-    known = regions_by_code(session, {report.village for report in reports})
+    known = regions_by_code(write.session, {report.village for report in reports})
     errors = {}
     for report in reports:
         code = report.village
-        if code not in known or not is_village(code) or not actor.sees(regency_of(code)):
+        if code not in known or not is_village(code) or not write.actor.sees(regency_of(code)):
             source = {"source": "regions (villages)"}
             errors[code] = [report.error("/village", unknown_reference, value=code, values=source)]
     return errors
@@ -211,21 +210,22 @@ def _foreign(report: Report, package: Mapping[str, Service]) -> list[FieldError]
 
 
 def _write(
-    session: Session,
-    author: Author,
+    write: Write,
     period: str,
     contents: Mapping[str, dict[str, Any]],
-    stored: Mapping[str, StoredCoverage],
+    stored: Mapping[str, Stored],
     editions: Mapping[str, Editions],
     packages: Mapping[str, Mapping[str, Service]],
 ) -> dict[str, int]:
     """Write whole reports and give their new versions, by village."""
-    thresholds = methods_of(session, {found.method for found in editions.values()})
+    thresholds = methods_of(write.session, {found.method for found in editions.values()})
     strategy_of = {
         edition: {code: service.strategy for code, service in services.items()}
         for edition, services in packages.items()
     }
-    versions = next_versions(session, {village: _address(period, village) for village in contents}, stored)
+    versions = next_versions(
+        write.session, {village: _address(period, village) for village in contents}, stored
+    )
     rows, items = [], []
     for village, content in contents.items():
         edition = editions[regency_of(village)]
@@ -244,13 +244,13 @@ def _write(
                 "balance_percent": lowest.percent,
                 "status": status_of(total, lowest, thresholds[edition.method]),
                 "version": versions[village],
-                "reported_at": author.at.isoformat(),
-                "reported_by": author.actor,
+                "reported_at": write.author.at.isoformat(),
+                "reported_by": write.author.actor,
             }
         )
         items += [{**item, **key, "position": n} for n, item in enumerate(content["services"])]
     written = upsert(
-        session,
+        write.session,
         table_of(CoverageRow),
         rows,
         key=["period", "village"],
@@ -261,13 +261,13 @@ def _write(
         raise PreconditionFailed()
     gone = _gone(period, contents, stored)
     if gone:
-        session.connection().execute(_clear_services(session), {"records": to_json(gone)})
-    upsert(session, cells, items, key=["period", "village", "service"])
+        write.session.connection().execute(_clear_services(write.session), {"records": to_json(gone)})
+    upsert(write.session, cells, items, key=["period", "village", "service"])
     return {row.village: row.version for row in written}
 
 
 def _gone(
-    period: str, contents: Mapping[str, dict[str, Any]], stored: Mapping[str, StoredCoverage]
+    period: str, contents: Mapping[str, dict[str, Any]], stored: Mapping[str, Stored]
 ) -> list[dict[str, str]]:
     """The services that a new report no longer speaks of."""
     found: list[dict[str, str]] = []
@@ -287,13 +287,13 @@ def _clear_services(session: Session) -> sa.Delete:
     return sa.delete(cells).where(key.in_(sa.select(*[source.c[name] for name in names])))
 
 
-def _record(session: Session, author: Author, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:
+def _record(write: Write, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:
     """Each regency's entries at the end of its chain."""
     by_region: dict[str, list[Entry]] = {}
     for entry in entries:
         by_region.setdefault(entry.region_code, []).append(entry)
     for region in sorted(by_region):
-        record(session, chains[region], author, by_region[region])
+        record(write.session, chains[region], write.author, by_region[region])
 
 
 def _entry(
@@ -312,7 +312,7 @@ def _address(period: str, village: str) -> str:
 
 def _reported(
     village: str,
-    stored: Mapping[str, StoredCoverage],
+    stored: Mapping[str, Stored],
     versions: Mapping[str, int],
     errors: Mapping[str, Sequence[FieldError]],
 ) -> Reported:
@@ -323,21 +323,21 @@ def _reported(
     return Reported(village, "updated" if village in stored else "created", versions[village])
 
 
-def delete_coverage(
-    session: Session, author: Author, actor: Actor, period: str, village: str, check: CheckVersion
-) -> None:
+def delete_coverage(write: Write, period: str, village: str) -> None:
     """Take the coverage of a village in a quarter back. NotFound: none is seen."""
     regency = regency_of(village)
-    if not is_village(village) or not actor.sees(regency) or not is_region(session, village):
+    if not is_village(village) or not write.actor.sees(regency) or not is_region(write.session, village):
         raise NotFound()
-    actor.require("write_coverage", regency)
-    chain = hold(session, f"{COVERAGE_CHAIN}{regency}")
-    stored = stored_coverage(session, period, [village]).get(village)
+    write.actor.require("write_coverage", regency)
+    chain = hold(write.session, f"{COVERAGE_CHAIN}{regency}")
+    stored = stored_coverage(write.session, period, [village]).get(village)
     if stored is None:
         raise NotFound()
-    check(stored.version)
-    session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
-    session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
-    refresh_after_reports(session, period, [village])
+    write.precondition.check(stored.version)
+    write.session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
+    write.session.execute(
+        sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village)
+    )
+    refresh_after_reports(write.session, period, [village])
     entry = _entry(period, village, stored.version + 1, stored.content, None)
-    record(session, chain, author, [entry])
+    record(write.session, chain, write.author, [entry])

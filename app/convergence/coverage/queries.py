@@ -1,6 +1,5 @@
 """Reading coverage of villages; every SELECT starts from the regencies that the actor sees."""
 
-import json
 from collections.abc import Collection
 from functools import cache
 from typing import Any
@@ -23,6 +22,7 @@ from app.convergence.coverage.rules import regency_of
 from app.convergence.editions.methods.queries import region_editions
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.resources import Stored
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
@@ -96,22 +96,11 @@ def _one(session: Session) -> Select[Any]:
     return json_texts(sa.select(*coverage_columns()).where(*chosen))
 
 
-class StoredCoverage:
-    """Coverage as it stands, for comparing and journaling."""
-
-    __slots__ = ("content", "version")
-
-    def __init__(self, text: str) -> None:
-        found = json.loads(text)
-        self.version: int = found.pop("version")
-        self.content: dict[str, Any] = found
-
-
-def stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, StoredCoverage]:
+def stored_coverage(session: Session, period: str, villages: Collection[str]) -> dict[str, Stored]:
     """Village → what is reported of it in a quarter."""
     bound = {"period": period, "records": to_json([{"village": village} for village in villages])}
     rows = session.connection().execute(_stored(session), bound)
-    return {village: StoredCoverage(text) for text, village in rows}
+    return {village: Stored.parse(text) for text, village in rows}
 
 
 @built_once

@@ -9,7 +9,7 @@ from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.convergence.coverage import commands, queries
-from app.convergence.coverage.commands import CheckStored, Report, Reported
+from app.convergence.coverage.commands import Report, Reported
 from app.convergence.coverage.files.queries import import_report, read_coverage_file
 from app.convergence.coverage.models import (
     ChildrenQuery,
@@ -27,7 +27,6 @@ from app.convergence.coverage.models import (
     RegionSums,
     VillageKey,
 )
-from app.convergence.coverage.queries import StoredCoverage
 from app.convergence.coverage.region_figures import list_children, region_coverage, village_strategies
 from app.convergence.coverage.rules import regency_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
@@ -83,12 +82,9 @@ def put_region_coverage(
     items, refused = read_items(CoverageItem, batch.items, key="village")
     reports = [Report(item.village, _content(item), pointer=f"/items/{n}") for n, item in items]
     done = commands.report_coverage(
-        call.session,
-        call.author,
-        call.actor,
+        call.write_of_list,
         quarter,
         reports,
-        check=_list_condition(call),
         each=query.each,
         errors_before=errors_of(refused),
     )
@@ -103,17 +99,6 @@ def _content(item: CoverageItem) -> CoverageIn:
 def _state(call: Call, regency: str) -> str:
     """What changes with any write to a regency's coverage; empty where there was none."""
     return stamp(call.session, f"{COVERAGE_CHAIN}{regency}")[:STATE]
-
-
-def _list_condition(call: Call) -> CheckStored:
-    """Holds a write of many to the tags of the lists of the regencies where something exists."""
-
-    def check(villages: dict[str, list[str]], stored: dict[str, StoredCoverage]) -> None:
-        for regency, codes in villages.items():
-            exists = any(code in stored for code in codes)
-            call.write_of_list.precondition.check_state(_state(call, regency), exists=exists)
-
-    return check
 
 
 _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
@@ -140,12 +125,9 @@ def import_coverage(
     reading = call.unit.reading
     read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
     done = commands.report_coverage(
-        call.session,
-        call.author,
-        call.actor,
+        call.write.unconditional(),
         quarter,
         read.reports,
-        check=lambda villages, stored: None,
         each=query.each,
         errors_before=read.errors,
     )
@@ -164,21 +146,14 @@ def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content:
     """Report the coverage of a village in a quarter: eligible and served by service, target families, those
     of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
     quarter = _quarter(period)
-
-    def check(villages: dict[str, list[str]], stored: dict[str, StoredCoverage]) -> None:
-        call.check_version(stored[village].version if village in stored else None)
-
-    report = Report(village, content)
-    (done,) = commands.report_coverage(call.session, call.author, call.actor, quarter, [report], check=check)
+    (done,) = commands.report_coverage(call.write, quarter, [Report(village, content)])
     return _reply(call, quarter, village, done=done)
 
 
 @router.delete("/coverage/{period}/{village}", status_code=204)
 def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Response:
     """Take the coverage of a village in a quarter back."""
-    commands.delete_coverage(
-        call.session, call.author, call.actor, _quarter(period), village, call.check_version
-    )
+    commands.delete_coverage(call.write, _quarter(period), village)
     return no_content()
 
 

@@ -5,17 +5,15 @@ An edition that something was measured by is superseded, never changed.
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.convergence.editions.models import EditionFields
 from app.convergence.editions.queries import (
-    Choice,
     ChoiceKind,
     Chosen,
     EditionKind,
@@ -25,8 +23,8 @@ from app.convergence.editions.queries import (
 )
 from app.convergence.editions.rules import CHAIN
 from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
 
@@ -41,23 +39,15 @@ class EditionInUse(Problem):
     )
 
 
-def put_edition(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    kind: EditionKind,
-    edition: str,
-    content: EditionFields,
-    check: CheckVersion,
-) -> bool:
+def put_edition(write: Write, kind: EditionKind, edition: str, content: EditionFields) -> bool:
     """Create (True) or replace (False) an edition that may be written; one in use is refused."""
-    actor.require("write_editions", "0")
-    if kind.find_errors is not None and (errors := kind.find_errors(session, content)):
+    write.actor.require("write_editions", "0")
+    if kind.find_errors is not None and (errors := kind.find_errors(write.session, content)):
         raise Invalid(errors=errors)
     after = content.model_dump(mode="json")
-    chain = hold(session, CHAIN)
-    stored = stored_edition(session, kind, edition)
-    check(stored["version"] if stored else None)
+    chain = hold(write.session, CHAIN)
+    stored = stored_edition(write.session, kind, edition)
+    write.precondition.check(stored["version"] if stored else None)
     before = {name: stored[name] for name in after} if stored else None
     if before == after:
         return False
@@ -66,9 +56,9 @@ def put_edition(
     elif stored["in_use"]:
         raise EditionInUse(edition=edition)
     version = stored["version"] + 1 if stored else 1
-    _store(session, author, kind, edition, after, version)
+    _store(write.session, write.author, kind, edition, after, version)
     entry = Entry.of(kind.noun, "0", f"{kind.address}/{edition}", version, before, after)
-    record(session, chain, author, [entry])
+    record(write.session, chain, write.author, [entry])
     return stored is None
 
 
@@ -114,32 +104,24 @@ def _load(session: Session, author: Author, kind: EditionKind) -> list[str]:
 # Which editions a region's year is measured by
 
 
-def put_choice(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    kind: ChoiceKind[Chosen],
-    region: str,
-    year: int,
-    content: BaseModel,
-    check: CheckVersion,
-) -> bool:
+def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> bool:
     """Choose the editions of a region's year; True where none were chosen or used before."""
-    kind.check_region(session, actor, region)
-    actor.require("choose_editions", region)
-    chain = hold(session, f"{kind.chain}{region}")
-    before = choices_of(session, kind, [region], year)[region]
-    check(before.version)
+    kind.check_region(write.session, write.actor, region)
+    write.actor.require("choose_editions", region)
+    chain = hold(write.session, f"{kind.chain}{region}")
+    before = choices_of(write.session, kind, [region], year)[region]
+    write.precondition.check(before.version)
     after = content.model_dump(mode="json")
     if before.version is not None and before.content == after:
         return False
-    _check_known(session, kind, after)
+    _check_known(write.session, kind, after)
     is_other = any(before.content[field] != after[field] for field in kind.kinds)
-    if is_other and kind.is_settled(session, region, year):
+    if is_other and kind.is_settled(write.session, region, year):
         raise kind.settled(region=region, year=year, **before.content)
-    chosen = kind.record(**after, version=(before.version or 0) + 1)
-    record(session, chain, author, [_keep(session, author, kind, region, year, chosen, before)])
-    return before.version is None
+    key = (region, year)
+    stored = {} if before.version is None else {key: Stored(before.content, before.version)}
+    kind.resource.put(write.session, write.author, chain, {key: after}, stored)
+    return not stored
 
 
 def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[str, Any]) -> None:
@@ -180,25 +162,7 @@ def pin_choices(
 ) -> list[Entry]:
     """Keep the editions by which something is now written where nothing kept them yet: later editions do
     not change what was measured. Return the entries for the writer, which holds the regions' chains."""
-    return [
-        _keep(session, author, kind, region, year, replace(choice, version=1), choice)
-        for region, choice in sorted(regions.items())
-        if choice.version is None
-    ]
-
-
-def _keep(
-    session: Session,
-    author: Author,
-    kind: ChoiceKind[Chosen],
-    region: str,
-    year: int,
-    chosen: Choice,
-    before: Choice,
-) -> Entry:
-    version = chosen.version or 1
-    key = {"region_code": region, "year": year}
-    row = {**key, **chosen.content, "version": version, "updated_at": author.at.isoformat()}
-    upsert(session, kind.table, [row], key=list(key))
-    old = before.content if before.version is not None else None
-    return Entry.of(kind.noun, region, kind.subject_of(region, year), version, old, chosen.content)
+    drafts = {
+        (region, year): choice.content for region, choice in sorted(regions.items()) if choice.version is None
+    }
+    return kind.resource.store(session, author, drafts, {})

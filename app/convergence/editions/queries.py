@@ -15,9 +15,9 @@ from app.access.rules import Actor
 from app.convergence.editions.models import EditionFields
 from app.convergence.editions.rules import edition_for
 from app.kit.database.json_sql import json_texts
+from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import FieldError, NotFound, Problem
-from app.reference.queries import among
+from app.kit.problems import FieldError, Problem
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,8 @@ Chosen = TypeVar("Chosen", bound=Choice)
 class ChoiceKind(Generic[Chosen]):
     """A kind of choice that a region makes for a year, declared by its room."""
 
-    table: sa.Table
-    noun: str
-    """Name in the journal."""
-    address: str
-    """Address below /v1/regions/{region}/."""
+    resource: Resource
+    """Rows by region and year."""
     chain: str
     """With a region's code behind it: the journal's chain of the choice, and of what is measured by it."""
     record: type[Chosen]
@@ -87,10 +84,6 @@ class ChoiceKind(Generic[Chosen]):
     check_region: Callable[[Session, Actor, str], None]
     """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
 
-    def subject_of(self, region: str, year: int) -> str:
-        """Return the address of a region's choice below /v1/."""
-        return f"regions/{region}/{self.address}/{year}"
-
 
 def is_chosen(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
     """Predicate: some region's year is measured by the edition."""
@@ -102,12 +95,9 @@ def list_editions(kind: EditionKind) -> Listing:
     return Listing(sa.select(*kind.columns()), key, key)
 
 
-def edition_json(session: Session, kind: EditionKind, edition: str) -> tuple[str, int]:
-    """(an edition's JSON, its version); NotFound where there is none."""
-    row = session.execute(json_texts(_edition(kind, edition), "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return str(row.json), int(row.version)
+def edition_json(session: Session, kind: EditionKind, edition: str) -> ResourceText:
+    """Return an edition as it is read. Raises NotFound if there is none."""
+    return read_text(session, _edition(kind, edition))
 
 
 def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
@@ -132,14 +122,8 @@ def choices_of(
 
     Raises the kind's problem (409) where there is none.
     """
-    c = kind.table.c
-    names = [*kind.kinds, "legal_basis", "version"]
-    rows = session.execute(
-        sa.select(c.region_code, *(c[name] for name in names)).where(
-            c.year == year, among(session, c.region_code, regions)
-        )
-    )
-    found = {row[0]: kind.record(**dict(zip(names, row[1:], strict=True))) for row in rows}
+    stored = kind.resource.read(session, [(region, year) for region in regions])
+    found = {region: kind.record(**row.content, version=row.version) for (region, _), row in stored.items()}
     if len(found) < len(set(regions)):
         newest = kind.record(**_newest(session, kind, year))
         found |= {code: newest for code in regions if code not in found}

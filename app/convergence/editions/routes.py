@@ -55,9 +55,7 @@ def _read(call: Call, kind: EditionKind, edition: str, *, is_new: bool = False) 
 
 
 def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) -> Response:
-    is_new = commands.put_edition(
-        call.session, call.author, call.actor, kind, edition, content, call.check_version
-    )
+    is_new = commands.put_edition(call.write, kind, edition, content)
     return _read(call, kind, edition, is_new=is_new)
 
 
@@ -82,21 +80,19 @@ def _read_choice(
         reply.model_dump_json().encode(),
         status=201 if is_new else 200,
         version=choice.version,
-        location=f"/v1/{kind.subject_of(region, year)}" if is_new else None,
+        location=f"/v1/{kind.resource.subject(region, year)}" if is_new else None,
     )
 
 
 def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> Response:
-    is_new = commands.put_choice(
-        call.session, call.author, call.actor, kind, region, year, content, call.check_version
-    )
+    is_new = commands.put_choice(call.write, kind, region, year, content)
     return _read_choice(call, kind, region, year, is_new=is_new)
 
 
 def _choice_history(
     call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: HistoryQuery
 ) -> Response:
-    return history_page(call, f"{kind.chain}{region}", f"regions/{region}/{kind.address}/{year}", query)
+    return history_page(call, f"{kind.chain}{region}", kind.resource.subject(region, year), query)
 
 
 # Service packages

@@ -1,16 +1,16 @@
 """Writing definitions, observations and targets; five thousand observations are as many statements as one."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.convergence.indicators.files.rules import Told, wrong_period
 from app.convergence.indicators.models import (
     IndicatorCode,
@@ -20,20 +20,17 @@ from app.convergence.indicators.models import (
     TargetIn,
 )
 from app.convergence.indicators.queries import (
+    OBSERVATION,
+    TARGET,
     Indicator,
-    Key,
-    Stored,
     all_indicators,
     home_of,
     indicators,
     is_observed,
-    observations,
-    stored_observations,
-    stored_target,
-    targets,
 )
 from app.convergence.indicators.rules import (
     INDICATORS,
+    NATION,
     OBSERVATIONS,
     is_period_of,
     periods_of,
@@ -41,16 +38,14 @@ from app.convergence.indicators.rules import (
     too_many_decimals,
     wrong_value,
 )
-from app.kit.database.journal import Author, Entry, hold, next_version, next_versions, record
+from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.resources import Outcome
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
-NATION = "0"
-"""Whose the definitions and observations are: the same for everybody, and so told to everybody in the feed."""
 
 _CODE: TypeAdapter[str] = TypeAdapter(IndicatorCode)
 _LISTS = ("months", "aliases", "related")
@@ -115,18 +110,16 @@ def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
     return found
 
 
-def put_indicator(
-    session: Session, author: Author, actor: Actor, code: str, content: IndicatorIn, check: CheckVersion
-) -> bool:
+def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
     """Create a definition (True) or replace it (False); the same content changes nothing."""
-    actor.require("write_indicators", NATION)
-    chain = hold(session, INDICATORS)
-    stored = all_indicators(session)
+    write.actor.require("write_indicators", NATION)
+    chain = hold(write.session, INDICATORS)
+    stored = all_indicators(write.session)
     before = stored.get(code)
-    check(before.version if before else None)
+    write.precondition.check(before.version if before else None)
     if before is None:
         _check_code(code)
-    elif before.frequency != content.frequency and is_observed(session, code):
+    elif before.frequency != content.frequency and is_observed(write.session, code):
         raise IndicatorInUse(indicator=code)
     unknown = [(n, one) for n, one in enumerate(content.related) if one not in stored or one == code]
     if unknown:
@@ -143,8 +136,8 @@ def put_indicator(
             ]
         )
     if before is None or _said(before) != content.model_dump(mode="json"):
-        entry = _store_indicator(session, code, content, before, shipped=False)
-        record(session, chain, author, [entry])
+        entry = _store_indicator(write.session, code, content, before, shipped=False)
+        record(write.session, chain, write.author, [entry])
     return before is None
 
 
@@ -174,46 +167,20 @@ def _store_indicator(
 # Observations
 
 
-def put_observations(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    told: Sequence[Told],
-    check: Callable[[dict[Key, Stored]], None],
-) -> ObservationsWritten:
+def put_observations(write: Write, told: Sequence[Told]) -> ObservationsWritten:
     """Create or replace observations, all of them or none; what is as it was stays untouched.
 
     Invalid names every one that speaks of no region, no indicator, no period of it, or of what its unit does
     not allow.
     """
-    actor.require("write_observations", NATION)
-    chain = hold(session, OBSERVATIONS)
-    stored = stored_observations(session, [one.key for one in told])
-    check(stored)
-    if errors := _errors(session, told):
+    write.actor.require("write_observations", NATION)
+    chain = hold(write.session, OBSERVATIONS)
+    drafts = {one.key: one.content for one in told}
+    stored = OBSERVATION.read(write.session, drafts)
+    write.precondition.check_many(write.session, [one.version for one in stored.values()], OBSERVATIONS)
+    if errors := _errors(write.session, told):
         raise Invalid(errors=errors)
-    changed = [one for one in told if one.key not in stored or stored[one.key].content != one.content]
-    versions = next_versions(session, {one.key: _observation_subject(one.key) for one in changed}, stored)
-    rows = [
-        {
-            "region_code": one.region,
-            "indicator": one.indicator,
-            "period": one.period,
-            **one.content,
-            "version": versions[one.key],
-        }
-        for one in changed
-    ]
-    key = ["region_code", "indicator", "period"]
-    written = upsert(session, observations, rows, key=key, versioned=True, returning=["version"])
-    if len(written) != len(rows):
-        raise PreconditionFailed()
-    entries = [
-        _observed(one.key, row["version"], stored.get(one.key), one.content)
-        for one, row in zip(changed, rows, strict=True)
-    ]
-    record(session, chain, author, entries)
-    return _written(told, stored, {one.key for one in changed})
+    return _written(told, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 
 def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
@@ -255,21 +222,10 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
     return errors
 
 
-def _observed(key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-    old = before.content if before else None
-    return Entry.of("observation", NATION, _observation_subject(key), version, old, after)
-
-
-def _observation_subject(key: Key) -> str:
-    region, indicator, period = key
-    return f"regions/{region}/indicators/{indicator}/observations/{period}"
-
-
-def _written(told: Sequence[Told], stored: dict[Key, Stored], changed: set[Key]) -> ObservationsWritten:
+def _written(told: Sequence[Told], outcomes: Mapping[tuple[str, str, str], Outcome]) -> ObservationsWritten:
     def counts(some: Sequence[Told]) -> dict[str, int]:
-        new = sum(one.key not in stored for one in some)
-        same = sum(one.key not in changed for one in some)
-        return {"created": new, "updated": len(some) - new - same, "unchanged": same}
+        found = Counter(outcomes[one.key] for one in some)
+        return {outcome: found[outcome] for outcome in ("created", "updated", "unchanged")}
 
     def series(one: Told) -> tuple[str, str]:
         return one.indicator, one.period
@@ -282,54 +238,32 @@ def _written(told: Sequence[Told], stored: dict[Key, Stored], changed: set[Key])
     return ObservationsWritten(**counts(told), series=by_series)
 
 
-def delete_observation(session: Session, author: Author, actor: Actor, key: Key, check: CheckVersion) -> None:
-    """Take back an observation that was told by mistake. NotFound: there is none."""
-    actor.require("write_observations", NATION)
-    chain = hold(session, OBSERVATIONS)
-    stored = stored_observations(session, [key]).get(key)
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    c = observations.c
-    region, indicator, period = key
-    chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
-    session.execute(sa.delete(observations).where(*chosen))
-    record(session, chain, author, [_observed(key, stored.version + 1, stored, None)])
+def delete_observation(write: Write, region: str, indicator: str, period: str) -> None:
+    """Take back an observation that was told by mistake. Raises NotFound if nothing is stored."""
+    write.actor.require("write_observations", NATION)
+    chain, key = hold(write.session, OBSERVATIONS), (region, indicator, period)
+    stored = write.precondition.check_existing(OBSERVATION.read(write.session, [key]).get(key))
+    OBSERVATION.delete(write.session, write.author, chain, key, stored)
 
 
 # Targets
 
 
-def put_target(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    indicator: str,
-    year: int,
-    content: TargetIn,
-    check: CheckVersion,
-) -> bool:
+def put_target(write: Write, region: str, indicator: str, year: int, content: TargetIn) -> bool:
     """Set (True) or replace (False) the target of a region for a year; the same content changes nothing."""
-    home_of(session, actor, region)
-    actor.require("write_targets", region)
-    definition = all_indicators(session).get(indicator)
+    home_of(write.session, write.actor, region)
+    write.actor.require("write_targets", region)
+    definition = all_indicators(write.session).get(indicator)
     if definition is None:
         raise NotFound()
-    chain = hold(session, targets_chain(region))
-    stored = stored_target(session, region, indicator, year)
-    check(stored.version if stored else None)
+    chain = hold(write.session, targets_chain(region))
+    key = (region, indicator, year)
+    stored = TARGET.read(write.session, [key])
+    write.precondition.check(stored[key].version if stored else None)
     if errors := _target_errors(indicator, definition, year, content):
         raise Invalid(errors=errors)
-    after = content.model_dump(mode="json")
-    if stored is None or stored.content != after:
-        subject = _target_subject(region, indicator, year)
-        version = next_version(session, subject, stored.version if stored else None)
-        key = {"region_code": region, "indicator": indicator, "year": year}
-        upsert(session, targets, [{**key, **after, "version": version}], key=list(key), versioned=True)
-        entry = _targeted(region, indicator, year, version, stored.content if stored else None, after)
-        record(session, chain, author, [entry])
-    return stored is None
+    TARGET.put(write.session, write.author, chain, {key: content.model_dump(mode="json")}, stored)
+    return not stored
 
 
 def _target_errors(code: str, indicator: Indicator, year: int, content: TargetIn) -> list[FieldError]:
@@ -347,42 +281,10 @@ def _target_errors(code: str, indicator: Indicator, year: int, content: TargetIn
     return errors
 
 
-def delete_target(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    indicator: str,
-    year: int,
-    check: CheckVersion,
-) -> None:
-    """Take back a target. NotFound: there is none."""
-    home_of(session, actor, region)
-    actor.require("write_targets", region)
-    chain = hold(session, targets_chain(region))
-    stored = stored_target(session, region, indicator, year)
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    c = targets.c
-    session.execute(
-        sa.delete(targets).where(c.region_code == region, c.indicator == indicator, c.year == year)
-    )
-    record(
-        session, chain, author, [_targeted(region, indicator, year, stored.version + 1, stored.content, None)]
-    )
-
-
-def _targeted(
-    region: str,
-    indicator: str,
-    year: int,
-    version: int,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-) -> Entry:
-    return Entry.of("target", region, _target_subject(region, indicator, year), version, before, after)
-
-
-def _target_subject(region: str, indicator: str, year: int) -> str:
-    return f"regions/{region}/indicators/{indicator}/targets/{year}"
+def delete_target(write: Write, region: str, indicator: str, year: int) -> None:
+    """Take back a target. Raises NotFound if nothing is stored."""
+    home_of(write.session, write.actor, region)
+    write.actor.require("write_targets", region)
+    chain, key = hold(write.session, targets_chain(region)), (region, indicator, year)
+    stored = write.precondition.check_existing(TARGET.read(write.session, [key]).get(key))
+    TARGET.delete(write.session, write.author, chain, key, stored)

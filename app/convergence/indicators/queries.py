@@ -4,7 +4,7 @@ Definitions and observations are published: every valid token reads all of them.
 they start from what the actor sees.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -29,9 +29,10 @@ from app.convergence.indicators.models import (
     TargetQuery,
     TargetRow,
 )
+from app.convergence.indicators.rules import NATION
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts, to_json
-from app.kit.database.upsert import records
+from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.files.books import Sheet
 from app.kit.files.sheets import open_book
 from app.kit.http.pagination import Listing
@@ -42,9 +43,21 @@ from app.reference.queries import among, is_region
 indicators, observations, targets = table_of(IndicatorRow), table_of(ObservationRow), table_of(TargetRow)
 _regions = table_of(RegionRow)
 
-Key = tuple[str, str, str]
-"""Region, indicator, period."""
-
+OBSERVATION = Resource(
+    "observation",
+    observations,
+    ObservationIn,
+    ("region_code", "indicator", "period"),
+    "regions/{region_code}/indicators/{indicator}/observations/{period}",
+    NATION,
+)
+TARGET = Resource(
+    "target",
+    targets,
+    TargetIn,
+    ("region_code", "indicator", "year"),
+    "regions/{region_code}/indicators/{indicator}/targets/{year}",
+)
 
 # Definitions
 
@@ -62,23 +75,11 @@ def list_indicators(query: IndicatorQuery) -> Listing:
     return Listing(found, {"code": indicators.c.code}, {"code": indicators.c.code})
 
 
-class Text(NamedTuple):
-    """One row as JSON, and its version."""
-
-    json: str
-    version: int
-
-
-def indicator_text(session: Session, code: str) -> Text:
-    """One definition. NotFound: there is none of that code."""
-    return _one(session, sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.code == code))
-
-
-def _one(session: Session, query: Select[Any]) -> Text:
-    row = session.execute(json_texts(query, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return Text(*row)
+def indicator_text(session: Session, code: str) -> ResourceText:
+    """Return a definition as `IndicatorOut`. Raises NotFound if there is none of that code."""
+    return read_text(
+        session, sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.code == code)
+    )
 
 
 def all_indicators(session: Session) -> dict[str, Indicator]:
@@ -124,11 +125,11 @@ def _in_period(period: str) -> ColumnElement[bool]:
     return sa.and_(observations.c.period >= period, observations.c.period < f"{period}.")
 
 
-def observation_text(session: Session, region: str, indicator: str, period: str) -> Text:
+def observation_text(session: Session, region: str, indicator: str, period: str) -> ResourceText:
     """One observation. NotFound: there is none."""
     c = observations.c
     chosen = (c.region_code == region, c.indicator == indicator, c.period == period)
-    return _one(session, _observed().where(*chosen))
+    return read_text(session, _observed().where(*chosen))
 
 
 def check_place(session: Session, region: str, indicator: str) -> None:
@@ -136,31 +137,6 @@ def check_place(session: Session, region: str, indicator: str) -> None:
     indicator_text(session, indicator)
     if not is_region(session, region):
         raise NotFound()
-
-
-class Stored(NamedTuple):
-    """An observation or a target as it stands, for comparing and journaling."""
-
-    content: dict[str, Any]
-    version: int
-
-
-def stored_observations(session: Session, keys: Iterable[Key]) -> dict[Key, Stored]:
-    """Those of the observations that there are, in one SELECT."""
-    names = ("region_code", "indicator", "period")
-    given = records(session, {name: sa.String() for name in names})
-    c = observations.c
-    fields = list(ObservationIn.model_fields)
-    found = sa.select(*[c[name] for name in (*names, *fields)], c.version).join_from(
-        observations, given, sa.and_(*[c[name] == given.c[name] for name in names])
-    )
-    rows = [dict(zip(names, key, strict=True)) for key in keys]
-    return {
-        (row.region_code, row.indicator, row.period): Stored(
-            {name: row._mapping[name] for name in fields}, row.version
-        )
-        for row in session.connection().execute(found, {"records": to_json(rows)})
-    }
 
 
 # Targets
@@ -185,23 +161,11 @@ def home_of(session: Session, actor: Actor, region: str) -> str:
     return region
 
 
-def _target(region: str, indicator: str, year: int) -> list[ColumnElement[bool]]:
-    c = targets.c
-    return [c.region_code == region, c.indicator == indicator, c.year == year]
-
-
-def target_text(session: Session, region: str, indicator: str, year: int) -> Text:
+def target_text(session: Session, region: str, indicator: str, year: int) -> ResourceText:
     """One target of a region that the actor was found to see. NotFound: there is none."""
-    return _one(session, sa.select(*fields_of(TargetOut, targets)).where(*_target(region, indicator, year)))
-
-
-def stored_target(session: Session, region: str, indicator: str, year: int) -> Stored | None:
-    fields = [targets.c[name] for name in TargetIn.model_fields]
-    found = sa.select(*fields, targets.c.version).where(*_target(region, indicator, year))
-    row = session.execute(found).one_or_none()
-    if row is None:
-        return None
-    return Stored({name: row._mapping[name] for name in TargetIn.model_fields}, row.version)
+    return read_text(
+        session, sa.select(*fields_of(TargetOut, targets)).where(*TARGET.conditions(region, indicator, year))
+    )
 
 
 # What an outcome is computed from

@@ -1,6 +1,6 @@
 """Definitions, observations and targets over HTTP."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Query, Response
@@ -31,7 +31,7 @@ from app.convergence.indicators.models import (
     TargetReply,
     TargetYearKey,
 )
-from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
+from app.convergence.indicators.rules import INDICATORS, NATION, OBSERVATIONS, targets_chain
 from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
@@ -76,9 +76,7 @@ def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -
     For the nation's administrators, with the scope `administer`. 409 where the frequency would change under
     observations that are there.
     """
-    is_new = commands.put_indicator(
-        call.session, call.author, call.actor, indicator, content, call.check_version
-    )
+    is_new = commands.put_indicator(call.write, indicator, content)
     return _indicator(call, indicator, status=201 if is_new else 200)
 
 
@@ -92,7 +90,7 @@ def list_indicator_history(
 
 def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
     text, version = queries.indicator_text(call.session, code)
-    may = call.actor.may("write_indicators", commands.NATION)
+    may = call.actor.may("write_indicators", NATION)
     return answer(
         call.request,
         with_fields(text, allowed=["edit"] if may else []),
@@ -136,18 +134,12 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     For the nation's administrators. Where one of them exists, `If-Match` is required: a tag of the list, or `*`.
     A value outside what the unit allows, or with more decimals than are published, is refused by its pointer.
     """
-    call.actor.require("write_observations", commands.NATION)
+    call.actor.require("write_observations", NATION)
     told = [
         Told(item.region_code, item.indicator, item.period, _content(item), _in_body(f"/items/{n}"))
         for n, item in enumerate(read_each(ObservationItem, batch.items, key=_key_of))
     ]
-
-    def check(stored: Sized) -> None:
-        state = stamp(call.session, OBSERVATIONS)[:STATE]
-        call.write_of_list.precondition.check_state(state, exists=bool(stored))
-
-    done = commands.put_observations(call.session, call.author, call.actor, told, check)
-    return _written(call, done)
+    return _written(call, commands.put_observations(call.write_of_list, told))
 
 
 def _written(call: Call, done: ObservationsWritten) -> Response:
@@ -181,14 +173,13 @@ def import_observations(call: Caller, query: Annotated[TableQuery, Query()]) -> 
     and column: numbers that a spreadsheet has turned into times or dates (with what they probably were), formulas,
     values outside the unit, codes that the names beside them contradict.
     """
-    call.actor.require("write_observations", commands.NATION)
+    call.actor.require("write_observations", NATION)
     table = _TABLE.read(call.request)
     reading = call.unit.reading
     filename = table.filename or "-"
     sheet = queries.read_sheet(table.data, filename, query.sheet)
     told = read_table(sheet, filename, queries.all_indicators(reading), queries.places_of(reading), query)
-    done = commands.put_observations(call.session, call.author, call.actor, told, lambda stored: None)
-    return _written(call, done)
+    return _written(call, commands.put_observations(call.write.unconditional(), told))
 
 
 @router.get(_OBSERVATION, response_model=ObservationReply)
@@ -207,7 +198,7 @@ def put_observation(
 
     For the nation's administrators. 422 where the indicator has no such period.
     """
-    call.actor.require("write_observations", commands.NATION)
+    call.actor.require("write_observations", NATION)
     queries.check_place(call.session, region, indicator)
     told = Told(
         region,
@@ -216,15 +207,8 @@ def put_observation(
         _content(content),
         lambda name: {"pointer": f"/{name}"} if name in ObservationIn.model_fields else {"parameter": name},
     )
-    is_new = False
-
-    def check(stored: dict[queries.Key, queries.Stored]) -> None:
-        nonlocal is_new
-        is_new = told.key not in stored
-        call.check_version(None if is_new else stored[told.key].version)
-
-    commands.put_observations(call.session, call.author, call.actor, [told], check)
-    return _observation(call, region, indicator, period, status=201 if is_new else 200)
+    done = commands.put_observations(call.write, [told])
+    return _observation(call, region, indicator, period, status=201 if done.created else 200)
 
 
 @router.delete(_OBSERVATION, status_code=204)
@@ -232,8 +216,7 @@ def delete_observation(
     call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey
 ) -> Response:
     """Take back an observation that was told by mistake."""
-    key = (region, indicator, period)
-    commands.delete_observation(call.session, call.author, call.actor, key, call.check_version)
+    commands.delete_observation(call.write, region, indicator, period)
     return no_content()
 
 
@@ -246,21 +229,19 @@ def list_observation_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to an observation: preliminary, revised, taken back."""
-    subject = f"regions/{region}/indicators/{indicator}/observations/{period}"
+    subject = queries.OBSERVATION.subject(region, indicator, period)
     return history_page(call, OBSERVATIONS, subject, query)
 
 
 def _observation(call: Call, region: str, indicator: str, period: str, *, status: int = 200) -> Response:
     text, version = queries.observation_text(call.session, region, indicator, period)
-    may = call.actor.may("write_observations", commands.NATION)
+    may = call.actor.may("write_observations", NATION)
     return answer(
         call.request,
         with_fields(text, allowed=["edit", "delete"] if may else []),
         status=status,
         version=version,
-        location=f"/v1/regions/{region}/indicators/{indicator}/observations/{period}"
-        if status == 201
-        else None,
+        location=f"/v1/{queries.OBSERVATION.subject(region, indicator, period)}" if status == 201 else None,
     )
 
 
@@ -289,18 +270,14 @@ def put_target(
 
     The outcome of a region is how much of the way from baseline to target it has made.
     """
-    is_new = commands.put_target(
-        call.session, call.author, call.actor, region, indicator, _year(year), content, call.check_version
-    )
+    is_new = commands.put_target(call.write, region, indicator, _year(year), content)
     return _target(call, region, indicator, _year(year), status=201 if is_new else 200)
 
 
 @router.delete(_TARGET, status_code=204)
 def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """Take back the target of a region for a year; 404 where none was set."""
-    commands.delete_target(
-        call.session, call.author, call.actor, region, indicator, _year(year), call.check_version
-    )
+    commands.delete_target(call.write, region, indicator, _year(year))
     return no_content()
 
 
@@ -313,7 +290,7 @@ def list_target_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to a target: who set it, from what to what. Stays after it was taken back."""
-    subject = f"regions/{region}/indicators/{indicator}/targets/{_year(year)}"
+    subject = queries.TARGET.subject(region, indicator, _year(year))
     return history_page(call, targets_chain(region), subject, query)
 
 
@@ -332,5 +309,5 @@ def _target(call: Call, region: str, indicator: str, year: int, *, status: int =
         with_fields(text, allowed=["edit", "delete"] if may else []),
         status=status,
         version=version,
-        location=f"/v1/regions/{region}/indicators/{indicator}/targets/{year}" if status == 201 else None,
+        location=f"/v1/{queries.TARGET.subject(region, indicator, year)}" if status == 201 else None,
     )

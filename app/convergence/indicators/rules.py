@@ -16,6 +16,8 @@ from app.kit.problems import Kind
 INDICATORS = "indicators"
 """Chain of the journal in which definitions are written."""
 
+NATION = "0"
+"""Region of the definitions and observations in the journal: every reader of the feed gets them."""
 OBSERVATIONS = "observations"
 """Chain of the journal in which observations are written, all of them: they have one author, the nation's
 administrator, and its head is the state of every list of them."""

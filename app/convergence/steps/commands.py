@@ -1,13 +1,9 @@
 """Writing evidence, by the region, and grades, by the panel of the province."""
 
-from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
-import sqlalchemy as sa
-from sqlmodel import Session
-
-from app.access.rules import Actor, is_within
+from app.access.rules import is_within
+from app.access.write import Write
 from app.convergence.coverage.rules import is_village
 from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.step_templates.models import TemplateStep
@@ -17,14 +13,11 @@ from app.convergence.editions.step_templates.queries import (
     template_steps,
 )
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
-from app.convergence.steps.measures import evidence
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
-from app.convergence.steps.queries import grades, step_at, stored_evidence, stored_grade
-from app.kit.database.journal import Author, Entry, hold, next_version, record
-from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
+from app.convergence.steps.queries import EVIDENCE, GRADE, step_at
+from app.kit.database.journal import hold
 from app.kit.http.validation import checked_key, nearest, unknown_reference
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
 from app.reference.rules import local_date
 
@@ -55,49 +48,30 @@ class StepNotOpen(Problem):
     )
 
 
-def put_evidence(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    year: int,
-    step: str,
-    key: str,
-    content: EvidenceIn,
-    check: CheckVersion,
-) -> bool:
+def put_evidence(write: Write, region: str, year: int, step: str, key: str, content: EvidenceIn) -> bool:
     """Create (True) or replace (False) a piece of evidence; the same content changes nothing."""
-    home_of_steps(session, actor, region)
-    actor.require("write_evidence", region)
-    chain = hold(session, f"{STEPS_CHAIN}{region}")
-    chosen = hold_choices(session, TEMPLATES, [region], year)
+    home_of_steps(write.session, write.actor, region)
+    write.actor.require("write_evidence", region)
+    chain = hold(write.session, f"{STEPS_CHAIN}{region}")
+    chosen = hold_choices(write.session, TEMPLATES, [region], year)
     template = chosen[region].template
-    asked = template_steps(session, [template])[template].step(step)
-    stored = stored_evidence(session, region, year, step, key)
-    check(stored.version if stored else None)
-    if stored is None:
+    asked = template_steps(write.session, [template])[template].step(step)
+    place = (region, year, step, key)
+    stored = EVIDENCE.read(write.session, [place])
+    write.precondition.check(stored[place].version if stored else None)
+    if not stored:
         checked_key(key)
-    if errors := _evidence_errors(session, author, region, asked, content):
+    if errors := _evidence_errors(write, region, asked, content):
         raise Invalid(errors=errors)
     after = content.model_dump(mode="json")
-    if stored is not None and stored.content == after:
+    if stored and stored[place].content == after:
         return False
-    place = {"region_code": region, "year": year, "step": step, "key": key}
-    version = next_version(session, _evidence_subject(place), stored.version if stored else None)
-    row = {**place, **after, "version": version, "updated_at": author.at.isoformat()}
-    if not upsert(session, evidence, [row], key=list(place), versioned=True, returning=["version"]):
-        raise PreconditionFailed()
-    entries = pin_choices(session, author, TEMPLATES, chosen, year)
-    entries.append(
-        _entry("step_evidence", _evidence_subject(place), version, stored and stored.content, after)
-    )
-    record(session, chain, author, entries)
-    return stored is None
+    pinned = pin_choices(write.session, write.author, TEMPLATES, chosen, year)
+    EVIDENCE.put(write.session, write.author, chain, {place: after}, stored, before=pinned)
+    return not stored
 
 
-def _evidence_errors(
-    session: Session, author: Author, region: str, step: TemplateStep, content: EvidenceIn
-) -> list[FieldError]:
+def _evidence_errors(write: Write, region: str, step: TemplateStep, content: EvidenceIn) -> list[FieldError]:
     errors = []
     kinds = {kind.code: kind for kind in step.evidence_kinds}
     kind = kinds.get(content.kind)
@@ -114,95 +88,49 @@ def _evidence_errors(
         )
     elif kind.per_village and content.village is None:
         errors.append(FieldError(village_required, pointer="/village", values={"kind": kind.code}))
-    known = regions_by_code(session, {region, *([content.village] if content.village else [])})
+    known = regions_by_code(write.session, {region, *([content.village] if content.village else [])})
     village = content.village
     if village is not None and not (village in known and is_village(village) and is_within(village, region)):
         errors.append(FieldError(no_village_there, pointer="/village", value=village, allowed=region))
-    today = local_date(author.at, known[region].timezone)
+    today = local_date(write.author.at, known[region].timezone)
     if content.date > today:
         errors.append(FieldError(after_today, pointer="/date", value=str(content.date), allowed=str(today)))
     return errors
 
 
-def delete_evidence(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    year: int,
-    step: str,
-    key: str,
-    check: CheckVersion,
-) -> None:
-    """Take back a piece of evidence. NotFound: there is none."""
-    home_of_steps(session, actor, region)
-    actor.require("write_evidence", region)
-    chain = hold(session, f"{STEPS_CHAIN}{region}")
-    stored = stored_evidence(session, region, year, step, key)
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    place = {"region_code": region, "year": year, "step": step, "key": key}
-    session.execute(sa.delete(evidence).where(*[evidence.c[name] == value for name, value in place.items()]))
-    entry = _entry("step_evidence", _evidence_subject(place), stored.version + 1, stored.content, None)
-    record(session, chain, author, [entry])
-
-
-def _evidence_subject(place: Mapping[str, Any]) -> str:
-    return "regions/{region_code}/steps/{year}/{step}/evidence/{key}".format(**place)
-
-
-def _entry(
-    noun: str, subject: str, version: int, before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> Entry:
-    reason = (after or {}).get("reason")
-    return Entry.of(
-        noun, subject.split("/")[1], subject, version, before, after, reason[:1000] if reason else None
-    )
+def delete_evidence(write: Write, region: str, year: int, step: str, key: str) -> None:
+    """Take back a piece of evidence. Raises NotFound if nothing is stored."""
+    home_of_steps(write.session, write.actor, region)
+    write.actor.require("write_evidence", region)
+    chain, place = hold(write.session, f"{STEPS_CHAIN}{region}"), (region, year, step, key)
+    stored = write.precondition.check_existing(EVIDENCE.read(write.session, [place]).get(place))
+    EVIDENCE.delete(write.session, write.author, chain, place, stored)
 
 
 # Grades
 
 
-def put_grade(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    year: int,
-    step: str,
-    criterion: str,
-    content: PanelGradeIn,
-    check: CheckVersion,
-) -> bool:
+def put_grade(write: Write, region: str, year: int, step: str, criterion: str, content: PanelGradeIn) -> bool:
     """Give (True) or replace (False) the panel's grade of a criterion; the machine's stays beside it."""
-    home_of_steps(session, actor, region)
-    actor.require("grade_steps", region)
-    chain = hold(session, f"{STEPS_CHAIN}{region}")
-    chosen = hold_choices(session, TEMPLATES, [region], year)
+    home_of_steps(write.session, write.actor, region)
+    write.actor.require("grade_steps", region)
+    chain = hold(write.session, f"{STEPS_CHAIN}{region}")
+    chosen = hold_choices(write.session, TEMPLATES, [region], year)
     template = chosen[region].template
-    asked = template_steps(session, [template])[template].step(step)
+    asked = template_steps(write.session, [template])[template].step(step)
     _check_criterion(asked, criterion)
-    stored = stored_grade(session, region, year, criterion)
-    check(stored.version if stored else None)
+    place = (region, year, step, criterion)
+    stored = GRADE.read(write.session, [place])
+    write.precondition.check(stored[place].version if stored else None)
     opens_on = window_of(year, asked.opens_month, asked.due_month).opens_on
-    if _today(session, author, region) < opens_on:
+    if _today(write, region) < opens_on:
         raise StepNotOpen(step=step, opens_on=opens_on)
     after = content.model_dump(mode="json")
-    if stored is not None and stored.content == after:
+    if stored and stored[place].content == after:
         return False
-    place = {"region_code": region, "year": year, "step": step, "criterion": criterion}
-    version = next_version(session, _grade_subject(place), stored.version if stored else None)
-    told = {"graded_at": author.at.isoformat(), "graded_by": author.actor, "version": version}
-    key = ["region_code", "year", "criterion"]
-    if not upsert(
-        session, grades, [{**place, **after, **told}], key=key, versioned=True, returning=["version"]
-    ):
-        raise PreconditionFailed()
-    entries = pin_choices(session, author, TEMPLATES, chosen, year)
-    entries.append(_entry("step_grade", _grade_subject(place), version, stored and stored.content, after))
-    record(session, chain, author, entries)
-    return stored is None
+    pinned = pin_choices(write.session, write.author, TEMPLATES, chosen, year)
+    GRADE.put(write.session, write.author, chain, {place: after}, stored, before=pinned)
+    return not stored
 
 
 def _check_criterion(step: TemplateStep, criterion: str) -> None:
@@ -210,37 +138,15 @@ def _check_criterion(step: TemplateStep, criterion: str) -> None:
         raise NotFound()
 
 
-def _today(session: Session, author: Author, region: str) -> date:
-    return local_date(author.at, regions_by_code(session, [region])[region].timezone)
+def _today(write: Write, region: str) -> date:
+    return local_date(write.author.at, regions_by_code(write.session, [region])[region].timezone)
 
 
-def delete_grade(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    year: int,
-    step: str,
-    criterion: str,
-    check: CheckVersion,
-) -> None:
-    """Take back a grade that was given by mistake. NotFound: there is none."""
-    asked = step_at(session, actor, region, year, step)
+def delete_grade(write: Write, region: str, year: int, step: str, criterion: str) -> None:
+    """Take back a grade that was given by mistake. Raises NotFound if nothing is stored."""
+    asked = step_at(write.session, write.actor, region, year, step)
     _check_criterion(asked, criterion)
-    actor.require("grade_steps", region)
-    chain = hold(session, f"{STEPS_CHAIN}{region}")
-    stored = stored_grade(session, region, year, criterion)
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    c = grades.c
-    session.execute(
-        sa.delete(grades).where(c.region_code == region, c.year == year, c.criterion == criterion)
-    )
-    place = {"region_code": region, "year": year, "step": step, "criterion": criterion}
-    entry = _entry("step_grade", _grade_subject(place), stored.version + 1, stored.content, None)
-    record(session, chain, author, [entry])
-
-
-def _grade_subject(place: Mapping[str, Any]) -> str:
-    return "regions/{region_code}/steps/{year}/{step}/criteria/{criterion}/grade".format(**place)
+    write.actor.require("grade_steps", region)
+    chain, place = hold(write.session, f"{STEPS_CHAIN}{region}"), (region, year, step, criterion)
+    stored = write.precondition.check_existing(GRADE.read(write.session, [place]).get(place))
+    GRADE.delete(write.session, write.author, chain, place, stored)

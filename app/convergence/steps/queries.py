@@ -1,7 +1,6 @@
 """Reading where regions stand: every SELECT starts from the regions, and the plans, that the actor sees."""
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,7 +32,8 @@ from app.convergence.steps.models import (
 )
 from app.convergence.steps.rules import Facts, Shown, scored, standings
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.problems import NotFound
 from app.plans.core.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow
@@ -42,6 +42,24 @@ from app.reference.queries import among
 from app.reference.rules import local_date
 
 grades, _revisions = table_of(StepGradeRow), table_of(PlanRevisionRow)
+
+EVIDENCE = Resource(
+    "step_evidence",
+    evidence,
+    EvidenceIn,
+    ("region_code", "year", "step", "key"),
+    "regions/{region_code}/steps/{year}/{step}/evidence/{key}",
+    written_at="updated_at",
+)
+GRADE = Resource(
+    "step_grade",
+    grades,
+    PanelGradeIn,
+    ("region_code", "year", "step", "criterion"),
+    "regions/{region_code}/steps/{year}/{step}/criteria/{criterion}/grade",
+    written_at="graded_at",
+    written_by="graded_by",
+)
 
 _HOMES = (RegionLevel.province, RegionLevel.regency)
 
@@ -265,63 +283,24 @@ def step_at(session: Session, actor: Actor, region: str, year: int, step: str) -
     return template_steps(session, [edition])[edition].step(step)
 
 
-class Stored(NamedTuple):
-    """Evidence or a grade as it stands, for comparing and journaling."""
-
-    content: dict[str, Any]
-    version: int
-
-
-def stored_evidence(session: Session, region: str, year: int, step: str, key: str) -> Stored | None:
-    columns = fields_of(EvidenceIn, evidence)
-    return _stored(session, sa.select(*columns, evidence.c.version).where(*_key(region, year, step, key)))
-
-
-def stored_grade(session: Session, region: str, year: int, criterion: str) -> Stored | None:
-    columns = fields_of(PanelGradeIn, grades)
-    return _stored(session, sa.select(*columns, grades.c.version).where(*_graded(region, year, criterion)))
-
-
-def _stored(session: Session, query: sa.Select[Any]) -> Stored | None:
-    text = session.scalar(json_texts(query))
-    if text is None:
-        return None
-    content = json.loads(text)
-    return Stored(content, content.pop("version"))
-
-
-def _key(region: str, year: int, step: str, key: str) -> list[ColumnElement[bool]]:
-    c = evidence.c
-    return [c.region_code == region, c.year == year, c.step == step, c.key == key]
-
-
-def _graded(region: str, year: int, criterion: str) -> list[ColumnElement[bool]]:
-    c = grades.c
-    return [c.region_code == region, c.year == year, c.criterion == criterion]
-
-
-def evidence_text(session: Session, actor: Actor, place: Mapping[str, Any]) -> tuple[str, int]:
-    """(JSON as `EvidenceReply` without `allowed`, version) of one piece of evidence; NotFound where none is seen."""
-    home_of_steps(session, actor, place["region"])
+def evidence_text(
+    session: Session, actor: Actor, region: str, year: int, step: str, key: str
+) -> ResourceText:
+    """Return evidence as `EvidenceReply` without `allowed`. Raises NotFound if the actor sees none."""
+    home_of_steps(session, actor, region)
     c = evidence.c
     columns = [*fields_of(EvidenceOut, evidence), c.region_code, c.year, c.step]
-    return _text(session, sa.select(*columns).where(*_key(**place)))
+    return read_text(session, sa.select(*columns).where(*EVIDENCE.conditions(region, year, step, key)))
 
 
-def grade_text(session: Session, actor: Actor, place: Mapping[str, Any]) -> tuple[str, int]:
-    """(JSON as `PanelGradeReply` without `allowed`, version) of a grade; NotFound where none is seen."""
-    home_of_steps(session, actor, place["region"])
+def grade_text(
+    session: Session, actor: Actor, region: str, year: int, step: str, criterion: str
+) -> ResourceText:
+    """Return a grade as `PanelGradeReply` without `allowed`. Raises NotFound if the actor sees none."""
+    home_of_steps(session, actor, region)
     c = grades.c
     columns = [*fields_of(PanelGrade, grades), c.region_code, c.year, c.step, c.criterion]
-    chosen = _graded(place["region"], place["year"], place["criterion"])
-    return _text(session, sa.select(*columns).where(*chosen, c.step == place["step"]))
-
-
-def _text(session: Session, query: sa.Select[Any]) -> tuple[str, int]:
-    row = session.execute(json_texts(query, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return str(row.json), int(row.version)
+    return read_text(session, sa.select(*columns).where(*GRADE.conditions(region, year, step, criterion)))
 
 
 def steps_have_begun(session: Session, region: str, year: int) -> bool:

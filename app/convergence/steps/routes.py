@@ -1,6 +1,6 @@
 """Convergence steps over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
@@ -97,17 +97,7 @@ def put_step_evidence(
     document: the step is done on the latest day by which each required kind had its first.
     """
     number = year_in(year)
-    is_new = commands.put_evidence(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        number,
-        step,
-        evidence,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_evidence(call.write, region, number, step, evidence, content)
     return _evidence(call, region, number, step, evidence, status=201 if is_new else 200)
 
 
@@ -116,9 +106,7 @@ def delete_step_evidence(
     call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
 ) -> Response:
     """Take back a piece of evidence; 404 where there is none."""
-    commands.delete_evidence(
-        call.session, call.author, call.actor, region, year_in(year), step, evidence, call.check_version
-    )
+    commands.delete_evidence(call.write, region, year_in(year), step, evidence)
     return no_content()
 
 
@@ -132,20 +120,19 @@ def list_step_evidence_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to a piece of evidence. Stays after it was taken back."""
-    subject = f"regions/{region}/steps/{year_in(year)}/{step}/evidence/{evidence}"
+    subject = queries.EVIDENCE.subject(region, year_in(year), step, evidence)
     return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
 
 
 def _evidence(call: Call, region: str, year: int, step: str, key: str, *, status: int = 200) -> Response:
-    place: dict[str, Any] = {"region": region, "year": year, "step": step, "key": key}
-    text, version = queries.evidence_text(call.session, call.actor, place)
+    text, version = queries.evidence_text(call.session, call.actor, region, year, step, key)
     allowed = ["edit", "delete"] if call.actor.may("write_evidence", region) else []
     return answer(
         call.request,
         with_fields(text, allowed=allowed),
         status=status,
         version=version,
-        location=f"/v1/regions/{region}/steps/{year}/{step}/evidence/{key}" if status == 201 else None,
+        location=f"/v1/{queries.EVIDENCE.subject(region, year, step, key)}" if status == 201 else None,
     )
 
 
@@ -179,17 +166,7 @@ def put_step_grade(
     409 while the step is not open.
     """
     number = year_in(year)
-    is_new = commands.put_grade(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        number,
-        step,
-        criterion,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_grade(call.write, region, number, step, criterion, content)
     return _grade(call, region, number, step, criterion, status=201 if is_new else 200)
 
 
@@ -198,9 +175,7 @@ def delete_step_grade(
     call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
 ) -> Response:
     """Take back a grade that was given by mistake; 404 where none was given."""
-    commands.delete_grade(
-        call.session, call.author, call.actor, region, year_in(year), step, criterion, call.check_version
-    )
+    commands.delete_grade(call.write, region, year_in(year), step, criterion)
     return no_content()
 
 
@@ -214,20 +189,17 @@ def list_step_grade_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to the panel's grade of a criterion. Stays after it was taken back."""
-    subject = f"regions/{region}/steps/{year_in(year)}/{step}/criteria/{criterion}/grade"
+    subject = queries.GRADE.subject(region, year_in(year), step, criterion)
     return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
 
 
 def _grade(call: Call, region: str, year: int, step: str, criterion: str, *, status: int = 200) -> Response:
-    place: dict[str, Any] = {"region": region, "year": year, "step": step, "criterion": criterion}
-    text, version = queries.grade_text(call.session, call.actor, place)
+    text, version = queries.grade_text(call.session, call.actor, region, year, step, criterion)
     allowed = ["edit", "delete"] if call.actor.may("grade_steps", region) else []
     return answer(
         call.request,
         with_fields(text, allowed=allowed),
         status=status,
         version=version,
-        location=f"/v1/regions/{region}/steps/{year}/{step}/criteria/{criterion}/grade"
-        if status == 201
-        else None,
+        location=f"/v1/{queries.GRADE.subject(region, year, step, criterion)}" if status == 201 else None,
     )

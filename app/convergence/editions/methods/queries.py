@@ -14,6 +14,7 @@ from app.convergence.editions.methods.models import (
     MethodIn,
     MethodOut,
     MethodRow,
+    RegionEditionIn,
     RegionEditionReply,
     RegionEditionRow,
     Service,
@@ -26,6 +27,7 @@ from app.convergence.editions.methods.rules import BASE, COVERAGE_CHAIN
 from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, EditionPart, is_chosen
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows
+from app.kit.database.resources import Resource
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, NotFound, Problem, Text
 from app.reference.queries import is_region, strategy_labels
@@ -133,9 +135,14 @@ def _check_region(session: Session, actor: Actor, region: str) -> None:
 
 
 EDITIONS = ChoiceKind(
-    table=region_editions,
-    noun="region_edition",
-    address="editions",
+    resource=Resource(
+        "region_edition",
+        region_editions,
+        RegionEditionIn,
+        ("region_code", "year"),
+        "regions/{region_code}/editions/{year}",
+        written_at="updated_at",
+    ),
     chain=COVERAGE_CHAIN,
     record=Editions,
     reply=RegionEditionReply,

@@ -13,6 +13,7 @@ from app.access.rules import Actor
 from app.agencies.rules import is_home
 from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, is_chosen
 from app.convergence.editions.step_templates.models import (
+    RegionTemplateIn,
     RegionTemplateReply,
     RegionTemplateRow,
     StepTemplateIn,
@@ -24,6 +25,7 @@ from app.convergence.editions.step_templates.models import (
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import Resource
 from app.kit.problems import NotFound, Problem, Text
 from app.reference.queries import is_region
 
@@ -103,9 +105,14 @@ class RegionTemplate(Choice):
 
 
 TEMPLATES = ChoiceKind(
-    table=region_templates,
-    noun="region_step_template",
-    address="step-templates",
+    resource=Resource(
+        "region_step_template",
+        region_templates,
+        RegionTemplateIn,
+        ("region_code", "year"),
+        "regions/{region_code}/step-templates/{year}",
+        written_at="updated_at",
+    ),
     chain=STEPS_CHAIN,
     record=RegionTemplate,
     reply=RegionTemplateReply,
