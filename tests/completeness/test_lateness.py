@@ -5,6 +5,7 @@ from datetime import datetime
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.kit.database.journal import Author
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn
@@ -66,7 +67,7 @@ def test_a_submission_keeps_how_it_was_judged(secretariat: TestClient, database:
     calendar = CalendarIn.model_validate({**example, "due_on": "2026-08-31"})
     with database.writing() as session:
         author = Author("test", days_late(6))
-        put_calendar(session, author, CONSOLE, "63", QUARTER, calendar, lambda version: None)
+        put_calendar(Write(session, author, CONSOLE), "63", QUARTER, calendar)
     found = region_at(database, days_late(90))
     assert (found["state"], found["on_time"], found["late_by_days"]) == ("submitted", LATE, 5)
     assert datetime.fromisoformat(found["submitted_at"]) == days_late(5)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author
 from app.reference.models import RegionRow
@@ -184,7 +185,7 @@ def test_quarters_in_time(secretariat: TestClient, database: OneTransaction) -> 
     with database.writing() as session:
         for n, day in enumerate(due, 1):
             days = CalendarIn(opens_on="2026-01-01", due_on=day, issued_by="Gubernur")
-            put_calendar(session, AUTHOR, CONSOLE, "63.02", f"2026-Q{n}", days, lambda version: None)
+            put_calendar(Write(session, AUTHOR, CONSOLE), "63.02", f"2026-Q{n}", days)
     on_the_day = look(database, datetime(2026, 7, 20, 15, tzinfo=zone_of("WITA")))
     assert told(on_the_day, "quarters_on_time") == ("no_quarter_due", None)
     assert told(look(database), "quarters_on_time") == (0, "none")

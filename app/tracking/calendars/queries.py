@@ -17,16 +17,26 @@ from app.access.rules import Actor
 from app.agencies.rules import is_home
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.resources import Resource
 from app.kit.periods import QUARTER_PATTERN
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
 from app.reference.rules import OFFSETS, local_date
-from app.tracking.calendars.models import CalendarOut, CalendarRow
+from app.tracking.calendars.models import CalendarIn, CalendarOut, CalendarRow
 
 rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)
 _own, _province, _nation = (calendar.alias(name) for name in ("own", "of_province", "of_nation"))
+
+CALENDAR = Resource(
+    "calendar",
+    calendar,
+    CalendarIn,
+    ("region_code", "period"),
+    "regions/{region_code}/calendar/{period}",
+    written_at="updated_at",
+)
 
 
 @dataclass(frozen=True)

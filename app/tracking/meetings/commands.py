@@ -6,10 +6,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.access.write import Write
 from app.agencies.queries import home_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.resources import update_versioned
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
@@ -63,164 +64,131 @@ class WrongCommitmentState(Problem):
 # Meetings
 
 
-def put_meeting(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    code: str,
-    content: MeetingIn,
-    check: CheckVersion,
-) -> bool:
+def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> bool:
     """Create a meeting (True) or replace what is said of it (False); the same content changes nothing."""
-    chain = _held(session, actor, region)
-    stored = _meeting(session, region, code)
-    check(stored.version if stored else None)
+    chain = _held(write, region)
+    stored = _meeting(write.session, region, code)
+    write.precondition.check(stored.version if stored else None)
     after = content.model_dump(mode="json")
     if stored is not None and stored.content == after:
         return False
     named = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
     kept = stored.content["agencies_present"] if stored else ()
-    if errors := check_agencies(session, region, named, kept):
+    if errors := check_agencies(write.session, region, named, kept):
         raise Invalid(errors=errors)
-    new = stored or _begin(session, "meeting", region, code)
+    new = stored or _begin(write.session, "meeting", region, code)
     said = {name: value for name, value in after.items() if name != "agencies_present"}
-    id = _write(session, author, meetings, region, new, said)
-    _replace_agencies(session, attended, "meeting_id", id, region, after["agencies_present"])
-    record(session, chain, author, [entry("meeting", region, new, after)])
+    id = _write(write, meetings, region, new, said)
+    _replace_agencies(write.session, attended, "meeting_id", id, region, after["agencies_present"])
+    record(write.session, chain, write.author, [entry("meeting", region, new, after)])
     return stored is None
 
 
-def patch_meeting(
-    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
-) -> None:
+def patch_meeting(write: Write, region: str, code: str, patch: Any) -> None:
     """Merge a patch into a meeting, as it stands when it is this writer's turn."""
-    _held(session, actor, region)
-    stored = _existing(_meeting(session, region, code), check)
+    _held(write, region)
+    stored = write.precondition.check_existing(_meeting(write.session, region, code))
     content = validated(MeetingIn, merge_patch(stored.content, patch))
-    put_meeting(session, author, actor, region, code, content, check)
+    put_meeting(write.unconditional(), region, code, content)
 
 
-def delete_meeting(
-    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
-) -> None:
+def delete_meeting(write: Write, region: str, code: str) -> None:
     """Delete a meeting. MeetingInUse (409) names the commitments made there."""
-    chain = _held(session, actor, region)
-    stored = _existing(_meeting(session, region, code), check)
-    made_there = stored_commitments(session, region, commitments.c.meeting == code)
+    chain = _held(write, region)
+    stored = write.precondition.check_existing(_meeting(write.session, region, code))
+    made_there = stored_commitments(write.session, region, commitments.c.meeting == code)
     if made_there:
         raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
-    session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
-    record(session, chain, author, [entry("meeting", region, stored, None)])
+    write.session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
+    record(write.session, chain, write.author, [entry("meeting", region, stored, None)])
 
 
 # Commitments
 
 
-def put_commitment(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    code: str,
-    content: CommitmentIn,
-    check: CheckVersion,
-) -> bool:
+def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) -> bool:
     """Create a commitment (True) or replace what is said of it (False); the same content changes nothing.
 
     WrongCommitmentState (409): it is closed.
     """
-    chain = _held(session, actor, region)
-    stored = _commitment(session, region, code)
-    check(stored.version if stored else None)
+    chain = _held(write, region)
+    stored = _commitment(write.session, region, code)
+    write.precondition.check(stored.version if stored else None)
     after = content.model_dump(mode="json")
     if stored is not None:
         if stored.content == after:
             return False
-        _check_step(actor, region, stored, "edit")
-    ids = _check_references(session, actor, region, after, stored)
-    new = stored or _begin(session, "commitment", region, code)
+        _check_step(write.actor, region, stored, "edit")
+    ids = _check_references(write, region, after, stored)
+    new = stored or _begin(write.session, "commitment", region, code)
     lists = ("supporting_agencies", "linked_actions")
     said = {name: value for name, value in after.items() if name not in lists}
-    id = _write(
-        session, author, commitments, region, new, {**said, "state": new.state or CommitmentState.open}
-    )
-    _replace_agencies(session, supported, "commitment_id", id, region, after["supporting_agencies"])
-    session.execute(sa.delete(links).where(links.c.commitment_id == id))
+    id = _write(write, commitments, region, new, {**said, "state": new.state or CommitmentState.open})
+    _replace_agencies(write.session, supported, "commitment_id", id, region, after["supporting_agencies"])
+    write.session.execute(sa.delete(links).where(links.c.commitment_id == id))
     upsert(
-        session,
+        write.session,
         links,
         [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
     )
-    record(session, chain, author, [entry("commitment", region, new, after)])
+    record(write.session, chain, write.author, [entry("commitment", region, new, after)])
     return stored is None
 
 
-def patch_commitment(
-    session: Session, author: Author, actor: Actor, region: str, code: str, patch: Any, check: CheckVersion
-) -> None:
+def patch_commitment(write: Write, region: str, code: str, patch: Any) -> None:
     """Merge a patch into a commitment, as it stands when it is this writer's turn."""
-    _held(session, actor, region)
-    stored = _existing(_commitment(session, region, code), check)
+    _held(write, region)
+    stored = write.precondition.check_existing(_commitment(write.session, region, code))
     content = validated(CommitmentIn, merge_patch(stored.content, patch))
-    put_commitment(session, author, actor, region, code, content, check)
+    put_commitment(write.unconditional(), region, code, content)
 
 
-def delete_commitment(
-    session: Session, author: Author, actor: Actor, region: str, code: str, check: CheckVersion
-) -> None:
+def delete_commitment(write: Write, region: str, code: str) -> None:
     """Delete a commitment that is not closed, its follow-up with it; the journal keeps both."""
-    chain = _held(session, actor, region)
-    stored = _existing(_commitment(session, region, code), check)
-    _check_step(actor, region, stored, "delete")
-    session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
-    record(session, chain, author, [entry("commitment", region, stored, None)])
+    chain = _held(write, region)
+    stored = write.precondition.check_existing(_commitment(write.session, region, code))
+    _check_step(write.actor, region, stored, "delete")
+    write.session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
+    record(write.session, chain, write.author, [entry("commitment", region, stored, None)])
 
 
-def follow_up(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    code: str,
-    verb: FollowUpVerb,
-    said: FollowUpIn,
-    check: CheckVersion,
-) -> None:
+def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> None:
     """Take a step in a commitment's follow-up, or only note something; kept as an entry with its instant.
 
     Nothing is written where the step leads to the state in which the commitment is. WrongCommitmentState
     (409): not from this state.
     """
     step = STEPS[verb]
-    home_of(session, actor, region)
-    actor.require(step.right, region)
-    chain = hold(session, meetings_chain(region))
-    stored = _commitment(session, region, code)
+    home_of(write.session, write.actor, region)
+    write.actor.require(step.right, region)
+    chain = hold(write.session, meetings_chain(region))
+    stored = _commitment(write.session, region, code)
     if stored is None or stored.state is None:
         raise NotFound()
-    actor.require(step.right, region, stored.content["responsible_agency"])
-    check(stored.version)
+    write.actor.require(step.right, region, stored.content["responsible_agency"])
+    write.precondition.check(stored.version)
     if step.to_state == stored.state:
         return
-    _check_step(actor, region, stored, verb)
+    _check_step(write.actor, region, stored, verb)
     state = step.to_state or stored.state
-    _bump(session, author, stored, state)
+    before = {"id": stored.id, "version": stored.version}
+    update_versioned(write.session, commitments, before, {"state": state, "updated_at": write.author.at})
     told = {"state": state.value, **said.model_dump(mode="json")}
     count = sa.select(sa.func.count()).where(follow_ups.c.commitment_id == stored.id)
-    row = {"commitment_id": stored.id, "position": (session.scalar(count) or 0) + 1}
-    upsert(session, follow_ups, [{**row, "at": author.at.isoformat(), "by": author.actor, **told}])
-    before, after = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
+    row = {"commitment_id": stored.id, "position": (write.session.scalar(count) or 0) + 1}
+    signed = {"at": write.author.at.isoformat(), "by": write.author.actor}
+    upsert(write.session, follow_ups, [{**row, **signed, **told}])
     subject = _subject("commitment", region, code)
-    done = Entry(_KINDS[verb], region, subject, stored.version + 1, before, after)
-    record(session, chain, author, [done])
+    old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
+    done = Entry(_KINDS[verb], region, subject, stored.version + 1, old, new)
+    record(write.session, chain, write.author, [done])
 
 
-def _held(session: Session, actor: Actor, region: str) -> Chain:
+def _held(write: Write, region: str) -> Chain:
     """The chain of the region's meetings, for whoever may write them."""
-    home_of(session, actor, region)
-    actor.require("write_meetings", region)
-    return hold(session, meetings_chain(region))
+    home_of(write.session, write.actor, region)
+    write.actor.require("write_meetings", region)
+    return hold(write.session, meetings_chain(region))
 
 
 def _meeting(session: Session, region: str, code: str) -> Stored | None:
@@ -229,13 +197,6 @@ def _meeting(session: Session, region: str, code: str) -> Stored | None:
 
 def _commitment(session: Session, region: str, code: str) -> Stored | None:
     return next(iter(stored_commitments(session, region, commitments.c.code == code)), None)
-
-
-def _existing(stored: Stored | None, check: CheckVersion) -> Stored:
-    if stored is None:
-        raise NotFound()
-    check(stored.version)
-    return stored
 
 
 def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
@@ -248,18 +209,18 @@ def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
     raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=shown)
 
 
-def _check_references(
-    session: Session, actor: Actor, region: str, after: dict[str, Any], stored: Stored | None
-) -> list[int]:
+def _check_references(write: Write, region: str, after: dict[str, Any], stored: Stored | None) -> list[int]:
     """Ids of the linked lines; Invalid names everything that is not there."""
     before = stored.content if stored else {"supporting_agencies": [], "linked_actions": []}
     named = [("/responsible_agency", after["responsible_agency"])]
     named += [(f"/supporting_agencies/{n}", one) for n, one in enumerate(after["supporting_agencies"])]
     kept = {before.get("responsible_agency"), *before["supporting_agencies"]} - {None}
-    ids, errors = check_links(session, actor, region, after["linked_actions"], before["linked_actions"])
+    ids, errors = check_links(
+        write.session, write.actor, region, after["linked_actions"], before["linked_actions"]
+    )
     errors = [
-        *check_agencies(session, region, named, kept),
-        *check_meeting(session, region, after["meeting"]),
+        *check_agencies(write.session, region, named, kept),
+        *check_meeting(write.session, region, after["meeting"]),
         *errors,
     ]
     if errors:
@@ -267,18 +228,16 @@ def _check_references(
     return ids
 
 
-def _write(
-    session: Session, author: Author, table: sa.Table, region: str, stored: Stored, values: dict[str, Any]
-) -> int:
+def _write(write: Write, table: sa.Table, region: str, stored: Stored, values: dict[str, Any]) -> int:
     """Write the row as its next version and give its id."""
     fixed = {
         "region_code": region,
         "code": stored.code,
         "version": stored.version + 1,
-        "updated_at": author.at.isoformat(),
+        "updated_at": write.author.at.isoformat(),
     }
     key = ["region_code", "code"]
-    written = upsert(session, table, [{**fixed, **values}], key=key, versioned=True, returning=["id"])
+    written = upsert(write.session, table, [{**fixed, **values}], key=key, versioned=True, returning=["id"])
     if not written:
         raise PreconditionFailed()
     return int(written[0].id)
@@ -293,17 +252,6 @@ def _replace_agencies(
         for n, agency in enumerate(agencies)
     ]
     upsert(session, table, rows)
-
-
-def _bump(session: Session, author: Author, stored: Stored, state: CommitmentState) -> None:
-    changed = session.execute(
-        sa.update(commitments)
-        .where(commitments.c.id == stored.id, commitments.c.version == stored.version)
-        .values(state=state, version=stored.version + 1, updated_at=author.at)
-        .returning(commitments.c.id)
-    ).one_or_none()
-    if changed is None:
-        raise PreconditionFailed()
 
 
 def _begin(session: Session, noun: Noun, region: str, code: str) -> Stored:

@@ -30,16 +30,14 @@ def read_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Re
 def put_calendar(call: Caller, region: RegionKey, period: CalendarPeriod, content: CalendarIn) -> Response:
     """Set when a quarter opens, is due and closes, for a region and everything below it that sets nothing itself;
     `0` is the nation. For administrators. What was submitted already keeps how it was judged."""
-    is_new = commands.put_calendar(
-        call.session, call.author, call.actor, region, period, content, call.check_version
-    )
+    is_new = commands.put_calendar(call.write, region, period, content)
     return _reply(call, region, period, status=201 if is_new else 200)
 
 
 @router.delete("", status_code=204)
 def delete_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Response:
     """Take a region's own days back: those of the nearest region above hold again. 404 where it has set none."""
-    commands.delete_calendar(call.session, call.author, call.actor, region, period, call.check_version)
+    commands.delete_calendar(call.write, region, period)
     return no_content()
 
 
@@ -48,14 +46,14 @@ def list_calendar_history(
     call: Caller, region: RegionKey, period: CalendarPeriod, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Who set which days of a quarter for a region, and when. 404 while nobody has."""
-    return history_page(call, calendar_chain(region), f"regions/{region}/calendar/{period}", query)
+    return history_page(call, calendar_chain(region), queries.CALENDAR.subject(region, period), query)
 
 
 def _reply(call: Call, region: str, period: str, *, status: int = 200) -> Response:
     text, version = queries.calendar_text(call.session, call.actor, region, period)
     verbs = ["edit", "delete"] if version else ["edit"]
     allowed = verbs if call.actor.may("write_calendar", region) else []
-    location = f"/v1/regions/{region}/calendar/{period}" if status == 201 else None
+    location = f"/v1/{queries.CALENDAR.subject(region, period)}" if status == 201 else None
     return answer(
         call.request, with_fields(text, allowed=allowed), status=status, version=version, location=location
     )

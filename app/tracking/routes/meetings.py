@@ -80,29 +80,21 @@ def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: M
     Plan it with its agenda, add `agencies_present` and the minutes when it was held. Sending what is there already
     changes nothing. 422 for agencies that the region has not, or that are no longer active.
     """
-    is_new = commands.put_meeting(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        meeting,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_meeting(call.write, region, meeting, content)
     return _meeting_reply(call, region, meeting, status=201 if is_new else 200)
 
 
 @router.patch("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
 def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: Patch) -> Response:
     """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces that list whole."""
-    commands.patch_meeting(call.session, call.author, call.actor, region, meeting, patch, call.check_version)
+    commands.patch_meeting(call.write, region, meeting, patch)
     return _meeting_reply(call, region, meeting)
 
 
 @router.delete("/regions/{region}/meetings/{meeting}", status_code=204)
 def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """Delete a meeting that did not take place; 409 while commitments name it. Its history stays."""
-    commands.delete_meeting(call.session, call.author, call.actor, region, meeting, call.check_version)
+    commands.delete_meeting(call.write, region, meeting)
     return no_content()
 
 
@@ -170,37 +162,21 @@ def put_commitment(
     The meeting, the agencies and the linked lines must exist (422). A closed commitment stays as it is (409) until
     it is reopened; sending what is there already changes nothing.
     """
-    is_new = commands.put_commitment(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        commitment,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_commitment(call.write, region, commitment, content)
     return _commitment_reply(call, region, commitment, status=201 if is_new else 200)
 
 
 @router.patch("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)
 def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey, patch: Patch) -> Response:
     """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces that list whole."""
-    commands.patch_commitment(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        commitment,
-        patch,
-        call.check_version,
-    )
+    commands.patch_commitment(call.write, region, commitment, patch)
     return _commitment_reply(call, region, commitment)
 
 
 @router.delete("/regions/{region}/commitments/{commitment}", status_code=204)
 def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """Delete a commitment that was recorded by mistake; 409 once it is closed. Its history stays."""
-    commands.delete_commitment(call.session, call.author, call.actor, region, commitment, call.check_version)
+    commands.delete_commitment(call.write, region, commitment)
     return no_content()
 
 
@@ -289,16 +265,7 @@ def list_commitment_history(
 
 
 def _follow_up(call: Call, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> Response:
-    commands.follow_up(
-        call.session,
-        call.author,
-        call.actor,
-        region,
-        code,
-        verb,
-        said,
-        call.check_version,
-    )
+    commands.follow_up(call.write, region, code, verb, said)
     return _commitment_reply(call, region, code)
 
 
