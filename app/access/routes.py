@@ -22,7 +22,7 @@ from app.access.models import (
 )
 from app.access.rules import principal_subject, rights_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router
 
 router = house_router(tags=["access"])
@@ -95,12 +95,9 @@ def delete_principal(call: Caller, principal: PrincipalKey) -> Response:
 
 def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
     text, region, version = queries.principal_text(call.session, call.actor, name)
-    return answer(
-        call.request,
-        with_fields(text, allowed=queries.allowed(call.actor, region)),
-        status=status,
-        version=version,
-        location=f"/v1/{principal_subject(name)}" if status == 201 else None,
+    allowed = queries.allowed(call.actor, region)
+    return answer_resource(
+        call.request, text, version, principal_subject(name), status=status, allowed=allowed
     )
 
 
@@ -149,9 +146,8 @@ def _token_reply(
 ) -> Response:
     owner = queries.principal_id(call.session, call.actor, principal)
     text, version = queries.token_text(call.session, owner, name)
-    location = f"/v1/{principal_subject(principal, name)}" if status == 201 else None
-    body = with_fields(text, secret=secret) if secret else text.encode()
-    response = answer(call.request, body, status=status, version=version, location=location)
+    address, fields = principal_subject(principal, name), {"secret": secret} if secret else {}
+    response = answer_resource(call.request, text, version, address, status=status, **fields)
     if secret:
         response.headers["Cache-Control"] = "no-store"
     return response

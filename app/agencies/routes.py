@@ -11,7 +11,7 @@ from app.agencies.rules import region_chain
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.replies import answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
@@ -108,10 +108,5 @@ def list_agency_history(
 def _reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
     text, state, version = queries.agency_text(call.session, region, code)
     allowed = queries.allowed(call.session, call.actor, region, code, state)
-    return answer(
-        call.request,
-        with_fields(text, allowed=allowed),
-        status=status,
-        version=version,
-        location=f"/v1/regions/{region}/agencies/{code}" if status == 201 else None,
-    )
+    address = f"regions/{region}/agencies/{code}"
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

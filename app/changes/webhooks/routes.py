@@ -26,7 +26,7 @@ from app.changes.webhooks.models import (
 from app.changes.webhooks.rules import ALLOWED, sealer_of, webhook_chain, webhook_subject
 from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content, with_fields
 from app.kit.http.routing import house_router
 from app.settings import Settings
 
@@ -84,9 +84,7 @@ def list_webhook_history(
 
 def _webhook_reply(call: Call, name: str, *, status: int = 200) -> Response:
     text, version = queries.webhook_text(call.session, call.actor, name, call.now)
-    location = f"/v1/{webhook_subject(name)}" if status == 201 else None
-    body = with_fields(text, allowed=ALLOWED)
-    return answer(call.request, body, status=status, version=version, location=location)
+    return answer_resource(call.request, text, version, webhook_subject(name), status=status, allowed=ALLOWED)
 
 
 # Secrets

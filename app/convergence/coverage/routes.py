@@ -34,7 +34,7 @@ from app.kit.database.journal import stamp
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
@@ -168,21 +168,14 @@ def list_coverage_history(
 
 def _reply(call: Call, period: str, village: str, *, done: Reported | None = None) -> Response:
     text = queries.coverage_text(call.session, call.actor, period, village)
-    may = call.actor.may("write_coverage", regency_of(village))
     strategies, version = village_strategies(call.session, text)
-    body = with_fields(
-        text,
-        by_strategy=[one.model_dump() for one in strategies],
-        allowed=["edit", "delete"] if may else [],
-    )
-    is_new = done is not None and done.status == "created"
-    return answer(
-        call.request,
-        body,
-        status=201 if is_new else 200,
-        version=version,
-        location=f"/v1/coverage/{period}/{village}" if is_new else None,
-    )
+    fields = {
+        "by_strategy": [one.model_dump() for one in strategies],
+        "allowed": ["edit", "delete"] if call.actor.may("write_coverage", regency_of(village)) else [],
+    }
+    status = 201 if done is not None and done.status == "created" else 200
+    address = f"coverage/{period}/{village}"
+    return answer_resource(call.request, text, version, address, status=status, **fields)
 
 
 @router.get("/regions/{region}/coverage", response_model=RegionCoverage, openapi_extra={"x-problems": [409]})

@@ -34,7 +34,7 @@ from app.convergence.editions.step_templates.models import (
 )
 from app.convergence.editions.step_templates.queries import TEMPLATE, TEMPLATES
 from app.kit.http.pagination import Page, PageQuery
-from app.kit.http.replies import answer, created
+from app.kit.http.replies import answer_resource, created
 from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.reference.replies import page_of
@@ -45,13 +45,8 @@ choices = house_router(tags=["convergence"])
 
 def _read(call: Call, kind: EditionKind, edition: str, *, is_new: bool = False) -> Response:
     text, version = queries.edition_json(call.session, kind, edition)
-    return answer(
-        call.request,
-        text.encode(),
-        status=201 if is_new else 200,
-        version=version,
-        location=f"/v1/{kind.address}/{edition}" if is_new else None,
-    )
+    status, address = 201 if is_new else 200, f"{kind.address}/{edition}"
+    return answer_resource(call.request, text, version, address, status=status)
 
 
 def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) -> Response:
@@ -75,13 +70,8 @@ def _read_choice(
         in_use=kind.is_settled(call.session, region, year),
         allowed=["edit"] if call.actor.may("choose_editions", region) else [],
     )
-    return answer(
-        call.request,
-        reply.model_dump_json().encode(),
-        status=201 if is_new else 200,
-        version=choice.version,
-        location=f"/v1/{kind.resource.subject(region, year)}" if is_new else None,
-    )
+    status, address = 201 if is_new else 200, kind.resource.format_subject(region, year)
+    return answer_resource(call.request, reply.model_dump_json(), choice.version, address, status=status)
 
 
 def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, content: BaseModel) -> Response:
@@ -92,7 +82,7 @@ def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, co
 def _choice_history(
     call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: HistoryQuery
 ) -> Response:
-    return history_page(call, f"{kind.chain}{region}", kind.resource.subject(region, year), query)
+    return history_page(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
 
 
 # Service packages

@@ -20,12 +20,12 @@ from app.convergence.indicators.models import (
     TargetIn,
 )
 from app.convergence.indicators.queries import (
+    INDICATOR,
     OBSERVATION,
     TARGET,
     Indicator,
     all_indicators,
     home_of,
-    indicators,
     is_observed,
 )
 from app.convergence.indicators.rules import (
@@ -38,9 +38,8 @@ from app.convergence.indicators.rules import (
     too_many_decimals,
     wrong_value,
 )
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.database.resources import Outcome
-from app.kit.database.upsert import upsert
+from app.kit.database.journal import Author, hold
+from app.kit.database.resources import Outcome, Stored
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
@@ -81,14 +80,15 @@ def load_indicators(session: Session, author: Author, file: Path = SHIPPED) -> l
     What an administrator has replaced stays as he said it.
     """
     chain = hold(session, INDICATORS)
-    stored = all_indicators(session)
-    entries = []
-    for code, content in shipped_indicators(file).items():
-        before = stored.get(code)
-        if before is None or (before.shipped and _said(before) != content.model_dump(mode="json")):
-            entries.append(_store_indicator(session, code, content, before, shipped=True))
-    record(session, chain, author, entries)
-    return ["indicators"] if entries else []
+    known = all_indicators(session)
+    drafts = {
+        (code,): content.model_dump(mode="json")
+        for code, content in shipped_indicators(file).items()
+        if code not in known or known[code].shipped
+    }
+    stored = {(code,): _make_stored(indicator) for code, indicator in known.items()}
+    outcomes = INDICATOR.put(session, author, chain, drafts, stored, shipped=True)
+    return ["indicators"] if {*outcomes.values()} - {"unchanged"} else []
 
 
 def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
@@ -135,9 +135,9 @@ def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
                 for n, one in unknown
             ]
         )
-    if before is None or _said(before) != content.model_dump(mode="json"):
-        entry = _store_indicator(write.session, code, content, before, shipped=False)
-        record(write.session, chain, write.author, [entry])
+    key, after = (code,), content.model_dump(mode="json")
+    replaced = {key: _make_stored(before)} if before else {}
+    INDICATOR.put(write.session, write.author, chain, {key: after}, replaced, shipped=False)
     return before is None
 
 
@@ -149,29 +149,17 @@ def _check_code(code: str) -> None:
         raise Invalid(errors=[error]) from None
 
 
-def _said(indicator: Indicator) -> dict[str, Any]:
-    return {name: getattr(indicator, name) for name in IndicatorIn.model_fields}
-
-
-def _store_indicator(
-    session: Session, code: str, content: IndicatorIn, before: Indicator | None, *, shipped: bool
-) -> Entry:
-    after, version = content.model_dump(mode="json"), before.version + 1 if before else 1
-    row = {**after, "code": code, "shipped": shipped, "version": version}
-    upsert(session, indicators, [row], key=["code"], versioned=True)
-    return Entry.of(
-        "indicator", NATION, f"indicators/{code}", version, _said(before) if before else None, after
-    )
+def _make_stored(indicator: Indicator) -> Stored:
+    return Stored({name: getattr(indicator, name) for name in IndicatorIn.model_fields}, indicator.version)
 
 
 # Observations
 
 
 def put_observations(write: Write, told: Sequence[Told]) -> ObservationsWritten:
-    """Create or replace observations, all of them or none; what is as it was stays untouched.
+    """Create or replace observations, all of them or none; unchanged ones are not written.
 
-    Invalid names every one that speaks of no region, no indicator, no period of it, or of what its unit does
-    not allow.
+    Raises Invalid with every unknown region, indicator or period, and every value outside its unit.
     """
     write.actor.require("write_observations", NATION)
     chain = hold(write.session, OBSERVATIONS)
@@ -239,7 +227,7 @@ def _written(told: Sequence[Told], outcomes: Mapping[tuple[str, str, str], Outco
 
 
 def delete_observation(write: Write, region: str, indicator: str, period: str) -> None:
-    """Take back an observation that was told by mistake. Raises NotFound if nothing is stored."""
+    """Take back an observation that was reported by mistake. Raises NotFound if nothing is stored."""
     write.actor.require("write_observations", NATION)
     chain, key = hold(write.session, OBSERVATIONS), (region, indicator, period)
     stored = write.precondition.check_existing(OBSERVATION.read(write.session, [key]).get(key))

@@ -43,6 +43,7 @@ from app.reference.queries import among, is_region
 indicators, observations, targets = table_of(IndicatorRow), table_of(ObservationRow), table_of(TargetRow)
 _regions = table_of(RegionRow)
 
+INDICATOR = Resource("indicator", indicators, IndicatorIn, ("code",), "indicators/{code}", NATION)
 OBSERVATION = Resource(
     "observation",
     observations,
@@ -164,7 +165,7 @@ def home_of(session: Session, actor: Actor, region: str) -> str:
 def target_text(session: Session, region: str, indicator: str, year: int) -> ResourceText:
     """One target of a region that the actor was found to see. NotFound: there is none."""
     return read_text(
-        session, sa.select(*fields_of(TargetOut, targets)).where(*TARGET.conditions(region, indicator, year))
+        session, sa.select(*fields_of(TargetOut, targets)).where(*TARGET.match(region, indicator, year))
     )
 
 

@@ -37,7 +37,7 @@ from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import read_each
 from app.kit.problems import NotFound
@@ -90,14 +90,8 @@ def list_indicator_history(
 
 def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
     text, version = queries.indicator_text(call.session, code)
-    may = call.actor.may("write_indicators", NATION)
-    return answer(
-        call.request,
-        with_fields(text, allowed=["edit"] if may else []),
-        status=status,
-        version=version,
-        location=f"/v1/indicators/{code}" if status == 201 else None,
-    )
+    allowed = ["edit"] if call.actor.may("write_indicators", NATION) else []
+    return answer_resource(call.request, text, version, f"indicators/{code}", status=status, allowed=allowed)
 
 
 # Observations
@@ -229,20 +223,15 @@ def list_observation_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to an observation: preliminary, revised, taken back."""
-    subject = queries.OBSERVATION.subject(region, indicator, period)
+    subject = queries.OBSERVATION.format_subject(region, indicator, period)
     return history_page(call, OBSERVATIONS, subject, query)
 
 
 def _observation(call: Call, region: str, indicator: str, period: str, *, status: int = 200) -> Response:
     text, version = queries.observation_text(call.session, region, indicator, period)
-    may = call.actor.may("write_observations", NATION)
-    return answer(
-        call.request,
-        with_fields(text, allowed=["edit", "delete"] if may else []),
-        status=status,
-        version=version,
-        location=f"/v1/{queries.OBSERVATION.subject(region, indicator, period)}" if status == 201 else None,
-    )
+    allowed = ["edit", "delete"] if call.actor.may("write_observations", NATION) else []
+    address = queries.OBSERVATION.format_subject(region, indicator, period)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
 
 
 # Targets
@@ -290,7 +279,7 @@ def list_target_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to a target: who set it, from what to what. Stays after it was taken back."""
-    subject = queries.TARGET.subject(region, indicator, _year(year))
+    subject = queries.TARGET.format_subject(region, indicator, _year(year))
     return history_page(call, targets_chain(region), subject, query)
 
 
@@ -303,11 +292,6 @@ def _year(text: str) -> int:
 
 def _target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
     text, version = queries.target_text(call.session, region, indicator, year)
-    may = call.actor.may("write_targets", region)
-    return answer(
-        call.request,
-        with_fields(text, allowed=["edit", "delete"] if may else []),
-        status=status,
-        version=version,
-        location=f"/v1/{queries.TARGET.subject(region, indicator, year)}" if status == 201 else None,
-    )
+    allowed = ["edit", "delete"] if call.actor.may("write_targets", region) else []
+    address = queries.TARGET.format_subject(region, indicator, year)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

@@ -111,7 +111,7 @@ def delete_evidence(write: Write, region: str, year: int, step: str, key: str) -
 
 
 def put_grade(write: Write, region: str, year: int, step: str, criterion: str, content: PanelGradeIn) -> bool:
-    """Give (True) or replace (False) the panel's grade of a criterion; the machine's stays beside it."""
+    """Give (True) or replace (False) the panel's grade of a criterion, next to the machine's."""
     home_of_steps(write.session, write.actor, region)
     write.actor.require("grade_steps", region)
     chain = hold(write.session, f"{STEPS_CHAIN}{region}")

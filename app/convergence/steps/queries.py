@@ -290,7 +290,7 @@ def evidence_text(
     home_of_steps(session, actor, region)
     c = evidence.c
     columns = [*fields_of(EvidenceOut, evidence), c.region_code, c.year, c.step]
-    return read_text(session, sa.select(*columns).where(*EVIDENCE.conditions(region, year, step, key)))
+    return read_text(session, sa.select(*columns).where(*EVIDENCE.match(region, year, step, key)))
 
 
 def grade_text(
@@ -300,7 +300,7 @@ def grade_text(
     home_of_steps(session, actor, region)
     c = grades.c
     columns = [*fields_of(PanelGrade, grades), c.region_code, c.year, c.step, c.criterion]
-    return read_text(session, sa.select(*columns).where(*GRADE.conditions(region, year, step, criterion)))
+    return read_text(session, sa.select(*columns).where(*GRADE.match(region, year, step, criterion)))
 
 
 def steps_have_begun(session: Session, region: str, year: int) -> bool:

@@ -25,7 +25,7 @@ from app.convergence.steps.models import (
     StepsReply,
 )
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 
@@ -120,20 +120,15 @@ def list_step_evidence_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to a piece of evidence. Stays after it was taken back."""
-    subject = queries.EVIDENCE.subject(region, year_in(year), step, evidence)
+    subject = queries.EVIDENCE.format_subject(region, year_in(year), step, evidence)
     return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
 
 
 def _evidence(call: Call, region: str, year: int, step: str, key: str, *, status: int = 200) -> Response:
     text, version = queries.evidence_text(call.session, call.actor, region, year, step, key)
     allowed = ["edit", "delete"] if call.actor.may("write_evidence", region) else []
-    return answer(
-        call.request,
-        with_fields(text, allowed=allowed),
-        status=status,
-        version=version,
-        location=f"/v1/{queries.EVIDENCE.subject(region, year, step, key)}" if status == 201 else None,
-    )
+    address = queries.EVIDENCE.format_subject(region, year, step, key)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
 
 
 # Grades of the panel
@@ -189,17 +184,12 @@ def list_step_grade_history(
     query: Annotated[HistoryQuery, Query()],
 ) -> Response:
     """Every write to the panel's grade of a criterion. Stays after it was taken back."""
-    subject = queries.GRADE.subject(region, year_in(year), step, criterion)
+    subject = queries.GRADE.format_subject(region, year_in(year), step, criterion)
     return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
 
 
 def _grade(call: Call, region: str, year: int, step: str, criterion: str, *, status: int = 200) -> Response:
     text, version = queries.grade_text(call.session, call.actor, region, year, step, criterion)
     allowed = ["edit", "delete"] if call.actor.may("grade_steps", region) else []
-    return answer(
-        call.request,
-        with_fields(text, allowed=allowed),
-        status=status,
-        version=version,
-        location=f"/v1/{queries.GRADE.subject(region, year, step, criterion)}" if status == 201 else None,
-    )
+    address = queries.GRADE.format_subject(region, year, step, criterion)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

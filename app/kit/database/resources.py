@@ -87,23 +87,24 @@ class Resource:
     written_by: str | None = None
     """Column of the author of the last write."""
 
-    def subject(self, *key: Any) -> str:
+    def format_subject(self, *key: Any) -> str:
         """Return the path of a row below /v1/."""
-        return self.address.format_map(self._columns(key))
+        return self.address.format_map(self._name_columns(key))
 
-    def conditions(self, *key: Any) -> list[ColumnElement[bool]]:
+    def match(self, *key: Any) -> list[ColumnElement[bool]]:
         """Return the conditions that choose one row."""
-        return [self.table.c[name] == value for name, value in self._columns(key).items()]
+        return [self.table.c[name] == value for name, value in self._name_columns(key).items()]
 
     def read(self, session: Session, keys: Collection[Key]) -> dict[Key, Stored]:
         """Return the rows that exist, in one SELECT."""
-        bound = {"records": to_json([self._columns(key) for key in keys])}
-        rows = session.connection().execute(_select(session, self), bound)
-        width, names = len(self.key), list(self.shape.model_fields)
-        return {
-            tuple(row[:width]): Stored(dict(zip(names, map(_plain, row[width:-1]), strict=True)), row[-1])  # type: ignore[misc]  # a Key
-            for row in rows
-        }
+        bound = {"records": to_json([self._name_columns(key) for key in keys])}
+        rows = session.connection().execute(_select_rows(session, self), bound)
+        width = len(self.key)
+        found: dict[Any, Stored] = {}
+        for row in rows:
+            content = zip(self.shape.model_fields, map(_make_plain, row[width:-1]), strict=True)
+            found[tuple(row[:width])] = Stored(dict(content), row[-1])
+        return found
 
     def put(
         self,
@@ -114,17 +115,19 @@ class Resource:
         stored: Mapping[Key, Stored],
         *,
         before: Sequence[Entry] = (),
+        **columns: Any,
     ) -> dict[Key, Outcome]:
         """Write the drafts that differ from what is stored, and return what became of each.
 
-        The journal gets `before` in front of their entries. Raises PreconditionFailed if a row was written meanwhile.
+        The journal gets `before` in front of their entries, each row the other `columns`.
+        Raises PreconditionFailed if a row was written meanwhile.
         """
         changed = {
             key: content
             for key, content in drafts.items()
             if key not in stored or stored[key].content != content
         }
-        record(session, chain, author, [*before, *self.store(session, author, changed, stored)])
+        record(session, chain, author, [*before, *self.store(session, author, changed, stored, **columns)])
         return {
             key: "unchanged" if key not in changed else "updated" if key in stored else "created"
             for key in drafts
@@ -136,43 +139,46 @@ class Resource:
         author: Author,
         drafts: Mapping[Key, dict[str, Any]],
         stored: Mapping[Key, Stored],
+        **columns: Any,
     ) -> list[Entry]:
         """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
 
         Raises PreconditionFailed if a row was written meanwhile.
         """
-        versions = next_versions(session, {key: self.subject(*key) for key in drafts}, stored)
+        versions = next_versions(session, {key: self.format_subject(*key) for key in drafts}, stored)
         stamps = {self.written_at: author.at.isoformat(), self.written_by: author.actor}
-        stamped = {name: value for name, value in stamps.items() if name is not None}
+        columns |= {name: value for name, value in stamps.items() if name is not None}
         rows = [
-            {**self._columns(key), **content, **stamped, "version": versions[key]}
+            {**self._name_columns(key), **content, **columns, "version": versions[key]}
             for key, content in drafts.items()
         ]
         unique = [column.name for column in self.table.primary_key]
         written = upsert(session, self.table, rows, key=unique, versioned=True, returning=["version"])
         if len(written) != len(rows):
             raise PreconditionFailed()
-        return [self._entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()]
+        return [
+            self._make_entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()
+        ]
 
     def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: Stored) -> None:
         """Delete a row that exists."""
-        session.execute(sa.delete(self.table).where(*self.conditions(*key)))
-        record(session, chain, author, [self._entry(key, stored.version + 1, stored, None)])
+        session.execute(sa.delete(self.table).where(*self.match(*key)))
+        record(session, chain, author, [self._make_entry(key, stored.version + 1, stored, None)])
 
-    def _columns(self, key: tuple[Any, ...]) -> dict[str, Any]:
+    def _name_columns(self, key: tuple[Any, ...]) -> dict[str, Any]:
         return dict(zip(self.key, key, strict=True))
 
-    def _entry(self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None) -> Entry:
-        region = self._columns(key)["region_code"] if self.region is None else self.region
+    def _make_entry(
+        self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None
+    ) -> Entry:
+        region = self._name_columns(key)["region_code"] if self.region is None else self.region
         reason = (after or {}).get("reason")
-        old = before.content if before else None
-        return Entry.of(
-            self.noun, region, self.subject(*key), version, old, after, reason[:1000] if reason else None
-        )
+        subject, old = self.format_subject(*key), before.content if before else None
+        return Entry.of(self.noun, region, subject, version, old, after, reason[:1000] if reason else None)
 
 
 @built_once
-def _select(session: Session, resource: Resource) -> sa.Select[Any]:
+def _select_rows(session: Session, resource: Resource) -> sa.Select[Any]:
     c = resource.table.c
     asked = records(session, {name: c[name].type for name in resource.key})
     columns = [c[name] for name in (*resource.key, *resource.shape.model_fields, "version")]
@@ -180,5 +186,5 @@ def _select(session: Session, resource: Resource) -> sa.Select[Any]:
     return sa.select(*columns).join_from(resource.table, asked, same)
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value

@@ -57,6 +57,15 @@ def answer(
     return Response(body, status, headers, media_type=media_type)
 
 
+def answer_resource(
+    request: Request, text: str, version: int | None, address: str, *, status: int = 200, **fields: Any
+) -> Response:
+    """Return a row as JSON with `fields` appended; with its address below /v1/ if the request created it."""
+    location = f"/v1/{address}" if status == 201 else None
+    body = with_fields(text, **fields) if fields else text.encode()
+    return answer(request, body, status=status, version=version, location=location)
+
+
 def answer_page(
     request: Request, body: bytes, *, tag: str | None = None, media_type: str = "application/json"
 ) -> Response:

@@ -10,7 +10,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.reference.coordinates import commands, queries
@@ -94,16 +94,11 @@ def list_coordinates_history(
     call: Caller, region: RegionKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
-    return history_page(call, CHAIN, queries.COORDINATES.subject(region), query)
+    return history_page(call, CHAIN, queries.COORDINATES.format_subject(region), query)
 
 
 def _reply(call: Call, region: str, *, status: int = 200) -> Response:
     text, version = queries.coordinates_text(call.session, region)
-    may = call.actor.may("write_coordinates", region)
-    return answer(
-        call.request,
-        with_fields(text, allowed=["edit", "delete"] if may else []),
-        status=status,
-        version=version,
-        location=f"/v1/{queries.COORDINATES.subject(region)}" if status == 201 else None,
-    )
+    allowed = ["edit", "delete"] if call.actor.may("write_coordinates", region) else []
+    address = queries.COORDINATES.format_subject(region)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

@@ -8,7 +8,7 @@ from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.tracking.calendars import commands, queries
@@ -46,14 +46,12 @@ def list_calendar_history(
     call: Caller, region: RegionKey, period: CalendarPeriod, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Who set which days of a quarter for a region, and when. 404 while nobody has."""
-    return history_page(call, calendar_chain(region), queries.CALENDAR.subject(region, period), query)
+    return history_page(call, calendar_chain(region), queries.CALENDAR.format_subject(region, period), query)
 
 
 def _reply(call: Call, region: str, period: str, *, status: int = 200) -> Response:
     text, version = queries.calendar_text(call.session, call.actor, region, period)
     verbs = ["edit", "delete"] if version else ["edit"]
     allowed = verbs if call.actor.may("write_calendar", region) else []
-    location = f"/v1/{queries.CALENDAR.subject(region, period)}" if status == 201 else None
-    return answer(
-        call.request, with_fields(text, allowed=allowed), status=status, version=version, location=location
-    )
+    address = queries.CALENDAR.format_subject(region, period)
+    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

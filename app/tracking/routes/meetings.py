@@ -9,7 +9,7 @@ from app.agencies.queries import home_of
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.replies import answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
@@ -109,13 +109,10 @@ def list_meeting_history(
 def _meeting_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
     text, made_there, version = queries.meeting_text(call.session, region, code, call.now)
     verbs = ["edit"] if made_there else ["edit", "delete"]
-    return answer(
-        call.request,
-        with_fields(text, allowed=verbs if call.actor.may("write_meetings", region) else []),
-        status=status,
-        version=version,
-        location=f"/v1/regions/{region}/meetings/{code}" if status == 201 else None,
-    )
+    if not call.actor.may("write_meetings", region):
+        verbs = []
+    address = f"regions/{region}/meetings/{code}"
+    return answer_resource(call.request, text, version, address, status=status, allowed=verbs)
 
 
 # Commitments
@@ -271,10 +268,5 @@ def _follow_up(call: Call, region: str, code: str, verb: FollowUpVerb, said: Fol
 
 def _commitment_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
     text, state, agency, version = queries.commitment_text(call.session, region, code, call.now)
-    return answer(
-        call.request,
-        with_fields(text, allowed=allowed(call.actor, region, agency, state)),
-        status=status,
-        version=version,
-        location=f"/v1/regions/{region}/commitments/{code}" if status == 201 else None,
-    )
+    verbs, address = allowed(call.actor, region, agency, state), f"regions/{region}/commitments/{code}"
+    return answer_resource(call.request, text, version, address, status=status, allowed=verbs)
