@@ -74,6 +74,8 @@ class Job(NamedTuple):
     hint: Hint
     attempts: int
     secrets: list[str]
+    worker: str
+    """Name of the worker that leases the webhook."""
 
 
 class Worker:
@@ -157,7 +159,7 @@ class Worker:
             ms=outcome.milliseconds,
         )
         with self._database.writing() as session:
-            settle(session, job, outcome, self._name, at=at, now=self._now(), luck=self._luck())
+            settle(session, job, outcome, at=at, now=self._now(), luck=self._luck())
         return True
 
 
@@ -187,7 +189,7 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
         return None
     hint = hint_of(row, stored.row["region_code"])
     sealed = sealed_secrets(session, webhook)
-    return Job(webhook, stored.row["name"], stored.row["address"], hint, row["attempts"], sealed)
+    return Job(webhook, stored.row["name"], stored.row["address"], hint, row["attempts"], sealed, worker)
 
 
 def _release(session: Session, webhook: int, worker: str) -> bool:
@@ -250,23 +252,14 @@ def _look_back(session: Session, delivery: dict[str, Any]) -> None:
     )
 
 
-def settle(
-    session: Session,
-    job: Job,
-    outcome: Outcome,
-    worker: str,
-    *,
-    at: datetime,
-    now: datetime,
-    luck: float,
-) -> None:
+def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: datetime, luck: float) -> None:
     """Write down what came of an attempt and give the webhook back; nothing where it is another worker's by now."""
     attempts = job.attempts + 1
     delay = delay_after(attempts, luck)
     is_over = outcome.failure is not None and (outcome.status == GONE or delay is None)
     # The chain comes before the row, as in every write.
     chain = hold(session, webhook_chain(job.name)) if is_over else None
-    if not _release(session, job.webhook, worker):
+    if not _release(session, job.webhook, job.worker):
         return
     said: dict[str, Any] = {
         "attempts": attempts,

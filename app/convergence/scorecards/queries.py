@@ -500,22 +500,19 @@ def _ranked_subject(figures: Figures, highest: float | None) -> Subject:
     return Subject(figures, inputs, method_of(content), sums, content)
 
 
-def try_changes(
-    session: Session,
-    actor: Actor,
-    kept: Kept,
-    region: str,
-    period: str,
-    changes: ScorecardChanges,
-    now: datetime,
-) -> WhatIf:
-    """A scorecard with other inputs beside itself. Invalid: an input that it does not have."""
+def read_subject(
+    session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
+) -> Subject:
+    """Return what the scorecard of a region's quarter is computed from. Raises NotFound if the actor sees none."""
     level = _level(session, actor, region)
     if level in (RegionLevel.district, RegionLevel.village):
-        subject = _below_regency(session, actor, kept, region, period, now)
-    else:
-        group = state_of(session, region, [period], now).group(session, kept, now)
-        subject = _subject(session, actor, group, region, period)
+        return _below_regency(session, actor, kept, region, period, now)
+    group = state_of(session, region, [period], now).group(session, kept, now)
+    return _subject(session, actor, group, region, period)
+
+
+def try_changes(subject: Subject, changes: ScorecardChanges) -> WhatIf:
+    """Compare a scorecard with the one of other inputs. Raises Invalid for an input that it does not have."""
     inputs, errors = changed(subject.inputs, changes.model_dump(exclude_none=True))
     if errors:
         raise Invalid(errors=errors)

@@ -78,7 +78,6 @@ def try_scorecard(
 
     422 for a service or an indicator that the scorecard does not have, and for a part above its whole.
     """
-    found = queries.try_changes(
-        call.unit.reading, call.actor, _kept(call), region, query.period, changes, call.now
-    )
+    subject = queries.read_subject(call.unit.reading, call.actor, _kept(call), region, query.period, call.now)
+    found = queries.try_changes(subject, changes)
     return answer(call.request, found.model_dump_json().encode())

@@ -28,32 +28,22 @@ def move_meetings(session: Session, author: Author, region: str, old: str, new: 
     The region's chain is held first: whoever writes meanwhile is done before, or waits.
     """
     chain = hold(session, meetings_chain(region))
-    was_there = sa.select(attended.c.meeting_id).where(_names(attended, region, old))
-    ids = [one.id for one in stored_meetings(session, region, meetings.c.id.in_(was_there))]
-    entries = _moved(session, author, "meeting", region, ids, old, new)
-    supports = sa.select(supported.c.commitment_id).where(_names(supported, region, old))
-    named = sa.or_(commitments.c.responsible_agency == old, commitments.c.id.in_(supports))
-    ids = [one.id for one in stored_commitments(session, region, named)]
-    entries += _moved(session, author, "commitment", region, ids, old, new)
+    entries = [one for noun in _NOUNS for one in _moved(session, author, noun, region, old, new)]
     record(session, chain, author, entries)
 
 
-def _moved(
-    session: Session,
-    author: Author,
-    noun: Noun,
-    region: str,
-    ids: list[int],
-    old: str,
-    new: str,
-) -> list[Entry]:
-    """Move what is said of these, by as many statements as for one."""
-    if not ids:
-        return []
+def _moved(session: Session, author: Author, noun: Noun, region: str, old: str, new: str) -> list[Entry]:
+    """Move the references of all meetings or commitments, by as many statements as for one."""
     table, named, read = _NOUNS[noun]
-    chosen = table.c.id.in_(ids)
-    before = read(session, region, chosen)
     owner = named.c[f"{noun}_id"]
+    names_old: sa.ColumnElement[bool] = table.c.id.in_(sa.select(owner).where(_names(named, region, old)))
+    if noun == "commitment":
+        names_old = sa.or_(commitments.c.responsible_agency == old, names_old)
+    before = read(session, region, names_old)
+    if not before:
+        return []
+    ids = [one.id for one in before]
+    chosen = table.c.id.in_(ids)
     _replace(session, named, owner, ids, old, new)
     if noun == "commitment":
         is_old = sa.and_(chosen, commitments.c.responsible_agency == old)
@@ -76,7 +66,7 @@ def _replace(
     session.execute(sa.update(named).where(is_old).values(agency_code=new))
 
 
-_NOUNS: dict[str, tuple[sa.Table, sa.Table, _Read]] = {
+_NOUNS: dict[Noun, tuple[sa.Table, sa.Table, _Read]] = {
     "meeting": (meetings, attended, stored_meetings),
     "commitment": (commitments, supported, stored_commitments),
 }
