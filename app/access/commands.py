@@ -137,7 +137,7 @@ def delete_principal(write: Write, name: str) -> None:
 
 
 def _check_administers_somewhere(actor: Actor) -> None:
-    """NotFound for whoever administers nothing: to them no principal exists."""
+    """Raise NotFound if the actor administers nothing: it sees no principal."""
     if not any(actor.may("read_access", grant.region) for grant in actor.grants):
         raise NotFound()
 
@@ -159,7 +159,7 @@ def stored_principal(session: Session, name: str) -> dict[str, Any] | None:
 
 
 def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | None) -> None:
-    """Invalid: names each place that goes beyond the home, the actor's regions, or what there is."""
+    """Raise Invalid with each place outside the home, outside the actor's regions, or unknown."""
     errors = []
     if not write.actor.may("write_access", content.region_code):
         errors.append(FieldError(not_administered, pointer="/region_code", value=content.region_code))
@@ -237,7 +237,7 @@ def _replace_memberships(
 
 
 class _Told(NamedTuple):
-    """A principal as the journal is told of it."""
+    """A principal as the journal records it."""
 
     row: dict[str, Any]
     grants: Sequence[Grant]
@@ -245,7 +245,7 @@ class _Told(NamedTuple):
 
 
 def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> Entry:
-    """What the journal, which forgets nothing, is told: of a person's subject only a digest."""
+    """Return the entry of the journal: of a person's subject a digest alone, since it stays for ever."""
 
     def said(told: _Told | None) -> dict[str, Any] | None:
         if told is None:

@@ -94,7 +94,7 @@ def _is_taken(session: Session, name: str) -> bool:
 def _check_token(
     actor: Actor, content: TokenIn, expires_at: datetime, now: datetime, stored: dict[str, Any] | None
 ) -> None:
-    """Invalid: a scope beyond the giver's own, or an end that is past or too far off."""
+    """Raise Invalid for a scope beyond the giver's own, or an end in the past or too far off."""
     kept = set(stored["scopes"]) if stored else set()
     errors = [
         FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(actor.scopes))
@@ -191,7 +191,7 @@ def create_token(
 
 
 def revoke_token(session: Session, author: Author, *, name: str) -> None:
-    """End a token at once. NotFound: there is none of that name that could be."""
+    """End a token at once. Raises NotFound if no token of that name is valid."""
     c = _tokens.c
     owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
     principal = session.scalar(owned.where(c.name == name, c.revoked_at.is_(None)))

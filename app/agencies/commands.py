@@ -71,7 +71,7 @@ class WrongState(Problem):
 
 
 def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
-    """Create an agency (True) or replace what is said of it (False); the same content changes nothing."""
+    """Create an agency (True) or replace its content (False); the same content changes nothing."""
     chain = _held(write, region)
     stored = _stored(write.session, region, code)
     write.precondition.check(stored["version"] if stored else None)
@@ -93,7 +93,7 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
 
 
 def patch_agency(write: Write, region: str, code: str, patch: Any) -> None:
-    """Merge a patch into what is said of an agency, as it stands once the chain is held."""
+    """Merge a patch into the content of an agency, read under the lock of its chain."""
     chain = _held(write, region)
     stored = _existing(write, region, code)
     said = {name: stored[name] for name in AgencyIn.model_fields}
@@ -101,7 +101,7 @@ def patch_agency(write: Write, region: str, code: str, patch: Any) -> None:
 
 
 def set_state(write: Write, region: str, code: str, verb: Verb) -> None:
-    """`retire` an agency, or `restore` one. WrongState (409): it is not in a state for that."""
+    """Retire an agency, or restore one. Raises WrongState if its state does not allow that."""
     chain = _held(write, region)
     stored = _existing(write, region, code)
     _check_state(stored, verb)
@@ -132,7 +132,7 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
 
 
 def delete_agency(write: Write, region: str, code: str) -> None:
-    """Delete an agency that nothing refers to. AgencyInUse (409) names what does."""
+    """Delete an agency without references. Raises AgencyInUse with those that exist."""
     chain = _held(write, region)
     stored = _existing(write, region, code)
     references = references_to(write.session, region, code)
@@ -144,7 +144,7 @@ def delete_agency(write: Write, region: str, code: str) -> None:
 
 
 def _held(write: Write, region: str) -> Chain:
-    """The region's chain, for whoever may write its agencies."""
+    """Lock the region's chain for an actor with the right to write its agencies."""
     home_of(write.session, write.actor, region)
     write.actor.require("write_agencies", region)
     return hold(write.session, region_chain(region))
@@ -189,7 +189,7 @@ def _check_state(stored: dict[str, Any], verb: Verb) -> None:
 
 
 def _check_target(session: Session, region: str, code: str, into: str) -> dict[str, Any]:
-    """Return the agency into which another is merged. Invalid: it is not there, not active, or the same."""
+    """Return the agency into which another is merged. Raises Invalid if it is unknown, not active, or the same."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
     target = _stored(session, region, into)

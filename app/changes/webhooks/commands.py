@@ -69,10 +69,9 @@ class TooManySecrets(Problem):
 
 
 def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: bool) -> bool:
-    """Create a webhook that looks at the feed from here on (True), or replace what is said of it (False).
+    """Create a webhook that starts at the end of the feed (True), or replace its content (False).
 
-    It belongs to the actor, also where the owner it had can read nothing any more. Active again, it goes on from where
-    it was.
+    The actor owns it, also if the previous owner lost all rights to read. Active again, it goes on where it stopped.
     """
     if not any(write.actor.may("write_webhooks", grant.region) for grant in write.actor.grants):
         raise NotFound()
@@ -121,7 +120,7 @@ def _held(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
 def _check_content(
     write: Write, content: WebhookIn, stored: StoredWebhook | None, *, allow_loopback: bool
 ) -> None:
-    """Invalid: names what cannot be reached, and what goes beyond the actor's regions."""
+    """Raise Invalid for an address that cannot be reached, and for a region that the actor does not administer."""
     errors, region = [], content.region_code
     address = parsed_address(content.address)
     if address is None or not is_acceptable(address, allow_loopback=allow_loopback):
@@ -165,7 +164,7 @@ def _id_of(write: Write) -> int | None:
 def entry(
     what: str, before: dict[str, Any] | None, after: dict[str, Any] | None, reason: str | None = None
 ) -> Entry:
-    """What the journal is told of a webhook."""
+    """Return the entry of the journal for a webhook."""
     row = after or before
     assert row is not None
     version = row["version"] + (after is None)
@@ -179,7 +178,7 @@ def entry(
 def put_secret(
     write: Write, webhook: str, name: str, content: WebhookSecretIn, *, sealer: Sealer
 ) -> str | None:
-    """Create a secret, giving it, which is never shown again; or change what is said of one (None)."""
+    """Create a secret and return it, the only time; or change the note of one (None)."""
     chain, owner = _held(write, webhook)
     known = _secrets_of(write.session, owner)
     stored = known.get(name)
@@ -256,7 +255,7 @@ def reseal_secrets(session: Session, sealer: Sealer) -> tuple[int, list[str]]:
 def replay(write: Write, name: str, wanted: ReplayIn) -> None:
     """Have one delivery sent again at once, or a hint of everything behind a cursor of the feed.
 
-    What is to be sent anyhow is sent now. NotFound and Invalid: there is no such delivery, no such cursor.
+    A delivery that waits is sent now. Raises NotFound and Invalid for an unknown webhook, delivery or cursor.
     """
     chain, stored = _held(write, name)
     if wanted.delivery is not None:
@@ -288,7 +287,7 @@ def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
 
 
 def _look_again(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
-    """The same. What lies behind a cursor that the webhook has not come to yet is told of anyhow."""
+    """Move the webhook back to a cursor; return whether that changed anything. It reads later changes anyhow."""
     row = webhook.row
     filters = watch_of(write.actor, row["region_code"], row["kinds"]).filters
     try:

@@ -81,11 +81,10 @@ def report_coverage(
     each: bool = False,
     errors_before: Sequence[FieldError] = (),
 ) -> list[Reported]:
-    """Create or replace the coverage of villages in a quarter; what is as it was stays untouched.
+    """Create or replace the coverage of villages in a quarter; unchanged reports are not written.
 
-    All or nothing (those errors among them that the caller found before), or with `each` village by village.
-    NotFound where the actor sees none of the villages, Forbidden where the right is missing in one of their
-    regencies.
+    All or nothing (`errors_before` of the caller count too), or with `each` village by village. Raises NotFound if
+    the actor sees none of the villages, Forbidden if the right is missing in one of their regencies.
     """
     year = int(period[:4])
     errors = _unseen(write, reports)
@@ -165,7 +164,7 @@ def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldErro
 
 
 def _is_near(actor: Actor, reports: Sequence[Report]) -> bool:
-    """Whether the actor sees one of the regencies, so that it may be told that a village is not there."""
+    """Return whether the actor sees one of the regencies: then it may learn that a village does not exist."""
     return any(actor.sees(regency_of(report.village)) for report in reports)
 
 
@@ -324,7 +323,7 @@ def _reported(
 
 
 def delete_coverage(write: Write, period: str, village: str) -> None:
-    """Take the coverage of a village in a quarter back. NotFound: none is seen."""
+    """Take the coverage of a village in a quarter back. Raises NotFound if the actor sees none."""
     regency = regency_of(village)
     if not is_village(village) or not write.actor.sees(regency) or not is_region(write.session, village):
         raise NotFound()

@@ -23,9 +23,9 @@ name_of_other_region = Kind(
 
 
 def put_coordinates(write: Write, told: Sequence[Told]) -> CoordinatesWritten:
-    """Create or replace points, all of them or none; what is as it was stays untouched.
+    """Create or replace points, all of them or none; unchanged ones are not written.
 
-    Invalid names every one that speaks of no region, or by a name that is not the region's.
+    Raises Invalid with every unknown region, and every name that is not the region's.
     """
     for code in sorted({one.region for one in told}):
         write.actor.require("write_coordinates", code)

@@ -65,7 +65,7 @@ class WrongCommitmentState(Problem):
 
 
 def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> bool:
-    """Create a meeting (True) or replace what is said of it (False); the same content changes nothing."""
+    """Create a meeting (True) or replace its content (False); the same content changes nothing."""
     chain = _held(write, region)
     stored = _meeting(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
@@ -85,7 +85,7 @@ def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> boo
 
 
 def patch_meeting(write: Write, region: str, code: str, patch: Any) -> None:
-    """Merge a patch into a meeting, as it stands when it is this writer's turn."""
+    """Merge a patch into a meeting, read under the lock of its chain."""
     _held(write, region)
     stored = write.precondition.check_existing(_meeting(write.session, region, code))
     content = validated(MeetingIn, merge_patch(stored.content, patch))
@@ -93,7 +93,7 @@ def patch_meeting(write: Write, region: str, code: str, patch: Any) -> None:
 
 
 def delete_meeting(write: Write, region: str, code: str) -> None:
-    """Delete a meeting. MeetingInUse (409) names the commitments made there."""
+    """Delete a meeting. Raises MeetingInUse with the commitments made there."""
     chain = _held(write, region)
     stored = write.precondition.check_existing(_meeting(write.session, region, code))
     made_there = stored_commitments(write.session, region, commitments.c.meeting == code)
@@ -107,9 +107,9 @@ def delete_meeting(write: Write, region: str, code: str) -> None:
 
 
 def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) -> bool:
-    """Create a commitment (True) or replace what is said of it (False); the same content changes nothing.
+    """Create a commitment (True) or replace its content (False); the same content changes nothing.
 
-    WrongCommitmentState (409): it is closed.
+    Raises WrongCommitmentState if it is closed.
     """
     chain = _held(write, region)
     stored = _commitment(write.session, region, code)
@@ -136,7 +136,7 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
 
 
 def patch_commitment(write: Write, region: str, code: str, patch: Any) -> None:
-    """Merge a patch into a commitment, as it stands when it is this writer's turn."""
+    """Merge a patch into a commitment, read under the lock of its chain."""
     _held(write, region)
     stored = write.precondition.check_existing(_commitment(write.session, region, code))
     content = validated(CommitmentIn, merge_patch(stored.content, patch))
@@ -153,10 +153,10 @@ def delete_commitment(write: Write, region: str, code: str) -> None:
 
 
 def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> None:
-    """Take a step in a commitment's follow-up, or only note something; kept as an entry with its instant.
+    """Take a step in a commitment's follow-up, or only note something, as an entry with its instant.
 
-    Nothing is written where the step leads to the state in which the commitment is. WrongCommitmentState
-    (409): not from this state.
+    Writes nothing if the commitment is in the step's state already. Raises WrongCommitmentState if the step is not
+    possible from its state.
     """
     step = STEPS[verb]
     home_of(write.session, write.actor, region)
@@ -185,7 +185,7 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
 
 
 def _held(write: Write, region: str) -> Chain:
-    """The chain of the region's meetings, for whoever may write them."""
+    """Lock the chain of the region's meetings for an actor with the right to write them."""
     home_of(write.session, write.actor, region)
     write.actor.require("write_meetings", region)
     return hold(write.session, meetings_chain(region))
@@ -210,7 +210,7 @@ def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
 
 
 def _check_references(write: Write, region: str, after: dict[str, Any], stored: Stored | None) -> list[int]:
-    """Ids of the linked lines; Invalid names everything that is not there."""
+    """Return the ids of the linked lines. Raises Invalid with every unknown reference."""
     before = stored.content if stored else {"supporting_agencies": [], "linked_actions": []}
     named = [("/responsible_agency", after["responsible_agency"])]
     named += [(f"/supporting_agencies/{n}", one) for n, one in enumerate(after["supporting_agencies"])]
