@@ -2,7 +2,9 @@
 
 import gc
 import os
+import resource
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, settings
 
 from app.access.last_used import Uses
 from app.access.models import Role, TokenScope
@@ -31,6 +34,14 @@ from tests.docs.server import Demo, running_demo
 from tests.postgres import share_with_workers
 
 ConnectAs = Callable[..., TestClient]
+LARGEST_PROCESS = 2**30
+"""Bytes of memory that a process of the suite may take at its peak."""
+
+# A busy machine is no fault of a strategy, and slow examples are none of the code.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+)
+settings.load_profile("suite")
 
 # Each role has one fixture, below, which alone says its rights. A folder that needs content beforehand overrides the
 # fixture with one of the same name that takes it, writes the content and returns the same client.
@@ -61,6 +72,55 @@ def pytest_configure(config: pytest.Config) -> None:
         share_with_workers(config)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run what is marked `one_engine` on the first engine alone: what it tests reaches no SQL that could differ."""
+    others = {*ENGINES[1:]}
+
+    def is_repeated(item: pytest.Item) -> bool:
+        call = getattr(item, "callspec", None)
+        values = call.params.values() if call is not None else ()
+        return item.get_closest_marker("one_engine") is not None and not others.isdisjoint(
+            value for value in values if isinstance(value, str)
+        )
+
+    repeated = [item for item in items if is_repeated(item)]
+    if repeated:
+        config.hook.pytest_deselected(items=repeated)
+        items[:] = [item for item in items if not is_repeated(item)]
+
+
+PEAKS = pytest.StashKey[dict[str, int]]()
+"""Bytes that each process of the run took at its peak."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Note what a worker told of itself when it ended."""
+    peaks = node.config.stash.setdefault(PEAKS, {})
+    peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get("peak", 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of which a process outgrew its bound: a test keeps what it should let go."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak"] = peak  # the controller decides
+        return
+    peaks = session.config.stash.setdefault(PEAKS, {})
+    peaks["main"] = peak
+    if max(peaks.values()) > LARGEST_PROCESS:
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, peak in config.stash.get(PEAKS, {}).items():
+        is_large = peak > LARGEST_PROCESS
+        bound = f", more than {LARGEST_PROCESS / 2**20:,.0f}" if is_large else ""
+        terminalreporter.write_line(
+            f"Memory at the peak of {name}: {peak / 2**20:,.0f} MB{bound}", red=is_large
+        )
+
+
 @pytest.fixture(scope="session")
 def postgres_template() -> Iterator[Database]:
     with own_database("postgres") as database:
@@ -83,8 +143,8 @@ def database(template: Database) -> Iterator[OneTransaction]:
 @pytest.fixture(scope="session")
 def built_app() -> FastAPI:
     """The application, built once: that takes as long as a test."""
-    settings = Settings(_env_file=None, database_url="sqlite://")
-    return create_app(settings, Database(settings.database_url))
+    ours = Settings(_env_file=None, database_url="sqlite://")
+    return create_app(ours, Database(ours.database_url))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from app.settings import Settings
 from tests.access.issuer import AUDIENCE
 from tests.conftest import ConnectAs
 
+pytestmark = pytest.mark.one_engine
+
 FORGED = 100
 
 

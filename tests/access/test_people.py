@@ -18,6 +18,8 @@ from tests.access.people import ANY, HEAD, PeopleApp
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 
+pytestmark = pytest.mark.one_engine
+
 
 def test_somebody_who_logged_in_is_the_position_that_was_enrolled(people: PeopleApp) -> None:
     people.enrol()

@@ -17,6 +17,8 @@ from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.plans.world import AT, PARTNER, SOCIAL, furnish, put_plan
 
+pytestmark = pytest.mark.one_engine
+
 AT_DASHBOARD = "/v1/principals/dasbor"
 READER: dict[str, Any] = {
     "region_code": "63.02",

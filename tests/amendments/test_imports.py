@@ -12,6 +12,8 @@ from tests.exchange.office import Office, edited, line, sheet
 from tests.exchange.test_amending import first_row
 from tests.plans.world import ANY, AT, furnish, walk
 
+pytestmark = pytest.mark.one_engine
+
 WHY: dict[str, Any] = {"category": "revised_budget", "reason": "Penyesuaian APBD Perubahan 2026"}
 
 

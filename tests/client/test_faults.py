@@ -23,6 +23,8 @@ from tests.client.world import IMPATIENT, Served
 from tests.plans.world import ANY, LEAN, put_many
 from tests.test_cli import ROOT, environment
 
+pytestmark = pytest.mark.one_engine
+
 RUNS = 8
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")

@@ -30,6 +30,8 @@ from app.client.mirror import compare
 from tests.client.world import IMPATIENT, BadLine, Ended, Served, client_of, run_command
 from tests.plans.world import LEAN, put_many, report
 
+pytestmark = pytest.mark.one_engine
+
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
 NAME = f"rata-{PERIOD}-63.ndjson"
 LINES = 60

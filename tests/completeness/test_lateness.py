@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import pytest
 from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
@@ -23,6 +24,8 @@ from tests.completeness.world import (
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.plans.world import HEALTH, SOCIAL, furnish, put_plan
+
+pytestmark = pytest.mark.one_engine
 
 IN_TIME, LATE, WAITING = True, False, None
 

@@ -20,6 +20,8 @@ from app.startup.database import console_author
 from tests.database import OneTransaction
 from tests.test_cli import Rata, prepared, rata
 
+pytestmark = pytest.mark.one_engine
+
 __all__ = ["prepared", "rata"]  # fixtures
 
 LONG = "dasbor-perlindungan-sosial-kalsel-2026-x"

@@ -5,6 +5,8 @@ import pytest
 from tests.contract.operations import ADOPTED
 from tests.contract.world import World
 
+pytestmark = pytest.mark.one_engine
+
 #: Whoever adds one has looked at each field that it shows: nothing of a draft, and no report that is not frozen.
 PUBLIC = {
     "read_catalogue",

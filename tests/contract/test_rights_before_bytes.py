@@ -11,6 +11,8 @@ from app.kit.files import sheets
 from app.kit.http import bodies
 from tests.contract.world import World
 
+pytestmark = pytest.mark.one_engine
+
 
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:

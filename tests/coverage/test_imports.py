@@ -15,6 +15,8 @@ from app.kit.problems import Invalid
 from tests.coverage.world import AT, SEKAPUNG, VILLAGES, figures, put
 from tests.pages import walk
 
+pytestmark = pytest.mark.one_engine
+
 KEMENDAGRI = {"code_system": "kemendagri"}
 BPS = {"code_system": "bps"}
 HEAD = "village_code,target_families,source,source_period"

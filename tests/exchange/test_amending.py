@@ -24,6 +24,8 @@ from tests.exchange.office import (
     told,
 )
 
+pytestmark = pytest.mark.one_engine
+
 FULL = {
     "title": "Bantuan keluarga",
     "strategy": "reduce_spending_burden",

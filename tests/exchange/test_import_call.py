@@ -16,6 +16,8 @@ from tests.conftest import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
 from tests.matrix.test_files import OLE, PNG, with_sheet
 
+pytestmark = pytest.mark.one_engine
+
 NEW = line(agency="Badan Keuangan", code="5.02.0.00.0.00.01.0000")
 
 

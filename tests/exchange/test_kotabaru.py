@@ -12,6 +12,8 @@ from app.reference.nomenclature.models import SubactivityRow
 from app.reference.rules import folded
 from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, edited, place_of
 
+pytestmark = pytest.mark.one_engine
+
 TAKEN = {"accept": "free_text", "new_agencies": "create"}
 PLAN, REPORT = PLAN_FILE.read_bytes(), REPORT_FILE.read_bytes()
 ROWS = {row.row: row for row in read_matrix(PLAN, PLAN_FILE.name).rows}

@@ -22,6 +22,8 @@ from tests.exchange.office import (
     told,
 )
 
+pytestmark = pytest.mark.one_engine
+
 
 def settle(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
     return {"column": column, "value": value, "code": code, "row": row}

@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 from tests.findings.world import CLEAN, OTHER, VILLAGE, at, checked, recipients
 from tests.plans.world import ANY, AT, HEALTH, PLAN, SOCIAL, WORKS, put, walk
 
+pytestmark = pytest.mark.one_engine
+
 PAIR = f"{AT}/overlaps/A-1~A-2/explanation"
 WHY = {"verdict": "complementary", "text": "Saling melengkapi, karena …"}
 

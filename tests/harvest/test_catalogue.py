@@ -11,6 +11,8 @@ from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.harvest.world import AT, HOST, SPDX, harvested, one
 
+pytestmark = pytest.mark.one_engine
+
 HYDRA = Namespace("http://www.w3.org/ns/hydra/core#")
 PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapshots/2026-Q2/63.02")
 

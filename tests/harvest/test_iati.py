@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers, amend, because, budget
@@ -10,6 +11,8 @@ from tests.database import OneTransaction
 from tests.harvest.world import EXPORT, VILLAGE, attributes, exported, narrative
 from tests.plans.world import HEALTH, PARTNER, SOCIAL, put_plan, report
 from tests.quarters.world import Office
+
+pytestmark = pytest.mark.one_engine
 
 FIRST, SECOND = "ID-RATA-63.02-2026-A-1", "ID-RATA-63.02-2026-A-2"
 

@@ -17,6 +17,8 @@ from tests.harvest.test_iati import FIRST, SECOND, spent
 from tests.harvest.world import AT, EXPORT, HOST, SPDX, exported, harvested, narrative, one
 from tests.plans.world import report
 
+pytestmark = pytest.mark.one_engine
+
 PLAN = "/v1/plans/63.02-2026"
 REVISIONS = f"{PLAN}/revisions"
 SNAPSHOT = "/v1/snapshots/2026-Q2/63.02"

@@ -14,6 +14,8 @@ from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.indicators.conftest import TABLES, Send, cells
 
+pytestmark = pytest.mark.one_engine
+
 REGENCIES = (TABLES / "bps_poverty_regencies_2021.csv").read_bytes()
 PROVINCES = (TABLES / "bps_poverty_provinces_2015_2025.csv").read_bytes()
 P0 = "/v1/regions/{}/indicators/p0/observations/{}"

@@ -23,6 +23,8 @@ from app.settings import Settings
 from tests.conftest import token_for
 from tests.database import OneTransaction
 
+pytestmark = pytest.mark.one_engine
+
 FAILURES = 6
 
 

@@ -20,6 +20,8 @@ from tests.conftest import token_for
 from tests.database import OneTransaction
 from tests.plans.world import put_plan
 
+pytestmark = pytest.mark.one_engine
+
 READS, WRITES = 3, 1
 A, B, C = (Caller("address", one) for one in "abc")
 

@@ -10,6 +10,8 @@ from tests.database import OneTransaction
 from tests.meetings.world import K1, SAID, Clock, commit, step
 from tests.plans.world import ANY, HEALTH, SOCIAL, refused
 
+pytestmark = pytest.mark.one_engine
+
 Connect = Callable[..., TestClient]
 
 #: State → the step by which a new commitment gets there.

@@ -12,6 +12,8 @@ from app.kit.problems import Invalid
 from app.plans.actions.models import ActionIn
 from tests.plans.world import ACTION, ANY, AT, HEALTH, PARTNER, SOCIAL, put, refused
 
+pytestmark = pytest.mark.one_engine
+
 A1 = f"{AT}/actions/A-1"
 
 

@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 from app.access.models import TokenScope
 from tests.plans.world import ACTION, ANY, AT, HEALTH, LEAN, SOCIAL, put, refused
 
+pytestmark = pytest.mark.one_engine
+
 Connect = Callable[..., TestClient]
 OPERATOR = ("operator", "63.02", SOCIAL)
 ITEM = {"action": "A-1", "spent": 1}

@@ -19,6 +19,8 @@ from tests.plans.world import put
 from tests.pulls.world import PULL, Pulled, forget, pull
 from tests.quarters.world import Office
 
+pytestmark = pytest.mark.one_engine
+
 FIELDS = {name: field for field, name in FISCAL.items()}
 TEXTS = {"location": 'Desa "A"\ndan {B}', "recipients": "40 KK"}
 

@@ -28,6 +28,8 @@ from tests.plans.world import LEAN, furnish, put, put_many, put_plan
 from tests.pulls.world import PLAIN, PULL, forget, pull, went_on
 from tests.quarters.world import Office
 
+pytestmark = pytest.mark.one_engine
+
 # Cut and resumed
 
 

@@ -11,6 +11,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, SOCIAL, WORKS, put, put_plan
 from tests.quarters.world import A1, PART, Q2, Office, codes, send, told
 
+pytestmark = pytest.mark.one_engine
+
 ITEMS = [{"action": "A-1", "spent": 7}, {"action": "A-2", "spent": 7}]
 
 

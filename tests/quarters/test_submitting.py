@@ -18,6 +18,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, HEALTH, SOCIAL
 from tests.quarters.world import PART, Q2, Office, codes, send, told
 
+pytestmark = pytest.mark.one_engine
+
 SECRETARIAT = Actor("s", "s", frozenset(TokenScope), (Grant(Role.secretariat, "63.02", None),))
 
 

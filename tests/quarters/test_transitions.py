@@ -14,6 +14,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, SOCIAL
 from tests.quarters.world import PART, Q2, Office, adopt, send, told
 
+pytestmark = pytest.mark.one_engine
+
 #: State of the quarter → the steps that lead there.
 WAYS: dict[QuarterState, tuple[str, ...]] = {
     QuarterState.not_yet_open: (),

@@ -13,6 +13,8 @@ from tests.pages import walk
 from tests.plans.world import refused
 from tests.steps.world import ANY, AT, DECREE, grade, look, show
 
+pytestmark = pytest.mark.one_engine
+
 TEMPLATES = "/v1/step-templates"
 CHOICE = "/v1/regions/63.02/step-templates/2026"
 

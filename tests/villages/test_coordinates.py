@@ -9,6 +9,8 @@ from tests.findings.world import at
 from tests.plans.world import ANY, put, report
 from tests.villages.test_villages import ASKED, FIRST, SECOND, THIRD, village
 
+pytestmark = pytest.mark.one_engine
+
 MAP = "/v1/convergence/villages.geojson"
 POINT = {"longitude": 116.218, "latitude": -3.2889, "source": "Bappeda"}
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
 from fastapi.testclient import TestClient
@@ -15,6 +16,8 @@ from app.settings import Settings
 from tests.plans.world import ANY
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Receiver
+
+pytestmark = pytest.mark.one_engine
 
 WANTED: dict[str, Any] = {"address": "https://dasbor.example/rata", "region_code": "63.02"}
 

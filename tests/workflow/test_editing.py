@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 from tests.plans.world import ANY, HEALTH, PARTNER, SOCIAL, put, report
 from tests.workflow.moves import AT, CODED, PLAN, WAYS, Movers
 
+pytestmark = pytest.mark.one_engine
+
 EDITABLE = ("draft", "returned")
 Q1 = f"{AT}/actions/A-1/progress/2025-Q1"
 

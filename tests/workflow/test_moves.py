@@ -18,6 +18,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, LEAN, put, put_many, put_plan, refused, rows
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers
 
+pytestmark = pytest.mark.one_engine
+
 
 def journaled(database: OneTransaction) -> int:
     (found,) = rows(database, sa.select(sa.func.count()).select_from(table_of(JournalRow)))

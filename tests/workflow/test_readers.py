@@ -14,6 +14,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, PARTNER, SOCIAL, furnish, put, put_plan, report, walk
 from tests.workflow.moves import AT, CODED, PLAN, Connect, Movers, move
 
+pytestmark = pytest.mark.one_engine
+
 OF_PLAN = [one for one in operations(declared()[0]) if "{plan}" in one.path]
 
 

@@ -11,6 +11,8 @@ from app.plans.core.models import PlanState
 from app.plans.workflow.rules import TRANSITIONS
 from tests.workflow.moves import AT, BODIES, WAYS, Movers, move
 
+pytestmark = pytest.mark.one_engine
+
 MOVED: dict[str, tuple[set[str], str]] = {
     "submit": ({"draft", "returned", "amended"}, "submitted"),
     "return": ({"submitted", "endorsed"}, "returned"),
