@@ -18,6 +18,8 @@ UV := uv==0.13.9
 
 # how many tests at a time, and more words for pytest: make test ARGS="-k progress"
 WORKERS ?= 2
+# each worker takes a stretch of the files, so that what a file makes once is made once, and helps the other at the end
+DIST ?= worksteal
 ARGS ?=
 # where `make mock` listens
 PORT ?= 4010
@@ -74,15 +76,15 @@ $(STAMP): $(RUNTIME) $(TEST_LOCK)
 # The suite decides by RATA_TEST_ENGINES what it runs on; unset means both engines.
 .PHONY: test
 test: install ## run the whole suite, on SQLite and on PostgreSQL
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist $(DIST) $(ARGS)
 
 .PHONY: test-sqlite
 test-sqlite: install ## run the suite on SQLite only
-	@RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@RATA_TEST_ENGINES=sqlite $(BIN)/python -m pytest -n $(WORKERS) --dist $(DIST) $(ARGS)
 
 .PHONY: test-postgres
 test-postgres: install ## run the suite on PostgreSQL only
-	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) --dist $(DIST) $(ARGS)
 
 .PHONY: lint
 lint: install ## check style, layout, types and import direction
