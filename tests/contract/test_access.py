@@ -23,7 +23,8 @@ def is_everybodys(operation: Operation) -> bool:
     )
 
 
-def test_stranger_and_neighbour_find_nothing(world: World) -> None:
+def test_stranger_and_neighbour_find_nothing(one_world: World) -> None:
+    world = one_world
     stranger, reader = world.caller(), world.caller(("reader", "73"))
     for caller in (stranger, world.caller(("secretariat", "63.03")), reader):
         for operation in world.v1:
@@ -46,7 +47,8 @@ def test_stranger_and_neighbour_find_nothing(world: World) -> None:
             assert reply.status_code == expected, f"{operation}: {reply.text}"
 
 
-def test_what_is_hidden_and_what_is_not_there_look_the_same(world: World) -> None:
+def test_what_is_hidden_and_what_is_not_there_look_the_same(one_world: World) -> None:
+    world = one_world
     stranger = world.caller()
     absent = {"plan": "63.03-2026", "region": "63.03"}
     for operation in world.v1:
@@ -97,7 +99,8 @@ def test_token_of_its_network_is_valid(world: World) -> None:
         assert client.get("/v1/me").status_code == status
 
 
-def test_reading_token_reads_all_and_writes_nothing(world: World) -> None:
+def test_reading_token_reads_all_and_writes_nothing(one_world: World) -> None:
+    world = one_world
     reader = world.caller(("secretariat", "63.02"), scopes=(TokenScope.read,))
     before = world.rows()
     for operation in world.v1:

@@ -16,19 +16,16 @@ def test_same_rights_same_tag_and_304(world: World) -> None:
     plain = {"Accept-Encoding": "identity"}
     for turn, operation in enumerate(reads(world)):
         first = world.call(operation, headers=plain)
-        again = world.call(operation, headers=plain)
+        # what one is oneself is another for each token
+        twin = None if operation.path == "/v1/me" else twins[world.client_for(operation)]
+        again = world.call(operation, twin, headers=plain)
         assert first.status_code == 200
         assert (first.content, first.headers["ETag"]) == (again.content, again.headers["ETag"]), operation
         tag = first.headers["ETag"]
-        if operation.path != "/v1/me":
-            assert (
-                world.call(operation, twins[world.client_for(operation)], headers=plain).headers["ETag"]
-                == tag
-            ), operation
-        for sent in (tag, (f'"other", {tag}', f"W/{tag}", "*")[turn % 3]):
-            reply = world.call(operation, headers={**plain, "If-None-Match": sent})
-            assert (reply.status_code, reply.headers["ETag"]) == (304, tag), f"{operation}: {sent}"
-            assert reply.headers["Vary"] == first.headers["Vary"]
+        sent = (tag, f'"other", {tag}', f"W/{tag}", "*")[turn % 4]
+        reply = world.call(operation, headers={**plain, "If-None-Match": sent})
+        assert (reply.status_code, reply.headers["ETag"]) == (304, tag), f"{operation}: {sent}"
+        assert reply.headers["Vary"] == first.headers["Vary"]
         assert world.call(operation, headers={**plain, "If-None-Match": '"other"'}).status_code == 200, (
             operation
         )
