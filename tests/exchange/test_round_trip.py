@@ -68,7 +68,7 @@ CONTENTS = some.fixed_dictionaries(
 
 @pytest.mark.parametrize("ending", ["xlsx", "csv"])
 @given(given_fields=CONTENTS)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=75, deadline=None, derandomize=True)
 def test_out_and_in_again_is_the_same(ending: str, given_fields: dict[str, Any]) -> None:
     whole = {**FULL, "activity": "Kegiatan", "program": "Program", "subactivity": "Sub", **given_fields}
     stored = ActionIn.model_validate(whole).model_dump(mode="json")

@@ -133,7 +133,7 @@ def comparable(found: list[Line]) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.values.items() if key != "number"} for line in ordered]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(lines(), min_size=1, max_size=4))
 @pytest.mark.parametrize("write", [matrix_xlsx, matrix_csv])
 def test_written_lines_read_back_as_they_were(write, found):
