@@ -1,14 +1,10 @@
-"""Entity tags and conditions that depend on a whole plan, for the routes of this area and of those above."""
-
-from collections.abc import Callable, Sized
+"""Entity tags that depend on a whole plan, for the routes of this area and of those above."""
 
 from app.access.actor import Call, recognised
-from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
 from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of
-from app.plans.core.rules import plan_chain
 
 
 def tag_in(call: Call, plan: Plan) -> str:
@@ -20,13 +16,3 @@ def plan_tag(request: HouseRequest) -> str:
     """Return the tag of a request before its parameters are read."""
     call = recognised(request)
     return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
-
-
-def list_condition(call: Call, plan: str) -> Callable[[Sized], None]:
-    """Holds a write of many in a plan to the tag of a list of it, given what exists of them already."""
-
-    def check(stored: Sized) -> None:
-        state = stamp(call.session, plan_chain(plan))[:STATE]
-        call.write_of_list.precondition.check_state(state, exists=bool(stored))
-
-    return check

@@ -74,7 +74,7 @@ def import_file(
         plan_of(session, CONSOLE, plan)
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
-        return import_matrix(session, console_author(), CONSOLE, plan, read, query, resolutions, "en")
+        return import_matrix(Write(session, console_author(), CONSOLE), plan, read, query, resolutions, "en")
 
 
 def import_table(

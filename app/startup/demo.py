@@ -18,6 +18,7 @@ from app.access.models import Role, TokenScope
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
+from app.access.write import Write
 from app.exchange.matrix.imports.commands import import_matrix
 from app.exchange.matrix.imports.models import Acceptance, ImportQuery
 from app.exchange.matrix.imports.queries import read_file
@@ -120,11 +121,12 @@ def load_sample(database: Database) -> None:
         if is_plan(session, PLAN):
             return
         content = PlanIn(title="RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2025")
-        put_plan(session, console_author(), CONSOLE, PLAN, content, lambda version: None)
+        write = Write(session, console_author(), CONSOLE)
+        put_plan(write, PLAN, content)
         for name, basis in FILES:
             query = ImportQuery(basis=basis, accept=[Acceptance.free_text], new_agencies="create")
             read = read_file(session, (SAMPLES / name).read_bytes(), name)
-            import_matrix(session, console_author(), CONSOLE, PLAN, read, query)
+            import_matrix(write, PLAN, read, query)
 
 
 def demo_token(database: Database, file: Path) -> str:

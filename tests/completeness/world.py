@@ -6,12 +6,13 @@ from typing import Any
 
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
+from app.access.write import Write
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
 from app.reference.models import Timezone
 from app.reference.rules import zone_of
 from app.tracking.completeness.queries import CompletenessQuery, completeness_json
-from app.tracking.quarters.commands import move_part, move_quarter, put_extension
+from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter, put_extension
 from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb
 
 QUARTER = "2026-Q2"
@@ -50,38 +51,18 @@ def agency_at(database: Database, at: datetime, agency: str) -> Any:
 
 def move(database: Database, at: datetime, verb: QuarterVerb, text: str | None = None) -> None:
     with database.writing() as session:
-        move_quarter(
-            session,
-            Author("test", at),
-            OFFICES,
-            "63.02",
-            QUARTER,
-            verb,
-            lambda version: None,
-            submission=ACCEPTED if verb == "submit" else None,
-            text=text,
-        )
+        step = QuarterMove(verb, ACCEPTED if verb == "submit" else None, text)
+        move_quarter(Write(session, Author("test", at), OFFICES), "63.02", QUARTER, step)
 
 
 def submit_part(database: Database, at: datetime, agency: str) -> None:
     with database.writing() as session:
-        move_part(
-            session,
-            Author("test", at),
-            OFFICES,
-            "63.02",
-            QUARTER,
-            agency,
-            "submit",
-            lambda version: None,
-            submission=ACCEPTED,
-        )
+        write = Write(session, Author("test", at), OFFICES)
+        move_part(write, "63.02", QUARTER, agency, QuarterMove("submit", ACCEPTED))
 
 
 def extend(database: Database, until: str, agency: str | None = None) -> None:
     content = ExtensionIn(agency_code=agency, until=until, reason="Banjir")
-    author = Author("test", LAST_SECOND)
     with database.writing() as session:
-        put_extension(
-            session, author, OFFICES, "63.02", QUARTER, f"until-{until}", content, lambda version: None
-        )
+        write = Write(session, Author("test", LAST_SECOND), OFFICES)
+        put_extension(write, "63.02", QUARTER, f"until-{until}", content)

@@ -7,10 +7,11 @@ import pytest
 
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
+from app.access.write import Write
 from app.kit.database.journal import Author
 from app.reference.models import Timezone
 from app.reference.rules import end_of, local_date
-from app.tracking.quarters.commands import move_part, move_quarter
+from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter
 from app.tracking.quarters.models import QuarterState, QuarterSubmitIn
 from app.tracking.quarters.queries import plan_at, standing_of
 from app.tracking.quarters.rules import Extension, Standing
@@ -29,15 +30,14 @@ def at(text: str) -> datetime:
 
 def submit(database: OneTransaction, instant: str, agency: str | None = None) -> None:
     """Submit at an instant that has long passed."""
-    said = {"submission": QuarterSubmitIn(accept_missing=True, reason="x")}
+    submission = QuarterSubmitIn(accept_missing=True, reason="x")
     author = Author("test", at(instant).astimezone(UTC))
     with database.writing() as session:
+        write = Write(session, author, SECRETARIAT)
         if agency:
-            move_part(
-                session, author, SECRETARIAT, "63.02", "2026-Q2", agency, "submit", lambda _: None, **said
-            )
+            move_part(write, "63.02", "2026-Q2", agency, QuarterMove("submit", submission))
         else:
-            move_quarter(session, author, SECRETARIAT, "63.02", "2026-Q2", "submit", lambda _: None, **said)
+            move_quarter(write, "63.02", "2026-Q2", QuarterMove("submit", submission))
 
 
 def test_lines_without_a_report_are_named_or_explained(office: Office) -> None:

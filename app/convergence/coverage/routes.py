@@ -9,7 +9,7 @@ from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.convergence.coverage import commands, queries
-from app.convergence.coverage.commands import Report, Reported
+from app.convergence.coverage.commands import Report
 from app.convergence.coverage.files.queries import import_report, read_coverage_file
 from app.convergence.coverage.models import (
     ChildrenQuery,
@@ -30,6 +30,7 @@ from app.convergence.coverage.models import (
 from app.convergence.coverage.region_figures import list_children, region_coverage, village_strategies
 from app.convergence.coverage.rules import regency_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
+from app.kit.batch import BatchQuery, BatchWrite, Outcome, errors_of, read_items
 from app.kit.database.journal import stamp
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
@@ -38,7 +39,7 @@ from app.kit.http.replies import answer, answer_page, answer_resource, created, 
 from app.kit.http.routing import house_router
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
-from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.findings.batches import BatchResult, batch_result
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
@@ -81,13 +82,8 @@ def put_region_coverage(
     quarter = _quarter(period)
     items, refused = read_items(CoverageItem, batch.items, key="village")
     reports = [Report(item.village, _content(item), pointer=f"/items/{n}") for n, item in items]
-    done = commands.report_coverage(
-        call.write_of_list,
-        quarter,
-        reports,
-        each=query.each,
-        errors_before=errors_of(refused),
-    )
+    written = BatchWrite(reports, each=query.each, errors_before=errors_of(refused))
+    done = commands.report_coverage(call.write_of_list, quarter, written)
     result = batch_result(done, refused, {}, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
@@ -124,13 +120,8 @@ def import_coverage(
     table = _TABLE.read(call.request)
     reading = call.unit.reading
     read = read_coverage_file(reading, int(quarter[:4]), table.data, table.filename, query)
-    done = commands.report_coverage(
-        call.write.unconditional(),
-        quarter,
-        read.reports,
-        each=query.each,
-        errors_before=read.errors,
-    )
+    written = BatchWrite(read.reports, each=query.each, errors_before=read.errors)
+    done = commands.report_coverage(call.write.unconditional(), quarter, written)
     report = import_report(quarter, read, done, language_of(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 
@@ -146,7 +137,7 @@ def put_coverage(call: Caller, period: QuarterKey, village: VillageKey, content:
     """Report the coverage of a village in a quarter: eligible and served by service, target families, those
     of them with everything, and the source. Replaces all of it; served above eligible is refused (E08)."""
     quarter = _quarter(period)
-    (done,) = commands.report_coverage(call.write, quarter, [Report(village, content)])
+    (done,) = commands.report_coverage(call.write, quarter, BatchWrite([Report(village, content)]))
     return _reply(call, quarter, village, done=done)
 
 
@@ -166,7 +157,7 @@ def list_coverage_history(
     return history_page(call, chain, f"coverage/{period}/{village}", query)
 
 
-def _reply(call: Call, period: str, village: str, *, done: Reported | None = None) -> Response:
+def _reply(call: Call, period: str, village: str, *, done: Outcome | None = None) -> Response:
     text = queries.coverage_text(call.session, call.actor, period, village)
     strategies, version = village_strategies(call.session, text)
     fields = {

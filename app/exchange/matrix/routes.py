@@ -63,16 +63,9 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: Annotated[ImportQuery
     call.actor.require("import_matrix", row.region_code)
     sent = _MATRIX.read(call.request)
     read = read_file(reading, sent.data, sent.filename, query.sheet)
-    report = import_matrix(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        read,
-        query,
-        settled(sent.texts["resolutions"]),
-        language_of(call.request),
-    )
+    resolutions = settled(sent.texts["resolutions"])
+    write = call.write.unconditional()
+    report = import_matrix(write, plan, read, query, resolutions, language_of(call.request))
     return answer(call.request, report.model_dump_json(exclude_none=True).encode())
 
 

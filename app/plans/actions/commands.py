@@ -1,28 +1,27 @@
-"""Writing actions: many lines are written by as many statements as one."""
+"""Commands of actions: many lines are written by as many statements as one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
+from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.http.etags import CheckVersion
+from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Forbidden, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, NotFound, Problem, Text
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
 from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
+from app.plans.actions.rules import Draft, action_subject, renamed
 from app.plans.actions.writes import key_of, write_actions
-from app.plans.core.commands import follow_locations
+from app.plans.core.commands import follow_locations, hold_plan
 from app.plans.core.models import Plan, PriorityLocationRow
-from app.plans.core.queries import plan_of, plans, read_again, stored_plan
+from app.plans.core.queries import plans, read_again, stored_plan
 from app.plans.core.rules import check_editable, plan_chain
 
 not_your_agency = Kind(
@@ -71,135 +70,107 @@ class ActionInUse(Problem):
 
 
 def put_actions(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    plan: Plan,
-    drafts: Sequence[Draft],
-    *,
-    check: Callable[[dict[str, StoredAction]], None],
-    each: bool = False,
-    reason: str | None = None,
-    errors_before: Sequence[FieldError] = (),
+    write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None
 ) -> list[Outcome]:
-    """Create or replace the actions of `drafts`; what is as it was stays untouched.
+    """Create or replace actions; one that is equal stays untouched.
 
-    All or nothing: any error refuses all (Invalid, Forbidden, PartInUse), those found before by the
-    caller among them. With `each`, a draft with errors is refused and the others are written. `check`
-    sees what exists of them before anything is written.
+    Raises Forbidden, Invalid or PartInUse for all of them, unless the batch takes `each` by itself.
     """
-    actor.require("write_actions", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    stored = stored_actions(session, plan, [draft.code for draft in drafts])
-    leads = {code: {one.content["lead_agency"]} for code, one in stored.items()}
-
-    def check_all() -> None:
-        check(stored)
-        if drafts:
-            _check_editable(session, plan)
-
-    judged = judge(
-        session,
-        actor,
-        plan,
-        drafts,
-        stored,
-        leads=leads,
-        check=check_all,
-        each=each,
-        errors_before=errors_before,
+    write.actor.require("write_actions", plan.region_code)
+    chain = hold(write.session, plan_chain(plan.code))
+    stored = stored_actions(write.session, plan, list(batch.items))
+    forbid_lines_of_others(
+        write, plan, batch, {code: {line.content["lead_agency"]} for code, line in stored.items()}
     )
-    wanted, changed = judged.wanted, judged.unlike({code: one.content for code, one in stored.items()})
-    versions = write_actions(session, author, plan, {code: wanted[code] for code in changed}, stored)
-    record(
-        session,
-        chain,
-        author,
-        [
-            action_entry(plan, code, versions[code], stored.get(code), wanted[code], reason)
-            for code in changed
-        ],
-    )
-    return [_outcome(draft.code, wanted, stored, versions, judged.errors) for draft in drafts]
+    versions = [line.version for line in stored.values()]
+    write.precondition.check_many(write.session, versions, plan_chain(plan.code))
+    if batch.items:
+        _check_editable(write.session, plan)
+    return _store(write, plan, chain, batch, stored, reason)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Drafts that were held against everything they have to fit."""
-
-    wanted: dict[str, dict[str, Any]]
-    """Content by code, completed with edition and official names."""
-    errors: dict[str, list[FieldError]]
-    """By code, of those that are refused."""
-
-    def unlike(self, before: Mapping[str, Any]) -> list[str]:
-        """The codes of those that may be written and say something else than before."""
-        return [
-            code
-            for code, content in self.wanted.items()
-            if code not in self.errors and before.get(code) != content
-        ]
+def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, Any]) -> Outcome:
+    """Merge a patch into an action. Raises NotFound if there is none."""
+    chain, stored = _hold_action(write, plan, code)
+    content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
+    batch = BatchWrite([Draft(code, content)])
+    forbid_lines_of_others(write, plan, batch, {})
+    (outcome,) = _store(write, plan, chain, batch, {code: stored}, None)
+    return outcome
 
 
-def judge(
-    session: Session,
-    actor: Actor,
-    plan: Plan,
-    drafts: Sequence[Draft],
-    stored: dict[str, StoredAction],
-    *,
-    leads: Mapping[str, set[str]],
-    check: Callable[[], None],
-    each: bool = False,
-    errors_before: Sequence[FieldError] = (),
-) -> Judged:
-    """Hold drafts against the actor's rights, what they refer to, and what hangs on what they leave out.
-
-    `stored` is what is in force of them, `leads` who leads them by now. Unless `each`, the first kind of
-    error refuses all (Forbidden, Invalid, PartInUse); `check`, the request's condition, comes after rights.
-    """
-    forbidden = _forbidden(actor, plan, drafts, leads)
-    if forbidden and not each:
-        found = [error for of_draft in forbidden.values() for error in of_draft]
-        raise Forbidden(errors=found, **found[0].values)
-    check()
-    wanted, errors = check_references(session, plan, drafts)
-    if not each and (errors or errors_before):
-        raise Invalid(errors=[*errors_before, *(error for of_draft in errors.values() for error in of_draft)])
-    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, wanted, stored)
-    if in_use and not each:
-        raise_in_use(in_use)
-    for more in (forbidden, in_use):
-        for code, of_draft in more.items():
-            errors.setdefault(code, []).extend(of_draft)
-    return Judged(wanted, errors)
+def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredAction]:
+    """Hold the chain of the plan. Return it with the action, which this write may change under its condition."""
+    write.actor.require("write_actions", plan.region_code)
+    chain = hold(write.session, plan_chain(plan.code))
+    stored = stored_actions(write.session, plan, [code]).get(code)
+    if stored is None:
+        raise NotFound()
+    write.actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
+    write.precondition.check(stored.version)
+    _check_editable(write.session, plan)
+    return chain, stored
 
 
 def _check_editable(session: Session, plan: Plan) -> None:
-    """Once the chain is held: the plan may have been moved since it was found."""
+    """Once the chain is held: the plan may have moved since it was read."""
     now = read_again(session, plan)
     check_editable(now.code, now.state, now.revision)
 
 
-def _forbidden(
-    actor: Actor, plan: Plan, drafts: Sequence[Draft], leads: Mapping[str, set[str]]
-) -> dict[str, list[FieldError]]:
-    """What an operator may not write: lines that other agencies lead, now or by this draft."""
-    found: dict[str, list[FieldError]] = {}
-    for draft in drafts:
-        for agency in sorted({draft.content.lead_agency, *leads.get(draft.code, ())}):
+def _store(
+    write: Write,
+    plan: Plan,
+    chain: Chain,
+    batch: BatchWrite[Draft],
+    stored: dict[str, StoredAction],
+    reason: str | None,
+) -> list[Outcome]:
+    """Write the drafts that fit; rights, precondition and state were checked, and the chain is held."""
+    wanted = complete_drafts(write.session, plan, batch, stored)
+    changes = batch.changes(wanted, stored)
+    versions = write_actions(write.session, write.author, plan, changes, stored)
+    entries = [
+        action_entry(plan, code, versions[code], stored.get(code), content, reason)
+        for code, content in changes.items()
+    ]
+    record(write.session, chain, write.author, entries)
+    return batch.outcomes(wanted, stored, versions)
+
+
+def forbid_lines_of_others(
+    write: Write, plan: Plan, batch: BatchWrite[Draft], leads: Mapping[str, set[str]]
+) -> None:
+    """Refuse lines that the actor may not write: other agencies lead them, by `leads` or by the draft."""
+    errors: dict[str, list[FieldError]] = {}
+    for code, draft in batch.items.items():
+        for agency in sorted({draft.content.lead_agency, *leads.get(code, ())}):
             try:
-                actor.require("write_actions", plan.region_code, agency)
+                write.actor.require("write_actions", plan.region_code, agency)
             except Forbidden as refused:
+                place = f"{draft.pointer}/lead_agency"
+                values, allowed = refused.values, refused.values["memberships"]
                 error = FieldError(
-                    not_your_agency,
-                    pointer=f"{draft.pointer}/lead_agency",
-                    value=agency,
-                    allowed=refused.values["memberships"],
-                    values=refused.values,
+                    not_your_agency, pointer=place, value=agency, allowed=allowed, values=values
                 )
-                found.setdefault(draft.code, []).append(error)
-    return found
+                errors.setdefault(code, []).append(error)
+    batch.forbid(errors)
+
+
+def complete_drafts(
+    session: Session, plan: Plan, batch: BatchWrite[Draft], stored: dict[str, StoredAction]
+) -> dict[str, dict[str, Any]]:
+    """Return the contents by code, with edition and official names.
+
+    Refuses drafts that refer to something unknown (Invalid), or leave out what progress was reported on
+    (PartInUse); `stored` are the lines in force.
+    """
+    drafts = list(batch.items.values())
+    wanted, errors = check_references(session, plan, drafts)
+    batch.invalidate(errors)
+    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, wanted, stored)
+    batch.refuse(in_use, part_in_use)
+    return wanted
 
 
 def parts_in_use(
@@ -208,7 +179,10 @@ def parts_in_use(
     wanted: Mapping[str, dict[str, Any]],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Items that are left out although something hangs on them, by code; `pointers` say where a line stands."""
+    """Return the errors of items that are left out although progress refers to them, by code of the line.
+
+    `pointers` are the places of the lines in the request.
+    """
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
@@ -228,46 +202,9 @@ def parts_in_use(
     return found
 
 
-def raise_in_use(in_use: Mapping[str, Sequence[FieldError]]) -> NoReturn:
-    found = [error for of_line in in_use.values() for error in of_line]
-    raise PartInUse(errors=found, keys=", ".join(str(error.value) for error in found))
-
-
-def patch_action(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    plan: Plan,
-    code: str,
-    patch: dict[str, Any],
-    check: CheckVersion,
-) -> Outcome:
-    """Merge a patch into an action, as it stands when it is this writer's turn."""
-    actor.require("write_actions", plan.region_code)
-    hold(session, plan_chain(plan.code))
-    stored = stored_actions(session, plan, [code]).get(code)
-    if stored is None:
-        raise NotFound()
-    actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
-    check(stored.version)
-    _check_editable(session, plan)
-    content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
-    (outcome,) = put_actions(session, author, actor, plan, [Draft(code, content)], check=lambda stored: None)
-    return outcome
-
-
-def _outcome(
-    code: str,
-    wanted: dict[str, dict[str, Any]],
-    stored: dict[str, StoredAction],
-    versions: dict[str, int],
-    errors: dict[str, list[FieldError]],
-) -> Outcome:
-    if code in errors:
-        return Outcome(code, "refused", errors=tuple(errors[code]))
-    if code not in versions:
-        return Outcome(code, "unchanged", stored[code].version, wanted[code])
-    return Outcome(code, "updated" if code in stored else "created", versions[code], wanted[code])
+def part_in_use(errors: Sequence[FieldError]) -> PartInUse:
+    """Return the problem of items that are left out although progress was reported on them."""
+    return PartInUse(errors=errors, keys=", ".join(str(error.value) for error in errors))
 
 
 def action_entry(
@@ -276,11 +213,9 @@ def action_entry(
     version: int,
     stored: StoredAction | None,
     after: dict[str, Any] | None,
-    reason: str | None,
-    *,
-    is_draft: bool = True,
+    reason: str | None = None,
 ) -> Entry:
-    """What the journal says of a line that was written; `after` None: taken out."""
+    """Return the journal's entry of a line that was written; `after` None: taken out."""
     return Entry.of(
         "action",
         plan.region_code,
@@ -289,37 +224,32 @@ def action_entry(
         stored.content if stored else None,
         after,
         reason,
-        is_draft=is_draft,
+        is_draft=plan.revision is None,
     )
 
 
-def delete_action(
-    session: Session, author: Author, actor: Actor, plan: Plan, code: str, check: CheckVersion
-) -> None:
-    """Delete an action. NotFound: there is none; PartInUse: progress was reported on it; ActionInUse: something
-    else names it."""
-    actor.require("write_actions", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    stored = stored_actions(session, plan, [code]).get(code)
-    if stored is None:
-        raise NotFound()
-    actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
-    check(stored.version)
-    _check_editable(session, plan)
-    if references := references_to(session, plan, [code]):
+def delete_action(write: Write, plan: Plan, code: str) -> None:
+    """Delete an action.
+
+    Raises NotFound if there is none, PartInUse if progress was reported on it, ActionInUse if something else
+    names it.
+    """
+    chain, stored = _hold_action(write, plan, code)
+    if references := references_to(write.session, plan, [code]):
         raise_referred(references)
-    remove_actions(session, {code: stored})
-    record(session, chain, author, [action_entry(plan, code, stored.version + 1, stored, None, None)])
+    remove_actions(write.session, {code: stored})
+    entry = action_entry(plan, code, stored.version + 1, stored, None)
+    record(write.session, chain, write.author, [entry])
 
 
 def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
-    """ActionInUse of the first of the lines that something refers to."""
+    """Raise ActionInUse for the first of the lines that something refers to."""
     code, found = min(references.items())
     raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in found.items()))
 
 
 def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
-    """Take lines out, by code. PartInUse: progress was reported on them."""
+    """Delete lines, by code. Raises PartInUse if progress was reported on them."""
     try:
         session.execute(sa.delete(actions).where(actions.c.id.in_([one.id for one in gone.values()])))
     except IntegrityError as error:
@@ -336,14 +266,10 @@ class PlanInUse(Problem):
     )
 
 
-def delete_plan(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
-    """Delete an empty plan. Conflict while it has actions."""
-    plan = plan_of(session, actor, code)
-    actor.require("write_plan", plan.region_code)
-    chain = hold(session, plan_chain(code))
-    plan = plan_of(session, actor, code)
-    check(plan.version)
-    check_editable(code, plan.state, plan.revision)
+def delete_plan(write: Write, code: str) -> None:
+    """Delete an empty plan. Raises PlanInUse if it has actions."""
+    session = write.session
+    plan, chain = hold_plan(write, code)
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     if count:
         raise PlanInUse(count=count)
@@ -355,4 +281,4 @@ def delete_plan(session: Session, author: Author, actor: Actor, code: str, check
     follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
     version = plan.version + 1
     entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
-    record(session, chain, author, [entry])
+    record(session, chain, write.author, [entry])

@@ -1,10 +1,9 @@
-"""Rules of actions: what becomes of a draft. Pure."""
+"""Rules of actions. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from app.kit.problems import FieldError
 from app.plans.actions.models import ActionIn
 from app.reference.rules import folded
 
@@ -35,20 +34,8 @@ def renamed(action: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Draft:
-    """An action as somebody wants it, and where in the request it stands."""
+    """An action as the client wants it, with its place in the request."""
 
     code: str
     content: ActionIn
     pointer: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one draft."""
-
-    code: str
-    status: Literal["created", "updated", "unchanged", "refused"]
-    version: int | None = None
-    content: dict[str, Any] | None = None
-    """As it is stored, unless refused."""
-    errors: tuple[FieldError, ...] = ()

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import Actor
-from app.kit.database.journal import Author, Chain, Entry, hold, record
+from app.access.write import Write
+from app.kit.batch import flatten
+from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.commands import (
     action_entry,
+    part_in_use,
     parts_in_use,
-    raise_in_use,
     raise_referred,
     remove_actions,
     reported_part,
@@ -85,9 +86,8 @@ def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
         for code, content in contents.items()
     ]
     _, unknown = check_references(session, plan, drafts)
-    errors += [error for of_line in unknown.values() for error in of_line]
-    in_use = _in_use(session, plan, rows, stored)
-    errors += [error for of_line in in_use.values() for error in of_line]
+    errors += flatten(unknown)
+    errors += flatten(_in_use(session, plan, rows, stored))
     return errors + [
         FieldError(
             referred_line,
@@ -135,21 +135,20 @@ def _in_use(
 # When it is adopted
 
 
-def apply_amendment(
-    session: Session, author: Author, actor: Actor, plan: Plan, chain: Chain
-) -> tuple[Chain, Content]:
-    """Write what was drafted into the plan, by as many statements for many lines as for one.
+def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Content]:
+    """Write the drafted lines into the plan, by as many statements for many lines as for one.
 
-    Gives the plan's chain as it then is, and what the revision keeps: why all of it, and why each change.
-    PartInUse: something was
-    reported meanwhile on what is taken out. ActionInUse: something refers to such a line.
+    Return the plan's chain after that, and what the revision keeps: the reasons of the amendment and of each change.
+    Raises PartInUse if progress was reported meanwhile on a line that is taken out, ActionInUse if something refers
+    to it.
     """
+    session, author = write.session, write.author
     amendment, (rows, stored) = open_amendment(session, plan), _changed(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     beside = hold(session, amendment_chain(plan.code))
     record(session, beside, author, [gone_entry(amendment, beside)])
     if in_use := _in_use(session, plan, rows, stored):
-        raise_in_use(in_use)
+        raise part_in_use(flatten(in_use))
     if references := references_to(session, plan, _taken_out(rows)):
         raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
@@ -172,7 +171,6 @@ def apply_amendment(
             stored.get(code),
             line.after,
             in_short(line.reasons),
-            is_draft=False,
         )
         for code, line in lines.items()
         if code in versions

@@ -4,24 +4,25 @@ Whoever writes holds the plan's chain first, as the moves of the plan do, then t
 the drafting is recorded: readers of the plan in force never meet it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
+from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
+from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.json_sql import to_json
 from app.kit.database.upsert import records, upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, NotFound, Problem, Text
-from app.plans.actions.commands import PartInUse, judge, raise_referred
+from app.kit.problems import NotFound, Problem, Text
+from app.plans.actions.commands import PartInUse, complete_drafts, forbid_lines_of_others, raise_referred
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
-from app.plans.actions.rules import Draft, Outcome, action_subject, renamed
+from app.plans.actions.rules import Draft, action_subject, renamed
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -51,15 +52,15 @@ class AmendmentNotEditable(Problem):
     )
 
 
-def _editable(session: Session, actor: Actor, code: str, right: str) -> tuple[Amendment, Chain]:
-    """The amendment, as it stands when it is this writer's turn, and its chain."""
-    amendment = amendment_of(session, actor, code)
-    actor.require(right, amendment.plan.region_code)
-    hold(session, plan_chain(code))
-    amendment = amendment_of(session, actor, code)
+def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Chain]:
+    """Hold the chains of the plan and of its amendment. Return the amendment and its chain."""
+    amendment = amendment_of(write.session, write.actor, code)
+    write.actor.require(right, amendment.plan.region_code)
+    hold(write.session, plan_chain(code))
+    amendment = amendment_of(write.session, write.actor, code)
     if amendment.plan.state not in EDITABLE:
         raise AmendmentNotEditable(plan=code, state=amendment.plan.state)
-    return amendment, hold(session, amendment_chain(code))
+    return amendment, hold(write.session, amendment_chain(code))
 
 
 def _number(chain: Chain) -> int:
@@ -70,29 +71,24 @@ def _number(chain: Chain) -> int:
 # The plan's own fields
 
 
-def put_amendment(
-    session: Session, author: Author, actor: Actor, code: str, content: AmendmentIn, check: CheckVersion
-) -> None:
+def put_amendment(write: Write, code: str, content: AmendmentIn) -> None:
     """Replace the plan's own fields as they shall be."""
-    amendment, chain = _editable(session, actor, code, "write_plan")
-    check(amendment.version)
-    _store_plan(session, author, amendment, chain, content)
+    amendment, chain = _hold_amendment(write, code, "write_plan")
+    write.precondition.check(amendment.version)
+    _store_plan(write, amendment, chain, content)
 
 
-def patch_amendment(
-    session: Session, author: Author, actor: Actor, code: str, patch: dict[str, Any], check: CheckVersion
-) -> None:
-    amendment, chain = _editable(session, actor, code, "write_plan")
-    check(amendment.version)
+def patch_amendment(write: Write, code: str, patch: dict[str, Any]) -> None:
+    """Merge a patch into the plan's own fields as they shall be."""
+    amendment, chain = _hold_amendment(write, code, "write_plan")
+    write.precondition.check(amendment.version)
     target = {**amendment.content, "reasons": amendment.reasons}
-    _store_plan(session, author, amendment, chain, validated(AmendmentIn, merge_patch(target, patch)))
+    _store_plan(write, amendment, chain, validated(AmendmentIn, merge_patch(target, patch)))
 
 
-def _store_plan(
-    session: Session, author: Author, amendment: Amendment, chain: Chain, content: AmendmentIn
-) -> None:
+def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: AmendmentIn) -> None:
     own = PlanIn.model_construct(**{name: getattr(content, name) for name in PlanIn.model_fields})
-    wanted = fitting_plan(session, amendment.plan.region_code, own)
+    wanted = fitting_plan(write.session, amendment.plan.region_code, own)
     is_changed = wanted != amendment.in_force
     # What is as it is in force has nothing to explain.
     reasons = _plain(content.reasons) if is_changed else []
@@ -109,7 +105,7 @@ def _store_plan(
         "purpose": amendment.purpose,
         "version": version,
     }
-    upsert(session, table_of(AmendmentRow), [row], key=["plan_id"])
+    upsert(write.session, table_of(AmendmentRow), [row], key=["plan_id"])
     entry = Entry(
         "amendment.changed",
         plan.region_code,
@@ -119,23 +115,23 @@ def _store_plan(
         after,
         is_draft=True,
     )
-    record(session, chain, author, [entry])
+    record(write.session, chain, write.author, [entry])
 
 
 def _plain(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
     return [reason.model_dump(mode="json") for reason in reasons]
 
 
-def discard_amendment(session: Session, author: Author, actor: Actor, code: str, check: CheckVersion) -> None:
+def discard_amendment(write: Write, code: str) -> None:
     """Drop the amendment with all its lines; the revision in force stays unchanged."""
-    amendment, chain = _editable(session, actor, code, "amend")
-    check(amendment.version)
-    plan = amendment.plan
+    amendment, chain = _hold_amendment(write, code, "amend")
+    write.precondition.check(amendment.version)
+    session, plan = write.session, amendment.plan
     gone = gone_entry(amendment, chain)
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    moved = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": author.at}
+    moved = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": write.author.at}
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**moved))
-    record(session, chain, author, [gone, state_entry(plan, PlanState.adopted)])
+    record(session, chain, write.author, [gone, state_entry(plan, PlanState.adopted)])
 
 
 def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
@@ -156,92 +152,83 @@ def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
 # Lines
 
 
+@dataclass(frozen=True)
+class _Drafting:
+    """An open amendment with those of its lines that a write is about; its chains are held."""
+
+    amendment: Amendment
+    chain: Chain
+    stored: dict[str, StoredAction]
+    """The lines in force, by code."""
+    rows: dict[str, AmendedRow]
+    """The lines written to the amendment, by code."""
+
+    @classmethod
+    def open(cls, write: Write, code: str, lines: list[str]) -> "_Drafting":
+        """Hold the chains of the plan and of its amendment, and read the lines of those codes."""
+        amendment, chain = _hold_amendment(write, code, "write_actions")
+        stored = stored_actions(write.session, amendment.plan, lines)
+        return cls(amendment, chain, stored, amended_rows(write.session, amendment.plan, lines))
+
+    @property
+    def plan(self) -> Plan:
+        return self.amendment.plan
+
+    @property
+    def lines(self) -> dict[str, AmendedRow]:
+        """The lines of the next revision by now, those that are taken out included."""
+        untouched = {
+            code: AmendedRow(line.content, [], untouched_version(self.amendment, line.version))
+            for code, line in self.stored.items()
+        }
+        return untouched | self.rows
+
+    @property
+    def leads(self) -> dict[str, set[str]]:
+        """The agencies that lead each line, in force and in the amendment."""
+        leads = {code: {line.content["lead_agency"]} for code, line in self.stored.items()}
+        for code, row in self.rows.items():
+            if row.content is not None:
+                leads.setdefault(code, set()).add(row.content["lead_agency"])
+        return leads
+
+
+Reasons = Mapping[str, Sequence[Reason]]
+"""The reasons for the changes of each line, by its code."""
+
+
 def put_amended_actions(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    code: str,
-    drafts: Sequence[Draft],
-    reasons: dict[str, list[Reason]],
-    *,
-    check: Callable[[dict[str, int]], None],
-    each: bool = False,
-    note: str | None = None,
-    errors_before: Sequence[FieldError] = (),
+    write: Write, code: str, batch: BatchWrite[Draft], reasons: Reasons, *, note: str | None = None
 ) -> list[Outcome]:
-    """Say how lines shall be; one that says what is in force is no longer changed by the amendment.
+    """Write lines as they shall be; the amendment no longer changes a line that is equal to the one in force.
 
-    All or nothing unless `each`, as where a plan's own lines are written. `check` sees the versions of those
-    that exist; `note` is what the drafting's history says of the call.
+    Raises as `put_actions` does; `note` is what the drafting's history says of the call.
     """
-    amendment, chain = _editable(session, actor, code, "write_actions")
-    return _put_lines(
-        session,
-        author,
-        actor,
-        amendment,
-        chain,
-        drafts,
-        reasons,
-        check=check,
-        each=each,
-        note=note,
-        errors_before=errors_before,
-    )
+    drafting = _Drafting.open(write, code, list(batch.items))
+    forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
+    versions = [line.version for line in drafting.lines.values()]
+    write.precondition.check_many(write.session, versions, amendment_chain(code))
+    return _store(write, drafting, batch, reasons, note)
 
 
-def _put_lines(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    amendment: Amendment,
-    chain: Chain,
-    drafts: Sequence[Draft],
-    reasons: dict[str, list[Reason]],
-    *,
-    check: Callable[[dict[str, int]], None],
-    each: bool = False,
-    note: str | None = None,
-    errors_before: Sequence[FieldError] = (),
+def _store(
+    write: Write, drafting: _Drafting, batch: BatchWrite[Draft], reasons: Reasons, note: str | None = None
 ) -> list[Outcome]:
-    plan, codes = amendment.plan, [draft.code for draft in drafts]
-    stored, rows = stored_actions(session, plan, codes), amended_rows(session, plan, codes)
-    now = {code: as_it_shall_be(amendment, stored.get(code), rows.get(code)) for code in codes}
-    leads: dict[str, set[str]] = {}
-    for found in (*[(c, s.content) for c, s in stored.items()], *[(c, r.content) for c, r in rows.items()]):
-        if found[1] is not None:
-            leads.setdefault(found[0], set()).add(found[1]["lead_agency"])
-    judged = judge(
-        session,
-        actor,
-        plan,
-        drafts,
-        stored,
-        leads=leads,
-        check=lambda: check({code: line.version for code, line in now.items() if line is not None}),
-        each=each,
-        errors_before=errors_before,
-    )
-    wanted = {code: content for code, content in judged.wanted.items() if code not in judged.errors}
-    versions, shall_be = drafted_versions(session, plan, chain, wanted, stored), {}
-    for code, content in wanted.items():
+    """Write the drafts that fit; rights and precondition were checked."""
+    plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
+    wanted = complete_drafts(write.session, plan, batch, stored)
+    refused = batch.errors
+    fitting = {code: content for code, content in wanted.items() if code not in refused}
+    versions = drafted_versions(write.session, plan, drafting.chain, fitting, stored)
+    changes: dict[str, AmendedRow] = {}
+    for code, content in fitting.items():
         is_in_force = code in stored and stored[code].content == content
         explained = [] if is_in_force else _plain(reasons.get(code, ()))
-        line = AmendedRow(content, explained, versions[code], author.at)
-        was = now[code]
-        if was is None or (was.content, list(was.reasons)) != (line.content, line.reasons):
-            shall_be[code] = line
-    _store_lines(session, author, plan, chain, stored, now, shall_be, note)
-    return [_outcome(draft.code, judged.wanted, judged.errors, now[draft.code], shall_be) for draft in drafts]
-
-
-def as_it_shall_be(
-    amendment: Amendment, stored: StoredAction | None, row: AmendedRow | None
-) -> AmendedRow | None:
-    """Return a line of the next revision; None if it has none of that key."""
-    if row is not None or stored is None:
-        return row
-    return AmendedRow(stored.content, [], untouched_version(amendment, stored.version))
+        before = lines.get(code)
+        if before is None or (before.content, list(before.reasons)) != (content, explained):
+            changes[code] = AmendedRow(content, explained, versions[code], write.author.at)
+    _store_lines(write, drafting, changes, note)
+    return batch.outcomes(wanted, lines, {code: line.version for code, line in changes.items()})
 
 
 def drafted_versions(
@@ -261,20 +248,14 @@ def drafted_versions(
 
 
 def _store_lines(
-    session: Session,
-    author: Author,
-    plan: Plan,
-    chain: Chain,
-    stored: dict[str, StoredAction],
-    now: dict[str, AmendedRow | None],
-    shall_be: dict[str, AmendedRow],
-    note: str | None = None,
+    write: Write, drafting: _Drafting, changes: dict[str, AmendedRow], note: str | None = None
 ) -> None:
-    """Write lines whose content or reasons are others than by now; a new one that is taken out leaves.
+    """Write lines whose content or reasons changed; a new line that is taken out leaves the amendment.
 
     One that says again what is in force stays, for its version.
     """
-    left = [code for code, line in shall_be.items() if line.content is None and code not in stored]
+    plan, lines = drafting.plan, drafting.lines
+    left = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
     rows = [
         {
             "plan_id": plan.id,
@@ -282,15 +263,15 @@ def _store_lines(
             "content": line.content,
             "reasons": line.reasons,
             "version": line.version,
-            "updated_at": author.at.isoformat(),
+            "updated_at": write.author.at.isoformat(),
         }
-        for code, line in shall_be.items()
+        for code, line in changes.items()
         if code not in left
     ]
-    forget_lines(session, plan, left)
-    upsert(session, table_of(AmendmentActionRow), rows, key=["plan_id", "code"])
-    entries = [drafted_entry(plan, code, now[code], line, note) for code, line in shall_be.items()]
-    record(session, chain, author, entries)
+    forget_lines(write.session, plan, left)
+    upsert(write.session, table_of(AmendmentActionRow), rows, key=["plan_id", "code"])
+    entries = [drafted_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
+    record(write.session, drafting.chain, write.author, entries)
 
 
 def forget_lines(session: Session, plan: Plan, codes: Sequence[str]) -> None:
@@ -329,78 +310,39 @@ def _shown(line: AmendedRow | None) -> dict[str, Any] | None:
     return {**line.content, "reasons": line.reasons}
 
 
-def _outcome(
-    code: str,
-    wanted: dict[str, dict[str, Any]],
-    errors: dict[str, list[FieldError]],
-    was: AmendedRow | None,
-    shall_be: dict[str, AmendedRow],
-) -> Outcome:
-    if code in errors:
-        return Outcome(code, "refused", errors=tuple(errors[code]))
-    if code in shall_be:
-        return Outcome(code, "created" if was is None else "updated", shall_be[code].version, wanted[code])
-    assert was is not None
-    return Outcome(code, "unchanged", was.version, wanted[code])
-
-
-def patch_amended_action(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    code: str,
-    action: str,
-    patch: dict[str, Any],
-    check: CheckVersion,
-) -> None:
+def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, Any]) -> None:
     """Merge a patch into a line as it shall be, reasons included; they stay unless the patch names them."""
-    amendment, chain = _editable(session, actor, code, "write_actions")
-    plan = amendment.plan
-    stored = stored_actions(session, plan, [action]).get(action)
-    line = as_it_shall_be(amendment, stored, amended_rows(session, plan, [action]).get(action))
+    drafting = _Drafting.open(write, code, [action])
+    line = drafting.lines.get(action)
     if line is None or line.content is None:
         raise NotFound()
-    actor.require("write_actions", plan.region_code, line.content["lead_agency"])
-    check(line.version)
+    write.actor.require("write_actions", drafting.plan.region_code, line.content["lead_agency"])
+    write.precondition.check(line.version)
     target = {**renamed(line.content, patch), "reasons": line.reasons}
     content = validated(AmendedActionIn, merge_patch(target, patch))
-    _put_lines(
-        session,
-        author,
-        actor,
-        amendment,
-        chain,
-        [Draft(action, content.action)],
-        {action: content.reasons},
-        check=lambda versions: None,
-    )
+    batch = BatchWrite([Draft(action, content.action)])
+    forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
+    _store(write, drafting, batch, {action: content.reasons})
 
 
-def remove_amended_action(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    code: str,
-    action: str,
-    reason: Reason | None,
-    check: CheckVersion,
-) -> None:
-    """Take a line out of the next revision. PartInUse: progress was reported on it."""
-    amendment, chain = _editable(session, actor, code, "write_actions")
-    plan = amendment.plan
-    stored = stored_actions(session, plan, [action])
-    line = as_it_shall_be(amendment, stored.get(action), amended_rows(session, plan, [action]).get(action))
+def remove_amended_action(write: Write, code: str, action: str, reason: Reason | None) -> None:
+    """Take a line out of the next revision.
+
+    Raises PartInUse if progress was reported on it, ActionInUse if something refers to it.
+    """
+    drafting = _Drafting.open(write, code, [action])
+    plan, line = drafting.plan, drafting.lines.get(action)
     if line is None:
         raise NotFound()
-    for content in (line.content, stored[action].content if action in stored else None):
+    for content in (line.content, drafting.stored[action].content if action in drafting.stored else None):
         if content is not None:
-            actor.require("write_actions", plan.region_code, content["lead_agency"])
-    check(line.version)
-    if reported := reported_codes(session, plan, [action]):
+            write.actor.require("write_actions", plan.region_code, content["lead_agency"])
+    write.precondition.check(line.version)
+    if reported := reported_codes(write.session, plan, [action]):
         raise PartInUse(keys=", ".join(reported))
-    if references := references_to(session, plan, [action]):
+    if references := references_to(write.session, plan, [action]):
         raise_referred(references)
-    version = drafted_versions(session, plan, chain, [action], stored)[action]
-    gone = AmendedRow(None, _plain([reason] if reason else []), version, author.at)
+    version = drafted_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
+    gone = AmendedRow(None, _plain([reason] if reason else []), version, write.author.at)
     if (line.content, list(line.reasons)) != (None, gone.reasons):
-        _store_lines(session, author, plan, chain, stored, {action: line}, {action: gone})
+        _store_lines(write, drafting, {action: gone})

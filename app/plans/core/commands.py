@@ -6,15 +6,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Entry, hold, next_version, record
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
-from app.plans.core.models import PlanIn, PlanRow, PlanState, PriorityLocationRow
+from app.plans.core.models import Plan, PlanIn, PlanRow, PlanState, PriorityLocationRow
 from app.plans.core.queries import (
     check_locations,
     check_region,
@@ -38,10 +37,8 @@ AFTER_LOCATIONS: list[Callable[[Session, str, int, Collection[str]], None]] = []
 came, went or changed. `app.wiring` adds those of the areas above."""
 
 
-def put_plan(
-    session: Session, author: Author, actor: Actor, code: str, content: PlanIn, check: CheckVersion
-) -> bool:
-    """Create or replace a plan; True when it was created. NotFound where its region is none that is seen."""
+def put_plan(write: Write, code: str, content: PlanIn) -> bool:
+    """Create or replace a plan. Return True if it was created. Raises NotFound if the actor cannot see its region."""
     key = plan_key(code)
     if key is None:
         error = FieldError(
@@ -52,22 +49,56 @@ def put_plan(
             values={"first": FIRST_YEAR},
         )
         raise Invalid(errors=[error])
-    if not actor.sees(key[0]):
+    if not write.actor.sees(key[0]):
         raise NotFound()
+    check_region(write.session, key[0])
+    write.actor.require("write_plan", key[0])
+    chain = hold(write.session, plan_chain(code))
+    plan = next(iter(read_plans(write.session, sa.select(plans).where(plans.c.code == code))), None)
+    write.precondition.check(plan.version if plan else None)
+    if plan is not None:
+        check_editable(code, plan.state, plan.revision)
+    before = stored_plan(write.session, plan) if plan else None
+    _store(write, code, chain, plan, before, content)
+    return plan is None
+
+
+def patch_plan(write: Write, code: str, patch: dict[str, Any]) -> None:
+    """Merge a patch into a plan."""
+    plan, chain = hold_plan(write, code)
+    before = stored_plan(write.session, plan)
+    content = validated(PlanIn, merge_patch(before, patch))
+    _store(write, code, chain, plan, before, content)
+
+
+def hold_plan(write: Write, code: str) -> tuple[Plan, Chain]:
+    """Hold the chain of a plan. Return the plan, which this write may change under its condition, and the chain."""
+    plan = plan_of(write.session, write.actor, code)
+    write.actor.require("write_plan", plan.region_code)
+    chain = hold(write.session, plan_chain(code))
+    plan = plan_of(write.session, write.actor, code)
+    write.precondition.check(plan.version)
+    check_editable(code, plan.state, plan.revision)
+    return plan, chain
+
+
+def _store(
+    write: Write,
+    code: str,
+    chain: Chain,
+    plan: Plan | None,
+    before: dict[str, Any] | None,
+    content: PlanIn,
+) -> None:
+    """Write a plan over the one in force (None: it is new), whose content is `before`; the chain is held."""
+    session, key = write.session, plan_key(code)
+    assert key is not None
     region, year = key
-    check_region(session, region)
-    actor.require("write_plan", region)
-    chain = hold(session, plan_chain(code))
-    row = next(iter(read_plans(session, sa.select(plans).where(plans.c.code == code))), None)
-    check(row.version if row else None)
-    if row is not None:
-        check_editable(code, row.state, row.revision)
     after = fitting_plan(session, region, content)
-    before = stored_plan(session, row) if row else None
     if before == after:
-        return False
+        return
     scalars = {name: value for name, value in after.items() if name != "priority_locations"}
-    version = next_version(session, f"plans/{code}", row.version if row else None)
+    version = next_version(session, f"plans/{code}", plan.version if plan else None)
     written = upsert(
         session,
         table_of(PlanRow),
@@ -76,9 +107,9 @@ def put_plan(
                 "code": code,
                 "region_code": region,
                 "year": year,
-                "state": row.state if row else PlanState.draft,
+                "state": plan.state if plan else PlanState.draft,
                 "version": version,
-                "updated_at": author.at.isoformat(),
+                "updated_at": write.author.at.isoformat(),
                 **scalars,
             }
         ],
@@ -92,14 +123,13 @@ def put_plan(
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])
         follow_locations(session, region, year, [*old_locations, *after["priority_locations"]])
-    recorded = after if row else {**after, "state": PlanState.draft}
+    recorded = after if plan else {**after, "state": PlanState.draft}
     entry = Entry.of("plan", region, f"plans/{code}", version, before, recorded, is_draft=True)
-    record(session, chain, author, [entry])
-    return row is None
+    record(session, chain, write.author, [entry])
 
 
 def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, Any]:
-    """A plan's content as it is stored, its edition filled in. Invalid: what it refers to is not there."""
+    """Return the content of a plan to store, with its edition. Raises Invalid if it refers to something unknown."""
     places = [
         (f"/priority_locations/{n}/region_code", location.region_code)
         for n, location in enumerate(content.priority_locations)
@@ -108,20 +138,6 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, An
         raise Invalid(errors=errors)
     edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
     return {**content.model_dump(mode="json"), "nomenclature_edition": edition}
-
-
-def patch_plan(
-    session: Session, author: Author, actor: Actor, code: str, patch: dict[str, Any], check: CheckVersion
-) -> None:
-    """Merge a patch into a plan, as it stands when it is this writer's turn."""
-    plan = plan_of(session, actor, code)
-    actor.require("write_plan", plan.region_code)
-    hold(session, plan_chain(code))
-    plan = plan_of(session, actor, code)
-    check(plan.version)
-    check_editable(code, plan.state, plan.revision)
-    content = validated(PlanIn, merge_patch(stored_plan(session, plan), patch))
-    put_plan(session, author, actor, code, content, check)
 
 
 def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:

@@ -1,53 +1,19 @@
-"""Many items in one call: reading them, saying what became of each. Serves actions and progress."""
+"""Replies to a write of many items, with the findings of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
+from app.kit.batch import Outcome, Status
 from app.kit.fields import SOMETIMES, Batch
-from app.kit.http.validation import duplicate_key, validated_items
-from app.kit.problems import LONGEST_SHOWN, MOST_ERRORS, ErrorShape, FieldError, Language
+from app.kit.problems import MOST_ERRORS, ErrorShape, Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.findings.kinds import Finding
 from app.plans.findings.models import FindingShape
-
-Item = TypeVar("Item", bound=BaseModel)
-Status = Literal["created", "updated", "unchanged", "refused"]
-
-
-class Done(Protocol):
-    """What became of one item that was right in itself."""
-
-    @property
-    def code(self) -> str: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def version(self) -> int | None: ...
-    @property
-    def errors(self) -> tuple[FieldError, ...]: ...
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An item that was not right in itself."""
-
-    code: str
-    errors: tuple[FieldError, ...]
-    status: Status = "refused"
-    version: int | None = None
-
-
-class BatchQuery(BaseModel):
-    each: bool = ShapeField(
-        default=False,
-        description="Write the items that are right and refuse the others, instead of all or none.",
-    )
 
 
 class ActionBatch(Batch):
@@ -101,51 +67,19 @@ class BatchResult(BaseModel):
     )
 
 
-def read_items(
-    shape: type[Item], raw_items: Sequence[Any], *, key: str
-) -> tuple[list[tuple[int, Item]], dict[int, Refused]]:
-    """The items of a batch that are right in themselves, with their places, and the others by place.
-
-    A key that occurs twice is refused the second time.
-    """
-    items: list[tuple[int, Item]] = []
-    refused: dict[int, Refused] = {}
-    seen: set[str] = set()
-    for n, item in validated_items(shape, raw_items):
-        if isinstance(item, list):
-            raw = raw_items[n]
-            code = str(raw.get(key, ""))[:LONGEST_SHOWN] if isinstance(raw, dict) else ""
-            refused[n] = Refused(code, tuple(item))
-            continue
-        code = getattr(item, key)
-        if code in seen:
-            refused[n] = Refused(code, (FieldError(duplicate_key, pointer=f"/items/{n}/{key}", value=code),))
-            continue
-        seen.add(code)
-        items.append((n, item))
-    return items, refused
-
-
-def errors_of(refused: Mapping[int, Refused]) -> list[FieldError]:
-    """Everything that is wrong with refused items."""
-    return [error for of_item in refused.values() for error in of_item.errors]
-
-
 def batch_result(
-    written: Sequence[Done],
-    refused: Mapping[int, Refused],
+    written: Sequence[Outcome],
+    refused: Mapping[int, Outcome],
     findings: Mapping[str, Sequence[Finding]],
     *,
     language: Language,
 ) -> BatchResult:
-    """Both kinds of outcome, in the order in which the items were sent; `findings` by the item's key.
+    """Return the outcomes of all items, in the order in which they were sent; `findings` by the item's key.
 
     Of all errors the first `MOST_ERRORS` are listed; an item beyond them is `refused` without a list.
     """
     rest = iter(written)
-    outcomes: list[Done] = [
-        refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))
-    ]
+    outcomes = [refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))]
     counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
     every = (error for outcome in outcomes for error in outcome.errors)
     shown = {id(error): error.shown(language) for error in islice(every, MOST_ERRORS)}

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
-from app.kit.database.journal import Author, Entry, hold, next_version, record
+from app.access.write import Write
+from app.kit.database.journal import Entry, hold, next_version, record
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
@@ -33,19 +33,12 @@ class NoOverlap(Problem):
     )
 
 
-def put_explanation(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    plan: Plan,
-    pair: Pair,
-    content: ExplanationIn,
-    check: CheckVersion,
-) -> bool:
-    """Explain an overlap, or explain it anew; True when it was not explained before.
+def put_explanation(write: Write, plan: Plan, pair: Pair, content: ExplanationIn) -> bool:
+    """Explain an overlap, or replace its explanation. Return True if it had none.
 
-    NotFound where one of the lines is none; NoOverlap (409) where nothing of them coincides.
+    Raises NotFound if one of the lines does not exist, NoOverlap (409) if nothing of them coincides.
     """
+    session, author, actor = write.session, write.author, write.actor
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     plan = _open_plan(session, plan)
@@ -54,7 +47,7 @@ def put_explanation(
         raise NotFound()
     _require_either(actor, plan, lines)
     stored = explanations_of(session, plan, pair).get(pair)
-    check(stored.version if stored else None)
+    write.precondition.check(stored.version if stored else None)
     coincides = coincidence(lines[pair.first], lines[pair.second])
     if coincides is None:
         raise NoOverlap(first=pair.first, second=pair.second)
@@ -79,10 +72,9 @@ def put_explanation(
     return stored is None
 
 
-def delete_explanation(
-    session: Session, author: Author, actor: Actor, plan: Plan, pair: Pair, check: CheckVersion
-) -> None:
-    """Take an explanation back: the overlap is open again. NotFound: there is none."""
+def delete_explanation(write: Write, plan: Plan, pair: Pair) -> None:
+    """Delete an explanation: the overlap is open again. Raises NotFound if there is none."""
+    session, author, actor = write.session, write.author, write.actor
     actor.require("write_actions", plan.region_code)
     chain = hold(session, plan_chain(plan.code))
     plan = _open_plan(session, plan)
@@ -90,7 +82,7 @@ def delete_explanation(
     if stored is None:
         raise NotFound()
     _require_either(actor, plan, contents_of(session, plan, pair))
-    check(stored.version)
+    write.precondition.check(stored.version)
     session.execute(
         sa.delete(explanations).where(
             explanations.c.plan_id == plan.id,
@@ -102,7 +94,7 @@ def delete_explanation(
 
 
 def _open_plan(session: Session, plan: Plan) -> Plan:
-    """Once the chain is held; PlanClosed where nothing is said of a plan any more."""
+    """Return the plan once its chain is held. Raises PlanClosed if it is closed."""
     now = read_again(session, plan)
     check_reportable(now.code, now.state)
     return now

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain
+from app.kit.database.journal import Chain
 from app.plans.actions.queries import stored_actions
 from app.plans.core.models import Instrument, Plan
 from app.plans.core.queries import read_again, stored_plan
@@ -16,7 +15,7 @@ from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import revisions
 from app.plans.revisions.rules import canonical, revision_content, sha256_of
 
-Apply = Callable[[Session, Author, Actor, Plan, Chain], tuple[Chain, dict[str, Any]]]
+Apply = Callable[[Write, Plan, Chain], tuple[Chain, dict[str, Any]]]
 BEFORE_ADOPTION: list[Apply] = []
 """Called when an amendment is adopted, with the plan as it stands and the plan's chain: writes what was
 drafted beside it into the plan, records it there, and gives the chain as it then is and what the
@@ -31,15 +30,14 @@ class Signed(Protocol):
     date: Any
 
 
-def adopt_revision(
-    session: Session, author: Author, actor: Actor, plan: Plan, chain: Chain, signed: Signed
-) -> Chain:
+def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Chain:
     """Freeze the plan, with its amendment if it has one, as its next revision; its chain is held."""
+    session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1
     kept: dict[str, Any] = {"purpose": None, "reasons": []}
     if plan.revision is not None:
         for apply in BEFORE_ADOPTION:
-            chain, kept = apply(session, author, actor, plan, chain)
+            chain, kept = apply(write, plan, chain)
         amendments = table_of(AmendmentRow)
         session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
         plan = read_again(session, plan)

@@ -10,6 +10,7 @@ from fastapi import Query, Response
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
+from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
@@ -19,23 +20,16 @@ from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
-from app.plans.actions.queries import ActionQuery, StoredAction, action_json, list_lines, references_to
+from app.plans.actions.queries import ActionQuery, action_json, list_lines, references_to
 from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_editable, is_reportable, plan_chain
-from app.plans.findings.batches import (
-    ActionBatch,
-    BatchQuery,
-    BatchResult,
-    batch_result,
-    errors_of,
-    read_items,
-)
+from app.plans.findings.batches import ActionBatch, BatchResult, batch_result
 from app.plans.findings.kinds import Finding
 from app.plans.findings.queries import findings_by_line, findings_on
 from app.plans.revisions.queries import AsOfQuery, lines_then
-from app.plans.tags import list_condition, plan_tag, tag_in
+from app.plans.tags import plan_tag, tag_in
 from app.plans.workflow.models import ActionReply
 from app.plans.workflow.queries import open_notes
 
@@ -76,17 +70,8 @@ def put_actions(
     call.actor.require("write_actions", row.region_code)
     items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
-
-    outcomes = commands.put_actions(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        drafts,
-        check=list_condition(call, plan),
-        each=query.each,
-        errors_before=errors_of(refused),
-    )
+    written = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    outcomes = commands.put_actions(call.write_of_list, row, written)
     contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
     findings = findings_by_line(call.session, row, contents)
     result = batch_result(outcomes, refused, findings, language=language_of(call.request))
@@ -113,37 +98,23 @@ def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn
     """Create or replace an action. Each list is replaced whole, its items matched by their own key
     (code, funding source, region), so that what was reported on an item that stays survives."""
     row = plan_of(call.session, call.actor, plan)
-    return _put_action(call, row, action, content)
+    draft = Draft(checked_key(action), content)
+    (outcome,) = commands.put_actions(call.write, row, BatchWrite([draft]))
+    return _action_reply(call, row, action, status=201 if outcome.status == "created" else 200)
 
 
 @router.patch("/plans/{plan}/actions/{action}", response_model=ActionReply)
 def patch_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of an action (JSON Merge Patch); a list in the patch replaces that list whole."""
     row = plan_of(call.session, call.actor, plan)
-    commands.patch_action(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        action,
-        patch,
-        call.check_version,
-    )
+    commands.patch_action(call.write, row, action, patch)
     return _action_reply(call, row, action)
 
 
 @router.delete("/plans/{plan}/actions/{action}", status_code=204)
 def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """Delete an action; 409 where progress was reported on it or a commitment names it."""
-    row = plan_of(call.session, call.actor, plan)
-    commands.delete_action(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        action,
-        call.check_version,
-    )
+    commands.delete_action(call.write, plan_of(call.session, call.actor, plan), action)
     return no_content()
 
 
@@ -156,15 +127,6 @@ def list_action_history(
     Stays after the action was deleted.
     """
     return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
-
-
-def _put_action(call: Call, plan: Plan, code: str, content: ActionIn) -> Response:
-    def check(stored: dict[str, StoredAction]) -> None:
-        call.check_version(stored[code].version if code in stored else None)
-
-    draft = Draft(checked_key(code), content)
-    (outcome,) = commands.put_actions(call.session, call.author, call.actor, plan, [draft], check=check)
-    return _action_reply(call, plan, code, status=201 if outcome.status == "created" else 200)
 
 
 def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Response:

@@ -9,6 +9,7 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
+from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
@@ -42,7 +43,7 @@ from app.plans.amendments.rules import RIGHT_OF, Verb, missing_reasons
 from app.plans.core.models import PlanKey, ReasonCategory, ReasonText
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import EDITABLE
-from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
+from app.plans.findings.batches import BatchResult, batch_result
 from app.plans.findings.queries import findings_by_line
 from app.plans.revisions.differences.rules import sums
 
@@ -62,21 +63,21 @@ def read_amendment(call: Caller, plan: PlanKey) -> Response:
 @router.put("/plans/{plan}/amendment", response_model=AmendmentReply)
 def put_amendment(call: Caller, plan: PlanKey, content: AmendmentIn) -> Response:
     """Replace the plan's own fields as they shall be; a priority location that changes needs a reason."""
-    commands.put_amendment(call.session, call.author, call.actor, plan, content, call.check_version)
+    commands.put_amendment(call.write, plan, content)
     return _amendment_reply(call, plan)
 
 
 @router.patch("/plans/{plan}/amendment", response_model=AmendmentReply)
 def patch_amendment(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some of the plan's own fields as they shall be (JSON Merge Patch)."""
-    commands.patch_amendment(call.session, call.author, call.actor, plan, patch, call.check_version)
+    commands.patch_amendment(call.write, plan, patch)
     return _amendment_reply(call, plan)
 
 
 @router.delete("/plans/{plan}/amendment", status_code=204)
 def discard_amendment(call: Caller, plan: PlanKey) -> Response:
     """Discard the whole amendment with its lines. The revision in force stays, and the plan is `adopted` again."""
-    commands.discard_amendment(call.session, call.author, call.actor, plan, call.check_version)
+    commands.discard_amendment(call.write, plan)
     return no_content()
 
 
@@ -103,7 +104,8 @@ def list_amended_actions(
         lines = [line for line in lines if (line["change"] != "unchanged") == query.changed]
     listing = list_lines(call.session, lines, query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    return answer_page(call.request, body, tag=tag_of(body, version=_state(call, plan)))
+    state = amendment_state(call.session, plan)[:STATE]
+    return answer_page(call.request, body, tag=tag_of(body, version=state))
 
 
 @router.put("/plans/{plan}/amendment/actions", response_model=BatchResult)
@@ -116,19 +118,10 @@ def put_amended_actions(
     does not name stay. Where one of them exists, `If-Match` is required: the list's tag or `*`.
     """
     items, refused = read_items(AmendedActionItem, batch.items, key="code")
-    outcomes = commands.put_amended_actions(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items],
-        {item.code: item.reasons for _, item in items},
-        check=lambda existing: call.write_of_list.precondition.check_state(
-            _state(call, plan), exists=bool(existing)
-        ),
-        each=query.each,
-        errors_before=errors_of(refused),
-    )
+    drafts = [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items]
+    written = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    reasons = {item.code: item.reasons for _, item in items}
+    outcomes = commands.put_amended_actions(call.write_of_list, plan, written, reasons)
     contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
     findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), contents)
     result = batch_result(outcomes, refused, findings, language=language_of(call.request))
@@ -154,24 +147,15 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
     one before the amendment is submitted; `lacking` names those that have none. A line that says what is in force
     is unchanged again, its reasons gone.
     """
-    (outcome,) = commands.put_amended_actions(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        [Draft(checked_key(action), content.action)],
-        {action: content.reasons},
-        check=lambda existing: call.check_version(existing.get(action)),
-    )
+    written = BatchWrite([Draft(checked_key(action), content.action)])
+    (outcome,) = commands.put_amended_actions(call.write, plan, written, {action: content.reasons})
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
 
 @router.patch("/plans/{plan}/amendment/actions/{action}", response_model=AmendedAction)
 def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of a line as it shall be, or its reasons (JSON Merge Patch); a list replaces that list."""
-    commands.patch_amended_action(
-        call.session, call.author, call.actor, plan, action, patch, call.check_version
-    )
+    commands.patch_amended_action(call.write, plan, action, patch)
     return _action_reply(call, plan, action)
 
 
@@ -190,20 +174,9 @@ def delete_amended_action(
 
     Give `category` and `reason`, now or by a second call. A line that is new in the amendment is dropped.
     """
-    commands.remove_amended_action(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        action,
-        reason_of(query.category, query.reason),
-        call.check_version,
-    )
+    reason = reason_of(query.category, query.reason)
+    commands.remove_amended_action(call.write, plan, action, reason)
     return no_content()
-
-
-def _state(call: Call, plan: str) -> str:
-    return amendment_state(call.session, plan)[:STATE]
 
 
 def _amendment_reply(call: Call, plan: str) -> Response:

@@ -73,9 +73,7 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
     do not overlap.
     """
     row = plan_of(call.session, call.actor, plan)
-    is_new = commands.put_explanation(
-        call.session, call.author, call.actor, row, _pair(pair), content, call.check_version
-    )
+    is_new = commands.put_explanation(call.write, row, _pair(pair), content)
     return _reply(call, row, _pair(pair), status=201 if is_new else 200)
 
 
@@ -83,7 +81,7 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
 def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
     row = plan_of(call.session, call.actor, plan)
-    commands.delete_explanation(call.session, call.author, call.actor, row, _pair(pair), call.check_version)
+    commands.delete_explanation(call.write, row, _pair(pair))
     return no_content()
 
 

@@ -54,35 +54,21 @@ def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()])
 @router.put("/plans/{plan}", response_model=PlanReply, responses=created(PlanReply))
 def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
     """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
-    is_new = commands.put_plan(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        content,
-        call.check_version,
-    )
+    is_new = commands.put_plan(call.write, plan, content)
     return plan_reply(call, plan, status=201 if is_new else 200)
 
 
 @router.patch("/plans/{plan}", response_model=PlanReply)
 def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some fields of a plan (JSON Merge Patch); a list in the patch replaces that list whole."""
-    commands.patch_plan(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        patch,
-        call.check_version,
-    )
+    commands.patch_plan(call.write, plan, patch)
     return plan_reply(call, plan)
 
 
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    actions.delete_plan(call.session, call.author, call.actor, plan, call.check_version)
+    actions.delete_plan(call.write, plan)
     return no_content()
 
 

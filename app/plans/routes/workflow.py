@@ -90,7 +90,7 @@ def close_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
 
 
 def _move(call: Call, plan: str, move: Move) -> Submission:
-    return commands.move_plan(call.session, call.author, call.actor, plan, move, call.check_version)
+    return commands.move_plan(call.write, plan, move)
 
 
 @router.get("/notes", response_model=Page[PlanNote])

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.rules import Actor
+from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, record
+from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid
 from app.plans.core.models import Plan, PlanState
@@ -70,20 +70,19 @@ class Move:
         return BY_VERB[self.verb]
 
 
-def move_plan(
-    session: Session, author: Author, actor: Actor, code: str, move: Move, check: CheckVersion
-) -> Submission:
-    """Move a plan by one of `TRANSITIONS`; gives the warnings that travel with a submission.
+def move_plan(write: Write, code: str, move: Move) -> Submission:
+    """Move a plan by one of `TRANSITIONS`. Return the warnings that travel with a submission.
 
-    The same call again, to a plan that it has moved already, changes nothing. TransitionRefused: not in
-    this state. ConditionFailed: names each condition that is not met.
+    The same call again, to a plan that it has moved already, changes nothing. Raises TransitionRefused if the plan
+    is in another state, ConditionFailed with each condition that it does not meet.
     """
+    session, actor = write.session, write.actor
     plan = plan_of(session, actor, code)
     actor.require(move.verb, plan.region_code)
     chain = hold(session, plan_chain(code))
     plan = read_again(session, plan)
-    check(plan.version)
-    standing = standing_of(session, plan, author.at)
+    write.precondition.check(plan.version)
+    standing = standing_of(session, plan, write.author.at)
     if is_done(move.transition, standing):
         _check_repeated(session, plan, move)
         return check_submission(session, plan) if move.verb == "submit" else _NOT_CHECKED
@@ -95,13 +94,13 @@ def move_plan(
     if errors := failures(move.transition, standing):
         raise ConditionFailed(errors=errors, verb=move.verb)
     before = moved_fields(session, plan, move.verb)
-    _PREPARE[move.verb](session, author, plan, standing, move)
+    _PREPARE[move.verb](write, plan, standing, move)
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
-        chain = adopt_revision(session, author, actor, plan, chain, move.instrument)
+        chain = adopt_revision(write, plan, chain, move.instrument)
         revision = 0 if revision is None else revision + 1
-    _move(session, author, plan, chain, move, {"revision": plan.revision, **before}, revision)
+    _move(write, plan, chain, move, {"revision": plan.revision, **before}, revision)
     return checked
 
 
@@ -126,8 +125,7 @@ def _check_state(actor: Actor, plan: Plan, standing: Standing, transition: Trans
 
 
 def _move(
-    session: Session,
-    author: Author,
+    write: Write,
     plan: Plan,
     chain: Chain,
     move: Move,
@@ -139,7 +137,7 @@ def _move(
     An adoption is two entries. Readers without drafts never saw the state that it ends, so only readers of
     drafts get the change of state; the entry that both get is true for both.
     """
-    to_state = move.transition.to_state
+    session, author, to_state = write.session, write.author, move.transition.to_state
     session.execute(
         sa.update(plans)
         .where(plans.c.id == plan.id, plans.c.version == plan.version)
@@ -189,18 +187,18 @@ def state_entry(plan: Plan, to_state: PlanState) -> Entry:
 # What a move does beside moving
 
 
-def _answer_notes(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
+def _answer_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     """Submitting again answers what the province asked for."""
-    session.execute(
+    write.session.execute(
         sa.update(_notes)
         .where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
-        .values(answered_at=author.at, answer=move.note)
+        .values(answered_at=write.author.at, answer=move.note)
     )
 
 
-def _keep_notes(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
+def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     """Invalid where a note is of a line that is not there."""
-    known = known_lines(session, plan)
+    known = known_lines(write.session, plan)
     errors = [
         FieldError(
             unknown_reference,
@@ -214,30 +212,32 @@ def _keep_notes(session: Session, author: Author, plan: Plan, standing: Standing
     ]
     if errors:
         raise Invalid(errors=errors)
-    last = session.scalar(sa.select(sa.func.max(_notes.c.number)).where(_notes.c.plan_id == plan.id)) or 0
-    session.execute(
+    last = (
+        write.session.scalar(sa.select(sa.func.max(_notes.c.number)).where(_notes.c.plan_id == plan.id)) or 0
+    )
+    write.session.execute(
         sa.insert(_notes),
         [
             {
                 **note.model_dump(),
                 "plan_id": plan.id,
                 "number": last + n,
-                "at": author.at,
-                "author": author.actor,
+                "at": write.author.at,
+                "author": write.author.actor,
             }
             for n, note in enumerate(move.notes, 1)
         ],
     )
 
 
-def _check_instrument(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
+def _check_instrument(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     assert move.instrument is not None
-    previous = latest_instrument_date(session, plan)
+    previous = latest_instrument_date(write.session, plan)
     if errors := [*check_instrument_date(move.instrument.date, standing, previous)]:
         raise Invalid(errors=errors)
 
 
-def _open_amendment(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
+def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     """Open an amendment; its version is its place in a chain that goes on through all of a plan's amendments."""
     # Through JSON like every other: a null in Python is a text in a column of JSON.
     row: dict[str, object] = {
@@ -245,13 +245,13 @@ def _open_amendment(session: Session, author: Author, plan: Plan, standing: Stan
         "content": None,
         "reasons": [],
         "purpose": move.note,
-        "opened_at": author.at.isoformat(),
-        "version": hold(session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
+        "opened_at": write.author.at.isoformat(),
+        "version": hold(write.session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
     }
-    upsert(session, _amendments, [row])
+    upsert(write.session, _amendments, [row])
 
 
-def _nothing(session: Session, author: Author, plan: Plan, standing: Standing, move: Move) -> None:
+def _nothing(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     return None
 
 

@@ -1,4 +1,4 @@
-"""Storing whole reports, and keeping the figures that follow from them."""
+"""Writes of whole reports, and of the figures that follow from them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,33 +7,33 @@ import sqlalchemy as sa
 from sqlalchemy.sql import Select
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, next_versions
+from app.kit.database.journal import next_versions
 from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.parts import PartList, delete_parts, write_parts
 from app.kit.database.upsert import records, upsert
 from app.kit.problems import PreconditionFailed
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.tracking.progress.aggregates import physical_basis, physical_percent
-from app.tracking.progress.models import PROGRESS_PARTS, ProgressFields, ProgressPart, ProgressRow
+from app.tracking.progress.models import PROGRESS_PARTS, ProgressFields, ProgressRow
 from app.tracking.progress.queries import Line, StoredProgress, progress
 from app.tracking.progress.rules import progress_subject
 
 
 def write_reports(
-    session: Session,
-    author: Author,
-    actor: Actor,
+    write: Write,
     plan: Plan,
     period: str,
     contents: dict[str, dict[str, Any]],
     lines: dict[str, Line],
     stored: dict[str, StoredProgress],
 ) -> dict[str, int]:
-    """Write whole reports and give their new versions, by action."""
+    """Write whole reports. Return their new versions, by action."""
     if not contents:
         return {}
+    session, author = write.session, write.author
     subjects = {code: progress_subject(plan.code, code, period) for code in contents}
     versions = next_versions(session, subjects, stored)
     rows = [
@@ -58,34 +58,30 @@ def write_reports(
     if len(written) != len(rows):
         raise PreconditionFailed()
     for part in PROGRESS_PARTS:
-        gone, rows = [], []
-        for code, content in contents.items():
-            items, old = content[part.name], stored[code].content[part.name] if code in stored else []
-            if items == old:
-                continue
-            of_report = {"action_id": lines[code].id, "period": period}
-            keys = {item[part.key] for item in items}
-            gone += [{**of_report, part.key: item[part.key]} for item in old if item[part.key] not in keys]
-            rows += [{**item, **of_report, "position": n} for n, item in enumerate(items)]
-        clear_items(session, part, gone)
-        upsert(session, part.table, rows, key=["action_id", "period", part.key])
+        lists = [
+            PartList(
+                {"action_id": lines[code].id, "period": period},
+                content[part.name],
+                stored[code].content[part.name] if code in stored else [],
+            )
+            for code, content in contents.items()
+        ]
+        write_parts(session, part.table, part.key, lists)
     _refresh(session, [lines[code].id for code in contents], period)
     code_of = {line.id: code for code, line in lines.items()}
     return {code_of[row.action_id]: row.version for row in written}
 
 
-def clear_items(session: Session, part: ProgressPart, gone: Sequence[dict[str, Any]]) -> None:
-    """Delete items by (action, period, key)."""
-    if gone:
-        session.connection().execute(_clearing(session, part), {"records": to_json(gone)})
-
-
-@built_once
-def _clearing(session: Session, part: ProgressPart) -> sa.Delete:
-    names = ("action_id", "period", part.key)
-    source = records(session, {name: part.table.c[name].type for name in names})
-    key = sa.tuple_(*[part.table.c[name] for name in names])
-    return sa.delete(part.table).where(key.in_(sa.select(*[source.c[name] for name in names])))
+def delete_report(session: Session, line: Line, stored: StoredProgress) -> None:
+    """Delete a report with its parts, and the figures that follow from it."""
+    of_report = {"action_id": line.id, "period": stored.period}
+    for part in PROGRESS_PARTS:
+        keys = [{**of_report, part.key: item[part.key]} for item in stored.content[part.name]]
+        delete_parts(session, part.table, keys)
+    session.execute(
+        sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == stored.period)
+    )
+    refresh_figures(session, [line.id])
 
 
 def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:

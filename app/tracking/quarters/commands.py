@@ -5,17 +5,16 @@ quarter never pass each other.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.rules import Actor
+from app.access.write import Write
 from app.agencies.queries import Referrer, agencies_by_code
 from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.database.upsert import upsert
-from app.kit.http.etags import CheckVersion
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.core.models import Plan
@@ -78,54 +77,51 @@ _DONE = {
 # The guard
 
 
-def check_reporting(
-    session: Session, author: Author, actor: Actor, plan: Plan, period: str, agencies: Iterable[str]
-) -> Closed:
-    """Of which of those agencies the lines cannot be reported on now, and why; the plan's chain is held.
+def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
+    """Return those of the agencies whose lines take no reports now, with the reasons; the plan's chain is held.
 
-    QuarterClosed (409) at once where that holds for all lines: the quarter is not open yet, under
-    verification, or frozen.
+    Raises QuarterClosed (409) if no line takes any: the quarter is not open yet, under verification, or frozen.
     """
-    standing = standing_of(session, plan, period, author.at)
-    compiles = actor.may("return_part", plan.region_code)
+    standing = standing_of(write.session, plan, period, write.author.at)
+    compiles = write.actor.may("return_part", plan.region_code)
     closed = closed_for(standing, agencies, compiles=compiles)
     if standing.state not in REPORTING:
         raise closed.problem()
     return closed
 
 
+@dataclass(frozen=True)
+class QuarterMove(Generic[Verb]):
+    """One step of a quarter or of an agency's part, with what the actor sends along."""
+
+    verb: Verb
+    submission: QuarterSubmitIn | None = None
+    text: str | None = None
+    """The notes of a return, the reason of a correction."""
+
+
 # The region's quarter
 
 
-def move_quarter(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    period: str,
-    verb: QuarterVerb,
-    check_version: CheckVersion,
-    *,
-    submission: QuarterSubmitIn | None = None,
-    text: str | None = None,
-) -> None:
-    """Move a quarter one step. `text` is the notes of a return, the reason of a correction.
+def move_quarter(write: Write, region: str, period: str, move: QuarterMove[QuarterVerb]) -> None:
+    """Move a quarter one step.
 
-    QuarterStateProblem, QuarterNotReady (409): not from this state, or a condition fails; errors say which.
+    Raises QuarterStateProblem (409) from another state, QuarterNotReady (409) with the conditions that fail.
     """
+    session, author, actor, verb = write.session, write.author, write.actor, move.verb
     plan = plan_at(session, actor, region, period)
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
-    check_version(standing.version)
-    facts = _facts(session, plan, standing, None, submission)
+    write.precondition.check(standing.version)
+    facts = _facts(session, plan, standing, None, move.submission)
     step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
     facts = _check_content(session, plan, step, standing.state, facts)
     before = {**_stored_quarter(session, region, period), "state": standing.state}
     after = {
         **before,
-        **_moved(author, standing, verb, facts, submission, text),
+        **_moved(author, standing, move, facts),
         "state": state_after(step, standing.amendment),
         "version": standing.version + 1,
         "updated_at": author.at,
@@ -133,7 +129,7 @@ def move_quarter(
     entries = []
     frozen: Frozen | None = None
     if verb == "correct":
-        after["correction_reason"] = text
+        after["correction_reason"] = move.text
     if verb == "freeze":
         number = 0 if standing.amendment is None else standing.amendment + 1
         after |= {"amendment": number, "frozen_at": author.at}
@@ -149,7 +145,7 @@ def move_quarter(
         after["version"],
         _shown(before),
         _shown(after),
-        text if verb == "correct" else None,
+        move.text if verb == "correct" else None,
         is_draft=plan.revision is None,
     )
     record(session, chain, author, [told, *entries])
@@ -191,12 +187,11 @@ def _check_content(
 def _moved(
     author: Author,
     standing: Standing,
-    verb: QuarterVerb | PartVerb,
+    move: QuarterMove[QuarterVerb] | QuarterMove[PartVerb],
     facts: Facts,
-    submission: QuarterSubmitIn | None,
-    text: str | None,
 ) -> dict[str, Any]:
-    """What a step writes beside the state; the same for a quarter and for a part, as far as it has them."""
+    """Return the fields that a step writes besides the state, of a quarter or of a part."""
+    verb, submission = move.verb, move.submission
     if verb == "submit":
         moved = {
             "submitted_at": author.at,
@@ -208,7 +203,7 @@ def _moved(
             moved |= {"is_late": days > 0, "late_by_days": days}
         return moved
     if verb == "return":
-        moved = {"returned_at": author.at, "returned_by": author.actor, "notes": text}
+        moved = {"returned_at": author.at, "returned_by": author.actor, "notes": move.text}
         return moved if facts.agency else {**moved, "verified_at": None, "verified_by": None}
     if verb == "verify":
         return {"verified_at": author.at, "verified_by": author.actor}
@@ -243,20 +238,9 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 # An agency's part
 
 
-def move_part(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    period: str,
-    agency: str,
-    verb: PartVerb,
-    check_version: CheckVersion,
-    *,
-    submission: QuarterSubmitIn | None = None,
-    text: str | None = None,
-) -> None:
-    """Move an agency's part one step, as `move_quarter`. NotFound: it leads no line of the plan."""
+def move_part(write: Write, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> None:
+    """Move an agency's part one step. Raises NotFound if it leads no line of the plan, else as `move_quarter`."""
+    session, author, actor, verb = write.session, write.author, write.actor, move.verb
     plan = plan_at(session, actor, region, period)
     if not expected_lines(session, plan, period, agency):
         raise NotFound()
@@ -265,13 +249,13 @@ def move_part(
     plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
     before = _stored_part(session, region, period, agency)
-    check_version(before["version"])
-    facts = _facts(session, plan, standing, agency, submission)
+    write.precondition.check(before["version"])
+    facts = _facts(session, plan, standing, agency, move.submission)
     step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
     facts = _check_content(session, plan, step, before["state"], facts)
     after = {
         **before,
-        **_moved(author, standing, verb, facts, submission, text),
+        **_moved(author, standing, move, facts),
         "state": step.to_state,
         "version": before["version"] + 1,
         "updated_at": author.at,
@@ -318,19 +302,11 @@ def _part_entry(
 # Extensions
 
 
-def put_extension(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    period: str,
-    name: str,
-    content: ExtensionIn,
-    check_version: CheckVersion,
-) -> bool:
-    """Grant an extension or change one; True when it was granted. Invalid: it extends nothing."""
-    plan, chain, stored = _held_extension(session, actor, region, period, name)
-    check_version(stored["version"] if stored else None)
+def put_extension(write: Write, region: str, period: str, name: str, content: ExtensionIn) -> bool:
+    """Grant an extension or change one. Return True if it was granted. Raises Invalid if it extends nothing."""
+    session, author = write.session, write.author
+    plan, chain, stored = _hold_extension(write, region, period, name)
+    write.precondition.check(stored["version"] if stored else None)
     key = name if stored else checked_key(name)
     standing = standing_of(session, plan, period, author.at)
     errors = []
@@ -363,30 +339,26 @@ def put_extension(
     return stored is None
 
 
-def delete_extension(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    region: str,
-    period: str,
-    name: str,
-    check_version: CheckVersion,
-) -> None:
-    """Take an extension back. NotFound: none of that name was granted."""
-    plan, chain, stored = _held_extension(session, actor, region, period, name)
+def delete_extension(write: Write, region: str, period: str, name: str) -> None:
+    """Delete an extension. Raises NotFound if there is none of that name."""
+    plan, chain, stored = _hold_extension(write, region, period, name)
     if stored is None:
         raise NotFound()
-    check_version(stored["version"])
-    session.execute(sa.delete(extensions).where(*_is_extension(region, period, name)))
+    write.precondition.check(stored["version"])
+    write.session.execute(sa.delete(extensions).where(*_is_extension(region, period, name)))
     gone = {**stored, "version": stored["version"] + 1}
-    record(session, chain, author, [_extension_entry(plan, gone, _extension_content(stored), None)])
+    record(
+        write.session, chain, write.author, [_extension_entry(plan, gone, _extension_content(stored), None)]
+    )
 
 
-def _held_extension(
-    session: Session, actor: Actor, region: str, period: str, name: str
+def _hold_extension(
+    write: Write, region: str, period: str, name: str
 ) -> tuple[Plan, Chain, dict[str, Any] | None]:
-    plan = plan_at(session, actor, region, period)
-    actor.require("extend_quarter", region)
+    """Hold the chain of the plan. Return the plan, the chain, and the extension if it exists."""
+    session = write.session
+    plan = plan_at(session, write.actor, region, period)
+    write.actor.require("extend_quarter", region)
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
     row = session.execute(sa.select(extensions).where(*_is_extension(region, period, name))).one_or_none()

@@ -1,19 +1,19 @@
-"""Reporting progress: a thousand reports are written by as many statements as one."""
+"""Commands of progress: a thousand reports are written by as many statements as one."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlmodel import Session
 
-from app.access.rules import Actor
-from app.kit.database.journal import Author, Entry, hold, record
-from app.kit.http.etags import CheckVersion
+from app.access.write import Write
+from app.kit.batch import BatchWrite, Outcome
+from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.http.validation import body_errors, nearest, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Forbidden, Invalid, NotFound
+from app.kit.problems import FieldError, Forbidden, NotFound
 from app.plans.actions.commands import Gone, not_your_agency
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
@@ -25,9 +25,7 @@ from app.tracking.progress.queries import (
     StoredProgress,
     findings_of_report,
     lines_by_code,
-    progress,
     stored_and_before,
-    stored_progress,
 )
 from app.tracking.progress.rules import (
     check_period,
@@ -36,164 +34,201 @@ from app.tracking.progress.rules import (
     split_single_source,
     without_what_follows,
 )
-from app.tracking.progress.writes import clear_items, refresh_figures, write_reports
+from app.tracking.progress.writes import delete_report, write_reports
 from app.tracking.quarters.commands import check_reporting
 
 
 @dataclass(frozen=True)
 class Report:
-    """Progress as somebody wants it on one action, and where in the request it stands."""
+    """Progress on one action as the client wants it, with its place in the request."""
 
-    action: str
+    code: str
+    """The code of the action."""
     content: ProgressIn
     pointer: str = ""
 
 
 @dataclass(frozen=True)
 class Reported:
-    """What became of one report; `code` is the action's."""
+    """The result of a write of reports."""
 
-    code: str
-    status: Literal["created", "updated", "unchanged", "refused"]
-    version: int | None = None
-    findings: tuple[Finding, ...] = ()
-    errors: tuple[FieldError, ...] = field(default_factory=tuple)
-    line: Line | None = None
+    outcomes: list[Outcome]
+    """In the order of the reports; `code` is the action's."""
+    findings: dict[str, list[Finding]]
+    """The findings of each report that is in force now, by action."""
+    lines: dict[str, Line]
 
 
-def _reportable(session: Session, plan: Plan) -> Plan:
-    """The plan as it is once its chain is held. PlanClosed (409) where it takes no reports any more."""
-    now = read_again(session, plan)
-    check_reportable(now.code, now.state)
-    return now
+@dataclass(frozen=True)
+class _Reporting:
+    """The lines that a write reports on in a quarter, with their reports; the chain of the plan is held."""
+
+    plan: Plan
+    chain: Chain
+    period: str
+    lines: dict[str, Line]
+    stored: dict[str, StoredProgress]
+    """The reports of the quarter, by action."""
+    before: dict[str, StoredProgress]
+    """The latest earlier reports of the year, by action."""
+
+    @classmethod
+    def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
+        """Hold the chain of the plan and read its lines. Raises PlanClosed (409) if it takes no reports any more."""
+        write.actor.require("report_progress", plan.region_code)
+        chain = hold(write.session, plan_chain(plan.code))
+        plan = read_again(write.session, plan)
+        check_reportable(plan.code, plan.state)
+        lines = lines_by_code(write.session, plan, actions)
+        codes = {line.id: code for code, line in lines.items()}
+        stored, before = (
+            {codes[id]: report for id, report in reports.items()}
+            for reports in stored_and_before(write.session, list(codes), period)
+        )
+        return cls(plan, chain, period, lines, stored, before)
+
+    def require(self, write: Write, action: str) -> tuple[Line, StoredProgress]:
+        """Return a line and its report, which the actor may write. Raises NotFound if there is none."""
+        if action not in self.stored:
+            raise NotFound()
+        line = self.lines[action]
+        write.actor.require("report_progress", self.plan.region_code, line.lead_agency)
+        return line, self.stored[action]
+
+    def check_open(self, write: Write, line: Line) -> None:
+        """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, takes no reports now."""
+        closed = check_reporting(write, self.plan, self.period, [line.lead_agency])
+        if closed.by_agency:
+            raise closed.problem()
 
 
 def report_progress(
-    session: Session,
-    author: Author,
-    actor: Actor,
+    write: Write,
     plan: Plan,
     period: str,
-    reports: Sequence[Report],
+    batch: BatchWrite[Report],
     *,
-    check: Callable[[dict[str, StoredProgress]], None],
     is_period_only: bool = False,
-    each: bool = False,
     reason: str | None = None,
-    errors_before: Sequence[FieldError] = (),
-) -> list[Reported]:
-    """Create or replace reports of a quarter; what is as it was stays untouched.
+) -> Reported:
+    """Create or replace reports of a quarter; one that is equal stays untouched.
 
-    All or nothing (those errors among them that the caller found before), or with `each` report by
-    report. With `is_period_only` the figures are those of the quarter alone and are stored added to the
-    latest earlier report of the year. QuarterClosed (409) where the quarter, or an agency's part of it, is
-    not to be reported on now.
+    Raises Forbidden, QuarterClosed (409) or Invalid for all of them, unless the batch takes `each` by itself;
+    QuarterClosed in any case if the quarter takes no reports now. With `is_period_only` the figures are those of
+    the quarter alone, and the latest earlier report of the year is added to them.
     """
     check_period(plan.year, period)
-    actor.require("report_progress", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    plan = _reportable(session, plan)
-    lines = lines_by_code(session, plan, [report.action for report in reports])
-    closed = check_reporting(
-        session, author, actor, plan, period, {line.lead_agency for line in lines.values()}
-    )
-    ids = [line.id for line in lines.values()]
-    code_of = {line.id: code for code, line in lines.items()}
-    stored, before = (
-        {code_of[id]: found for id, found in reports_of.items()}
-        for reports_of in stored_and_before(session, ids, period)
-    )
-    forbidden = _forbidden(actor, plan, reports, lines)
-    if forbidden and not each:
-        raise Forbidden(errors=forbidden.values(), **next(iter(forbidden.values())).values)
-    check(stored)
-    if closed.by_agency and not each:
-        raise closed.problem()
-    errors = _errors(plan, reports, lines)
+    reporting = _Reporting.open(write, plan, period, list(batch.items))
+    lines = reporting.lines
+    closed = check_reporting(write, reporting.plan, period, {line.lead_agency for line in lines.values()})
+    forbidden = _forbidden(write, plan, batch, lines)
+    batch.forbid(forbidden)
+    versions = [report.version for report in reporting.stored.values()]
+    write.precondition.check_many(write.session, versions, plan_chain(plan.code))
+    shut = {
+        code: [closed.by_agency[lines[code].lead_agency]]
+        for code in batch.items
+        if code in lines and lines[code].lead_agency in closed.by_agency and code not in forbidden
+    }
+    batch.refuse(shut, lambda errors: closed.problem())
+    return _store(write, reporting, batch, is_period_only=is_period_only, reason=reason)
+
+
+def _store(
+    write: Write,
+    reporting: _Reporting,
+    batch: BatchWrite[Report],
+    *,
+    is_period_only: bool = False,
+    reason: str | None = None,
+) -> Reported:
+    """Write the reports that fit; rights, precondition and the state of the quarter were checked."""
+    plan, period = reporting.plan, reporting.period
+    lines, stored, before = reporting.lines, reporting.stored, reporting.before
+    wanted = _complete(plan, batch, lines, before if is_period_only else {})
+    changes = batch.changes(wanted, stored)
+    versions = write_reports(write, plan, period, changes, lines, stored)
+    entries = [
+        _entry(
+            plan, progress_subject(plan.code, code, period), versions[code], stored.get(code), content, reason
+        )
+        for code, content in changes.items()
+    ]
+    record(write.session, reporting.chain, write.author, entries)
+    outcomes = batch.outcomes(wanted, stored, versions)
+    findings = {
+        one.code: list(findings_of_report(lines[one.code], one.content, before.get(one.code)))
+        for one in outcomes
+        if one.content is not None
+    }
+    return Reported(outcomes, findings, lines)
+
+
+def _complete(
+    plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line], added: dict[str, StoredProgress]
+) -> dict[str, dict[str, Any]]:
+    """Return the contents by action, cumulative by the reports to be `added`; refuses reports that do not fit."""
+    errors = _errors(plan, batch, lines)
     wanted: dict[str, dict[str, Any]] = {}
-    for report in reports:
-        if report.action in errors:
+    for code, report in batch.items.items():
+        if code in errors:
             continue
         content = report.content.model_dump(mode="json")
-        content = split_single_source(content, list(lines[report.action].known["budget_lines"]))
-        if is_period_only and report.action in before:
+        content = split_single_source(content, list(lines[code].known["budget_lines"]))
+        if code in added:
             try:
-                cumulative = ProgressIn.model_validate(cumulated(content, before[report.action].content))
+                cumulative = ProgressIn.model_validate(cumulated(content, added[code].content))
             except ValidationError as error:
-                errors[report.action] = body_errors(error, prefix=_steps(report.pointer))
+                errors[code] = body_errors(error, prefix=_steps(report.pointer))
                 continue
             content = cumulative.model_dump(mode="json")
-        wanted[report.action] = content
-    if not each and (errors or errors_before):
-        raise Invalid(errors=[*errors_before, *(error for found in errors.values() for error in found)])
-    shut = {
-        report.action: closed.by_agency[lines[report.action].lead_agency]
-        for report in reports
-        if report.action in lines and lines[report.action].lead_agency in closed.by_agency
-    }
-    for code, refusal in {**shut, **forbidden}.items():
-        errors.setdefault(code, []).append(refusal)
-        wanted.pop(code, None)
-    changed = {
-        code: content
-        for code, content in wanted.items()
-        if code not in stored or stored[code].content != content
-    }
-    versions = write_reports(session, author, actor, plan, period, changed, lines, stored)
-    entries = [
-        _entry(plan, period, code, versions[code], stored.get(code), changed[code], reason)
-        for code in changed
-    ]
-    record(session, chain, author, entries)
-    return [_reported(report.action, wanted, stored, versions, errors, before, lines) for report in reports]
+        wanted[code] = content
+    batch.invalidate(errors)
+    return wanted
 
 
 def _steps(pointer: str) -> list[str]:
     return pointer.split("/")[1:]
 
 
-def _errors(plan: Plan, reports: Sequence[Report], lines: dict[str, Line]) -> dict[str, list[FieldError]]:
+def _errors(plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
-    for report in reports:
-        line = lines.get(report.action)
-        if line is not None:
-            found = _foreign_keys(report, line)
+    for code, report in batch.items.items():
+        if code in lines:
+            wrong = _foreign_keys(report, lines[code])
         elif report.pointer:
-            values = {"source": f"plans/{plan.code}/actions"}
-            found = [
-                FieldError(
-                    unknown_reference, pointer=f"{report.pointer}/action", value=report.action, values=values
-                )
-            ]
+            place, source = f"{report.pointer}/action", {"source": f"plans/{plan.code}/actions"}
+            wrong = [FieldError(unknown_reference, pointer=place, value=code, values=source)]
         else:
             raise NotFound()
-        if found:
-            errors[report.action] = found
+        if wrong:
+            errors[code] = wrong
     return errors
 
 
 def _forbidden(
-    actor: Actor, plan: Plan, reports: Sequence[Report], lines: dict[str, Line]
-) -> dict[str, FieldError]:
-    """What an operator may not report on: lines that other agencies lead."""
-    found: dict[str, FieldError] = {}
-    for report in reports:
-        agencies = [lines[report.action].lead_agency] if report.action in lines else []
+    write: Write, plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]
+) -> dict[str, list[FieldError]]:
+    """Return the errors of reports on lines that other agencies than the operator's lead."""
+    errors: dict[str, list[FieldError]] = {}
+    for code, report in batch.items.items():
+        agencies = [lines[code].lead_agency] if code in lines else []
         try:
-            actor.require("report_progress", plan.region_code, *agencies)
+            write.actor.require("report_progress", plan.region_code, *agencies)
         except Forbidden as refused:
-            found[report.action] = FieldError(
+            error = FieldError(
                 not_your_agency,
                 pointer=f"{report.pointer}/action",
                 value=next(iter(agencies), None),
                 allowed=refused.values["memberships"],
                 values=refused.values,
             )
-    return found
+            errors[code] = [error]
+    return errors
 
 
 def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
-    """A report may only speak of what the action has."""
+    """Return the errors of items that refer to nothing of the action."""
     found = []
     for part in PROGRESS_PARTS:
         if part.reports_on is None:
@@ -208,7 +243,7 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
                         value=key,
                         allowed=allowed,
                         nearest=nearest(key, allowed),
-                        values={"source": f"{report.action}/{part.reports_on}"},
+                        values={"source": f"{report.code}/{part.reports_on}"},
                     )
                 )
     return found
@@ -216,76 +251,33 @@ def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
 
 def _entry(
     plan: Plan,
-    period: str,
-    code: str,
+    subject: str,
     version: int,
     stored: StoredProgress | None,
     after: dict[str, Any] | None,
-    reason: str | None,
+    reason: str | None = None,
 ) -> Entry:
-    return Entry.of(
-        "progress",
-        plan.region_code,
-        progress_subject(plan.code, code, period),
-        version,
-        stored.content if stored else None,
-        after,
-        reason,
-        is_draft=plan.revision is None,
-    )
+    before = stored.content if stored else None
+    is_draft = plan.revision is None
+    return Entry.of("progress", plan.region_code, subject, version, before, after, reason, is_draft=is_draft)
 
 
-def _reported(
-    code: str,
-    wanted: dict[str, dict[str, Any]],
-    stored: dict[str, StoredProgress],
-    versions: dict[str, int],
-    errors: dict[str, list[FieldError]],
-    before: dict[str, StoredProgress],
-    lines: dict[str, Line],
-) -> Reported:
-    if code in errors:
-        return Reported(code, "refused", errors=tuple(errors[code]))
-    line = lines[code]
-    findings = tuple(findings_of_report(line, wanted[code], before.get(code)))
-    if code not in versions:
-        return Reported(code, "unchanged", stored[code].version, findings, line=line)
-    return Reported(code, "updated" if code in stored else "created", versions[code], findings, line=line)
-
-
-def patch_progress(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    plan: Plan,
-    action: str,
-    period: str,
-    patch: dict[str, Any],
-    check: CheckVersion,
-) -> Reported:
-    """Merge a patch into a report, as it stands when it is this writer's turn; figures are cumulative."""
+def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: dict[str, Any]) -> Reported:
+    """Merge a patch into a report; figures are cumulative. Raises NotFound if there is none."""
     check_period(plan.year, period)
-    actor.require("report_progress", plan.region_code)
-    hold(session, plan_chain(plan.code))
-    plan = _reportable(session, plan)
-    line = lines_by_code(session, plan, [action]).get(action)
-    stored = stored_progress(session, [line.id], period).get(line.id) if line else None
-    if line is None or stored is None:
-        raise NotFound()
-    actor.require("report_progress", plan.region_code, line.lead_agency)
-    check(stored.version)
+    reporting = _Reporting.open(write, plan, period, [action])
+    line, stored = reporting.require(write, action)
+    write.precondition.check(stored.version)
     target = dict(stored.content)
     if {"spent", "spending", "components"} & patch.keys():
         target = without_what_follows(target, patch, list(line.known["budget_lines"]))
     content = validated(ProgressIn, merge_patch(target, patch))
-    (done,) = report_progress(
-        session, author, actor, plan, period, [Report(action, content)], check=lambda stored: None
-    )
-    return done
+    reporting.check_open(write, line)
+    return _store(write, reporting, BatchWrite([Report(action, content)]))
 
 
 def reported_items(session: Session, gone: Gone) -> Gone:
-    """Those of the items that a report speaks of."""
+    """Return those of the items that a report refers to."""
     found: Gone = {}
     for part in PROGRESS_PARTS:
         if part.reports_on is None or part.reports_on not in gone:
@@ -297,35 +289,12 @@ def reported_items(session: Session, gone: Gone) -> Gone:
     return found
 
 
-def delete_progress(
-    session: Session,
-    author: Author,
-    actor: Actor,
-    plan: Plan,
-    action: str,
-    period: str,
-    check: CheckVersion,
-) -> None:
-    """Take a report back. NotFound: none was made."""
-    actor.require("report_progress", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    plan = _reportable(session, plan)
-    line = lines_by_code(session, plan, [action]).get(action)
-    stored = stored_progress(session, [line.id], period).get(line.id) if line else None
-    if line is None or stored is None:
-        raise NotFound()
-    actor.require("report_progress", plan.region_code, line.lead_agency)
-    closed = check_reporting(session, author, actor, plan, period, [line.lead_agency])
-    if closed.by_agency:
-        raise closed.problem()
-    check(stored.version)
-    for part in PROGRESS_PARTS:
-        items = stored.content[part.name]
-        clear_items(
-            session,
-            part,
-            [{"action_id": line.id, "period": period, part.key: item[part.key]} for item in items],
-        )
-    session.execute(sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == period))
-    refresh_figures(session, [line.id])
-    record(session, chain, author, [_entry(plan, period, action, stored.version + 1, stored, None, None)])
+def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
+    """Delete a report. Raises NotFound if there is none."""
+    reporting = _Reporting.open(write, plan, period, [action])
+    line, stored = reporting.require(write, action)
+    reporting.check_open(write, line)
+    write.precondition.check(stored.version)
+    delete_report(write.session, line, stored)
+    entry = _entry(plan, progress_subject(plan.code, action, period), stored.version + 1, stored, None)
+    record(write.session, reporting.chain, write.author, [entry])

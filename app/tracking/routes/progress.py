@@ -9,6 +9,7 @@ from pydantic import Field as ShapeField
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
+from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
 from app.kit.http.etags import STATE, is_unchanged, tag_of, unchanged
@@ -23,8 +24,8 @@ from app.plans.actions.queries import action_id_of
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_reportable, plan_chain
-from app.plans.findings.batches import BatchQuery, BatchResult, batch_result, errors_of, read_items
-from app.plans.tags import list_condition, plan_tag, tag_in
+from app.plans.findings.batches import BatchResult, batch_result
+from app.plans.tags import plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking.progress import queries
 from app.tracking.progress.models import (
@@ -107,21 +108,11 @@ def put_quarter_progress(
     call.actor.require("report_progress", row.region_code)
     items, refused = read_items(ProgressItem, batch.items, key="action")
     reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
-
+    written = BatchWrite(reports, each=query.each, errors_before=errors_of(refused))
     done = commands.report_progress(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        period,
-        reports,
-        check=list_condition(call, plan),
-        is_period_only=query.basis == "period",
-        each=query.each,
-        errors_before=errors_of(refused),
+        call.write_of_list, row, period, written, is_period_only=query.basis == "period"
     )
-    language = language_of(call.request)
-    result = batch_result(done, refused, {one.code: one.findings for one in done}, language=language)
+    result = batch_result(done.outcomes, refused, done.findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -163,7 +154,10 @@ def put_progress(
     recipients reached, milestones, obstacle, follow-up, evidence. Whole rupiah, cumulative from January;
     a figure that falls or passes the allocation is stored and flagged."""
     row = plan_of(call.session, call.actor, plan)
-    return _put(call, row, action, period, content, is_period_only=query.basis == "period")
+    written = BatchWrite([Report(action, content)])
+    done = commands.report_progress(call.write, row, period, written, is_period_only=query.basis == "period")
+    is_new = done.outcomes[0].status == "created"
+    return _reply(call, row, action, period, done=done, status=201 if is_new else 200)
 
 
 @router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
@@ -172,16 +166,7 @@ def patch_progress(
 ) -> Response:
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
-    done = commands.patch_progress(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        action,
-        period,
-        patch,
-        call.check_version,
-    )
+    done = commands.patch_progress(call.write, row, action, period, patch)
     return _reply(call, row, action, period, done=done)
 
 
@@ -190,15 +175,7 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
     """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
     check_period(row.year, period)
-    commands.delete_progress(
-        call.session,
-        call.author,
-        call.actor,
-        row,
-        action,
-        period,
-        call.check_version,
-    )
+    commands.delete_progress(call.write, row, action, period)
     return no_content()
 
 
@@ -217,25 +194,6 @@ def list_progress_history(
     return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
 
 
-def _put(
-    call: Call, plan: Plan, action: str, period: str, content: ProgressIn, *, is_period_only: bool
-) -> Response:
-    def check(stored: dict[str, StoredProgress]) -> None:
-        call.check_version(stored[action].version if action in stored else None)
-
-    (done,) = commands.report_progress(
-        call.session,
-        call.author,
-        call.actor,
-        plan,
-        period,
-        [Report(action, content)],
-        check=check,
-        is_period_only=is_period_only,
-    )
-    return _reply(call, plan, action, period, done=done, status=201 if done.status == "created" else 200)
-
-
 def _reply(
     call: Call,
     plan: Plan,
@@ -245,15 +203,15 @@ def _reply(
     done: Reported | None = None,
     status: int = 200,
 ) -> Response:
-    """A report; `done` is what was found when it was written just now."""
+    """Answer with a report; `done` is the result of its write in this request."""
     check_period(plan.year, period)
-    line = (done.line if done else None) or queries.lines_by_code(call.session, plan, [action]).get(action)
+    line = (done.lines if done else queries.lines_by_code(call.session, plan, [action])).get(action)
     if line is None:
         raise NotFound()
     text = queries.progress_json(call.session, line.id, period)
     stored = StoredProgress.parse(text)
     language = language_of(call.request)
-    findings = done.findings if done else queries.findings_on(call.session, line, stored)
+    findings = done.findings[action] if done else queries.findings_on(call.session, line, stored)
     may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
     if may and not done:
         standing = standing_of(call.session, plan, period, call.now)

@@ -1,6 +1,6 @@
 """Quarters, their parts and their extensions over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
@@ -16,6 +16,7 @@ from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
+from app.tracking.quarters.commands import QuarterMove
 from app.tracking.quarters.models import (
     ExtensionIn,
     ExtensionKey,
@@ -83,7 +84,7 @@ def submit_quarter(
     every report with an error (E06, E07, E08). After the deadline it is accepted and marked late, until the
     calendar closes the quarter.
     """
-    return _move(call, region, period, "submit", submission=submission)
+    return _move(call, region, period, QuarterMove("submit", submission=submission))
 
 
 @router.post(f"{_AT}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
@@ -91,20 +92,20 @@ def return_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn
 ) -> Response:
     """Whoever reviews the region sends the quarter back with notes; it can be reported and submitted again."""
-    return _move(call, region, period, "return", text=content.notes)
+    return _move(call, region, period, QuarterMove("return", text=content.notes))
 
 
 @router.post(f"{_AT}/verify", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def verify_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
     """Whoever reviews the region finds the quarter right; a reviewer of the region itself cannot."""
-    return _move(call, region, period, "verify")
+    return _move(call, region, period, QuarterMove("verify"))
 
 
 @router.post(f"{_AT}/freeze", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
     """Freeze the verified quarter: an immutable snapshot at `/v1/snapshots/{period}/{region}`, or, of a
     correction, the next amendment of it. Several at once freeze it once; the others are told 409 or 412."""
-    return _move(call, region, period, "freeze")
+    return _move(call, region, period, QuarterMove("freeze"))
 
 
 @router.post(f"{_AT}/correct", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
@@ -113,7 +114,7 @@ def correct_quarter(
 ) -> Response:
     """Open a frozen quarter for a correction, with its reason. What is frozen stays in force until the correction
     is submitted, verified and frozen in its turn, as an amendment that bears the reason."""
-    return _move(call, region, period, "correct", text=content.reason)
+    return _move(call, region, period, QuarterMove("correct", text=content.reason))
 
 
 @router.get(f"{_AT}/history", response_model=Page[HistoryEntry])
@@ -145,7 +146,7 @@ def submit_quarter_part(
 ) -> Response:
     """An agency submits its part to the secretariat, on the conditions of the whole quarter. From then on only the
     secretariat writes progress of its lines, until it returns the part or submits the quarter."""
-    return _move_part(call, region, period, agency, "submit", submission=submission)
+    return _move_part(call, region, period, agency, QuarterMove("submit", submission=submission))
 
 
 @router.post(f"{_AT}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
@@ -153,7 +154,7 @@ def return_quarter_part(
     call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
 ) -> Response:
     """The secretariat sends an agency's part back with notes. 409 once the quarter itself was submitted."""
-    return _move_part(call, region, period, agency, "return", text=content.notes)
+    return _move_part(call, region, period, agency, QuarterMove("return", text=content.notes))
 
 
 # Extensions
@@ -185,9 +186,7 @@ def put_quarter_extension(
 
     For whoever reviews the region, and administrators above it. How an earlier submission was judged stays.
     """
-    is_new = commands.put_extension(
-        call.session, call.author, call.actor, region, period, extension, content, call.check_version
-    )
+    is_new = commands.put_extension(call.write, region, period, extension, content)
     return _extension(call, region, period, extension, status=201 if is_new else 200)
 
 
@@ -196,26 +195,20 @@ def delete_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
 ) -> Response:
     """Take an extension back; the days of the calendar hold again."""
-    commands.delete_extension(
-        call.session, call.author, call.actor, region, period, extension, call.check_version
-    )
+    commands.delete_extension(call.write, region, period, extension)
     return no_content()
 
 
 # Replies
 
 
-def _move(call: Call, region: str, period: str, verb: QuarterVerb, **said: Any) -> Response:
-    commands.move_quarter(
-        call.session, call.author, call.actor, region, period, verb, call.check_version, **said
-    )
+def _move(call: Call, region: str, period: str, move: QuarterMove[QuarterVerb]) -> Response:
+    commands.move_quarter(call.write, region, period, move)
     return _quarter(call, region, period)
 
 
-def _move_part(call: Call, region: str, period: str, agency: str, verb: PartVerb, **said: Any) -> Response:
-    commands.move_part(
-        call.session, call.author, call.actor, region, period, agency, verb, call.check_version, **said
-    )
+def _move_part(call: Call, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> Response:
+    commands.move_part(call.write, region, period, agency, move)
     return _part(call, region, period, agency)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.convergence.coverage.commands import Report, Reported
+from app.convergence.coverage.commands import Report
 from app.convergence.coverage.files.rules import (
     HEADER_WITHIN,
     HEADINGS,
@@ -27,6 +27,7 @@ from app.convergence.coverage.files.rules import (
 from app.convergence.coverage.models import CoverageImportQuery, CoverageImportReport
 from app.convergence.coverage.rules import district_of, is_village
 from app.convergence.editions.methods.queries import services_until
+from app.kit.batch import Outcome
 from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet
 from app.kit.files.sheets import open_book
@@ -187,9 +188,9 @@ def _named(village: TableVillage, name: str, labels: Mapping[str, str], above: s
 
 
 def import_report(
-    period: str, read: ReadCoverage, done: Sequence[Reported], language: Language
+    period: str, read: ReadCoverage, done: Sequence[Outcome], language: Language
 ) -> CoverageImportReport:
-    """What became of a file."""
+    """Return the report on a file."""
     counts: dict[str, Any] = {
         status: sum(one.status == status for one in done) for status in ("created", "updated", "unchanged")
     }

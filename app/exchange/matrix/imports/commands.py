@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 from sqlmodel import Session
 
-from app.access.rules import Actor
 from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
@@ -25,12 +24,13 @@ from app.exchange.matrix.imports.models import (
     Resolution,
 )
 from app.exchange.matrix.imports.queries import ReadFile, action_ids
-from app.exchange.matrix.imports.resolving import Outcome, resolve
+from app.exchange.matrix.imports.resolving import Resolving, resolve
 from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, new_codes
 from app.exchange.matrix.lines import Names, in_order
 from app.exchange.matrix.models import Basis, Content, Matrix
 from app.exchange.matrix.queries import names_for
-from app.kit.database.journal import Author, hold
+from app.kit.batch import BatchWrite, Outcome
+from app.kit.database.journal import hold
 from app.kit.http.validation import body_errors
 from app.kit.problems import (
     MOST_CELL_ERRORS,
@@ -46,11 +46,10 @@ from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import stored_actions
 from app.plans.actions.rules import Draft
-from app.plans.actions.rules import Outcome as WrittenLine
 from app.plans.amendments.commands import put_amended_actions
 from app.plans.amendments.models import reason_of
 from app.plans.amendments.queries import amended_rows, editions, open_amendment
-from app.plans.core.models import Reason
+from app.plans.core.models import Plan, Reason
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import plan_chain
 from app.plans.findings.kinds import W07, Finding
@@ -59,11 +58,17 @@ from app.plans.findings.queries import check_lines, check_plan
 from app.plans.workflow.queries import lines_to_submit
 from app.tracking.progress.models import ProgressIn
 from app.tracking.progress.queries import latest_spent, stored_progress
-from app.tracking.reporting.commands import Report, Reported, report_progress
+from app.tracking.reporting.commands import Report, report_progress
 
-Half = Literal["q2", "q4"]
-HALVES: tuple[tuple[Half, str, str], ...] = (("q2", "Q2", "spent_s1"), ("q4", "Q4", "spent_s2"))
-"""Half of the year, the quarter it ends with, its column."""
+
+class Half(NamedTuple):
+    """A half of the year, named by the quarter it ends with, and its column."""
+
+    name: Literal["q2", "q4"]
+    column: str
+
+
+HALVES = (Half("q2", "spent_s1"), Half("q4", "spent_s2"))
 
 
 @dataclass(frozen=True)
@@ -96,10 +101,8 @@ class Amended:
 class _Import:
     """What the steps of one import share."""
 
-    session: Session
-    author: Author
-    actor: Actor
-    plan: Any
+    write: Write
+    plan: Plan
     reason: str
     language: Language
     amended: Amended | None
@@ -108,21 +111,19 @@ class _Import:
 
 
 def import_matrix(
-    session: Session,
-    author: Author,
-    actor: Actor,
+    write: Write,
     plan: str,
     file: ReadFile,
     query: ImportQuery,
     resolutions: Sequence[Resolution] = (),
     language: Language = "id",
 ) -> ImportReport:
-    """Bring a plan to what a file says: lines by what identifies them, realisation to Q2 and Q4.
+    """Write the lines of a file into a plan, and its realisation into the reports of Q2 and Q4.
 
-    The same file twice changes nothing. Of a plan in force it is the open amendment that the lines go into;
-    what was spent is reported on the lines in force. Invalid lists every cell that has to be settled, and nothing is
-    written.
+    The same file twice changes nothing. The lines of a plan in force go into its open amendment; the realisation is
+    reported on the lines in force. Raises Invalid with every cell that has to be settled, and writes nothing then.
     """
+    session, actor = write.session, write.actor
     matrix, reason = file.matrix, f"import sha256:{file.sha256[:16]}"
     row = plan_of(session, actor, plan)
     actor.require("import_matrix", row.region_code)
@@ -135,7 +136,7 @@ def import_matrix(
     hold(session, chain)
     row = plan_of(session, actor, plan)
     amended = _amended(session, row, reason_of(query.category, query.reason))
-    run = _Import(session, author, actor, row, reason, language, amended)
+    run = _Import(write, row, reason, language, amended)
     stored = (
         amended.lines
         if amended
@@ -147,8 +148,7 @@ def import_matrix(
         matrix.rows,
         stored.values(),
         resolutions,
-        accept_free_text=Acceptance.free_text in query.accept,
-        new_agencies=query.new_agencies == "create",
+        query,
     )
     errors = [*matrix.errors, *_basis_errors(matrix, query)]
     told = {error.cell for error in errors}
@@ -157,7 +157,7 @@ def import_matrix(
     if errors := [*errors, *wrong_agencies]:
         raise Invalid(errors=errors)
     for code, content in agencies.items():
-        put_agency(Write(session, author, actor), run.plan.region_code, code, content)
+        put_agency(write.unconditional(), run.plan.region_code, code, content)
     names = names_for(session, run.plan, list(stored.values()))
     writings = _writings(looked.lines, stored, names, amended.taken if amended else list(stored))
     counts = _write(run, writings)
@@ -181,7 +181,7 @@ def import_matrix(
     )
 
 
-def _amended(session: Session, plan: Any, reason: Reason | None) -> Amended | None:
+def _amended(session: Session, plan: Plan, reason: Reason | None) -> Amended | None:
     """The open amendment of a plan in force; None: the file goes into the plan itself."""
     amendment = open_amendment(session, plan)
     if amendment is None:
@@ -203,7 +203,7 @@ def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
 # Agencies that the file names and the region does not have
 
 
-def _agencies(looked: Outcome) -> tuple[dict[str, AgencyIn], list[FieldError]]:
+def _agencies(looked: Resolving) -> tuple[dict[str, AgencyIn], list[FieldError]]:
     made: dict[str, AgencyIn] = {}
     errors: list[FieldError] = []
     for code, (name, cell) in looked.new_agencies.items():
@@ -265,37 +265,20 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
     return counts
 
 
-def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[WrittenLine]:
+def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[Outcome]:
     """Into the plan, or into the amendment that is open beside it, with the import's reason for each line."""
+    batch = BatchWrite(drafts, errors_before=errors)
     if run.amended is None:
-        return put_actions(
-            run.session,
-            run.author,
-            run.actor,
-            run.plan,
-            drafts,
-            check=lambda _: None,
-            reason=run.reason,
-            errors_before=errors,
-        )
+        return put_actions(run.write, run.plan, batch, reason=run.reason)
     if not drafts and not errors:
         return []  # Nothing to draft: what was spent is taken whatever state the amendment is in.
-    return put_amended_actions(
-        run.session,
-        run.author,
-        run.actor,
-        run.plan.code,
-        drafts,
-        _reasons(run, drafts),
-        check=lambda _: None,
-        note=run.reason,
-        errors_before=errors,
-    )
+    reasons = _reasons(run, drafts)
+    return put_amended_actions(run.write, run.plan.code, batch, reasons, note=run.reason)
 
 
 def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
     """What was said of these lines stays; the import's reason stands for the whole of each."""
-    rows = amended_rows(run.session, run.plan, [draft.code for draft in drafts])
+    rows = amended_rows(run.write.session, run.plan, [draft.code for draft in drafts])
     said = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
     own = run.amended.reason if run.amended else None
     if own is None:
@@ -310,9 +293,9 @@ def _check(run: _Import, writings: Sequence[Writing]) -> None:
     """What is to be said of the file's lines as they now stand, at their cells, and of the plan they are in."""
     by_code = {writing.code: writing for writing in writings}
     if run.amended is None:
-        found = check_plan(run.session, run.plan).found
+        found = check_plan(run.write.session, run.plan).found
     else:
-        found = check_lines(run.session, run.plan, lines_to_submit(run.session, run.plan))
+        found = check_lines(run.write.session, run.plan, lines_to_submit(run.write.session, run.plan))
     for placed in found:
         if placed.period is None and placed.action in by_code and placed.finding.kind is not W07:
             writing = by_code[placed.action]
@@ -376,15 +359,15 @@ def _tell(run: _Import, code: str, cell: Cell, finding: Finding) -> None:
 
 def _progress(run: _Import, writings: Sequence[Writing], basis: Basis) -> list[ImportedProgress]:
     """Report what the file says was spent by the end of each half-year."""
-    ids = action_ids(run.session, run.plan)
+    ids = action_ids(run.write.session, run.plan)
     result = []
-    for half, quarter, column in HALVES:
-        period = f"{run.plan.year}-{quarter}"
-        done = _report(run, period, half, column, basis, writings, ids)
-        cells = {writing.code: writing.found.line.cell(column) for writing in writings}
-        for one in done:
-            for finding in one.findings:
-                _tell(run, one.code, cells[one.code], finding)
+    for half in HALVES:
+        period = f"{run.plan.year}-{half.name.upper()}"
+        done, findings = _report(run, period, half, basis, writings, ids)
+        cells = {writing.code: writing.found.line.cell(half.column) for writing in writings}
+        for code, of_line in findings.items():
+            for finding in of_line:
+                _tell(run, code, cells[code], finding)
         if done:
             kinds = Counter(one.status for one in done)
             result.append(
@@ -402,21 +385,20 @@ def _report(
     run: _Import,
     period: str,
     half: Half,
-    column: str,
     basis: Basis,
     writings: Sequence[Writing],
     ids: Mapping[str, int],
-) -> list[Reported]:
-    """Only where the half-year's latest report does not say the same figure already."""
-    session = run.session
-    after = f"{run.plan.year}-Q2" if half == "q4" else None
+) -> tuple[Sequence[Outcome], Mapping[str, Sequence[Finding]]]:
+    """Report the figures of a half-year that its latest reports do not have. Return the outcomes and the findings."""
+    session, column = run.write.session, half.column
+    after = f"{run.plan.year}-Q2" if half.name == "q4" else None
     known = latest_spent(session, list(ids.values()), period, after=after)
     there = stored_progress(session, list(ids.values()), period)
     reports: list[Report] = []
     told: list[Writing] = []
     errors: list[FieldError] = []
     for writing in writings:
-        figure = getattr(cumulative_spent(writing.found.line, basis), half)
+        figure = getattr(cumulative_spent(writing.found.line, basis), half.name)
         id = ids.get(writing.code)
         if id is None:
             if figure is not None:
@@ -440,8 +422,7 @@ def _report(
     if errors:
         raise Invalid(errors=errors)
     if not reports:
-        return []
+        return [], {}
     with _by_cell(told, column):
-        return report_progress(
-            session, run.author, run.actor, run.plan, period, reports, check=lambda _: None, reason=run.reason
-        )
+        done = report_progress(run.write, run.plan, period, BatchWrite(reports), reason=run.reason)
+    return done.outcomes, done.findings

@@ -26,7 +26,7 @@ from app.exchange.matrix.imports.import_errors import (
     unused_resolution,
 )
 from app.exchange.matrix.imports.matching import Key, keys_of, words_key
-from app.exchange.matrix.imports.models import Resolution
+from app.exchange.matrix.imports.models import Acceptance, ImportQuery, Resolution
 from app.exchange.matrix.imports.queries import code_in, look_up, pairs_of
 from app.exchange.matrix.imports.rules import Resolved, Subactivity, joined_lines
 from app.exchange.matrix.models import Content, MatrixRow, Named, Place
@@ -53,8 +53,8 @@ _SOURCES = {
 
 
 @dataclass
-class Outcome:
-    """The lines of a file as far as they could be resolved, and everything to be said."""
+class Resolving:
+    """The lines of a file as far as they could be resolved, with errors and warnings."""
 
     lines: list[Resolved] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
@@ -69,12 +69,10 @@ def resolve(
     rows: Sequence[MatrixRow],
     stored: Iterable[Content],
     resolutions: Sequence[Resolution],
-    *,
-    accept_free_text: bool,
-    new_agencies: bool,
-) -> Outcome:
-    """The lines of a file against one plan, whose lines are `stored`."""
-    run = _Run(session, plan, joined_lines(rows), stored, resolutions, accept_free_text, new_agencies)
+    query: ImportQuery,
+) -> Resolving:
+    """Resolve the lines of a file against one plan, whose lines are `stored`."""
+    run = _Run(session, plan, joined_lines(rows), stored, resolutions, query)
     run.resolve()
     return run.out
 
@@ -89,13 +87,13 @@ class _Run:
         lines: Sequence[MatrixRow],
         stored: Iterable[Content],
         resolutions: Sequence[Resolution],
-        accept_free_text: bool,
-        new_agencies: bool,
+        query: ImportQuery,
     ) -> None:
         self.session, self.plan, self.lines = session, plan, lines
-        self.accept_free_text, self.new_agencies = accept_free_text, new_agencies
+        self.accept_free_text = Acceptance.free_text in query.accept
+        self.new_agencies = query.new_agencies == "create"
         self.level, self.edition = government_level(plan.region_code), plan.nomenclature_edition
-        self.out = Outcome()
+        self.out = Resolving()
         self.resolutions = resolutions
         self.settled: dict[tuple[str, str, int | None], int] = {}
         self.used: set[int] = set()

@@ -1,0 +1,157 @@
+"""Writes of many items in one call: all of them or none, or with `each` those without errors.
+
+Every such command takes the same steps: rights, precondition, references, conflicts, difference, rows, journal.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
+from pydantic import Field as ShapeField
+
+from app.kit.database.journal import Versioned
+from app.kit.http.validation import duplicate_key, validated_items
+from app.kit.problems import LONGEST_SHOWN, FieldError, Forbidden, Invalid, Problem
+
+Status = Literal["created", "updated", "unchanged", "refused"]
+Errors = Mapping[str, Sequence[FieldError]]
+"""Errors by the key of the item."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one item; `code` is its key."""
+
+    code: str
+    status: Status
+    version: int | None = None
+    content: dict[str, Any] | None = None
+    """The content as stored; None if the item was refused."""
+    errors: tuple[FieldError, ...] = ()
+
+
+class Keyed(Protocol):
+    """An item as the client wants it, under its key."""
+
+    @property
+    def code(self) -> str: ...
+
+
+class StoredContent(Versioned, Protocol):
+    """An item in force."""
+
+    @property
+    def content(self) -> Any: ...
+
+
+Item = TypeVar("Item", bound=Keyed)
+ItemShape = TypeVar("ItemShape", bound=BaseModel)
+
+
+class BatchWrite(Generic[Item]):
+    """The items of one write, with those that were refused on the way."""
+
+    def __init__(
+        self, items: Iterable[Item], *, each: bool = False, errors_before: Sequence[FieldError] = ()
+    ) -> None:
+        """Unless `each`, `errors_before` refuse the whole write: those of items that could not be read."""
+        self.items = {item.code: item for item in items}
+        self.each, self.errors_before = each, errors_before
+        self._invalid: dict[str, Sequence[FieldError]] = {}
+        self._refused: dict[str, list[FieldError]] = {}
+
+    @property
+    def errors(self) -> dict[str, list[FieldError]]:
+        """The errors of refused items: first those of the content, then of rights, then of conflicts."""
+        codes = [*self._invalid, *(code for code in self._refused if code not in self._invalid)]
+        return {code: [*self._invalid.get(code, ()), *self._refused.get(code, ())] for code in codes}
+
+    def forbid(self, errors: Errors) -> None:
+        """Refuse items that the actor may not write. Raises Forbidden for all of them unless `each`."""
+        self.refuse(errors, lambda found: Forbidden(errors=found, **found[0].values))
+
+    def invalidate(self, errors: Errors) -> None:
+        """Refuse items that do not fit. Raises Invalid, with the errors before, unless `each`."""
+        self._invalid.update(errors)
+        if not self.each and (errors or self.errors_before):
+            raise Invalid(errors=[*self.errors_before, *flatten(errors)])
+
+    def refuse(self, errors: Errors, make_problem: Callable[[list[FieldError]], Problem]) -> None:
+        """Refuse items for another reason. Raises that problem for all of them unless `each`."""
+        if errors and not self.each:
+            raise make_problem(flatten(errors))
+        for code, of_item in errors.items():
+            self._refused.setdefault(code, []).extend(of_item)
+
+    def changes(
+        self, wanted: Mapping[str, dict[str, Any]], stored: Mapping[str, StoredContent]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the contents to write: of items that were not refused and differ from what is stored."""
+        refused = self.errors
+        return {
+            code: content
+            for code, content in wanted.items()
+            if code not in refused and (code not in stored or stored[code].content != content)
+        }
+
+    def outcomes(
+        self,
+        wanted: Mapping[str, dict[str, Any]],
+        stored: Mapping[str, Versioned],
+        versions: Mapping[str, int],
+    ) -> list[Outcome]:
+        """Return the outcome of each item, in their order; `versions` are those of the rows written."""
+        refused = self.errors
+
+        def conclude(code: str) -> Outcome:
+            if code in refused:
+                return Outcome(code, "refused", errors=tuple(refused[code]))
+            if code not in versions:
+                return Outcome(code, "unchanged", stored[code].version, wanted[code])
+            return Outcome(code, "updated" if code in stored else "created", versions[code], wanted[code])
+
+        return [conclude(code) for code in self.items]
+
+
+class BatchQuery(BaseModel):
+    each: bool = ShapeField(
+        default=False,
+        description="Write the items that are right and refuse the others, instead of all or none.",
+    )
+
+
+def read_items(
+    shape: type[ItemShape], raw_items: Sequence[Any], *, key: str
+) -> tuple[list[tuple[int, ItemShape]], dict[int, Outcome]]:
+    """Return the valid items of a request with their places, and the outcomes of the others by place.
+
+    A key that occurs twice is refused the second time.
+    """
+    items: list[tuple[int, ItemShape]] = []
+    refused: dict[int, Outcome] = {}
+    seen: set[str] = set()
+    for n, item in validated_items(shape, raw_items):
+        if isinstance(item, list):
+            raw = raw_items[n]
+            code = str(raw.get(key, ""))[:LONGEST_SHOWN] if isinstance(raw, dict) else ""
+            refused[n] = Outcome(code, "refused", errors=tuple(item))
+            continue
+        code = getattr(item, key)
+        if code in seen:
+            error = FieldError(duplicate_key, pointer=f"/items/{n}/{key}", value=code)
+            refused[n] = Outcome(code, "refused", errors=(error,))
+            continue
+        seen.add(code)
+        items.append((n, item))
+    return items, refused
+
+
+def errors_of(refused: Mapping[int, Outcome]) -> list[FieldError]:
+    """Return the errors of refused items."""
+    return [error for outcome in refused.values() for error in outcome.errors]
+
+
+def flatten(errors: Errors) -> list[FieldError]:
+    """Return the errors of all items in one list."""
+    return [error for of_item in errors.values() for error in of_item]

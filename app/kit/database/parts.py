@@ -1,0 +1,51 @@
+"""Lists inside of rows, kept in tables of their own: an item is a row under its owner and its key."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.upsert import records, upsert
+
+
+class PartList(NamedTuple):
+    """The items of one list as they shall be, with those stored of it by now."""
+
+    owner: Mapping[str, Any]
+    """The columns that name the row the list belongs to."""
+    items: Sequence[Mapping[str, Any]]
+    stored: Sequence[Mapping[str, Any]]
+
+
+def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[PartList]) -> None:
+    """Replace lists, many by as many statements as one.
+
+    Items are matched by `key`: one that stays keeps the rows that refer to it, one that is left out is deleted.
+    """
+    gone: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    owners: list[str] = []
+    for owner, items, stored in lists:
+        if items == stored:
+            continue
+        owners, kept = list(owner), {item[key] for item in items}
+        gone += [{**owner, key: item[key]} for item in stored if item[key] not in kept]
+        rows += [{**item, **owner, "position": n} for n, item in enumerate(items)]
+    delete_parts(session, table, gone)
+    upsert(session, table, rows, key=[*owners, key])
+
+
+def delete_parts(session: Session, table: sa.Table, keys: Sequence[Mapping[str, Any]]) -> None:
+    """Delete items by their owner and key."""
+    if keys:
+        statement = _deletion(session, table, *keys[0])
+        session.connection().execute(statement, {"records": to_json(keys)})
+
+
+@built_once
+def _deletion(session: Session, table: sa.Table, *names: str) -> sa.Delete:
+    source = records(session, {name: table.c[name].type for name in names})
+    key = sa.tuple_(*[table.c[name] for name in names])
+    return sa.delete(table).where(key.in_(sa.select(*[source.c[name] for name in names])))
