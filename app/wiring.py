@@ -15,7 +15,6 @@ from app.convergence.steps.queries import steps_have_begun
 from app.plans.actions import agency_merge as action_moves
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
-from app.plans.actions import writes as action_writes
 from app.plans.amendments import agency_merge as amendment_moves
 from app.plans.amendments.adoption import apply_amendment, blocks, proposed
 from app.plans.core import commands as plans
@@ -25,8 +24,8 @@ from app.plans.workflow import queries as workflow
 from app.reference.queries import missing_regions
 from app.tracking.meetings import agency_merge as meeting_moves
 from app.tracking.meetings.queries import links
+from app.tracking.progress.commands import refresh_figures
 from app.tracking.progress.queries import findings_on_reports
-from app.tracking.progress.writes import refresh_figures
 from app.tracking.quarters import commands as quarters
 from app.tracking.reporting.commands import reported_items
 
@@ -53,7 +52,7 @@ def wire() -> None:
     # a line changes, or is deleted
     actions.REFERRERS["commitments"] = links.c.action_id
     action_commands.IN_USE[:] = [reported_items]
-    action_writes.AFTER_ACTIONS[:] = [refresh_figures]
+    action_commands.AFTER_ACTIONS[:] = [refresh_figures]
     plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
 
     # a plan is checked, submitted and adopted

@@ -77,10 +77,8 @@ NAMED_BY_NOUN = {
     "plans/actions/agency_merge",
     "plans/actions/examples",
     "plans/actions/references",
-    "plans/actions/writes",
     "plans/amendments/adoption",
     "plans/amendments/agency_merge",
-    "plans/findings/batches",
     "plans/findings/kinds",
     "plans/replies",
     "plans/tags",
@@ -92,7 +90,6 @@ NAMED_BY_NOUN = {
     "tracking/meetings/references",
     "tracking/progress/aggregates",
     "tracking/progress/summaries",
-    "tracking/progress/writes",
 }
 #: What differs between the engines.
 NAMES_ENGINES = {"kit/database/engine", "kit/database/json_sql", "kit/database/upsert", "settings", "extras"}

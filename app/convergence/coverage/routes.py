@@ -39,7 +39,7 @@ from app.kit.http.replies import answer, answer_page, answer_resource, created, 
 from app.kit.http.routing import house_router
 from app.kit.periods import QUARTER_PATTERN, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
-from app.plans.findings.batches import BatchResult, batch_result
+from app.plans.findings.models import BatchResult, batch_result
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])

@@ -16,12 +16,12 @@ from app.plans.actions.commands import (
     raise_referred,
     remove_actions,
     reported_part,
+    write_actions,
 )
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
 from app.plans.actions.references import check_references
 from app.plans.actions.rules import Draft
-from app.plans.actions.writes import write_actions
 from app.plans.amendments.commands import gone_entry
 from app.plans.amendments.queries import (
     AmendedRow,

@@ -25,8 +25,8 @@ from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_editable, is_reportable, plan_chain
-from app.plans.findings.batches import ActionBatch, BatchResult, batch_result
 from app.plans.findings.kinds import Finding
+from app.plans.findings.models import ActionBatch, BatchResult, batch_result
 from app.plans.findings.queries import findings_by_line, findings_on
 from app.plans.revisions.queries import AsOfQuery, lines_then
 from app.plans.tags import plan_tag, tag_in

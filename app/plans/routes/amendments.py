@@ -43,7 +43,7 @@ from app.plans.amendments.rules import RIGHT_OF, Verb, missing_reasons
 from app.plans.core.models import PlanKey, ReasonCategory, ReasonText
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import EDITABLE
-from app.plans.findings.batches import BatchResult, batch_result
+from app.plans.findings.models import BatchResult, batch_result
 from app.plans.findings.queries import findings_by_line
 from app.plans.revisions.differences.rules import sums
 

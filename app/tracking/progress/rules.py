@@ -4,7 +4,6 @@ from typing import Any
 
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import Text
-from app.plans.actions.rules import action_subject
 from app.plans.findings.kinds import Finding, FindingKind
 from app.tracking.progress.models import PROGRESS_PARTS
 
@@ -50,7 +49,7 @@ E08 = FindingKind(
 
 def progress_subject(plan: str, action: str, period: str) -> str:
     """Return the address below /v1/ of a line's report of a quarter."""
-    return f"{action_subject(plan, action)}/progress/{period}"
+    return f"plans/{plan}/actions/{action}/progress/{period}"
 
 
 def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Moving quarters and their parts, granting extensions; and the guard that progress stands behind.
+"""Commands of quarters: steps of them and of their parts, extensions.
 
 Everything here and every write of progress holds the plan's chain first: a report and the submission of its
 quarter never pass each other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic
 
@@ -42,14 +42,12 @@ from app.tracking.quarters.rules import (
     PART_STEPS,
     QUARTER_STEPS,
     REPORTING,
-    Closed,
     Facts,
     Standing,
     State,
     Step,
     Verb,
     check,
-    closed_for,
     state_after,
     step_of,
 )
@@ -72,22 +70,6 @@ _DONE = {
     "correct": "reopened",
 }
 """Verb → what the journal calls it."""
-
-
-# The guard
-
-
-def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
-    """Return those of the agencies whose lines take no reports now, with the reasons; the plan's chain is held.
-
-    Raises QuarterClosed (409) if no line takes any: the quarter is not open yet, under verification, or frozen.
-    """
-    standing = standing_of(write.session, plan, period, write.author.at)
-    compiles = write.actor.may("return_part", plan.region_code)
-    closed = closed_for(standing, agencies, compiles=compiles)
-    if standing.state not in REPORTING:
-        raise closed.problem()
-    return closed
 
 
 @dataclass(frozen=True)

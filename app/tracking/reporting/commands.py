@@ -1,6 +1,6 @@
 """Commands of progress: a thousand reports are written by as many statements as one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.findings.kinds import Finding
+from app.tracking.progress.commands import delete_report, write_reports
 from app.tracking.progress.models import PROGRESS_PARTS, ProgressIn
 from app.tracking.progress.queries import (
     Line,
@@ -34,8 +35,8 @@ from app.tracking.progress.rules import (
     split_single_source,
     without_what_follows,
 )
-from app.tracking.progress.writes import delete_report, write_reports
-from app.tracking.quarters.commands import check_reporting
+from app.tracking.quarters.queries import standing_of
+from app.tracking.quarters.rules import REPORTING, Closed, closed_for
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,19 @@ class _Reporting:
         closed = check_reporting(write, self.plan, self.period, [line.lead_agency])
         if closed.by_agency:
             raise closed.problem()
+
+
+def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
+    """Return those of the agencies whose lines take no reports now, with the reasons; the plan's chain is held.
+
+    Raises QuarterClosed (409) if no line takes any: the quarter is not open yet, under verification, or frozen.
+    """
+    standing = standing_of(write.session, plan, period, write.author.at)
+    compiles = write.actor.may("return_part", plan.region_code)
+    closed = closed_for(standing, agencies, compiles=compiles)
+    if standing.state not in REPORTING:
+        raise closed.problem()
+    return closed
 
 
 def report_progress(

@@ -24,7 +24,7 @@ from app.plans.actions.queries import action_id_of
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_reportable, plan_chain
-from app.plans.findings.batches import BatchResult, batch_result
+from app.plans.findings.models import BatchResult, batch_result
 from app.plans.tags import plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 from app.tracking.progress import queries
