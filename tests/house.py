@@ -255,11 +255,18 @@ def class_names_with_two_meanings() -> list[str]:
 
 
 class Passed:
-    """Collects the files of areas in which a function runs, in all threads that start within the block."""
+    """Collects the files of areas in which a function runs, in all threads that start within the block.
+
+    Those of `access` are left out: every request passes the same four.
+    """
 
     def __init__(self) -> None:
         self.files = set[str]()
-        self._names = {str(file): name for file in FILES if (name := name_of(file)).split("/")[0] in AREAS}
+        self._names = {
+            str(file): name
+            for file in FILES
+            if (name := name_of(file)).split("/")[0] in AREAS and not name.startswith("access/")
+        }
 
     def __enter__(self) -> "Passed":
         threading.setprofile(self._note)
