@@ -50,12 +50,12 @@ ItemShape = TypeVar("ItemShape", bound=BaseModel)
 
 
 class BatchWrite(Generic[Item]):
-    """The items of one write, with those that were refused on the way."""
+    """The items of one write, with the errors that refuse some of them on the way."""
 
     def __init__(
         self, items: Iterable[Item], *, each: bool = False, errors_before: Sequence[FieldError] = ()
     ) -> None:
-        """Unless `each`, `errors_before` refuse the whole write: those of items that could not be read."""
+        """Take the items; `errors_before` are those of items that do not even parse."""
         self.items = {item.code: item for item in items}
         self.each, self.errors_before = each, errors_before
         self._invalid: dict[str, Sequence[FieldError]] = {}
@@ -87,7 +87,7 @@ class BatchWrite(Generic[Item]):
     def changes(
         self, wanted: Mapping[str, dict[str, Any]], stored: Mapping[str, StoredContent]
     ) -> dict[str, dict[str, Any]]:
-        """Return the contents to write: of items that were not refused and differ from what is stored."""
+        """Return the contents to write: of items without errors that differ from the stored ones."""
         refused = self.errors
         return {
             code: content
@@ -126,7 +126,7 @@ def read_items(
 ) -> tuple[list[tuple[int, ItemShape]], dict[int, Outcome]]:
     """Return the valid items of a request with their places, and the outcomes of the others by place.
 
-    A key that occurs twice is refused the second time.
+    Of two items with one key the second is invalid.
     """
     items: list[tuple[int, ItemShape]] = []
     refused: dict[int, Outcome] = {}

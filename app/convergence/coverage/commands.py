@@ -1,4 +1,4 @@
-"""Reporting coverage: a province's villages are written by about as many statements as one."""
+"""Commands of coverage: a write of a province's villages takes about as many statements as a write of one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,7 +119,7 @@ def _by_regency(reports: Sequence[Report]) -> dict[str, list[str]]:
 
 
 def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
-    """Villages that do not exist, or as good as that."""
+    """Return the errors of villages that do not exist or that the actor cannot see."""
     known = regions_by_code(write.session, {report.code for report in reports})
     errors = {}
     for report in reports:
@@ -131,7 +131,7 @@ def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldErro
 
 
 def _is_near(actor: Actor, reports: Sequence[Report]) -> bool:
-    """Whether the actor sees one of the regencies, so that it may be told that a village is not there."""
+    """Return whether the actor sees one of the regencies, so that the reply may name an unknown village."""
     return any(actor.sees(regency_of(report.code)) for report in reports)
 
 
@@ -161,7 +161,7 @@ def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldE
 
 
 def _foreign(report: Report, package: Mapping[str, Service]) -> list[FieldError]:
-    """A report may only speak of services of the package."""
+    """Return the errors of services that the package does not have."""
     return [
         report.error(
             f"/services/{n}/service",
@@ -232,7 +232,7 @@ def _write(
 
 
 def _record(write: Write, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:
-    """Each regency's entries at the end of its chain."""
+    """Record each regency's entries at the end of its chain."""
     by_region: dict[str, list[Entry]] = {}
     for entry in entries:
         by_region.setdefault(entry.region_code, []).append(entry)

@@ -20,9 +20,9 @@ class PartList(NamedTuple):
 
 
 def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[PartList]) -> None:
-    """Replace lists, many by as many statements as one.
+    """Replace lists: many take as many statements as one.
 
-    Items are matched by `key`: one that stays keeps the rows that refer to it, one that is left out is deleted.
+    Items match by `key`: one that stays keeps the rows that refer to it, one that `items` leave out disappears.
     """
     gone: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []

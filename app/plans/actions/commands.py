@@ -1,4 +1,4 @@
-"""Commands of actions: many lines are written by as many statements as one."""
+"""Commands of actions: a write of many lines takes as many statements as a write of one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -118,7 +118,7 @@ def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredActi
 
 
 def _check_editable(session: Session, plan: Plan) -> None:
-    """Once the chain is held: the plan may have moved since it was read."""
+    """Raise PlanNotEditable by the state under the held chain: the plan may have moved since the caller read it."""
     now = read_again(session, plan)
     check_editable(now.code, now.state, now.revision)
 
@@ -131,7 +131,7 @@ def _store(
     stored: dict[str, StoredAction],
     reason: str | None,
 ) -> list[Outcome]:
-    """Write the drafts that fit; rights, precondition and state were checked, and the chain is held."""
+    """Write the drafts that fit; the caller holds the chain, and has checked rights, precondition and state."""
     wanted = complete_drafts(write.session, plan, batch, stored)
     changes = batch.changes(wanted, stored)
     versions = write_actions(write.session, write.author, plan, changes, stored)
@@ -208,7 +208,7 @@ def parts_in_use(
 
 
 def part_in_use(errors: Sequence[FieldError]) -> PartInUse:
-    """Return the problem of items that are left out although progress was reported on them."""
+    """Return the problem of items that drafts leave out although progress refers to them."""
     return PartInUse(errors=errors, keys=", ".join(str(error.value) for error in errors))
 
 
@@ -220,7 +220,7 @@ def action_entry(
     after: dict[str, Any] | None,
     reason: str | None = None,
 ) -> Entry:
-    """Return the journal's entry of a line that was written; `after` None: taken out."""
+    """Return the journal's entry of a write of a line; `after` None: of its deletion."""
     return Entry.of(
         "action",
         plan.region_code,
@@ -289,7 +289,7 @@ def write_actions(
 
 
 def _items_of(part: Part, content: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
-    """Return the rows of one list of an action; an agency is named with its region."""
+    """Return the rows of one list of an action; rows of agencies name the region too."""
     items: list[Any] = content[part.name]
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
     return items if part.shape else [{part.key: item, **extra} for item in items]
@@ -302,8 +302,7 @@ def key_of(part: Part, item: Any) -> str:
 def delete_action(write: Write, plan: Plan, code: str) -> None:
     """Delete an action.
 
-    Raises NotFound if there is none, PartInUse if progress was reported on it, ActionInUse if something else
-    names it.
+    Raises NotFound if there is none, PartInUse if progress refers to it, ActionInUse if something else does.
     """
     chain, stored = _hold_action(write, plan, code)
     if references := references_to(write.session, plan, [code]):
@@ -320,7 +319,7 @@ def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
 
 
 def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
-    """Delete lines, by code. Raises PartInUse if progress was reported on them."""
+    """Delete lines, by code. Raises PartInUse if progress refers to them."""
     try:
         session.execute(sa.delete(actions).where(actions.c.id.in_([one.id for one in gone.values()])))
     except IntegrityError as error:

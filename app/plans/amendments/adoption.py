@@ -1,4 +1,4 @@
-"""What an amendment has to meet before it moves on, and how it becomes the plan when it is adopted."""
+"""Adoption of an amendment: the conditions before it moves on, and the writes that make it the plan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -59,12 +59,12 @@ empty_amendment = Kind(
 
 
 def proposed(session: Session, plan: Plan) -> Mapping[str, Content]:
-    """The lines as the open amendment would make them."""
+    """Return the lines as the open amendment would make them."""
     return _open(session, plan)[1].after.actions
 
 
 def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
-    """What keeps the open amendment from being submitted, findings aside."""
+    """Return the errors that block the submission of the open amendment, findings aside."""
     amendment, (before, after, reasons) = _open(session, plan)
     if before == after:
         return [FieldError(empty_amendment, pointer="/actions")]
@@ -123,7 +123,7 @@ def _in_use(
     rows: Mapping[str, AmendedRow],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Lines and parts that are taken out although they were reported on, by line."""
+    """Return the errors of lines and parts that the amendment drops although progress refers to them, by line."""
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     pointers = {code: f"/actions/{code}" for code in rows}
     found = parts_in_use(session, pointers, contents, stored)
@@ -139,8 +139,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Cont
     """Write the drafted lines into the plan, by as many statements for many lines as for one.
 
     Return the plan's chain after that, and what the revision keeps: the reasons of the amendment and of each change.
-    Raises PartInUse if progress was reported meanwhile on a line that is taken out, ActionInUse if something refers
-    to it.
+    Raises PartInUse if a report refers by now to a line that the amendment drops, ActionInUse if something else does.
     """
     session, author = write.session, write.author
     amendment, (rows, stored) = open_amendment(session, plan), _changed(session, plan)
@@ -185,7 +184,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Cont
 
 
 def _store_own(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
-    """The plan's own fields; its version is raised by the adoption that follows."""
+    """Write the plan's own fields; the adoption that follows raises its version."""
     content = dict(amendment.content)
     locations = content.pop("priority_locations")
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**content))

@@ -1,7 +1,7 @@
-"""Writing an amendment: the plan's own fields and its lines as they shall be, each with reasons.
+"""Commands of an amendment: the plan's own fields and its lines as they shall be, each with reasons.
 
-Whoever writes holds the plan's chain first, as the moves of the plan do, then the amendment's own, in which
-the drafting is recorded: readers of the plan in force never meet it.
+A write holds the plan's chain first, as the moves of the plan do, then the amendment's own, which records the
+drafting: readers of the plan in force never meet it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,7 +64,7 @@ def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Cha
 
 
 def _number(chain: Chain) -> int:
-    """Of the next entry in the chain: higher than that of any earlier write, those of amendments before too."""
+    """Return the number of the next entry in the chain: it never falls, from one amendment to the next."""
     return chain.position + 1
 
 
@@ -154,7 +154,7 @@ def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
 
 @dataclass(frozen=True)
 class _Drafting:
-    """An open amendment with those of its lines that a write is about; its chains are held."""
+    """An open amendment with the lines that a write names, under its held chains."""
 
     amendment: Amendment
     chain: Chain
@@ -176,7 +176,7 @@ class _Drafting:
 
     @property
     def lines(self) -> dict[str, AmendedRow]:
-        """The lines of the next revision by now, those that are taken out included."""
+        """The lines of the next revision by now, with those that it drops."""
         untouched = {
             code: AmendedRow(line.content, [], untouched_version(self.amendment, line.version))
             for code, line in self.stored.items()
@@ -214,7 +214,7 @@ def put_amended_actions(
 def _store(
     write: Write, drafting: _Drafting, batch: BatchWrite[Draft], reasons: Reasons, note: str | None = None
 ) -> list[Outcome]:
-    """Write the drafts that fit; rights and precondition were checked."""
+    """Write the drafts that fit; the caller has checked rights and precondition."""
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
     wanted = complete_drafts(write.session, plan, batch, stored)
     refused = batch.errors
@@ -238,7 +238,7 @@ def drafted_versions(
     codes: Iterable[str],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, int]:
-    """Return the versions of lines that are drafted now, by code.
+    """Return the versions that a write of drafted lines gives them, by code.
 
     Each is the version in force (of a line that is not in force, its last one) plus the place of the write
     in the amendment's chain: neither ever falls.
@@ -250,9 +250,9 @@ def drafted_versions(
 def _store_lines(
     write: Write, drafting: _Drafting, changes: dict[str, AmendedRow], note: str | None = None
 ) -> None:
-    """Write lines whose content or reasons changed; a new line that is taken out leaves the amendment.
+    """Write lines whose content or reasons changed; a new line without content leaves the amendment.
 
-    One that says again what is in force stays, for its version.
+    A line that is equal again to the one in force stays, for its version.
     """
     plan, lines = drafting.plan, drafting.lines
     left = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
@@ -275,7 +275,7 @@ def _store_lines(
 
 
 def forget_lines(session: Session, plan: Plan, codes: Sequence[str]) -> None:
-    """Lines that are no longer part of the amendment."""
+    """Delete lines from the amendment."""
     if codes:
         given = records(session, {"code": amended_actions.c.code.type})
         chosen = sa.select(given.c.code)
@@ -288,7 +288,7 @@ def forget_lines(session: Session, plan: Plan, codes: Sequence[str]) -> None:
 def drafted_entry(
     plan: Plan, code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
 ) -> Entry:
-    """What the amendment's own chain says of a line that was written."""
+    """Return the entry of a write of a line in the amendment's own chain."""
     before, after = _shown(was), _shown(line)
     if line.content is None and was is not None and was.content is None:
         before, after = {"reasons": was.reasons}, {"reasons": line.reasons}
@@ -328,7 +328,7 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
 def remove_amended_action(write: Write, code: str, action: str, reason: Reason | None) -> None:
     """Take a line out of the next revision.
 
-    Raises PartInUse if progress was reported on it, ActionInUse if something refers to it.
+    Raises PartInUse if progress refers to it, ActionInUse if something else does.
     """
     drafting = _Drafting.open(write, code, [action])
     plan, line = drafting.plan, drafting.lines.get(action)

@@ -38,7 +38,7 @@ came, went or changed. `app.wiring` adds those of the areas above."""
 
 
 def put_plan(write: Write, code: str, content: PlanIn) -> bool:
-    """Create or replace a plan. Return True if it was created. Raises NotFound if the actor cannot see its region."""
+    """Create or replace a plan. Return whether it is new. Raises NotFound if the actor cannot see its region."""
     key = plan_key(code)
     if key is None:
         error = FieldError(
@@ -90,7 +90,7 @@ def _store(
     before: dict[str, Any] | None,
     content: PlanIn,
 ) -> None:
-    """Write a plan over the one in force (None: it is new), whose content is `before`; the chain is held."""
+    """Write a plan over the one in force (None: it is new), whose content is `before`; the caller holds the chain."""
     session, key = write.session, plan_key(code)
     assert key is not None
     region, year = key
@@ -141,7 +141,7 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, An
 
 
 def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
-    """The poverty pockets that a plan names, in their order."""
+    """Replace the poverty pockets that a plan names, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
     upsert(

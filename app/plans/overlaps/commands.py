@@ -1,4 +1,4 @@
-"""Explaining an overlap, and taking the explanation back."""
+"""Commands of explanations of overlaps."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def delete_explanation(write: Write, plan: Plan, pair: Pair) -> None:
 
 
 def _open_plan(session: Session, plan: Plan) -> Plan:
-    """Return the plan once its chain is held. Raises PlanClosed if it is closed."""
+    """Return the plan as it is under its held chain. Raises PlanClosed if it is closed."""
     now = read_again(session, plan)
     check_reportable(now.code, now.state)
     return now

@@ -1,4 +1,4 @@
-"""Freezing a plan as it is adopted. Nothing here, or anywhere, changes or deletes what was frozen."""
+"""Commands of revisions: an adoption freezes the plan. Nothing changes or deletes a frozen revision."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ class Signed(Protocol):
 
 
 def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Chain:
-    """Freeze the plan, with its amendment if it has one, as its next revision; its chain is held."""
+    """Freeze the plan, with its amendment if it has one, as its next revision; the caller holds its chain."""
     session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1
     kept: dict[str, Any] = {"purpose": None, "reasons": []}

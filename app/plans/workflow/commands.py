@@ -49,7 +49,7 @@ _notes, _amendments = table_of(PlanNoteRow), table_of(AmendmentRow)
 
 @dataclass(frozen=True)
 class Move:
-    """What somebody wants to be done with a plan, and what is said with it."""
+    """One step of a plan, with what the actor sends along."""
 
     verb: str
     note: str | None = None
@@ -105,7 +105,7 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
 
 
 def _check_repeated(session: Session, plan: Plan, move: Move) -> None:
-    """AlreadyMoved if the call that moved the plan had another content or another note than this one."""
+    """Raise AlreadyMoved if the call that moved the plan had another content or another note than this one."""
     last = last_said(session, plan.code, move.transition.kind)
     if last is None:
         return
@@ -170,7 +170,7 @@ def _move(
 
 
 def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
-    """Say in the journal that an amendment is open (`_open_amendment`); it begins as the plan in force."""
+    """Return the entry of an opened amendment (`_open_amendment`); it begins as the plan in force."""
     after = {**stored_plan(session, plan), "reasons": [], "purpose": move.note}
     subject = f"plans/{plan.code}/amendment"
     version = chain.position + 1
@@ -178,7 +178,7 @@ def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> En
 
 
 def state_entry(plan: Plan, to_state: PlanState) -> Entry:
-    """Say in the journal that a draft reached a state, for readers of drafts alone."""
+    """Return the entry of a draft that reached a state, for readers of drafts alone."""
     before, after = {"state": plan.state}, {"state": str(to_state)}
     subject, version = f"plans/{plan.code}", plan.version + 1
     return Entry("plan.changed", plan.region_code, subject, version, before, after, is_draft=True)
@@ -188,7 +188,7 @@ def state_entry(plan: Plan, to_state: PlanState) -> Entry:
 
 
 def _answer_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
-    """Submitting again answers what the province asked for."""
+    """Mark the notes of the province as answered by a new submission."""
     write.session.execute(
         sa.update(_notes)
         .where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
@@ -197,7 +197,7 @@ def _answer_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> N
 
 
 def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
-    """Invalid where a note is of a line that is not there."""
+    """Store the notes of a return. Raises Invalid if a note names an unknown line."""
     known = known_lines(write.session, plan)
     errors = [
         FieldError(

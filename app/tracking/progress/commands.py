@@ -1,4 +1,4 @@
-"""Writes of whole reports, and of the figures that follow from them."""
+"""Commands that store whole reports, and the figures that follow from them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -87,13 +87,13 @@ def delete_report(session: Session, line: Line, stored: StoredProgress) -> None:
 def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
     """Recompute the physical progress of those actions' reports and put their latest on the actions.
 
-    Called after reports are taken back, and after actions are written: milestones and targets decide it too.
+    For after deletions of reports, and after writes of actions: milestones and targets decide it too.
     """
     _refresh(session, action_ids, None)
 
 
 def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
-    """The same where only the reports of that quarter have changed."""
+    """Recompute the figures after a write; with a period, of the reports of that quarter alone."""
     bound = {"records": to_json([{"action_id": id} for id in action_ids])}
     connection = session.connection()
     if period is None:

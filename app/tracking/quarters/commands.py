@@ -143,7 +143,7 @@ def _facts(
     agency: str | None,
     submission: QuarterSubmitIn | None,
 ) -> Facts:
-    """What the conditions of a step look at."""
+    """Return the facts that decide the conditions of a step."""
     lines = expected_lines(session, plan, standing.period, agency)
     return Facts(
         standing,
@@ -158,7 +158,7 @@ def _facts(
 def _check_content(
     session: Session, plan: Plan, step: Step[State, Verb], state: State, facts: Facts
 ) -> Facts:
-    """Hold what was reported to the conditions of a step."""
+    """Hold the reports to the conditions of a step. Return the facts with the reports that have errors."""
     if step.content:
         wrong = reports_with_errors(session, plan, facts.standing.period, facts.reported)
         facts = replace(facts, errors=wrong)
@@ -209,7 +209,7 @@ _UNSAID = {"region_code", "period", "year", "agency_code", "version", "updated_a
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the journal tells it."""
+    """Return a row as the journal shows it."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
         for name, value in row.items()
@@ -285,7 +285,7 @@ def _part_entry(
 
 
 def put_extension(write: Write, region: str, period: str, name: str, content: ExtensionIn) -> bool:
-    """Grant an extension or change one. Return True if it was granted. Raises Invalid if it extends nothing."""
+    """Grant an extension or change one. Return whether it is new. Raises Invalid if it extends nothing."""
     session, author = write.session, write.author
     plan, chain, stored = _hold_extension(write, region, period, name)
     write.precondition.check(stored["version"] if stored else None)
@@ -379,10 +379,10 @@ def _extension_entry(
 
 
 def move_parts(session: Session, author: Author, region: str, old: str, new: str) -> None:
-    """What becomes of quarters when an agency is merged into another: its extensions go over to the other.
+    """Point the extensions of an agency at the one that it merges into.
 
-    Where the region still reports, the other's part has grown by the lines that came to it: it is open
-    again. What was submitted to the province stays as it was.
+    Where the region still reports, the part of the other grows by the lines that come to it: it is open again.
+    Quarters submitted to the province stay unchanged.
     """
     for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))

@@ -1,4 +1,4 @@
-"""Commands of progress: a thousand reports are written by as many statements as one."""
+"""Commands of progress: a write of a thousand reports takes as many statements as a write of one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class _Reporting:
-    """The lines that a write reports on in a quarter, with their reports; the chain of the plan is held."""
+    """The lines that a write reports on in a quarter, with their reports, under the held chain of the plan."""
 
     plan: Plan
     chain: Chain
@@ -104,7 +104,7 @@ class _Reporting:
 
 
 def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
-    """Return those of the agencies whose lines take no reports now, with the reasons; the plan's chain is held.
+    """Return the agencies whose lines take no reports now, with the reasons; the caller holds the plan's chain.
 
     Raises QuarterClosed (409) if no line takes any: the quarter is not open yet, under verification, or frozen.
     """
@@ -156,7 +156,7 @@ def _store(
     is_period_only: bool = False,
     reason: str | None = None,
 ) -> Reported:
-    """Write the reports that fit; rights, precondition and the state of the quarter were checked."""
+    """Write the reports that fit; the caller has checked rights, precondition and the state of the quarter."""
     plan, period = reporting.plan, reporting.period
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
     wanted = _complete(plan, batch, lines, before if is_period_only else {})

@@ -99,7 +99,7 @@ class Amended:
 
 @dataclass
 class _Import:
-    """What the steps of one import share."""
+    """The state that the steps of one import share."""
 
     write: Write
     plan: Plan
@@ -182,7 +182,7 @@ def import_matrix(
 
 
 def _amended(session: Session, plan: Plan, reason: Reason | None) -> Amended | None:
-    """The open amendment of a plan in force; None: the file goes into the plan itself."""
+    """Return the open amendment of a plan in force. Returns None if the file goes into the plan itself."""
     amendment = open_amendment(session, plan)
     if amendment is None:
         if reason is not None and plan.revision is None:
@@ -224,7 +224,7 @@ _KINDS = {
 
 
 def kind_of_agency(name: str) -> AgencyKind:
-    """By the first word of its name. What bears an official code is a body of the government: else a `unit`."""
+    """Return the kind of an agency by the first word of its name; any other word makes a `unit`."""
     return _KINDS.get(name.split(maxsplit=1)[0].casefold(), AgencyKind.unit)
 
 
@@ -248,7 +248,7 @@ def _writings(
 
 
 def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
-    """Write what is not as it was. What an action cannot hold is named by its cell."""
+    """Write the lines that changed. Raises Invalid with the cell of each value that an action cannot hold."""
     changed = [writing for writing in writings if not writing.is_as_it_was]
     errors: list[FieldError] = []
     drafts: list[Draft] = []
@@ -266,7 +266,7 @@ def _write(run: _Import, writings: Sequence[Writing]) -> Counter[str]:
 
 
 def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) -> Sequence[Outcome]:
-    """Into the plan, or into the amendment that is open beside it, with the import's reason for each line."""
+    """Write drafts into the plan, or into its open amendment with the import's reason for each line."""
     batch = BatchWrite(drafts, errors_before=errors)
     if run.amended is None:
         return put_actions(run.write, run.plan, batch, reason=run.reason)
@@ -277,7 +277,7 @@ def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) ->
 
 
 def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
-    """What was said of these lines stays; the import's reason stands for the whole of each."""
+    """Return the reasons of drafted lines: those they have, and the import's for the whole of each."""
     rows = amended_rows(run.write.session, run.plan, [draft.code for draft in drafts])
     said = {code: [Reason.model_validate(reason) for reason in row.reasons] for code, row in rows.items()}
     own = run.amended.reason if run.amended else None
@@ -290,7 +290,7 @@ def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:
 
 
 def _check(run: _Import, writings: Sequence[Writing]) -> None:
-    """What is to be said of the file's lines as they now stand, at their cells, and of the plan they are in."""
+    """Collect the findings of the file's lines at their cells, and those of the plan."""
     by_code = {writing.code: writing for writing in writings}
     if run.amended is None:
         found = check_plan(run.write.session, run.plan).found
@@ -306,7 +306,7 @@ def _check(run: _Import, writings: Sequence[Writing]) -> None:
 
 @contextmanager
 def _by_cell(writings: Sequence[Writing], column: str | None = None) -> Iterator[None]:
-    """Turns pointers into what is written into the cells that it came from, all in `column` or by field."""
+    """Turn the pointers of errors into cells of the file, all in `column` or by field."""
     try:
         yield
     except Problem as refused:
@@ -333,7 +333,7 @@ def _at(cell: Cell, error: FieldError) -> FieldError:
 
 
 def _once(errors: Sequence[FieldError]) -> list[FieldError]:
-    """Of errors of one kind in one cell the first: a name that is too long is so as title and as name."""
+    """Return the first error of each kind and cell: a name that is too long is so as title and as name."""
     return list(
         {(error.kind.code, error.cell or error.pointer): error for error in reversed(errors)}.values()
     )[::-1]

@@ -20,7 +20,7 @@ from app.tracking.quarters.snapshots.rules import address_of, sums_of
 
 @dataclass(frozen=True)
 class Frozen:
-    """What is frozen: a plan's quarter as it was submitted and verified."""
+    """A plan's quarter to freeze, as the region submitted and the province verified it."""
 
     plan: Plan
     period: str
@@ -33,9 +33,9 @@ class Frozen:
 
 
 def store_snapshot(session: Session, frozen: Frozen) -> Entry:
-    """Keep the canonical JSON of a quarter with its hash; what the journal says of it, for the caller to record.
+    """Store the canonical JSON of a quarter with its hash. Return the journal's entry, for the caller to record.
 
-    The plan's chain is held, so nothing of it moves meanwhile.
+    The caller holds the plan's chain, so nothing of it moves meanwhile.
     """
     plan, quarter = frozen.plan, frozen.quarter
     rows = [json.loads(text) for text in lines_with_reports(session, plan, frozen.period)]
