@@ -32,7 +32,7 @@ from app.startup.bootstrap import load_shipped_reference, upgrade_schema
 from app.startup.database import console_author, open_database
 from app.startup.serving import run
 
-SAMPLES = Path(__file__).parent / "exchange" / "matrix" / "samples"
+SAMPLES = Path(__file__).parents[1] / "exchange" / "matrix" / "samples"
 PLAN = "63.02-2025"
 DATABASE, TOKEN, SPOOL = "demo.db", "demo.token", "demo.spool"
 OWN = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", TOKEN, SPOOL)
@@ -94,7 +94,7 @@ def _find_refusal(settings: Settings, folder: Path) -> str | None:
 
 def _own_command() -> str:
     """Return the command that starts the demo: of a checkout, or of an installed package."""
-    return "make demo" if (SAMPLES.parents[2] / "Makefile").exists() else "rata demo"
+    return "make demo" if (SAMPLES.parents[3] / "Makefile").exists() else "rata demo"
 
 
 def _is_database_named(settings: Settings, folder: Path) -> bool:
