@@ -18,7 +18,6 @@ from app.kit.database.journal import Author
 from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.credentials import read_secret
-from app.kit.http.etags import check_conditions
 from app.kit.http.idempotency import Attempt, body_hashed
 from app.kit.http.precondition import Precondition
 from app.kit.http.unit_of_work import Unit
@@ -78,10 +77,6 @@ class Call:
     def write_of_list(self) -> Write:
         """The write that this request is, under its condition on a list."""
         return Write(self.session, self.author, self.actor, Precondition.of(self.request, is_of_list=True))
-
-    def check_version(self, current: int | None) -> None:
-        """Hold a write to the request's conditions, given the version in force (None: not there)."""
-        check_conditions(self.request, current)
 
 
 def authenticate(request: HouseRequest) -> None:

@@ -9,7 +9,6 @@ a list's item can be changed with the `version` it shows, `If-Match: "7"`.
 import base64
 import hashlib
 import re
-from collections.abc import Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,9 +61,6 @@ VARY = "Authorization, Accept-Language"
 FOR_EVER = "private, max-age=31536000, immutable"
 """`Cache-Control` of what never changes."""
 
-CheckVersion = Callable[[int | None], None]
-"""Holds a write to its conditions, given the version in force (None: it does not exist yet)."""
-
 _TAG = re.compile(r'^(?:W/)?"([^"]*)"$')
 
 
@@ -96,11 +92,6 @@ def unchanged(tag: str, *, vary: str = VARY) -> Response:
 def digest_field(sha256: str) -> str:
     """A SHA-256 (hex) as a digest field says it (RFC 9530)."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
-
-
-def check_conditions(request: Request, current: int | None) -> None:
-    """Hold a write to the conditions of its request, given the version in force (None: not there)."""
-    check_condition(request.headers.get("if-match"), request.headers.get("if-none-match"), current)
 
 
 def check_condition(match: str | None, none_match: str | None, current: int | None) -> None:
