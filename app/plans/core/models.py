@@ -205,7 +205,7 @@ class PlanRow(PlanFields, Table, table=True):
 
 
 class Plan(NamedTuple):
-    """A plan as it was read: a row of `PlanRow`'s table, without priority locations."""
+    """A row of the plans, without priority locations."""
 
     title: str
     medium_term_plan: str | None
