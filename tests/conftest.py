@@ -89,6 +89,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not is_repeated(item)]
 
 
+GROWTH = 150 * 2**20
+"""Bytes by which a process may grow until what nothing refers to any more is collected."""
+_collected = [0]
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Collect the rings that tests leave behind, which the thresholds above would keep for ever, as memory grows."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return
+    resident = int(statm.read_text().split()[1]) * resource.getpagesize()
+    if resident > _collected[0] + GROWTH:
+        gc.collect()
+        _collected[0] = int(statm.read_text().split()[1]) * resource.getpagesize()
+
+
 PEAKS = pytest.StashKey[dict[str, int]]()
 """Bytes that each process of the run took at its peak."""
 

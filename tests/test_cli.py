@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from app import cli
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.console import frame, service
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
@@ -108,14 +109,7 @@ def prepared(sqlite_template: Database, tmp_path: Path) -> Database:
         connection.execute("VACUUM INTO ?", (str(tmp_path / "var" / "rata.db"),))
     database = Database(sqlite_url(tmp_path / "var", "rata"))
     with database.writing() as session:
-        put_plan(
-            session,
-            Author("test", datetime.now(UTC)),
-            CONSOLE,
-            PLAN,
-            PlanIn(title="RAT"),
-            lambda version: None,
-        )
+        put_plan(Write(session, Author("test", datetime.now(UTC)), CONSOLE), PLAN, PlanIn(title="RAT"))
     return database
 
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.kit.problems import Busy
-from app.kit.server.admission import Admission, Place, Places, give_back
+from app.kit.server.admission import Admission, Place, Places
 from app.kit.server.rate_limit import Caller
 from app.kit.server.request_body import Bodies
 
@@ -51,7 +51,7 @@ class House:
 
     def __init__(self, places: int = 1, length: int = 10, seconds: float = LONG) -> None:
         self.places = Places(places, length=length, seconds=seconds)
-        self.app = Bodies(Admission(self._work, places=self.places), limit=1000, together=2**20, seconds=LONG)
+        self.app = Bodies(Admission(self._work, places=self.places), limit=1000, together=2**20)
         self.in_work: list[str] = []
         self.ends: list[asyncio.Event] = []
         self.read: list[bytes] = []
@@ -63,7 +63,7 @@ class House:
         self.read.append((await receive())["body"])
         await scope["ended"].wait()
         if scope["path"].endswith("/export"):
-            give_back(scope)
+            scope["give_back_place"]()
             await self.sends.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         if scope["path"].endswith("/pull"):

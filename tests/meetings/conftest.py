@@ -15,7 +15,7 @@ from tests.plans.world import furnish, put_plan
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The instant of every request, from now on; 2 May 2025 unless a test says otherwise."""
     clock = Clock()
-    monkeypatch.setattr("app.kit.http.routing.datetime", clock)
+    monkeypatch.setattr("app.kit.http.unit_of_work.datetime", clock)
     return clock
 
 

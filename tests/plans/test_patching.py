@@ -19,16 +19,20 @@ from tests.plans.world import ACTION, ANY, AT, put, report
     ids=["plan", "line", "report"],
 )
 def test_a_patch_costs_no_more_statements_than_a_whole_write(
-    client: TestClient, database: OneTransaction, path: str, content: dict[str, Any], patch: dict[str, Any]
+    secretariat: TestClient,
+    database: OneTransaction,
+    path: str,
+    content: dict[str, Any],
+    patch: dict[str, Any],
 ) -> None:
     def count_statements(method: str, body: dict[str, Any]) -> int:
         database.statements.clear()
-        done = client.request(method, path, json=body, headers=ANY)
+        done = secretariat.request(method, path, json=body, headers=ANY)
         assert done.status_code == 200, done.text
         return len(database.statements)
 
-    put(client, "A-1")
-    report(client, "A-1", 1, spent=1)
+    put(secretariat, "A-1")
+    report(secretariat, "A-1", 1, spent=1)
     whole = count_statements("PUT", content)
     assert count_statements("PATCH", patch) <= whole
-    assert patch.items() <= client.get(path).json().items()
+    assert patch.items() <= secretariat.get(path).json().items()
