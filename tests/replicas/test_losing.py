@@ -28,6 +28,11 @@ from tests.replicas.test_reading import DIGEST, REPORT
 
 LINE = f"{AT}/actions/L-02"
 
+# a server dies with a cursor open: psycopg cannot close it any more, and says so when it is collected
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <function ServerCursorMixin:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 def told(logs: list[Any]) -> list[tuple[str, str | None]]:
     return [(one["event"], one.get("reason")) for one in logs if one["event"].startswith("replica")]
@@ -89,10 +94,6 @@ def pulled_amid(
 
 
 @pytest.mark.usefixtures("small_pieces")
-# the server died with the cursor open: psycopg cannot close it any more, and says so when it is collected
-@pytest.mark.filterwarnings(
-    r"ignore:Exception ignored in. <function ServerCursorMixin:pytest.PytestUnraisableExceptionWarning"
-)
 def test_a_pull_whose_replica_is_killed_is_whole(
     database: Replicated, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
