@@ -52,7 +52,7 @@ NO_OPERATION = "none"
 PAUSES = (0.02, 0.1, 0.5)
 """Longest pauses, in seconds, before further attempts of a request whose transaction lost; jitter parts the losers."""
 REPEAT_SECONDS = 5
-"""After these no further attempt begins: who waited as long is told so."""
+"""No retry starts after this many seconds; the client gets 503."""
 
 
 EarlyTag = Callable[[HouseRequest], str]
