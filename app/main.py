@@ -162,7 +162,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         summary="Rencana Aksi Tahunan penanggulangan kemiskinan: satu rencana, satu data, setiap triwulan.",
         description=DESCRIPTION,
         lifespan=lifespan,
-        generate_unique_id_function=openapi.operation_id,
         redirect_slashes=False,
         openapi_tags=TAGS,
         # the framework's own spans bear query strings
@@ -192,8 +191,8 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
     # Addresses are tried in this order: first what must answer under any load, then what is asked most.
-    app.include_router(health_router(VERSION))
     for router in (
+        health_router(VERSION),
         actions,
         tracking,
         findings,
@@ -228,10 +227,10 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         nomenclature,
         editions,
         access,
+        service_router(),
+        finding_kinds,
     ):
-        app.include_router(router, prefix="/v1")
-    app.include_router(service_router())
-    app.include_router(finding_kinds)
+        app.routes.extend(router.routes)
     openapi.install(app)
     install_docs(app)
     install_problem_handlers(app)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -342,15 +341,10 @@ def test_every_operation_has_one_name_of_its_own() -> None:
 def test_every_route_below_v1_asks_who_calls() -> None:
     application = create_app(Settings(_env_file=None, database_url="sqlite://"))
     known = {operation.id for operation in operations(application.openapi()) if operation.is_v1}
-    asking = {route.name for route in routes_of(application) if authenticated in asked_for(route.dependant)}
+    routes = [route for route in application.routes if isinstance(route, APIRoute)]
+    asking = {route.name for route in routes if authenticated in asked_for(route.dependant)}
     assert known & asking
     complain(sorted(known - asking), "Take `call: Caller`; without it nobody asks for a token.")
-
-
-def routes_of(application: FastAPI) -> Iterator[APIRoute]:
-    for one in application.routes:
-        router = getattr(one, "original_router", None)
-        yield from (route for route in (router.routes if router else [one]) if isinstance(route, APIRoute))
 
 
 def asked_for(dependant: Dependant) -> Iterator[Any]:

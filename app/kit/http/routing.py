@@ -9,6 +9,8 @@ import secrets as random
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from enum import Enum
+from functools import cached_property
 from typing import Any, TypeVar
 
 import anyio
@@ -22,6 +24,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.kit.database.errors import is_lost
 from app.kit.http.anonymous import shared
@@ -77,6 +81,22 @@ def revalidated(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:
 
 class HouseRoute(APIRoute):
     """A route under the house rules."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Compare how the path begins and how many segments it has first: the pattern costs three times as much."""
+        path = scope["path"]
+        if scope.get("root_path") or (path.startswith(self._beginning) and path.count("/") == self._depth):
+            return super().matches(scope)
+        return Match.NONE, {}
+
+    @cached_property
+    def _beginning(self) -> str:
+        """The path up to its first parameter."""
+        return self.path.partition("{")[0]
+
+    @cached_property
+    def _depth(self) -> int:
+        return self.path.count("/")
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -215,5 +235,16 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
         )
 
 
-def house_router(**options: Any) -> APIRouter:
-    return APIRouter(route_class=HouseRoute, **options)
+def house_router(prefix: str = "", *, tags: list[str | Enum], root: str = "/v1") -> APIRouter:
+    """Return a router under the house rules, whose routes have their whole path: an application adds them directly.
+
+    FastAPI's `include_router` would match each of them in a copied scope: half the time of a small request.
+    """
+    return APIRouter(
+        route_class=HouseRoute, prefix=root + prefix, tags=tags, generate_unique_id_function=operation_id
+    )
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the function's name: short, and unique over the whole document (a test holds it)."""
+    return route.name

@@ -14,7 +14,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
@@ -109,11 +108,6 @@ _DONE = {
     "post": "As it is now.",
 }
 """What a status of success means, by itself or by the method."""
-
-
-def operation_id(route: APIRoute) -> str:
-    """The function's name: short, and unique over the whole document (a test holds it)."""
-    return route.name
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.extras import is_installed
 from app.kit.fields import SOMETIMES, address
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
-from app.kit.http.routing import HouseRoute
+from app.kit.http.routing import house_router
 from app.kit.openapi.document import DOCUMENT
 from app.kit.problems import Kind, NotFound, Problem, require_extra
 
@@ -77,7 +77,7 @@ def _make_meaning(code: str) -> Constant:
 
 
 def service_router() -> APIRouter:
-    router = APIRouter(route_class=HouseRoute, tags=["service"])
+    router = house_router(root="", tags=["service"])
 
     @router.get("/problems/{code}", response_model=Meaning, openapi_extra=CONSTANT)
     def read_problem(

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.http.replies import problem_response
-from app.kit.http.routing import HouseRoute
+from app.kit.http.routing import house_router
 from app.kit.problems import Busy
 from app.kit.server.graceful_shutdown import LEAVING
 
@@ -71,7 +71,7 @@ class Probe:
 
 def health_router(version: str) -> APIRouter:
     """Return the addresses that supervisors and balancers ask. They wait for no thread, also if the database hangs."""
-    router = APIRouter(route_class=HouseRoute, tags=["service"])
+    router = house_router(root="", tags=["service"])
 
     @router.get("/health", response_model=Health)
     async def read_health() -> Response:

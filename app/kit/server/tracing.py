@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 import structlog
-from fastapi.routing import iter_route_contexts
 from opentelemetry import context, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -191,8 +190,7 @@ class Traced:
 
     def _path(self, scope: Scope, operation: str) -> str:
         if not self._paths:
-            routes = iter_route_contexts(scope["app"].routes)
-            self._paths = {str(route.name): str(route.path) for route in routes}
+            self._paths = {route.name: route.path for route in scope["app"].routes}
         return self._paths[operation]
 
 

@@ -33,7 +33,7 @@ from app.plans.findings.rules import Placed
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 
 router = house_router(tags=["plans"])
-documents = house_router(tags=["service"])
+documents = house_router(root="", tags=["service"])
 
 
 def _tag_in(call: Call, plan: Plan) -> str:
