@@ -33,10 +33,10 @@ FINISHING = {"serve", "deliver", "pull", "follow"}
 """Commands that finish what is under way when they are asked to stop; the others end at once."""
 
 
-class Commands(Mapping[str, Any]):
+class Commands(Mapping[str, object]):
     """The commands by name, each imported when somebody looks at it."""
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         group: Any = typer.main.get_command(import_module(PLACES[name]).cli)
         return group.commands[name]
 

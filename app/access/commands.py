@@ -181,7 +181,7 @@ def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | 
         raise Invalid(errors=errors)
 
 
-def _check_subject_is_free(session: Session, said: dict[str, Any], stored: dict[str, Any] | None) -> None:
+def _check_subject_is_free(session: Session, said: dict[str, Any], stored: dict[str, object] | None) -> None:
     if said["subject"] is None:
         return
     c = _principals.c
@@ -247,7 +247,7 @@ class _Told(NamedTuple):
 def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> Entry:
     """Return the entry of the journal: of a person's subject a digest alone, since it stays for ever."""
 
-    def said(told: _Told | None) -> dict[str, Any] | None:
+    def said(told: _Told | None) -> dict[str, object] | None:
         if told is None:
             return None
         return {
@@ -305,7 +305,7 @@ def enrol_chained(
     principal: str,
     grants: Sequence[Grant],
     said: dict[str, str] | None = None,
-) -> tuple[Chain, dict[str, Any]]:
+) -> tuple[Chain, dict[str, object]]:
     """The principal as the console wants it; its home grows where its memberships no longer fit in."""
     stored = stored_principal(session, principal)
     regions = [grant.region for grant in grants]

@@ -40,13 +40,13 @@ LONGEST_TOKEN = 16 * 1024
 
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
 _ID_TOKEN_CLAIMS = frozenset({"at_hash", "c_hash", "s_hash"})
-_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+_OBJECT: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 
 class Keys:
     """What the issuer last gave, and when (by the clock that never goes back)."""
 
-    def __init__(self, keys: Mapping[str | None, dict[str, Any]], at: float) -> None:
+    def __init__(self, keys: Mapping[str | None, dict[str, object]], at: float) -> None:
         self.at, self._said, self._made = at, keys, dict[tuple[str | None, str], PyJWK]()
 
     def find(self, kid: str | None, algorithm: str) -> PyJWK | None:
@@ -215,7 +215,7 @@ class Issuer:
             return None
         return Keys(keys, self._clock())
 
-    def _document(self, url: str, end: float) -> dict[str, Any]:
+    def _document(self, url: str, end: float) -> dict[str, object]:
         """A JSON object from an address, bounded in size and in time. ValueError: it is none."""
         body, rest = bytearray(), max(0.1, end - time.monotonic())
         # Not compressed: what is counted is what there is.
@@ -233,7 +233,7 @@ class Issuer:
             raise ValueError(f"{url} is no JSON object") from None
 
 
-def _usable(document: Mapping[str, Any]) -> dict[str | None, dict[str, Any]]:
+def _usable(document: Mapping[str, object]) -> dict[str | None, dict[str, object]]:
     """Key id → key, of those that are for signatures and public. ValueError: there are none."""
     said = document.get("keys")
     found = {

@@ -117,7 +117,7 @@ def _issue(
     author: Author,
     owner: dict[str, Any],
     name: str,
-    values: dict[str, Any],
+    values: dict[str, object],
 ) -> str:
     secret = f"rata_{secrets.token_urlsafe(32)}"
     new = {
@@ -145,10 +145,10 @@ def _token_entry(
     what: str,
     principal: str,
     owner: dict[str, Any],
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
+    before: dict[str, object] | None,
+    after: dict[str, object] | None,
 ) -> Entry:
-    def said(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    def said(row: dict[str, Any] | None) -> dict[str, object] | None:
         if row is None:
             return None
         ends = {name: row[name].isoformat() if row[name] else None for name in ("expires_at", "revoked_at")}

@@ -92,7 +92,7 @@ def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
     return True
 
 
-def patch_agency(write: Write, region: str, code: str, patch: Any) -> None:
+def patch_agency(write: Write, region: str, code: str, patch: object) -> None:
     """Merge a patch into the content of an agency, read under the lock of its chain."""
     chain = _held(write, region)
     stored = _existing(write, region, code)
@@ -157,7 +157,7 @@ def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
     return dict(row._mapping) if row else None
 
 
-def _existing(write: Write, region: str, code: str) -> dict[str, Any]:
+def _existing(write: Write, region: str, code: str) -> dict[str, object]:
     stored = _stored(write.session, region, code)
     if stored is None:
         raise NotFound()
@@ -165,11 +165,11 @@ def _existing(write: Write, region: str, code: str) -> dict[str, Any]:
     return stored
 
 
-def _values(content: AgencyIn) -> dict[str, Any]:
+def _values(content: AgencyIn) -> dict[str, object]:
     return {**content.model_dump(mode="json"), "folded": folded(content.name)}
 
 
-def _replace(write: Write, chain: Chain, stored: dict[str, Any], content: AgencyIn) -> None:
+def _replace(write: Write, chain: Chain, stored: dict[str, object], content: AgencyIn) -> None:
     _check_state(stored, "edit")
     values = _values(content)
     if any(stored[name] != value for name, value in values.items()):
@@ -188,7 +188,7 @@ def _check_state(stored: dict[str, Any], verb: Verb) -> None:
         raise WrongState(agency=stored["code"], state=stored["state"], verb=verb)
 
 
-def _check_target(session: Session, region: str, code: str, into: str) -> dict[str, Any]:
+def _check_target(session: Session, region: str, code: str, into: str) -> dict[str, object]:
     """Return the agency into which another is merged. Raises Invalid if it is unknown, not active, or the same."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
@@ -211,7 +211,9 @@ def _check_target(session: Session, region: str, code: str, into: str) -> dict[s
     )
 
 
-def _change(write: Write, chain: Chain, stored: dict[str, Any], values: dict[str, Any], what: str) -> Chain:
+def _change(
+    write: Write, chain: Chain, stored: dict[str, object], values: dict[str, object], what: str
+) -> Chain:
     new = update_versioned(write.session, _table, stored, values)
     return record(write.session, chain, write.author, [_entry(what, stored, new)])
 
@@ -219,7 +221,7 @@ def _change(write: Write, chain: Chain, stored: dict[str, Any], values: dict[str
 _RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
 
 
-def _entry(what: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Entry:
+def _entry(what: str, before: dict[str, object] | None, after: dict[str, object] | None) -> Entry:
     there: dict[str, Any] = after or before or {}
     old, new = ({name: row[name] for name in _RECORDED} if row else None for row in (before, after))
     version = there["version"] if after else there["version"] + 1

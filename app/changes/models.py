@@ -23,7 +23,7 @@ Sequence = Annotated[
     ),
 ]
 Changes = Annotated[
-    dict[str, list[Any]],
+    dict[str, list[object]],
     Field(description="Field → [from, to]; null where there was, or is, nothing. A list is shown whole."),
 ]
 Kind = Annotated[

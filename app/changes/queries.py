@@ -79,7 +79,7 @@ class Watch(NamedTuple):
     kinds: Sequence[str]
 
     @property
-    def filters(self) -> list[Any]:
+    def filters(self) -> list[object]:
         """What a cursor of this feed is bound to."""
         return [self.region, sorted(set(self.kinds))]
 
@@ -151,7 +151,9 @@ def _span_behind(session: Session, start: int, actor: Actor, region: str | None)
     here = _journal.alias("here")
     key = (here.c.region_code, here.c.sequence)
 
-    def nearest(behind: ColumnElement[bool], *order: ColumnElement[Any]) -> ColumnElement[Any]:
+    def nearest(
+        behind: ColumnElement[bool], *order: sa.SQLColumnExpression[object]
+    ) -> sa.SQLColumnExpression[object]:
         # By both columns: an order by the number alone tempts PostgreSQL to read the feed along its key.
         number = sa.case((here.c.region_code == known.c.code, here.c.sequence))
         found = sa.select(number).where(behind).order_by(*order).limit(1)
@@ -325,13 +327,13 @@ class _Counter:
     def __init__(self) -> None:
         self.count = 0
 
-    def each(self, rows: Iterator[Any]) -> Iterator[Any]:
+    def each(self, rows: Iterator[object]) -> Iterator[Any]:
         for row in rows:
             self.count += 1
             yield row
 
 
-def _rows_of_chains(session: Session, chain: str | None, written: int) -> Iterator[Any]:
+def _rows_of_chains(session: Session, chain: str | None, written: int) -> Iterator[object]:
     """Every row up to that number of the feed, chain by chain, in batches: the journal is longer than memory."""
     statement = (
         sa.select(_journal).where(_c.sequence <= written).order_by(_c.chain, _c.position).limit(_BATCH)

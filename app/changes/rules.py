@@ -93,7 +93,7 @@ BEGINNING = Place("", 0, "")
 _HASH_LENGTH = 16
 
 
-def cursor_of(place: Place, filters: Sequence[Any]) -> str:
+def cursor_of(place: Place, filters: Sequence[object]) -> str:
     """The cursor that goes on behind a row, for a feed of these filters."""
     values = [place.chain, place.position, place.hash[:_HASH_LENGTH]]
     return (
@@ -101,7 +101,7 @@ def cursor_of(place: Place, filters: Sequence[Any]) -> str:
     )
 
 
-def place_of(cursor: str, filters: Sequence[Any]) -> Place:
+def place_of(cursor: str, filters: Sequence[object]) -> Place:
     """The row behind which a cursor goes on; BadRequest for one that this feed did not give."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
@@ -121,7 +121,7 @@ def _is_place(place: Place) -> bool:
     return is_text and type(place.position) is int and abs(place.position) < 2**63
 
 
-def _digest(values: Sequence[Any], filters: Sequence[Any]) -> str:
+def _digest(values: Sequence[object], filters: Sequence[object]) -> str:
     return hashlib.sha256(to_json(["changes", *filters, *values]).encode()).hexdigest()[:12]
 
 

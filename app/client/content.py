@@ -52,7 +52,7 @@ class Content:
         self._is_lines = form == "ndjson"
         self._held = b""
         """The last line, which may be the end."""
-        self.said: dict[str, Any] = {}
+        self.said: dict[str, object] = {}
         """What the end of the lines says of them."""
 
     def write(self, data: bytes) -> None:
@@ -71,7 +71,7 @@ class Content:
         self._size += len(data)
         self._lines += data.count(b"\n")
 
-    def end(self, wanted: Mapping[str, Any], cursor: str | None) -> dict[str, Any]:
+    def end(self, wanted: Mapping[str, object], cursor: str | None) -> dict[str, Any]:
         """What the content turned out to be. WrongContent: not what was `wanted`, or not what it says of itself."""
         rows, plans = wanted["rows"], None
         if self._is_lines:
@@ -101,7 +101,7 @@ class Content:
 
     def _said_at_the_end(self) -> dict[str, Any]:
         try:
-            said: dict[str, Any] = json.loads(self._held)["end"]
+            said: dict[str, object] = json.loads(self._held)["end"]
             wanted = ("rows", "cursor", "plans", "period", "region", "sha256")
             if self._held.endswith(b"\n") and all(name in said for name in wanted):
                 return said

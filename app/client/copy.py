@@ -50,7 +50,7 @@ class Resource(NamedTuple):
     address: str
     region_code: str
     version: int
-    body: dict[str, Any]
+    body: dict[str, object]
 
 
 class Copy:
@@ -181,6 +181,6 @@ def _within(region: str) -> sa.ColumnElement[bool]:
     return sa.or_(code == region, code.startswith(f"{region}.", autoescape=True))
 
 
-def _parts(rows: list[Any]) -> Iterator[list[Any]]:
+def _parts(rows: list[object]) -> Iterator[list[Any]]:
     for at in range(0, len(rows), _MANY):
         yield rows[at : at + _MANY]

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from .problems import AlreadyRunning
 
@@ -39,7 +39,7 @@ def _gone_if_empty(path: Path, file: BinaryIO) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def replace(path: Path, content: dict[str, Any]) -> None:
+def replace(path: Path, content: dict[str, object]) -> None:
     """A small file written beside and renamed: what is there is always whole."""
     beside = path.with_name(f"{path.name}.new")
     with beside.open("w", encoding="utf-8") as out:

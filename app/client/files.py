@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from .answers import CUT, check, named
 from .content import Content
@@ -95,7 +95,7 @@ class Manifest:
     rows: int
     cursor: str | None
     """Where to go on in the feed: `after` of `/v1/changes` with the same region."""
-    plans: list[dict[str, Any]] | None
+    plans: list[dict[str, object]] | None
     """Revisions and amendments that the lines are from; only NDJSON tells them."""
 
 
@@ -358,7 +358,7 @@ def _digest_field(digest: bytes) -> str:
     return f"sha-256=:{base64.b64encode(digest).decode()}:"
 
 
-def _measured(file: Path) -> dict[str, Any]:
+def _measured(file: Path) -> dict[str, object]:
     """What a manifest says of a file that is not the bytes that were sent."""
     with file.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()

@@ -285,9 +285,9 @@ class Follower:
             or self._digest(address, period, line, report) != (told[address]["rows"], told[address]["sha256"])
         )
 
-    def _digests(self, period: str) -> list[dict[str, Any]]:
+    def _digests(self, period: str) -> list[dict[str, object]]:
         try:
-            found: list[dict[str, Any]] = self._service.digests(period, region=self._region)["plans"]
+            found: list[dict[str, object]] = self._service.digests(period, region=self._region)["plans"]
         except Refused as refused:
             if not refused.is_missing:
                 raise
@@ -389,7 +389,7 @@ def _resource(kind: Kind, address: str, body: dict[str, Any]) -> Resource:
     return Resource(kind.name, address, region, kept["version"], kept)
 
 
-def _report(item: dict[str, Any]) -> Resource:
+def _report(item: dict[str, object]) -> Resource:
     address = f"plans/{item['plan']}/actions/{item['action']}/progress/{item['period']}"
     return _resource(KINDS["progress"], address, item)
 

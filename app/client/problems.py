@@ -90,7 +90,7 @@ class Refused(RataError):
     exit_code = 3
     text = Text("{address} menjawab {status}: {why}", "{address} answers {status}: {why}")
 
-    def __init__(self, status: int, problem: Mapping[str, Any], address: str) -> None:
+    def __init__(self, status: int, problem: Mapping[str, object], address: str) -> None:
         self.status, self.problem = status, problem
         super().__init__(address=address, status=status, why=_reason(problem))
 

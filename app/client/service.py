@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 class ChangePage(NamedTuple):
     """A page of the feed."""
 
-    items: list[dict[str, Any]]
+    items: list[dict[str, object]]
     next: str
     """The cursor to keep."""
     more: bool
@@ -126,7 +126,7 @@ class Rata:
             else:
                 check(reply, attempts)
 
-    def pages(self, path: str, **params: object) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, **params: object) -> Iterator[dict[str, object]]:
         """Every item of a list, read to its end."""
         after = None
         while True:
@@ -163,7 +163,7 @@ class Rata:
 
     def digests(self, period: str, *, region: str | None = None) -> dict[str, Any]:
         """Rows and hashes of a quarter's lines, plan by plan and agency by agency."""
-        found: dict[str, Any] = self.get(f"/v1/digests/{period}", region=region).content
+        found: dict[str, object] = self.get(f"/v1/digests/{period}", region=region).content
         return found
 
     def pull(

@@ -40,7 +40,7 @@ class Table:
     """Fields of a row that have their place."""
     is_coded: bool = False
     """What hangs on its rows names them by their `code`, not by their place in the list."""
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: list[tuple[object, ...]] = field(default_factory=list)
 
     def add_column(self, name: str, type_: str = "", about: str = "") -> None:
         self.known.add(name)
@@ -60,7 +60,7 @@ class Table:
         self.parts[name] = part
         return part
 
-    def keys_below(self, keys: tuple[Any, ...], found: Mapping[str, Any]) -> tuple[Any, ...]:
+    def keys_below(self, keys: tuple[object, ...], found: Mapping[str, object]) -> tuple[object, ...]:
         """The first keys of what hangs on a row."""
         return (*keys[:-1], found["code"]) if self.is_coded else keys
 
@@ -116,7 +116,7 @@ def _filled(table: Table, shape: str) -> Table:
     return table
 
 
-def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, Any]) -> None:
+def _fill(table: Table, shape: dict[str, Any], shapes: dict[str, object]) -> None:
     """Give a table what its shape declares. Columns first: what hangs on a row is keyed by them."""
     parts = []
     for name, declared in shape["properties"].items():

@@ -66,7 +66,7 @@ class Tables:
                 self._put(self._lines, found, (found["plan"], found["action"]))
             self.flush()
 
-    def end(self, said: Mapping[str, Any]) -> None:
+    def end(self, said: Mapping[str, object]) -> None:
         """What the pull says of itself; then the file is whole."""
         with self._told():
             self._put(self._end, said, ())
@@ -86,7 +86,7 @@ class Tables:
                 self._db.executemany(table.inserted(), table.rows)
                 table.rows.clear()
 
-    def _put(self, table: Table, found: Mapping[str, Any], keys: tuple[Any, ...]) -> None:
+    def _put(self, table: Table, found: Mapping[str, object], keys: tuple[object, ...]) -> None:
         """Keep a row and all that hangs on it."""
         if not table.known.issuperset(found):
             self._grow(table, found)
@@ -95,7 +95,7 @@ class Tables:
             if value := found.get(name):
                 self._put_part(part, value, table.keys_below(keys, found))
 
-    def _put_part(self, part: Table, value: Any, keys: tuple[Any, ...]) -> None:
+    def _put_part(self, part: Table, value: Any, keys: tuple[object, ...]) -> None:
         if part.kind == "object":
             self._put(part, value, keys)
         elif part.kind == "items":
@@ -109,7 +109,7 @@ class Tables:
         for place, (rows, sha256) in self._hashes.take().items():
             self._digests.rows.append((*place, rows, sha256))
 
-    def _grow(self, table: Table, found: Mapping[str, Any]) -> None:
+    def _grow(self, table: Table, found: Mapping[str, object]) -> None:
         """Columns and tables for what was not declared, from when it says something."""
         self.flush()
         for name, value in found.items():

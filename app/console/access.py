@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlmodel import Session
@@ -176,7 +176,7 @@ def _memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
     ]
 
 
-def _show_list(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def _show_list(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
     """Print rows as a table, or as JSON with whole instants."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
@@ -185,7 +185,7 @@ def _show_list(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         show_rows(head, [[_cell(value) for value in row.values()] for row in rows])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     match value:
         case None | []:
             return "-"

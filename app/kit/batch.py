@@ -5,7 +5,7 @@ Every such command takes the same steps: rights, precondition, references, confl
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
@@ -26,7 +26,7 @@ class Outcome:
     code: str
     status: Status
     version: int | None = None
-    content: dict[str, Any] | None = None
+    content: dict[str, object] | None = None
     """The content as stored; None if the item was refused."""
     errors: tuple[FieldError, ...] = ()
 
@@ -42,7 +42,7 @@ class StoredContent(Versioned, Protocol):
     """An item in force."""
 
     @property
-    def content(self) -> Any: ...
+    def content(self) -> object: ...
 
 
 Item = TypeVar("Item", bound=Keyed)
@@ -85,8 +85,8 @@ class BatchWrite(Generic[Item]):
             self._refused.setdefault(code, []).extend(of_item)
 
     def changes(
-        self, wanted: Mapping[str, dict[str, Any]], stored: Mapping[str, StoredContent]
-    ) -> dict[str, dict[str, Any]]:
+        self, wanted: Mapping[str, dict[str, object]], stored: Mapping[str, StoredContent]
+    ) -> dict[str, dict[str, object]]:
         """Return the contents to write: of items without errors that differ from the stored ones."""
         refused = self.errors
         return {
@@ -97,7 +97,7 @@ class BatchWrite(Generic[Item]):
 
     def outcomes(
         self,
-        wanted: Mapping[str, dict[str, Any]],
+        wanted: Mapping[str, dict[str, object]],
         stored: Mapping[str, Versioned],
         versions: Mapping[str, int],
     ) -> list[Outcome]:
@@ -122,7 +122,7 @@ class BatchQuery(BaseModel):
 
 
 def read_items(
-    shape: type[ItemShape], raw_items: Sequence[Any], *, key: str
+    shape: type[ItemShape], raw_items: Sequence[object], *, key: str
 ) -> tuple[list[tuple[int, ItemShape]], dict[int, Outcome]]:
     """Return the valid items of a request with their places, and the outcomes of the others by place.
 

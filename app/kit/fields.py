@@ -53,7 +53,7 @@ def has_piled_marks(text: str) -> bool:
     return False
 
 
-def _clean(text: Any) -> Any:
+def _clean(text: object) -> object:
     """Composed Unicode without control characters: what both databases store and give back unchanged."""
     if not isinstance(text, str) or len(text) > LONGEST:
         return text
@@ -67,14 +67,14 @@ def _clean(text: Any) -> Any:
     return text
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> object:
     """No number is ever a string or a boolean."""
     if isinstance(value, (str, bool)):
         raise PydanticCustomError("not_a_number", "must be a JSON number")
     return value
 
 
-def _written(form: re.Pattern[str], value: Any) -> Any:
+def _written(form: re.Pattern[str], value: object) -> object:
     """Time is a text of that form: a number, or digits alone, would be read as seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and form.fullmatch(value)):
         return value

@@ -81,7 +81,7 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
         raise NameTaken(name=name)
     write.precondition.check(stored.row["version"] if stored else None)
     _check_content(write, content, stored, allow_loopback=allow_loopback)
-    said: dict[str, Any] = content.model_dump(mode="json")
+    said: dict[str, object] = content.model_dump(mode="json")
     if stored is None:
         _create(write, chain, {"name": checked_key(name), **said})
         return True
@@ -221,9 +221,9 @@ def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, dict[str,
 
 
 def _secret_entry(
-    what: str, webhook: StoredWebhook, before: dict[str, Any] | None, after: dict[str, Any] | None
+    what: str, webhook: StoredWebhook, before: dict[str, object] | None, after: dict[str, object] | None
 ) -> Entry:
-    def said(row: dict[str, Any] | None) -> dict[str, Any] | None:
+    def said(row: dict[str, object] | None) -> dict[str, object] | None:
         return {"name": row["name"], "note": row["note"]} if row else None
 
     row: dict[str, Any] = after or before or {}

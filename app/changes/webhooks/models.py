@@ -296,7 +296,7 @@ class WebhookRow(WebhookFields, Table, table=True):
     disabled_reason: DisabledReason | None = None
     disabled_at: datetime | None = None
     seen: int = Field(description="Number in the feed up to which everything is in some delivery.")
-    place: list[Any] = Field(
+    place: list[object] = Field(
         sa_type=sa.JSON, description="The last entry that it was told of, as cursors name it."
     )
     leased_until: datetime | None = None
@@ -344,6 +344,6 @@ class WebhookDeliveryRow(Table, table=True):
     kinds: list[str] = Field(sa_type=sa.JSON)
     first: int = Field(description="Number in the feed behind which it begins.")
     last: int = Field(description="Number in the feed at which it ends.")
-    place: list[Any] = Field(
+    place: list[object] = Field(
         sa_type=sa.JSON, description="The entry behind which it begins, as cursors name it."
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from app.changes.rules import WEBHOOK_CHAINS
@@ -240,7 +240,7 @@ def may_reach(number: str, *, allow_loopback: bool) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
-def told(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+def told(fields: dict[str, object] | None) -> dict[str, object] | None:
     """A webhook as the journal is told of it."""
     if fields is None:
         return None

@@ -10,7 +10,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any
 
 import httpcore
 import httpx
@@ -77,7 +76,7 @@ class _Timed(httpcore.NetworkStream):
             raise
         return _Timed(secure, self._end)
 
-    def get_extra_info(self, info: str) -> Any:
+    def get_extra_info(self, info: str) -> object:
         return self._stream.get_extra_info(info)
 
 

@@ -204,8 +204,8 @@ def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime)
     """A delivery of everything new; None where there is nothing that the owner may know of."""
     row, end = webhook.row, end_of_feed(session)
     new = passed(session, watch, after=row["seen"], until=end)
-    moved: dict[str, Any] = {"seen": end}
-    made: dict[str, Any] | None = None
+    moved: dict[str, object] = {"seen": end}
+    made: dict[str, object] | None = None
     if new.last is not None:
         made = {
             "id": f"msg_{random.token_hex(12)}",
@@ -234,7 +234,7 @@ def _still_told(session: Session, watch: Watch, row: dict[str, Any]) -> bool:
     return seen.total >= int(row["count"])
 
 
-def _withdraw(session: Session, webhook: StoredWebhook, row: dict[str, Any]) -> None:
+def _withdraw(session: Session, webhook: StoredWebhook, row: dict[str, object]) -> None:
     """Take a delivery back, and look anew at what it was made of."""
     over = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
     session.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**over))
@@ -243,7 +243,7 @@ def _withdraw(session: Session, webhook: StoredWebhook, row: dict[str, Any]) -> 
     _look_back(session, row)
 
 
-def _look_back(session: Session, delivery: dict[str, Any]) -> None:
+def _look_back(session: Session, delivery: dict[str, object]) -> None:
     """Have a webhook look again at what a delivery was made of: what did not arrive is told anew."""
     c = webhooks.c
     back = {"seen": delivery["first"], "place": delivery["place"]}
@@ -261,7 +261,7 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     chain = hold(session, webhook_chain(job.name)) if is_over else None
     if not _release(session, job.webhook, job.worker):
         return
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "attempts": attempts,
         "attempted_at": at,
         "status": outcome.status,

@@ -22,7 +22,7 @@ SUMMED = [name for name in CoverageRegionRow.model_fields if name not in ("perio
 """Columns of `coverage_region` that add up from region to region."""
 
 
-def touched_by(period: str, code: str) -> dict[str, Any]:
+def touched_by(period: str, code: str) -> dict[str, object]:
     return {"period": period, "code": code, "regency": regency_of(code), "year": int(period[:4])}
 
 
@@ -58,7 +58,7 @@ def sums_of_villages(session: Session, by: Literal["code", "village"] = "code") 
     one = _villages(touched_records(session, "source", "back"))
     is_reported, first = one.c.rank == 0, one.c.place == 1
 
-    def reported(value: ColumnElement[Any] | int) -> ColumnElement[Any]:
+    def reported(value: sa.SQLColumnExpression[object] | int) -> ColumnElement[Any]:
         return whole_sum(sa.case((is_reported, value), else_=0))
 
     def in_status(status: VillageStatus | None) -> ColumnElement[Any]:
@@ -66,7 +66,7 @@ def sums_of_villages(session: Session, by: Literal["code", "village"] = "code") 
         return whole_sum(sa.case((sa.and_(is_reported, has), 1), else_=0))
 
     is_counted = one.c.complete_families.is_not(None)
-    sums: dict[str, ColumnElement[Any]] = {
+    sums: dict[str, sa.SQLColumnExpression[object]] = {
         "eligible": reported(one.c.eligible),
         "served": reported(one.c.served),
         "villages_reporting": reported(1),
@@ -136,6 +136,6 @@ def _villages(touched: Subquery) -> Subquery:
     ).subquery("one")
 
 
-def whole_sum(value: Any) -> ColumnElement[Any]:
+def whole_sum(value: object) -> ColumnElement[Any]:
     """A sum as the whole number that it is."""
     return sa.cast(sa.func.sum(value), sa.BigInteger)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import below
@@ -172,5 +171,5 @@ def _districts(session: Session) -> sa.Insert:
     return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)
 
 
-def _level(level: RegionLevel) -> ColumnElement[Any]:
+def _level(level: RegionLevel) -> sa.SQLColumnExpression[object]:
     return sa.literal(level, region_sums.c.level.type)

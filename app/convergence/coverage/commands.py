@@ -244,8 +244,8 @@ def _entry(
     period: str,
     village: str,
     version: int,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
+    before: dict[str, object] | None,
+    after: dict[str, object] | None,
 ) -> Entry:
     return Entry.of("coverage", regency_of(village), _address(period, village), version, before, after)
 

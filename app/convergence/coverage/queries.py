@@ -31,7 +31,9 @@ from app.reference.models import RegionRow
 coverage, cells, regions = table_of(CoverageRow), table_of(ServiceCoverageRow), table_of(RegionRow)
 
 
-def percent_of(part: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
+def percent_of(
+    part: sa.SQLColumnExpression[object], whole: sa.SQLColumnExpression[object]
+) -> ColumnElement[Any]:
     """`rules.percent` in the database: the same digits on both engines."""
     hundredths = (20_000 * part + whole) // (2 * sa.func.nullif(whole, 0, type_=sa.BigInteger()))
     return sa.cast(hundredths, sa.Double) / sa.literal_column("100.0", sa.Double)
@@ -48,7 +50,7 @@ def coverage_columns() -> list[ColumnElement[Any]]:
         .correlate(coverage)
     )
 
-    def edition(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    def edition(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
         return (
             sa.select(column)
             .where(region_editions.c.region_code == c.region_code, region_editions.c.year == c.year)

@@ -254,7 +254,7 @@ def list_children(session: Session, actor: Actor, region: str, query: ChildrenQu
     return Listing(found, {"region_code": children.c.code}, {"region_code": children.c.code})
 
 
-def _said(sums: sa.Subquery) -> dict[str, ColumnElement[Any]]:
+def _said(sums: sa.Subquery) -> dict[str, sa.SQLColumnExpression[object]]:
     c = sums.c
     return {
         "coverage_percent": percent_of(c.served, c.eligible),
@@ -265,7 +265,7 @@ def _said(sums: sa.Subquery) -> dict[str, ColumnElement[Any]]:
     }
 
 
-def _by_province(period: str) -> Select[Any]:
+def _by_province(period: str) -> sa.SelectBase:
     c = region_sums.c
     province = sa.func.substr(c.region_code, 1, 2)
     return (
@@ -275,7 +275,7 @@ def _by_province(period: str) -> Select[Any]:
     )
 
 
-def _by_village(session: Session, district: str, period: str) -> Select[Any]:
+def _by_village(session: Session, district: str, period: str) -> sa.SelectBase:
     """A district's villages as if each were a region: what it reports, and whether it was expected to."""
     return sums_of_villages(session, "village").params(records=sources_of([period], [district]))
 

@@ -85,7 +85,7 @@ class ChoiceKind(Generic[Chosen]):
     """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
 
 
-def is_chosen(column: ColumnElement[Any], edition: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_chosen(column: sa.SQLColumnExpression[object], edition: ColumnElement[Any]) -> ColumnElement[bool]:
     """Predicate: some region's year is measured by the edition."""
     return sa.exists().where(column == edition).correlate(edition.table)
 
@@ -103,7 +103,7 @@ def edition_json(session: Session, kind: EditionKind, edition: str) -> ResourceT
 def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
     """An edition with its version and whether it is in use, as it is read; None where there is none."""
     text = session.scalar(json_texts(_edition(kind, edition)))
-    found: dict[str, Any] | None = json.loads(text) if text else None
+    found: dict[str, object] | None = json.loads(text) if text else None
     return found
 
 

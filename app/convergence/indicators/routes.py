@@ -1,7 +1,7 @@
 """Definitions, observations and targets over HTTP."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
@@ -146,11 +146,11 @@ def _key_of(item: ObservationItem) -> tuple[str, str, str]:
     return item.region_code, item.indicator, item.period
 
 
-def _content(item: ObservationIn) -> dict[str, Any]:
+def _content(item: ObservationIn) -> dict[str, object]:
     return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
 
 
-def _in_body(prefix: str) -> Callable[[str], dict[str, Any]]:
+def _in_body(prefix: str) -> Callable[[str], dict[str, object]]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from app.convergence.indicators.models import (
     OBSERVED_PATTERN,
@@ -96,7 +95,7 @@ def period_meant(indicator: IndicatorFields, period: Observed) -> Observed:
 
 def wrong_value(
     code: str, indicator: IndicatorFields, value: float
-) -> tuple[Kind, Any, dict[str, Any]] | None:
+) -> tuple[Kind, object, dict[str, object]] | None:
     """(kind, what is allowed, values) of what the definition does not allow; None where all is well."""
     low = -LARGEST if indicator.minimum is None else indicator.minimum
     high = LARGEST if indicator.maximum is None else indicator.maximum

@@ -1,7 +1,6 @@
 """Keeping scorecards of frozen quarters, in the transaction that freezes them."""
 
 import json
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -37,7 +36,7 @@ def store_scorecard(session: Session, frozen: Frozen) -> None:
     )
 
 
-def _exact(value: Any) -> Any:
+def _exact(value: object) -> object:
     """A reply with null for whole numbers that canonical JSON cannot say."""
     if isinstance(value, dict):
         return {name: _exact(one) for name, one in value.items()}

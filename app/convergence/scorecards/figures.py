@@ -73,7 +73,7 @@ class Computed(NamedTuple):
     period: str
     sums: dict[str, int]
     in_force: bool
-    content: dict[str, Any]
+    content: dict[str, object]
 
 
 def compute_figures(
@@ -93,7 +93,7 @@ def compute_figures(
     of_drafts = _process(session, CONSOLE, drafts, year, now)
     editions = choices_of(session, EDITIONS, codes, year)
     methods = methods_of(session, {one.method for one in editions.values()})
-    indicators: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    indicators: dict[str, list[dict[str, object]]] = defaultdict(list)
     for one in outcome_inputs(session, codes, year):
         told = ("indicator", "direction", "baseline", "target", "actual")
         indicators[one.region_code].append({name: getattr(one, name) for name in told})
@@ -192,7 +192,7 @@ def _fill(by_plan: Mapping[int, dict[str, int]], rows: Mapping[str, Rows]) -> No
         by_plan[one.plan_id][f"budget_{one.kind}"] = one.budget
 
 
-def _whole(value: Any) -> ColumnElement[Any]:
+def _whole(value: object) -> sa.SQLColumnExpression[object]:
     return sa.func.coalesce(whole_sum(value), 0)
 
 
@@ -293,7 +293,7 @@ def _partly_travel(one: sa.CTE, classes: sa.CTE) -> Select[Any]:
     )
 
 
-def _places(code: ColumnElement[str]) -> list[ColumnElement[Any]]:
+def _places(code: ColumnElement[str]) -> list[sa.SQLColumnExpression[object]]:
     """A region's code and those of the district and the regency that it lies in."""
     return [code, sa.func.substr(code, 1, 8), sa.func.substr(code, 1, 5)]
 
@@ -376,7 +376,7 @@ def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> Select[Any]:
     ).group_by(one.c.plan_id)
 
 
-def _reported_families(village: ColumnElement[str], periods: list[str]) -> ColumnElement[Any]:
+def _reported_families(village: ColumnElement[str], periods: list[str]) -> sa.SQLColumnExpression[object]:
     """Target families as a village reported them latest in these quarters."""
     return (
         sa.select(_coverage.c.target_families)
@@ -415,7 +415,7 @@ def _recipients_of_one_kind(lines: sa.CTE) -> Select[Any]:
 # Coverage, and who is poor
 
 
-def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[str, dict[str, Any]]:
+def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[str, dict[str, object]]:
     """Regency → its services and the families that reach is computed from, of those that have any."""
     s, r = service_sums.c, region_sums.c
     of_services = (
@@ -453,7 +453,7 @@ def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[
     return found
 
 
-def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, Any]]:
+def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, object]]:
     """Region → newest P0 published up to the year, its period, and the population."""
     o = observations.c
     newest = (

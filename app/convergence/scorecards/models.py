@@ -150,7 +150,7 @@ class GainOut(BaseModel):
 
     component: IndexComponent
     of: str | None = ShapeField(description="Which service, indicator or input.")
-    changes: dict[str, Any] = ShapeField(description="Body by which `what-if` tells the same.")
+    changes: dict[str, object] = ShapeField(description="Body by which `what-if` tells the same.")
     index_percent: float
     gain: float = ShapeField(description="Points of the index.")
 
@@ -216,7 +216,7 @@ class MoneyOut(BaseModel):
     incentive: Incentive
 
 
-_INPUTS: dict[str, Any] = {
+_INPUTS: dict[str, object] = {
     "process_percent": 70.0,
     "services": [{"service": "livelihood", "strategy": "raise_income", "eligible": 96, "served": 24}],
     "families_reporting": 140,

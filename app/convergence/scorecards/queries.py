@@ -169,7 +169,7 @@ def _kept(row: Any) -> Figures:
     return _figures(row, json.loads(row.json), row.content, row.amendment)
 
 
-def _noted(row: Any, noted: Row) -> Figures:
+def _noted(row: object, noted: Row) -> Figures:
     return _figures(row, noted, noted["content"], None)
 
 
@@ -277,7 +277,7 @@ def _scope(is_nation: bool) -> Subquery:
     return sa.union_all(*parts).subquery("of")
 
 
-def _entry(of: Subquery, code: ColumnElement[Any]) -> ColumnElement[Any]:
+def _entry(of: Subquery, code: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
     """What tells the newest entry of the journal on a region from any other."""
     newest = (
         sa.select(sa.func.substr(_journal.c.hash, 1, 20))
@@ -320,7 +320,7 @@ def _subject(session: Session, actor: Actor, group: Group, region: str, period: 
     return Subject(figures, inputs_of(content, sums, highest), method_of(content), sums, content)
 
 
-def _pooled_coverage(session: Session, actor: Actor, region: str, period: str) -> dict[str, Any]:
+def _pooled_coverage(session: Session, actor: Actor, region: str, period: str) -> dict[str, object]:
     found = region_coverage(session, actor, region, period)
     told = [
         {
@@ -363,7 +363,7 @@ def _below_regency(
 
 def _village(
     session: Session, actor: Actor, village: str, period: str
-) -> tuple[dict[str, Any], VillageStatus | None]:
+) -> tuple[dict[str, object], VillageStatus | None]:
     try:
         found = json.loads(coverage_text(session, actor, period, village))
     except NotFound:

@@ -97,7 +97,7 @@ class Figures:
 
     @property
     def content(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.text or "{}")
+        found: dict[str, object] = json.loads(self.text or "{}")
         return found
 
 
@@ -155,7 +155,7 @@ def method_of(content: Mapping[str, Any]) -> Method:
 
 def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
     """The spending figure of a region's sums, by a method."""
-    empty: dict[str, Any] = {
+    empty: dict[str, object] = {
         "process_percent": None,
         "services": [],
         "families_reporting": 0,

@@ -66,9 +66,9 @@ class Home:
 
 def counts_of(
     session: Session, homes: Collection[Home], year: int, now: datetime
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Region → what was counted of its plan, its coverage and its poverty rate, by name."""
-    found: dict[str, dict[str, Any]] = {home.code: {} for home in homes}
+    found: dict[str, dict[str, object]] = {home.code: {} for home in homes}
     by_plan = {home.plan_id: found[home.code] for home in homes if home.plan_id is not None}
     bound = {
         "records": to_json([_place(home) for home in homes]),
@@ -91,7 +91,7 @@ def counts_of(
     return found
 
 
-def _place(home: Home) -> dict[str, Any]:
+def _place(home: Home) -> dict[str, object]:
     is_province = home.level is RegionLevel.province
     return {
         "region": home.code,
@@ -105,7 +105,7 @@ _OF_REGIONS = {"coverage": "coverage_period", "poverty": "observed"}
 """Parts with a row for each period of a region → the name of the period."""
 
 
-def _keep_latest(found: dict[str, Any], counts: dict[str, Any]) -> None:
+def _keep_latest(found: dict[str, object], counts: dict[str, Any]) -> None:
     period = next(name for name in _OF_REGIONS.values() if name in counts)
     if counts[period] > found.get(period, ""):
         found.update(counts)
@@ -204,7 +204,7 @@ def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-def _age(period: ColumnElement[Any]) -> ColumnElement[int]:
+def _age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
     """Quarters from the end of a period to the end of the plan year's first quarter, as finding W09 counts them;
     0 for data that is newer."""
     part = sa.func.substr(period, 6)
@@ -234,7 +234,7 @@ def _loci(chosen: ColumnElement[Any]) -> Select[Any]:
     """A line reaches a priority location by naming it, or a place inside it, as finding W04 has it."""
     place = _locations.c.region_code
 
-    def named(at: ColumnElement[Any]) -> Select[Any]:
+    def named(at: sa.SQLColumnExpression[object]) -> Select[Any]:
         joined = actions.join(_locations, _locations.c.action_id == actions.c.id)
         return (
             sa.select(actions.c.plan_id, actions.c.strategy, at.label("place"))
@@ -387,7 +387,7 @@ def meetings_of(
     templates: Mapping[str, Template],
     year: int,
     now: datetime,
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, dict[str, object]]]:
     """Region → step → what was counted of the meetings in its window, and of what was promised there."""
     rows = [
         {
@@ -403,7 +403,7 @@ def meetings_of(
         for window in [window_of(year, step.opens_month, step.due_month)]
         if any(criterion.measure in _OF_MEETINGS for criterion in step.criteria)
     ]
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, dict[str, object]]] = {}
     if rows:
         row = session.connection().execute(_of_windows(session), {"records": to_json(rows)}).one()
         for text in row:

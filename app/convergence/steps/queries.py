@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement
@@ -235,7 +235,7 @@ def _one(session: Session, actor: Actor, region: str, year: int, now: datetime) 
     return found[region]
 
 
-def _allowed(actor: Actor, region: str) -> list[Any]:
+def _allowed(actor: Actor, region: str) -> list[object]:
     return [verb for verb in ("write_evidence", "grade_steps") if actor.may(verb, region)]
 
 

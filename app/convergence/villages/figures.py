@@ -138,7 +138,7 @@ def lines_of(asked: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
 # Villages
 
 
-def _counts(asked: Asked) -> Select[Any]:
+def _counts(asked: Asked) -> sa.SelectBase:
     """Village → its lines by strategy and in all."""
     there = places.c.region_code
     named = sa.select(places.c.action_id).where(asked.is_village(there))
@@ -166,16 +166,16 @@ def _counts(asked: Asked) -> Select[Any]:
     )
 
 
-def labelled(columns: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+def labelled(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.SQLColumnExpression[object]]:
     return [column.label(name) for name, column in columns.items()]
 
 
-def whole_sum(value: ColumnElement[Any]) -> ColumnElement[int]:
+def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
     """A sum as the whole number that it is, 0 where there is nothing."""
     return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
 
 
-def _named(asked: Asked) -> Select[Any]:
+def _named(asked: Asked) -> sa.SelectBase:
     """Village that a plan names as a priority location → its target families; the larger number of two plans."""
     c = _priorities.c
     families = sa.func.max(c.target_families).label("planned_families")
@@ -187,7 +187,7 @@ def _named(asked: Asked) -> Select[Any]:
     )
 
 
-def _covered(asked: Asked) -> Select[Any]:
+def _covered(asked: Asked) -> sa.SelectBase:
     """Villages that report their coverage of the quarter."""
     c = coverage.c
     told = (c.eligible, c.served, c.balance_percent, c.status)
@@ -196,7 +196,7 @@ def _covered(asked: Asked) -> Select[Any]:
     )
 
 
-def _overlapping(session: Session, asked: Asked) -> Select[Any]:
+def _overlapping(session: Session, asked: Asked) -> sa.SelectBase:
     """Village → the most agencies that overlap in it, all with all."""
     here = sa.and_(asked.is_in_plans(), asked.is_village(places.c.region_code))
     found = agencies_at_once(session, here).subquery("at_once")

@@ -114,7 +114,7 @@ def _items(found: Villages) -> Select[Any]:
     asked, villages = found
     v = villages.c
 
-    def name_of(length: int) -> ColumnElement[Any]:
+    def name_of(length: int) -> sa.SQLColumnExpression[object]:
         code = sa.func.substr(v.village, 1, length)
         return sa.select(regions.c.name).where(regions.c.code == code).correlate(villages).scalar_subquery()
 

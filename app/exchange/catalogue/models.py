@@ -182,7 +182,7 @@ _DATASET: dict[str, Any] = {
 class CataloguePage(BaseModel):
     """The catalogue, or a page of it."""
 
-    context: dict[str, Any] = Field(alias="@context", description="What each name means as linked data.")
+    context: dict[str, object] = Field(alias="@context", description="What each name means as linked data.")
     id: str
     type: Literal["dcat:Catalog"]
     title: str

@@ -15,8 +15,8 @@ _MEDIA = "https://www.iana.org/assignments/media-types/"
 
 
 def catalogue(
-    where: Publication, datasets: list[dict[str, Any]], view: dict[str, Any], page: dict[str, Any]
-) -> dict[str, Any]:
+    where: Publication, datasets: list[dict[str, object]], view: dict[str, Any], page: dict[str, object]
+) -> dict[str, object]:
     """A page of the catalogue (`CataloguePage`); `page` has its cursor, and the count if it was asked for."""
     at = f"{where.base}/v1/catalogue"
     return {
@@ -35,7 +35,7 @@ def catalogue(
     }
 
 
-def dataset(where: Publication, one: Listed, files: list[File]) -> dict[str, Any]:
+def dataset(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
     """A plan or a frozen quarter (`Dataset`) with its files, of which there is at least one."""
     place = f"{where.base}/v1/regions/{one.region_code}"
     until = Period.parse(one.period or str(one.year)).last_day
@@ -64,7 +64,7 @@ def dataset(where: Publication, one: Listed, files: list[File]) -> dict[str, Any
     }
 
 
-def _plan(where: Publication, one: Listed, files: list[File]) -> dict[str, Any]:
+def _plan(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
     at = f"{where.base}/v1/plans/{one.identifier}"
     held = [
         _file(where, f"{at}/revisions/{file.number}", f"Revisi {file.number} (JSON)", file) for file in files
@@ -79,7 +79,7 @@ def _plan(where: Publication, one: Listed, files: list[File]) -> dict[str, Any]:
     }
 
 
-def _quarter(where: Publication, one: Listed, files: list[File]) -> dict[str, Any]:
+def _quarter(where: Publication, one: Listed, files: list[File]) -> dict[str, object]:
     def at(number: int) -> str:
         return f"{where.base}/v1/{address_of(one.region_code, one.period, number)}"
 
@@ -95,7 +95,7 @@ def _quarter(where: Publication, one: Listed, files: list[File]) -> dict[str, An
     }
 
 
-def _file(where: Publication, at: str, title: str, file: File | None = None) -> dict[str, Any]:
+def _file(where: Publication, at: str, title: str, file: File | None = None) -> dict[str, object]:
     """A distribution; without `file` it is made anew whenever it is asked for, as XML."""
     checksum = file and {"type": "spdx:Checksum", "algorithm": SHA256, "checksum_value": file.sha256}
     return {

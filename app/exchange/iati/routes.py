@@ -1,7 +1,5 @@
 """Plans in force as IATI activities, over HTTP."""
 
-from typing import Any
-
 from fastapi import Response
 
 from app.access.actor import Caller
@@ -17,7 +15,7 @@ from app.plans.core.queries import published_plan_of
 router = house_router(prefix="/exports", tags=["exchange"])
 
 XML = "application/xml"
-_XML: dict[int | str, dict[str, Any]] = {
+_XML: dict[int | str, dict[str, object]] = {
     200: {"content": {XML: {"schema": {"type": "string"}, "example": EXAMPLE}}}
 }
 

@@ -77,7 +77,7 @@ READERS: Mapping[Holds, Callable[[Value], Reading[Any]]] = {
 }
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> Any:
     return value
 
 
@@ -109,7 +109,9 @@ def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> R
     return READERS[column.holds](value)
 
 
-def remarks_at(reading: Reading[Any], cell: Cell, value: Value) -> tuple[list[FieldError], list[FieldError]]:
+def remarks_at(
+    reading: Reading[object], cell: Cell, value: Value
+) -> tuple[list[FieldError], list[FieldError]]:
     """(errors, warnings) of a reading, each naming its cell and the value seen."""
     errors = [remark.at(cell, value) for remark in reading.remarks if remark.blocking]
     warnings = [remark.at(cell, value) for remark in reading.remarks if not remark.blocking]

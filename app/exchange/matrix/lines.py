@@ -7,7 +7,7 @@ never touches it (see `imports/rules.py`).
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from app.exchange.matrix.cells import read, written
 from app.exchange.matrix.codes import normalise
@@ -52,7 +52,7 @@ class Names:
 def line_of(content: Content, names: Names, spent: Mapping[str, int | None] | None = None) -> Line:
     """An action as a line of the matrix; `spent` are its realisation columns."""
     agency = content["lead_agency"]
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "strategy": content["strategy"],
         "agency": Named(agency if _is_official(agency) else None, names.agencies.get(agency, agency)),
         "program": _named(None, content["program"]),
@@ -99,7 +99,7 @@ def in_order(codes: Iterable[str]) -> list[str]:
     )
 
 
-def _texts(content: Content, values: Mapping[str, Any]) -> dict[str, str]:
+def _texts(content: Content, values: Mapping[str, object]) -> dict[str, str]:
     """Words kept of cells, by column, as long as the action has no value of its own for them."""
     kept = content["matrix_texts"]
     texts = {key: kept[key] for key in OF_WORDS if kept.get(key) and not values[key]}

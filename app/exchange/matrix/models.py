@@ -278,11 +278,11 @@ class Remark:
 
     kind: Kind
     blocking: bool = False
-    allowed: Any = None
+    allowed: object = None
     nearest: Sequence[str] = ()
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
 
-    def at(self, cell: Cell, value: Any) -> FieldError:
+    def at(self, cell: Cell, value: object) -> FieldError:
         shown = None if value is None else str(value)
         return FieldError(
             self.kind,
@@ -326,7 +326,7 @@ class Line:
     there are such words they are what is written, so that nothing is lost on the way.
     """
 
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     texts: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:

@@ -208,7 +208,7 @@ class _TableReader:
         self.total_from = len(self.rows)
 
     def _line(self, r: int) -> None:
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         texts: dict[str, str] = {}
         rounded: set[str] = set()
         for column in COLUMNS:
@@ -233,7 +233,7 @@ class _TableReader:
         self.rows.append(row)
 
     def _cell(
-        self, r: int, key: str, values: dict[str, Any], texts: dict[str, str], rounded: set[str]
+        self, r: int, key: str, values: dict[str, object], texts: dict[str, str], rounded: set[str]
     ) -> None:
         column, value = BY_KEY[key], self.table.value(r, key)
         cell = self.sheet.cell(r, self.at.get(key, 0))
@@ -255,7 +255,7 @@ class _TableReader:
             rounded.add(key)
 
     def _levels(
-        self, r: int, values: dict[str, Any], texts: dict[str, str], *, heading: bool = False
+        self, r: int, values: dict[str, object], texts: dict[str, str], *, heading: bool = False
     ) -> set[str]:
         """Strategy, agency and nomenclature of a row, its own or from above; returns the inherited keys.
 
@@ -285,7 +285,7 @@ class _TableReader:
         values["code"] = own.pop("code", None)
         return inherited | inherit(self.block, values, own, by_code, has_code_cell)
 
-    def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
+    def _give_code(self, r: int, own: dict[str, object], given: Named) -> str | None:
         """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
         code = normalise(given.code or "")
         by_code = code.kind.value if code is not None and code.kind.value not in own else None
@@ -296,7 +296,7 @@ class _TableReader:
             )
         return by_code
 
-    def _strategy(self, r: int, values: dict[str, Any], texts: dict[str, str], heading: bool) -> set[str]:
+    def _strategy(self, r: int, values: dict[str, object], texts: dict[str, str], heading: bool) -> set[str]:
         value, block = self.table.value(r, "strategy"), self.block
         if value is None or self.table.text(r, "strategy") == NONE:
             values["strategy"] = block.strategy

@@ -155,7 +155,7 @@ class _Layout:
         for group, members in groups.items():
             self._merged(HEADER_ROW, members[0], HEADER_ROW, members[-1], group, self.head)
 
-    def _merged(self, top: int, left: int, bottom: int, right: int, text: str, how: Any) -> None:
+    def _merged(self, top: int, left: int, bottom: int, right: int, text: str, how: object) -> None:
         self.sheet.merge_range(top, left, bottom, right, "", how)
         self._text(top, left, text, how)
 
@@ -168,7 +168,7 @@ class _Layout:
             else:
                 self._text(r, c, cell, self.words)
 
-    def _text(self, r: int, c: int, text: str, how: Any) -> None:
+    def _text(self, r: int, c: int, text: str, how: object) -> None:
         if len(text) > LONGEST_CELL:
             where = Cell(SHEET_NAME, r + 1, column_letter(c))
             raise Unwritable(errors=[FieldError(CELL_TOO_LONG, cell=where, values={"length": len(text)})])

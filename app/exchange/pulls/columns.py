@@ -35,7 +35,7 @@ class Column(NamedTuple):
     """A column, what a line has in it, and the release that brought it."""
 
     name: str
-    value: Callable[[dict[str, Any]], Any]
+    value: Callable[[dict[str, Any]], object]
     release: tuple[int, ...] = ()
 
 

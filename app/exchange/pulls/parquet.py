@@ -25,7 +25,7 @@ _GROUP = 10_000
 _OPEN = re.compile(rb'"matrix_texts":\s*(\{(?:[^"{}]|"(?:[^"\\]|\\.)*")*\})')
 
 
-def write_parquet(making: Making, lines: Iterator[list[str]], told: dict[str, Any]) -> None:
+def write_parquet(making: Making, lines: Iterator[list[str]], told: dict[str, object]) -> None:
     """Write the lines; `told` goes into the footer, each value as JSON under `rata.` and its name."""
     # Half as large as all else of a worker together: loaded by the first who asks for it.
     import pyarrow as pa

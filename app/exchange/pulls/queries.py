@@ -153,7 +153,7 @@ def _parts(
     session: Session, batches: Sequence[tuple[bool, list[Source]]], period: str
 ) -> Generator[list[str], None, None]:
     for is_frozen, together in batches:
-        bound: dict[str, Any] = {"period": period}
+        bound: dict[str, object] = {"period": period}
         if is_frozen:
             keys = [{"region_code": one.region_code, "amendment": one.amendment} for one in together]
             statement, bound["records"] = _frozen_lines(session), to_json(keys)

@@ -1,7 +1,7 @@
 """A quarter in one go, over HTTP; and the hashes by which a copy finds where it differs."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
@@ -31,19 +31,21 @@ from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra
 
 router = house_router(tags=["exchange"])
 
-_HEADERS: dict[str, Any] = {name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")}
-_FILES: dict[str, Any] = {
+_HEADERS: dict[str, object] = {
+    name: {} for name in ("Rata-Rows", "Rata-Cursor", "Repr-Digest", "Accept-Ranges")
+}
+_FILES: dict[str, object] = {
     **{MEDIA_TYPES[one]: {"schema": {}} for one in (Format.parquet, Format.xlsx)},
     MEDIA_TYPES[Format.csv]: {"schema": {"type": "string"}},
 }
-_PULLED: dict[int | str, dict[str, Any]] = {
+_PULLED: dict[int | str, dict[str, object]] = {
     200: {"content": _FILES, "headers": _HEADERS},
     206: {
         "content": {MEDIA_TYPES[one]: {"schema": {}, "example": '"spent":120000000}'} for one in Format},
         "headers": {**_HEADERS, "Content-Range": {}},
     },
 }
-_HASHED: dict[int | str, dict[str, Any]] = {
+_HASHED: dict[int | str, dict[str, object]] = {
     200: {"headers": {name: {} for name in _HEADERS if name != "Accept-Ranges"}}
 }
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from app.exchange.pulls.models import Format, PullLine
 from app.extras import is_installed
@@ -29,7 +28,12 @@ CODINGS = ("zstd", "gzip") if is_installed("zstd") else ("gzip",)
 
 
 def pull_tag(
-    kind: str, period: str, region: str | None, rights: str, marks: Iterable[Sequence[Any]], made_by: str = ""
+    kind: str,
+    period: str,
+    region: str | None,
+    rights: str,
+    marks: Iterable[Sequence[object]],
+    made_by: str = "",
 ) -> str:
     """The tag of a pull: of everything that decides its bytes, and of nothing else.
 

@@ -51,7 +51,7 @@ class Pull:
     cursor: str
     sources: list[Source]
 
-    def told(self, **found: Any) -> dict[str, Any]:
+    def told(self, **found: object) -> dict[str, object]:
         """`PullContent`, with what was found out on the way."""
         plain = {"period": self.period, "region": self.region, "rows": self.rows, "cursor": self.cursor}
         return {**plain, **found}
@@ -108,8 +108,8 @@ class _Hashed:
                 self.agencies[agency] = _Hashed(agencies=False)
             self.agencies[agency].add(data, agency)
 
-    def told(self) -> dict[str, Any]:
-        told: dict[str, Any] = {"rows": self.rows, "sha256": self.digest.hexdigest()}
+    def told(self) -> dict[str, object]:
+        told: dict[str, object] = {"rows": self.rows, "sha256": self.digest.hexdigest()}
         if self.agencies is not None:
             told["agencies"] = [
                 {"lead_agency": code, **self.agencies[code].told()} for code in sorted(self.agencies)

@@ -138,7 +138,7 @@ def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, state
     """Let an engine connect by way of the breaker; a connection knows the time-out of its statements."""
 
     @event.listens_for(engine, "do_connect")
-    def _connect(dialect: Any, record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+    def _connect(dialect: Any, record: object, arguments: Any, options: dict[str, object]) -> object:
         if not breaker.may_connect():
             raise dialect.loaded_dbapi.OperationalError("the server did not answer a moment ago")
         began, generation = time.monotonic(), breaker.generation
@@ -156,11 +156,11 @@ def check_pooled(breaker: Breaker, engine: Engine) -> None:
     """Replace a pooled connection that was given up, or died while it was idle, before a request gets it."""
 
     @event.listens_for(engine, "checkin")
-    def _note(connection: Any, record: Any) -> None:
+    def _note(connection: object, record: Any) -> None:
         record.info[_USED_AT] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def _check(connection: Any, record: Any, proxy: Any) -> None:
+    def _check(connection: Any, record: Any, proxy: object) -> None:
         if _USED_AT not in record.info:
             return  # just made
         if connection.generation != breaker.generation:

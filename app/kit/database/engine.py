@@ -68,7 +68,7 @@ class Patience(NamedTuple):
 
 
 ENDLESS = Patience()
-ONE_STATE: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+ONE_STATE: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Table(SQLModel):
@@ -100,7 +100,7 @@ def text_type(length: int | None = None) -> sa.types.TypeEngine[str]:
 
 
 @event.listens_for(sa.Column, "before_parent_attach")
-def _house_types(column: sa.Column[Any], parent: Any) -> None:
+def _house_types(column: sa.Column[Any], parent: object) -> None:
     """Columns get the house's types here, once, instead of in every field's declaration."""
     if not isinstance(parent, sa.Table) or parent.metadata is not Table.metadata:
         return
@@ -352,9 +352,9 @@ _POOL_SECONDS = 5
 
 
 def _postgres_engine(
-    url: sa.URL, breaker: Breaker, pool_size: int, echo: bool, patience: Patience, **options: Any
+    url: sa.URL, breaker: Breaker, pool_size: int, echo: bool, patience: Patience, **options: object
 ) -> Engine:
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "pool_size": pool_size,
         "max_overflow": pool_size,
         "pool_timeout": _POOL_SECONDS,
@@ -454,7 +454,7 @@ def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -
     turn = threading.Lock()
 
     @event.listens_for(engine, "connect")
-    def _connect(dbapi: Any, record: Any) -> None:
+    def _connect(dbapi: Any, record: object) -> None:
         # The driver's own BEGIN is deferred: two readers that both go on to write then fail with
         # "database is locked". Ours is below.
         dbapi.isolation_level = None
@@ -484,7 +484,7 @@ def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -
             raise
 
     @event.listens_for(engine, "checkin")
-    def _checkin(dbapi: Any, record: Any) -> None:
+    def _checkin(dbapi: object, record: Any) -> None:
         if record.info.pop("turn", False):
             turn.release()
 

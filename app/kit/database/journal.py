@@ -41,7 +41,7 @@ class JournalRow(Table, table=True):
     region_code: str = Field(max_length=13)
     subject: str = Field(max_length=200, description="Address below /v1/ of what changed.")
     version: int
-    changes: dict[str, Any] = Field(sa_type=sa.JSON, description="Field → [old, new].")
+    changes: dict[str, object] = Field(sa_type=sa.JSON, description="Field → [old, new].")
     reason: str | None = Field(default=None, max_length=1000)
     request_id: str | None = Field(default=None, max_length=64)
     chain: str = Field(max_length=60)
@@ -104,8 +104,8 @@ class Entry:
         region_code: str,
         subject: str,
         version: int,
-        before: dict[str, Any] | None,
-        after: dict[str, Any] | None,
+        before: dict[str, object] | None,
+        after: dict[str, object] | None,
         reason: str | None = None,
         *,
         is_draft: bool = False,
@@ -115,7 +115,7 @@ class Entry:
         return cls(f"{noun}.{verb}", region_code, subject, version, before, after, reason, is_draft)
 
     @property
-    def changes(self) -> dict[str, list[Any]]:
+    def changes(self) -> dict[str, list[object]]:
         old, new = self.before or {}, self.after or {}
         return {
             name: [old.get(name), new.get(name)]
@@ -272,7 +272,7 @@ def height(session: Session) -> int:
     return session.connection().scalar(HEIGHT) or 0
 
 
-def link_hash(previous: str, row: dict[str, Any]) -> str:
+def link_hash(previous: str, row: dict[str, object]) -> str:
     """SHA-256 (hex) over the previous link and the row's canonical JSON."""
     body = to_json({name: row[name] for name in sorted(row)})
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()

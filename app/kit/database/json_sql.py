@@ -26,7 +26,7 @@ class Json(sa.types.UserDefinedType[Any]):
 
     cache_ok = True
 
-    def get_col_spec(self, **kw: Any) -> str:
+    def get_col_spec(self, **kw: object) -> str:
         return "JSON"
 
 
@@ -44,7 +44,7 @@ class _RowJson(ColumnElement[Any]):
         self.row = row
 
 
-class _JsonArray(ColumnElement[Any]):
+class _JsonArray(sa.SQLColumnExpression[object]):
     """Aggregate of JSON values into an array; an empty array where there are none."""
 
     inherit_cache = True
@@ -55,7 +55,7 @@ class _JsonArray(ColumnElement[Any]):
         self.item = item
 
 
-class _FixedObject(ColumnElement[Any]):
+class _FixedObject(sa.SQLColumnExpression[object]):
     """A JSON object of columns that are always the same under this name.
 
     SQLAlchemy walks a statement at each execution to see whether it knows it; here it is told the name
@@ -71,7 +71,7 @@ class _FixedObject(ColumnElement[Any]):
 
 
 @compiles(_FixedObject, "postgresql")
-def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -> str:
     fields = ", ".join(
         f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
         for field in element.fields
@@ -80,7 +80,7 @@ def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) ->
 
 
 @compiles(_FixedObject, "sqlite")
-def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -> str:
     pairs = (
         f"'{field.name}', {_sqlite_value(compiler.process(_unlabelled(field), **kw), field.type)}"
         for field in element.fields
@@ -103,13 +103,13 @@ class _DaysBetween(ColumnElement[int]):
 
 
 @compiles(_DaysBetween, "postgresql")
-def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
     days = (f"CAST({compiler.process(one, **kw)} AS DATE)" for one in (element.later, element.earlier))
     return f"({' - '.join(days)})"
 
 
 @compiles(_DaysBetween, "sqlite")
-def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
     days = (f"julianday({compiler.process(one, **kw)})" for one in (element.later, element.earlier))
     return f"CAST({' - '.join(days)} AS INTEGER)"
 
@@ -124,7 +124,7 @@ def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 @compiles(_RowJson, "postgresql")
-def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: object) -> str:
     hidden = any(name.startswith("_") for name in element.row.c.keys())  # noqa: SIM118 - a collection of columns, not a dict
     if not hidden:
         return f"row_to_json({compiler.preparer.format_alias(element.row)})"
@@ -137,7 +137,7 @@ def _postgres_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 @compiles(_RowJson, "sqlite")
-def _sqlite_row(element: _RowJson, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_row(element: _RowJson, compiler: SQLCompiler, **kw: object) -> str:
     pairs = (
         f"'{name}', {_sqlite_value(compiler.process(column, **kw), column.type)}"
         for name, column in element.row.c.items()
@@ -157,12 +157,12 @@ def _sqlite_value(sql: str, kind: sa.types.TypeEngine[Any]) -> str:
 
 
 @compiles(_JsonArray, "postgresql")
-def _postgres_array(element: _JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
+def _postgres_array(element: _JsonArray, compiler: SQLCompiler, **kw: object) -> str:
     return f"coalesce(json_agg({compiler.process(element.item, **kw)}), '[]')"
 
 
 @compiles(_JsonArray, "sqlite")
-def _sqlite_array(element: _JsonArray, compiler: SQLCompiler, **kw: Any) -> str:
+def _sqlite_array(element: _JsonArray, compiler: SQLCompiler, **kw: object) -> str:
     item = compiler.process(element.item, **kw)
     return f"json_group_array({item})"
 
@@ -183,19 +183,19 @@ def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElem
     return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
-def json_row(query: Select[Any], *, name: str = "r") -> ColumnElement[Any]:
+def json_row(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[Any]:
     """Scalar JSON object of the only row of `query`, which may refer to outer tables it correlates."""
     row = query.subquery(name)
     return sa.select(_RowJson(row)).select_from(row).scalar_subquery()
 
 
-def json_rows(query: Select[Any], *, name: str) -> ColumnElement[Any]:
+def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:
     """Scalar JSON array of the rows of `query`, in its order."""
     rows = query.subquery(name)
     return sa.select(_JsonArray(_RowJson(rows))).select_from(rows).scalar_subquery()
 
 
-def json_values(query: Select[Any], *, name: str) -> ColumnElement[Any]:
+def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:
     """Scalar JSON array of the values of `query`'s one column, in its order."""
     rows = query.subquery(name)
     (column,) = rows.c
@@ -248,10 +248,10 @@ def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
     What it builds is a statement without values, only names for them: building a large one, and telling
     that it is the same as the last time, costs more than running it.
     """
-    made: dict[tuple[Any, ...], Built] = {}
+    made: dict[tuple[object, ...], Built] = {}
 
     @wraps(make)
-    def built(session: Session, *arguments: Any) -> Built:
+    def built(session: Session, *arguments: object) -> Built:
         key = (session.get_bind().dialect.name, *arguments)
         if key not in made:
             made[key] = make(session, *arguments)
@@ -260,12 +260,12 @@ def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
     return built
 
 
-def to_json(value: Any) -> str:
+def to_json(value: object) -> str:
     """Compact JSON; NaN and infinity are refused."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,7 +1,7 @@
 """Lists inside of rows, kept in tables of their own: an item is a row under its owner and its key."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -13,10 +13,10 @@ from app.kit.database.upsert import records, upsert
 class PartList(NamedTuple):
     """The items of one list as they shall be, with those stored of it by now."""
 
-    owner: Mapping[str, Any]
+    owner: Mapping[str, object]
     """The columns that name the row the list belongs to."""
-    items: Sequence[Mapping[str, Any]]
-    stored: Sequence[Mapping[str, Any]]
+    items: Sequence[Mapping[str, object]]
+    stored: Sequence[Mapping[str, object]]
 
 
 def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[PartList]) -> None:
@@ -24,8 +24,8 @@ def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[Par
 
     Items match by `key`: one that stays keeps the rows that refer to it, one that `items` leave out disappears.
     """
-    gone: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
+    gone: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     owners: list[str] = []
     for owner, items, stored in lists:
         if items == stored:
@@ -37,7 +37,7 @@ def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[Par
     upsert(session, table, rows, key=[*owners, key])
 
 
-def delete_parts(session: Session, table: sa.Table, keys: Sequence[Mapping[str, Any]]) -> None:
+def delete_parts(session: Session, table: sa.Table, keys: Sequence[Mapping[str, object]]) -> None:
     """Delete items by their owner and key."""
     if keys:
         statement = _deletion(session, table, *keys[0])

@@ -19,7 +19,7 @@ from app.kit.database.json_sql import built_once, json_texts, to_json
 from app.kit.database.upsert import records, upsert
 from app.kit.problems import NotFound, PreconditionFailed
 
-Key = TypeVar("Key", bound=tuple[Any, ...])
+Key = TypeVar("Key", bound=tuple[object, ...])
 
 Outcome = Literal["created", "updated", "unchanged"]
 
@@ -53,8 +53,8 @@ def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
 
 
 def update_versioned(
-    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, Any]
-) -> dict[str, Any]:
+    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, object]
+) -> dict[str, object]:
     """Change some columns of a row, and return the row at its next version.
 
     Raises PreconditionFailed if the row was written meanwhile.
@@ -87,11 +87,11 @@ class Resource:
     written_by: str | None = None
     """Column of the author of the last write."""
 
-    def format_subject(self, *key: Any) -> str:
+    def format_subject(self, *key: object) -> str:
         """Return the path of a row below /v1/."""
         return self.address.format_map(self._name_columns(key))
 
-    def match(self, *key: Any) -> list[ColumnElement[bool]]:
+    def match(self, *key: object) -> list[ColumnElement[bool]]:
         """Return the conditions that choose one row."""
         return [self.table.c[name] == value for name, value in self._name_columns(key).items()]
 
@@ -111,11 +111,11 @@ class Resource:
         session: Session,
         author: Author,
         chain: Chain,
-        drafts: Mapping[Key, dict[str, Any]],
+        drafts: Mapping[Key, dict[str, object]],
         stored: Mapping[Key, Stored],
         *,
         before: Sequence[Entry] = (),
-        **columns: Any,
+        **columns: object,
     ) -> dict[Key, Outcome]:
         """Write the drafts that differ from what is stored, and return what became of each.
 
@@ -137,9 +137,9 @@ class Resource:
         self,
         session: Session,
         author: Author,
-        drafts: Mapping[Key, dict[str, Any]],
+        drafts: Mapping[Key, dict[str, object]],
         stored: Mapping[Key, Stored],
-        **columns: Any,
+        **columns: object,
     ) -> list[Entry]:
         """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
 
@@ -165,7 +165,7 @@ class Resource:
         session.execute(sa.delete(self.table).where(*self.match(*key)))
         record(session, chain, author, [self._make_entry(key, stored.version + 1, stored, None)])
 
-    def _name_columns(self, key: tuple[Any, ...]) -> dict[str, Any]:
+    def _name_columns(self, key: tuple[object, ...]) -> dict[str, Any]:
         return dict(zip(self.key, key, strict=True))
 
     def _make_entry(
@@ -186,5 +186,5 @@ def _select_rows(session: Session, resource: Resource) -> sa.Select[Any]:
     return sa.select(*columns).join_from(resource.table, asked, same)
 
 
-def _make_plain(value: Any) -> Any:
+def _make_plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql import ColumnElement, Subquery
+from sqlalchemy.sql import Subquery
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
@@ -96,7 +96,9 @@ def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
     return text_type() if type(kind) is sa.String else kind
 
 
-def _sqlite_stored(value: ColumnElement[Any], kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
+def _sqlite_stored(
+    value: sa.SQLColumnExpression[object], kind: sa.types.TypeEngine[Any]
+) -> sa.SQLColumnExpression[object]:
     """An instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
     if isinstance(kind, (UTCDateTime, sa.DateTime)):
         # Python leaves out a fraction of zero.

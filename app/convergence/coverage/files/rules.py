@@ -82,8 +82,8 @@ class TableVillage:
 
     code: str
     names: dict[str, str] = field(default_factory=dict)
-    content: dict[str, Any] = field(default_factory=dict)
-    services: dict[str, dict[str, Any]] = field(default_factory=dict)
+    content: dict[str, object] = field(default_factory=dict)
+    services: dict[str, dict[str, object]] = field(default_factory=dict)
     cells: dict[str, Cell] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ class Service(ServiceFields, Shape): ...
 class ServicePackageFields(EditionFields): ...
 
 
-_SERVICES: list[dict[str, Any]] = [
+_SERVICES: list[dict[str, object]] = [
     {
         "code": "health_insurance",
         "name": "Iuran jaminan kesehatan",

@@ -240,7 +240,7 @@ class StepTemplateRow(StepTemplateFields, Table, table=True):
     edition: str = Field(primary_key=True, max_length=40)
     status: EditionStatus
     grades_counted: GradesCounted
-    steps: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    steps: list[dict[str, object]] = Field(sa_type=sa.JSON)
     version: int
     updated_at: datetime
 

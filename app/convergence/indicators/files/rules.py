@@ -169,7 +169,7 @@ class _Reader:
         }
         self.skipped = {folded(word) for word in self.query.skip}
 
-    def fail(self, kind: Kind, r: int, c: int, value: Any = None, **more: Any) -> None:
+    def fail(self, kind: Kind, r: int, c: int, value: object = None, **more: Any) -> None:
         self.errors.append(FieldError(kind, cell=self.sheet.cell(r, c), value=value, **more))
 
     def cell(self, r: int, c: int) -> Value:

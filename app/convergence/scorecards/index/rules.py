@@ -320,7 +320,7 @@ def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[Scorec
     service or indicator, a part above its whole."""
     told = dict(changes)
     errors: list[FieldError] = []
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for name, key in (("services", "service"), ("indicators", "indicator")):
         known = {getattr(one, key): one for one in getattr(inputs, name)}
         for n, item in enumerate(told.pop(name, ())):
@@ -359,7 +359,7 @@ class Step(NamedTuple):
 
     component: IndexComponent
     of: str | None
-    changes: dict[str, Any]
+    changes: dict[str, object]
 
 
 def next_steps(inputs: ScorecardInputs) -> Iterator[Step]:

@@ -60,7 +60,7 @@ def matched(
     result: list[str | None] = [None] * len(lines)
     waiting = list(keys)
     for respect in range(_BY_NAME_ALONE + 1):
-        groups: dict[Any, list[str]] = {}
+        groups: dict[object, list[str]] = {}
         for code in waiting:
             groups.setdefault(keys[code][respect], []).append(code)
         claims: dict[Any, list[int]] = {}

@@ -354,15 +354,17 @@ class _Run:
         cell: Cell,
         value: str,
         *,
-        allowed: Any = None,
+        allowed: object = None,
         near: Sequence[str] = (),
-        **values: Any,
+        **values: object,
     ) -> None:
         self.out.errors.append(
             FieldError(kind, cell=cell, value=value, allowed=allowed, nearest=near, values=values)
         )
 
-    def _warn(self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: Any) -> None:
+    def _warn(
+        self, kind: Kind, cell: Cell, value: str, *, near: Sequence[str] = (), **values: object
+    ) -> None:
         self.out.warnings.append(FieldError(kind, cell=cell, value=value, nearest=near, values=values))
 
 

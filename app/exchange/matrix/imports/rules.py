@@ -86,7 +86,7 @@ def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
     return replace(first, values=values, texts=texts)
 
 
-def _parts(row: MatrixRow, key: str) -> tuple[Any, ...]:
+def _parts(row: MatrixRow, key: str) -> tuple[object, ...]:
     parts: tuple[Any, ...] = row[key] or ()
     if (
         key == "funding_sources"
@@ -195,7 +195,9 @@ def _own_words(found: Resolved) -> dict[str, str]:
     }
 
 
-def paired(old: Sequence[Content], new: Sequence[Content], *alike: Callable[[Content], Any]) -> list[Content]:
+def paired(
+    old: Sequence[Content], new: Sequence[Content], *alike: Callable[[Content], object]
+) -> list[Content]:
     """Each new item on top of the old one that it is: the first that is alike in the first respect, else
     in the second, …; an item that is like none stays as it is."""
     left, result = list(old), list(new)
