@@ -30,7 +30,7 @@ class Json(sa.types.UserDefinedType[Any]):
         return "JSON"
 
 
-class _RowJson(ColumnElement[Any]):
+class _RowJson(ColumnElement[object]):
     """One row of a subquery as a JSON object, fields in the order of the subquery's columns.
 
     A column whose name begins with `_` is not part of the object; it can travel beside it.
@@ -44,7 +44,7 @@ class _RowJson(ColumnElement[Any]):
         self.row = row
 
 
-class _JsonArray(sa.SQLColumnExpression[object]):
+class _JsonArray(ColumnElement[object]):
     """Aggregate of JSON values into an array; an empty array where there are none."""
 
     inherit_cache = True
@@ -55,7 +55,7 @@ class _JsonArray(sa.SQLColumnExpression[object]):
         self.item = item
 
 
-class _FixedObject(sa.SQLColumnExpression[object]):
+class _FixedObject(ColumnElement[object]):
     """A JSON object of columns that are always the same under this name.
 
     SQLAlchemy walks a statement at each execution to see whether it knows it; here it is told the name
