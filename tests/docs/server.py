@@ -20,6 +20,7 @@ from cryptography.fernet import Fernet
 from app.startup.demo import DATABASE, TOKEN
 from tests.clients.tools import NODE, with_node
 from tests.docs.pages import ROOT
+from tests.forked import forking
 
 START_SECONDS = 120
 ADDRESS, POSTGRES = "http://127.0.0.1:8000", "postgresql+psycopg://rata:secret@localhost/rata"
@@ -106,9 +107,10 @@ def running_demo(folder: Path) -> Iterator[Demo]:
     port, output = free_port(), folder / "demo.out"
     own = {"RATA_PORT": str(port), "RATA_SECRETS_KEY": Fernet.generate_key().decode()}
     with (
+        forking(folder / "bin") as rata,
         output.open("w") as out,
         subprocess.Popen(
-            [folder / "bin" / "rata", "demo"],
+            [rata, "demo"],
             cwd=folder,
             env=environment | own,
             stdout=out,
@@ -133,7 +135,6 @@ def _environment(folder: Path) -> dict[str, str]:
     (home / ".curlrc").write_text("fail-with-body\n")
     python, npx = shlex.quote(sys.executable), NODE / "lib" / "node_modules" / "npm" / "bin" / "npx-cli.js"
     commands = {
-        "rata": f"{python} -c 'from app.cli import main; main()'",
         "python": python,
         "npx": f"node {shlex.quote(str(npx))} --offline",
     }
