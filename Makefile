@@ -87,11 +87,12 @@ test-postgres: install ## run the suite on PostgreSQL only
 	@RATA_TEST_ENGINES=postgres $(BIN)/python -m pytest -n $(WORKERS) --dist $(DIST) $(ARGS)
 
 .PHONY: lint
-lint: install ## check style, layout, types and import direction
+lint: install ## check style, layout, types, import direction and how the document reads
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy app
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.clients.tools spectral lint --quiet --fail-severity hint --ruleset openapi/spectral.yaml openapi/rata.v1.json
 
 .PHONY: format
 format: install ## mend style and layout

@@ -353,3 +353,13 @@ def test_deliver_and_reseal_need_a_key(rata: Rata, prepared: Database) -> None:
     key = Fernet.generate_key().decode()
     assert rata("deliver", "--once", RATA_SECRETS_KEY=key).stdout == "0 attempts.\n"
     assert rata("reseal", RATA_SECRETS_KEY=f"{key},{key}").stdout == "0 secrets sealed anew.\n"
+
+
+def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
+    for words in ((), ("--put-away", "2020")):
+        done = rata("partition", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "rata partition is no command any more; docs/growing.md has the SQL that cuts tables by year and "
+            "takes a year out.\n"
+        )

@@ -1,9 +1,7 @@
 """The service without what SQLite and JSON do not need: it starts, and says what is missing where that is needed."""
 
 import ast
-import json
 import re
-import subprocess
 import sys
 import tomllib
 from collections import defaultdict
@@ -21,10 +19,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from app.extras import EXTRAS
-from app.kit.database.engine import Database
 from app.settings import Settings
-from tests.conftest import token_for
-from tests.database import own_url
 from tests.plans.world import LEAN, furnish, put, put_plan
 from tests.test_house import TREES, name_of
 
@@ -101,41 +96,6 @@ def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
             continue
         assert asked.specifier.contains(version(asked.name)), one
         assert [part.operator for part in asked.specifier] == [">="], one
-
-
-def test_without_any_extra_the_service_starts_and_says_what_is_missing() -> None:
-    with own_url("sqlite") as url:
-        database = Database(url)
-        furnish(database)
-        token = token_for(database, ("secretariat", "63.02"), ("administrator", "0"))
-        database.close()
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.without_extras", url, token],
-            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
-    assert seen["unimportable"] == {
-        "app.access.issuer": "jwt",
-        "app.kit.server.metrics": "prometheus_client",
-        "app.kit.server.tracing": "opentelemetry.exporter.otlp.proto.http.trace_exporter",
-    }
-    answers = {name: tuple(answer) for name, answer in seen["answers"].items()}
-    assert {name for name, answer in answers.items() if answer[0] >= 500} == {
-        "docs", "parquet", "xlsx", "read_matrix_xlsx",
-    }  # fmt: skip
-    for name, extra in {
-        "docs": "docs",
-        "parquet": "parquet",
-        "xlsx": "xlsx",
-        "read_matrix_xlsx": "xlsx",
-    }.items():
-        status, _, detail = answers[name]
-        assert status == 501
-        assert f"rata[{extra}]" in detail
-    # without zstd a pull is compressed as every client knows
-    assert answers["ndjson"][:2] == answers["csv"][:2] == answers["read_pull"][:2] == (200, "gzip")
-    assert answers["read_action"][0] == answers["read_plan"][0] == answers["read_matrix_csv"][0] == 200
 
 
 @pytest.mark.parametrize("extra", ["parquet", "xlsx"])

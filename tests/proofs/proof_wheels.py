@@ -1,20 +1,26 @@
-"""Both packages installed from an archive of the checkout, with what an index has: one serves, the other pulls."""
+"""Both packages installed from an archive of the checkout, with what an index has: one serves, the other pulls.
+
+And each wheel on its own, over the packages of the suite.
+"""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 
-from app.client.version import VERSION
-from tests.packaging.environments import ROOT, Environment, build_wheels
-from tests.test_demo import free_port
+from app.client.version import VERSION, find_revision
+from tests.docs.server import free_port
+from tests.packaging.environments import LIGHTLY, ROOT, Environment, Wheels, build_wheels
 
 READY = 300
 
@@ -34,7 +40,7 @@ def revision() -> str:
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def install(environment: Environment, *sources: str | Path) -> None:
+def install_from_index(environment: Environment, *sources: str | Path) -> None:
     """Install from the index, and print what that takes."""
     before = os.times()
     environment.install(*sources)
@@ -67,8 +73,8 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
     source: Path, revision: str, tmp_path: Path
 ) -> None:
     service, client = Environment(tmp_path / "service"), Environment(tmp_path / "client")
-    install(service, source)
-    install(client, source / "app" / "client")
+    install_from_index(service, source)
+    install_from_index(client, source / "app" / "client")
     assert service.run("rata", "--version").out.startswith(f"rata {VERSION}, revision {revision}, schema ")
     assert client.run("rata", "--version").out == f"rata-client {VERSION}, revision {revision}\n"
     seconds = min(client.run("rata", "pull", "--help").seconds for _ in range(3))
@@ -90,7 +96,7 @@ def test_service_migrates_and_serves_and_the_client_pulls_from_it(
             done = client.run("rata", *words, **settings)
             assert done.code == 0, done.err
             print(done.err.strip())
-    install(service, f"{source}[parquet]")
+    install_from_index(service, f"{source}[parquet]")
     with running(service, free_port()) as address:
         done = client.run("rata", *as_parquet, RATA_SERVER=address, RATA_TOKEN=token)
         assert done.code == 0, done.err
@@ -102,7 +108,7 @@ def test_command_is_the_service_in_either_order(order: str, source: Path, tmp_pa
     environment = Environment(tmp_path)
     sources = [source, source / "app" / "client"]
     for one in sources if order == "service first" else reversed(sources):
-        install(environment, one)
+        install_from_index(environment, one)
     assert environment.run("rata", "--version").out.startswith(f"rata {VERSION}, ")
     assert environment.run("rata", "migrate").code == 0
     assert environment.run("rata", "pull", "--help").out.startswith("usage: rata pull")
@@ -116,3 +122,133 @@ def test_same_source_makes_the_same_wheels(source: Path, tmp_path: Path) -> None
     for one, other in zip(first, again, strict=True):
         assert one.name == other.name
         assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
+
+
+# Each wheel on its own
+
+
+START = 0.4
+"""Seconds of processor time that the client may take until it does its work."""
+LINE = b'{"plan":"63.02-2025","action":"A-001"}\n'
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Wheels:
+    return build_wheels(tmp_path_factory.mktemp("wheels"))
+
+
+def install(folder: Path, wheel: Path) -> Environment:
+    """Return an environment with this wheel, which finds what it needs among the suite's packages."""
+    environment = Environment(folder)
+    environment.install(*LIGHTLY, wheel)
+    environment.borrow()
+    return environment
+
+
+@pytest.fixture(scope="module")
+def service(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return install(tmp_path_factory.mktemp("service"), wheels.service)
+
+
+@pytest.fixture(scope="module")
+def client_alone(wheels: Wheels, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return install(tmp_path_factory.mktemp("client"), wheels.client)
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A service that answers every request with a pull of one line."""
+    end = {"rows": 1, "sha256": hashlib.sha256(LINE).hexdigest(), "period": "2025-Q2", "region": None}
+    content = LINE + json.dumps({"end": {**end, "cursor": "c", "plans": []}}).encode() + b"\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the base class calls it so
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+#: Migrates and serves in one process, since the service takes seconds to import.
+_MIGRATE_AND_SERVE = """
+import contextlib, sys
+from app.cli import main
+sys.argv = ["rata", "migrate"]
+with contextlib.suppress(SystemExit):
+    main()
+from fastapi.testclient import TestClient
+from app.kit.openapi.document import COMMITTED
+from app.main import create_app
+from app.settings import Settings
+client = TestClient(create_app(Settings()))
+print(client.get("/ready").status_code, COMMITTED.is_file(), COMMITTED)
+"""
+
+
+def test_service_migrates_and_serves_without_a_checkout(service: Environment) -> None:
+    done = service.run("rata", "--version")
+    newest = max(file.name[:4] for file in (ROOT / "migrations" / "versions").glob("0*.py"))
+    assert done.out == f"rata {VERSION}, revision {find_revision()}, schema {newest}\n"
+    done = service.run("python", "-W", "ignore", "-c", _MIGRATE_AND_SERVE)
+    assert done.code == 0, done.err
+    status, is_carried, document = done.out.splitlines()[-1].split()
+    assert (status, is_carried, "site-packages" in document) == ("200", "True", True)
+    assert [file.name for file in service.folder.iterdir()] == ["var"]
+
+
+def test_client_pulls_alone_and_starts_at_once(client_alone: Environment, address: str) -> None:
+    assert client_alone.run("rata", "--version").out == f"rata-client {VERSION}, revision {find_revision()}\n"
+    ended = [client_alone.run("rata", "pull", "--help") for _ in range(8)]
+    assert ended[0].out.startswith("usage: rata pull")
+    assert min(one.seconds for one in ended) < START
+    pulled = client_alone.run("rata", "pull", "2025-Q2", "--server", address, RATA_TOKEN="rata_x")
+    assert pulled.code == 0, pulled.err
+    assert (client_alone.folder / "rata-2025-Q2.ndjson").read_bytes() == LINE
+    package = "import rata_client; print(rata_client.__file__, rata_client.Rata.__module__)"
+    assert (
+        "site-packages/rata_client/__init__.py rata_client.service"
+        in client_alone.run("python", "-c", package).out
+    )
+
+
+@pytest.mark.parametrize("first", ["service", "client_alone"])
+def test_command_of_the_service_goes_first_in_either_order(
+    first: str, wheels: Wheels, request: pytest.FixtureRequest
+) -> None:
+    """Comes after the tests of each wheel alone: it adds the other."""
+    environment: Environment = request.getfixturevalue(first)
+    environment.install(*LIGHTLY, wheels.client if first == "service" else wheels.service)
+    environment.borrow()
+    assert environment.run("rata", "--version").out.startswith(f"rata {VERSION}, ")
+    both = environment.run(
+        "python", "-c", "import app.client, rata_client; print(rata_client.Rata.__module__)"
+    )
+    assert (both.code, both.out) == (0, "rata_client.service\n")
+
+
+#: Follows into PostgreSQL by a Python that lacks psycopg.
+_FOLLOW_WITHOUT_DRIVER = """
+import sys
+sys.modules["psycopg"] = None
+from rata_client.cli import main
+main(["follow", "postgresql+psycopg://h/x", "--once", "--lang", "en"])
+"""
+
+
+def test_client_names_its_own_extra(client_alone: Environment) -> None:
+    done = client_alone.run(
+        "python", "-c", _FOLLOW_WITHOUT_DRIVER, RATA_SERVER="http://[::1]:9", RATA_TOKEN="rata_x"
+    )
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "postgresql+psycopg://h/x needs a package that is not installed: pip install 'rata-client[postgres]'\n"
+    )

@@ -21,11 +21,8 @@ from tests.database import ENGINES, own_url
 from tests.docs.pages import ROOT, blocks_of
 from tests.plans.world import ACTION, ANY, AT, put, report
 from tests.reference import load_small_reference
-from tests.test_cli import Rata, rata
 from tests.test_migrations import assert_no_orphans, counts, fill
 from tests.year.world import Regency
-
-__all__ = ["rata"]  # a fixture
 
 CUT = (
     "progress",
@@ -162,13 +159,3 @@ def parts_of(database: Database, table: str) -> list[str]:
 def rows_of(database: Database, part: str) -> int:
     with database.engine.connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT count(*) FROM years.{part}").scalar() or 0)
-
-
-def test_the_command_that_cut_names_what_replaces_it(rata: Rata) -> None:
-    for words in ((), ("--put-away", "2020")):
-        done = rata("partition", *words)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == (
-            "rata partition is no command any more; docs/growing.md has the SQL that cuts tables by year and "
-            "takes a year out.\n"
-        )

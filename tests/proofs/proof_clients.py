@@ -1,0 +1,158 @@
+"""Programs of others take the document: a linter, a generator of clients whose client works, a mock for a frontend."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+from tests.clients.tools import DOCUMENT, ROOT, node_modules, run_node, run_python
+from tests.docs.server import Demo, free_port
+
+CONFIG = ROOT / "openapi" / "python-client.yaml"
+PROGRAM = ROOT / "tests" / "clients" / "office.py"
+RULES = ROOT / "openapi" / "spectral.yaml"
+START_SECONDS = 120
+
+#: A document that is valid and does everything that ours must not.
+UNLIKE_OURS = {
+    "openapi": "3.1.0",
+    "info": {"title": "Another", "version": "1", "description": "Written by somebody else."},
+    "servers": [{"url": "https://rata.example"}],
+    "tags": [{"name": "plans", "description": "Plans."}],
+    "paths": {
+        "/v1/fundingSources": {
+            "get": {
+                "operationId": "list_sources",
+                "description": "All of them.",
+                "tags": ["plans"],
+                "parameters": [
+                    {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 1000}},
+                    {"name": "fundingSource", "in": "query", "schema": {"type": "string"}},
+                ],
+                "responses": {
+                    "200": {
+                        "description": "The list.",
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/List"}}},
+                    },
+                    "400": {"description": "Refused.", "headers": {"X-Request-Id": {}}},
+                },
+            }
+        }
+    },
+    "components": {
+        "schemas": {"List": {"type": "object", "properties": {"fundingSource": {"type": "string"}}}}
+    },
+}
+OWN_RULES = [
+    "failure-is-a-problem",
+    "field-is-snake-case",
+    "list-is-bounded",
+    "parameter-is-snake-case",
+    "path-is-kebab-case",
+    "reply-can-be-quoted",
+]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the package `rata_client` lies. A warning would be an operation or a reply left out."""
+    folder = tmp_path_factory.mktemp("generated")
+    options = [
+        "--config",
+        CONFIG,
+        "--meta",
+        "none",
+        "--output-path",
+        folder / "rata_client",
+        "--fail-on-warning",
+    ]
+    done = run_python("-m", "openapi_python_client", "generate", "--path", DOCUMENT, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_every_operation_is_there(generated: Path) -> None:
+    document = json.loads(DOCUMENT.read_bytes())
+    known = {one["operationId"] for operations in document["paths"].values() for one in operations.values()}
+    assert known == {file.stem for file in generated.glob("rata_client/api/*/[a-z]*.py")}
+
+
+def test_an_office_works_with_it(generated: Path, demo: Demo) -> None:
+    done = run_python(PROGRAM, path=(generated,), RATA_SERVER=demo.address, RATA_TOKEN=demo.token)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["plans with ours"] == ["63.02-2027", *told["plans before"]]
+    assert "63.02-2025" in told["plans before"]
+    version, amount, findings = told["line"]
+    assert (version, amount) == (1, 250_000_000)
+    assert "E02" in findings
+    assert told["late"] == [412, "precondition_failed"]
+    assert told["refused"] == [["/allocation", "out_of_range", -5]]
+    assert told["plans after"] == told["plans before"]
+
+
+def found_codes(document: Path) -> set[str]:
+    """Return the codes of what the linter finds, down to its hints."""
+    done = run_node("spectral", "lint", "--format", "json", "--quiet", "--ruleset", RULES, document)
+    assert done.returncode in (0, 1), done.stderr
+    return {one["code"] for one in json.loads(done.stdout)}
+
+
+def test_each_rule_of_ours_finds_what_it_is_for(tmp_path: Path) -> None:
+    document = tmp_path / "unlike.json"
+    document.write_text(json.dumps(UNLIKE_OURS))
+    assert set(OWN_RULES) <= found_codes(document)
+
+
+@pytest.fixture(scope="module")
+def mock() -> Iterator[httpx.Client]:
+    node_modules()
+    port = free_port()
+    command = [sys.executable, "-m", "tests.clients.tools", "prism", "mock", "--port", str(port), DOCUMENT]
+    with (
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer any"}, timeout=30
+        ) as client,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+    ):
+        try:
+            _wait(server, client)
+            yield client
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def _wait(server: subprocess.Popen[bytes], client: httpx.Client) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            client.get("/v1/me")
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the mock does not answer")
+
+
+def test_a_plan_is_the_example_of_the_document(mock: httpx.Client) -> None:
+    plan = mock.get("/v1/plans/63.02-2026")
+    assert plan.status_code == 200
+    assert plan.json()["plan"] == "63.02-2026"
+    assert plan.json()["region_name"] == "Kabupaten Kotabaru"
+    lines = mock.get("/v1/plans/63.02-2026/actions", params={"limit": 2})
+    assert lines.json()["items"][0]["budget_lines"]
+
+
+def test_what_the_document_forbids_is_a_problem(mock: httpx.Client) -> None:
+    wrong = mock.put("/v1/plans/63.02-2026", json={"title": 5})
+    assert wrong.status_code == 422
+    assert wrong.headers["content-type"] == "application/problem+json"
+    assert {"code", "title", "status"} <= wrong.json().keys()
+    assert mock.get("/v1/plans/63.02-2026", headers={"Authorization": ""}).status_code == 401
