@@ -25,8 +25,8 @@ def _made(engine: str) -> Iterator[World]:
 
 @pytest.fixture(params=ENGINES)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """The world as it was made, whatever the test before did to it."""
-    yield from _as_made(request, request.param)
+    """The world as it was made, whatever the test before did to it; a walk shares its operations with the others."""
+    yield from _as_made(request, request.param, (ENGINES.index(request.param), len(ENGINES)))
 
 
 @pytest.fixture
@@ -45,7 +45,8 @@ def worlds(request: pytest.FixtureRequest) -> Iterator[list[World]]:
         yield made
 
 
-def _as_made(request: pytest.FixtureRequest, engine: str) -> Iterator[World]:
+def _as_made(request: pytest.FixtureRequest, engine: str, turn: tuple[int, int] = (0, 1)) -> Iterator[World]:
     made: World = request.getfixturevalue(f"{engine}_world")
+    made.turn = turn
     with made.afresh():
         yield made

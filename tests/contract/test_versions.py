@@ -73,7 +73,9 @@ def check_versions_rise(world: World) -> None:
 
 
 def test_deleted_and_created_again_it_fits_no_tag_of_before(world: World) -> None:
-    for turn, (put, deletion) in enumerate(created_by_put(world)):
+    deletions = {put.id: deletion for put, deletion in created_by_put(world)}
+    for turn, put in enumerate(world.share(put for put, _ in created_by_put(world))):
+        deletion = deletions[put.id]
         with world.ready_for(deletion):
             old = tag_at(world, put)
             delete(world, deletion)

@@ -94,6 +94,10 @@ PREPARED: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 
+EVERY = 2
+"""After a state of things was prepared, every how many-th caller is tried in it, another one each time."""
+
+
 def told(reply: Any) -> Any:
     """A reply without what differs from one moment to the next, and what is shown once."""
     return re.sub(r'"((\w+_)?at)":"[^"]*"', "", repeatable(reply))
@@ -105,7 +109,7 @@ def repeatable(reply: Any) -> str:
 
 
 def test_trial_run_answers_as_the_real_one_and_keeps_nothing(world: World) -> None:
-    for operation in world.writes:
+    for operation in world.share(world.writes):
         with world.ready_for(operation):
             before = world.rows()
             trial = world.call(operation, params={"dry_run": "true"}, headers={"Idempotency-Key": "trial"})
@@ -118,7 +122,7 @@ def test_trial_run_answers_as_the_real_one_and_keeps_nothing(world: World) -> No
 
 
 def test_write_is_journaled_and_an_unchanged_repeat_is_not(world: World) -> None:
-    for operation in world.writes:
+    for operation in world.share(world.writes):
         with world.ready_for(operation):
             before = world.journal()
             reply = world.call(operation)
@@ -149,7 +153,7 @@ ALSO = {
 
 def test_refused_write_leaves_nothing(world: World) -> None:
     callers = {role: world.caller(role) for role in (REVIEWER, CHAIR, OTHER_OPERATOR, ("reader", "63"))}
-    for operation in world.writes:
+    for operation in world.share(world.writes):
         before = world.rows()
         for role, caller in callers.items():
             if role == role_for(operation) or (role, operation.id) in ALSO:
@@ -171,7 +175,7 @@ def version_before(world: World, operation: Operation) -> str | None:
 
 def test_conditions_of_every_write(world: World) -> None:
     checked = 0
-    for turn, operation in enumerate(world.writes):
+    for turn, operation in enumerate(world.share(world.writes)):
         if not operation.is_conditional:
             continue
         with world.ready_for(operation):
@@ -197,11 +201,11 @@ def test_conditions_of_every_write(world: World) -> None:
                     reply = world.call(operation, conditions={"If-Match": match})
                     assert reply.status_code in (200, 204), f"{operation} {match}: {reply.text}"
                     checked += 1
-    assert checked > 40
+    assert checked > 40 / world.turn[1]
 
 
 def test_creating(world: World) -> None:
-    for operation in world.writes:
+    for operation in world.share(world.writes):
         if operation.method != "put":
             continue
         delete = next((one for one in world if one.path == operation.path and one.method == "delete"), None)
@@ -221,7 +225,7 @@ def test_creating(world: World) -> None:
 
 
 def test_idempotency_key_on_every_post(world: World) -> None:
-    posts = [operation for operation in world.writes if operation.method == "post"]
+    posts = world.share(operation for operation in world.writes if operation.method == "post")
     assert posts
     for operation in posts:
         other = world.caller(NATION if role_for(operation) == NATION else ("administrator", "63"))
@@ -270,13 +274,13 @@ def test_allowed_is_what_is_allowed(one_world: World) -> None:
         "operator of another": world.caller(("operator", "63.02", OTHER_AGENCY)),
     }
     forbidden = set[tuple[str, str, str]]()
-    for prepared, reads in PREPARED.items():
+    for turn, (prepared, reads) in enumerate(PREPARED.items()):
         with world.undone():
             for id in prepared:
                 for keys in KEYS_OF_ALL if "delete" in id else ({},):
                     if keys.keys() <= world.operations[id].keys.keys():
                         world.call(world.operations[id], keys=keys)
-            for name, caller in callers.items():
+            for name, caller in list(callers.items())[turn % EVERY :: EVERY] if prepared else callers.items():
                 for id in reads:
                     who = f"{name} after {prepared}"
                     check_allowed(world, who, caller, world.operations[id], VERBS[id], forbidden)

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any, Self
+from zlib import crc32
 
 import sqlalchemy as sa
 from anyio.from_thread import start_blocking_portal
@@ -140,6 +141,9 @@ def declared() -> tuple[dict[str, Any], Schemas]:
 class World:
     """Callers with roles, and `call`, which holds every reply to what the document declares of it."""
 
+    turn = (0, 1)
+    """(number, count) of the shares among which the operations of a walk are divided."""
+
     def __init__(self, base: Database) -> None:
         self.base = base
         key = Fernet.generate_key().decode()
@@ -195,6 +199,14 @@ class World:
     @property
     def writes(self) -> list[Operation]:
         return [operation for operation in self if operation.is_write]
+
+    def share(self, operations: Iterable[Operation]) -> list[Operation]:
+        """Return the operations that a walk tries in this world: the engines divide them.
+
+        `make proofs GROUP=contract` tries all of them on each.
+        """
+        number, count = self.turn
+        return [one for one in operations if crc32(one.id.encode()) % count == number]
 
     def _make(self) -> None:
         """Two of what lists show."""

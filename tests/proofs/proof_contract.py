@@ -1,0 +1,44 @@
+"""Each walk over the document with every operation on every engine; the suite divides the operations between them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract import test_writing
+from tests.contract.conftest import (  # noqa: F401 - fixtures
+    one_world,
+    postgres_world,
+    sqlite_world,
+)
+from tests.contract.test_reading import (  # noqa: F401 - tests
+    test_pages_in_every_order_miss_nothing,
+    test_same_rights_same_tag_and_304,
+    test_tag_changes_with_what_is_shown,
+)
+from tests.contract.test_versions import (  # noqa: F401 - a test
+    test_deleted_and_created_again_it_fits_no_tag_of_before,
+)
+from tests.contract.test_writing import (  # noqa: F401 - tests
+    test_allowed_is_what_is_allowed,
+    test_conditions_of_every_write,
+    test_creating,
+    test_idempotency_key_on_every_post,
+    test_refused_write_leaves_nothing,
+    test_trial_run_answers_as_the_real_one_and_keeps_nothing,
+    test_write_is_journaled_and_an_unchanged_repeat_is_not,
+)
+from tests.contract.world import World
+from tests.database import ENGINES
+
+
+@pytest.fixture(params=ENGINES)
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    made: World = request.getfixturevalue(f"{request.param}_world")
+    made.turn = (0, 1)
+    with made.afresh():
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _all_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_writing, "EVERY", 1)
