@@ -33,6 +33,7 @@ from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
 from tests.postgres import share_with_workers
 
+pytest_plugins = ["tests.senders"]
 ConnectAs = Callable[..., TestClient]
 LARGEST_PROCESS = 5 * 2**29
 """Bytes of memory that a process of the suite may take at its peak. What tests of the contract keep makes most of it:

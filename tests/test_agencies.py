@@ -19,6 +19,8 @@ from app.kit.database.journal import Author, JournalRow
 from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 
+pytestmark = pytest.mark.one_engine
+
 BASE = "/v1/regions/63.02/agencies"
 DINSOS, DINKES = "1.06.0.00.0.00.08.0000", "1.02.0.00.0.00.02.0000"
 SOCIAL = {"name": "Dinas Sosial", "kind": "dinas"}

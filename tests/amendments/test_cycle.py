@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+import pytest
 import rfc8785
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
@@ -14,6 +15,8 @@ from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Move
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, put_plan, refused, report, rows, walk
 from tests.workflow.moves import CODED
+
+pytestmark = pytest.mark.one_engine
 
 NEW_MONEY = [because("/allocation"), because("/components"), because("/budget_lines")]
 

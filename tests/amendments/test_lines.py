@@ -14,6 +14,8 @@ from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, WORKS, refused, report, rows, walk
 from tests.workflow.moves import CODED
 
+pytestmark = pytest.mark.one_engine
+
 
 def drafted(database: OneTransaction) -> list[str]:
     """Codes of the lines of which the amendment keeps a row."""

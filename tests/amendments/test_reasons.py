@@ -17,6 +17,8 @@ from app.plans.core.models import PlanIn
 from app.plans.revisions.differences.rules import Change, changes_of, telling
 from tests.plans.world import ACTION
 
+pytestmark = pytest.mark.one_engine
+
 LINE = ActionIn.model_validate(ACTION).model_dump(mode="json")
 
 

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from app.plans.actions.models import ActionIn
@@ -13,6 +14,8 @@ from tests.changes.walks import BEGIN, STEPS, WAY, Walk
 from tests.database import OneTransaction
 from tests.plans.world import furnish
 from tests.workflow.moves import PLAN, Connect, Movers
+
+pytestmark = pytest.mark.one_engine
 
 Fields = dict[str, Any]
 PLAN_AT = f"plans/{PLAN}"

@@ -10,6 +10,8 @@ from tests.database import OneTransaction
 from tests.pages import walk
 from tests.plans.world import ANY, AT, LEAN, PARTNER, SOCIAL, WORKS, put, put_many, report
 
+pytestmark = pytest.mark.one_engine
+
 A1 = f"{AT}/actions/A-1"
 Q1 = f"{A1}/progress/2026-Q1"
 SOCIAL_AT = f"/v1/regions/63.02/agencies/{SOCIAL}"

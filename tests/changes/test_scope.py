@@ -18,6 +18,8 @@ from tests.changes.feed import follow, now, page
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, LEAN, PARTNER, PLAN, SOCIAL, put, put_plan
 
+pytestmark = pytest.mark.one_engine
+
 OTHER = "63.03-2026"
 
 

@@ -209,6 +209,7 @@ class Writers(RuleBasedStateMachine):
             last[subject] = version
 
 
+@pytest.mark.one_engine
 def test_no_old_tag_ever_writes_and_versions_only_rise(
     secretariat: TestClient, database: OneTransaction, connect: Callable[..., TestClient]
 ) -> None:

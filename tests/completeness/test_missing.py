@@ -13,6 +13,8 @@ from tests.completeness.world import QUARTER, REVIEWER, days_late, extend, move,
 from tests.database import OneTransaction
 from tests.plans.world import HEALTH, LEAN, SOCIAL, furnish, put_many, put_plan, report, rows, walk
 
+pytestmark = pytest.mark.one_engine
+
 AT = f"/v1/completeness/missing?period={QUARTER}"
 Connect = Callable[..., TestClient]
 

@@ -16,6 +16,8 @@ from tests.database import OneTransaction
 from tests.findings.world import CLEAN, CODE, OTHER, VILLAGE, at, checked, codes, recipients
 from tests.plans.world import ANY, AT, HEALTH, PLAN, SOCIAL, WORKS, put, put_many, report
 
+pytestmark = pytest.mark.one_engine
+
 LOCUS = {"priority_locations": [{"region_code": VILLAGE, "target_families": 30, "source_period": "2024"}]}
 
 

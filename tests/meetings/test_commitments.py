@@ -11,6 +11,8 @@ from tests.database import OneTransaction
 from tests.meetings.world import COMMITMENT, HOME, K1, commit, put_meeting, step
 from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, PLAN, SOCIAL, WORKS, put, put_plan, refused
 
+pytestmark = pytest.mark.one_engine
+
 Connect = Callable[..., TestClient]
 A1 = {"plan": PLAN, "action": "A-1"}
 

@@ -12,6 +12,8 @@ from tests.meetings.world import HOME, MEETING, R1, Clock, codes, commit, put_me
 from tests.pages import walk
 from tests.plans.world import ANY, HEALTH, SOCIAL, WORKS, refused
 
+pytestmark = pytest.mark.one_engine
+
 Connect = Callable[..., TestClient]
 
 

@@ -25,6 +25,8 @@ from tests.plans.world import (
     rows,
 )
 
+pytestmark = pytest.mark.one_engine
+
 A1 = f"{AT}/actions/A-1"
 WHOLE: dict[str, Any] = {
     "title": "Permakanan “lansia” \\ 100% a_b 'x' 🍚\nbaris dua",

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.database import OneTransaction
 from tests.plans.world import ACTION, ANY, AT, LEAN, put, put_many, refused, report, walk
+
+pytestmark = pytest.mark.one_engine
 
 MANY = f"{AT}/actions"
 

@@ -1,5 +1,6 @@
 """What becomes of lines when the agency that leads or supports them is merged into another."""
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
@@ -20,6 +21,8 @@ from tests.plans.world import (
     report,
     rows,
 )
+
+pytestmark = pytest.mark.one_engine
 
 AGENCY = "/v1/regions/63.02/agencies"
 

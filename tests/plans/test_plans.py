@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 from tests.plans.world import ANY, AT, PLAN, put, put_plan, refused, report, walk
 
+pytestmark = pytest.mark.one_engine
+
 VILLAGE = "63.02.05.2001"
 WHOLE: dict[str, Any] = {
     "title": "RAT Kotabaru",

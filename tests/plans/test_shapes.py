@@ -22,6 +22,8 @@ from tests.plans.test_actions import BARE, WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import AT, put, put_plan, report
 
+pytestmark = pytest.mark.one_engine
+
 
 def fields_in_order(shape: Any, found: Any) -> None:
     """Every object of `found` has exactly the fields of its model, in order; so do those inside it."""

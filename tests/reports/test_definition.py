@@ -24,6 +24,8 @@ from tests.database import OneTransaction
 from tests.plans.world import LEAN, put_many
 from tests.reports.world import ASKED, FORMULA, ask, table
 
+pytestmark = pytest.mark.one_engine
+
 FOLDER = Path(__file__).parents[2] / "app" / "reports"
 TOLD = {one.report: one for one in catalogue().reports}
 

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.convergence.scorecards.cache import Kept
@@ -15,6 +16,8 @@ from tests.plans.world import ANY, report
 from tests.quarters.world import BODIES
 from tests.scorecards.conftest import World
 from tests.scorecards.world import AT, FIRST, PERIOD, RANKING, observe, read, values
+
+pytestmark = pytest.mark.one_engine
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 QUARTER = f"/v1/regions/63.02/quarters/{PERIOD}"

@@ -14,6 +14,8 @@ from tests.pages import walk
 from tests.plans.world import put_plan, refused
 from tests.steps.world import ANY, AT, DECREE, OVER, criterion, grade, look, score, show
 
+pytestmark = pytest.mark.one_engine
+
 
 def test_a_step_is_done_when_everything_required_is_shown(
     secretariat: TestClient, database: OneTransaction

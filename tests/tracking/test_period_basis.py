@@ -7,6 +7,8 @@ from fastapi.testclient import TestClient
 
 from tests.plans.world import ANY, AT, put, refused, report
 
+pytestmark = pytest.mark.one_engine
+
 A1 = f"{AT}/actions/A-1"
 
 

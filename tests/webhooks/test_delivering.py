@@ -16,6 +16,8 @@ from tests.plans.world import ANY, put_plan
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Receiver
 
+pytestmark = pytest.mark.one_engine
+
 
 def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, receiver: Receiver) -> None:
     worker = place.worker()

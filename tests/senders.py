@@ -1,0 +1,82 @@
+"""Which functions of the service sent SQL to which engine.
+
+A test that is marked `one_engine` runs on one of them alone. Nothing is left out by that as long as each function that
+sends a statement sends it to the other engine in another test: a whole run fails where one did not.
+"""
+
+import sys
+from collections import defaultdict
+from types import CodeType, FrameType
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from tests.database import ENGINES
+from tests.docs.pages import ROOT
+
+APP = f"{ROOT / 'app'}/"
+SENDS_FOR_OTHERS = ("kit/database/", "kit/http/", "reference/queries.py", "startup/")
+"""Files that send what others give them, or what only one engine knows."""
+
+_names: dict[CodeType, str | None] = {}
+_senders: dict[str, set[str]] = defaultdict(set)
+
+
+def note_sender(connection: Any, *_: object) -> None:
+    """Note the function of the service that sends a statement."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code not in _names:
+            _names[code] = _name_of(code)
+        if (name := _names[code]) is not None:
+            _senders[connection.dialect.name].add(name)
+            return
+        frame = frame.f_back
+
+
+def _name_of(code: CodeType) -> str | None:
+    file = code.co_filename.removeprefix(APP)
+    if file == code.co_filename or file.startswith(SENDS_FOR_OTHERS):
+        return None
+    return f"{file} {code.co_qualname}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    event.listen(Engine, "before_cursor_execute", note_sender)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Add what a worker has seen."""
+    for engine, names in getattr(node, "workeroutput", {}).get("senders", {}).items():
+        _senders[engine].update(names)
+
+
+def missing(config: pytest.Config) -> list[str]:
+    """Return `engine: function` of what sent SQL to the other engine alone; nothing for a run of a part."""
+    if len(ENGINES) < 2 or config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword:
+        return []
+    sqlite, postgres = _senders["sqlite"], _senders["postgresql"]
+    return [
+        f"{engine}: {name}"
+        for engine, names in (("SQLite", postgres - sqlite), ("PostgreSQL", sqlite - postgres))
+        for name in sorted(names)
+    ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["senders"] = {engine: sorted(names) for engine, names in _senders.items()}
+    elif missing(session.config):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if found := missing(config):
+        terminalreporter.section("functions whose SQL no test runs on an engine")
+        for line in found:
+            terminalreporter.write_line(line, red=True)
