@@ -21,7 +21,7 @@ from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
 
-ROWS = 1000
+ROWS = 400
 PATIENCE = 60
 LINES, REPORT = f"{AT}/actions", "/v1/reports/unreported-lines"
 LISTS = {

@@ -26,7 +26,7 @@ from tests.conftest import token_for
 from tests.pages import walk
 from tests.plans.world import ANY, LEAN, put_plan
 
-WRITERS = 8
+WRITERS = 4
 PLANS = ("63.02-2026", "63.03-2026")
 PATIENCE = 60
 
@@ -206,7 +206,7 @@ def work(client: TestClient, number: int) -> set[int]:
     return {reply.status_code for reply in replies}
 
 
-def test_a_reader_who_polls_during_eight_writers_ends_with_the_state_of_the_database(
+def test_a_reader_who_polls_during_writers_ends_with_the_state_of_the_database(
     committed: Database, connect: Callable[..., TestClient]
 ) -> None:
     writers = [connect(("administrator", "63")) for _ in range(WRITERS)]

@@ -1,6 +1,7 @@
 """Who may not see or do something learns nothing of it: every operation, asked by everyone it is not for."""
 
 import re
+from itertools import cycle
 
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
@@ -84,9 +85,10 @@ def test_without_a_valid_token_nothing_answers(one_world: World) -> None:
         "cut": world.connect(Authorization=valid[:-1]),
     }
     before = world.rows()
-    for name, caller in callers.items():
-        for operation in world.v1:
-            reply = world.call(operation, caller)
+    turns = cycle(callers)
+    for operation in world.v1:
+        for name in callers if operation.id == "read_me" else ("none", next(turns)):
+            reply = world.call(operation, callers[name])
             assert reply.status_code == 401, f"{operation} with token {name}: {reply.text}"
             assert reply.headers["WWW-Authenticate"].startswith("Bearer")
     assert world.rows() == before

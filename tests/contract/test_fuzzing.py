@@ -32,7 +32,7 @@ from tests.fuzz.tally import Tally, run
 
 EXAMPLES = 2
 """Of each operation and kind of data: the first is the least there can be, the second is anything."""
-SCENARIOS, STEPS = 4, 8
+SCENARIOS, STEPS = 2, 8
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 CHECKS = [
@@ -53,6 +53,8 @@ def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
     anybody = cycle([[(world, token(world, name)) for world in worlds] for name in CALLERS])
     engines, modes = cycle(range(len(worlds))), cycle(MODES)
     failures: list[str] = []
+    worlds[0].turn = (0, 2)
+    asked = worlds[0].share(worlds[0])  # half of those without a body; `make proofs GROUP=fuzz` asks all
     for result in schema(worlds[0]).get_all_operations():
         operation = result.ok()
         known = worlds[0].operations[operation.definition.raw["operationId"]]
@@ -60,7 +62,7 @@ def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
             continue
         if known.body and next(modes) is not mode:
             continue  # each in one of the two, or else the walk takes a minute
-        if mode is GenerationMode.NEGATIVE and not known.body:
+        if not known.body and (mode is GenerationMode.NEGATIVE or known not in asked):
             continue  # test_bad_input walks the parameters
         whose = [(world, world.client_for(known).headers["Authorization"]) for world in worlds]
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=known.keys)

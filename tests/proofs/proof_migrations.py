@@ -1,0 +1,14 @@
+"""Every migration down and up again on both engines, with data in every table; the suite goes back three."""
+
+import pytest
+
+from tests import test_migrations
+from tests.test_migrations import (  # noqa: F401 - a test and its fixture
+    empty_url,
+    test_each_step_down_and_up_again_with_data_in_every_table,
+)
+
+
+@pytest.fixture(autouse=True)
+def _all_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_migrations, "STEPS", None)
