@@ -43,7 +43,7 @@ class Variants:
             return session.scalar(sa.select(sa.func.count()).select_from(table_of(JournalRow))) or 0
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=ENGINES[-1:])
 def variants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Variants]:
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         if request.param == "sqlite":

@@ -84,6 +84,7 @@ def test_a_file_that_contradicts_itself_is_refused(database: OneTransaction, tmp
         assert regions_by_code(session, ["99.01"]) == {}
 
 
+@pytest.mark.one_engine
 def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
     with database.writing() as session:
         assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]

@@ -37,6 +37,8 @@ from tests.postgres import worker_database
 from tests.test_cli import ROOT, environment
 from tests.year.world import Regency
 
+pytestmark = pytest.mark.one_engine
+
 KILLS = 5
 TARGET = {"value": 3.9, "baseline": 4.56, "baseline_year": 2021}
 PLAN = "63.02-2026"

@@ -93,7 +93,7 @@ def _counts(found: Iterable[dict[str, Any]]) -> list[Count]:
     return [Count(one["eligible"], one["served"]) for r in found for one in r["services"]]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(steps=st.lists(st.one_of(written, written, deleted, planned), min_size=4, max_size=12))
 def test_sums_are_those_computed_from_scratch(
     steps: list[Any], national_administrator: TestClient, database: OneTransaction

@@ -22,6 +22,7 @@ def months(first: int | None, last: int | None) -> dict[str, Any]:
     return {"first_month": first, "last_month": last}
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("one", "other", "overlaps"),
     [
