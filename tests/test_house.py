@@ -53,7 +53,6 @@ NAMED_BY_NOUN = {
     "convergence/indicators/files/cells",
     "convergence/scorecards/cache",
     "convergence/scorecards/figures",
-    "convergence/steps/examples",
     "convergence/steps/measures",
     "convergence/villages/figures",
     "exchange/matrix/basis",

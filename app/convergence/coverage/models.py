@@ -1,10 +1,10 @@
 """Coverage of a village in a quarter, and what it sums up to: fields declared once for table and wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
+from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -13,6 +13,7 @@ from app.kit.database.engine import Table
 from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import ErrorShape, Kind
 from app.plans.actions.models import RecipientKind
@@ -69,7 +70,7 @@ class CoverageFields(BaseModel):
     source_period: PeriodText = ShapeField(description="Period of that source.")
 
 
-COVERAGE_EXAMPLE: dict[str, Any] = {
+COVERAGE_EXAMPLE = {
     "target_families": 140,
     "complete_families": 35,
     "source": "DTSEN",
@@ -87,7 +88,7 @@ class CoverageIn(CoverageFields, Shape):
 
     services: list[ServiceCoverage] = ShapeField(min_length=1, max_length=50)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [COVERAGE_EXAMPLE]})
+    model_config = show_example(COVERAGE_EXAMPLE)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "CoverageIn":
@@ -108,9 +109,7 @@ class CoverageItem(CoverageIn):
 
     village: RegionCode
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}]}
-    )
+    model_config = show_example(COVERAGE_EXAMPLE, village="63.02.05.2001")
 
 
 class CoverageBatch(Batch):
@@ -119,16 +118,14 @@ class CoverageBatch(Batch):
     # Validated item by item, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[CoverageItem]] = ShapeField(min_length=1, max_length=LARGEST_BATCH)
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}]}]}
-    )
+    model_config = show_example(items=[{"village": "63.02.05.2001", **COVERAGE_EXAMPLE}])
 
 
 _PERCENT = "two decimals; null where nobody is eligible."
 Share = Annotated[float | None, ShapeField(description=f"Percent, {_PERCENT}")]
 
 
-_OUT_EXAMPLE: dict[str, Any] = {
+_OUT_EXAMPLE = {
     **COVERAGE_EXAMPLE,
     "village": "63.02.05.2001",
     "village_name": "Sekapung",
@@ -173,7 +170,7 @@ class CoverageOut(CoverageIn):
     reported_at: datetime
     reported_by: str = ShapeField(description="Name of the token that reported.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OUT_EXAMPLE]})
+    model_config = show_example(_OUT_EXAMPLE)
 
 
 class StrategyCoverage(BaseModel):
@@ -191,23 +188,10 @@ class CoverageReply(CoverageOut):
     by_strategy: list[StrategyCoverage]
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_OUT_EXAMPLE,
-                    "by_strategy": [
-                        {
-                            "strategy": "raise_income",
-                            "eligible": 96,
-                            "served": 24,
-                            "coverage_percent": 25.0,
-                        }
-                    ],
-                    "allowed": ["edit", "delete"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _OUT_EXAMPLE,
+        by_strategy=[{"strategy": "raise_income", "eligible": 96, "served": 24, "coverage_percent": 25.0}],
+        allowed=["edit", "delete"],
     )
 
 
@@ -248,7 +232,7 @@ class CoverageSums(BaseModel):
     undefined: int = ShapeField(description="Villages that report and where nobody is eligible for anything.")
 
 
-_SUMS: dict[str, Any] = {
+_SUMS = {
     "eligible": 288,
     "served": 188,
     "coverage_percent": 65.28,
@@ -274,11 +258,7 @@ class RegionSums(CoverageSums):
     name: str
     level: RegionLevel
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_SUMS, "region_code": "63.02.05", "name": "Pulau Sebuku", "level": "district"}]
-        }
-    )
+    model_config = show_example(_SUMS, region_code="63.02.05", name="Pulau Sebuku", level="district")
 
 
 class ServiceSums(BaseModel):
@@ -313,43 +293,30 @@ class RegionCoverage(CoverageSums):
     methods: list[str] = ShapeField(description="Editions whose thresholds gave the villages' status.")
     method: str = ShapeField(description="Edition that holds for the region itself.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_SUMS,
-                    "region_code": "63.02",
-                    "period": "2026-Q2",
-                    "balance_percent": 25.0,
-                    "lowest_strategy": "raise_income",
-                    "undefined_strategies": [],
-                    "is_rankable": True,
-                    "by_strategy": [
-                        {
-                            "strategy": "raise_income",
-                            "eligible": 96,
-                            "served": 24,
-                            "coverage_percent": 25.0,
-                        }
-                    ],
-                    "by_service": [
-                        {
-                            "service": "livelihood",
-                            "name": "Kerja, pelatihan, atau modal bagi satu anggota usia kerja",
-                            "name_english": "Work, training or capital for one working-age member",
-                            "unit": "families",
-                            "strategy": "raise_income",
-                            "eligible": 96,
-                            "served": 24,
-                            "coverage_percent": 25.0,
-                        }
-                    ],
-                    "service_packages": ["1"],
-                    "methods": ["1"],
-                    "method": "1",
-                }
-            ]
-        }
+    model_config = show_example(
+        _SUMS,
+        region_code="63.02",
+        period="2026-Q2",
+        balance_percent=25.0,
+        lowest_strategy="raise_income",
+        undefined_strategies=[],
+        is_rankable=True,
+        by_strategy=[{"strategy": "raise_income", "eligible": 96, "served": 24, "coverage_percent": 25.0}],
+        by_service=[
+            {
+                "service": "livelihood",
+                "name": "Kerja, pelatihan, atau modal bagi satu anggota usia kerja",
+                "name_english": "Work, training or capital for one working-age member",
+                "unit": "families",
+                "strategy": "raise_income",
+                "eligible": 96,
+                "served": 24,
+                "coverage_percent": 25.0,
+            }
+        ],
+        service_packages=["1"],
+        methods=["1"],
+        method="1",
     )
 
 
@@ -404,22 +371,16 @@ class CoverageImportReport(BaseModel):
     refused: int
     errors: list[ErrorShape] = ShapeField(description="With `each`: what is wrong, cell by cell.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "period": "2026-Q2",
-                    "sheet": "Cakupan",
-                    "layout": "wide",
-                    "villages": 198,
-                    "created": 198,
-                    "updated": 0,
-                    "unchanged": 0,
-                    "refused": 0,
-                    "errors": [],
-                }
-            ]
-        }
+    model_config = show_example(
+        period="2026-Q2",
+        sheet="Cakupan",
+        layout="wide",
+        villages=198,
+        created=198,
+        updated=0,
+        unchanged=0,
+        refused=0,
+        errors=[],
     )
 
 

@@ -1,10 +1,10 @@
 """Definitions, observations and targets of outcome indicators: tables and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
+from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -12,6 +12,7 @@ from app.kit.database.engine import Table
 from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel
 
@@ -121,7 +122,7 @@ class IndicatorFields(BaseModel):
     retired: bool = ShapeField(default=False, description="Published no longer.")
 
 
-INDICATOR_EXAMPLE: dict[str, Any] = {
+INDICATOR_EXAMPLE = {
     "name": "Persentase penduduk miskin (P0)",
     "name_english": "Poverty headcount rate (P0)",
     "unit": "percent",
@@ -137,14 +138,13 @@ INDICATOR_EXAMPLE: dict[str, Any] = {
     "related": ["mean_years_schooling", "open_unemployment"],
     "legal_basis": "UU 16/1997",
     "edition": "1",
-    "retired": False,
 }
 
 
 class IndicatorIn(IndicatorFields, Shape):
     """A definition as it is written: PUT replaces all of it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [INDICATOR_EXAMPLE]})
+    model_config = show_example(INDICATOR_EXAMPLE)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "IndicatorIn":
@@ -173,9 +173,7 @@ class IndicatorOut(IndicatorFields):
     shipped: bool = ShapeField(description="As the product ships it; false: replaced by an administrator.")
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"code": "p0", **INDICATOR_EXAMPLE, "shipped": True, "version": 1}]}
-    )
+    model_config = show_example(INDICATOR_EXAMPLE, code="p0", shipped=True, version=1)
 
 
 class IndicatorReply(IndicatorOut):
@@ -183,13 +181,7 @@ class IndicatorReply(IndicatorOut):
 
     allowed: list[Literal["edit"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"code": "p0", **INDICATOR_EXAMPLE, "shipped": True, "version": 1, "allowed": ["edit"]}
-            ]
-        }
-    )
+    model_config = show_example(INDICATOR_EXAMPLE, code="p0", shipped=True, version=1, allowed=["edit"])
 
 
 class IndicatorRow(IndicatorFields, Table, table=True):
@@ -228,19 +220,19 @@ class ObservationFields(BaseModel):
     )
 
 
-_OBSERVED: dict[str, Any] = {
+_OBSERVED: dict[str, object] = {
     "value": 4.56,
     "symbol": None,
     "flags": [],
     "source": "BPS, Data dan Informasi Kemiskinan Kabupaten/Kota 2021",
 }
-_PLACE: dict[str, Any] = {"region_code": "63.02", "indicator": "p0", "period": "2021-S1"}
+_PLACE = {"region_code": "63.02", "indicator": "p0", "period": "2021-S1"}
 
 
 class ObservationIn(ObservationFields, Shape):
     """An observation as it is written: a value or a symbol, exactly one of them."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OBSERVED]})
+    model_config = show_example(_OBSERVED)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> "ObservationIn":
@@ -259,7 +251,7 @@ class ObservationItem(ObservationIn):
     indicator: IndicatorCode
     period: ObservedPeriod
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_PLACE, **_OBSERVED}]})
+    model_config = show_example(_PLACE, _OBSERVED)
 
 
 class ObservationBatch(Batch):
@@ -267,7 +259,7 @@ class ObservationBatch(Batch):
 
     items: list[SkipValidation[ObservationItem]] = ShapeField(min_length=1, max_length=5000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [{**_PLACE, **_OBSERVED}]}]})
+    model_config = show_example(items=[{**_PLACE, **_OBSERVED}])
 
 
 class ObservationOut(ObservationFields):
@@ -279,11 +271,7 @@ class ObservationOut(ObservationFields):
     period: ObservedPeriod
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_PLACE, "region_name": "Kabupaten Kotabaru", **_OBSERVED, "version": 1}]
-        }
-    )
+    model_config = show_example(_PLACE, _OBSERVED, region_name="Kabupaten Kotabaru", version=1)
 
 
 class ObservationReply(ObservationOut):
@@ -291,18 +279,8 @@ class ObservationReply(ObservationOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_PLACE,
-                    "region_name": "Kabupaten Kotabaru",
-                    **_OBSERVED,
-                    "version": 1,
-                    "allowed": ["edit", "delete"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _PLACE, _OBSERVED, region_name="Kabupaten Kotabaru", version=1, allowed=["edit", "delete"]
     )
 
 
@@ -325,26 +303,20 @@ class ObservationsWritten(BaseModel):
     unchanged: int
     series: list[SeriesWritten]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "created": 514,
-                    "updated": 0,
-                    "unchanged": 0,
-                    "series": [
-                        {
-                            "indicator": "p0",
-                            "period": "2021-S1",
-                            "created": 514,
-                            "updated": 0,
-                            "unchanged": 0,
-                            "symbols": 0,
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        created=514,
+        updated=0,
+        unchanged=0,
+        series=[
+            {
+                "indicator": "p0",
+                "period": "2021-S1",
+                "created": 514,
+                "updated": 0,
+                "unchanged": 0,
+                "symbols": 0,
+            }
+        ],
     )
 
 
@@ -372,19 +344,19 @@ class TargetFields(BaseModel):
     document: Line | None = ShapeField(default=None, description="The document that sets the target.")
 
 
-_TARGET: dict[str, Any] = {
+_TARGET = {
     "value": 3.9,
     "baseline": 4.56,
     "baseline_year": 2021,
     "document": "RPKD Kabupaten Kotabaru 2025-2029",
 }
-_TARGET_PLACE: dict[str, Any] = {"region_code": "63.02", "indicator": "p0", "year": 2026}
+_TARGET_PLACE = {"region_code": "63.02", "indicator": "p0", "year": 2026}
 
 
 class TargetIn(TargetFields, Shape):
     """A target as it is written."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_TARGET]})
+    model_config = show_example(_TARGET)
 
 
 class TargetOut(TargetFields):
@@ -395,7 +367,7 @@ class TargetOut(TargetFields):
     year: int
     version: Version
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_TARGET_PLACE, **_TARGET, "version": 1}]})
+    model_config = show_example(_TARGET_PLACE, _TARGET, version=1)
 
 
 class TargetReply(TargetOut):
@@ -403,11 +375,7 @@ class TargetReply(TargetOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_TARGET_PLACE, **_TARGET, "version": 1, "allowed": ["edit", "delete"]}]
-        }
-    )
+    model_config = show_example(_TARGET_PLACE, _TARGET, version=1, allowed=["edit", "delete"])
 
 
 class TargetRow(TargetFields, Table, table=True):

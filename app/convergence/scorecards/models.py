@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -14,6 +14,7 @@ from app.convergence.coverage.rules import VillageStatus
 from app.convergence.scorecards.index.models import IndexComponent, Missing, ScorecardInputs
 from app.kit.database.engine import Table
 from app.kit.fields import Count, RegionCode
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import Quarter
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
@@ -216,7 +217,7 @@ class MoneyOut(BaseModel):
     incentive: Incentive
 
 
-_INPUTS: dict[str, object] = {
+_INPUTS = {
     "process_percent": 70.0,
     "services": [{"service": "livelihood", "strategy": "raise_income", "eligible": 96, "served": 24}],
     "families_reporting": 140,
@@ -250,7 +251,7 @@ _TERMS = (
     ("spending", 100.0, 0.15, 15.0, "X = figure × 100 / highest"),
     ("outcome", 50.0, 0.15, 7.5, "O = mean of the indicators"),
 )
-_CORE: dict[str, Any] = {
+_CORE = {
     "index_percent": 56.5,
     "index_class": "Bertumbuh",
     "complete": True,
@@ -293,10 +294,10 @@ class ScorecardCore(BaseModel):
     )
     inputs: ScorecardInputs
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_CORE]})
+    model_config = show_example(_CORE)
 
 
-_WHERE: dict[str, Any] = {
+_WHERE = {
     "region_code": "63.02",
     "name": "Kabupaten Kotabaru",
     "level": "regency",
@@ -306,7 +307,7 @@ _WHERE: dict[str, Any] = {
     "amendment": None,
     "computed_at": "2026-07-20T03:00:00+00:00",
 }
-_MONEY_EXAMPLE: dict[str, Any] = {
+_MONEY_EXAMPLE = {
     "budget": 500_000_000,
     "budget_at_villages": 400_000_000,
     "budget_in_loci": 200_000_000,
@@ -383,48 +384,35 @@ class Scorecard(ScorecardCore, WhereOut):
         description="Spent without a class: the report gives none, and the line has components of several."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_WHERE,
-                    **_CORE,
-                    "balance_percent": 25.0,
-                    "lowest_strategy": "raise_income",
-                    "by_strategy": [
-                        {
-                            "strategy": "raise_income",
-                            "eligible": 96,
-                            "served": 24,
-                            "coverage_percent": 25.0,
-                        }
-                    ],
-                    "reach_percent": 70.0,
-                    "is_rankable": True,
-                    "status": None,
-                    "change": {
-                        "period": "2026-Q1",
-                        "index_before": 51.5,
-                        "difference": 5.0,
-                        "components": [{"component": "coverage", "before": 20.0, "difference": 5.0}],
-                    },
-                    "raise_most": [
-                        {
-                            "component": "process",
-                            "of": None,
-                            "changes": {"process_percent": 71.0},
-                            "index_percent": 56.75,
-                            "gain": 0.25,
-                        }
-                    ],
-                    "money": _MONEY_EXAMPLE,
-                    "lines": 4,
-                    "loci_without_target": 0,
-                    "spent_travel": 0,
-                    "spent_unclassified": 10_000_000,
-                }
-            ]
-        }
+    model_config = show_example(
+        _WHERE,
+        _CORE,
+        balance_percent=25.0,
+        lowest_strategy="raise_income",
+        by_strategy=[{"strategy": "raise_income", "eligible": 96, "served": 24, "coverage_percent": 25.0}],
+        reach_percent=70.0,
+        is_rankable=True,
+        status=None,
+        change={
+            "period": "2026-Q1",
+            "index_before": 51.5,
+            "difference": 5.0,
+            "components": [{"component": "coverage", "before": 20.0, "difference": 5.0}],
+        },
+        raise_most=[
+            {
+                "component": "process",
+                "of": None,
+                "changes": {"process_percent": 71.0},
+                "index_percent": 56.75,
+                "gain": 0.25,
+            }
+        ],
+        money=_MONEY_EXAMPLE,
+        lines=4,
+        loci_without_target=0,
+        spent_travel=0,
+        spent_unclassified=10000000,
     )
 
 
@@ -464,41 +452,35 @@ class Ranking(BaseModel):
     )
     regencies: list[RankedRegency] = ShapeField(description="By rank, those without one last.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63",
-                    "province": "63",
-                    "period": "2026-Q2",
-                    "ranked": 1,
-                    "highest_spending_percent": 26.0,
-                    "regencies": [
-                        {
-                            "region_code": "63.02",
-                            "name": "Kabupaten Kotabaru",
-                            "rank": 1,
-                            "not_ranked": None,
-                            "index_percent": 56.5,
-                            "index_class": "Bertumbuh",
-                            "complete": True,
-                            "missing": [],
-                            "process_percent": 70.0,
-                            "coverage_percent": 25.0,
-                            "targeting_percent": 60.0,
-                            "spending_percent": 100.0,
-                            "outcome_percent": 50.0,
-                            "balance_percent": 25.0,
-                            "reach_percent": 70.0,
-                            "method": "1",
-                            "frozen": False,
-                            "amendment": None,
-                            "computed_at": "2026-07-20T03:00:00+00:00",
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63",
+        province="63",
+        period="2026-Q2",
+        ranked=1,
+        highest_spending_percent=26.0,
+        regencies=[
+            {
+                "region_code": "63.02",
+                "name": "Kabupaten Kotabaru",
+                "rank": 1,
+                "not_ranked": None,
+                "index_percent": 56.5,
+                "index_class": "Bertumbuh",
+                "complete": True,
+                "missing": [],
+                "process_percent": 70.0,
+                "coverage_percent": 25.0,
+                "targeting_percent": 60.0,
+                "spending_percent": 100.0,
+                "outcome_percent": 50.0,
+                "balance_percent": 25.0,
+                "reach_percent": 70.0,
+                "method": "1",
+                "frozen": False,
+                "amendment": None,
+                "computed_at": "2026-07-20T03:00:00+00:00",
+            }
+        ],
     )
 
 
@@ -518,18 +500,12 @@ class WhatIf(BaseModel):
     difference: Points
     components: list[ComponentDifference]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "period": "2026-Q2",
-                    "method": "1",
-                    "now": _CORE,
-                    "then": _CORE,
-                    "difference": 0.0,
-                    "components": [{"component": "coverage", "difference": 0.0}],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        period="2026-Q2",
+        method="1",
+        now=_CORE,
+        then=_CORE,
+        difference=0.0,
+        components=[{"component": "coverage", "difference": 0.0}],
     )

@@ -6,22 +6,16 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, PlainSerializer, WithJsonSchema, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.editions.step_templates.models import GradesCounted, GradeThresholds, StepEvidenceKind
 from app.convergence.editions.step_templates.rules import MeasureName, Unit
-from app.convergence.steps.examples import (
-    EVIDENCE_EXAMPLE,
-    GRADE_EXAMPLE,
-    GRADED_EXAMPLE,
-    PLACE_EXAMPLE,
-    STEP_EXAMPLE,
-)
 from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
 from app.kit.http.validation import RuleBroken
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel, Timezone
 
@@ -95,10 +89,28 @@ class EvidenceFields(BaseModel):
     )
 
 
+_EVIDENCE = {
+    "kind": "team_decree",
+    "title": "Keputusan Bupati tentang TKPK",
+    "date": "2025-02-03",
+    "document_number": "188.45/71/KUM/2025",
+    "url": "https://jdih.kotabarukab.go.id/188-45-71-2025.pdf",
+    "village": None,
+}
+_PLACE = {
+    "region_code": "63.02",
+    "year": 2026,
+    "step": "regulation",
+    "key": "sk-tkpk",
+    "version": 1,
+    "updated_at": "2025-02-04T03:00:00+00:00",
+}
+
+
 class EvidenceIn(EvidenceFields, Shape):
     """Evidence as it is written: documents only, never a person's name or number."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EVIDENCE_EXAMPLE]})
+    model_config = show_example(_EVIDENCE)
 
     @model_validator(mode="after")
     def _can_be_looked_at(self) -> "EvidenceIn":
@@ -114,16 +126,7 @@ class EvidenceOut(EvidenceFields):
     version: Version
     updated_at: datetime
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **EVIDENCE_EXAMPLE,
-                    **{name: PLACE_EXAMPLE[name] for name in ("key", "version", "updated_at")},
-                }
-            ]
-        }
-    )
+    model_config = show_example(_EVIDENCE, {name: _PLACE[name] for name in ("key", "version", "updated_at")})
 
 
 class EvidenceReply(EvidenceOut):
@@ -134,9 +137,7 @@ class EvidenceReply(EvidenceOut):
     step: Key
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**EVIDENCE_EXAMPLE, **PLACE_EXAMPLE, "allowed": ["edit", "delete"]}]}
-    )
+    model_config = show_example(_EVIDENCE, _PLACE, allowed=["edit", "delete"])
 
 
 class StepEvidenceRow(EvidenceFields, Table, table=True):
@@ -169,10 +170,19 @@ class PanelGradeFields(BaseModel):
     reason: Statement = ShapeField(description="Why; names positions, never persons.")
 
 
+_GRADE = {"grade": "B", "reason": "Regulasi RPKD belum diperbarui"}
+_GRADED = {
+    **_GRADE,
+    "graded_at": "2026-02-11T03:00:00+00:00",
+    "graded_by": "bappeda-kalsel",
+    "version": 1,
+}
+
+
 class PanelGradeIn(PanelGradeFields, Shape):
     """A grade as the panel gives it."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [GRADE_EXAMPLE]})
+    model_config = show_example(_GRADE)
 
 
 class PanelGrade(PanelGradeFields):
@@ -182,7 +192,7 @@ class PanelGrade(PanelGradeFields):
     graded_by: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
     version: Version
 
-    model_config = ConfigDict(json_schema_extra={"examples": [GRADED_EXAMPLE]})
+    model_config = show_example(_GRADED)
 
 
 class PanelGradeReply(PanelGrade):
@@ -194,19 +204,13 @@ class PanelGradeReply(PanelGrade):
     criterion: Key
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **GRADED_EXAMPLE,
-                    "region_code": "63.02",
-                    "year": 2026,
-                    "step": "regulation",
-                    "criterion": "decrees",
-                    "allowed": ["edit", "delete"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _GRADED,
+        region_code="63.02",
+        year=2026,
+        step="regulation",
+        criterion="decrees",
+        allowed=["edit", "delete"],
     )
 
 
@@ -312,6 +316,56 @@ class StepStanding(StepScore):
     evidence: list[EvidenceOut]
 
 
+_STEP = {
+    "step": "regulation",
+    "machine_score": 50.0,
+    "panel_score": 75.0,
+    "score": 75.0,
+    "number": 4,
+    "name": "Regulasi daerah",
+    "name_english": "Regulation",
+    "weight": 1,
+    "opens_on": "2025-01-01",
+    "due_on": "2025-12-31",
+    "deadline": "2025-12-31T23:59:59+08:00",
+    "state": "late",
+    "done_on": None,
+    "deadline_missed": True,
+    "criteria": [
+        {
+            "code": "decrees",
+            "name": "Regulasi yang ditunjukkan",
+            "name_english": "Regulations shown",
+            "weight": 40,
+            "measure": "evidence_given",
+            "thresholds": {"a": 100, "b": 66, "c": 33, "d": 33},
+            "value": 33.33,
+            "unit": "percent",
+            "inputs": {"required": 3, "given": 1},
+            "measured_at": None,
+            "no_figure": None,
+            "machine_grade": "C",
+            "panel": _GRADED,
+            "grade": "B",
+        }
+    ],
+    "evidence_kinds": [
+        {
+            "code": "team_decree",
+            "name": "Keputusan TKPK",
+            "name_english": "Decree of the team",
+            "required": True,
+            "per_village": False,
+            "count": 1,
+            "first_date": "2025-02-03",
+        }
+    ],
+    "evidence": [
+        {**_EVIDENCE, **{name: _PLACE[name] for name in ("key", "version", "updated_at")}},
+    ],
+}
+
+
 class StepReply(StepStanding):
     """One step of a region's year, with what the caller may do with it."""
 
@@ -320,18 +374,8 @@ class StepReply(StepStanding):
     template: Key
     allowed: list[Literal["write_evidence", "grade_steps"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **STEP_EXAMPLE,
-                    "region_code": "63.02",
-                    "year": 2026,
-                    "template": "poverty-8.1",
-                    "allowed": ["write_evidence"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _STEP, region_code="63.02", year=2026, template="poverty-8.1", allowed=["write_evidence"]
     )
 
 
@@ -352,24 +396,18 @@ class StepsReply(BaseModel):
     steps: list[StepStanding]
     allowed: list[Literal["write_evidence", "grade_steps"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "year": 2026,
-                    "timezone": "WITA",
-                    "template": "poverty-8.1",
-                    "grades_counted": "panel_first",
-                    "score": 75.0,
-                    "missing": ["loci_strengthened"],
-                    "deadlines_missed": 1,
-                    "steps": [STEP_EXAMPLE],
-                    "allowed": ["write_evidence"],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        year=2026,
+        timezone="WITA",
+        template="poverty-8.1",
+        grades_counted="panel_first",
+        score=75.0,
+        missing=["loci_strengthened"],
+        deadlines_missed=1,
+        steps=[_STEP],
+        allowed=["write_evidence"],
     )
 
 
@@ -414,34 +452,28 @@ class StepsOverview(BaseModel):
     year: int
     regions: list[RegionSteps]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63",
-                    "year": 2026,
-                    "regions": [
-                        {
-                            "region_code": "63.02",
-                            "region_name": "Kabupaten Kotabaru",
-                            "level": "regency",
-                            "template": "poverty-8.1",
-                            "score": 75.0,
-                            "deadlines_missed": 1,
-                            "missing": ["loci_strengthened"],
-                            "steps": [
-                                {
-                                    "step": "regulation",
-                                    "machine_score": 50.0,
-                                    "panel_score": 75.0,
-                                    "score": 75.0,
-                                    "state": "late",
-                                    "deadline_missed": True,
-                                }
-                            ],
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63",
+        year=2026,
+        regions=[
+            {
+                "region_code": "63.02",
+                "region_name": "Kabupaten Kotabaru",
+                "level": "regency",
+                "template": "poverty-8.1",
+                "score": 75.0,
+                "deadlines_missed": 1,
+                "missing": ["loci_strengthened"],
+                "steps": [
+                    {
+                        "step": "regulation",
+                        "machine_score": 50.0,
+                        "panel_score": 75.0,
+                        "score": 75.0,
+                        "state": "late",
+                        "deadline_missed": True,
+                    }
+                ],
+            }
+        ],
     )

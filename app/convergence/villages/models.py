@@ -1,14 +1,15 @@
 """A village and the efforts in it: shapes, filters, and the same as a map. Nothing of it is stored."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.convergence.coverage.models import Share
 from app.convergence.coverage.rules import VillageStatus
 from app.kit.fields import AgencyCode, RegionCode
 from app.kit.http.pagination import Page, PageQuery
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import Quarter
 from app.plans.actions.models import Strategy
 
@@ -53,7 +54,7 @@ class WiderEfforts(BaseModel):
     lines: int
 
 
-_VILLAGE: dict[str, Any] = {
+_VILLAGE = {
     "village": "63.02.05.2001",
     "village_name": "Sekapung",
     "district_name": "Pulau Sebuku",
@@ -116,7 +117,7 @@ class VillageOut(Efforts):
     longitude: float | None = ShapeField(description="WGS 84; null where nobody told where it lies.")
     latitude: float | None
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_VILLAGE]})
+    model_config = show_example(_VILLAGE)
 
 
 class VillageTotals(BaseModel):
@@ -134,7 +135,7 @@ class VillageTotals(BaseModel):
     without_coordinates: int = ShapeField(description="Villages that a map cannot show.")
 
 
-_TOTALS: dict[str, Any] = {
+_TOTALS = {
     "villages": 1,
     "target_families": 140,
     "villages_without_target": 0,
@@ -151,9 +152,7 @@ class VillagePage(Page[VillageOut]):
 
     totals: VillageTotals
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [_VILLAGE], "next": None, "totals": _TOTALS}]}
-    )
+    model_config = show_example(items=[_VILLAGE], next=None, totals=_TOTALS)
 
 
 # As a map (RFC 7946)
@@ -180,23 +179,17 @@ class VillageMap(BaseModel):
     features: list[VillageFeature]
     totals: VillageTotals
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "FeatureCollection",
-                    "features": [
-                        {
-                            "type": "Feature",
-                            "id": "63.02.05.2001",
-                            "geometry": {"type": "Point", "coordinates": [116.218, -3.2889]},
-                            "properties": _VILLAGE,
-                        }
-                    ],
-                    "totals": _TOTALS,
-                }
-            ]
-        }
+    model_config = show_example(
+        type="FeatureCollection",
+        features=[
+            {
+                "type": "Feature",
+                "id": "63.02.05.2001",
+                "geometry": {"type": "Point", "coordinates": [116.218, -3.2889]},
+                "properties": _VILLAGE,
+            }
+        ],
+        totals=_TOTALS,
     )
 
 

@@ -6,10 +6,10 @@ are none here; a field that may be null says so by its type, and a reply says th
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 Schema = dict[str, Any]
@@ -31,6 +31,14 @@ def since(release: str) -> Any:
     column of the files that are made of such content.
     """
     return {"x-since": release}
+
+
+def show_example(*parts: Mapping[str, object], **fields: object) -> ConfigDict:
+    """Return the configuration of a shape whose one example is these parts and fields together."""
+    example: Any = {}
+    for part in (*parts, fields):
+        example |= part
+    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 def release_of(field: FieldInfo) -> tuple[int, ...]:

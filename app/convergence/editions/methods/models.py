@@ -1,10 +1,10 @@
 """Service packages and methods: data with an edition and a legal basis, never constants in code."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -13,6 +13,7 @@ from app.convergence.editions.models import EditionFields, EditionStatus, Told
 from app.kit.database.engine import Table
 from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address
 from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.plans.actions.models import RecipientKind
 
@@ -57,7 +58,7 @@ class Service(ServiceFields, Shape): ...
 class ServicePackageFields(EditionFields): ...
 
 
-_SERVICES: list[dict[str, object]] = [
+_SERVICES = [
     {
         "code": "health_insurance",
         "name": "Iuran jaminan kesehatan",
@@ -73,12 +74,9 @@ _SERVICES: list[dict[str, object]] = [
         "unit": "families",
     },
 ]
-_PACKAGE: dict[str, Any] = {
+_PACKAGE = {
     "name": "Paket layanan dasar",
-    "status": "proposal",
-    "legal_basis": None,
     "first_year": 2099,
-    "note": "",
     "services": _SERVICES,
 }
 
@@ -88,7 +86,7 @@ class ServicePackageIn(ServicePackageFields, Shape):
 
     services: list[Service] = ShapeField(min_length=1, max_length=50)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_PACKAGE]})
+    model_config = show_example(_PACKAGE)
 
     @model_validator(mode="after")
     def _each_service_once(self) -> "ServicePackageIn":
@@ -96,7 +94,7 @@ class ServicePackageIn(ServicePackageFields, Shape):
         return self
 
 
-_TOLD: dict[str, Any] = {
+_TOLD = {
     "edition": "2",
     "version": 1,
     "in_use": False,
@@ -107,7 +105,7 @@ _TOLD: dict[str, Any] = {
 class ServicePackageOut(ServicePackageIn, Told):
     """A service package as it is read."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_PACKAGE, **_TOLD}]})
+    model_config = show_example(_PACKAGE, _TOLD)
 
 
 class ServicePackageRow(ServicePackageFields, Table, table=True):
@@ -157,12 +155,9 @@ class MethodFields(EditionFields):
     rank_reach: Percent = ShapeField(description="Reach below which a region gets no rank.")
 
 
-_METHOD: dict[str, Any] = {
+_METHOD = {
     "name": "Indeks konvergensi",
-    "status": "proposal",
-    "legal_basis": None,
     "first_year": 2099,
-    "note": "",
     "weight_process": 0.25,
     "weight_coverage": 0.3,
     "weight_targeting": 0.15,
@@ -186,7 +181,7 @@ _METHOD: dict[str, Any] = {
 class MethodIn(MethodFields, Shape):
     """A method as it is written."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_METHOD]})
+    model_config = show_example(_METHOD)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "MethodIn":
@@ -211,7 +206,7 @@ class MethodIn(MethodFields, Shape):
 class MethodOut(MethodIn, Told):
     """A method as it is read."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_METHOD, **_TOLD}]})
+    model_config = show_example(_METHOD, _TOLD)
 
 
 class MethodRow(MethodFields, Table, table=True):
@@ -234,13 +229,13 @@ class RegionEditionFields(BaseModel):
     legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
 
 
-_CHOICE: dict[str, Any] = {"service_package": "1", "method": "1", "legal_basis": "Keputusan Gubernur"}
+_CHOICE = {"service_package": "1", "method": "1", "legal_basis": "Keputusan Gubernur"}
 
 
 class RegionEditionIn(RegionEditionFields, Shape):
     """The editions chosen for a region's year."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_CHOICE]})
+    model_config = show_example(_CHOICE)
 
 
 class RegionEditionReply(RegionEditionFields):
@@ -254,19 +249,8 @@ class RegionEditionReply(RegionEditionFields):
     in_use: bool = ShapeField(description="Coverage was written by them; package and method stand.")
     allowed: list[Literal["edit"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_CHOICE,
-                    "region_code": "63.02",
-                    "year": 2026,
-                    "version": 1,
-                    "in_use": True,
-                    "allowed": ["edit"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _CHOICE, region_code="63.02", year=2026, version=1, in_use=True, allowed=["edit"]
     )
 
 

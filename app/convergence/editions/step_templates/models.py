@@ -3,10 +3,10 @@
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -15,6 +15,7 @@ from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind, NotFound
 
 thresholds_out_of_order = Kind(
@@ -147,13 +148,9 @@ class StepTemplateFields(EditionFields):
     )
 
 
-_TEMPLATE: dict[str, Any] = {
+_TEMPLATE = {
     "name": "Delapan aksi konvergensi penanggulangan kemiskinan",
-    "status": "proposal",
-    "legal_basis": None,
     "first_year": 2099,
-    "note": "",
-    "grades_counted": "panel_first",
     "steps": [
         {
             "code": "regulation",
@@ -199,7 +196,7 @@ class StepTemplateIn(StepTemplateFields, Shape):
 
     steps: list[TemplateStep] = ShapeField(min_length=1, max_length=20)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_TEMPLATE]})
+    model_config = show_example(_TEMPLATE)
 
     @model_validator(mode="after")
     def _each_once(self) -> "StepTemplateIn":
@@ -219,18 +216,8 @@ class StepTemplateOut(StepTemplateIn, Told):
 
     edition: str = ShapeField(description="Template and its edition.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_TEMPLATE,
-                    "edition": "poverty-8.2",
-                    "version": 1,
-                    "in_use": False,
-                    "updated_at": "2026-01-05T02:00:00+00:00",
-                }
-            ]
-        }
+    model_config = show_example(
+        _TEMPLATE, edition="poverty-8.2", version=1, in_use=False, updated_at="2026-01-05T02:00:00+00:00"
     )
 
 
@@ -268,13 +255,13 @@ class RegionTemplateFields(BaseModel):
     legal_basis: Line | None = ShapeField(default=None, description="What says so, where it was chosen.")
 
 
-_CHOICE: dict[str, Any] = {"template": "poverty-8.1", "legal_basis": "Keputusan Gubernur"}
+_CHOICE = {"template": "poverty-8.1", "legal_basis": "Keputusan Gubernur"}
 
 
 class RegionTemplateIn(RegionTemplateFields, Shape):
     """The template chosen for a region's year."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_CHOICE]})
+    model_config = show_example(_CHOICE)
 
 
 class RegionTemplateReply(RegionTemplateFields):
@@ -288,19 +275,8 @@ class RegionTemplateReply(RegionTemplateFields):
     in_use: bool = ShapeField(description="Evidence or grades are there; the template stands.")
     allowed: list[Literal["edit"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_CHOICE,
-                    "region_code": "63.02",
-                    "year": 2026,
-                    "version": 1,
-                    "in_use": True,
-                    "allowed": ["edit"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _CHOICE, region_code="63.02", year=2026, version=1, in_use=True, allowed=["edit"]
     )
 
 

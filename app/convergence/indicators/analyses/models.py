@@ -1,12 +1,13 @@
 """What the analyses answer: each figure with the series behind it, and a reason where there is none."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.convergence.indicators.analyses.rules import Trend, Undefined
 from app.convergence.indicators.models import Direction, Flag, IndicatorCode, ObservedPeriod, Symbol
 from app.kit.fields import RegionCode
+from app.kit.openapi.schemas import show_example
 
 Why = Annotated[Undefined | None, Field(description="Why a figure is null; null where none is.")]
 
@@ -177,8 +178,8 @@ class Linkage(BaseModel):
 
 
 _NAMED = {"region_code": "73.22", "region_name": "Kabupaten Luwu Utara"}
-_TOLD: dict[str, Any] = {"symbol": None, "flags": []}
-_ANALYSIS: dict[str, Any] = {
+_TOLD: dict[str, object] = {"symbol": None, "flags": []}
+_ANALYSIS = {
     **_NAMED,
     "indicator": "p0",
     "name": "Persentase penduduk miskin (P0)",
@@ -275,7 +276,7 @@ class Analysis(BaseModel):
     relevance: Relevance
     linkage: list[Linkage]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_ANALYSIS]})
+    model_config = show_example(_ANALYSIS)
 
 
 class QuadrantItem(BaseModel):
@@ -303,32 +304,21 @@ class Quadrants(BaseModel):
     reference: PlaceValue
     items: list[QuadrantItem]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "indicator": "p0",
-                    "direction": "lower_is_better",
-                    "from": "2020-S1",
-                    "to": "2021-S1",
-                    "reference": {
-                        "region_code": "73",
-                        "region_name": "Sulawesi Selatan",
-                        "value": 8.78,
-                        **_TOLD,
-                    },
-                    "items": [
-                        {
-                            **_NAMED,
-                            "value_from": 13.41,
-                            "value": 13.59,
-                            "difference": 4.81,
-                            "change": 0.18,
-                            "quadrant": 1,
-                            "reason": None,
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        {"from": "2020-S1"},
+        indicator="p0",
+        direction="lower_is_better",
+        to="2021-S1",
+        reference={"region_code": "73", "region_name": "Sulawesi Selatan", "value": 8.78, **_TOLD},
+        items=[
+            {
+                **_NAMED,
+                "value_from": 13.41,
+                "value": 13.59,
+                "difference": 4.81,
+                "change": 0.18,
+                "quadrant": 1,
+                "reason": None,
+            }
+        ],
     )

@@ -3,13 +3,14 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 
 from app.convergence.coverage.models import ServiceCoverage
 from app.convergence.indicators.models import Direction, IndicatorCode
 from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape
 from app.kit.http.validation import refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 
 part_over_whole = Kind(
@@ -138,16 +139,10 @@ class ScorecardChanges(Shape):
     highest_spending_percent: Percent | None = None
     indicators: list[IndicatorChange] = ShapeField(default_factory=list, max_length=50)
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "process_percent": 72.5,
-                    "services": [{"service": "livelihood", "eligible": 96, "served": 48}],
-                    "spent_direct": 200000000,
-                }
-            ]
-        }
+    model_config = show_example(
+        process_percent=72.5,
+        services=[{"service": "livelihood", "eligible": 96, "served": 48}],
+        spent_direct=200000000,
     )
 
     @model_validator(mode="after")
