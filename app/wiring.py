@@ -6,8 +6,8 @@ The service and the console call `wire` before they use the areas.
 from app.access import queries as access
 from app.agencies import commands as agency_commands
 from app.agencies import queries as agencies
-from app.convergence.coverage.aggregates import refresh_after_locations
 from app.convergence.coverage.queries import has_coverage
+from app.convergence.coverage.sums.commands import refresh_after_locations
 from app.convergence.editions.methods import queries as methods
 from app.convergence.editions.step_templates import queries as step_templates
 from app.convergence.scorecards.commands import store_scorecard

@@ -1,6 +1,8 @@
 """The page of a history, for the areas that own the addresses."""
 
-from fastapi import Response
+from typing import Annotated
+
+from fastapi import Query, Response
 
 from app.access.actor import Call
 from app.changes.models import HistoryQuery
@@ -8,8 +10,10 @@ from app.changes.queries import history
 from app.kit.http.pagination import read_page
 from app.kit.http.replies import answer_page
 
+History = Annotated[HistoryQuery, Query()]
 
-def history_page(call: Call, chain: str, subject: str, query: HistoryQuery) -> Response:
+
+def history_page(call: Call, chain: str, subject: str, query: History) -> Response:
     """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
     found = history(call.session, call.actor, chain, subject, query)
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

@@ -10,8 +10,8 @@ from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
-from app.convergence.coverage.aggregates import service_sums
 from app.convergence.coverage.queries import percent_of
+from app.convergence.coverage.sums.queries import service_sums
 from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of

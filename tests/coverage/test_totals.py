@@ -8,7 +8,6 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.convergence.coverage.aggregates import region_sums, service_sums
 from app.convergence.coverage.rules import (
     QUARTERS_BACK,
     Count,
@@ -19,6 +18,7 @@ from app.convergence.coverage.rules import (
     reach,
     target_of,
 )
+from app.convergence.coverage.sums.queries import region_sums, service_sums
 from tests.coverage.world import ANY, PERIOD, SEKAPUNG, VILLAGES, add_villages, figures, put, report
 from tests.database import OneTransaction
 from tests.pages import walk

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.convergence.scorecards.cache import Kept
-from app.convergence.scorecards.figures import compute_figures
+from app.convergence.scorecards.figures.queries import compute_figures
 from app.convergence.scorecards.queries import kept_figures
 from tests.coverage.world import put as put_coverage
 from tests.plans.world import ANY, report

@@ -13,13 +13,11 @@ from app.convergence.scorecards.index.models import (
     IndexComponent,
     IndicatorInput,
     Missing,
+    NotRanked,
     ScorecardInputs,
     ServiceInput,
 )
 from app.convergence.scorecards.index.rules import (
-    NO_INDEX,
-    REACH_TOO_LOW,
-    REACH_UNKNOWN,
     Evaluated,
     Standing,
     Value,
@@ -257,7 +255,11 @@ def test_ranks() -> None:
         standing("h", None),
     ]
     assert ranks(group) == {"b": 1, "c": 2, "a": 3, "d": 3, "e": 5}
-    assert [not_ranked(one) for one in group[5:]] == [REACH_TOO_LOW, REACH_UNKNOWN, NO_INDEX]
+    assert [not_ranked(one) for one in group[5:]] == [
+        NotRanked.reach_too_low,
+        NotRanked.reach_unknown,
+        NotRanked.no_index,
+    ]
     assert ranks([]) == {}
 
 

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from app.access.rules import Actor
 from app.access.write import Write
-from app.convergence.coverage.aggregates import refresh_after_reports
 from app.convergence.coverage.models import (
     CoverageFields,
     CoverageIn,
@@ -25,6 +24,7 @@ from app.convergence.coverage.rules import (
     regency_of,
     status_of,
 )
+from app.convergence.coverage.sums.commands import refresh_after_reports
 from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of

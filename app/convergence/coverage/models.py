@@ -1,5 +1,6 @@
 """Coverage of a village in a quarter, and what it sums up to: fields declared once for table and wire."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.coverage.rules import VillageStatus
+from app.convergence.coverage.rules import VillageStatus, percent
 from app.kit.database.engine import Table
 from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address
 from app.kit.http.pagination import PageQuery
@@ -180,6 +181,16 @@ class StrategyCoverage(BaseModel):
     eligible: int
     served: int
     coverage_percent: Share
+
+    @classmethod
+    def from_counts(cls, strategies: Mapping[str, tuple[int, int]]) -> list["StrategyCoverage"]:
+        """Return the figures of strategies from their E and C."""
+        return [
+            cls.model_construct(
+                strategy=name, eligible=eligible, served=served, coverage_percent=percent(served, eligible)
+            )
+            for name, (eligible, served) in strategies.items()
+        ]
 
 
 class CoverageReply(CoverageOut):

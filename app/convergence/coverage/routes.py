@@ -1,13 +1,12 @@
 """Coverage over HTTP."""
 
-import re
 from typing import Annotated
 
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.convergence.coverage import commands, queries
 from app.convergence.coverage.commands import Report
 from app.convergence.coverage.files.queries import import_report, read_coverage_file
@@ -27,7 +26,7 @@ from app.convergence.coverage.models import (
     RegionSums,
     VillageKey,
 )
-from app.convergence.coverage.region_figures import list_children, region_coverage, village_strategies
+from app.convergence.coverage.regions.queries import list_children, region_coverage, village_strategies
 from app.convergence.coverage.rules import regency_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.batch import BatchQuery, BatchWrite, Outcome, errors_of, read_items
@@ -37,19 +36,17 @@ from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
-from app.kit.periods import QUARTER_PATTERN, malformed_period
+from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
 from app.plans.findings.models import BatchResult, batch_result
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
 
-_QUARTER = re.compile(QUARTER_PATTERN.removesuffix("$") + r"\Z")
-
 
 def _quarter(text: str) -> str:
     """A quarter in an address; BadRequest for anything else."""
-    if not _QUARTER.match(text):
+    if not is_quarter(text):
         raise BadRequest(
             errors=[FieldError(malformed_period, parameter="period", value=text, allowed=["2026-Q2"])]
         )
@@ -149,9 +146,7 @@ def delete_coverage(call: Caller, period: QuarterKey, village: VillageKey) -> Re
 
 
 @router.get("/coverage/{period}/{village}/history", response_model=Page[HistoryEntry])
-def list_coverage_history(
-    call: Caller, period: QuarterKey, village: VillageKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_coverage_history(call: Caller, period: QuarterKey, village: VillageKey, query: History) -> Response:
     """Every write to a village's coverage of a quarter. Stays after it was taken back."""
     chain = f"{COVERAGE_CHAIN}{regency_of(village)}"
     return history_page(call, chain, f"coverage/{period}/{village}", query)

@@ -7,8 +7,9 @@ service they are eligible for. What has no denominator is undefined (None): neve
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
+from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.rules import BASE
 
 QUARTERS_BACK = 4
@@ -28,17 +29,6 @@ class Count(NamedTuple):
 
     eligible: int
     served: int
-
-
-class Thresholds(Protocol):
-    """Of a method, in percent."""
-
-    @property
-    def converged_coverage(self) -> float: ...
-    @property
-    def converged_balance(self) -> float: ...
-    @property
-    def partial_coverage(self) -> float: ...
 
 
 def percent(part: int, whole: int) -> float | None:
@@ -105,7 +95,7 @@ def balance(strategies: Mapping[str, Count]) -> Balance:
     return Balance(real[lowest] if lowest else None, lowest, undefined)
 
 
-def status_of(total: Count, lowest: Balance, method: Thresholds) -> VillageStatus | None:
+def status_of(total: Count, lowest: Balance, method: MethodFields) -> VillageStatus | None:
     """Converged: KD ≥ 80 and B ≥ 60; partial: KD ≥ 50; not yet: below (the thresholds are the method's).
 
     Judged on the counts, not on rounded percentages. None where nobody is eligible for anything; where no strategy

@@ -25,8 +25,8 @@ from app.convergence.editions.rules import CHAIN
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import checked_key, nearest, unknown_reference
-from app.kit.problems import FieldError, Invalid, PreconditionFailed, Problem, Text
+from app.kit.http.validation import checked_key, describe_unknown
+from app.kit.problems import Invalid, PreconditionFailed, Problem, Text
 
 
 class EditionInUse(Problem):
@@ -47,15 +47,15 @@ def put_edition(write: Write, kind: EditionKind, edition: str, content: EditionF
     after = content.model_dump(mode="json")
     chain = hold(write.session, CHAIN)
     stored = stored_edition(write.session, kind, edition)
-    write.precondition.check(stored["version"] if stored else None)
-    before = {name: stored[name] for name in after} if stored else None
+    write.precondition.check(stored.version if stored else None)
+    before = {name: stored.content[name] for name in after} if stored else None
     if before == after:
         return False
     if stored is None:
         checked_key(edition)
-    elif stored["in_use"]:
+    elif stored.content["in_use"]:
         raise EditionInUse(edition=edition)
-    version = stored["version"] + 1 if stored else 1
+    version = stored.version + 1 if stored else 1
     _store(write.session, write.author, kind, edition, after, version)
     entry = Entry.of(kind.noun, "0", f"{kind.address}/{edition}", version, before, after)
     record(write.session, chain, write.author, [entry])
@@ -127,18 +127,9 @@ def put_choice(write: Write, kind: ChoiceKind[Chosen], region: str, year: int, c
 def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[str, Any]) -> None:
     errors = []
     for field, of in kind.kinds.items():
-        known = known_editions(session, of)
-        if content[field] not in known:
-            errors.append(
-                FieldError(
-                    unknown_reference,
-                    pointer=f"/{field}",
-                    value=content[field],
-                    allowed=known,
-                    nearest=nearest(content[field], known),
-                    values={"source": of.address},
-                )
-            )
+        known, edition = known_editions(session, of), content[field]
+        if edition not in known:
+            errors.append(describe_unknown(edition, of.address, known, allowed=known, pointer=f"/{field}"))
     if errors:
         raise Invalid(errors=errors)
 

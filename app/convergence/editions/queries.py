@@ -1,7 +1,6 @@
 """Reading editions of any kind, and which of them hold for a region's year."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,11 +12,12 @@ from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.convergence.editions.models import EditionFields
-from app.convergence.editions.rules import edition_for
-from app.kit.database.json_sql import json_texts
-from app.kit.database.resources import Resource, ResourceText, read_text
+from app.convergence.editions.rules import FirstYear, edition_for
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.resources import Resource, ResourceText, Stored, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import FieldError, Problem
+from app.kit.problems import FieldError, NotFound, Problem
+from app.reference.queries import is_region
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,10 @@ class EditionKind:
     """Shape as it is written."""
     shipped: Path
     """File of the editions that this version brings."""
-    columns: Callable[[], list[ColumnElement[Any]]]
-    """Columns as it is read."""
+    reply: type[BaseModel]
+    """Shape as it is read."""
+    columns: Mapping[str, sa.SQLColumnExpression[object]]
+    """Fields of the reply that the table does not have."""
     part: EditionPart | None = None
     find_errors: Callable[[Session, Any], list[FieldError]] | None = None
     """Checks of a written edition that need the database."""
@@ -85,34 +87,39 @@ class ChoiceKind(Generic[Chosen]):
     """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
 
 
-def is_chosen(column: sa.SQLColumnExpression[object], edition: ColumnElement[Any]) -> ColumnElement[bool]:
+def is_chosen(column: sa.SQLColumnExpression[object], edition: sa.Column[str]) -> ColumnElement[bool]:
     """Predicate: some region's year is measured by the edition."""
     return sa.exists().where(column == edition).correlate(edition.table)
 
 
+def check_seen(session: Session, actor: Actor, region: str) -> None:
+    """Raises NotFound if there is no such region, or the actor does not see it."""
+    if not (actor.sees(region) and is_region(session, region)):
+        raise NotFound()
+
+
 def list_editions(kind: EditionKind) -> Listing:
     key = {"edition": kind.table.c.edition}
-    return Listing(sa.select(*kind.columns()), key, key)
+    return Listing(_editions(kind), key, key)
 
 
 def edition_json(session: Session, kind: EditionKind, edition: str) -> ResourceText:
     """Return an edition as it is read. Raises NotFound if there is none."""
-    return read_text(session, _edition(kind, edition))
+    return read_text(session, _editions(kind).where(kind.table.c.edition == edition))
 
 
-def stored_edition(session: Session, kind: EditionKind, edition: str) -> dict[str, Any] | None:
-    """An edition with its version and whether it is in use, as it is read; None where there is none."""
-    text = session.scalar(json_texts(_edition(kind, edition)))
-    found: dict[str, object] | None = json.loads(text) if text else None
-    return found
+def stored_edition(session: Session, kind: EditionKind, edition: str) -> Stored | None:
+    """An edition as it is read, also whether it is in use; None where there is none."""
+    text = session.scalar(json_texts(_editions(kind).where(kind.table.c.edition == edition)))
+    return Stored.parse(text) if text else None
 
 
 def known_editions(session: Session, kind: EditionKind) -> list[str]:
     return list(session.scalars(sa.select(kind.table.c.edition).order_by(kind.table.c.edition)))
 
 
-def _edition(kind: EditionKind, edition: str) -> Select[Any]:
-    return sa.select(*kind.columns()).where(kind.table.c.edition == edition)
+def _editions(kind: EditionKind) -> Select[Any]:
+    return sa.select(*fields_of(kind.reply, kind.table, **kind.columns))
 
 
 def choices_of(
@@ -133,8 +140,8 @@ def choices_of(
 def _newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
     names = {}
     for field, of in kind.kinds.items():
-        known: Sequence[Any] = session.execute(sa.select(of.table.c.edition, of.table.c.first_year)).all()
-        newest = edition_for(year, known)
+        known = session.execute(sa.select(of.table.c.edition, of.table.c.first_year))
+        newest = edition_for(year, [FirstYear(*row) for row in known])
         if newest is None:
             raise kind.missing(year=year)
         names[field] = newest.edition

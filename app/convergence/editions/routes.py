@@ -6,8 +6,8 @@ from fastapi import Query, Response
 from pydantic import BaseModel
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.convergence.editions import commands, queries
 from app.convergence.editions.methods.models import (
     MethodIn,
@@ -54,7 +54,7 @@ def _put(call: Call, kind: EditionKind, edition: str, content: EditionFields) ->
     return _read(call, kind, edition, is_new=is_new)
 
 
-def _history(call: Call, kind: EditionKind, edition: str, query: HistoryQuery) -> Response:
+def _history(call: Call, kind: EditionKind, edition: str, query: History) -> Response:
     return history_page(call, CHAIN, f"{kind.address}/{edition}", query)
 
 
@@ -79,9 +79,7 @@ def _put_choice(call: Call, kind: ChoiceKind[Chosen], region: str, year: int, co
     return _read_choice(call, kind, region, year, is_new=is_new)
 
 
-def _choice_history(
-    call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: HistoryQuery
-) -> Response:
+def _choice_history(call: Call, kind: ChoiceKind[Chosen], region: str, year: str, query: History) -> Response:
     return history_page(call, f"{kind.chain}{region}", kind.resource.format_subject(region, year), query)
 
 
@@ -115,9 +113,7 @@ def put_service_package(call: Caller, edition: PackageKey, content: ServicePacka
 
 
 @router.get("/service-packages/{edition}/history", response_model=Page[HistoryEntry])
-def list_service_package_history(
-    call: Caller, edition: PackageKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_service_package_history(call: Caller, edition: PackageKey, query: History) -> Response:
     """Every write to an edition of the service package."""
     return _history(call, PACKAGE, edition, query)
 
@@ -150,9 +146,7 @@ def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
 
 
 @router.get("/methods/{edition}/history", response_model=Page[HistoryEntry])
-def list_method_history(
-    call: Caller, edition: MethodKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_method_history(call: Caller, edition: MethodKey, query: History) -> Response:
     """Every write to an edition of the method."""
     return _history(call, METHOD, edition, query)
 
@@ -185,9 +179,7 @@ def put_step_template(call: Caller, template: TemplateKey, content: StepTemplate
 
 
 @router.get("/step-templates/{template}/history", response_model=Page[HistoryEntry])
-def list_step_template_history(
-    call: Caller, template: TemplateKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_step_template_history(call: Caller, template: TemplateKey, query: History) -> Response:
     """Every write to a template."""
     return _history(call, TEMPLATE, template, query)
 
@@ -220,9 +212,7 @@ def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content:
 
 
 @choices.get("/regions/{region}/editions/{year}/history", response_model=Page[HistoryEntry])
-def list_region_edition_history(
-    call: Caller, region: RegionKey, year: YearKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_region_edition_history(call: Caller, region: RegionKey, year: YearKey, query: History) -> Response:
     """Who chose the editions of a region's year, or by which write they were settled."""
     return _choice_history(call, EDITIONS, region, year, query)
 
@@ -255,7 +245,7 @@ def put_region_step_template(
 
 @choices.get("/regions/{region}/step-templates/{year}/history", response_model=Page[HistoryEntry])
 def list_region_step_template_history(
-    call: Caller, region: RegionKey, year: StepYearKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, year: StepYearKey, query: History
 ) -> Response:
     """Who chose the template of a region's year, or by which write it was settled."""
     return _choice_history(call, TEMPLATES, region, year, query)

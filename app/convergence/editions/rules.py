@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from app.kit.problems import NotFound
 
@@ -15,6 +15,13 @@ class Edition(Protocol):
     def edition(self) -> str: ...
     @property
     def first_year(self) -> int: ...
+
+
+class FirstYear(NamedTuple):
+    """An edition, and the first year that it is for."""
+
+    edition: str
+    first_year: int
 
 
 _YEAR = re.compile(r"20[0-9]{2}\Z")

@@ -2,15 +2,15 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from app.access.write import Write
+from app.convergence.editions.queries import check_seen
 from app.convergence.indicators.files.rules import Told, wrong_period
 from app.convergence.indicators.models import (
     IndicatorCode,
@@ -25,7 +25,6 @@ from app.convergence.indicators.queries import (
     TARGET,
     Indicator,
     all_indicators,
-    home_of,
     is_observed,
 )
 from app.convergence.indicators.rules import (
@@ -40,14 +39,29 @@ from app.convergence.indicators.rules import (
 )
 from app.kit.database.journal import Author, hold
 from app.kit.database.resources import Outcome, Stored
-from app.kit.http.validation import nearest, unknown_reference
+from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
 
 _CODE: TypeAdapter[str] = TypeAdapter(IndicatorCode)
-_LISTS = ("months", "aliases", "related")
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";")]
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "months": lambda text: [int(month) for month in _split(text)],
+    "aliases": _split,
+    "related": _split,
+    "annual_month": int,
+    "decimals": int,
+    "minimum": float,
+    "maximum": float,
+}
+"""Columns of the shipped file that are no texts."""
 
 malformed_indicator = Kind(
     "malformed_indicator_code",
@@ -98,14 +112,7 @@ def shipped_indicators(file: Path = SHIPPED) -> dict[str, IndicatorIn]:
     found = {}
     for row in rows:
         code = row.pop("code")
-        told: dict[str, Any] = {
-            name: [part.strip() for part in value.split(";")] if name in _LISTS else value
-            for name, value in row.items()
-        }
-        told["months"] = [int(month) for month in told.get("months", [])]
-        for name in ("annual_month", "decimals", "minimum", "maximum"):
-            if name in told:
-                told[name] = float(told[name]) if name in ("minimum", "maximum") else int(told[name])
+        told: dict[str, object] = {name: _PARSERS.get(name, str)(value) for name, value in row.items()}
         found[code] = IndicatorIn.model_validate(told)
     return found
 
@@ -121,20 +128,14 @@ def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
         _check_code(code)
     elif before.frequency != content.frequency and is_observed(write.session, code):
         raise IndicatorInUse(indicator=code)
-    unknown = [(n, one) for n, one in enumerate(content.related) if one not in stored or one == code]
-    if unknown:
-        raise Invalid(
-            errors=[
-                FieldError(
-                    unknown_reference,
-                    pointer=f"/related/{n}",
-                    value=one,
-                    nearest=nearest(one, stored.keys() - {code}),
-                    values={"source": "indicators"},
-                )
-                for n, one in unknown
-            ]
-        )
+    others = stored.keys() - {code}
+    errors = [
+        describe_unknown(one, "indicators", others, pointer=f"/related/{n}")
+        for n, one in enumerate(content.related)
+        if one not in others
+    ]
+    if errors:
+        raise Invalid(errors=errors)
     key, after = (code,), content.model_dump(mode="json")
     replaced = {key: _make_stored(before)} if before else {}
     INDICATOR.put(write.session, write.author, chain, {key: after}, replaced, shipped=False)
@@ -177,21 +178,9 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
     for one in told:
         indicator = known.get(one.indicator)
         if one.region not in regions:
-            source = {"source": "regions"}
-            errors.append(
-                FieldError(unknown_reference, **one.place("region_code"), value=one.region, values=source)
-            )
+            errors.append(describe_unknown(one.region, "regions", (), **one.place("region_code")))
         if indicator is None:
-            near, source = nearest(one.indicator, known), {"source": "indicators"}
-            errors.append(
-                FieldError(
-                    unknown_reference,
-                    **one.place("indicator"),
-                    value=one.indicator,
-                    nearest=near,
-                    values=source,
-                )
-            )
+            errors.append(describe_unknown(one.indicator, "indicators", known, **one.place("indicator")))
             continue
         if not is_period_of(indicator, one.period):
             errors.append(
@@ -239,7 +228,7 @@ def delete_observation(write: Write, region: str, indicator: str, period: str) -
 
 def put_target(write: Write, region: str, indicator: str, year: int, content: TargetIn) -> bool:
     """Set (True) or replace (False) the target of a region for a year; the same content changes nothing."""
-    home_of(write.session, write.actor, region)
+    check_seen(write.session, write.actor, region)
     write.actor.require("write_targets", region)
     definition = all_indicators(write.session).get(indicator)
     if definition is None:
@@ -271,7 +260,7 @@ def _target_errors(code: str, indicator: Indicator, year: int, content: TargetIn
 
 def delete_target(write: Write, region: str, indicator: str, year: int) -> None:
     """Take back a target. Raises NotFound if nothing is stored."""
-    home_of(write.session, write.actor, region)
+    check_seen(write.session, write.actor, region)
     write.actor.require("write_targets", region)
     chain, key = hold(write.session, targets_chain(region)), (region, indicator, year)
     stored = write.precondition.check_existing(TARGET.read(write.session, [key]).get(key))

@@ -155,13 +155,6 @@ def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     return Listing(found, {"region_code": c.region_code, "year": c.year}, key)
 
 
-def home_of(session: Session, actor: Actor, region: str) -> str:
-    """The region, where the actor sees it; NotFound otherwise."""
-    if not (actor.sees(region) and is_region(session, region)):
-        raise NotFound()
-    return region
-
-
 def target_text(session: Session, region: str, indicator: str, year: int) -> ResourceText:
     """One target of a region that the actor was found to see. NotFound: there is none."""
     return read_text(

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller, recognised
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
+from app.convergence.editions.queries import check_seen
 from app.convergence.indicators import commands, queries
 from app.convergence.indicators.files.rules import Told, read_table
 from app.convergence.indicators.models import (
@@ -39,7 +40,7 @@ from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router, revalidated
-from app.kit.http.validation import read_each
+from app.kit.http.validation import Place, read_each
 from app.kit.problems import NotFound
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
@@ -81,9 +82,7 @@ def put_indicator(call: Caller, indicator: IndicatorKey, content: IndicatorIn) -
 
 
 @router.get("/indicators/{indicator}/history", response_model=Page[HistoryEntry])
-def list_indicator_history(
-    call: Caller, indicator: IndicatorKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_indicator_history(call: Caller, indicator: IndicatorKey, query: History) -> Response:
     """Every write to a definition: as it was shipped, and what an administrator made of it."""
     return history_page(call, INDICATORS, f"indicators/{indicator}", query)
 
@@ -150,7 +149,7 @@ def _content(item: ObservationIn) -> dict[str, object]:
     return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
 
 
-def _in_body(prefix: str) -> Callable[[str], dict[str, object]]:
+def _in_body(prefix: str) -> Callable[[str], Place]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 
@@ -216,11 +215,7 @@ def delete_observation(
 
 @router.get(f"{_OBSERVATION}/history", response_model=Page[HistoryEntry])
 def list_observation_history(
-    call: Caller,
-    region: RegionKey,
-    indicator: IndicatorKey,
-    period: ObservedKey,
-    query: Annotated[HistoryQuery, Query()],
+    call: Caller, region: RegionKey, indicator: IndicatorKey, period: ObservedKey, query: History
 ) -> Response:
     """Every write to an observation: preliminary, revised, taken back."""
     subject = queries.OBSERVATION.format_subject(region, indicator, period)
@@ -247,7 +242,7 @@ def list_targets(call: Caller, query: Annotated[TargetQuery, Query()]) -> Respon
 @router.get(_TARGET, response_model=TargetReply)
 def read_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey) -> Response:
     """One target of a region; 404 for a region that the caller does not see."""
-    queries.home_of(call.session, call.actor, region)
+    check_seen(call.session, call.actor, region)
     return _target(call, region, indicator, _year(year))
 
 
@@ -272,11 +267,7 @@ def delete_target(call: Caller, region: RegionKey, indicator: IndicatorKey, year
 
 @router.get(f"{_TARGET}/history", response_model=Page[HistoryEntry])
 def list_target_history(
-    call: Caller,
-    region: RegionKey,
-    indicator: IndicatorKey,
-    year: TargetYearKey,
-    query: Annotated[HistoryQuery, Query()],
+    call: Caller, region: RegionKey, indicator: IndicatorKey, year: TargetYearKey, query: History
 ) -> Response:
     """Every write to a target: who set it, from what to what. Stays after it was taken back."""
     subject = queries.TARGET.format_subject(region, indicator, _year(year))

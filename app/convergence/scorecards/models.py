@@ -1,8 +1,7 @@
 """Scorecards: what is kept of regions and quarters, what was frozen, and the replies."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NotRequired, TypedDict
 
 import sqlalchemy as sa
 from pydantic import BaseModel
@@ -11,22 +10,13 @@ from sqlmodel import Field
 
 from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import VillageStatus
-from app.convergence.scorecards.index.models import IndexComponent, Missing, ScorecardInputs
+from app.convergence.scorecards.index.models import IndexComponent, Missing, NotRanked, ScorecardInputs
 from app.kit.database.engine import Table
 from app.kit.fields import Count, RegionCode
 from app.kit.openapi.schemas import show_example
 from app.kit.periods import Quarter
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel
-
-
-class NotRanked(StrEnum):
-    """Why a region has no rank."""
-
-    no_index = "no_index"
-    reach_unknown = "reach_unknown"
-    reach_too_low = "reach_too_low"
-
 
 Percentage = float | None
 Points = Annotated[
@@ -100,6 +90,39 @@ class ScorecardRow(FiguresFields, Table, table=True):
     year: int = Field(description="By it the table can be partitioned.")
     answer: str = Field(description="Canonical JSON (RFC 8785) of the reply.")
     sha256: str = Field(max_length=64, description="Of `answer`, hex.")
+
+
+class ServiceContent(TypedDict):
+    service: str
+    strategy: str
+    eligible: int
+    served: int
+
+
+class CoverageContent(TypedDict):
+    """What scorecards keep of the coverage of a region."""
+
+    services: list[ServiceContent]
+    families_reporting: int
+    families_expected: int | None
+
+
+NO_COVERAGE = CoverageContent(services=[], families_reporting=0, families_expected=None)
+
+
+class Content(CoverageContent):
+    """What is kept of a region beside the sums of its plan."""
+
+    has_plan: bool
+    process_percent: float | None
+    process_draft_percent: float | None
+    indicators: list[dict[str, object]]
+    method: dict[str, object]
+    p0_percent: float | None
+    p0_period: str | None
+    population: int | None
+    highest: NotRequired[float | None]
+    """Highest spending figure of the group when the quarter was frozen."""
 
 
 # Queries

@@ -6,27 +6,31 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select, Subquery
+from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE, Actor
 from app.convergence.coverage.queries import coverage_text, regions
-from app.convergence.coverage.region_figures import region_coverage
+from app.convergence.coverage.regions.queries import level_seen, region_coverage
 from app.convergence.coverage.rules import VillageStatus, is_village, quarters_from, regency_of
 from app.convergence.editions.methods.queries import NoEdition, services_of
 from app.convergence.scorecards.cache import Kept, Row
-from app.convergence.scorecards.figures import Computed, compute_figures
+from app.convergence.scorecards.figures.queries import Computed, compute_figures
 from app.convergence.scorecards.index.models import ScorecardChanges
 from app.convergence.scorecards.index.rules import changed, ranks
 from app.convergence.scorecards.models import (
+    NO_COVERAGE,
     SUMS,
+    Content,
+    CoverageContent,
     Ranking,
     Scorecard,
     ScorecardFiguresRow,
     ScorecardRow,
+    ServiceContent,
     WhatIf,
 )
 from app.convergence.scorecards.rules import (
@@ -47,7 +51,6 @@ from app.kit.database.json_sql import built_once, fixed_object, to_json
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError, Invalid, NotFound
 from app.reference.models import RegionLevel
-from app.reference.queries import is_region
 from app.reference.rules import level_of
 from app.tracking.calendars.queries import clock, today
 
@@ -99,13 +102,28 @@ class Group:
         return pooled_sums(below)
 
 
+class GroupRow(NamedTuple):
+    """A region in a quarter: what is frozen of it, else what is kept."""
+
+    code: str
+    name: str
+    level: str
+    period: str
+    stamp: str
+    """The state that figures computed now would be of."""
+    kept_stamp: str | None
+    amendment: int | None
+    json: str
+    content: str | None
+
+
 @dataclass(frozen=True)
 class State:
     """What the database has of a group now: a row for each region and quarter (`_group`)."""
 
     own: str
     first: str
-    rows: list[Any]
+    rows: list[GroupRow]
 
     @property
     def key(self) -> int:
@@ -113,7 +131,7 @@ class State:
         told = tuple((r.code, r.period, r.stamp, r.amendment) for r in self.rows)
         return hash(told)
 
-    def own_row(self) -> Any:
+    def own_row(self) -> GroupRow:
         """The row of the region asked for, in the quarter asked for. NotFound: there is no such region."""
         found = next((r for r in self.rows if r.code == self.own and r.period == self.first), None)
         if found is None:
@@ -123,14 +141,14 @@ class State:
     def group(self, session: Session, kept: Kept, now: datetime, *, anew: str | None = None) -> Group:
         """The figures: frozen or kept ones as they are, the others computed. `anew`: computed in any case."""
         found: dict[tuple[str, str], Figures] = {}
-        stale: dict[str, dict[str, Any]] = {}
+        stale: dict[str, dict[str, GroupRow]] = {}
         for row in self.rows:
             if row.code == anew and row.period == self.first:
                 stale.setdefault(row.period, {})[row.code] = row
             elif row.amendment is not None or row.kept_stamp == row.stamp:
-                found[row.code, row.period] = _kept(row)
+                found[row.code, row.period] = _figures(row, json.loads(row.json), row.content, row.amendment)
             elif noted := kept.find(row.code, row.period, row.stamp):
-                found[row.code, row.period] = _noted(row, noted)
+                found[row.code, row.period] = _figures(row, noted, noted["content"], None)
             else:
                 stale.setdefault(row.period, {})[row.code] = row
         for period, of_period in stale.items():
@@ -144,7 +162,7 @@ class State:
             kept.note([one for one in made if one["region_code"] != anew])
             for one in made:
                 row = of_period[one["region_code"]]
-                found[row.code, period] = _noted(row, one)
+                found[row.code, period] = _figures(row, one, one["content"], None)
         return Group(self.own, found)
 
 
@@ -161,19 +179,11 @@ def state_of(
         "before": periods[-1],
         **clock(now),
     }
-    rows = session.connection().execute(_group(session, region == NATION), bound).all()
-    return State(region, periods[0], list(rows))
+    rows = session.connection().execute(_group(session, region == NATION), bound)
+    return State(region, periods[0], [GroupRow._make(row) for row in rows])
 
 
-def _kept(row: Any) -> Figures:
-    return _figures(row, json.loads(row.json), row.content, row.amendment)
-
-
-def _noted(row: object, noted: Row) -> Figures:
-    return _figures(row, noted, noted["content"], None)
-
-
-def _figures(row: Any, told: Row, content: str | None, amendment: int | None) -> Figures:
+def _figures(row: GroupRow, told: Row, content: str | None, amendment: int | None) -> Figures:
     return Figures(
         row.code,
         row.name,
@@ -204,7 +214,7 @@ def _row_of(one: Computed, stamp: str, now: datetime) -> Row:
 
 
 @built_once
-def _group(session: Session, is_nation: bool) -> Select[Any]:
+def _group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
     """One row for each region and quarter: what is frozen of it, else what is kept, with the stamp that it bears and
     the one that it would bear now: the newest entry of the journal that tells of the region, of its province and
     of the nation, and the day in its zone."""
@@ -293,13 +303,6 @@ def _entry(of: Subquery, code: sa.SQLColumnExpression[object]) -> sa.SQLColumnEx
 # What a scorecard is made of
 
 
-def _level(session: Session, actor: Actor, region: str) -> RegionLevel:
-    """NotFound where there is no such region, or the actor does not see it."""
-    if not actor.sees(regency_of(region)) or not is_region(session, region):
-        raise NotFound()
-    return RegionLevel(level_of(region))
-
-
 def _subject(session: Session, actor: Actor, group: Group, region: str, period: str) -> Subject:
     """A regency from what is its own; a province and the nation with coverage and plans of those below."""
     figures = group.of(region, period)
@@ -313,30 +316,31 @@ def _subject(session: Session, actor: Actor, group: Group, region: str, period: 
     else:
         sums = group.pooled(period)
         sums = sums if sums["lines"] else None
-        content |= _pooled_coverage(session, actor, region, period)
+        _set_coverage(content, _pooled_coverage(session, actor, region, period))
         latest = max(one.computed_at for one in group.found.values() if one.period == period)
         figures = replace(figures, computed_at=latest, amendment=None)
     highest = content["highest"] if "highest" in content else group.highest(period)
     return Subject(figures, inputs_of(content, sums, highest), method_of(content), sums, content)
 
 
-def _pooled_coverage(session: Session, actor: Actor, region: str, period: str) -> dict[str, object]:
+def _set_coverage(content: Content, coverage: CoverageContent) -> None:
+    content["services"] = coverage["services"]
+    content["families_reporting"] = coverage["families_reporting"]
+    content["families_expected"] = coverage["families_expected"]
+
+
+def _pooled_coverage(session: Session, actor: Actor, region: str, period: str) -> CoverageContent:
     found = region_coverage(session, actor, region, period)
-    told = [
-        {
-            "service": one.service,
-            "strategy": one.strategy,
-            "eligible": one.eligible,
-            "served": one.served,
-        }
-        for one in found.by_service
-    ]
-    expected = None if found.reach_percent is None else found.families_expected
-    return {
-        "services": told,
-        "families_reporting": found.families_reporting,
-        "families_expected": expected,
-    }
+    return CoverageContent(
+        services=[
+            ServiceContent(
+                service=one.service, strategy=one.strategy, eligible=one.eligible, served=one.served
+            )
+            for one in found.by_service
+        ],
+        families_reporting=found.families_reporting,
+        families_expected=None if found.reach_percent is None else found.families_expected,
+    )
 
 
 def _below_regency(
@@ -346,7 +350,6 @@ def _below_regency(
     regency = regency_of(region)
     state = state_of(session, regency, [period], now)
     above = state.group(session, kept, now).of(regency, period)
-    content = above.content | {"process_percent": None, "indicators": []}
     status = None
     if is_village(region):
         told, status = _village(session, actor, region, period)
@@ -356,27 +359,33 @@ def _below_regency(
     figures = replace(
         above, region_code=region, name=name, level=RegionLevel(level_of(region)), amendment=None
     )
-    content |= told
+    content: Content = {**above.content, "process_percent": None, "indicators": []}
+    _set_coverage(content, told)
     inputs = inputs_of(content, None, None)
     return Subject(figures, inputs, method_of(content), None, content, only_coverage=True, status=status)
 
 
 def _village(
     session: Session, actor: Actor, village: str, period: str
-) -> tuple[dict[str, object], VillageStatus | None]:
+) -> tuple[CoverageContent, VillageStatus | None]:
     try:
         found = json.loads(coverage_text(session, actor, period, village))
     except NotFound:
-        return {"services": [], "families_reporting": 0, "families_expected": None}, None
+        return NO_COVERAGE, None
     package = services_of(session, [found["service_package"]])[found["service_package"]]
     told = [
-        {**one, "strategy": package[one["service"]].strategy}
+        ServiceContent(
+            service=one["service"],
+            strategy=package[one["service"]].strategy,
+            eligible=one["eligible"],
+            served=one["served"],
+        )
         for one in found["services"]
         if one["service"] in package
     ]
     status = VillageStatus(found["status"]) if found["status"] else None
     families = found["target_families"]
-    return {"services": told, "families_reporting": families, "families_expected": families}, status
+    return CoverageContent(services=told, families_reporting=families, families_expected=families), status
 
 
 # Scorecards
@@ -397,7 +406,7 @@ def scorecard_json(
     if not actor.sees(regency_of(region)):
         raise NotFound()
     if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
-        _level(session, actor, region)
+        level_seen(session, actor, region)
         below = _below_regency(session, actor, kept, region, period, now)
         return explained(below, None, "", frozen=None).model_dump_json().encode()
     state = state_of(session, region, [period, quarters_from(period, -1)], now)
@@ -461,7 +470,7 @@ def ranking_json(
     if not actor.sees(regency_of(region)):
         raise NotFound()
     if RegionLevel(level_of(region)) not in _RANKED:
-        _level(session, actor, region)
+        level_seen(session, actor, region)
         error = FieldError(unknown_value, parameter="region", value=region, allowed=["73", "73.22"])
         raise BadRequest(errors=[error])
     state = state_of(session, region, [period], now, whole=True)
@@ -504,7 +513,7 @@ def read_subject(
     session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
 ) -> Subject:
     """Return what the scorecard of a region's quarter is computed from. Raises NotFound if the actor sees none."""
-    level = _level(session, actor, region)
+    level = level_seen(session, actor, region)
     if level in (RegionLevel.district, RegionLevel.village):
         return _below_regency(session, actor, kept, region, period, now)
     group = state_of(session, region, [period], now).group(session, kept, now)

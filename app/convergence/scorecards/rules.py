@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any
 
-from app.convergence.coverage.region_figures import strategy_figures
+from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import (
     Count,
     Expected,
@@ -17,6 +15,7 @@ from app.convergence.coverage.rules import (
     percent,
     reach,
 )
+from app.convergence.editions.methods.models import Method
 from app.convergence.indicators.models import Direction
 from app.convergence.scorecards.index.models import (
     IndexComponent,
@@ -26,7 +25,6 @@ from app.convergence.scorecards.index.models import (
 )
 from app.convergence.scorecards.index.rules import (
     Evaluated,
-    Method,
     Standing,
     difference,
     evaluate,
@@ -42,11 +40,11 @@ from app.convergence.scorecards.models import (
     ComponentChange,
     ComponentDifference,
     ComponentOut,
+    Content,
     GainOut,
     Incentive,
     MissingOut,
     MoneyOut,
-    NotRanked,
     RankedRegency,
     Scorecard,
     ScorecardCore,
@@ -96,8 +94,8 @@ class Figures:
     text: str | None = field(default=None, repr=False)
 
     @property
-    def content(self) -> dict[str, Any]:
-        found: dict[str, object] = json.loads(self.text or "{}")
+    def content(self) -> Content:
+        found: Content = json.loads(self.text or "{}")
         return found
 
 
@@ -107,10 +105,10 @@ class Subject:
 
     figures: Figures
     inputs: ScorecardInputs
-    method: Any
+    method: Method
     sums: Mapping[str, int] | None
     """None where there is no plan in force that the caller may see."""
-    content: Mapping[str, Any]
+    content: Content
     only_coverage: bool = False
     status: VillageStatus | None = None
 
@@ -118,6 +116,13 @@ class Subject:
     def reach(self) -> float | None:
         families, expected = self.inputs.families_reporting, self.inputs.families_expected
         return None if expected is None else reach(Expected(families, expected, 1))
+
+    @property
+    def strategies(self) -> dict[str, Count]:
+        """E and C by strategy."""
+        services = self.inputs.services
+        counts = {one.service: Count(one.eligible, one.served) for one in services}
+        return by_strategy(counts, {one.service: one.strategy for one in services})
 
     def evaluated(self) -> Evaluated:
         return evaluate(self.inputs, self.method, only_coverage=self.only_coverage)
@@ -129,68 +134,55 @@ def pooled_sums(figures: Iterable[Figures]) -> dict[str, int]:
     return {name: sum(sums[name] for sums in found) for name in SUMS}
 
 
-def inputs_of(
-    content: Mapping[str, Any], sums: Mapping[str, int] | None, highest: float | None
-) -> ScorecardInputs:
+def inputs_of(content: Content, sums: Mapping[str, int] | None, highest: float | None) -> ScorecardInputs:
     """What is kept, as the inputs that are published."""
-    money: dict[str, Any] = {name: None if sums is None else sums[name] for name in (*_OF_PLAN, *_MONEY)}
     return ScorecardInputs.model_construct(
+        None,
         process_percent=content["process_percent"],
-        services=[ServiceInput.model_construct(**one) for one in content["services"]],
+        services=[ServiceInput.model_construct(None, **one) for one in content["services"]],
         families_reporting=content["families_reporting"],
         families_expected=content["families_expected"],
         highest_spending_percent=highest,
         indicators=[
-            IndicatorInput.model_construct(**{**one, "direction": Direction(one["direction"])})
+            IndicatorInput.model_construct(None, **{**one, "direction": Direction(str(one["direction"]))})
             for one in content["indicators"]
         ],
-        **money,
+        **{name: None if sums is None else sums[name] for name in (*_OF_PLAN, *_MONEY)},
     )
 
 
-def method_of(content: Mapping[str, Any]) -> Method:
-    found: Method = SimpleNamespace(**content["method"])
-    return found
+def method_of(content: Content) -> Method:
+    return Method.model_construct(None, **content["method"])
 
 
 def own_spending(sums: Mapping[str, int], method: Method) -> float | None:
     """The spending figure of a region's sums, by a method."""
-    empty: dict[str, object] = {
-        "process_percent": None,
-        "services": [],
-        "families_reporting": 0,
-        "families_expected": None,
-    }
-    return spending_figure(inputs_of({**empty, "indicators": []}, sums, None), method).percent
+    return spending_figure(ScorecardInputs.model_construct(None, **sums), method).percent
 
 
 # The explained scorecard
 
 
-def core_of(now: Evaluated) -> dict[str, Any]:
-    """Fields of `ScorecardCore`."""
-    return {
-        "index_percent": now.index,
-        "index_class": now.classed,
-        "complete": now.is_complete,
-        "missing": _missing(now),
-        "components": [
+def core_of(now: Evaluated) -> ScorecardCore:
+    return ScorecardCore.model_construct(
+        index_percent=now.index,
+        index_class=now.classed,
+        complete=now.is_complete,
+        missing=_missing(now),
+        components=[
             ComponentOut.model_construct(
-                component=term.component,
-                value=term.value.percent,
+                None,
+                **{**vars(term), "value": term.value.percent},
                 missing=term.value.missing,
-                weight=term.weight,
-                weight_used=term.weight_used,
-                contribution=term.contribution,
                 formula=FORMULAS[term.component],
             )
             for term in now.terms.values()
         ],
-        "targeting_budget_percent": now.targeting.budget.percent,
-        "targeting_families_percent": now.targeting.families.percent,
-        "spending_figure_percent": now.spending_figure.percent,
-        "inputs": now.inputs,
-    }
+        targeting_budget_percent=now.targeting.budget.percent,
+        targeting_families_percent=now.targeting.families.percent,
+        spending_figure_percent=now.spending_figure.percent,
+        inputs=now.inputs,
+    )
 
 
 def _missing(now: Evaluated) -> list[MissingOut]:
@@ -202,11 +194,10 @@ def explained(
 ) -> Scorecard:
     """The scorecard of a region, beside that of the quarter before. `frozen`: number of the amendment."""
     now, figures, sums = subject.evaluated(), subject.figures, subject.sums
-    counts = {one.service: Count(one.eligible, one.served) for one in subject.inputs.services}
-    strategies = by_strategy(counts, {one.service: one.strategy for one in subject.inputs.services})
+    strategies = subject.strategies
     lowest = balance(strategies)
     return Scorecard.model_construct(
-        **core_of(now),
+        **dict(core_of(now)),
         region_code=figures.region_code,
         name=figures.name,
         level=figures.level,
@@ -217,19 +208,13 @@ def explained(
         computed_at=figures.computed_at,
         balance_percent=lowest.percent,
         lowest_strategy=lowest.strategy,
-        by_strategy=strategy_figures(strategies),
+        by_strategy=StrategyCoverage.from_counts(strategies),
         reach_percent=subject.reach,
         is_rankable=not_ranked(standing_of(subject, now)) is None,
         status=subject.status,
         change=_change(now, before, before_period) if before is not None else None,
         raise_most=[
-            GainOut.model_construct(
-                component=one.step.component,
-                of=one.step.of,
-                changes=one.step.changes,
-                index_percent=one.ikpk,
-                gain=one.gain,
-            )
+            GainOut.model_construct(None, **one.step._asdict(), index_percent=one.ikpk, gain=one.gain)
             for one in gains(now, subject.method)[:LARGEST_GAINS]
         ],
         money=_money(subject, now) if sums is not None else None,
@@ -313,13 +298,11 @@ def _by_class(sums: Mapping[str, int]) -> list[ClassShare]:
 
 def _incentive(subject: Subject, now: Evaluated) -> Incentive:
     sums, method = subject.sums or {}, subject.method
-    by_class: dict[str, Any] = {
+    return Incentive.model_construct(
+        None,
+        legal_basis=LEGAL_BASIS,
         **{f"{one}_percent": percent(sums[f"spent_{one}"], sums["budget"]) for one in ComponentClass},
         **{f"share_{one}": getattr(method, f"share_{one}") for one in ComponentClass},
-    }
-    return Incentive.model_construct(
-        legal_basis=LEGAL_BASIS,
-        **by_class,
         travel=sums["spent_travel"],
         figure_percent=now.spending_figure.percent,
         highest_percent=now.inputs.highest_spending_percent,
@@ -343,20 +326,18 @@ def standing_of(subject: Subject, now: Evaluated) -> Standing:
 
 def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> RankedRegency:
     figures = subject.figures
-    counts = {one.service: Count(one.eligible, one.served) for one in subject.inputs.services}
-    lowest = balance(by_strategy(counts, {one.service: one.strategy for one in subject.inputs.services}))
-    why = not_ranked(standing_of(subject, now))
-    terms: dict[str, Any] = {f"{name}_percent": term.value.percent for name, term in now.terms.items()}
+    lowest = balance(subject.strategies)
     return RankedRegency.model_construct(
+        None,
         region_code=figures.region_code,
         name=figures.name,
         rank=rank,
-        not_ranked=NotRanked(why) if why else None,
+        not_ranked=not_ranked(standing_of(subject, now)),
         index_percent=now.index,
         index_class=now.classed,
         complete=now.is_complete,
         missing=_missing(now),
-        **terms,
+        **{f"{name}_percent": term.value.percent for name, term in now.terms.items()},
         balance_percent=lowest.percent,
         reach_percent=subject.reach,
         method=subject.method.edition,
@@ -377,8 +358,8 @@ def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
         region_code=subject.figures.region_code,
         period=subject.figures.period,
         method=subject.method.edition,
-        now=ScorecardCore.model_construct(**core_of(now)),
-        then=ScorecardCore.model_construct(**core_of(then)),
+        now=core_of(now),
+        then=core_of(then),
         difference=difference(then.index, now.index),
         components=[
             ComponentDifference.model_construct(component=name, difference=difference(after, before))

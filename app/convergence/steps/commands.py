@@ -16,7 +16,7 @@ from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import EVIDENCE, GRADE, step_at
 from app.kit.database.journal import hold
-from app.kit.http.validation import checked_key, nearest, unknown_reference
+from app.kit.http.validation import checked_key, describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
 from app.reference.rules import local_date
@@ -76,16 +76,8 @@ def _evidence_errors(write: Write, region: str, step: TemplateStep, content: Evi
     kinds = {kind.code: kind for kind in step.evidence_kinds}
     kind = kinds.get(content.kind)
     if kind is None:
-        errors.append(
-            FieldError(
-                unknown_reference,
-                pointer="/kind",
-                value=content.kind,
-                allowed=list(kinds),
-                nearest=nearest(content.kind, kinds),
-                values={"source": f"step {step.code}"},
-            )
-        )
+        source = f"step {step.code}"
+        errors.append(describe_unknown(content.kind, source, kinds, allowed=list(kinds), pointer="/kind"))
     elif kind.per_village and content.village is None:
         errors.append(FieldError(village_required, pointer="/village", values={"kind": kind.code}))
     known = regions_by_code(write.session, {region, *([content.village] if content.village else [])})

@@ -13,7 +13,7 @@ from app.access.rules import Actor
 from app.convergence.editions.queries import choices_of
 from app.convergence.editions.step_templates.models import Template, TemplateStep
 from app.convergence.editions.step_templates.queries import TEMPLATES, home_of_steps, template_steps
-from app.convergence.steps.measures import Home, counts_of, evidence, meetings_of, villages_of
+from app.convergence.steps.measures.queries import Home, counts_of, evidence, meetings_of, villages_of
 from app.convergence.steps.models import (
     EvidenceIn,
     EvidenceOut,

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.convergence.editions.rules import year_in
 from app.convergence.editions.step_templates.models import StepYearKey
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
@@ -112,12 +112,7 @@ def delete_step_evidence(
 
 @router.get(f"{_EVIDENCE}/history", response_model=Page[HistoryEntry])
 def list_step_evidence_history(
-    call: Caller,
-    region: RegionKey,
-    year: StepYearKey,
-    step: StepKey,
-    evidence: EvidenceKey,
-    query: Annotated[HistoryQuery, Query()],
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey, query: History
 ) -> Response:
     """Every write to a piece of evidence. Stays after it was taken back."""
     subject = queries.EVIDENCE.format_subject(region, year_in(year), step, evidence)
@@ -176,12 +171,7 @@ def delete_step_grade(
 
 @router.get(f"{_GRADE}/history", response_model=Page[HistoryEntry])
 def list_step_grade_history(
-    call: Caller,
-    region: RegionKey,
-    year: StepYearKey,
-    step: StepKey,
-    criterion: CriterionKey,
-    query: Annotated[HistoryQuery, Query()],
+    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey, query: History
 ) -> Response:
     """Every write to the panel's grade of a criterion. Stays after it was taken back."""
     subject = queries.GRADE.format_subject(region, year_in(year), step, criterion)

@@ -111,16 +111,21 @@ def _loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Callable[[Fa
     return measure
 
 
-def _lines(name: str, *beside: str) -> Callable[[Facts, TemplateStep], Measured]:
-    """Lines of which something holds / all lines of the plan; `beside` are shown with it."""
+def _share(part: str, whole: str, why: NoFigure, *beside: str) -> Callable[[Facts, TemplateStep], Measured]:
+    """One count of a plan / another; `beside` are shown with them."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
         if not facts.has_plan:
             return _none(NoFigure.no_plan)
-        inputs = {one: facts.count(one) for one in ("lines", *beside, name)}
-        return _part(facts.count(name), facts.count("lines"), NoFigure.no_lines, inputs)
+        inputs = {name: facts.count(name) for name in (whole, *beside, part)}
+        return _part(inputs[part], inputs[whole], why, inputs)
 
     return measure
+
+
+def _lines(name: str, *beside: str) -> Callable[[Facts, TemplateStep], Measured]:
+    """Lines of which something holds / all lines of the plan; `beside` are shown with it."""
+    return _share(name, "lines", NoFigure.no_lines, *beside)
 
 
 def _data_age(facts: Facts, step: TemplateStep) -> Measured:
@@ -172,14 +177,6 @@ def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
         return _none(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
     days = (start - facts.adopted_on).days
     return Measured(float(days), {}, measured_at=facts.adopted_on.isoformat())
-
-
-def _quarters_on_time(facts: Facts, step: TemplateStep) -> Measured:
-    """Quarters submitted in time / those submitted or whose deadline is over."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
-    inputs = {name: facts.count(name) for name in ("quarters_due", "quarters_on_time")}
-    return _part(inputs["quarters_on_time"], inputs["quarters_due"], NoFigure.no_quarter_due, inputs)
 
 
 def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
@@ -271,7 +268,8 @@ FIGURES: Mapping[MeasureName, Callable[[Facts, TemplateStep], Measured]] = {
     MeasureName.agencies_attending: _agencies_attending,
     MeasureName.commitments_closed: _commitments_closed,
     MeasureName.days_before_year: _days_before_year,
-    MeasureName.quarters_on_time: _quarters_on_time,
+    # submitted in time / submitted, or the deadline is over
+    MeasureName.quarters_on_time: _share("quarters_on_time", "quarters_due", NoFigure.no_quarter_due),
     MeasureName.open_overlaps: _open_overlaps,
     MeasureName.service_coverage: _service_coverage,
     MeasureName.coverage_reach: _coverage_reach,

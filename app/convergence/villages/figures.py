@@ -15,6 +15,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.convergence.coverage.queries import coverage
+from app.convergence.coverage.sums.queries import sum_where, whole_sum
 from app.convergence.villages.models import Efforts
 from app.kit.database.engine import table_of
 from app.kit.periods import Period
@@ -147,9 +148,9 @@ def _counts(asked: Asked) -> sa.SelectBase:
     # Computed once for each line; an engine that folds it into the sums below looks a line up for every sum.
     standing = each.cte("standing").prefix_with("MATERIALIZED")
     s = standing.c
-    late = sa.case((sa.and_(s.funded == 1, s.on_time == 0), 1), else_=0)
+    is_late = sa.and_(s.funded == 1, s.on_time == 0)
     of_strategies = [
-        whole_sum(sa.case((s.strategy == strategy, s[name]), else_=0)).label(figure_of(strategy, name))
+        sum_where(s.strategy == strategy, s[name]).label(figure_of(strategy, name))
         for strategy in Strategy
         for name in EFFORTS
     ]
@@ -157,7 +158,7 @@ def _counts(asked: Asked) -> sa.SelectBase:
         sa.select(
             there.label("village"),
             *[whole_sum(s[name]).label(name) for name in EFFORTS],
-            whole_sum(late).label("late"),
+            sum_where(is_late).label("late"),
             *of_strategies,
         )
         .select_from(places.join(standing, s.id == places.c.action_id))
@@ -168,11 +169,6 @@ def _counts(asked: Asked) -> sa.SelectBase:
 
 def labelled(columns: Mapping[str, sa.SQLColumnExpression[object]]) -> list[sa.SQLColumnExpression[object]]:
     return [column.label(name) for name, column in columns.items()]
-
-
-def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
-    """A sum as the whole number that it is, 0 where there is nothing."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
 
 
 def _named(asked: Asked) -> sa.SelectBase:

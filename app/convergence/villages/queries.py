@@ -15,6 +15,7 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.convergence.coverage.queries import percent_of
+from app.convergence.coverage.sums.queries import whole_sum
 from app.convergence.villages.figures import (
     ABOVE,
     EFFORTS,
@@ -27,7 +28,6 @@ from app.convergence.villages.figures import (
     places,
     said_of,
     standing_of,
-    whole_sum,
 )
 from app.convergence.villages.models import (
     AgencyEfforts,

@@ -6,7 +6,7 @@ makes the bytes, and Python passes them through. The other way is `upsert`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar
 
@@ -193,6 +193,12 @@ def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:
     """Scalar JSON array of the rows of `query`, in its order."""
     rows = query.subquery(name)
     return sa.select(_JsonArray(_RowJson(rows))).select_from(rows).scalar_subquery()
+
+
+def json_tables(queries: Mapping[str, sa.SelectBase]) -> Select[*tuple[str, ...]]:
+    """SELECT a single row that has all rows of each query, as the text of a JSON array under its name."""
+    arrays = {name: json_rows(query, name=f"{name}_row") for name, query in queries.items()}
+    return sa.select(*[sa.cast(array, sa.Text).label(name) for name, array in arrays.items()])
 
 
 def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:

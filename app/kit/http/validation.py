@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rapidfuzz import fuzz, process, utils
 
 from app.kit.fields import Key
-from app.kit.problems import MOST_ERRORS, BadRequest, FieldError, Invalid, Kind, NotFound, Problem
+from app.kit.problems import MOST_ERRORS, BadRequest, Cell, FieldError, Invalid, Kind, NotFound, Problem
 
 unknown_parameter = Kind(
     "unknown_parameter",
@@ -202,6 +202,22 @@ LONGEST_LIKENESS = 200
 def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> Sequence[str]:
     """The candidates most like `value`, best first."""
     return Nearest(value, candidates, limit, cutoff)
+
+
+class Place(TypedDict, total=False):
+    """Where an error is, as `FieldError` has it: one of these."""
+
+    pointer: str
+    parameter: str
+    cell: Cell
+
+
+def describe_unknown(
+    value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[Place]
+) -> FieldError:
+    """Return the error of a value that a source does not have, with the nearest of those that it has."""
+    near, values = nearest(value, known), {"source": source}
+    return FieldError(unknown_reference, value=value, allowed=allowed, nearest=near, values=values, **place)
 
 
 def place_in_json(reason: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ from app.kit.batch import Outcome
 from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet
 from app.kit.files.sheets import open_book
-from app.kit.http.validation import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
 from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
 from app.reference.rules import folded, forms_of
@@ -157,9 +157,8 @@ def _by_bps_code(session: Session, villages: Sequence[TableVillage]) -> dict[str
             continue
         regency = regencies.get(village.code[:4])
         if regency is None:
-            cell, source = village.cells["/village"], {"source": "BPS"}
-            near = nearest(village.code[:4], regencies)
-            village.wrong(unknown_reference, cell, value=village.code[:4], nearest=near, values=source)
+            cell = village.cells["/village"]
+            village.errors.append(describe_unknown(village.code[:4], "BPS", regencies, cell=cell))
             continue
         district = _named(village, "district", labels[regency], regency)
         code = _named(village, "village", labels[regency], district) if district else None

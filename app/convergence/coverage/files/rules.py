@@ -19,7 +19,7 @@ from app.convergence.coverage.models import (
 from app.convergence.editions.methods.models import Service
 from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
-from app.kit.http.validation import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Invalid, Kind
 from app.reference.rules import folded
@@ -299,14 +299,8 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
         village.wrong(blank_cell, cell)
     elif code is None:
         known = sorted(set(codes.values()))
-        village.wrong(
-            unknown_reference,
-            cell,
-            value=text,
-            allowed=known,
-            nearest=nearest(text, codes),
-            values={"source": "service-packages"},
-        )
+        error = describe_unknown(text, "service-packages", codes, allowed=known, cell=cell)
+        village.errors.append(error)
     elif code in village.services or f"/services/{code}" in village.cells:
         village.wrong(duplicate_key, cell, value=text)
     else:

@@ -55,9 +55,6 @@ class ServiceFields(BaseModel):
 class Service(ServiceFields, Shape): ...
 
 
-class ServicePackageFields(EditionFields): ...
-
-
 _SERVICES = [
     {
         "code": "health_insurance",
@@ -81,7 +78,7 @@ _PACKAGE = {
 }
 
 
-class ServicePackageIn(ServicePackageFields, Shape):
+class ServicePackageIn(EditionFields, Shape):
     """A service package as it is written."""
 
     services: list[Service] = ShapeField(min_length=1, max_length=50)
@@ -108,7 +105,7 @@ class ServicePackageOut(ServicePackageIn, Told):
     model_config = show_example(_PACKAGE, _TOLD)
 
 
-class ServicePackageRow(ServicePackageFields, Table, table=True):
+class ServicePackageRow(EditionFields, Table, table=True):
     __tablename__ = "service_package"
 
     edition: str = Field(primary_key=True, max_length=40)
@@ -176,6 +173,12 @@ _METHOD = {
     "partial_coverage": 50,
     "rank_reach": 70,
 }
+
+
+class Method(MethodFields):
+    """A method as regions are measured by it."""
+
+    edition: str
 
 
 class MethodIn(MethodFields, Shape):

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.access.rules import Actor
 from app.convergence.editions.methods.models import (
+    Method,
     MethodIn,
     MethodOut,
     MethodRow,
@@ -24,13 +22,20 @@ from app.convergence.editions.methods.models import (
     ServiceRow,
 )
 from app.convergence.editions.methods.rules import BASE, COVERAGE_CHAIN
-from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, EditionPart, is_chosen
+from app.convergence.editions.queries import (
+    Choice,
+    ChoiceKind,
+    EditionKind,
+    EditionPart,
+    check_seen,
+    is_chosen,
+)
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows
 from app.kit.database.resources import Resource
-from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import FieldError, NotFound, Problem, Text
-from app.reference.queries import is_region, strategy_labels
+from app.kit.http.validation import describe_unknown
+from app.kit.problems import FieldError, Problem, Text
+from app.reference.queries import strategy_labels
 
 DATA = Path(__file__).parent / "data"
 
@@ -58,35 +63,19 @@ class CoverageByEdition(Problem):
     )
 
 
-def _package_columns() -> list[ColumnElement[Any]]:
-    of_package = (
-        sa.select(*fields_of(Service, services))
-        .where(services.c.edition == packages.c.edition)
-        .order_by(services.c.position)
-        .correlate(packages)
-    )
-    return fields_of(
-        ServicePackageOut,
-        packages,
-        services=json_rows(of_package, name="services"),
-        in_use=is_chosen(region_editions.c.service_package, packages.c.edition),
-    )
-
-
-def _method_columns() -> list[ColumnElement[Any]]:
-    return fields_of(MethodOut, methods, in_use=is_chosen(region_editions.c.method, methods.c.edition))
+_SERVICES = (
+    sa.select(*fields_of(Service, services))
+    .where(services.c.edition == packages.c.edition)
+    .order_by(services.c.position)
+    .correlate(packages)
+)
 
 
 def _unknown_strategies(session: Session, content: ServicePackageIn) -> list[FieldError]:
     known = [*strategy_labels(session), BASE]
     return [
-        FieldError(
-            unknown_reference,
-            pointer=f"/services/{n}/strategy",
-            value=service.strategy,
-            allowed=known,
-            nearest=nearest(service.strategy, known),
-            values={"source": "strategies"},
+        describe_unknown(
+            service.strategy, "strategies", known, allowed=known, pointer=f"/services/{n}/strategy"
         )
         for n, service in enumerate(content.services)
         if service.strategy not in known
@@ -99,7 +88,11 @@ PACKAGE = EditionKind(
     address="service-packages",
     shape=ServicePackageIn,
     shipped=DATA / "service_packages.json",
-    columns=_package_columns,
+    reply=ServicePackageOut,
+    columns={
+        "services": json_rows(_SERVICES, name="services"),
+        "in_use": is_chosen(region_editions.c.service_package, packages.c.edition),
+    },
     part=EditionPart("services", services),
     find_errors=_unknown_strategies,
 )
@@ -109,7 +102,8 @@ METHOD = EditionKind(
     address="methods",
     shape=MethodIn,
     shipped=DATA / "methods.json",
-    columns=_method_columns,
+    reply=MethodOut,
+    columns={"in_use": is_chosen(region_editions.c.method, methods.c.edition)},
 )
 
 
@@ -129,11 +123,6 @@ class Editions(Choice):
     method: str
 
 
-def _check_region(session: Session, actor: Actor, region: str) -> None:
-    if not actor.sees(region) or not is_region(session, region):
-        raise NotFound()
-
-
 EDITIONS = ChoiceKind(
     resource=Resource(
         "region_edition",
@@ -150,7 +139,7 @@ EDITIONS = ChoiceKind(
     missing=NoEdition,
     settled=CoverageByEdition,
     is_settled=is_measured,
-    check_region=_check_region,
+    check_region=check_seen,
 )
 
 
@@ -179,7 +168,7 @@ def services_until(session: Session, year: int) -> list[Service]:
     return [Service.model_construct(**row._mapping) for row in rows]
 
 
-def methods_of(session: Session, editions: Collection[str]) -> dict[str, sa.Row[Any]]:
+def methods_of(session: Session, editions: Collection[str]) -> dict[str, Method]:
     """Edition → method."""
-    rows = session.execute(sa.select(methods).where(methods.c.edition.in_(set(editions))))
-    return {row.edition: row for row in rows}
+    chosen = sa.select(*fields_of(Method, methods)).where(methods.c.edition.in_(set(editions)))
+    return {row.edition: Method.model_construct(**row._mapping) for row in session.execute(chosen)}

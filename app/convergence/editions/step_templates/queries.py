@@ -3,15 +3,13 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.agencies.rules import is_home
-from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, is_chosen
+from app.convergence.editions.queries import Choice, ChoiceKind, EditionKind, check_seen, is_chosen
 from app.convergence.editions.step_templates.models import (
     RegionTemplateIn,
     RegionTemplateReply,
@@ -24,10 +22,8 @@ from app.convergence.editions.step_templates.models import (
 )
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource
 from app.kit.problems import NotFound, Problem, Text
-from app.reference.queries import is_region
 
 templates, region_templates = table_of(StepTemplateRow), table_of(RegionTemplateRow)
 
@@ -52,18 +48,14 @@ class StepsBegun(Problem):
     )
 
 
-def _columns() -> list[ColumnElement[Any]]:
-    used = is_chosen(region_templates.c.template, templates.c.edition)
-    return fields_of(StepTemplateOut, templates, in_use=used)
-
-
 TEMPLATE = EditionKind(
     table=templates,
     noun="step_template",
     address="step-templates",
     shape=StepTemplateIn,
     shipped=Path(__file__).parent / "data" / "step_templates.json",
-    columns=_columns,
+    reply=StepTemplateOut,
+    columns={"in_use": is_chosen(region_templates.c.template, templates.c.edition)},
 )
 
 
@@ -85,8 +77,9 @@ def template_steps(session: Session, editions: Collection[str]) -> dict[str, Tem
 
 def home_of_steps(session: Session, actor: Actor, region: str) -> None:
     """NotFound where the actor does not see the region, or it is none that plans."""
-    if not (is_home(region) and actor.sees(region) and is_region(session, region)):
+    if not is_home(region):
         raise NotFound()
+    check_seen(session, actor, region)
 
 
 HAS_BEGUN: list[Callable[[Session, str, int], bool]] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -48,8 +48,8 @@ from app.convergence.indicators.models import Flag, Symbol
 from app.convergence.indicators.queries import Indicator, all_indicators, observations, targets
 from app.convergence.indicators.rules import Observed, achievement, period_meant
 from app.kit.database.engine import table_of
-from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import BadRequest, FieldError, NotFound
+from app.kit.http.validation import describe_unknown
+from app.kit.problems import BadRequest, NotFound
 from app.reference.models import RegionRow
 from app.reference.rules import parent_of
 
@@ -88,15 +88,9 @@ class Published:
             and told.value is not None
         }
 
-    def place(self, region: str, indicator: str, period: Observed | None) -> dict[str, Any]:
+    def place(self, region: str, indicator: str, period: Observed | None) -> PlaceValue:
         told = self.at(region, indicator, period)
-        return {
-            "region_code": region,
-            "region_name": self.names[region],
-            "value": told.value,
-            "symbol": told.symbol,
-            "flags": told.flags,
-        }
+        return PlaceValue(region_code=region, region_name=self.names[region], **vars(told))
 
 
 def _published(
@@ -195,14 +189,8 @@ def analysis(session: Session, actor: Actor, region: str, code: str, query: Anal
 def _related(known: Mapping[str, Indicator], code: str, query: AnalysisQuery) -> list[str]:
     unknown = [one for one in query.related if one not in known or one == code]
     if unknown:
-        error = FieldError(
-            unknown_reference,
-            parameter="related",
-            value=unknown[0],
-            nearest=nearest(unknown[0], known.keys() - {code}),
-            values={"source": "indicators"},
-        )
-        raise BadRequest(errors=[error])
+        others = known.keys() - {code}
+        raise BadRequest(errors=[describe_unknown(unknown[0], "indicators", others, parameter="related")])
     asked = query.related or [one for one in known[code].related if one in known]
     return list(dict.fromkeys(asked))
 
@@ -214,7 +202,7 @@ def _relative_position(case: _Case) -> RelativePosition:
         told = case.published.at(region, case.code, case.period)
         has_both = told.value is not None and case.value is not None
         return Reference(
-            **case.published.place(region, case.code, case.period),
+            **dict(case.published.place(region, case.code, case.period)),
             difference=_rounded(case.value - told.value) if has_both else None,  # type: ignore[operator]  # has_both
             is_worse=is_worse(case.value, told.value, case.indicator.direction) if has_both else None,  # type: ignore[arg-type]  # has_both
             reason=None
@@ -226,9 +214,7 @@ def _relative_position(case: _Case) -> RelativePosition:
 
     parent = parent_of(case.region)
     siblings = [
-        PlaceValue(**case.published.place(one, case.code, case.period))
-        for one in case.siblings
-        if parent is not None
+        case.published.place(one, case.code, case.period) for one in case.siblings if parent is not None
     ]
     values = [one.value for one in siblings if one.value is not None]
     rank = None if case.value is None else rank_of(case.value, values, case.indicator.direction)
@@ -262,9 +248,7 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
         shown.append(
             YearChange(
                 period=text,
-                value=one.value,
-                symbol=one.symbol,
-                flags=one.flags,
+                **vars(one),
                 change=_rounded(change),
                 change_percent=_rounded(share.value, 2),
                 reason=share.reason,
@@ -272,24 +256,30 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
         )
         before = one.value if one.value is not None else before
     series = case.series(case.region)
-    if len(series) < 2:
-        reason = Undefined.too_few if series else Undefined.no_observation
-        return ChangeOverTime(
-            series=shown, change=None, change_percent=None, change_per_year=None, trend=None, reason=reason
-        )
-    first, last = min(series), max(series)
-    change, share = series[last] - series[first], percent_change(series[first], series[last])
+    change, per_year = None, None
+    share = Found(None, Undefined.too_few if series else Undefined.no_observation)
+    if len(series) > 1:
+        first, last = min(series), max(series)
+        change, per_year = series[last] - series[first], speed(series, first, last).value
+        share = percent_change(series[first], series[last])
     return ChangeOverTime(
         series=shown,
         change=_rounded(change),
         change_percent=_rounded(share.value, 2),
-        change_per_year=_rounded(speed(series, first, last).value),
+        change_per_year=_rounded(per_year),
         trend=trend_of(_rounded(change), case.indicator.direction),
         reason=share.reason,
     )
 
 
-def _next_target(session: Session, actor: Actor, case: _Case) -> sa.Row[Any] | None:
+class _Target(NamedTuple):
+    year: int
+    value: float
+    baseline: float
+    baseline_year: int
+
+
+def _next_target(session: Session, actor: Actor, case: _Case) -> _Target | None:
     """The first target of the year of the period or later."""
     c = targets.c
     found = (
@@ -299,10 +289,11 @@ def _next_target(session: Session, actor: Actor, case: _Case) -> sa.Row[Any] | N
         .order_by(c.year)
         .limit(1)
     )
-    return session.execute(found).one_or_none()
+    row = session.execute(found).one_or_none()
+    return _Target(*row) if row else None
 
 
-def _effectiveness(case: _Case, target: sa.Row[Any] | None, since: int | None) -> Effectiveness:
+def _effectiveness(case: _Case, target: _Target | None, since: int | None) -> Effectiveness:
     base = since if since is not None else target.baseline_year if target else None
     series, direction = case.series(case.region), case.indicator.direction
     last = case.period.year if case.period else 0
@@ -322,16 +313,13 @@ def _effectiveness(case: _Case, target: sa.Row[Any] | None, since: int | None) -
     )
 
 
-def _target_state(case: _Case, target: sa.Row[Any]) -> TargetState:
+def _target_state(case: _Case, target: _Target) -> TargetState:
     made, reason = None, Undefined.no_observation
     if case.value is not None:
         made = achievement(target.baseline, target.value, case.value, case.indicator.direction)
         reason = Undefined.target_not_better
     return TargetState(
-        year=target.year,
-        value=target.value,
-        baseline=target.baseline,
-        baseline_year=target.baseline_year,
+        **target._asdict(),
         achievement_percent=_rounded(made, 2),
         reason=reason if made is None else None,
     )
@@ -339,16 +327,9 @@ def _target_state(case: _Case, target: sa.Row[Any]) -> TargetState:
 
 def _relevance(case: _Case) -> Relevance:
     parent = parent_of(case.region)
-    if parent is None:
-        return Relevance(
-            reference_code=None,
-            changes=[],
-            same_direction_percent=None,
-            correlation=None,
-            reason=Undefined.no_reference,
-        )
     half = case.period.half if case.period else 0
-    both = paired(changes(case.series(case.region)), changes(case.series(parent)))
+    above = changes(case.series(parent)) if parent is not None else {}
+    both = paired(changes(case.series(case.region)), above)
     pairs = [(round(own, 4), round(theirs, 4)) for _, own, theirs in both]
     same, moved = agreement(pairs), correlation(pairs)
     return Relevance(
@@ -359,7 +340,7 @@ def _relevance(case: _Case) -> Relevance:
         ],
         same_direction_percent=_rounded(same.value, 2),
         correlation=_rounded(moved.value),
-        reason=same.reason or moved.reason,
+        reason=Undefined.no_reference if parent is None else same.reason or moved.reason,
     )
 
 
@@ -415,7 +396,7 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
         or _newest_of(published, code, below)
     )
     since = _meant(indicator, query.from_) or (Observed(to.year - 1, to.half) if to else None)
-    reference = PlaceValue(**published.place(query.region, code, to))
+    reference = published.place(query.region, code, to)
 
     def item(region: str) -> QuadrantItem:
         before, after = published.at(region, code, since).value, published.at(region, code, to).value

@@ -23,7 +23,7 @@ from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
 from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
-from app.kit.http.validation import duplicate_key, nearest, unknown_reference
+from app.kit.http.validation import Place, describe_unknown, duplicate_key, nearest
 from app.kit.problems import FieldError, Invalid, Kind, TooLarge
 from app.reference.rules import folded
 
@@ -112,7 +112,7 @@ class Told:
     indicator: str
     period: str
     content: dict[str, Any]
-    place: Callable[[str], dict[str, Any]]
+    place: Callable[[str], Place]
     """Field → keyword of a FieldError that says where it stands."""
 
     @property
@@ -240,7 +240,7 @@ class _Reader:
         names = self.places.names
         if found is None:
             source = f"{values['system']}, provinsi dan kabupaten/kota"
-            self.fail(unknown_reference, r, c, code, values={"source": source})
+            self.errors.append(describe_unknown(code, source, (), cell=self.sheet.cell(r, c)))
             return None
         if name and other and _alike(name, names[other]) and not _alike(name, names[found]):
             more = {"region": names[found], "name": name, "other": _SYSTEMS[not is_bps]}
@@ -330,10 +330,8 @@ class _Reader:
         text = self.text(r, roles[_INDICATOR])
         found = self.spellings.get(folded(text))
         if found is None:
-            near = nearest(text, self.spellings)
-            self.fail(
-                unknown_reference, r, roles[_INDICATOR], text, nearest=near, values={"source": "indicators"}
-            )
+            cell = self.sheet.cell(r, roles[_INDICATOR])
+            self.errors.append(describe_unknown(text, "indicators", self.spellings, cell=cell))
         return found
 
     def _figure(self, r: int, c: int, mark: str | None) -> Figure | None:
@@ -358,11 +356,7 @@ def read_table(
 ) -> list[Told]:
     """The observations of a sheet, each with its cell. Invalid: every cell that cannot be used."""
     if query.indicator is not None and query.indicator not in indicators:
-        near = nearest(query.indicator, indicators)
-        source = {"source": "indicators"}
-        error = FieldError(
-            unknown_reference, parameter="indicator", value=query.indicator, nearest=near, values=source
-        )
+        error = describe_unknown(query.indicator, "indicators", indicators, parameter="indicator")
         raise Invalid(errors=[error])
     reader = _Reader(sheet, filename, indicators, places, query)
     header = reader.header()

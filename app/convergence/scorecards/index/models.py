@@ -48,6 +48,14 @@ class Missing(StrEnum):
     not_at_level = "not_at_level"
 
 
+class NotRanked(StrEnum):
+    """Why a region has no rank."""
+
+    no_index = "no_index"
+    reach_unknown = "reach_unknown"
+    reach_too_low = "reach_too_low"
+
+
 class ServiceInput(BaseModel):
     """One service over the villages of the region."""
 

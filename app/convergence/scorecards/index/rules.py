@@ -8,58 +8,25 @@ denominator is undefined (None) with the reason why: never 0, never 100.
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from app.convergence.coverage.rules import Count, percent, pooled
+from app.convergence.editions.methods.models import Method
 from app.convergence.indicators.rules import achievement
 from app.convergence.scorecards.index.models import (
     PARTS,
     IndexComponent,
     IndicatorInput,
     Missing,
+    NotRanked,
     ScorecardInputs,
     ServiceInput,
     part_over_whole,
 )
-from app.kit.http.validation import nearest, unknown_reference
+from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError
 
 _MILLION = 1_000_000
-
-
-class Method(Protocol):
-    """Weights, shares and thresholds of an edition; weights sum to 1, as shares do."""
-
-    @property
-    def edition(self) -> str: ...
-    @property
-    def weight_process(self) -> float: ...
-    @property
-    def weight_coverage(self) -> float: ...
-    @property
-    def weight_targeting(self) -> float: ...
-    @property
-    def weight_spending(self) -> float: ...
-    @property
-    def weight_outcome(self) -> float: ...
-    @property
-    def share_direct(self) -> float: ...
-    @property
-    def share_indirect(self) -> float: ...
-    @property
-    def share_supporting(self) -> float: ...
-    @property
-    def class_high(self) -> str: ...
-    @property
-    def class_high_from(self) -> float: ...
-    @property
-    def class_middle(self) -> str: ...
-    @property
-    def class_middle_from(self) -> float: ...
-    @property
-    def class_low(self) -> str: ...
-    @property
-    def rank_reach(self) -> float: ...
 
 
 class Value(NamedTuple):
@@ -277,16 +244,13 @@ class Standing(NamedTuple):
     rank_reach: float
 
 
-NO_INDEX, REACH_UNKNOWN, REACH_TOO_LOW = "no_index", "reach_unknown", "reach_too_low"
-
-
-def not_ranked(one: Standing) -> str | None:
+def not_ranked(one: Standing) -> NotRanked | None:
     """Why a region gets no rank: reach R below the method's 70, or nothing to measure it by."""
     if one.ikpk is None:
-        return NO_INDEX
+        return NotRanked.no_index
     if one.reach is None:
-        return REACH_UNKNOWN
-    return REACH_TOO_LOW if one.reach < one.rank_reach else None
+        return NotRanked.reach_unknown
+    return NotRanked.reach_too_low if one.reach < one.rank_reach else None
 
 
 def ranks(group: Iterable[Standing]) -> dict[str, int]:
@@ -325,15 +289,9 @@ def changed(inputs: ScorecardInputs, changes: Mapping[str, Any]) -> tuple[Scorec
         known = {getattr(one, key): one for one in getattr(inputs, name)}
         for n, item in enumerate(told.pop(name, ())):
             if item[key] not in known:
+                place, source = f"/{name}/{n}/{key}", f"inputs.{name}"
                 errors.append(
-                    FieldError(
-                        unknown_reference,
-                        pointer=f"/{name}/{n}/{key}",
-                        value=item[key],
-                        allowed=sorted(known),
-                        nearest=nearest(item[key], known),
-                        values={"source": f"inputs.{name}"},
-                    )
+                    describe_unknown(item[key], source, known, allowed=sorted(known), pointer=place)
                 )
                 continue
             known[item[key]] = known[item[key]].model_copy(update=item)

@@ -1,14 +1,14 @@
 """The SELECTs that sums over villages are made of."""
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select, Subquery
+from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.models import CoverageRegionRow, CoverageRow
+from app.convergence.coverage.models import CoverageRegionRow, CoverageRow, CoverageTotalRow
 from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import to_json
@@ -16,6 +16,7 @@ from app.kit.database.upsert import records
 from app.plans.core.models import PlanRow, PriorityLocationRow
 
 coverage = table_of(CoverageRow)
+region_sums, service_sums = table_of(CoverageRegionRow), table_of(CoverageTotalRow)
 _plans, _locations = table_of(PlanRow), table_of(PriorityLocationRow)
 
 SUMMED = [name for name in CoverageRegionRow.model_fields if name not in ("period", "level", "region_code")]
@@ -27,15 +28,10 @@ def touched_by(period: str, code: str) -> dict[str, object]:
 
 
 def touched_records(session: Session, *more: str) -> Subquery:
-    kinds: dict[str, sa.types.TypeEngine[Any]] = {
-        "period": coverage.c.period.type,
-        "code": coverage.c.village.type,
-        "regency": coverage.c.village.type,
-        "year": coverage.c.year.type,
-        "source": coverage.c.period.type,
-        "back": coverage.c.year.type,
-    }
-    return records(session, {name: kinds[name] for name in ("period", "code", "regency", "year", *more)})
+    c = coverage.c
+    columns = {"code": c.village, "regency": c.village, "source": c.period, "back": c.year}
+    names = ("period", "code", "regency", "year", *more)
+    return records(session, {name: (columns[name] if name in columns else c[name]).type for name in names})
 
 
 def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
@@ -51,38 +47,34 @@ def sources_of(periods: Iterable[str], districts: Iterable[str]) -> str:
     )
 
 
-def sums_of_villages(session: Session, by: Literal["code", "village"] = "code") -> Select[Any]:
+def sums_of_villages(
+    session: Session, by: Literal["code", "village"] = "code"
+) -> sa.Select[*tuple[object, ...]]:
     """SELECT of the sums of districts (or of each of their villages) from what is reported, planned and was
     reported before: of each village the figures that it reports, and as its target families the first that
     somebody says (`rules.target_of`). Takes `sources_of` as its records."""
     one = _villages(touched_records(session, "source", "back"))
     is_reported, first = one.c.rank == 0, one.c.place == 1
 
-    def reported(value: sa.SQLColumnExpression[object] | int) -> ColumnElement[Any]:
-        return whole_sum(sa.case((is_reported, value), else_=0))
+    def reported(status: VillageStatus | None) -> ColumnElement[bool]:
+        return sa.and_(is_reported, one.c.status.is_(None) if status is None else one.c.status == status)
 
-    def in_status(status: VillageStatus | None) -> ColumnElement[Any]:
-        has = one.c.status.is_(None) if status is None else one.c.status == status
-        return whole_sum(sa.case((sa.and_(is_reported, has), 1), else_=0))
-
-    is_counted = one.c.complete_families.is_not(None)
-    sums: dict[str, sa.SQLColumnExpression[object]] = {
-        "eligible": reported(one.c.eligible),
-        "served": reported(one.c.served),
-        "villages_reporting": reported(1),
-        "villages_expected": whole_sum(sa.case((first, 1), else_=0)),
-        "villages_foreseen": whole_sum(sa.case((sa.and_(first, one.c.last_rank > 0), 1), else_=0)),
-        "villages_without_target": whole_sum(
-            sa.case((sa.and_(first, one.c.target_families.is_(None)), 1), else_=0)
-        ),
-        "families_reporting": reported(one.c.target_families),
-        "families_expected": whole_sum(sa.case((first, sa.func.coalesce(one.c.target_families, 0)), else_=0)),
-        "complete_families": reported(sa.func.coalesce(one.c.complete_families, 0)),
-        "families_counted": reported(sa.case((is_counted, one.c.target_families), else_=0)),
-        "converged": in_status(VillageStatus.converged),
-        "partial": in_status(VillageStatus.partial),
-        "not_yet": in_status(VillageStatus.not_yet),
-        "undefined": in_status(None),
+    is_counted = sa.and_(is_reported, one.c.complete_families.is_not(None))
+    sums = {
+        "eligible": sum_where(is_reported, one.c.eligible),
+        "served": sum_where(is_reported, one.c.served),
+        "villages_reporting": sum_where(is_reported),
+        "villages_expected": sum_where(first),
+        "villages_foreseen": sum_where(sa.and_(first, one.c.last_rank > 0)),
+        "villages_without_target": sum_where(sa.and_(first, one.c.target_families.is_(None))),
+        "families_reporting": sum_where(is_reported, one.c.target_families),
+        "families_expected": sum_where(first, one.c.target_families),
+        "complete_families": sum_where(is_reported, one.c.complete_families),
+        "families_counted": sum_where(is_counted, one.c.target_families),
+        "converged": sum_where(reported(VillageStatus.converged)),
+        "partial": sum_where(reported(VillageStatus.partial)),
+        "not_yet": sum_where(reported(VillageStatus.not_yet)),
+        "undefined": sum_where(reported(None)),
     }
     return (
         sa.select(one.c.period, one.c[by].label("region_code"), *[sums[name].label(name) for name in SUMMED])
@@ -136,6 +128,13 @@ def _villages(touched: Subquery) -> Subquery:
     ).subquery("one")
 
 
-def whole_sum(value: object) -> ColumnElement[Any]:
-    """A sum as the whole number that it is."""
-    return sa.cast(sa.func.sum(value), sa.BigInteger)
+def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
+    """A sum as the whole number that it is, 0 where there is nothing."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
+
+
+def sum_where(
+    condition: ColumnElement[bool], value: sa.SQLColumnExpression[object] | int = 1
+) -> ColumnElement[int]:
+    """The sum of a value over the rows for which a condition holds; without a value their number."""
+    return whole_sum(sa.case((condition, value), else_=0))

@@ -1,35 +1,36 @@
 """Keeping the sums of districts and regencies: recomputed for the ancestors of the villages that were written.
 
 A district is summed up from its villages, a regency from its districts; provinces and the nation are pooled
-from regencies when they are read (`region_figures`), so writers of different regencies share no row and wait for
+from regencies when they are read (`regions`), so writers of different regencies share no row and wait for
 nobody. Whoever calls this holds the chains of the regencies concerned.
 
 A report says for the four quarters after it who is to be expected, so their sums follow too.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.aggregate_sql import (
-    SUMMED,
-    coverage,
-    sources_of,
-    sums_of_villages,
-    touched_by,
-    touched_records,
-    whole_sum,
-)
-from app.convergence.coverage.models import CoverageRegionRow, CoverageTotalRow, ServiceCoverageRow
+from app.convergence.coverage.models import ServiceCoverageRow
 from app.convergence.coverage.rules import (
     QUARTERS_BACK,
     district_of,
     is_village,
     quarters_from,
     regency_of,
+)
+from app.convergence.coverage.sums.queries import (
+    SUMMED,
+    coverage,
+    region_sums,
+    service_sums,
+    sources_of,
+    sums_of_villages,
+    touched_by,
+    touched_records,
+    whole_sum,
 )
 from app.convergence.editions.methods.queries import region_editions
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
@@ -39,7 +40,6 @@ from app.kit.database.json_sql import built_once, to_json
 from app.reference.models import RegionLevel
 
 cells = table_of(ServiceCoverageRow)
-region_sums, service_sums = table_of(CoverageRegionRow), table_of(CoverageTotalRow)
 
 
 def refresh_after_reports(session: Session, period: str, villages: Iterable[str]) -> None:
@@ -88,6 +88,13 @@ def _clear(session: Session, table: sa.Table, level: RegionLevel) -> sa.Delete:
     )
 
 
+def _join_districts(touched: sa.FromClause, sums: sa.FromClause) -> sa.Join:
+    """The regencies that were touched, each with the sums of its districts."""
+    s, t = sums.c, touched.c
+    is_inside = sa.and_(s.period == t.period, s.level == RegionLevel.district, below(s.region_code, t.code))
+    return touched.join(sums, is_inside)
+
+
 @built_once
 def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
     touched = touched_records(session)
@@ -108,18 +115,11 @@ def _services_of(session: Session, level: RegionLevel) -> sa.Insert:
                 sa.and_(editions.c.region_code == touched.c.regency, editions.c.year == touched.c.year),
             )
         )  # fmt: skip
-        inner: Any = cells
+        inner: sa.FromClause = cells
     else:
         inner = service_sums.alias("below")
         package = inner.c.service_package
-        source = touched.join(
-            inner,
-            sa.and_(
-                inner.c.period == touched.c.period,
-                inner.c.level == RegionLevel.district,
-                below(inner.c.region_code, touched.c.code),
-            ),
-        )
+        source = _join_districts(touched, inner)
     key = (touched.c.period, touched.c.code, inner.c.service, package)
     query = (
         sa.select(
@@ -147,16 +147,7 @@ def _regencies(session: Session) -> sa.Insert:
             touched.c.code,
             *[whole_sum(inner.c[name]) for name in SUMMED],
         )
-        .select_from(
-            touched.join(
-                inner,
-                sa.and_(
-                    inner.c.period == touched.c.period,
-                    inner.c.level == RegionLevel.district,
-                    below(inner.c.region_code, touched.c.code),
-                ),
-            )
-        )
+        .select_from(_join_districts(touched, inner))
         .group_by(touched.c.period, touched.c.code)
     )
     return sa.insert(region_sums).from_select(["period", "level", "region_code", *SUMMED], query)

@@ -7,21 +7,19 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select, Subquery
+from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.aggregate_sql import whole_sum
-from app.convergence.coverage.aggregates import region_sums
+from app.convergence.coverage.sums.queries import region_sums, sum_where, whole_sum
 from app.convergence.editions.step_templates.models import Template
 from app.convergence.editions.step_templates.rules import window_of
 from app.convergence.indicators.queries import observations
 from app.convergence.steps.models import StepEvidenceRow
 from app.kit.database.engine import BigInt, table_of
-from app.kit.database.json_sql import built_once, json_rows, to_json
+from app.kit.database.json_sql import built_once, json_tables, to_json
 from app.kit.database.upsert import records
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
@@ -105,18 +103,18 @@ _OF_REGIONS = {"coverage": "coverage_period", "poverty": "observed"}
 """Parts with a row for each period of a region → the name of the period."""
 
 
-def _keep_latest(found: dict[str, object], counts: dict[str, Any]) -> None:
+def _keep_latest(found: dict[str, object], counts: dict[str, object]) -> None:
     period = next(name for name in _OF_REGIONS.values() if name in counts)
-    if counts[period] > found.get(period, ""):
+    if str(counts[period]) > str(found.get(period, "")):
         found.update(counts)
 
 
 @built_once
-def _counted(session: Session) -> Select[Any]:
+def _counted(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {"region": regions.c.code.type, "plan_id": BigInt}
     given = records(session, {**kinds, "low": regions.c.code.type, "high": regions.c.code.type})
     chosen = sa.select(given.c.plan_id).where(given.c.plan_id.is_not(None)).scalar_subquery()
-    queries = {
+    queries: dict[str, sa.SelectBase] = {
         "lines": _lines(chosen),
         "recipients": _recipients_of(chosen),
         "loci": _loci(chosen),
@@ -126,28 +124,34 @@ def _counted(session: Session) -> Select[Any]:
         "coverage": _coverage(given),
         "poverty": _poverty(given),
     }
-    return _as_json(queries)
-
-
-def _as_json(queries: Mapping[str, Select[Any]]) -> Select[Any]:
-    """One row: of each query all rows, as JSON text."""
-    texts: list[ColumnElement[Any]] = [
-        sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name) for name, query in queries.items()
-    ]
-    return sa.select(*texts)
+    return json_tables(queries)
 
 
 # Of plans
 
 
-def _one(condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return sa.case((condition, 1), else_=0)
+def _by_plan(
+    chosen: sa.ScalarSelect[int],
+    source: sa.FromClause,
+    *columns: ColumnElement[int] | ColumnElement[float],
+    plan_id: sa.Column[int] = actions.c.plan_id,
+) -> sa.Select[*tuple[object, ...]]:
+    """A row for each of the chosen plans in a source, with its id as `of`."""
+    grouped = sa.select(plan_id.label("of"), *columns).select_from(source).group_by(plan_id)
+    return grouped.where(plan_id.in_(chosen))
 
 
-def _by_line(chosen: ColumnElement[Any], table: sa.Table, **conditions: ColumnElement[bool]) -> Subquery:
+def _counts(**conditions: ColumnElement[bool]) -> list[ColumnElement[int]]:
+    """How many rows fulfil each condition, by name."""
+    return [sum_where(condition).label(name) for name, condition in conditions.items()]
+
+
+def _by_line(chosen: sa.ScalarSelect[int], table: sa.Table, **conditions: ColumnElement[bool]) -> Subquery:
     """The lines that have parts of a kind, and whether one of a line's fulfils each condition. Grouped and joined,
     not asked line by line: the parts' keys begin with their own code."""
-    found = [sa.func.max(_one(condition)).label(name) for name, condition in conditions.items()]
+    found = [
+        sa.func.max(sa.case((condition, 1), else_=0)).label(name) for name, condition in conditions.items()
+    ]
     return (
         sa.select(table.c.action_id, *found)
         .select_from(table.join(actions, actions.c.id == table.c.action_id))
@@ -157,7 +161,7 @@ def _by_line(chosen: ColumnElement[Any], table: sa.Table, **conditions: ColumnEl
     )
 
 
-def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
+def _lines(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     c, r, place = actions.c, _recipients.c, _locations.c.region_code
     retired = sa.select(regions.c.code).where(regions.c.retired.is_(True))
     outputs = _by_line(chosen, _outputs, with_target=_outputs.c.target > 0)
@@ -186,21 +190,16 @@ def _lines(chosen: ColumnElement[Any]) -> Select[Any]:
             sa.cast(c.benefit_forms, sa.Text) != "[]",
         ),
     }
-    joined: Any = actions
+    joined: sa.FromClause = actions
     for table in (outputs, recipients, locations):
         joined = joined.outerjoin(table, table.c.action_id == c.id)
-    return (
-        sa.select(
-            c.plan_id.label("of"),
-            sa.func.count().label("lines"),
-            sa.func.count(c.progress_period).label("lines_reported"),
-            whole_sum(_one(sa.and_(*parts.values()))).label("complete"),
-            *[whole_sum(_one(condition)).label(name) for name, condition in flags.items()],
-            *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
-        )
-        .select_from(joined)
-        .where(c.plan_id.in_(chosen))
-        .group_by(c.plan_id)
+    return _by_plan(
+        chosen,
+        joined,
+        sa.func.count().label("lines"),
+        sa.func.count(c.progress_period).label("lines_reported"),
+        *_counts(complete=sa.and_(*parts.values()), **flags),
+        *[whole_sum(c[name]).label(name) for name in ("allocation", "spent")],
     )
 
 
@@ -214,27 +213,23 @@ def _age(period: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
     return sa.case((age > 0, age), else_=0)
 
 
-def _recipients_of(chosen: ColumnElement[Any]) -> Select[Any]:
+def _recipients_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     period = _recipients.c.source_period
     age = sa.case((period.is_not(None), _age(period)), else_=0)
-    return (
-        sa.select(
-            actions.c.plan_id.label("of"),
-            sa.func.count().label("recipients"),
-            sa.func.count(period).label("recipients_dated"),
-            whole_sum(age).label("quarters_of_age"),
-        )
-        .select_from(actions.join(_recipients, _recipients.c.action_id == actions.c.id))
-        .where(actions.c.plan_id.in_(chosen))
-        .group_by(actions.c.plan_id)
+    return _by_plan(
+        chosen,
+        actions.join(_recipients, _recipients.c.action_id == actions.c.id),
+        sa.func.count().label("recipients"),
+        sa.func.count(period).label("recipients_dated"),
+        whole_sum(age).label("quarters_of_age"),
     )
 
 
-def _loci(chosen: ColumnElement[Any]) -> Select[Any]:
+def _loci(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     """A line reaches a priority location by naming it, or a place inside it, as finding W04 has it."""
     place = _locations.c.region_code
 
-    def named(at: sa.SQLColumnExpression[object]) -> Select[Any]:
+    def named(at: sa.SQLColumnExpression[object]) -> sa.Select[int, Strategy, str]:
         joined = actions.join(_locations, _locations.c.action_id == actions.c.id)
         return (
             sa.select(actions.c.plan_id, actions.c.strategy, at.label("place"))
@@ -263,54 +258,38 @@ def _loci(chosen: ColumnElement[Any]) -> Select[Any]:
     joined = _priorities.outerjoin(
         reached, sa.and_(reached.c.plan_id == c.plan_id, reached.c.place == c.region_code)
     )
-    return (
-        sa.select(
-            c.plan_id.label("of"),
-            sa.func.count().label("priority_locations"),
-            whole_sum(_one(is_fresh)).label("loci_with_fresh_data"),
-            whole_sum(_one(reached.c.strategies == len(Strategy))).label("loci_by_all_strategies"),
-        )
-        .select_from(joined)
-        .where(c.plan_id.in_(chosen))
-        .group_by(c.plan_id)
+    return _by_plan(
+        chosen,
+        joined,
+        sa.func.count().label("priority_locations"),
+        *_counts(loci_with_fresh_data=is_fresh, loci_by_all_strategies=reached.c.strategies == len(Strategy)),
+        plan_id=c.plan_id,
     )
 
 
-def _outputs_of(chosen: ColumnElement[Any]) -> Select[Any]:
+def _outputs_of(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     o, a = _outputs.c, _achieved.c
     is_latest = sa.and_(a.action_id == actions.c.id, a.code == o.code, a.period == actions.c.progress_period)
     share = sa.case((a.achieved >= o.target, 100.0), else_=a.achieved * 100.0 / o.target)
-    return (
-        sa.select(
-            actions.c.plan_id.label("of"),
-            sa.func.count().label("outputs"),
-            sa.func.count(a.achieved).label("outputs_reported"),
-            sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
-        )
-        .select_from(actions.join(_outputs, o.action_id == actions.c.id).outerjoin(_achieved, is_latest))
-        .where(actions.c.plan_id.in_(chosen), o.target > 0)
-        .group_by(actions.c.plan_id)
-    )
+    return _by_plan(
+        chosen,
+        actions.join(_outputs, o.action_id == actions.c.id).outerjoin(_achieved, is_latest),
+        sa.func.count().label("outputs"),
+        sa.func.count(a.achieved).label("outputs_reported"),
+        sa.func.coalesce(sa.func.sum(share), 0.0).label("achieved_of_targets_percent"),
+    ).where(o.target > 0)
 
 
-def _quarters(chosen: ColumnElement[Any]) -> Select[Any]:
+def _quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     of = plan_quarters()
     is_submitted = of.state.in_([one.value for one in SUBMITTED])
     is_over = today(regions.c.timezone) > of.due
     in_time = sa.and_(is_submitted, sa.func.coalesce(quarters.c.late_by_days, 0) == 0)
-    return (
-        sa.select(
-            plans.c.id.label("of"),
-            whole_sum(_one(sa.or_(is_submitted, is_over))).label("quarters_due"),
-            whole_sum(_one(in_time)).label("quarters_on_time"),
-        )
-        .select_from(of.source)
-        .where(plans.c.id.in_(chosen))
-        .group_by(plans.c.id)
-    )
+    counts = _counts(quarters_due=sa.or_(is_submitted, is_over), quarters_on_time=in_time)
+    return _by_plan(chosen, of.source, *counts, plan_id=plans.c.id)
 
 
-def _overlaps(session: Session, chosen: ColumnElement[Any]) -> Select[Any]:
+def _overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     pairs = overlapping(session, actions.c.plan_id.in_(chosen))
     explains = sa.and_(
         explanations.c.plan_id == pairs.c.plan_id,
@@ -334,7 +313,7 @@ def _overlaps(session: Session, chosen: ColumnElement[Any]) -> Select[Any]:
 _COVERED = ("eligible", "served", "families_reporting", "families_expected", "villages_foreseen")
 
 
-def _coverage(given: Subquery) -> Select[Any]:
+def _coverage(given: Subquery) -> sa.SelectBase:
     """Each quarter of the year in which villages reported; of a province pooled from its regencies."""
     c = region_sums.c
     inside = sa.and_(
@@ -354,7 +333,7 @@ def _coverage(given: Subquery) -> Select[Any]:
     )
 
 
-def _poverty(given: Subquery) -> Select[Any]:
+def _poverty(given: Subquery) -> sa.SelectBase:
     """The surveys of the year that have a value, as that of the year before has."""
     now, then = observations.alias("now"), observations.alias("then")
     same = sa.and_(
@@ -417,7 +396,7 @@ _OF_MEETINGS = frozenset({"meetings_held", "agencies_attending", "commitments_cl
 
 
 @built_once
-def _of_windows(session: Session) -> Select[Any]:
+def _of_windows(session: Session) -> sa.Select[*tuple[str, ...]]:
     kinds = {
         "region": regions.c.code.type,
         "plan_id": BigInt,
@@ -446,45 +425,37 @@ def _of_windows(session: Session) -> Select[Any]:
     there = leading.join(
         held, sa.and_(held.c.region == leading.c.region, held.c.step == leading.c.step)
     ).join(attended, came)
+    attending = sa.func.count(leading.c.lead_agency.distinct()).label("agencies_attending")
     queries = (
-        sa.select(held.c.region, held.c.step, sa.func.count().label("meetings_held")).group_by(
-            held.c.region, held.c.step
-        ),
-        sa.select(leading.c.region, leading.c.step, sa.func.count().label("leading_agencies")).group_by(
-            leading.c.region, leading.c.step
-        ),
-        sa.select(
-            leading.c.region,
-            leading.c.step,
-            sa.func.count(leading.c.lead_agency.distinct()).label("agencies_attending"),
-        )
-        .select_from(there)
-        .group_by(leading.c.region, leading.c.step),
+        _by_step(held, sa.func.count().label("meetings_held")),
+        _by_step(leading, sa.func.count().label("leading_agencies")),
+        _by_step(leading, attending).select_from(there),
         _commitments(given),
     )
-    return _as_json({f"part_{n}": query for n, query in enumerate(queries)})
+    return json_tables({f"part_{n}": query for n, query in enumerate(queries)})
 
 
-def _commitments(given: Subquery) -> Select[Any]:
+def _by_step(of: sa.FromClause, *counts: ColumnElement[int]) -> sa.Select[*tuple[object, ...]]:
+    """A row for each region and step of a source: both, and what is counted of them."""
+    key = (of.c.region, of.c.step)
+    return sa.select(*key, *counts).group_by(*key)
+
+
+def _commitments(given: Subquery) -> sa.SelectBase:
     """Made at a meeting in the window, or without a meeting and with the last day in it; done, or that day over."""
     g, c, m = given.c, commitments.c, meetings.c
     is_done = c.state == CommitmentState.done
     there = sa.and_(m.region_code == c.region_code, m.code == c.meeting)
     day = sa.case((c.meeting.is_(None), c.due), else_=m.date)
+    counts = (sa.func.count().label("commitments_due"), *_counts(commitments_done=is_done))
     return (
-        sa.select(
-            g.region,
-            g.step,
-            sa.func.count().label("commitments_due"),
-            whole_sum(_one(is_done)).label("commitments_done"),
-        )
+        _by_step(given, *counts)
         .select_from(given.join(commitments, c.region_code == g.region).outerjoin(meetings, there))
         .where(
             c.state != CommitmentState.cancelled,
             day.between(g.first, g.last),
             sa.or_(is_done, c.due < g.today),
         )
-        .group_by(g.region, g.step)
     )
 
 
@@ -504,13 +475,13 @@ def villages_of(
     found: dict[str, dict[str, int]] = {}
     if rows:
         bound = {"records": to_json(rows), "year": year}
-        for row in session.connection().execute(_of_villages(session), bound):
-            found.setdefault(row.region, {})[row.step] = row.villages
+        for region, code, count in session.connection().execute(_of_villages(session), bound):
+            found.setdefault(region, {})[code] = count
     return found
 
 
 @built_once
-def _of_villages(session: Session) -> Select[Any]:
+def _of_villages(session: Session) -> sa.Select[str, str, int]:
     e = evidence.c
     kinds = {"region": e.region_code.type, "plan_id": BigInt, "step": e.step.type, "kind": e.kind.type}
     given = records(session, {**kinds, "asked": BigInt})

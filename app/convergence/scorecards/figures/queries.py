@@ -11,29 +11,27 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
-from app.convergence.coverage.aggregate_sql import whole_sum
-from app.convergence.coverage.aggregates import region_sums, service_sums
 from app.convergence.coverage.models import CoverageRow
 from app.convergence.coverage.queries import regions
 from app.convergence.coverage.rules import QUARTERS_BACK, quarters_from
+from app.convergence.coverage.sums.queries import region_sums, service_sums, sum_where, whole_sum
 from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.queries import EDITIONS, methods_of, services
 from app.convergence.editions.queries import choices_of
 from app.convergence.editions.step_templates.queries import NoTemplate
 from app.convergence.indicators.queries import observations, outcome_inputs
-from app.convergence.scorecards.models import SUMS
+from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
 from app.convergence.steps.queries import process_scores
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_rows
+from app.kit.database.json_sql import json_tables
 from app.plans.actions.models import (
     ComponentRow,
     LocationRow,
@@ -63,8 +61,6 @@ P0 = "p0"
 VILLAGE_LENGTH = 13
 """Characters of a village's code."""
 
-Rows = Iterable[Any]
-
 
 class Computed(NamedTuple):
     """Figures of a region in a quarter, computed anew."""
@@ -73,7 +69,7 @@ class Computed(NamedTuple):
     period: str
     sums: dict[str, int]
     in_force: bool
-    content: dict[str, object]
+    content: Content
 
 
 def compute_figures(
@@ -100,15 +96,20 @@ def compute_figures(
     found = {}
     for code in codes:
         sums, in_force = money.get(code, (dict.fromkeys(SUMS, 0), None))
-        method = methods[editions[code].method]
-        content = {
+        method, poverty = methods[editions[code].method], poor.get(code, _Poverty(None, None, None))
+        coverage = covered.get(code, NO_COVERAGE)
+        content: Content = {
             "has_plan": in_force is not None,
             "process_percent": process.get(code),
             "process_draft_percent": of_drafts.get(code, process.get(code)),
             "indicators": indicators[code],
             "method": {name: getattr(method, name) for name in ("edition", *MethodFields.model_fields)},
-            **covered.get(code, {"services": [], "families_reporting": 0, "families_expected": None}),
-            **poor.get(code, {"p0_percent": None, "p0_period": None, "population": None}),
+            "services": coverage["services"],
+            "families_reporting": coverage["families_reporting"],
+            "families_expected": coverage["families_expected"],
+            "p0_percent": poverty.value,
+            "p0_period": poverty.period,
+            "population": poverty.population,
         }
         found[code] = Computed(code, period, sums, bool(in_force), content)
     return found
@@ -142,7 +143,7 @@ def _sums_of_plans(
     lines = lines_of(actions.c.plan_id.in_(sa.select(chosen.c.id)), period)
     classes = _classes(lines)
     spending = _spending(lines, classes)
-    queries = {
+    queries: dict[str, sa.SelectBase] = {
         "plans": sa.select(chosen.c.id, chosen.c.region_code, chosen.c.revision),
         "money": _money(lines),
         "planned": _planned(lines),
@@ -152,72 +153,73 @@ def _sums_of_plans(
         "loci": _loci_reached(chosen, lines, period),
         "recipients": _recipients_of_one_kind(lines),
     }
-    parts = [sa.cast(json_rows(query, name=f"{name}_row"), sa.Text) for name, query in queries.items()]
-    row = session.execute(sa.select(*parts)).one()
-    texts = dict(zip(queries, row, strict=True))
-    rows = {
-        name: json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields))
-        for name, text in texts.items()
-    }
-    by_plan: dict[int, dict[str, int]] = {one.id: dict.fromkeys(SUMS, 0) for one in rows["plans"]}
-    _fill(by_plan, rows)
-    return {one.region_code: (by_plan[one.id], one.revision is not None) for one in rows["plans"]}
+    row = session.execute(json_tables(queries)).one()
+    found, money, planned, spent, travel, places, loci, recipients = map(json.loads, row)
+    by_plan: dict[int, dict[str, int]] = {one["id"]: dict.fromkeys(SUMS, 0) for one in found}
+    for sums in (*money, *places, *loci):
+        by_plan[sums.pop("plan_id")].update(sums)
+    for amount in planned:
+        by_plan[amount["plan_id"]][f"planned_{amount['component_class']}"] = amount["amount"]
+    _add_spending(by_plan, [_Spending(**one) for one in spent], [_PartlyTravel(**one) for one in travel])
+    for aimed in recipients:
+        by_plan[aimed["plan_id"]][f"recipients_{aimed['kind']}"] = aimed["recipients"]
+        by_plan[aimed["plan_id"]][f"budget_{aimed['kind']}"] = aimed["budget"]
+    return {one["region_code"]: (by_plan[one["id"]], one["revision"] is not None) for one in found}
 
 
-def _fill(by_plan: Mapping[int, dict[str, int]], rows: Mapping[str, Rows]) -> None:
-    for one in rows["money"]:
-        by_plan[one.plan_id].update(
-            lines=one.lines, lines_reported=one.reported, budget=one.budget, spent=one.spent
-        )
-    for one in rows["planned"]:
-        by_plan[one.plan_id][f"planned_{one.component_class}"] = one.amount
-    for one in rows["spent"]:
+class _Spending(NamedTuple):
+    """Money spent on a class of components of a plan, and how much of it was all travel."""
+
+    plan_id: int
+    component_class: str
+    spent: int
+    travel: int
+
+
+class _PartlyTravel(NamedTuple):
+    """Money spent on a class of a line, with the amounts planned of that: for travel, and in all."""
+
+    plan_id: int
+    component_class: str
+    spent: int
+    travel: int
+    amount: int
+
+
+def _add_spending(
+    by_plan: Mapping[int, dict[str, int]], spent: Iterable[_Spending], mixed: Iterable[_PartlyTravel]
+) -> None:
+    for one in spent:
         by_plan[one.plan_id][f"spent_{one.component_class}"] += one.spent - one.travel
         by_plan[one.plan_id]["spent_travel"] += one.travel
-    for one in rows["travel"]:
-        travel = one.spent * one.travel // one.amount
-        by_plan[one.plan_id][f"spent_{one.component_class}"] -= travel
-        by_plan[one.plan_id]["spent_travel"] += travel
-    for one in rows["places"]:
-        by_plan[one.plan_id].update(budget_at_villages=one.at_villages, budget_in_loci=one.in_loci)
-    for one in rows["loci"]:
-        by_plan[one.plan_id].update(
-            loci=one.loci,
-            loci_without_target=one.without_target,
-            families_in_loci=one.families,
-            families_in_funded_loci=one.funded,
-        )
-    for one in rows["recipients"]:
-        by_plan[one.plan_id][f"recipients_{one.kind}"] = one.recipients
-        by_plan[one.plan_id][f"budget_{one.kind}"] = one.budget
-
-
-def _whole(value: object) -> sa.SQLColumnExpression[object]:
-    return sa.func.coalesce(whole_sum(value), 0)
+    for part in mixed:
+        travel = part.spent * part.travel // part.amount
+        by_plan[part.plan_id][f"spent_{part.component_class}"] -= travel
+        by_plan[part.plan_id]["spent_travel"] += travel
 
 
 def _reported(lines: sa.CTE, table: sa.Table) -> ColumnElement[bool]:
     return sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period)
 
 
-def _money(lines: sa.CTE) -> Select[Any]:
+def _money(lines: sa.CTE) -> sa.SelectBase:
     return (
         sa.select(
             lines.c.plan_id,
             sa.func.count().label("lines"),
-            sa.func.count(_progress.c.period).label("reported"),
-            _whole(lines.c.allocation).label("budget"),
-            _whole(_progress.c.spent).label("spent"),
+            sa.func.count(_progress.c.period).label("lines_reported"),
+            whole_sum(lines.c.allocation).label("budget"),
+            whole_sum(_progress.c.spent).label("spent"),
         )
         .select_from(lines.outerjoin(_progress, _reported(lines, _progress)))
         .group_by(lines.c.plan_id)
     )
 
 
-def _planned(lines: sa.CTE) -> Select[Any]:
+def _planned(lines: sa.CTE) -> sa.SelectBase:
     c = _components.c
     return (
-        sa.select(lines.c.plan_id, c.component_class, _whole(c.amount).label("amount"))
+        sa.select(lines.c.plan_id, c.component_class, whole_sum(c.amount).label("amount"))
         .select_from(lines.join(_components, c.action_id == lines.c.id))
         .group_by(lines.c.plan_id, c.component_class)
     )
@@ -232,7 +234,7 @@ def _classes(lines: sa.CTE) -> sa.CTE:
             c.action_id,
             c.component_class,
             whole_sum(amount).label("amount"),
-            whole_sum(sa.case((c.is_travel, amount), else_=0)).label("travel"),
+            sum_where(c.is_travel, amount).label("travel"),
             sa.func.min(sa.case((c.is_travel, 1), else_=0)).label("all_travel"),
         )
         .where(c.action_id.in_(sa.select(lines.c.id)))
@@ -268,22 +270,22 @@ def _spending(lines: sa.CTE, classes: sa.CTE) -> sa.CTE:
     return sa.union_all(split, whole).cte("spending")
 
 
-def _spent_by_class(one: sa.CTE, classes: sa.CTE) -> Select[Any]:
+def _spent_by_class(one: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
     """(plan, class) → spent, and what of it is travel because all of the line's class is."""
     of = sa.and_(classes.c.action_id == one.c.id, classes.c.component_class == one.c.component_class)
     return (
         sa.select(
             one.c.plan_id,
             one.c.component_class,
-            _whole(one.c.spent).label("spent"),
-            _whole(sa.case((classes.c.all_travel == 1, one.c.spent), else_=0)).label("travel"),
+            whole_sum(one.c.spent).label("spent"),
+            sum_where(classes.c.all_travel == 1, one.c.spent).label("travel"),
         )
         .select_from(one.outerjoin(classes, of))
         .group_by(one.c.plan_id, one.c.component_class)
     )
 
 
-def _partly_travel(one: sa.CTE, classes: sa.CTE) -> Select[Any]:
+def _partly_travel(one: sa.CTE, classes: sa.CTE) -> sa.SelectBase:
     """Spending on classes of lines that are travel in part, for arithmetic in whole numbers of any size."""
     of = sa.and_(classes.c.action_id == one.c.id, classes.c.component_class == one.c.component_class)
     return (
@@ -298,14 +300,14 @@ def _places(code: ColumnElement[str]) -> list[sa.SQLColumnExpression[object]]:
     return [code, sa.func.substr(code, 1, 8), sa.func.substr(code, 1, 5)]
 
 
-def _at_places(lines: sa.CTE) -> Select[Any]:
+def _at_places(lines: sa.CTE) -> sa.SelectBase:
     """plan → budget placed at villages, and of that in priority locations."""
     c = _locations.c
     stated = (
         sa.select(
             c.action_id,
             (sa.func.count() - sa.func.count(c.amount)).label("open"),
-            _whole(c.amount).label("amount"),
+            whole_sum(c.amount).label("amount"),
         )
         .where(c.action_id.in_(sa.select(lines.c.id)))
         .group_by(c.action_id)
@@ -320,8 +322,8 @@ def _at_places(lines: sa.CTE) -> Select[Any]:
     return (
         sa.select(
             lines.c.plan_id,
-            _whole(placed).label("at_villages"),
-            _whole(sa.case((is_locus.correlate(lines, _locations), placed), else_=0)).label("in_loci"),
+            whole_sum(placed).label("budget_at_villages"),
+            sum_where(is_locus.correlate(lines, _locations), placed).label("budget_in_loci"),
         )
         .select_from(
             lines.join(_locations, c.action_id == lines.c.id).join(stated, stated.c.action_id == lines.c.id)
@@ -331,7 +333,7 @@ def _at_places(lines: sa.CTE) -> Select[Any]:
     )
 
 
-def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> Select[Any]:
+def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> sa.SelectBase:
     """plan → its priority locations, their families, and those of loci that a funded line of each strategy names
     or works inside of (as W04 judges it)."""
     c = _locations.c
@@ -370,9 +372,9 @@ def _loci_reached(chosen: sa.CTE, lines: sa.CTE, period: str) -> Select[Any]:
     return sa.select(
         one.c.plan_id,
         sa.func.count().label("loci"),
-        (sa.func.count() - sa.func.count(one.c.families)).label("without_target"),
-        _whole(one.c.families).label("families"),
-        _whole(sa.case((one.c.funded, one.c.families), else_=0)).label("funded"),
+        (sa.func.count() - sa.func.count(one.c.families)).label("loci_without_target"),
+        whole_sum(one.c.families).label("families_in_loci"),
+        sum_where(one.c.funded, one.c.families).label("families_in_funded_loci"),
     ).group_by(one.c.plan_id)
 
 
@@ -388,11 +390,11 @@ def _reported_families(village: ColumnElement[str], periods: list[str]) -> sa.SQ
     )
 
 
-def _recipients_of_one_kind(lines: sa.CTE) -> Select[Any]:
+def _recipients_of_one_kind(lines: sa.CTE) -> sa.SelectBase:
     """(plan, kind) → recipients and budget of the lines that aim at that kind alone, of families and of persons."""
     c = _recipients.c
     of_line = (
-        sa.select(c.action_id, sa.func.min(c.kind).label("kind"), _whole(c["count"]).label("recipients"))
+        sa.select(c.action_id, sa.func.min(c.kind).label("kind"), whole_sum(c["count"]).label("recipients"))
         .where(c.action_id.in_(sa.select(lines.c.id)))
         .group_by(c.action_id)
         .having(sa.func.min(c.kind) == sa.func.max(c.kind), sa.func.coalesce(sa.func.sum(c["count"]), 0) > 0)
@@ -403,8 +405,8 @@ def _recipients_of_one_kind(lines: sa.CTE) -> Select[Any]:
         sa.select(
             lines.c.plan_id,
             of_line.c.kind,
-            _whole(of_line.c.recipients).label("recipients"),
-            _whole(lines.c.allocation).label("budget"),
+            whole_sum(of_line.c.recipients).label("recipients"),
+            whole_sum(lines.c.allocation).label("budget"),
         )
         .select_from(lines.join(of_line, of_line.c.action_id == lines.c.id))
         .where(sa.cast(of_line.c.kind, sa.Text).in_(kinds))
@@ -415,7 +417,7 @@ def _recipients_of_one_kind(lines: sa.CTE) -> Select[Any]:
 # Coverage, and who is poor
 
 
-def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[str, dict[str, object]]:
+def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[str, CoverageContent]:
     """Regency → its services and the families that reach is computed from, of those that have any."""
     s, r = service_sums.c, region_sums.c
     of_services = (
@@ -435,26 +437,30 @@ def _coverage_of(session: Session, codes: Collection[str], period: str) -> dict[
         .group_by(s.region_code, s.service, services.c.strategy)
         .order_by(s.region_code, sa.func.min(services.c.position), s.service)
     )
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, CoverageContent] = {}
     families = sa.select(r.region_code, r.families_reporting, r.families_expected, r.villages_foreseen).where(
         r.period == period, r.level == RegionLevel.regency, among(session, r.region_code, codes)
     )
-    for row in session.execute(families):
-        expected = row.families_expected if row.villages_foreseen else None
-        found[row.region_code] = {
-            "services": [],
-            "families_reporting": row.families_reporting,
-            "families_expected": expected,
-        }
-    for row in session.execute(of_services):
-        told = {name: getattr(row, name) for name in ("service", "strategy", "eligible", "served")}
-        if row.region_code in found:
-            found[row.region_code]["services"].append(told)
+    for region, reporting, expected, foreseen in session.execute(families):
+        found[region] = CoverageContent(
+            services=[], families_reporting=reporting, families_expected=expected if foreseen else None
+        )
+    for region, service, strategy, eligible, served in session.execute(of_services):
+        if region in found:
+            counts = ServiceContent(service=service, strategy=strategy, eligible=eligible, served=served)
+            found[region]["services"].append(counts)
     return found
 
 
-def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, object]]:
-    """Region → newest P0 published up to the year, its period, and the population."""
+class _Poverty(NamedTuple):
+    """Newest P0 published up to a year, its period, and the population."""
+
+    value: float | None
+    period: str | None
+    population: int | None
+
+
+def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, _Poverty]:
     o = observations.c
     newest = (
         sa.select(sa.func.max(o.period))
@@ -474,7 +480,4 @@ def _poor(session: Session, codes: Collection[str], year: int) -> dict[str, dict
         .select_from(regions.outerjoin(value, here))
         .where(among(session, regions.c.code, codes))
     )
-    return {
-        row.code: {"p0_percent": row.value, "p0_period": row.period, "population": row.population}
-        for row in session.execute(found)
-    }
+    return {code: _Poverty(*poverty) for code, *poverty in session.execute(found)}

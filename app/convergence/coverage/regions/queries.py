@@ -2,17 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
-from app.convergence.coverage.aggregate_sql import SUMMED, sources_of, sums_of_villages, whole_sum
-from app.convergence.coverage.aggregates import region_sums, service_sums
 from app.convergence.coverage.models import (
     ChildrenQuery,
     CoverageSums,
@@ -32,6 +29,14 @@ from app.convergence.coverage.rules import (
     reach,
     regency_of,
 )
+from app.convergence.coverage.sums.queries import (
+    SUMMED,
+    region_sums,
+    service_sums,
+    sources_of,
+    sums_of_villages,
+    whole_sum,
+)
 from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import (
     NoEdition,
@@ -42,7 +47,7 @@ from app.convergence.editions.methods.queries import (
     services_of,
 )
 from app.convergence.editions.rules import edition_for
-from app.kit.database.json_sql import built_once, fields_of, json_rows
+from app.kit.database.json_sql import built_once, fields_of, json_tables
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.models import RecipientKind
@@ -61,7 +66,7 @@ def region_coverage(session: Session, actor: Actor, region: str, period: str) ->
     if not actor.sees(regency_of(region)):
         raise NotFound()
     read = _read(session, region, period)
-    if not read.region or read.region[0].level == RegionLevel.village:
+    if read.level in (None, RegionLevel.village):
         raise NotFound()
     package, method = _own_editions(read, int(period[:4]))
     counted = {row.service_package for row in read.services}
@@ -71,26 +76,61 @@ def region_coverage(session: Session, actor: Actor, region: str, period: str) ->
         counts[row.service] = pooled([counts.get(row.service, Count(0, 0)), Count(row.eligible, row.served)])
     strategies = by_strategy(counts, {code: known[code].strategy for code in counts})
     lowest = balance(strategies)
-    figures = _figures({name: getattr(read.sums[0], name) or 0 for name in SUMMED})
+    figures = _figures(read.sums)
     return RegionCoverage.model_construct(
-        **figures,
+        **dict(figures),
         region_code=region,
         period=period,
         balance_percent=lowest.percent,
         lowest_strategy=lowest.strategy,
         undefined_strategies=list(lowest.undefined),
-        is_rankable=figures["reach_percent"] is not None and figures["reach_percent"] >= method.rank_reach,
-        by_strategy=strategy_figures(strategies),
+        is_rankable=figures.reach_percent is not None and figures.reach_percent >= method.rank_reach,
+        by_strategy=StrategyCoverage.from_counts(strategies),
         by_service=[_service_sums(known[code], count) for code, count in counts.items()],
         service_packages=sorted(counted),
-        methods=sorted(row.method for row in read.used) if counted else [],
+        methods=sorted(read.methods_used) if counted else [],
         method=method.edition,
     )
 
 
-def _read(session: Session, region: str, period: str) -> Any:
-    """Rows by name: the region, its sums, those of its services, its own editions, the methods used in it, and
-    every edition there is."""
+class _Counted(NamedTuple):
+    """E and C of a service of a package, in the whole region."""
+
+    service_package: str
+    service: str
+    eligible: int
+    served: int
+
+
+class _PackageService(Service):
+    """A service, with the package that has it."""
+
+    edition: str
+    first_year: int
+
+
+class _MethodEdition(NamedTuple):
+    edition: str
+    first_year: int
+    rank_reach: float
+
+
+class _Read(NamedTuple):
+    """What the figures of a region are made of."""
+
+    level: RegionLevel | None
+    """None where there is no such region."""
+    sums: dict[str, int]
+    services: list[_Counted]
+    own: tuple[str, str] | None
+    """Package and method of the region's own year, where they were chosen."""
+    methods_used: list[str]
+    packages: list[_PackageService]
+    methods: list[_MethodEdition]
+
+
+def _read(session: Session, region: str, period: str) -> _Read:
+    """Return the region, its sums and those of its services, its editions and every edition there is."""
     level = RegionLevel(level_of(region))
     low, high = (
         (region, region) if level in _KEPT else ("", "~") if region == "0" else (f"{region}.", f"{region}/")
@@ -108,12 +148,20 @@ def _read(session: Session, region: str, period: str) -> Any:
         "year": int(period[:4]),
     }
     row = session.connection().execute(_parts(session), bound).one()
-    rows = (json.loads(text, object_hook=lambda fields: SimpleNamespace(**fields)) for text in row)
-    return SimpleNamespace(**dict(zip(row._fields, rows, strict=True)))
+    levels, sums, counted, chosen, used, services_known, methods_known = map(json.loads, row)
+    return _Read(
+        RegionLevel(levels[0]["level"]) if levels else None,
+        sums[0],
+        [_Counted(**one) for one in counted],
+        (chosen[0]["service_package"], chosen[0]["method"]) if chosen else None,
+        [one["method"] for one in used],
+        [_PackageService.model_construct(**one) for one in services_known],
+        [_MethodEdition(**one) for one in methods_known],
+    )
 
 
 @built_once
-def _parts(session: Session) -> Select[Any]:
+def _parts(session: Session) -> sa.Select[*tuple[str, ...]]:
     year = sa.bindparam("year", type_=sa.BigInteger)
 
     def inside(table: sa.Table) -> Sequence[ColumnElement[bool]]:
@@ -123,7 +171,7 @@ def _parts(session: Session) -> Select[Any]:
 
     s, e = service_sums.c, region_editions.c
     service = [services.c[name] for name in Service.model_fields]
-    queries = {
+    queries: dict[str, sa.SelectBase] = {
         "region": sa.select(regions.c.level).where(regions.c.code == sa.bindparam("region")),
         "sums": sa.select(*[whole_sum(region_sums.c[name]).label(name) for name in SUMMED]).where(
             *inside(region_sums)
@@ -152,39 +200,27 @@ def _parts(session: Session) -> Select[Any]:
         .order_by(packages.c.edition, services.c.position),
         "methods": sa.select(methods.c.edition, methods.c.first_year, methods.c.rank_reach),
     }
-    parts: list[ColumnElement[Any]] = [
-        sa.cast(json_rows(query, name=f"{name}_row"), sa.Text).label(name) for name, query in queries.items()
-    ]
-    return sa.select(*parts)
+    return json_tables(queries)
 
 
-def _own_editions(read: Any, year: int) -> tuple[str, Any]:
+def _own_editions(read: _Read, year: int) -> tuple[str, _MethodEdition]:
     """(package, method) that the region's year is measured by. NoEdition where there is none."""
-    by_edition = {row.edition: row for row in read.methods}
-    if read.own:
-        return read.own[0].service_package, by_edition[read.own[0].method]
+    if read.own is not None:
+        package_chosen, method_chosen = read.own
+        return package_chosen, next(row for row in read.methods if row.edition == method_chosen)
     package, method = edition_for(year, read.packages), edition_for(year, read.methods)
     if package is None or method is None:
         raise NoEdition(year=year)
     return package.edition, method
 
 
-def strategy_figures(strategies: dict[str, Count]) -> list[StrategyCoverage]:
-    return [
-        StrategyCoverage.model_construct(
-            strategy=name, **count._asdict(), coverage_percent=percent(count.served, count.eligible)
-        )
-        for name, count in strategies.items()
-    ]
-
-
-def _known(rows: Sequence[Any], editions: set[str], own: str) -> dict[str, Any]:
+def _known(rows: Sequence[_PackageService], editions: set[str], own: str) -> dict[str, Service]:
     """Code → service. Where editions differ in what a code means, the region's own says it, else the latest by name."""
     found = [row for row in rows if row.edition in editions]
     return {row.code: row for row in [*found, *(row for row in found if row.edition == own)]}
 
 
-def _service_sums(service: Any, count: Count) -> ServiceSums:
+def _service_sums(service: Service, count: Count) -> ServiceSums:
     return ServiceSums.model_construct(
         service=service.code,
         name=service.name,
@@ -196,30 +232,30 @@ def _service_sums(service: Any, count: Count) -> ServiceSums:
     )
 
 
-def _level(session: Session, actor: Actor, region: str) -> RegionLevel:
+def level_seen(session: Session, actor: Actor, region: str) -> RegionLevel:
+    """Return the level of a region. Raises NotFound if there is no such region, or the actor does not see it."""
     if not actor.sees(regency_of(region)) or not is_region(session, region):
         raise NotFound()
-    level = RegionLevel(level_of(region))
-    if level is RegionLevel.village:
-        raise NotFound()
-    return level
+    return RegionLevel(level_of(region))
 
 
-def _figures(sums: dict[str, int]) -> dict[str, Any]:
+def _figures(sums: dict[str, int]) -> CoverageSums:
     """Sums with what they say; `_said` is the same in the database, and a test holds the two together."""
     expected = Expected(sums["families_reporting"], sums["families_expected"], sums["villages_foreseen"])
-    said = {
-        "coverage_percent": percent(sums["served"], sums["eligible"]),
-        "reach_percent": reach(expected),
-        "completeness_percent": percent(sums["complete_families"], sums["families_counted"]),
-    }
-    told = {**sums, **said}
-    return {name: told[name] for name in CoverageSums.model_fields}
+    return CoverageSums.model_construct(
+        None,
+        **{name: sum for name, sum in sums.items() if name in CoverageSums.model_fields},
+        coverage_percent=percent(sums["served"], sums["eligible"]),
+        reach_percent=reach(expected),
+        completeness_percent=percent(sums["complete_families"], sums["families_counted"]),
+    )
 
 
 def list_children(session: Session, actor: Actor, region: str, query: ChildrenQuery) -> Listing:
     """The regions one level below that the actor sees, those without any report too."""
-    level = _level(session, actor, region)
+    level = level_seen(session, actor, region)
+    if level is RegionLevel.village:
+        raise NotFound()
     children = regions.alias("children")
     if level is RegionLevel.nation:
         rows = _by_province(query.period)
@@ -286,4 +322,4 @@ def village_strategies(session: Session, text: str) -> tuple[list[StrategyCovera
     package = services_of(session, [found["service_package"]])[found["service_package"]]
     counts = {item["service"]: Count(item["eligible"], item["served"]) for item in found["services"]}
     strategies = by_strategy(counts, {code: service.strategy for code, service in package.items()})
-    return strategy_figures(strategies), found["version"]
+    return StrategyCoverage.from_counts(strategies), found["version"]

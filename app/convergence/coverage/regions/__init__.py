@@ -1,0 +1,1 @@
+"""Coverage of regions, read from the sums that are kept."""

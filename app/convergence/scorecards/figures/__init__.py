@@ -1,0 +1,1 @@
+"""The figures that scorecards are made of, computed for many regions at once."""
