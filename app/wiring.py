@@ -8,8 +8,8 @@ from app.agencies import commands as agency_commands
 from app.agencies import queries as agencies
 from app.convergence.coverage.queries import has_coverage
 from app.convergence.coverage.sums.commands import refresh_after_locations
-from app.convergence.editions.methods import queries as methods
-from app.convergence.editions.step_templates import queries as step_templates
+from app.convergence.editions.methods.queries import EDITIONS
+from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
 from app.convergence.steps.queries import steps_have_begun
 from app.plans.actions import agency_merge as action_moves
@@ -63,5 +63,5 @@ def wire() -> None:
 
     # a quarter is frozen; an edition is chosen
     quarters.AFTER_FREEZING[:] = [store_scorecard]
-    methods.IS_MEASURED[:] = [has_coverage]
-    step_templates.HAS_BEGUN[:] = [steps_have_begun]
+    EDITIONS.settled_by[:] = [has_coverage]
+    TEMPLATES.settled_by[:] = [steps_have_begun]

@@ -8,11 +8,7 @@ import sqlalchemy as sa
 
 from app.access.rules import Actor
 from app.access.write import Write
-from app.convergence.coverage.models import (
-    CoverageFields,
-    CoverageIn,
-    CoverageRow,
-)
+from app.convergence.coverage.models import CoverageFields, CoverageIn
 from app.convergence.coverage.queries import cells, coverage, stored_coverage
 from app.convergence.coverage.rules import (
     Count,
@@ -30,7 +26,6 @@ from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import Stored
@@ -75,7 +70,9 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     reports = list(batch.items.values())
     errors = _unseen(write, reports)
     seen = [report for report in reports if report.code not in errors]
-    if reports and not seen and not (batch.errors_before or _is_near(write.actor, reports)):
+    # The reply names an unknown village only to an actor that sees one of the regencies.
+    is_near = any(write.actor.sees(regency_of(report.code)) for report in reports)
+    if reports and not seen and not (batch.errors_before or is_near):
         raise NotFound()
     if any(not report.pointer and not report.cells for report in reports if report.code in errors):
         raise NotFound()  # it stands in the address
@@ -128,11 +125,6 @@ def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldErro
             source = {"source": "regions (villages)"}
             errors[code] = [report.error("/village", unknown_reference, value=code, values=source)]
     return errors
-
-
-def _is_near(actor: Actor, reports: Sequence[Report]) -> bool:
-    """Return whether the actor sees one of the regencies, so that the reply may name an unknown village."""
-    return any(actor.sees(regency_of(report.code)) for report in reports)
 
 
 def _forbidden(actor: Actor, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
@@ -217,18 +209,12 @@ def _write(
         )
         before = stored[village].content["services"] if village in stored else []
         lists.append(PartList(key, content["services"], before))
-    written = upsert(
-        session,
-        table_of(CoverageRow),
-        rows,
-        key=["period", "village"],
-        versioned=True,
-        returning=["village", "version"],
-    )
+    key_columns = ["period", "village"]
+    written = upsert(session, coverage, rows, key=key_columns, versioned=True, returning=["village"])
     if len(written) != len(rows):
         raise PreconditionFailed()
     write_parts(session, cells, "service", lists)
-    return {row.village: row.version for row in written}
+    return versions
 
 
 def _record(write: Write, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:

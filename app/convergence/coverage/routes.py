@@ -78,15 +78,14 @@ def put_region_coverage(
     """
     quarter = _quarter(period)
     items, refused = read_items(CoverageItem, batch.items, key="village")
-    reports = [Report(item.village, _content(item), pointer=f"/items/{n}") for n, item in items]
+    reports = [
+        Report(item.village, CoverageIn.model_construct(**dict(item)), pointer=f"/items/{n}")
+        for n, item in items
+    ]
     written = BatchWrite(reports, each=query.each, errors_before=errors_of(refused))
     done = commands.report_coverage(call.write_of_list, quarter, written)
     result = batch_result(done, refused, {}, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
-
-
-def _content(item: CoverageItem) -> CoverageIn:
-    return CoverageIn.model_construct(**{name: getattr(item, name) for name in CoverageIn.model_fields})
 
 
 def _state(call: Call, regency: str) -> str:

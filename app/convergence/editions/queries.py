@@ -1,7 +1,7 @@
 """Reading editions of any kind, and which of them hold for a region's year."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -82,9 +82,14 @@ class ChoiceKind(Generic[Chosen]):
     """Raised where no edition is for the year."""
     settled: type[Problem]
     """Raised where the choice may not change any more."""
-    is_settled: Callable[[Session, str, int], bool]
     check_region: Callable[[Session, Actor, str], None]
     """Raises NotFound if the actor cannot see the region, or it makes no such choice."""
+    settled_by: list[Callable[[Session, str, int], bool]] = field(default_factory=list, compare=False)
+    """Whether something was written by the choice of a region's year already: what writes adds its own question."""
+
+    def is_settled(self, session: Session, region: str, year: int) -> bool:
+        """Return whether the choice may not change any more."""
+        return any(ask(session, region, year) for ask in self.settled_by)
 
 
 def is_chosen(column: sa.SQLColumnExpression[object], edition: sa.Column[str]) -> ColumnElement[bool]:
@@ -139,12 +144,12 @@ def choices_of(
 
 def _newest(session: Session, kind: ChoiceKind[Chosen], year: int) -> dict[str, Any]:
     names = {}
-    for field, of in kind.kinds.items():
+    for name, of in kind.kinds.items():
         known = session.execute(sa.select(of.table.c.edition, of.table.c.first_year))
         newest = edition_for(year, [FirstYear(*row) for row in known])
         if newest is None:
             raise kind.missing(year=year)
-        names[field] = newest.edition
+        names[name] = newest.edition
     return names
 
 

@@ -76,13 +76,6 @@ def list_indicators(query: IndicatorQuery) -> Listing:
     return Listing(found, {"code": indicators.c.code}, {"code": indicators.c.code})
 
 
-def indicator_text(session: Session, code: str) -> ResourceText:
-    """Return a definition as `IndicatorOut`. Raises NotFound if there is none of that code."""
-    return read_text(
-        session, sa.select(*fields_of(IndicatorOut, indicators)).where(indicators.c.code == code)
-    )
-
-
 def all_indicators(session: Session) -> dict[str, Indicator]:
     """Code → definition of every indicator, retired ones too."""
     names = list(Indicator.model_fields)
@@ -135,7 +128,7 @@ def observation_text(session: Session, region: str, indicator: str, period: str)
 
 def check_place(session: Session, region: str, indicator: str) -> None:
     """NotFound: there is no such region, or no such indicator."""
-    indicator_text(session, indicator)
+    INDICATOR.read_reply(session, IndicatorOut, indicator)
     if not is_region(session, region):
         raise NotFound()
 
@@ -153,13 +146,6 @@ def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
     return Listing(found, {"region_code": c.region_code, "year": c.year}, key)
-
-
-def target_text(session: Session, region: str, indicator: str, year: int) -> ResourceText:
-    """One target of a region that the actor was found to see. NotFound: there is none."""
-    return read_text(
-        session, sa.select(*fields_of(TargetOut, targets)).where(*TARGET.match(region, indicator, year))
-    )
 
 
 # What an outcome is computed from

@@ -88,7 +88,7 @@ def list_indicator_history(call: Caller, indicator: IndicatorKey, query: History
 
 
 def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
-    text, version = queries.indicator_text(call.session, code)
+    text, version = queries.INDICATOR.read_reply(call.session, IndicatorOut, code)
     allowed = ["edit"] if call.actor.may("write_indicators", NATION) else []
     return answer_resource(call.request, text, version, f"indicators/{code}", status=status, allowed=allowed)
 
@@ -130,7 +130,11 @@ def put_observations(call: Caller, batch: ObservationBatch) -> Response:
     call.actor.require("write_observations", NATION)
     told = [
         Told(item.region_code, item.indicator, item.period, _content(item), _in_body(f"/items/{n}"))
-        for n, item in enumerate(read_each(ObservationItem, batch.items, key=_key_of))
+        for n, item in enumerate(
+            read_each(
+                ObservationItem, batch.items, key=lambda item: (item.region_code, item.indicator, item.period)
+            )
+        )
     ]
     return _written(call, commands.put_observations(call.write_of_list, told))
 
@@ -139,10 +143,6 @@ def _written(call: Call, done: ObservationsWritten) -> Response:
     """What became of many, with the state of the list in front of its tag: the next write of many can name it."""
     body = done.model_dump_json().encode()
     return answer(call.request, body, version=stamp(call.session, OBSERVATIONS)[:STATE])
-
-
-def _key_of(item: ObservationItem) -> tuple[str, str, str]:
-    return item.region_code, item.indicator, item.period
 
 
 def _content(item: ObservationIn) -> dict[str, object]:
@@ -282,7 +282,7 @@ def _year(text: str) -> int:
 
 
 def _target(call: Call, region: str, indicator: str, year: int, *, status: int = 200) -> Response:
-    text, version = queries.target_text(call.session, region, indicator, year)
+    text, version = queries.TARGET.read_reply(call.session, TargetOut, region, indicator, year)
     allowed = ["edit", "delete"] if call.actor.may("write_targets", region) else []
     address = queries.TARGET.format_subject(region, indicator, year)
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)

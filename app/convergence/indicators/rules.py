@@ -4,12 +4,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.convergence.indicators.models import (
-    OBSERVED_PATTERN,
-    Direction,
-    Frequency,
-    IndicatorFields,
-)
+from app.convergence.indicators.models import OBSERVED_PATTERN, Direction, Frequency, IndicatorFields
 from app.kit.problems import Kind
 
 INDICATORS = "indicators"

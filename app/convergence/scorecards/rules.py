@@ -1,7 +1,7 @@
 """What a scorecard says: replies put together from figures. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -351,9 +351,6 @@ def ranked_regency(subject: Subject, now: Evaluated, rank: int | None) -> Ranked
 
 
 def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
-    pairs: Sequence[tuple[IndexComponent, float | None, float | None]] = [
-        (name, term.value.percent, then.terms[name].value.percent) for name, term in now.terms.items()
-    ]
     return WhatIf.model_construct(
         region_code=subject.figures.region_code,
         period=subject.figures.period,
@@ -362,7 +359,9 @@ def compared(subject: Subject, now: Evaluated, then: Evaluated) -> WhatIf:
         then=core_of(then),
         difference=difference(then.index, now.index),
         components=[
-            ComponentDifference.model_construct(component=name, difference=difference(after, before))
-            for name, before, after in pairs
+            ComponentDifference.model_construct(
+                component=name, difference=difference(term.value.percent, now.terms[name].value.percent)
+            )
+            for name, term in then.terms.items()
         ],
     )

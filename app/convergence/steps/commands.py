@@ -1,17 +1,11 @@
 """Writing evidence, by the region, and grades, by the panel of the province."""
 
-from datetime import date
-
 from app.access.rules import is_within
 from app.access.write import Write
 from app.convergence.coverage.rules import is_village
 from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.step_templates.models import TemplateStep
-from app.convergence.editions.step_templates.queries import (
-    TEMPLATES,
-    home_of_steps,
-    template_steps,
-)
+from app.convergence.editions.step_templates.queries import TEMPLATES, home_of_steps, template_steps
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import EVIDENCE, GRADE, step_at
@@ -115,7 +109,8 @@ def put_grade(write: Write, region: str, year: int, step: str, criterion: str, c
     stored = GRADE.read(write.session, [place])
     write.precondition.check(stored[place].version if stored else None)
     opens_on = window_of(year, asked.opens_month, asked.due_month).opens_on
-    if _today(write, region) < opens_on:
+    zone = regions_by_code(write.session, [region])[region].timezone
+    if local_date(write.author.at, zone) < opens_on:
         raise StepNotOpen(step=step, opens_on=opens_on)
     after = content.model_dump(mode="json")
     if stored and stored[place].content == after:
@@ -128,10 +123,6 @@ def put_grade(write: Write, region: str, year: int, step: str, criterion: str, c
 def _check_criterion(step: TemplateStep, criterion: str) -> None:
     if criterion not in {one.code for one in step.criteria}:
         raise NotFound()
-
-
-def _today(write: Write, region: str) -> date:
-    return local_date(write.author.at, regions_by_code(write.session, [region])[region].timezone)
 
 
 def delete_grade(write: Write, region: str, year: int, step: str, criterion: str) -> None:

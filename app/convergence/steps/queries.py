@@ -33,7 +33,7 @@ from app.convergence.steps.models import (
 from app.convergence.steps.rules import Facts, Shown, scored, standings
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
-from app.kit.database.resources import Resource, ResourceText, read_text
+from app.kit.database.resources import Resource, ResourceText
 from app.kit.problems import NotFound
 from app.plans.core.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow
@@ -65,13 +65,13 @@ _HOMES = (RegionLevel.province, RegionLevel.regency)
 
 
 def process_scores(
-    session: Session, actor: Actor, regions: Collection[str], year: int, now: datetime
+    session: Session, actor: Actor, codes: Collection[str], year: int, now: datetime
 ) -> dict[str, ProcessScore]:
     """P of those of the regions that the actor sees and that plan; as many statements for many as for one.
 
     A plan that the actor does not see counts as none. NoTemplate (409) where no template is for the year.
     """
-    judged = _judged(session, actor, _codes(session, regions), year, now)
+    judged = _judged(session, actor, among(session, regions.c.code, codes), year, now)
     return {code: scored(one.template, one.steps) for code, one in judged.items()}
 
 
@@ -82,9 +82,9 @@ class _Judged(NamedTuple):
     template: Template
     steps: list[StepStanding]
 
-
-def _codes(session: Session, codes: Collection[str]) -> ColumnElement[bool]:
-    return among(session, regions.c.code, codes)
+    @property
+    def deadlines_missed(self) -> int:
+        return sum(step.deadline_missed for step in self.steps)
 
 
 def _judged(
@@ -159,16 +159,15 @@ def _shown(session: Session, codes: Collection[str], year: int) -> dict[str, dic
 
 def _panel(session: Session, codes: Collection[str], year: int) -> dict[str, dict[str, PanelGrade]]:
     c = grades.c
-    columns = fields_of(PanelGrade, grades)
     rows = session.execute(
-        sa.select(c.region_code, c.criterion, *columns).where(
+        sa.select(c.region_code, c.criterion, *fields_of(PanelGrade, grades)).where(
             c.year == year, among(session, c.region_code, codes)
         )
     )
     found: dict[str, dict[str, PanelGrade]] = {}
-    for region, criterion, *values in rows:
-        told = dict(zip(PanelGrade.model_fields, values, strict=True))
-        found.setdefault(region, {})[criterion] = PanelGrade.model_construct(**told)
+    for row in rows:
+        grade = PanelGrade.model_construct(**row._mapping)
+        found.setdefault(row.region_code, {})[row.criterion] = grade
     return found
 
 
@@ -180,9 +179,9 @@ def _evidence(session: Session, codes: Collection[str], year: int) -> dict[str, 
         .order_by(c.region_code, c.step, c.key)
     )
     found: dict[str, dict[str, list[EvidenceOut]]] = {}
-    for region, step, *values in rows:
-        told = dict(zip(EvidenceOut.model_fields, values, strict=True))
-        found.setdefault(region, {}).setdefault(step, []).append(EvidenceOut.model_construct(**told))
+    for row in rows:
+        shown = EvidenceOut.model_construct(**row._mapping)
+        found.setdefault(row.region_code, {}).setdefault(row.step, []).append(shown)
     return found
 
 
@@ -202,7 +201,7 @@ def region_steps(session: Session, actor: Actor, region: str, year: int, now: da
         grades_counted=found.template.grades_counted,
         score=result.score,
         missing=result.missing,
-        deadlines_missed=sum(step.deadline_missed for step in found.steps),
+        deadlines_missed=found.deadlines_missed,
         steps=found.steps,
         allowed=_allowed(actor, region),
     )
@@ -216,9 +215,8 @@ def region_step(
     step = next((one for one in found.steps if one.step == code), None)
     if step is None:
         raise NotFound()
-    told = {name: getattr(step, name) for name in StepStanding.model_fields}
     return StepReply.model_construct(
-        **told,
+        **dict(step),
         region_code=region,
         year=year,
         template=found.template.edition,
@@ -260,7 +258,7 @@ def _in_overview(found: _Judged) -> RegionSteps:
         level=found.home.level,
         template=found.template.edition,
         score=result.score,
-        deadlines_missed=sum(step.deadline_missed for step in found.steps),
+        deadlines_missed=found.deadlines_missed,
         missing=result.missing,
         steps=[
             StepOverview.model_construct(
@@ -288,9 +286,7 @@ def evidence_text(
 ) -> ResourceText:
     """Return evidence as `EvidenceReply` without `allowed`. Raises NotFound if the actor sees none."""
     home_of_steps(session, actor, region)
-    c = evidence.c
-    columns = [*fields_of(EvidenceOut, evidence), c.region_code, c.year, c.step]
-    return read_text(session, sa.select(*columns).where(*EVIDENCE.match(region, year, step, key)))
+    return EVIDENCE.read_reply(session, EvidenceOut, region, year, step, key)
 
 
 def grade_text(
@@ -298,9 +294,7 @@ def grade_text(
 ) -> ResourceText:
     """Return a grade as `PanelGradeReply` without `allowed`. Raises NotFound if the actor sees none."""
     home_of_steps(session, actor, region)
-    c = grades.c
-    columns = [*fields_of(PanelGrade, grades), c.region_code, c.year, c.step, c.criterion]
-    return read_text(session, sa.select(*columns).where(*GRADE.match(region, year, step, criterion)))
+    return GRADE.read_reply(session, PanelGrade, region, year, step, criterion)
 
 
 def steps_have_begun(session: Session, region: str, year: int) -> bool:

@@ -13,6 +13,8 @@ from app.convergence.coverage.rules import Expected, percent, reach
 from app.convergence.editions.step_templates.models import (
     GradesCounted,
     GradeThresholds,
+    StepCriterion,
+    StepEvidenceKind,
     Template,
     TemplateStep,
 )
@@ -89,6 +91,13 @@ def _part(part: int, whole: int, why: NoFigure, inputs: Inputs) -> Measured:
 
 # The measures
 
+Measuring = Callable[[Facts, TemplateStep], Measured]
+
+
+def _of_plan(measure: Measuring) -> Measuring:
+    """The measure where there is a plan; without one no figure."""
+    return lambda facts, step: measure(facts, step) if facts.has_plan else _none(NoFigure.no_plan)
+
 
 def _evidence_given(facts: Facts, step: TemplateStep) -> Measured:
     """Required kinds of which there is evidence / all required kinds."""
@@ -97,33 +106,28 @@ def _evidence_given(facts: Facts, step: TemplateStep) -> Measured:
     return Measured(percent(given, len(required)), {"required": len(required), "given": given})
 
 
-def _loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Callable[[Facts, TemplateStep], Measured]:
+def _loci(name: str, part: Callable[[Facts, TemplateStep], int]) -> Measuring:
     """Priority locations of which something holds / all of the plan."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
-        loci = facts.count("priority_locations")
-        if not facts.has_plan:
-            return _none(NoFigure.no_plan)
-        found = part(facts, step)
+        loci, found = facts.count("priority_locations"), part(facts, step)
         inputs = {"priority_locations": loci, name: found}
         return _part(found, loci, NoFigure.no_priority_locations, inputs)
 
-    return measure
+    return _of_plan(measure)
 
 
-def _share(part: str, whole: str, why: NoFigure, *beside: str) -> Callable[[Facts, TemplateStep], Measured]:
+def _share(part: str, whole: str, why: NoFigure, *beside: str) -> Measuring:
     """One count of a plan / another; `beside` are shown with them."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
-        if not facts.has_plan:
-            return _none(NoFigure.no_plan)
         inputs = {name: facts.count(name) for name in (whole, *beside, part)}
         return _part(inputs[part], inputs[whole], why, inputs)
 
-    return measure
+    return _of_plan(measure)
 
 
-def _lines(name: str, *beside: str) -> Callable[[Facts, TemplateStep], Measured]:
+def _lines(name: str, *beside: str) -> Measuring:
     """Lines of which something holds / all lines of the plan; `beside` are shown with it."""
     return _share(name, "lines", NoFigure.no_lines, *beside)
 
@@ -131,8 +135,6 @@ def _lines(name: str, *beside: str) -> Callable[[Facts, TemplateStep], Measured]
 def _data_age(facts: Facts, step: TemplateStep) -> Measured:
     """Mean of the quarters from the end of the source's period to the end of the plan year's first quarter, over
     the recipients of the lines that name a period."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
     dated, quarters = facts.count("recipients_dated"), facts.count("quarters_of_age")
     inputs = {
         "recipients": facts.count("recipients"),
@@ -151,9 +153,7 @@ def _meetings_held(facts: Facts, step: TemplateStep) -> Measured:
 
 def _agencies_attending(facts: Facts, step: TemplateStep) -> Measured:
     """Agencies that lead a line and attended a meeting / all that lead a line."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
-    told: Mapping[str, Any] = facts.meetings.get(step.code, {})
+    told: Inputs = facts.meetings.get(step.code, {})
     names = ("meetings_held", "leading_agencies", "agencies_attending")
     inputs = {name: told.get(name) or 0 for name in names}
     if not inputs["meetings_held"]:
@@ -163,15 +163,13 @@ def _agencies_attending(facts: Facts, step: TemplateStep) -> Measured:
 
 def _commitments_closed(facts: Facts, step: TemplateStep) -> Measured:
     """Commitments that are done / those that are done or whose last day is over; cancelled ones are left out."""
-    told: Mapping[str, Any] = facts.meetings.get(step.code, {})
+    told: Inputs = facts.meetings.get(step.code, {})
     inputs = {name: told.get(name) or 0 for name in ("commitments_due", "commitments_done")}
     return _part(inputs["commitments_done"], inputs["commitments_due"], NoFigure.no_commitments_due, inputs)
 
 
 def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
     """Days from the instrument's date to 1 January of the plan year; negative after it."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
     start = date(facts.year, 1, 1)
     if facts.adopted_on is None:
         return _none(NoFigure.not_adopted_yet if facts.today < start else NoFigure.not_adopted)
@@ -182,8 +180,6 @@ def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
 def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
     """Pairs of lines that overlap and that nobody explained, for each hundred lines that can be compared: those
     that say where, to whom and in which form."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
     inputs = {name: facts.count(name) for name in ("lines_comparable", "overlaps", "overlaps_explained")}
     open_ones = inputs["overlaps"] - inputs["overlaps_explained"]
     return _part(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
@@ -213,8 +209,6 @@ def _coverage_reach(facts: Facts, step: TemplateStep) -> Measured:
 
 def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
     """Mean over the outputs with a target and a report of achieved / target, at most 1, as last reported."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
     inputs = {
         name: facts.count(name) for name in ("outputs", "outputs_reported", "achieved_of_targets_percent")
     }
@@ -225,8 +219,6 @@ def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
 
 def _absorption(facts: Facts, step: TemplateStep) -> Measured:
     """Spent, as last reported / allocation of all lines."""
-    if not facts.has_plan:
-        return _none(NoFigure.no_plan)
     inputs = {name: facts.count(name) for name in ("lines_reported", "spent", "allocation")}
     if not inputs["lines_reported"]:
         return _none(NoFigure.no_reports, inputs)
@@ -242,7 +234,7 @@ def _poverty_change(facts: Facts, step: TemplateStep) -> Measured:
     return Measured(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
 
 
-FIGURES: Mapping[MeasureName, Callable[[Facts, TemplateStep], Measured]] = {
+FIGURES: Mapping[MeasureName, Measuring] = {
     MeasureName.evidence_given: _evidence_given,
     MeasureName.loci_with_evidence: _loci(
         "with_evidence", lambda facts, step: facts.villages_shown.get(step.code, 0)
@@ -263,18 +255,18 @@ FIGURES: Mapping[MeasureName, Callable[[Facts, TemplateStep], Measured]] = {
         "with_source",
     ),
     MeasureName.lines_with_usable_places: _lines("with_usable_place"),
-    MeasureName.data_age: _data_age,
+    MeasureName.data_age: _of_plan(_data_age),
     MeasureName.meetings_held: _meetings_held,
-    MeasureName.agencies_attending: _agencies_attending,
+    MeasureName.agencies_attending: _of_plan(_agencies_attending),
     MeasureName.commitments_closed: _commitments_closed,
-    MeasureName.days_before_year: _days_before_year,
+    MeasureName.days_before_year: _of_plan(_days_before_year),
     # submitted in time / submitted, or the deadline is over
     MeasureName.quarters_on_time: _share("quarters_on_time", "quarters_due", NoFigure.no_quarter_due),
-    MeasureName.open_overlaps: _open_overlaps,
+    MeasureName.open_overlaps: _of_plan(_open_overlaps),
     MeasureName.service_coverage: _service_coverage,
     MeasureName.coverage_reach: _coverage_reach,
-    MeasureName.target_achievement: _target_achievement,
-    MeasureName.absorption: _absorption,
+    MeasureName.target_achievement: _of_plan(_target_achievement),
+    MeasureName.absorption: _of_plan(_absorption),
     MeasureName.poverty_change: _poverty_change,
 }
 
@@ -377,10 +369,7 @@ def _standing(
         deadline_missed=facts.today > window.due_on and (done_on is None or done_on > window.due_on),
         criteria=criteria,
         evidence_kinds=[
-            AskedEvidence.model_construct(
-                **kind.model_dump(), **_asked(facts.shown.get((step.code, kind.code)))
-            )
-            for kind in step.evidence_kinds
+            _asked(kind, facts.shown.get((step.code, kind.code))) for kind in step.evidence_kinds
         ],
         evidence=list(evidence),
         machine_score=step_score((one.weight, one.machine_grade) for one in criteria),
@@ -389,12 +378,13 @@ def _standing(
     )
 
 
-def _asked(shown: Shown | None) -> dict[str, Any]:
-    return {"count": shown.pieces if shown else 0, "first_date": shown.first_date if shown else None}
+def _asked(kind: StepEvidenceKind, shown: Shown | None) -> AskedEvidence:
+    count, first_date = shown or (0, None)
+    return AskedEvidence.model_construct(**dict(kind), count=count, first_date=first_date)
 
 
 def _graded(
-    criterion: Any,
+    criterion: StepCriterion,
     step: TemplateStep,
     counts: GradesCounted,
     facts: Facts,
@@ -410,10 +400,11 @@ def _graded(
     else:
         measured = FIGURES[name](facts, step)
         less = MEASURES[name].less_is_better
-        machine = grade_of(measured, criterion.thresholds, less_is_better=less)
+        if criterion.thresholds is not None:
+            machine = grade_of(measured, criterion.thresholds, less_is_better=less)
     given = panel.get(criterion.code) if is_open else None
     return GradedCriterion.model_construct(
-        **{one: getattr(criterion, one) for one in type(criterion).model_fields},
+        **dict(criterion),
         value=measured.value,
         unit=MEASURES[name].unit if name else None,
         inputs=dict(measured.inputs),

@@ -24,6 +24,7 @@ from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, seen, seen_lines
 from app.plans.overlaps.queries import agencies_at_once
+from app.tracking.progress.aggregates import newest_period
 from app.tracking.progress.models import (
     MilestoneProgressRow,
     MilestoneState,
@@ -91,16 +92,8 @@ def standing_of(asked: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]
         return there(table, table.c.period == c.latest, condition)
 
     last_day = Period.parse(asked.quarter).last_day
-    done = (
-        sa.exists()
-        .where(
-            _done.c.action_id == c.id,
-            _done.c.period == c.latest,
-            _done.c.code == _milestones.c.code,
-            _done.c.state == MilestoneState.done,
-        )
-        .correlate_except(_done)
-    )
+    is_done = sa.and_(_done.c.code == _milestones.c.code, _done.c.state == MilestoneState.done)
+    done = told(_done, is_done)
     is_due = _milestones.c.due <= last_day
     conditions = {
         "lines": sa.true(),
@@ -120,20 +113,9 @@ def standing_of(asked: Asked, line: FromClause) -> dict[str, ColumnElement[Any]]
 
 def lines_of(asked: Asked, *conditions: ColumnElement[bool]) -> Select[Any]:
     """The actions of visible plans for which the conditions hold, with the latest quarter reported on."""
-    latest = (
-        sa.select(sa.func.max(progress.c.period))
-        .where(
-            progress.c.action_id == actions.c.id,
-            progress.c.period <= asked.quarter,
-            progress.c.period > asked.quarter[:4],
-        )
-        .correlate(actions)
-        .scalar_subquery()
-    )
-    c = actions.c
-    return sa.select(
-        c.id, c.region_code, c.lead_agency, c.strategy, c.allocation, latest.label("latest")
-    ).where(asked.is_in_plans(), *conditions)
+    c, latest = actions.c, newest_period(asked.quarter).label("latest")
+    columns = (c.id, c.region_code, c.lead_agency, c.strategy, c.allocation, latest)
+    return sa.select(*columns).where(asked.is_in_plans(), *conditions)
 
 
 # Villages

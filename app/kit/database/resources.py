@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.kit.database.journal import Author, Chain, Entry, next_versions, record
-from app.kit.database.json_sql import built_once, json_texts, to_json
+from app.kit.database.json_sql import built_once, fields_of, json_texts, to_json
 from app.kit.database.upsert import records, upsert
 from app.kit.problems import NotFound, PreconditionFailed
 
@@ -105,6 +105,15 @@ class Resource:
             content = zip(self.shape.model_fields, map(_make_plain, row[width:-1]), strict=True)
             found[tuple(row[:width])] = Stored(dict(content), row[-1])
         return found
+
+    def read_reply(self, session: Session, shape: type[BaseModel], *key: object) -> ResourceText:
+        """Return a row by its key, as JSON with the fields of a shape and then what else is in the key.
+
+        Raises NotFound if there is none.
+        """
+        rest = [self.table.c[name] for name in self.key if name not in shape.model_fields]
+        columns = [*fields_of(shape, self.table), *rest]
+        return read_text(session, sa.select(*columns).where(*self.match(*key)))
 
     def put(
         self,

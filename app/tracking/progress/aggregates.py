@@ -88,12 +88,9 @@ def physical_basis() -> ColumnElement[Any]:
 # Sums over a set of actions.
 
 
-def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
-    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`.
-
-    A statement about several quarters gives each its own `name`.
-    """
-    newest = (
+def newest_period(quarter: str) -> sa.ScalarSelect[str]:
+    """The latest quarter reported on, of the year up to `quarter`, for each row of the actions around it."""
+    return (
         sa.select(sa.func.max(_progress.c.period))
         .where(
             _progress.c.action_id == actions.c.id,
@@ -103,6 +100,13 @@ def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") 
         .correlate(actions)
         .scalar_subquery()
     )
+
+
+def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
+    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`.
+
+    A statement about several quarters gives each its own `name`.
+    """
     return (
         sa.select(
             actions.c.id,
@@ -110,7 +114,7 @@ def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") 
             actions.c.strategy,
             actions.c.lead_agency,
             actions.c.allocation,
-            newest.label("period"),
+            newest_period(quarter).label("period"),
         )
         .where(chosen)
         .cte(name)

@@ -7,15 +7,11 @@ is the first row that names the code's column; above it may stand titles, and em
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from app.convergence.coverage.models import (
-    CoverageIn,
-    complete_over_target,
-    served_over_eligible,
-)
+from app.convergence.coverage.models import CoverageIn, complete_over_target, served_over_eligible
 from app.convergence.editions.methods.models import Service
 from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
@@ -131,11 +127,11 @@ class Table:
     villages: list[TableVillage]
 
 
-class _Columns:
+class _Columns(NamedTuple):
     """Which column holds what."""
 
-    def __init__(self, plain: dict[str, int], services: dict[tuple[str, str], int]) -> None:
-        self.plain, self.services = plain, services
+    plain: dict[str, int]
+    services: dict[tuple[str, str], int]
 
     @property
     def layout(self) -> Layout:
@@ -158,7 +154,7 @@ def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
     codes = {folded(text): one.code for one in known for text in (one.name_english, one.name, one.code)}
     for r in range(header + 1, len(sheet.rows)):
         row = _Row(sheet, r)
-        if row.is_blank:
+        if all(value is None for value in sheet.rows[r]):
             continue
         village = _village(row, columns, found)
         if columns.layout == "long":
@@ -176,18 +172,15 @@ def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
     return Table(sheet.name, columns.layout, list(found.values()))
 
 
-class _Row:
+class _Row(NamedTuple):
     """One row of the sheet."""
 
-    def __init__(self, sheet: Sheet, r: int) -> None:
-        self.sheet, self.r, self.values = sheet, r, sheet.rows[r]
-
-    @property
-    def is_blank(self) -> bool:
-        return all(value is None for value in self.values)
+    sheet: Sheet
+    r: int
 
     def value(self, c: int) -> Value:
-        return self.values[c] if c < len(self.values) else None
+        values = self.sheet.rows[self.r]
+        return values[c] if c < len(values) else None
 
     def cell(self, c: int) -> Cell:
         return self.sheet.cell(self.r, c)

@@ -14,13 +14,7 @@ from sqlmodel import Session
 
 from app.access.queries import below
 from app.convergence.coverage.models import ServiceCoverageRow
-from app.convergence.coverage.rules import (
-    QUARTERS_BACK,
-    district_of,
-    is_village,
-    quarters_from,
-    regency_of,
-)
+from app.convergence.coverage.rules import QUARTERS_BACK, district_of, is_village, quarters_from, regency_of
 from app.convergence.coverage.sums.queries import (
     SUMMED,
     coverage,

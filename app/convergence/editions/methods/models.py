@@ -71,11 +71,7 @@ _SERVICES = [
         "unit": "families",
     },
 ]
-_PACKAGE = {
-    "name": "Paket layanan dasar",
-    "first_year": 2099,
-    "services": _SERVICES,
-}
+_PACKAGE = {"name": "Paket layanan dasar", "first_year": 2099, "services": _SERVICES}
 
 
 class ServicePackageIn(EditionFields, Shape):

@@ -1,6 +1,6 @@
 """Service packages and methods: their declarations, and reading what a package has and how a method weighs."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,14 +107,6 @@ METHOD = EditionKind(
 )
 
 
-IS_MEASURED: list[Callable[[Session, str, int], bool]] = []
-"""Whether something of a region's year was measured already: what measures adds its own question."""
-
-
-def is_measured(session: Session, region: str, year: int) -> bool:
-    return any(ask(session, region, year) for ask in IS_MEASURED)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Editions(Choice):
     """The service package and the method of a region's year."""
@@ -138,7 +130,6 @@ EDITIONS = ChoiceKind(
     kinds={"service_package": PACKAGE, "method": METHOD},
     missing=NoEdition,
     settled=CoverageByEdition,
-    is_settled=is_measured,
     check_region=check_seen,
 )
 
@@ -152,8 +143,7 @@ def services_of(session: Session, editions: Collection[str]) -> dict[str, dict[s
     )
     found: dict[str, dict[str, Service]] = {edition: {} for edition in editions}
     for row in rows:
-        service = Service.model_construct(**{name: getattr(row, name) for name in Service.model_fields})
-        found[row.edition][row.code] = service
+        found[row.edition][row.code] = Service.model_construct(**row._mapping)
     return found
 
 

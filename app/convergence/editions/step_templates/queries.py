@@ -1,6 +1,6 @@
 """Step templates: their declaration, and reading their steps."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,14 +82,6 @@ def home_of_steps(session: Session, actor: Actor, region: str) -> None:
     check_seen(session, actor, region)
 
 
-HAS_BEGUN: list[Callable[[Session, str, int], bool]] = []
-"""Whether something of a region's year was shown or graded already: what keeps it adds its own question."""
-
-
-def has_begun(session: Session, region: str, year: int) -> bool:
-    return any(ask(session, region, year) for ask in HAS_BEGUN)
-
-
 @dataclass(frozen=True, kw_only=True)
 class RegionTemplate(Choice):
     """The template of a region's year."""
@@ -112,6 +104,5 @@ TEMPLATES = ChoiceKind(
     kinds={"template": TEMPLATE},
     missing=NoTemplate,
     settled=StepsBegun,
-    is_settled=has_begun,
     check_region=home_of_steps,
 )

@@ -319,9 +319,7 @@ def _target_state(case: _Case, target: _Target) -> TargetState:
         made = achievement(target.baseline, target.value, case.value, case.indicator.direction)
         reason = Undefined.target_not_better
     return TargetState(
-        **target._asdict(),
-        achievement_percent=_rounded(made, 2),
-        reason=reason if made is None else None,
+        **target._asdict(), achievement_percent=_rounded(made, 2), reason=reason if made is None else None
     )
 
 

@@ -32,13 +32,7 @@ from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, Covera
 from app.convergence.steps.queries import process_scores
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import json_tables
-from app.plans.actions.models import (
-    ComponentRow,
-    LocationRow,
-    RecipientKind,
-    RecipientRow,
-    Strategy,
-)
+from app.plans.actions.models import ComponentRow, LocationRow, RecipientKind, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans
