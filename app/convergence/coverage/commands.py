@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +28,7 @@ from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import EDITIONS, Editions, methods_of, services_of
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.journal import Chain, Entry, hold, next_versions, record
+from app.kit.database.journal import Entry, hold, next_versions, record
 from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
@@ -104,7 +106,9 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     for village, content in changes.items():
         before = stored[village].content if village in stored else None
         entries.append(_entry(period, village, written[village], before, content))
-    _record(write, chains, entries)
+    of_region = attrgetter("region_code")
+    for region, own in groupby(sorted(entries, key=of_region), of_region):
+        record(session, chains[region], write.author, list(own))
     return batch.outcomes(wanted, stored, written)
 
 
@@ -215,15 +219,6 @@ def _write(
         raise PreconditionFailed()
     write_parts(session, cells, "service", lists)
     return versions
-
-
-def _record(write: Write, chains: Mapping[str, Chain], entries: Sequence[Entry]) -> None:
-    """Record each regency's entries at the end of its chain."""
-    by_region: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_region.setdefault(entry.region_code, []).append(entry)
-    for region in sorted(by_region):
-        record(write.session, chains[region], write.author, by_region[region])
 
 
 def _entry(

@@ -263,27 +263,23 @@ def _group(session: Session, is_nation: bool) -> sa.Select[*tuple[object, ...]]:
 
 def _scope(is_nation: bool) -> Subquery:
     """A region and those one level below it; for the nation, two."""
-    c, below = regions.c, regions.alias("below")
-    names = ("code", "name", "level", "timezone")
     above: ColumnElement[str] = sa.bindparam("above", type_=sa.String)
+
+    def select(of: sa.FromClause) -> sa.Select[*tuple[object, ...]]:
+        return sa.select(*[of.c[name] for name in ("code", "name", "level", "timezone")])
+
+    def is_ranked(of: sa.FromClause) -> ColumnElement[bool]:
+        return sa.and_(of.c.level.in_(_RANKED), of.c.retired.is_(False))
+
     parts = [
-        sa.select(*[c[name] for name in names]).where(c.code == above),
-        sa.select(*[c[name] for name in names]).where(
-            c.parent_code == above, c.level.in_(_RANKED), c.retired.is_(False)
-        ),
+        select(regions).where(regions.c.code == above),
+        select(regions).where(regions.c.parent_code == above, is_ranked(regions)),
     ]
     if is_nation:
-        child = regions.alias("child")
-        parts.append(
-            sa.select(*[below.c[name] for name in names])
-            .select_from(child.join(below, below.c.parent_code == child.c.code))
-            .where(
-                child.c.parent_code == above,
-                below.c.level.in_(_RANKED),
-                child.c.retired.is_(False),
-                below.c.retired.is_(False),
-            )
-        )
+        child, below = regions.alias("child"), regions.alias("below")
+        lower = child.join(below, below.c.parent_code == child.c.code)
+        is_below = sa.and_(child.c.parent_code == above, child.c.retired.is_(False), is_ranked(below))
+        parts.append(select(below).select_from(lower).where(is_below))
     return sa.union_all(*parts).subquery("of")
 
 

@@ -123,6 +123,10 @@ def _rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits) + 0.0
 
 
+def _difference(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else _rounded(value - other)
+
+
 # The five analyses
 
 
@@ -203,7 +207,7 @@ def _relative_position(case: _Case) -> RelativePosition:
         has_both = told.value is not None and case.value is not None
         return Reference(
             **dict(case.published.place(region, case.code, case.period)),
-            difference=_rounded(case.value - told.value) if has_both else None,  # type: ignore[operator]  # has_both
+            difference=_difference(case.value, told.value),
             is_worse=is_worse(case.value, told.value, case.indicator.direction) if has_both else None,  # type: ignore[arg-type]  # has_both
             reason=None
             if has_both
@@ -398,16 +402,14 @@ def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
 
     def item(region: str) -> QuadrantItem:
         before, after = published.at(region, code, since).value, published.at(region, code, to).value
-        difference = after - reference.value if after is not None and reference.value is not None else None
-        change = after - before if after is not None and before is not None else None
         placed = quadrant(before, after, reference.value, indicator.direction)
         return QuadrantItem(
             region_code=region,
             region_name=published.names[region],
             value_from=before,
             value=after,
-            difference=_rounded(difference),
-            change=_rounded(change),
+            difference=_difference(after, reference.value),
+            change=_difference(after, before),
             quadrant=placed.value,
             reason=placed.reason,
         )
