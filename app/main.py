@@ -8,7 +8,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from app.access.actor import authenticate
-from app.access.last_used import Uses
+from app.access.commands import Uses
 from app.access.routes import router as access
 from app.agencies.routes import router as agencies
 from app.changes.routes import router as changes

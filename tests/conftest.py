@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
-from app.access.last_used import Uses
+from app.access.commands import Uses
 from app.access.models import Role, TokenScope
 from app.access.rules import Grant
 from app.access.tokens import create_token

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import anyio.to_thread
-from fastapi import Depends
+from fastapi import Depends, Response
 from sqlmodel import Session
 
-from app.access.last_used import Uses
+from app.access.commands import Uses
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, Untrusted, anybody
 from app.access.write import Write
@@ -19,7 +19,9 @@ from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.credentials import read_secret
 from app.kit.http.idempotency import Attempt, body_hashed
+from app.kit.http.pagination import Listing, PageQuery, read_page
 from app.kit.http.precondition import Precondition
+from app.kit.http.replies import answer_page
 from app.kit.http.unit_of_work import Unit
 from app.kit.problems import Problem, Text, Unauthenticated
 from app.kit.server.rate_limit import Charge
@@ -72,6 +74,10 @@ class Call:
     def write(self) -> Write:
         """The write that this request is, under its condition on one resource."""
         return Write(self.session, self.author, self.actor, Precondition.of(self.request))
+
+    def answer_list(self, listing: Listing, query: PageQuery, *, sort: str) -> Response:
+        """Answer with a page of a list that needs nothing else in its reply."""
+        return answer_page(self.request, read_page(self.session, self.request, listing, query, sort=sort))
 
     @property
     def write_of_list(self) -> Write:

@@ -1,17 +1,21 @@
-"""Writing principals and their memberships: over HTTP within the writer's regions, and from the console.
+"""Writing principals, their memberships and their uses: over HTTP within the writer's regions, and from the console.
 
 Each write holds the principal's chain first. Whoever administers a principal's home manages all of it: its memberships
 never lie outside, so nobody gives, by way of somebody else's position, what lies beyond his own regions.
+
+A request only notes the use that it saw, and only where the stored one is older than a few minutes. What a killed
+process had noted is lost: less than the time between two writings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.models import Membership, Principal, PrincipalIn, Role, Token
-from app.access.queries import MISSING_REGIONS, principal_id
+from app.access.queries import MISSING_REGIONS, Bearer, principal_id
 from app.access.rules import (
     SCOPE_CHANGED,
     Actor,
@@ -38,6 +42,7 @@ from app.kit.problems import (
     Problem,
     Text,
 )
+from app.kit.write_behind import WriteBehind
 
 CHAIN = "access"
 """Chain of what concerns the access of a whole region at once; of the nation's administrators alone."""
@@ -332,3 +337,41 @@ def enrol_chained(
     chain = record(session, chain, author, [entry])
     _replace_memberships(session, author, stored["id"], principal, before, grants)
     return chain, new
+
+
+# When tokens and persons were last used, written behind the requests
+
+
+GRAIN = timedelta(minutes=5)
+"""How old the stored instant may be before a use is noted again."""
+
+_TABLES = {"service": table_of(Token), "person": table_of(Principal)}
+_UPDATES = {
+    kind: sa.update(table)
+    .where(
+        table.c.id == sa.bindparam("used"),
+        sa.or_(table.c.last_used_at.is_(None), table.c.last_used_at < sa.bindparam("at")),
+    )
+    .values(last_used_at=sa.bindparam("at"))
+    for kind, table in _TABLES.items()
+}
+
+
+class Uses(WriteBehind[tuple[str, int], datetime]):
+    """The uses of one process that are not written yet: (kind of bearer, id) → instant."""
+
+    name = "uses"
+    pause = 30.0
+    largest = 100_000
+
+    def note(self, bearer: Bearer, now: datetime) -> None:
+        """Remember a use, where the stored one is not of these minutes."""
+        if bearer.last_used_at is None or now - bearer.last_used_at >= GRAIN:
+            self.add({(bearer.kind, bearer.id): now})
+
+    def save(self, session: Session, values: Mapping[tuple[str, int], datetime]) -> None:
+        """Write the instants where they are later than the stored ones."""
+        for kind, update in _UPDATES.items():
+            used = [{"used": id, "at": at} for (of, id), at in values.items() if of == kind]
+            if used:
+                session.connection().execute(update, used)

@@ -62,7 +62,7 @@ def list_principals(call: Caller, query: Annotated[PrincipalQuery, Query()]) -> 
     For administrators whose token has the scope `administer`; nobody else finds any.
     """
     listing = queries.principals(call.actor, query)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/principals/{principal}", response_model=PrincipalReply)

@@ -7,8 +7,6 @@ from fastapi import Query, Response
 from app.access.actor import Call
 from app.changes.models import HistoryQuery
 from app.changes.queries import history
-from app.kit.http.pagination import read_page
-from app.kit.http.replies import answer_page
 
 History = Annotated[HistoryQuery, Query()]
 
@@ -16,4 +14,4 @@ History = Annotated[HistoryQuery, Query()]
 def history_page(call: Call, chain: str, subject: str, query: History) -> Response:
     """A page of the history of a subject and of what lies below it; 404 for whoever does not see it."""
     found = history(call.session, call.actor, chain, subject, query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return call.answer_list(found, query, sort=query.sort)

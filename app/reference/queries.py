@@ -16,6 +16,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, to_json
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
+from app.kit.problems import NotFound
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceOut,
@@ -46,8 +47,11 @@ def equal(**conditions: tuple[ColumnElement[Any], Any]) -> list[ColumnElement[bo
     return [column == value for column, value in conditions.values() if value is not None]
 
 
-def one_json(session: Session, query: Select[Any]) -> str | None:
+def one_json(session: Session, query: Select[Any]) -> str:
+    """Return the one row of a query as JSON. Raises NotFound if there is none."""
     text: str | None = session.scalar(json_texts(query))
+    if text is None:
+        raise NotFound()
     return text
 
 
@@ -91,8 +95,8 @@ def children_of(region: str) -> Listing:
     return regions(RegionQuery(parent=region))
 
 
-def region_json(session: Session, region: str) -> str | None:
-    """One region as `RegionReply`; None where there is none."""
+def region_json(session: Session, region: str) -> str:
+    """Return one region as `RegionReply`. Raises NotFound if there is none."""
     c, below = _region.c, _region.alias("below")
     by_level: list[ColumnElement[Any]] = [
         sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
@@ -214,7 +218,7 @@ def funding_sources(query: FundingSourceQuery) -> Listing:
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 
-def funding_source_json(session: Session, code: str) -> str | None:
+def funding_source_json(session: Session, code: str) -> str:
     return one_json(session, sa.select(*fields_of(FundingSourceOut, _source)).where(_source.c.code == code))
 
 
@@ -287,7 +291,7 @@ def strategies() -> Listing:
     return Listing(statement, {"number": _strategy.c.number}, {"key": _strategy.c.key})
 
 
-def strategy_json(session: Session, key: str) -> str | None:
+def strategy_json(session: Session, key: str) -> str:
     return one_json(session, sa.select(*fields_of(StrategyOut, _strategy)).where(_strategy.c.key == key))
 
 

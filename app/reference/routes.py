@@ -7,6 +7,7 @@ from fastapi import Query, Response
 from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.replies import answer
 from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.reference import queries
@@ -21,7 +22,6 @@ from app.reference.models import (
     StrategyKey,
     StrategyOut,
 )
-from app.reference.replies import one_of, page_of
 
 router = house_router(tags=["reference"])
 
@@ -36,7 +36,7 @@ def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Respon
     gives Tanggamus (`18.06`) while `/v1/regions/18.02` is Lampung Tengah. Population in persons, area in km².
     Open to every valid token.
     """
-    return page_of(call, queries.regions(query), query, sort=query.sort)
+    return call.answer_list(queries.regions(query), query, sort=query.sort)
 
 
 @router.get("/regions/{region}", response_model=RegionReply, openapi_extra=PUBLIC)
@@ -45,7 +45,7 @@ def read_region(call: Caller, region: RegionKey) -> Response:
 
     `0` is the nation. A code that was withdrawn is still there, with `retired: true`; 404 for one that never was.
     """
-    return one_of(call, queries.region_json(call.session, region))
+    return answer(call.request, queries.region_json(call.session, region).encode())
 
 
 @router.get("/regions/{region}/children", response_model=Page[RegionOut], openapi_extra=PUBLIC)
@@ -56,7 +56,7 @@ def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQ
     """
     if not queries.is_region(call.session, region):
         raise NotFound()
-    return page_of(call, queries.children_of(region), query, sort="code")
+    return call.answer_list(queries.children_of(region), query, sort="code")
 
 
 @router.get("/funding-sources", response_model=Page[FundingSourceOut], openapi_extra=PUBLIC)
@@ -66,22 +66,22 @@ def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Quer
     `kind=official` are the codes of the decree; `kind=group` the words that action matrices use (`APBD`,
     `DAK-FISIK`, `CSR`), this service's own, each with the official codes it collects where that is clear.
     """
-    return page_of(call, queries.funding_sources(query), query, sort=query.sort)
+    return call.answer_list(queries.funding_sources(query), query, sort=query.sort)
 
 
 @router.get("/funding-sources/{funding_source}", response_model=FundingSourceOut, openapi_extra=PUBLIC)
 def read_funding_source(call: Caller, funding_source: FundingSourceKey) -> Response:
     """One funding source by its code; 404 where there is none."""
-    return one_of(call, queries.funding_source_json(call.session, funding_source))
+    return answer(call.request, queries.funding_source_json(call.session, funding_source).encode())
 
 
 @router.get("/strategies", response_model=Page[StrategyOut], openapi_extra=PUBLIC)
 def list_strategies(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
     """The strategies of poverty reduction that every action serves one of, with their legal basis."""
-    return page_of(call, queries.strategies(), query, sort="number")
+    return call.answer_list(queries.strategies(), query, sort="number")
 
 
 @router.get("/strategies/{strategy}", response_model=StrategyOut, openapi_extra=PUBLIC)
 def read_strategy(call: Caller, strategy: StrategyKey) -> Response:
     """One strategy by its key (`raise_income`); 404 where there is none."""
-    return one_of(call, queries.strategy_json(call.session, strategy))
+    return answer(call.request, queries.strategy_json(call.session, strategy).encode())

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.last_used import GRAIN
+from app.access.commands import GRAIN
 from app.access.models import Token
 from app.kit.database.engine import Database, table_of
 from app.main import create_app

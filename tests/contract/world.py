@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.last_used import Uses
+from app.access.commands import Uses
 from app.access.models import TokenScope
 from app.kit.database.engine import Database
 from app.kit.openapi.document import COMMITTED

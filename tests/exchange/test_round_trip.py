@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from app.exchange.matrix.imports.rules import Resolved, Subactivity, content_of, joined_lines
-from app.exchange.matrix.lines import Names, line_of
+from app.exchange.matrix.cells import Names, line_of
+from app.exchange.matrix.imports.rules import Resolved, Subactivity, content_of
+from app.exchange.matrix.rows import joined_lines
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.plans.actions.models import ActionIn

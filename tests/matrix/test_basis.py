@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.exchange.matrix.basis import (
+from app.exchange.matrix.amounts import (
     Spent,
     basis_contradictions,
     cumulative_spent,

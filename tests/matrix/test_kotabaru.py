@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import app.exchange
-from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
+from app.exchange.matrix.amounts import basis_contradictions, cumulative_spent
 from app.exchange.matrix.rules import read_matrix
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.kit.files.sheets import open_book

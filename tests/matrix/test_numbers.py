@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.exchange.matrix.numbers import LARGEST, read_rupiah, thousands
+from app.exchange.matrix.amounts import LARGEST, read_rupiah, thousands
 from app.kit.files.books import ErrorValue, Formula
 
 

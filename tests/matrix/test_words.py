@@ -2,25 +2,27 @@
 
 import pytest
 
-from app.exchange.matrix.models import Recipient, Share
-from app.exchange.matrix.places import place_of, place_text, read_places, write_places
-from app.exchange.matrix.recipients import read_benefit_amount, read_recipients, write_recipients
-from app.exchange.matrix.shares import (
+from app.exchange.matrix.amounts import (
     read_components,
     read_sources,
     split_names,
     write_components,
     write_sources,
 )
+from app.exchange.matrix.models import Recipient, Share
+from app.exchange.matrix.places import place_of, place_text, read_places, write_places
 from app.exchange.matrix.words import (
     BENEFIT_FORM_NAMES,
     REGULARITY_NAMES,
     STRATEGY_NAMES,
+    read_benefit_amount,
     read_benefit_form,
     read_months,
+    read_recipients,
     read_regularity,
     read_strategy,
     write_months,
+    write_recipients,
 )
 
 

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.exchange.matrix.amounts import LARGEST
 from app.exchange.matrix.models import Code, CodeKind, Line, Named, Recipient, Share
-from app.exchange.matrix.numbers import LARGEST
 from app.exchange.matrix.places import place_of, place_text
-from app.exchange.matrix.recipients import kind_of
 from app.exchange.matrix.rules import read_matrix
-from app.exchange.matrix.words import BENEFIT_FORM_NAMES, REGULARITY_NAMES, STRATEGY_NAMES
+from app.exchange.matrix.words import BENEFIT_FORM_NAMES, REGULARITY_NAMES, STRATEGY_NAMES, kind_of
 from app.exchange.matrix.writing import Unwritable, in_blocks, matrix_csv, matrix_xlsx
 from app.kit.files.cells import clean
 

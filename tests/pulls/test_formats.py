@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from app.exchange.pulls import writing
-from app.exchange.pulls.columns import COLUMNS, FISCAL
+from app.exchange.pulls.rules import COLUMNS, FISCAL
 from app.kit.files.delimited import unescaped
 from tests.plans.world import put
 from tests.pulls.world import PULL, Pulled, forget, pull

@@ -7,7 +7,7 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.last_used import Uses
+from app.access.commands import Uses
 from tests.calling import Client
 from tests.conftest import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back

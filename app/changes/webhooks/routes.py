@@ -40,7 +40,7 @@ def list_webhooks(call: Caller, query: Annotated[WebhookQuery, Query()]) -> Resp
     For administrators whose token has the scope `administer`; nobody else finds any.
     """
     listing = queries.list_webhooks(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/webhooks/{webhook}", response_model=WebhookReply)

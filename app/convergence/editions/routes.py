@@ -37,7 +37,6 @@ from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer_resource, created
 from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
-from app.reference.replies import page_of
 
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
@@ -92,7 +91,7 @@ def list_service_packages(call: Caller, query: Annotated[PageQuery, Query()]) ->
 
     Open to every valid token. The edition that the service brings is a proposal without official status.
     """
-    return page_of(call, queries.list_editions(PACKAGE), query, sort="edition")
+    return call.answer_list(queries.list_editions(PACKAGE), query, sort="edition")
 
 
 @router.get("/service-packages/{edition}", response_model=ServicePackageOut)
@@ -127,7 +126,7 @@ def list_methods(call: Caller, query: Annotated[PageQuery, Query()]) -> Response
 
     The edition that the service brings is a proposal without official status.
     """
-    return page_of(call, queries.list_editions(METHOD), query, sort="edition")
+    return call.answer_list(queries.list_editions(METHOD), query, sort="edition")
 
 
 @router.get("/methods/{edition}", response_model=MethodOut)
@@ -160,7 +159,7 @@ def list_step_templates(call: Caller, query: Annotated[PageQuery, Query()]) -> R
 
     Open to every valid token. The template that the service brings is a proposal without official status.
     """
-    return page_of(call, queries.list_editions(TEMPLATE), query, sort="edition")
+    return call.answer_list(queries.list_editions(TEMPLATE), query, sort="edition")
 
 
 @router.get("/step-templates/{template}", response_model=StepTemplateOut)

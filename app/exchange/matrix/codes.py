@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from app.exchange.matrix.amounts import unusable
 from app.exchange.matrix.models import Code, CodeKind, Named, Reading, Remark
-from app.exchange.matrix.numbers import unusable
 from app.kit.files.books import Value
 from app.kit.files.cells import as_text
 from app.kit.problems import Kind

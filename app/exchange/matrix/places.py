@@ -7,8 +7,8 @@ an exported location finds its way back without a name search.
 
 import re
 
+from app.exchange.matrix.amounts import unusable
 from app.exchange.matrix.models import Place, PlaceLevel, Reading
-from app.exchange.matrix.numbers import unusable
 from app.kit.files.books import Value
 from app.kit.files.cells import as_text
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
-from app.exchange.matrix.lines import Names, in_order, line_of
+from app.exchange.matrix.cells import Names, in_order, line_of
 from app.exchange.matrix.models import Basis, Content, Line
 from app.kit.periods import Period
 from app.plans.actions.queries import stored_actions

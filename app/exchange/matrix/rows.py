@@ -1,16 +1,24 @@
-"""What each row below the header is: a section, a total, a heading, a line, or nothing to read."""
+"""The rows below the header: a section, a total, a heading, a line or nothing, and what a line takes from above.
+
+The levels are strategy, agency, programme, activity, sub-activity; `rules.py` says how blanks are
+understood.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import Any
 
-from app.exchange.matrix.cells import read_ordinal
+from app.exchange.matrix.amounts import read_rupiah, unusable
+from app.exchange.matrix.cells import CLASSES, read_ordinal, written
+from app.exchange.matrix.codes import CODE_CONFLICT, broken_chain
 from app.exchange.matrix.headers import Header, is_header_again
-from app.exchange.matrix.models import SPENT
-from app.exchange.matrix.numbers import read_rupiah, unusable
+from app.exchange.matrix.models import BY_KEY, SPENT, MatrixRow, Named, Strategy
 from app.exchange.matrix.words import strategy_of
 from app.kit.files.books import Formula, Sheet, Value
 from app.kit.files.cells import as_text
+from app.kit.problems import FieldError, Kind
 
 LEVELS = ("agency", "program", "activity", "subactivity")
 AMOUNTS = ("allocation", *(column.key for column in SPENT))
@@ -135,3 +143,130 @@ class Table:
             ):
                 last, gap = r, False
         return last + 1
+
+
+# What a row takes from the rows above it
+
+
+NO_SUBACTIVITY = Kind(
+    "no_subactivity",
+    "Ada jumlah tanpa sub kegiatan. Isi sub kegiatannya; bila ini subtotal, hapus jumlahnya.",
+    "There is an amount without a sub-activity. Name it, or remove the amount if this is a subtotal.",
+)
+NO_AGENCY = Kind(
+    "no_agency",
+    "Baris tanpa perangkat daerah, dan di atasnya dalam strategi yang sama tidak ada.",
+    "A line without an agency, with none above it in the same strategy.",
+)
+
+
+@dataclass
+class Block:
+    """A strategy's block: what its rows may take from above, and what its section row says."""
+
+    strategy: Strategy | None = None
+    # The section row's words when they name no strategy, and where they stand.
+    unknown: FieldError | None = None
+    section: bool = False
+    above: dict[str, Named | None] = field(default_factory=dict)
+    last_line: int | None = None
+
+
+def inherit(
+    block: Block,
+    values: dict[str, Any],
+    own: dict[str, Named | None],
+    by_code: str | None,
+    has_code_cell: bool,
+) -> set[str]:
+    """Fill blank levels from above, down to the first that differs; remember the row for those below."""
+    above, inherited, same = block.above, set(), True
+    for key in LEVELS:
+        before = above.get(key)
+        if key in own:
+            mine = own[key]
+            if before is not None and mine is not None:
+                named_again = (
+                    key == "agency" and not has_code_cell and (mine.code, mine.name) == (None, before.name)
+                )
+                coded_again = key == by_code and mine.code == before.code
+                mine = before if named_again or coded_again else mine
+            same = same and mine == before
+            values[key] = mine
+        elif same and before is not None:
+            values[key] = before
+            inherited.add(key)
+        else:
+            values[key] = None
+    block.above = {key: values[key] for key in LEVELS}
+    return inherited
+
+
+def row_errors(row: MatrixRow) -> list[FieldError]:
+    """What is wrong with a row as a whole."""
+    errors: list[FieldError] = []
+    amount = next((row[key] for key in AMOUNTS if row[key]), None)
+    if row["subactivity"] is None and amount is not None and "subactivity" not in row.texts:
+        errors.append(FieldError(NO_SUBACTIVITY, cell=row.cell("subactivity"), value=amount))
+    if row["agency"] is None and "agency" not in row.texts:
+        errors.append(FieldError(NO_AGENCY, cell=row.cell("agency")))
+    if (broken := broken_chain(row.values)) is not None:
+        key, code, above = broken
+        errors.append(FieldError(CODE_CONFLICT, cell=row.cell(key), value=code, values={"other": above}))
+    return errors
+
+
+# Lines that span several rows
+
+
+def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
+    """The lines of a file, each with the rows that continue it."""
+    lines: dict[int, list[MatrixRow]] = {}
+    for row in rows:
+        if row.continues is None:
+            lines[row.row] = [row]
+        else:
+            lines[row.continues].append(row)
+    return [_joined(*span) for span in lines.values()]
+
+
+_PARTS = (*CLASSES, "location", "recipients", "funding_sources")
+_AMOUNTS = ("allocation", "spent_s1", "spent_s2", "spent_total")
+_SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
+
+
+def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
+    """Parts are put together, amounts added up; of what a line has once, different words are all kept.
+
+    A row with an allocation of its own gives it to its only funding source.
+    """
+    if not more:
+        return first
+    rows = (first, *more)
+    values, texts = dict(first.values), dict(first.texts)
+    for key in _PARTS:
+        values[key] = tuple(part for row in rows for part in _parts(row, key))
+    for key in _AMOUNTS:
+        amounts = [row[key] for row in rows if row[key] is not None]
+        values[key] = sum(amounts) if amounts else None
+    for key in ("location", "recipients", *_SINGLE):
+        said = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
+        if key in _SINGLE and len(said) == 1:
+            (only,) = said.values()
+            values[key], texts = only[key], texts | {k: t for k, t in only.texts.items() if k == key}
+        elif any(key in row.texts for row in rows) or (key in _SINGLE and said):
+            texts[key] = "; ".join(said)
+            values[key] = values[key] if key == "location" else None
+    return replace(first, values=values, texts=texts)
+
+
+def _parts(row: MatrixRow, key: str) -> tuple[object, ...]:
+    parts: tuple[Any, ...] = row[key] or ()
+    if (
+        key == "funding_sources"
+        and len(parts) == 1
+        and parts[0].amount is None
+        and row["allocation"] is not None
+    ):
+        return (replace(parts[0], amount=row["allocation"]),)
+    return parts

@@ -17,13 +17,12 @@ Rows that are no lines: the header again on a new page, blank rows, rows that on
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from app.exchange.matrix.amounts import read_rupiah, thousands, unusable
 from app.exchange.matrix.cells import NONE, read, remarks_at
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.matrix.headers import Header, find_header
-from app.exchange.matrix.levels import Block, inherit, row_errors
 from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named
-from app.exchange.matrix.numbers import read_rupiah, thousands, unusable
-from app.exchange.matrix.rows import LEVELS, RowKind, Table
+from app.exchange.matrix.rows import LEVELS, Block, RowKind, Table, inherit, row_errors
 from app.exchange.matrix.words import STRATEGY_NAMES, strategy_of
 from app.kit.files.books import Sheet, column_letter
 from app.kit.files.sheets import open_book

@@ -25,7 +25,6 @@ from app.reference.coordinates.models import (
 from app.reference.coordinates.rules import CHAIN, LARGEST_TABLE, NATION, Told, read_table
 from app.reference.models import RegionKey
 from app.reference.queries import is_region
-from app.reference.replies import page_of
 
 router = house_router(tags=["reference"])
 
@@ -36,7 +35,7 @@ def list_coordinates(call: Caller, query: Annotated[CoordinatesQuery, Query()]) 
 
     Open to every valid token. The codes that are shipped come without points; administrators tell them.
     """
-    return page_of(call, queries.list_coordinates(query), query, sort=query.sort)
+    return call.answer_list(queries.list_coordinates(query), query, sort=query.sort)
 
 
 _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")

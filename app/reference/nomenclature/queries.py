@@ -82,8 +82,8 @@ def subactivities(edition: str, query: SubactivityQuery) -> Listing:
     )
 
 
-def subactivity_json(session: Session, edition: str, level: GovernmentLevel, code: str) -> str | None:
-    """One sub-activity as `SubactivityReply`; None where there is none."""
+def subactivity_json(session: Session, edition: str, level: GovernmentLevel, code: str) -> str:
+    """Return one sub-activity as `SubactivityReply`. Raises NotFound if there is none."""
     c, after = _subactivity.c, _subactivity.alias("after")
     successors = (
         sa.select(*fields_of(SubactivityName, after))

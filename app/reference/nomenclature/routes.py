@@ -7,6 +7,7 @@ from fastapi import Query, Response
 from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
+from app.kit.http.replies import answer
 from app.kit.http.routing import house_router
 from app.kit.problems import NotFound
 from app.reference.nomenclature import queries
@@ -19,7 +20,6 @@ from app.reference.nomenclature.models import (
     SubactivityQuery,
     SubactivityReply,
 )
-from app.reference.replies import one_of, page_of
 
 router = house_router(prefix="/nomenclatures", tags=["reference"])
 
@@ -30,7 +30,7 @@ def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
 
     Codes are retired, not reused, and change from edition to edition; a plan's lines name theirs.
     """
-    return page_of(call, queries.nomenclatures(), query, sort="edition")
+    return call.answer_list(queries.nomenclatures(), query, sort="edition")
 
 
 @router.get("/{edition}/subactivities", response_model=Page[SubactivityOut], openapi_extra=PUBLIC)
@@ -44,7 +44,7 @@ def list_subactivities(
     """
     if edition not in queries.editions(call.session):
         raise NotFound()
-    return page_of(call, queries.subactivities(edition, query), query, sort=query.sort)
+    return call.answer_list(queries.subactivities(edition, query), query, sort=query.sort)
 
 
 @router.get(
@@ -60,4 +60,6 @@ def read_subactivity(
     The same code can mean different things to a `province` and a `regency`, so both are part of the address.
     404 where the edition has no such code at this level.
     """
-    return one_of(call, queries.subactivity_json(call.session, edition, government_level, code))
+    return answer(
+        call.request, queries.subactivity_json(call.session, edition, government_level, code).encode()
+    )

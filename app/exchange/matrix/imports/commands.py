@@ -12,9 +12,8 @@ from sqlmodel import Session
 from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
-from app.exchange.matrix.basis import basis_contradictions, cumulative_spent
-from app.exchange.matrix.imports.import_errors import basis_required, no_amendment, not_in_force_yet
-from app.exchange.matrix.imports.matching import matched
+from app.exchange.matrix.amounts import basis_contradictions, cumulative_spent
+from app.exchange.matrix.cells import Names, in_order
 from app.exchange.matrix.imports.models import (
     Acceptance,
     ImportedProgress,
@@ -22,11 +21,13 @@ from app.exchange.matrix.imports.models import (
     ImportQuery,
     ImportReport,
     Resolution,
+    basis_required,
+    no_amendment,
+    not_in_force_yet,
 )
 from app.exchange.matrix.imports.queries import ReadFile, action_ids
 from app.exchange.matrix.imports.resolving import Resolving, resolve
-from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, new_codes
-from app.exchange.matrix.lines import Names, in_order
+from app.exchange.matrix.imports.rules import Resolved, column_of, content_of, matched, new_codes
 from app.exchange.matrix.models import Basis, Content, Matrix
 from app.exchange.matrix.queries import names_for
 from app.kit.batch import BatchWrite, Outcome

@@ -14,7 +14,10 @@ from sqlmodel import Session
 
 from app.agencies.queries import FoundAgency, agency_labels
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.imports.import_errors import (
+from app.exchange.matrix.imports.models import (
+    Acceptance,
+    ImportQuery,
+    Resolution,
     ambiguous_name,
     cell_required,
     merged_agency,
@@ -25,11 +28,10 @@ from app.exchange.matrix.imports.import_errors import (
     unresolved_subactivity,
     unused_resolution,
 )
-from app.exchange.matrix.imports.matching import Key, keys_of, words_key
-from app.exchange.matrix.imports.models import Acceptance, ImportQuery, Resolution
 from app.exchange.matrix.imports.queries import code_in, look_up, pairs_of
-from app.exchange.matrix.imports.rules import Resolved, Subactivity, joined_lines
+from app.exchange.matrix.imports.rules import Key, Resolved, Subactivity, keys_of, words_key
 from app.exchange.matrix.models import Content, MatrixRow, Named, Place
+from app.exchange.matrix.rows import joined_lines
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan

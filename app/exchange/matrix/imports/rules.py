@@ -1,17 +1,20 @@
-"""What a line of the file makes of an action. Pure.
+"""What a line of the file makes of an action, and which line of the plan it is. Pure.
 
 A column changes an action only where its cell says something else than the action would write there,
 and then only what the column shows: a count that changes keeps its deciles, a place its amount. What no
 column shows, and what a file has no column for, is never touched.
+
+A line is known by strategy, lead agency and sub-activity: by its code, else by its names, else by the
+words that an earlier file had for it. Lines that are alike are matched with the one that already says
+the same, then in their order; so rows may be moved, added and taken out without any line changing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.exchange.matrix.cells import written
+from app.exchange.matrix.cells import CLASSES, OF_WORDS, Names, cells_of, in_order, line_of, written
 from app.exchange.matrix.codes import write_named
-from app.exchange.matrix.lines import CLASSES, OF_WORDS, Names, cells_of, line_of
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
 from app.reference.rules import folded
 
@@ -40,62 +43,6 @@ class Resolved:
     """(funding source, amount)."""
     places: tuple[str, ...] = field(default=())
     """Region codes; empty where not every place of the cell was found."""
-
-
-# Lines that span several rows
-
-
-def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
-    """The lines of a file, each with the rows that continue it."""
-    lines: dict[int, list[MatrixRow]] = {}
-    for row in rows:
-        if row.continues is None:
-            lines[row.row] = [row]
-        else:
-            lines[row.continues].append(row)
-    return [_joined(*span) for span in lines.values()]
-
-
-_PARTS = (*CLASSES, "location", "recipients", "funding_sources")
-_AMOUNTS = ("allocation", "spent_s1", "spent_s2", "spent_total")
-_SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
-
-
-def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
-    """Parts are put together, amounts added up; of what a line has once, different words are all kept.
-
-    A row with an allocation of its own gives it to its only funding source.
-    """
-    if not more:
-        return first
-    rows = (first, *more)
-    values, texts = dict(first.values), dict(first.texts)
-    for key in _PARTS:
-        values[key] = tuple(part for row in rows for part in _parts(row, key))
-    for key in _AMOUNTS:
-        amounts = [row[key] for row in rows if row[key] is not None]
-        values[key] = sum(amounts) if amounts else None
-    for key in ("location", "recipients", *_SINGLE):
-        said = {str(cell): row for row in rows if (cell := written(BY_KEY[key], row)) is not None}
-        if key in _SINGLE and len(said) == 1:
-            (only,) = said.values()
-            values[key], texts = only[key], texts | {k: t for k, t in only.texts.items() if k == key}
-        elif any(key in row.texts for row in rows) or (key in _SINGLE and said):
-            texts[key] = "; ".join(said)
-            values[key] = values[key] if key == "location" else None
-    return replace(first, values=values, texts=texts)
-
-
-def _parts(row: MatrixRow, key: str) -> tuple[object, ...]:
-    parts: tuple[Any, ...] = row[key] or ()
-    if (
-        key == "funding_sources"
-        and len(parts) == 1
-        and parts[0].amount is None
-        and row["allocation"] is not None
-    ):
-        return (replace(parts[0], amount=row["allocation"]),)
-    return parts
 
 
 # The action that a line makes
@@ -340,3 +287,86 @@ def new_codes(taken: Sequence[str]) -> Iterator[str]:
     while True:
         last += 1
         yield f"A-{last:03d}"
+
+
+# Which line of the plan a line of the file is
+
+
+Key = tuple[str, ...]
+
+
+def words_key(strategy: str, agency: str, activity: str | None, name: str | None) -> Key:
+    """What identifies a line by names."""
+    return strategy, agency, folded(activity or ""), folded(name or "")
+
+
+_BY_NAME_ALONE = 3
+
+
+def keys_of(content: Content) -> tuple[Key | None, Key, Key, Key | None]:
+    """By code, by names, by the words of an earlier file, by name alone: what identifies a line of the plan."""
+    strategy, agency, code = content["strategy"], content["lead_agency"], content["subactivity_code"]
+    activity, name = content["activity"], content["subactivity"] or content["title"]
+    kept = content["matrix_texts"]
+    return (
+        (strategy, agency, code) if code else None,
+        words_key(strategy, agency, activity, name),
+        words_key(strategy, agency, kept.get("activity") or activity, kept.get("subactivity") or name),
+        None if code else (strategy, agency, folded(name)),
+    )
+
+
+def _keys_of_line(found: Resolved) -> tuple[Key | None, Key, Key, Key | None]:
+    strategy, agency, sub = found.line["strategy"], found.agency, found.subactivity
+    named: Named = found.line["subactivity"]
+    return (
+        (strategy, agency, sub.code) if sub.code else None,
+        words_key(strategy, agency, sub.activity, sub.name),
+        words_key(
+            strategy, agency, write_named(found.line["activity"]), named.name if sub.code else sub.name
+        ),
+        (strategy, agency, folded((named.name if sub.code else sub.name) or "")),
+    )
+
+
+def matched(
+    stored: Mapping[str, Content], lines: Sequence[Resolved], says_the_same: Callable[[str, Resolved], bool]
+) -> list[str | None]:
+    """For each line of the file the code of the plan's line that it is; None: a new one."""
+    keys = {code: keys_of(stored[code]) for code in in_order(stored)}
+    of_lines = [_keys_of_line(line) for line in lines]
+    result: list[str | None] = [None] * len(lines)
+    waiting = list(keys)
+    for respect in range(_BY_NAME_ALONE + 1):
+        groups: dict[object, list[str]] = {}
+        for code in waiting:
+            groups.setdefault(keys[code][respect], []).append(code)
+        claims: dict[Any, list[int]] = {}
+        for place, line_keys in enumerate(of_lines):
+            if result[place] is None and (key := line_keys[respect]) is not None and key in groups:
+                claims.setdefault(key, []).append(place)
+        for key, places in claims.items():
+            if respect == _BY_NAME_ALONE and len(groups[key]) + len(places) > 2:
+                continue
+            _share_out(groups[key], places, lines, result, says_the_same)
+        waiting = [code for code in waiting if code not in set(result)]
+    return result
+
+
+def _share_out(
+    codes: list[str],
+    places: list[int],
+    lines: Sequence[Resolved],
+    result: list[str | None],
+    says_the_same: Callable[[str, Resolved], bool],
+) -> None:
+    """Give the lines at `places` the codes of lines that are alike."""
+    if len(codes) > 1 or len(places) > 1:
+        for place in places:
+            code = next((code for code in codes if says_the_same(code, lines[place])), None)
+            if code is not None:
+                result[place] = code
+                codes.remove(code)
+    rest = [place for place in places if result[place] is None]
+    for place, code in zip(rest, codes, strict=False):
+        result[place] = code
