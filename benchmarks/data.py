@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import Session
 
-from app.access.models import Role, TokenScope
+from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
+from app.access.write import Write
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import Database, alembic_config, table_of
 from app.kit.database.journal import Author, Entry, hold, record
@@ -111,13 +112,11 @@ def new_token(database: Database, region: str = PROVINCE) -> str:
     name = f"bench-{region}-{now.timestamp()}"
     with database.writing() as session:
         return create_token(
-            session,
-            Author(CONSOLE.token, now),
+            Write(session, Author(CONSOLE.token, now), CONSOLE),
             name=name,
             principal=name,
             grants=[Grant(Role.administrator, region, None)],
-            scopes=[TokenScope.read, TokenScope.write],
-            expires_at=now + timedelta(days=1),
+            content=TokenIn(scopes=[TokenScope.read, TokenScope.write], expires_at=now + timedelta(days=1)),
         )
 
 

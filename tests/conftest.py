@@ -19,9 +19,10 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
 from app.access.commands import Uses
-from app.access.models import Role, TokenScope
-from app.access.rules import Grant
+from app.access.models import Role, TokenIn, TokenScope
+from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
+from app.access.write import Write
 from app.convergence.scorecards.cache import Kept
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
@@ -195,14 +196,13 @@ def token_for(
     grants = [Grant(Role(r[0]), r[1], r[2] if len(r) > 2 else None) for r in roles]
     with database.writing() as session:
         return create_token(
-            session,
-            Author("test", now),
+            Write(session, Author("test", now), CONSOLE),
             name=name,
             principal=name,
             grants=grants,
-            scopes=scopes,
-            expires_at=now + timedelta(days=days),
-            networks=networks,
+            content=TokenIn(
+                scopes=list(scopes), expires_at=now + timedelta(days=days), networks=list(networks)
+            ),
         )
 
 

@@ -9,7 +9,7 @@ process had noted is lost: less than the time between two writings.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -30,8 +30,8 @@ from app.access.rules import (
 )
 from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.resources import write_version
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import (
     Conflict,
@@ -84,6 +84,20 @@ class NameTaken(Problem):
     )
 
 
+class StoredPrincipal(NamedTuple):
+    """A principal as it is stored, without its memberships."""
+
+    id: int
+    name: str
+    region_code: str
+    issuer: str | None
+    subject: str | None
+    version: int
+
+
+_STORED = [_principals.c[name] for name in StoredPrincipal._fields]
+
+
 def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str | None) -> bool:
     """Create a principal (True) or replace its subject and memberships (False); the same content changes nothing.
 
@@ -92,53 +106,59 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
     _check_administers_somewhere(write.actor)
     chain = hold(write.session, principal_chain(name))
     stored = stored_principal(write.session, name)
-    if stored is not None and not write.actor.may("read_access", stored["region_code"]):
+    if stored is not None and not write.actor.may("read_access", stored.region_code):
         raise NameTaken(name=name)
-    write.precondition.check(stored["version"] if stored else None)
-    grants = [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
-    home = stored["region_code"] if stored else content.region_code
+    write.precondition.check(stored.version if stored else None)
+    home = stored.region_code if stored else content.region_code
     _check_content(write, content, home, issuer)
-    said = {"issuer": issuer if content.subject is not None else None, "subject": content.subject}
-    _check_subject_is_free(write.session, said, stored)
+    identity = (issuer if content.subject is not None else None, content.subject)
+    _check_subject_is_free(write.session, identity, stored)
+    grants = [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
+    _store(write, chain, stored, StoredPrincipal(0, checked_key(name), home, *identity, 0), grants)
+    return stored is None
+
+
+def _store(
+    write: Write,
+    chain: Chain,
+    stored: StoredPrincipal | None,
+    wanted: StoredPrincipal,
+    grants: Sequence[Grant],
+) -> tuple[Chain, StoredPrincipal]:
+    """Create or change a principal with its memberships. Id and version of `wanted` do not count."""
+    session = write.session
+    said = {"region_code": wanted.region_code, "issuer": wanted.issuer, "subject": wanted.subject}
     if stored is None:
-        new = {
-            "name": checked_key(name),
-            "region_code": home,
-            "created_at": write.author.at,
-            "version": next_version(write.session, principal_subject(name), None),
-            **said,
-        }
-        owner = write.session.execute(
-            sa.insert(_principals).values(**new).returning(_principals.c.id)
-        ).scalar_one()
-        _write_memberships(write.session, owner, grants)
-        record(write.session, chain, write.author, [_principal_entry("created", None, _Told(new, grants))])
-        return True
-    before = _grants_of(write.session, stored["id"])
-    if all(stored[field] == value for field, value in said.items()) and set(before) == set(grants):
-        return False
-    new = update_versioned(write.session, _principals, stored, said)
+        version = next_version(session, principal_subject(wanted.name), None)
+        row = {"name": wanted.name, "created_at": write.author.at, "version": version, **said}
+        insert = sa.insert(_principals).values(**row).returning(_principals.c.id)
+        new = wanted._replace(id=session.execute(insert).scalar_one(), version=version)
+        _write_memberships(session, new.id, grants)
+        return record(
+            session, chain, write.author, [_principal_entry("created", None, _Told(new, grants))]
+        ), new
+    before = _grants_of(session, stored.id)
+    new = wanted._replace(id=stored.id, version=stored.version)
+    if new == stored and set(before) == set(grants):
+        return chain, stored
+    new = new._replace(version=write_version(session, _principals, stored, said))
     entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
-    chain = record(write.session, chain, write.author, [entry])
-    _replace_memberships(write.session, write.author, stored["id"], name, before, grants)
-    return False
+    chain = record(session, chain, write.author, [entry])
+    _replace_memberships(write, stored, before, grants)
+    return chain, new
 
 
 def delete_principal(write: Write, name: str) -> None:
     """Delete a principal with its memberships and tokens, all of which end at once."""
     chain, stored = held(write, name)
-    write.precondition.check(stored["version"])
-    owner, before = stored["id"], _grants_of(write.session, stored["id"])
-    names = write.session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == owner))
-    record(
-        write.session,
-        chain,
-        write.author,
-        [_principal_entry("deleted", _Told(stored, before, sorted(names)), None)],
-    )
-    _replace_memberships(write.session, write.author, owner, name, before, [])
-    write.session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == owner))
-    write.session.execute(sa.delete(_principals).where(_principals.c.id == owner))
+    write.precondition.check(stored.version)
+    before = _grants_of(write.session, stored.id)
+    names = write.session.scalars(sa.select(_tokens.c.name).where(_tokens.c.principal_id == stored.id))
+    entry = _principal_entry("deleted", _Told(stored, before, sorted(names)), None)
+    record(write.session, chain, write.author, [entry])
+    _replace_memberships(write, stored, before, [])
+    write.session.execute(sa.delete(_tokens).where(_tokens.c.principal_id == stored.id))
+    write.session.execute(sa.delete(_principals).where(_principals.c.id == stored.id))
 
 
 def _check_administers_somewhere(actor: Actor) -> None:
@@ -147,20 +167,21 @@ def _check_administers_somewhere(actor: Actor) -> None:
         raise NotFound()
 
 
-def held(write: Write, name: str) -> tuple[Chain, dict[str, Any]]:
+def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
     """A principal that the actor may write, with its chain."""
     principal_id(write.session, write.actor, name)
     chain = hold(write.session, principal_chain(name))
     stored = stored_principal(write.session, name)
     if stored is None:
         raise NotFound()
-    write.actor.require("write_access", stored["region_code"])
+    write.actor.require("write_access", stored.region_code)
     return chain, stored
 
 
-def stored_principal(session: Session, name: str) -> dict[str, Any] | None:
-    row = session.execute(sa.select(_principals).where(_principals.c.name == name)).one_or_none()
-    return dict(row._mapping) if row else None
+def stored_principal(session: Session, name: str) -> StoredPrincipal | None:
+    """Return a principal, whoever asks. Returns None if there is none of that name."""
+    row = session.execute(sa.select(*_STORED).where(_principals.c.name == name)).one_or_none()
+    return StoredPrincipal(*row) if row else None
 
 
 def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | None) -> None:
@@ -186,13 +207,16 @@ def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | 
         raise Invalid(errors=errors)
 
 
-def _check_subject_is_free(session: Session, said: dict[str, Any], stored: dict[str, object] | None) -> None:
-    if said["subject"] is None:
+def _check_subject_is_free(
+    session: Session, identity: tuple[str | None, str | None], stored: StoredPrincipal | None
+) -> None:
+    issuer, subject = identity
+    if subject is None:
         return
     c = _principals.c
-    owner = session.scalar(sa.select(c.id).where(c.issuer == said["issuer"], c.subject == said["subject"]))
-    if owner is not None and (stored is None or owner != stored["id"]):
-        raise Invalid(errors=[FieldError(taken_subject, pointer="/subject", value=said["subject"])])
+    owner = session.scalar(sa.select(c.id).where(c.issuer == issuer, c.subject == subject))
+    if owner is not None and (stored is None or owner != stored.id):
+        raise Invalid(errors=[FieldError(taken_subject, pointer="/subject", value=subject)])
 
 
 def _grants_of(session: Session, owner: int) -> list[Grant]:
@@ -213,20 +237,15 @@ def _write_memberships(session: Session, owner: int, grants: Iterable[Grant]) ->
 
 
 def _replace_memberships(
-    session: Session,
-    author: Author,
-    owner: int,
-    principal: str,
-    before: Sequence[Grant],
-    grants: Sequence[Grant],
+    write: Write, stored: StoredPrincipal, before: Sequence[Grant], grants: Sequence[Grant]
 ) -> None:
     """Make a principal's memberships what they shall be, and tell its readers of the feed what they see by it."""
-    session.execute(sa.delete(_memberships).where(_memberships.c.principal_id == owner))
-    _write_memberships(session, owner, grants)
+    write.session.execute(sa.delete(_memberships).where(_memberships.c.principal_id == stored.id))
+    _write_memberships(write.session, stored.id, grants)
     # Whoever saw nothing before has no copy to mend.
     changes = scope_changes(before, grants) if before else []
     if changes:
-        chain = hold(session, scope_chain(principal))
+        chain = hold(write.session, scope_chain(stored.name))
         entries = [
             Entry(
                 SCOPE_CHANGED,
@@ -238,13 +257,13 @@ def _replace_memberships(
             )
             for n, change in enumerate(changes, 1)
         ]
-        record(session, chain, author, entries)
+        record(write.session, chain, write.author, entries)
 
 
 class _Told(NamedTuple):
     """A principal as the journal records it."""
 
-    row: dict[str, Any]
+    row: StoredPrincipal
     grants: Sequence[Grant]
     tokens: Sequence[str] = ()
 
@@ -256,36 +275,24 @@ def _principal_entry(what: str, before: _Told | None, after: _Told | None) -> En
         if told is None:
             return None
         return {
-            "region_code": told.row["region_code"],
-            "identity": identity_digest(told.row["issuer"], told.row["subject"]),
+            "region_code": told.row.region_code,
+            "identity": identity_digest(told.row.issuer, told.row.subject),
             "memberships": sorted([g.role, g.region, g.agency or ""] for g in told.grants),
             **({"tokens": list(told.tokens)} if told.tokens else {}),
         }
 
     there = after or before
     assert there is not None
-    row = there.row
-    version = row["version"] + (after is None)
-    return Entry(
-        f"principal.{what}",
-        row["region_code"],
-        principal_subject(row["name"]),
-        version,
-        said(before),
-        said(after),
-    )
+    row, version = there.row, there.row.version + (after is None)
+    subject = principal_subject(row.name)
+    return Entry(f"principal.{what}", row.region_code, subject, version, said(before), said(after))
 
 
 # From the console
 
 
 def enrol(
-    session: Session,
-    author: Author,
-    *,
-    principal: str,
-    grants: Sequence[Grant],
-    identity: tuple[str, str] | None = None,
+    write: Write, *, principal: str, grants: Sequence[Grant], identity: tuple[str, str] | None = None
 ) -> None:
     """Give a principal (made if new) exactly these memberships, and the person of (issuer, subject) who holds it.
 
@@ -293,50 +300,30 @@ def enrol(
     if the name is none that the HTTP interface takes.
     """
     principal = checked_key(principal)
-    chain = hold(session, principal_chain(principal))
-    said = dict(zip(("issuer", "subject"), identity, strict=True)) if identity else {}
-    if said:
+    chain = hold(write.session, principal_chain(principal))
+    if identity:
         try:
-            _check_subject_is_free(session, said, stored_principal(session, principal))
+            _check_subject_is_free(write.session, identity, stored_principal(write.session, principal))
         except Invalid:
             raise Conflict() from None
-    enrol_chained(session, chain, author, principal, grants, said)
+    enrol_chained(write, chain, principal, grants, identity)
 
 
 def enrol_chained(
-    session: Session,
+    write: Write,
     chain: Chain,
-    author: Author,
     principal: str,
     grants: Sequence[Grant],
-    said: dict[str, str] | None = None,
-) -> tuple[Chain, dict[str, object]]:
+    identity: tuple[str, str] | None = None,
+) -> tuple[Chain, StoredPrincipal]:
     """The principal as the console wants it; its home grows where its memberships no longer fit in."""
-    stored = stored_principal(session, principal)
+    stored = stored_principal(write.session, principal)
     regions = [grant.region for grant in grants]
-    if stored is None:
-        new: dict[str, Any] = {
-            "name": principal,
-            "region_code": home_around(regions),
-            "created_at": author.at,
-            "issuer": None,
-            "subject": None,
-            "version": next_version(session, principal_subject(principal), None),
-            **(said or {}),
-        }
-        insert = sa.insert(_principals).values(**new).returning(_principals.c.id)
-        new["id"] = session.execute(insert).scalar_one()
-        _write_memberships(session, new["id"], grants)
-        return record(session, chain, author, [_principal_entry("created", None, _Told(new, grants))]), new
-    before = _grants_of(session, stored["id"])
-    changed = {**(said or {}), "region_code": home_around([stored["region_code"], *regions])}
-    if all(stored[field] == value for field, value in changed.items()) and set(before) == set(grants):
-        return chain, stored
-    new = update_versioned(session, _principals, stored, changed)
-    entry = _principal_entry("changed", _Told(stored, before), _Told(new, grants))
-    chain = record(session, chain, author, [entry])
-    _replace_memberships(session, author, stored["id"], principal, before, grants)
-    return chain, new
+    home = home_around([stored.region_code, *regions] if stored else regions)
+    wanted = (stored or StoredPrincipal(0, principal, home, None, None, 0))._replace(region_code=home)
+    if identity:
+        wanted = wanted._replace(issuer=identity[0], subject=identity[1])
+    return _store(write, chain, stored, wanted, grants)
 
 
 # When tokens and persons were last used, written behind the requests

@@ -3,10 +3,10 @@
 import ipaddress
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -83,7 +83,7 @@ class PrincipalFields(BaseModel):
     )
 
 
-_POSITION: dict[str, Any] = {
+_POSITION: dict[str, JsonValue] = {
     "region_code": "63.02",
     "subject": None,
     "memberships": [{"role": "reader", "region_code": "63.02", "agency_code": None}],
@@ -215,7 +215,7 @@ class TokenFields(BaseModel):
     )
 
 
-_TOKEN: dict[str, Any] = {"scopes": ["read"], "networks": ["10.20.0.0/16"]}
+_TOKEN: dict[str, JsonValue] = {"scopes": ["read"], "networks": ["10.20.0.0/16"]}
 
 
 class TokenIn(TokenFields, Shape):

@@ -7,19 +7,19 @@ the secret with it.
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, enrol_chained, held, stored_principal
-from app.access.models import Principal, Token, TokenIn, TokenScope
+from app.access.commands import NameTaken, StoredPrincipal, enrol_chained, held, stored_principal
+from app.access.models import Principal, Token, TokenIn
 from app.access.queries import hash_of
-from app.access.rules import LONGEST_LIFE, Actor, Grant, expiry_of, principal_chain, principal_subject
+from app.access.rules import LONGEST_LIFE, Grant, expiry_of, principal_chain, principal_subject
 from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.resources import write_version
 from app.kit.http.validation import checked_key
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 
@@ -47,62 +47,72 @@ class TokenRevoked(Problem):
     )
 
 
+class StoredToken(NamedTuple):
+    """A token as it is stored."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    networks: list[str]
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    version: int
+
+
+_STORED = [_tokens.c[name] for name in StoredToken._fields]
+
+
 def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str | None:
     """Create a token, giving its secret, which is never shown again; or change what one is limited to (None)."""
     chain, owner = held(write, principal)
-    stored = _stored_token(write.session, owner["id"], name)
-    write.precondition.check(stored["version"] if stored else None)
+    stored = _stored_token(write.session, owner.id, name)
+    write.precondition.check(stored.version if stored else None)
     if stored is None and _is_taken(write.session, name):
         raise NameTaken(name=name)
-    if stored is not None and stored["revoked_at"] is not None:
+    if stored is not None and stored.revoked_at is not None:
         raise TokenRevoked(token=name)
-    expires_at = expiry_of(content.expires_at, stored["created_at"] if stored else write.author.at)
-    _check_token(write.actor, content, expires_at, write.author.at, stored)
-    values = {
-        "scopes": [str(scope) for scope in content.scopes],
-        "networks": list(content.networks),
-        "expires_at": expires_at,
-    }
+    expires_at = expiry_of(content.expires_at, stored.created_at if stored else write.author.at)
+    _check_token(write, content, expires_at, stored)
     if stored is None:
-        return _issue(write.session, chain, write.author, owner, checked_key(name), values)
-    if any(stored[field] != value for field, value in values.items()):
-        new = update_versioned(write.session, _tokens, stored, values)
-        record(write.session, chain, write.author, [_token_entry("changed", principal, owner, stored, new)])
+        return _issue(write, chain, owner, checked_key(name), content, expires_at)
+    scopes = [str(scope) for scope in content.scopes]
+    new = stored._replace(scopes=scopes, networks=list(content.networks), expires_at=expires_at)
+    if new != stored:
+        _change(write, chain, owner, "changed", stored, new)
     return None
 
 
 def end_token(write: Write, principal: str, name: str) -> None:
     """Revoke a token: the next request with it is refused. One that was revoked stays as it is."""
     chain, owner = held(write, principal)
-    stored = _stored_token(write.session, owner["id"], name)
+    stored = _stored_token(write.session, owner.id, name)
     if stored is None:
         raise NotFound()
-    if stored["revoked_at"] is None:
-        _revoke(write.session, chain, write.author, owner, stored)
+    if stored.revoked_at is None:
+        _revoke(write, chain, owner, stored)
 
 
-def _stored_token(session: Session, owner: int, name: str) -> dict[str, Any] | None:
+def _stored_token(session: Session, owner: int, name: str) -> StoredToken | None:
     c = _tokens.c
-    row = session.execute(sa.select(_tokens).where(c.principal_id == owner, c.name == name)).one_or_none()
-    return dict(row._mapping) if row else None
+    row = session.execute(sa.select(*_STORED).where(c.principal_id == owner, c.name == name)).one_or_none()
+    return StoredToken(*row) if row else None
 
 
 def _is_taken(session: Session, name: str) -> bool:
     return session.scalar(sa.select(_tokens.c.id).where(_tokens.c.name == name)) is not None
 
 
-def _check_token(
-    actor: Actor, content: TokenIn, expires_at: datetime, now: datetime, stored: dict[str, Any] | None
-) -> None:
+def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: StoredToken | None) -> None:
     """Raise Invalid for a scope beyond the giver's own, or an end in the past or too far off."""
-    kept = set(stored["scopes"]) if stored else set()
+    own, kept = write.actor.scopes, set(stored.scopes) if stored else set()
     errors = [
-        FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(actor.scopes))
+        FieldError(scope_beyond_own, pointer=f"/scopes/{n}", value=scope, allowed=sorted(own))
         for n, scope in enumerate(content.scopes)
-        if scope not in actor.scopes and scope not in kept
+        if scope not in own and scope not in kept
     ]
-    latest = now + LONGEST_LIFE
-    if content.expires_at is not None and not now < expires_at <= latest:
+    latest = write.author.at + LONGEST_LIFE
+    if content.expires_at is not None and not write.author.at < expires_at <= latest:
         said = content.expires_at.isoformat()
         errors.append(
             FieldError(expiry_out_of_range, pointer="/expires_at", value=said, allowed=latest.isoformat())
@@ -112,67 +122,64 @@ def _check_token(
 
 
 def _issue(
-    session: Session,
-    chain: Chain,
-    author: Author,
-    owner: dict[str, Any],
-    name: str,
-    values: dict[str, object],
+    write: Write, chain: Chain, owner: StoredPrincipal, name: str, content: TokenIn, expires_at: datetime
 ) -> str:
     secret = f"rata_{secrets.token_urlsafe(32)}"
-    new = {
-        "principal_id": owner["id"],
-        "name": name,
-        "hash": hash_of(secret),
-        "created_at": author.at,
-        "revoked_at": None,
-        "version": next_version(session, principal_subject(owner["name"], name), None),
-        **values,
-    }
-    session.execute(sa.insert(_tokens).values(**new))
-    record(session, chain, author, [_token_entry("created", owner["name"], owner, None, new)])
+    version = next_version(write.session, principal_subject(owner.name, name), None)
+    scopes, networks = [str(scope) for scope in content.scopes], list(content.networks)
+    new = StoredToken(0, name, scopes, networks, write.author.at, expires_at, None, version)
+    row = {**new._asdict(), "principal_id": owner.id, "hash": hash_of(secret)}
+    del row["id"]
+    write.session.execute(sa.insert(_tokens).values(**row))
+    record(write.session, chain, write.author, [_token_entry("created", owner, None, new)])
     return secret
 
 
-def _revoke(
-    session: Session, chain: Chain, author: Author, owner: dict[str, Any], stored: dict[str, Any]
-) -> None:
-    new = update_versioned(session, _tokens, stored, {"revoked_at": author.at})
-    record(session, chain, author, [_token_entry("revoked", owner["name"], owner, stored, new)])
+def _revoke(write: Write, chain: Chain, owner: StoredPrincipal, stored: StoredToken) -> None:
+    _change(write, chain, owner, "revoked", stored, stored._replace(revoked_at=write.author.at))
 
 
-def _token_entry(
+def _change(
+    write: Write,
+    chain: Chain,
+    owner: StoredPrincipal,
     what: str,
-    principal: str,
-    owner: dict[str, Any],
-    before: dict[str, object] | None,
-    after: dict[str, object] | None,
-) -> Entry:
-    def said(row: dict[str, Any] | None) -> dict[str, object] | None:
+    stored: StoredToken,
+    new: StoredToken,
+) -> None:
+    """Write a token as it shall be, and record it."""
+    changed = {
+        "scopes": new.scopes,
+        "networks": new.networks,
+        "expires_at": new.expires_at,
+        "revoked_at": new.revoked_at,
+    }
+    new = new._replace(version=write_version(write.session, _tokens, stored, changed))
+    record(write.session, chain, write.author, [_token_entry(what, owner, stored, new)])
+
+
+def _token_entry(what: str, owner: StoredPrincipal, before: StoredToken | None, after: StoredToken) -> Entry:
+    def said(row: StoredToken | None) -> dict[str, object] | None:
         if row is None:
             return None
-        ends = {name: row[name].isoformat() if row[name] else None for name in ("expires_at", "revoked_at")}
-        return {"scopes": row["scopes"], "networks": row["networks"], **ends}
+        ends = {"expires_at": row.expires_at, "revoked_at": row.revoked_at}
+        shown = {name: at.isoformat() if at else None for name, at in ends.items()}
+        return {"scopes": row.scopes, "networks": row.networks, **shown}
 
-    row: dict[str, Any] = after or before or {}
-    address = principal_subject(principal, row["name"])
-    version = row["version"] + (after is None)
-    return Entry(f"token.{what}", owner["region_code"], address, version, said(before), said(after))
+    address = principal_subject(owner.name, after.name)
+    return Entry(f"token.{what}", owner.region_code, address, after.version, said(before), said(after))
 
 
 # From the console
 
 
 def create_token(
-    session: Session,
-    author: Author,
+    write: Write,
     *,
     name: str,
     principal: str,
     grants: Sequence[Grant],
-    scopes: Sequence[TokenScope],
-    expires_at: datetime,
-    networks: Sequence[str] = (),
+    content: TokenIn,
 ) -> str:
     """Make a token for a principal (made too if new) and return its secret, which is never shown again.
 
@@ -180,26 +187,25 @@ def create_token(
     Invalid if a name is none that the HTTP interface takes.
     """
     name, principal = checked_key(name), checked_key(principal)
-    chain = hold(session, principal_chain(principal))
-    owner = stored_principal(session, principal)
+    chain = hold(write.session, principal_chain(principal))
+    owner = stored_principal(write.session, principal)
     if owner is None or grants:
-        chain, owner = enrol_chained(session, chain, author, principal, grants)
-    if _is_taken(session, name):
+        chain, owner = enrol_chained(write, chain, principal, grants)
+    if _is_taken(write.session, name):
         raise Conflict()
-    values = {"scopes": [str(s) for s in scopes], "networks": list(networks), "expires_at": expires_at}
-    return _issue(session, chain, author, owner, name, values)
+    return _issue(write, chain, owner, name, content, expiry_of(content.expires_at, write.author.at))
 
 
-def revoke_token(session: Session, author: Author, *, name: str) -> None:
+def revoke_token(write: Write, *, name: str) -> None:
     """End a token at once. Raises NotFound if no token of that name is valid."""
     c = _tokens.c
     owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
-    principal = session.scalar(owned.where(c.name == name, c.revoked_at.is_(None)))
+    principal = write.session.scalar(owned.where(c.name == name, c.revoked_at.is_(None)))
     if principal is None:
         raise NotFound()
-    chain = hold(session, principal_chain(principal))
-    owner = stored_principal(session, principal)
-    stored = _stored_token(session, owner["id"], name) if owner else None
-    if owner is None or stored is None or stored["revoked_at"] is not None:
+    chain = hold(write.session, principal_chain(principal))
+    owner = stored_principal(write.session, principal)
+    stored = _stored_token(write.session, owner.id, name) if owner else None
+    if owner is None or stored is None or stored.revoked_at is not None:
         raise NotFound()
-    _revoke(session, chain, author, owner, stored)
+    _revoke(write, chain, owner, stored)

@@ -1,9 +1,9 @@
 """Wire shapes of the history and of the feed; both are read from the journal (`kit.database.journal`)."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from app.kit.fields import SOMETIMES, RegionCode
 from app.kit.http.pagination import PageQuery
@@ -36,7 +36,7 @@ Kind = Annotated[
 Subject = Annotated[str, Field(description="Address below `/v1/` of what was written.")]
 Actor = Annotated[str, Field(description="Name of the token, a service or a position; never of a person.")]
 
-_CHANGE: dict[str, Any] = {
+_CHANGE: dict[str, JsonValue] = {
     "sequence": 17,
     "at": "2026-04-14T02:11:09.481516+00:00",
     "kind": "progress.changed",

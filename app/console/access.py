@@ -21,7 +21,7 @@ from app.kit.http.validation import validated
 from app.kit.problems import Conflict, Invalid, NotFound
 from app.reference.queries import is_region
 from app.startup.configuration import load_settings
-from app.startup.database import console_author
+from app.startup.database import console_write
 
 cli = typer.Typer()
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)
@@ -102,21 +102,18 @@ def create(
     """Create a token and print its secret, which is shown only now."""
     with _as_options(memberships=role):
         grants = _grants(role)
-        limits = validated(TokenIn, {"scopes": scope, "networks": network or []})
-    author = console_author()
+        ends = datetime.now(UTC) + timedelta(days=days)
+        limits = validated(TokenIn, {"scopes": scope, "networks": network or [], "expires_at": ends})
     with _as_options(), database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
             secret = create_token(
-                session,
-                author,
+                console_write(session),
                 name=name,
                 principal=principal or name,
                 grants=grants,
-                scopes=limits.scopes,
-                expires_at=author.at + timedelta(days=days),
-                networks=limits.networks,
+                content=limits,
             )
             typer.echo(secret)  # before the commit: a token whose secret was not printed is none
         except Conflict:
@@ -204,7 +201,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
     """End a token at once."""
     with database().writing() as session:
         try:
-            revoke_token(session, console_author(), name=name)
+            revoke_token(console_write(session), name=name)
         except NotFound:
             raise Refused(f"There is no token named {name} that could be revoked.") from None
     show(f"{name} is revoked.")
@@ -232,7 +229,7 @@ def enrol_(
         for grant in grants:
             _check_place(session, grant)
         try:
-            enrol(session, console_author(), principal=name, grants=grants, identity=identity)
+            enrol(console_write(session), principal=name, grants=grants, identity=identity)
         except Conflict:
             raise Refused("That subject holds another position already.") from None
     show(f"{name} is enrolled.")

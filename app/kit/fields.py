@@ -14,11 +14,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     StringConstraints,
 )
 from pydantic_core import PydanticCustomError
 
-SOMETIMES: Any = {"x-sometimes": True}
+SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
 """`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
 
 

@@ -11,7 +11,7 @@ from fastapi import Body
 MEDIA_TYPE = "application/merge-patch+json"
 
 Patch = Annotated[
-    dict[str, Any],
+    dict[str, object],
     Body(
         media_type=MEDIA_TYPE,
         description="The fields to change; null takes a field back to its default, a list replaces the list whole.",
@@ -19,7 +19,7 @@ Patch = Annotated[
 ]
 
 
-def merge_patch(target: Any, patch: Any) -> Any:
+def merge_patch(target: object, patch: object) -> object:
     """`target` with `patch` merged into it; neither is changed."""
     if not isinstance(patch, dict):
         return patch

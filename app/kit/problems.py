@@ -5,10 +5,10 @@ raises it and knows no HTTP. Each error of a field is of a declared `Kind`, so t
 change by accident and `/problems/{code}` can document all of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
 
 from pydantic import BaseModel, Field
 
@@ -30,15 +30,15 @@ class Text(NamedTuple):
     id: str
     en: str
 
-    def render(self, language: Language, values: dict[str, Any]) -> str:
+    def render(self, language: Language, values: Mapping[str, object]) -> str:
         template = self.id if language == "id" else self.en
         return template.format_map(_Shown(values))
 
 
-class _Shown(dict[str, Any]):
+class _Shown(dict[str, object]):
     """Values as a sentence shows them: bounded, and a dash for one that is missing, never a failure."""
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         value = super().__getitem__(name)
         return _cut(value) if isinstance(value, str) and name not in ("allowed", "nearest") else value
 
@@ -69,6 +69,15 @@ class Cell(NamedTuple):
     column: str
 
 
+class Where(TypedDict, total=False):
+    """The part of an error that says where it is: one of these."""
+
+    pointer: str
+    parameter: str
+    header: str
+    cell: Cell
+
+
 @dataclass(frozen=True)
 class FieldError:
     """What is wrong with one place of the input, with the value seen and what is allowed.
@@ -83,10 +92,10 @@ class FieldError:
     parameter: str | None = None
     header: str | None = None
     cell: Cell | None = None
-    value: Any = None
-    allowed: Any = None
+    value: object = None
+    allowed: object = None
     nearest: Sequence[str] = ()
-    values: dict[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def shown(self, language: Language) -> "ErrorShape":
         near = list(self.nearest)
@@ -101,25 +110,25 @@ class FieldError:
             header=self.header,
             cell=CellShape(**self.cell._asdict()) if self.cell else None,
             code=self.kind.code,
-            message=self.kind.text.render(language, values | self.values),
+            message=self.kind.text.render(language, {**values, **self.values}),
             value=_bounded(self.value),
             allowed=self.allowed,
             nearest=near or None,
         )
 
 
-def _cut(text: Any) -> Any:
+def _cut(text: str | None) -> str | None:
     """A text that a caller sent, as far as a reply repeats it."""
     return text if text is None or len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return ", ".join(str(v) for v in value)
     return value
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: object) -> object:
     """A value as the answer repeats it: never a whole document, never what JSON cannot carry."""
     if value is None or (isinstance(value, (bool, int)) and abs(value) < 2**63):
         return value
@@ -146,8 +155,8 @@ class ErrorShape(BaseModel):
     cell: CellShape | None = None
     code: str = Field(description="Stable code of this kind of error.")
     message: str = Field(description="The sentence for a person, in the language asked for.")
-    value: Any = Field(default=None, description="The value that was seen.")
-    allowed: Any = Field(default=None, description="What is allowed instead.")
+    value: object = Field(default=None, description="The value that was seen.")
+    allowed: object = Field(default=None, description="What is allowed instead.")
     nearest: list[str] | None = Field(default=None, description="Nearest allowed values, best first.")
 
 
@@ -181,7 +190,7 @@ class Problem(Exception):
         Problem.known[cls.code] = cls
 
     def __init__(
-        self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: Any
+        self, *, errors: Iterable[FieldError] = (), headers: dict[str, str] | None = None, **values: object
     ) -> None:
         listed = tuple(islice(errors, MOST_CELL_ERRORS))
         self.errors = listed if any(error.cell for error in listed) else listed[:MOST_ERRORS]

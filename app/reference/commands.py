@@ -3,12 +3,12 @@
 import csv
 import gzip
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -38,7 +38,17 @@ _LEVELS = {"PROV": GovernmentLevel.province, "KABKOT": GovernmentLevel.regency}
 Progress = Callable[[str, int, int], None]
 """Called with what is being loaded, rows done, rows in all."""
 
-Row = dict[str, Any]
+Row = Mapping[str, object]
+
+
+class _Loaded(NamedTuple):
+    """What the database says of a file that was loaded."""
+
+    name: str
+    edition: str
+    sha256: str
+    rows: int
+    version: int
 
 
 class BrokenReference(ValueError):
@@ -58,7 +68,7 @@ class _File:
     def sha256(self) -> str:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
-    def is_loaded(self, loaded: Mapping[tuple[str, str], sa.Row[Any]]) -> bool:
+    def is_loaded(self, loaded: Mapping[tuple[str, str], _Loaded]) -> bool:
         before = loaded.get((self.name, self.edition))
         return before is not None and before.sha256 == self.sha256
 
@@ -124,7 +134,7 @@ def _subactivity_rows(file: _File) -> list[Row]:
             known[text] = folded(text)
         return known[text]
 
-    rows = []
+    rows: list[Row] = []
     for line in file.rows():
         predecessor, _, predecessor_name = line["predecessor"].partition(" ")
         name, activity = fold(line["subactivity"]), fold(line["activity"])
@@ -196,7 +206,7 @@ def _funding(
     }
 
 
-def _strategy_rows(file: _File) -> list[Row]:
+def _strategy_rows(file: _File) -> Sequence[Row]:
     return [
         {
             **line,
@@ -208,7 +218,7 @@ def _strategy_rows(file: _File) -> list[Row]:
     ]
 
 
-def _calendar_rows(file: _File) -> list[Row]:
+def _calendar_rows(file: _File) -> Sequence[Row]:
     return [
         {
             **line,
@@ -239,7 +249,7 @@ class _Load:
     table: sa.Table
     key: tuple[str, ...]
     files: tuple[_File, ...]
-    rows: Callable[..., list[Row]]
+    rows: Callable[..., Sequence[Row]]
     scope: dict[str, str]
     """The part of the table that these files decide alone; what is there and not in them is retired."""
 
@@ -302,7 +312,9 @@ def load_reference(
     author = author or Author(CONSOLE.token, datetime.now(UTC))
     chain = hold(session, CHAIN)
     table = table_of(ReferenceEditionRow)
-    loaded = {(row.name, row.edition): row for row in session.execute(sa.select(table))}
+    columns = [table.c[name] for name in _Loaded._fields]
+    rows = [_Loaded(*row) for row in session.execute(sa.select(*columns))]
+    loaded = {(row.name, row.edition): row for row in rows}
     done: list[str] = []
     for load in _loads(folder):
         changed = [file for file in load.files if not file.is_loaded(loaded)]
@@ -318,7 +330,7 @@ def load_reference(
     return done
 
 
-def _note(session: Session, file: _File, before: sa.Row[Any] | None, address: str, author: Author) -> Entry:
+def _note(session: Session, file: _File, before: _Loaded | None, address: str, author: Author) -> Entry:
     """Keep what was loaded, and the journal's entry of it."""
     version = before.version + 1 if before else 1
     after = {"name": file.name, "edition": file.edition, "sha256": file.sha256, "rows": len(file.rows())}
@@ -341,7 +353,7 @@ def _store(session: Session, load: _Load, progress: Progress | None) -> None:
             progress(load.what, min(start + _CHUNK, len(rows)), len(rows))
 
 
-def _retire(session: Session, load: _Load, rows: list[Row]) -> None:
+def _retire(session: Session, load: _Load, rows: Sequence[Row]) -> None:
     """Mark what the new file no longer has."""
     table = load.table
     columns = [table.c[name] for name in load.key]

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -109,7 +109,7 @@ class RegionRow(RegionFields, Table, table=True):
     folded: str = Field(max_length=100, description="Name as it is searched and matched.")
 
 
-_KOTABARU: dict[str, Any] = {
+_KOTABARU: dict[str, JsonValue] = {
     "code": "63.02",
     "name": "Kabupaten Kotabaru",
     "level": "regency",

@@ -43,7 +43,7 @@ def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[boo
     return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in words_of(text or "")])
 
 
-def equal(**conditions: tuple[ColumnElement[Any], Any]) -> list[ColumnElement[bool]]:
+def equal(**conditions: tuple[sa.SQLColumnExpression[object], object]) -> list[ColumnElement[bool]]:
     return [column == value for column, value in conditions.values() if value is not None]
 
 
@@ -68,7 +68,7 @@ def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -
 # Regions
 
 
-def _region_items(shape: type[RegionOut] = RegionOut, **given: Any) -> Select[Any]:
+def _region_items(shape: type[RegionOut] = RegionOut, **given: sa.SQLColumnExpression[object]) -> Select[Any]:
     return sa.select(*fields_of(shape, _region, parent_name=_parent.c.name, **given)).select_from(
         _region.outerjoin(_parent, _parent.c.code == _region.c.parent_code)
     )
@@ -98,7 +98,7 @@ def children_of(region: str) -> Listing:
 def region_json(session: Session, region: str) -> str:
     """Return one region as `RegionReply`. Raises NotFound if there is none."""
     c, below = _region.c, _region.alias("below")
-    by_level: list[ColumnElement[Any]] = [
+    by_level: list[sa.SQLColumnExpression[object]] = [
         sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
         for name in RegionCounts.model_fields
     ]

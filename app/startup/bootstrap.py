@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.convergence.editions.commands import load_editions
 from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
@@ -23,7 +22,7 @@ from app.kit.database.engine import Database, alembic_config
 from app.kit.database.migrations import is_known, is_newer
 from app.plans.core.queries import plan_of
 from app.reference.commands import load_reference
-from app.startup.database import check_encoding, check_schema, console_author
+from app.startup.database import check_encoding, check_schema, console_author, console_write
 
 
 def upgrade_schema(database: Database) -> None:
@@ -74,7 +73,7 @@ def import_file(
         plan_of(session, CONSOLE, plan)
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
-        return import_matrix(Write(session, console_author(), CONSOLE), plan, read, query, resolutions, "en")
+        return import_matrix(console_write(session), plan, read, query, resolutions, "en")
 
 
 def import_table(
@@ -85,4 +84,4 @@ def import_table(
         sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
         told = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
     with database.writing(dry_run=dry_run) as session:
-        return put_observations(Write(session, console_author(), CONSOLE), told)
+        return put_observations(console_write(session), told)

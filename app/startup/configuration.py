@@ -4,11 +4,12 @@ import os
 import re
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from dotenv.parser import parse_stream
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import DotEnvSettingsSource
 
 from app.kit.http.validation import nearest
@@ -141,7 +142,7 @@ def _refuse_name(name: str, place: str) -> str:
     return f"{name}{place} is no setting; {hint}."
 
 
-def _refuse_value(field: str, wrong: Any) -> str:
+def _refuse_value(field: str, wrong: ErrorDetails) -> str:
     name, info = f"{PREFIX}{field.upper()}", Settings.model_fields[field]
     raised = (wrong.get("ctx") or {}).get("error")
     allowed = str(raised) if raised is not None else _allowed(info)
@@ -152,7 +153,7 @@ def _refuse_value(field: str, wrong: Any) -> str:
     return f"{name} {_shown(wrong['input']) if info.repr else 'does not fit'}; {allowed}."
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """Return a value on one line, shortened, without a password in front of a host."""
     text = re.sub(r"//[^/@\s]*@", "//…@", str(value))
     if not text:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import DBAPIError
+from sqlmodel import Session
 
 from app.access.rules import CONSOLE
+from app.access.write import Write
 from app.client.tls import BadAuthorities, trusting_context
 from app.kit.database.engine import ENDLESS, Database, Patience
 from app.kit.database.errors import sentence_for_operators
@@ -152,3 +154,8 @@ def check_encoding(database: Database) -> None:
 def console_author() -> Author:
     """Return the console as the author of a write, at the present instant."""
     return Author(CONSOLE.token, datetime.now(UTC))
+
+
+def console_write(session: Session) -> Write:
+    """Return a write of the console, which may write everything, at the present instant."""
+    return Write(session, console_author(), CONSOLE)

@@ -14,11 +14,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from rich.console import Console
 
-from app.access.models import Role, TokenScope
+from app.access.models import Role, TokenIn, TokenScope
 from app.access.queries import actor_of
-from app.access.rules import CONSOLE, Grant
+from app.access.rules import Grant
 from app.access.tokens import create_token
-from app.access.write import Write
 from app.exchange.matrix.imports.commands import import_matrix
 from app.exchange.matrix.imports.models import Acceptance, ImportQuery
 from app.exchange.matrix.imports.queries import read_file
@@ -29,7 +28,7 @@ from app.plans.core.models import PlanIn
 from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup.bootstrap import load_shipped_reference, upgrade_schema
-from app.startup.database import console_author, open_database
+from app.startup.database import console_write, open_database
 from app.startup.serving import run
 
 SAMPLES = Path(__file__).parents[1] / "exchange" / "matrix" / "samples"
@@ -121,7 +120,7 @@ def load_sample(database: Database) -> None:
         if is_plan(session, PLAN):
             return
         content = PlanIn(title="RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2025")
-        write = Write(session, console_author(), CONSOLE)
+        write = console_write(session)
         put_plan(write, PLAN, content)
         for name, basis in FILES:
             query = ImportQuery(basis=basis, accept=[Acceptance.free_text], new_agencies="create")
@@ -139,13 +138,11 @@ def demo_token(database: Database, file: Path) -> str:
                 return secret
     with database.writing() as session:
         secret = create_token(
-            session,
-            console_author(),
+            console_write(session),
             name=f"demo-{now:%Y%m%d%H%M%S}",
             principal="demo",
             grants=[Grant(Role.administrator, "0", None)],
-            scopes=list(TokenScope),
-            expires_at=now + timedelta(days=30),
+            content=TokenIn(scopes=list(TokenScope), expires_at=now + timedelta(days=30)),
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)

@@ -50,7 +50,7 @@ def check_port(host: str, port: int, setting: str) -> None:
         raise CannotStart(f"RATA_HOST is {host!r}, which is no address of this machine.")
 
 
-def _listen(family: int, address: Any) -> int | None:
+def _listen(family: int, address: tuple[object, ...]) -> int | None:
     """Listen at an address for a moment, as uvicorn does. Return the number of the error, None if it works."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -9,9 +9,10 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.access.models import Role, TokenScope
-from app.access.rules import Grant, ScopeChange, scope_changes
+from app.access.models import Role, TokenIn, TokenScope
+from app.access.rules import CONSOLE, Grant, ScopeChange, scope_changes
 from app.access.tokens import create_token, revoke_token
+from app.access.write import Write
 from app.kit.database.journal import Author
 from tests.calling import Client
 from tests.changes.feed import follow, now, page
@@ -32,9 +33,12 @@ def token(database: OneTransaction, app: FastAPI, portal: BlockingPortal) -> Cal
         at = datetime.now(UTC)
         with database.writing() as session:
             secret = create_token(
-                session, Author("console", at), name=f"{principal[:30]}-{next(numbers)}", principal=principal,
+                Write(session, Author("console", at), CONSOLE),
+                name=f"{principal[:30]}-{next(numbers)}", principal=principal,
                 grants=[Grant(Role(role), region, None) for role, region in roles],
-                scopes=options.get("scopes", list(TokenScope)), expires_at=at + timedelta(days=1),
+                content=TokenIn(
+                    scopes=options.get("scopes", list(TokenScope)), expires_at=at + timedelta(days=1)
+                ),
             )  # fmt: skip
         return Client(app, portal, headers={"Authorization": f"Bearer {secret}"})
 
@@ -97,7 +101,7 @@ def test_principals_and_tokens_are_told_to_the_administrators_of_their_home_alon
     ).json()
     assert secretariat.post(moved, json={"into": PARTNER}, headers=ANY).status_code == 200
     with database.writing() as session:
-        revoke_token(session, Author("console", datetime.now(UTC)), name="dasbor-0")
+        revoke_token(Write(session, Author("console", datetime.now(UTC)), CONSOLE), name="dasbor-0")
     of_home = {"principal.created", "token.created", "token.revoked"}
     private = {*of_home, "membership.moved"}
     for roles, scopes, sees in (

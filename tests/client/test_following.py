@@ -22,9 +22,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from app.access.models import Role, TokenScope
-from app.access.rules import Grant
+from app.access.models import Role, TokenIn, TokenScope
+from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
+from app.access.write import Write
 from app.changes.rules import Place, cursor_of
 from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
 from app.client.copy import Copy
@@ -182,14 +183,11 @@ def test_what_comes_into_view_and_leaves_it(served: Served, at_work: httpx.Clien
         now = datetime.now(UTC)
         with served.database.writing() as session:
             return create_token(
-                session,
-                Author("test", now),
+                Write(session, Author("test", now), CONSOLE),
                 name=f"{principal}-{'-'.join(region for _, region in roles)}",
                 principal=principal,
                 grants=[Grant(Role(role), region, None) for role, region in roles],
-                scopes=tuple(TokenScope),
-                expires_at=now + timedelta(days=1),
-                networks=(),
+                content=TokenIn(scopes=list(TokenScope), expires_at=now + timedelta(days=1)),
             )
 
     with client_of(served, token(("reviewer", "63"))) as rata:

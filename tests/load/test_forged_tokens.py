@@ -10,10 +10,11 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.access.models import Role, TokenScope
+from app.access.models import Role, TokenIn, TokenScope
 from app.access.queries import list_tokens
-from app.access.rules import Grant
+from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token, revoke_token
+from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.http.credentials import read_address, read_secret
 from app.kit.problems import TooManyFailures
@@ -187,7 +188,7 @@ def test_a_token_that_no_longer_holds_is_a_failure_of_its_address(
     assert limited.statuses([secret]) == [200]
     with database.writing() as session:
         ((row, _),) = list_tokens(session)
-        revoke_token(session, Author("test", datetime.now(UTC)), name=row.name)
+        revoke_token(Write(session, Author("test", datetime.now(UTC)), CONSOLE), name=row.name)
     before = len(database.statements)
     assert limited.statuses([secret] * (FAILURES + 1)) == [401] * FAILURES + [429]
     assert len(database.statements) - before == FAILURES
@@ -229,14 +230,11 @@ def test_the_tokens_of_a_principal_share_its_budget(database: OneTransaction) ->
     with database.writing() as session:
         secrets = [
             create_token(
-                session,
-                Author("test", now),
+                Write(session, Author("test", now), CONSOLE),
                 name=f"dashboard-{number}",
                 principal="dashboard",
                 grants=[Grant(Role.reader, "63", None)],
-                scopes=frozenset({TokenScope.read}),
-                expires_at=now + timedelta(days=1),
-                networks=(),
+                content=TokenIn(scopes=[TokenScope.read], expires_at=now + timedelta(days=1)),
             )
             for number in range(7)
         ]

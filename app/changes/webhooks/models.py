@@ -1,10 +1,10 @@
 """Webhooks, their secrets and the log of their deliveries: tables and wire shapes, each field declared once."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -73,14 +73,14 @@ class WebhookFields(BaseModel):
     note: Prose = ShapeField(default="", description="Whom to ask about the receiver: a position, no person.")
 
 
-_WEBHOOK: dict[str, Any] = {
+_WEBHOOK: dict[str, JsonValue] = {
     "address": "https://dasbor.kotabaru.example/hooks/rata",
     "region_code": "63.02",
     "kinds": ["plan.*", "progress.changed"],
     "is_active": True,
     "note": "Dasbor Bappeda Kotabaru",
 }
-_WEBHOOK_OUT: dict[str, Any] = {
+_WEBHOOK_OUT: dict[str, JsonValue] = {
     **_WEBHOOK,
     "name": "dasbor-kotabaru",
     "owner": "administrator-kalsel",
@@ -161,8 +161,8 @@ class WebhookSecretFields(BaseModel):
     note: Prose = ShapeField(default="", description="Which of the receiver's machines has it.")
 
 
-_SECRET: dict[str, Any] = {"note": "Server utama"}
-_SECRET_OUT: dict[str, Any] = {
+_SECRET: dict[str, JsonValue] = {"note": "Server utama"}
+_SECRET_OUT: dict[str, JsonValue] = {
     **_SECRET,
     "name": "2026",
     "created_at": "2026-11-21T00:00:00+00:00",

@@ -230,4 +230,4 @@ def placed_villages(session: Session, villages: Villages) -> Iterator[Placed]:
     v = villages.table.c
     found = _items(villages).where(v.longitude.is_not(None)).order_by(v.village)
     for row in session.connection().execute(json_texts(found, *Placed._fields[1:])):
-        yield Placed(*row)
+        yield Placed._make(row)

@@ -1,19 +1,19 @@
 """The shapes of the catalogue. They read as plain JSON; `CONTEXT` says what each name means as linked data."""
 
 from datetime import date, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from app.kit.fields import SOMETIMES, RegionCode
 from app.kit.http.pagination import PageQuery
 
 
-def _address(term: str) -> dict[str, str]:
+def _address(term: str) -> dict[str, JsonValue]:
     return {"@id": term, "@type": "@id"}
 
 
-CONTEXT: dict[str, Any] = {
+CONTEXT: dict[str, JsonValue] = {
     "dcat": "http://www.w3.org/ns/dcat#",
     "dct": "http://purl.org/dc/terms/",
     "foaf": "http://xmlns.com/foaf/0.1/",
@@ -137,7 +137,7 @@ class View(BaseModel):
 
 _BASE = "https://rata.example/v1"
 _LICENSE = "https://creativecommons.org/licenses/by/4.0/"
-_DATASET: dict[str, Any] = {
+_DATASET: dict[str, JsonValue] = {
     "id": f"{_BASE}/snapshots/2026-Q1/63.02",
     "type": "dcat:Dataset",
     "identifier": "63.02-2026-Q1",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.exchange.matrix.amounts import unusable
-from app.exchange.matrix.models import Code, CodeKind, Named, Reading, Remark
+from app.exchange.matrix.models import Code, CodeKind, Line, Named, Reading, Remark
 from app.kit.files.books import Value
 from app.kit.files.cells import as_text
 from app.kit.problems import Kind
@@ -164,11 +164,11 @@ def place_code(values: dict[str, Any], given: Named) -> str | None:
     return None
 
 
-def broken_chain(values: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def broken_chain(line: Line) -> tuple[str, str, str] | None:
     """(column key, its code, the code it contradicts) where a level's code lies outside the one above."""
     above: str | None = None
     for key in ("program", "activity", "subactivity"):
-        named: Named | None = values.get(key)
+        named: Named | None = line[key]
         if named is None or named.code is None:
             continue
         if above is not None and not named.code.startswith(above + "."):

@@ -210,7 +210,7 @@ def row_errors(row: MatrixRow) -> list[FieldError]:
         errors.append(FieldError(NO_SUBACTIVITY, cell=row.cell("subactivity"), value=amount))
     if row["agency"] is None and "agency" not in row.texts:
         errors.append(FieldError(NO_AGENCY, cell=row.cell("agency")))
-    if (broken := broken_chain(row.values)) is not None:
+    if (broken := broken_chain(row)) is not None:
         key, code, above = broken
         errors.append(FieldError(CODE_CONFLICT, cell=row.cell(key), value=code, values={"other": above}))
     return errors

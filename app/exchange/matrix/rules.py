@@ -284,7 +284,7 @@ class _TableReader:
         values["code"] = own.pop("code", None)
         return inherited | inherit(self.block, values, own, by_code, has_code_cell)
 
-    def _give_code(self, r: int, own: dict[str, object], given: Named) -> str | None:
+    def _give_code(self, r: int, own: dict[str, Any], given: Named) -> str | None:
         """Hand the code of the fourth column to its level; returns the level that has nothing but it."""
         code = normalise(given.code or "")
         by_code = code.kind.value if code is not None and code.kind.value not in own else None

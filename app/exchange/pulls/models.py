@@ -4,9 +4,9 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic import Field as ShapeField
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.kit.fields import AgencyCode, RegionCode, address
 from app.kit.problems import Problem, Text
@@ -46,7 +46,7 @@ class PullQuery(BaseModel):
 
 
 _extra: Any = SnapshotLine.model_config.get("json_schema_extra")
-LINE_EXAMPLE: dict[str, Any] = {
+LINE_EXAMPLE: dict[str, JsonValue] = {
     "region_code": "63.02",
     "plan": "63.02-2026",
     **_extra["examples"][0],
@@ -76,7 +76,7 @@ class PulledPlan(BaseModel):
     )
 
 
-_PLAN: dict[str, Any] = {"region_code": "63.02", "plan": "63.02-2026", "revision": 0, "amendment": None}
+_PLAN: dict[str, JsonValue] = {"region_code": "63.02", "plan": "63.02-2026", "revision": 0, "amendment": None}
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _CURSOR = "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd"
 
@@ -99,7 +99,7 @@ class PullSummary(PullContent):
     plans: list[PulledPlan] = ShapeField(description="In the order of their lines; also those without any.")
 
 
-_SUMMARY: dict[str, Any] = {
+_SUMMARY: dict[str, JsonValue] = {
     "period": "2026-Q2",
     "region": "63",
     "rows": 156,
@@ -119,7 +119,10 @@ class PullEnd(BaseModel):
 
 def client_shapes() -> bytes:
     """What the client makes tables of, as it is committed beside it; without what only documentation needs."""
-    shapes: Any = [(PullLine, "serialization"), (PullSummary, "serialization")]
+    shapes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (PullLine, "serialization"),
+        (PullSummary, "serialization"),
+    ]
     _, found = models_json_schema(shapes)
     for shape in found["$defs"].values():
         shape.pop("examples", None)

@@ -20,7 +20,7 @@ from app.changes.rules import BEGINNING, Place
 from app.exchange.pulls.models import PulledPlan, PullLine
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead, JournalRow
-from app.kit.database.json_sql import built_once, json_row, json_texts, members, to_json
+from app.kit.database.json_sql import TextSelect, built_once, json_row, json_texts, members, to_json
 from app.kit.database.upsert import records
 from app.kit.exports.prefetch import ahead
 from app.plans.actions.models import ActionIn
@@ -183,7 +183,7 @@ def _together(found: Sequence[Source], counted: dict[str, int]) -> Iterator[tupl
 
 
 @built_once
-def _live_lines(session: Session) -> Select[Any]:
+def _live_lines(session: Session) -> TextSelect:
     # Few ids in the statement itself: of a list in a parameter PostgreSQL expects so many that it reads the table.
     chosen = actions.c.plan_id.in_(sa.bindparam("plan_ids", expanding=True))
     report = (
@@ -208,7 +208,7 @@ def _live_lines(session: Session) -> Select[Any]:
 
 
 @built_once
-def _frozen_lines(session: Session) -> Select[Any]:
+def _frozen_lines(session: Session) -> Select[str]:
     """The lines of snapshots, character by character as they were frozen, behind the same prefix."""
     s = snapshots.c
     chosen = records(session, {"region_code": s.region_code.type, "amendment": s.amendment.type})

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -91,8 +91,8 @@ class Entry:
     region_code: str
     subject: str
     version: int
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
     reason: str | None = None
     is_draft: bool = False
     """Hidden from whoever may not read drafts in that region."""
@@ -104,8 +104,8 @@ class Entry:
         region_code: str,
         subject: str,
         version: int,
-        before: dict[str, object] | None,
-        after: dict[str, object] | None,
+        before: Mapping[str, object] | None,
+        after: Mapping[str, object] | None,
         reason: str | None = None,
         *,
         is_draft: bool = False,
@@ -135,8 +135,7 @@ class Chain:
 
 def hold(session: Session, name: str) -> Chain:
     """Lock a chain until the transaction ends; writers of the same chain wait here, in line."""
-    row = _move_head(session, name, by=0)
-    return Chain(name, row.position, row.hash)
+    return _move_head(session, name, by=0)
 
 
 # Built once: the same statements run in every write.
@@ -154,7 +153,7 @@ _END = (
 )
 
 
-def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
+def _move_head(session: Session, name: str, *, by: int) -> Chain:
     connection, moved = session.connection(), {"name": name, "by": by}
     row = connection.execute(_MOVE, moved).one_or_none()
     if row is None:
@@ -162,7 +161,7 @@ def _move_head(session: Session, name: str, *, by: int) -> sa.Row[Any]:
             session, _heads, [{"chain": name, "position": 0, "hash": "0" * 64}], key=["chain"], replace=False
         )
         row = connection.execute(_MOVE, moved).one()
-    return row
+    return Chain(name, row.position, row.hash)
 
 
 class Versioned(Protocol):
@@ -212,7 +211,7 @@ def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
 
 
 @built_once
-def _highest_versions(session: Session) -> sa.Select[Any]:
+def _highest_versions(session: Session) -> sa.Select[str, int | None]:
     journal = table_of(JournalRow)
     asked = records(session, {"subject": journal.c.subject.type})
     highest = sa.select(sa.func.max(journal.c.version)).where(journal.c.subject == asked.c.subject)

@@ -8,17 +8,20 @@ makes the bytes, and Python passes them through. The other way is `upsert`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ColumnElement, FromClause, Select, Subquery
+from sqlalchemy.sql import ClauseElement, ColumnElement, FromClause, Select, Subquery
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlmodel import Session
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 Built = TypeVar("Built")
+
+TextSelect: TypeAlias = Select[str, *tuple[Any, ...]]
+"""SELECT of texts, beside each some columns that are known when it is made."""
 
 
 class Json(sa.types.UserDefinedType[Any]):
@@ -51,7 +54,7 @@ class _JsonArray(ColumnElement[object]):
     type = Json()
     _traverse_internals = [("item", sa.sql.visitors.InternalTraversal.dp_clauseelement)]
 
-    def __init__(self, item: ColumnElement[Any]) -> None:
+    def __init__(self, item: ClauseElement) -> None:
         self.item = item
 
 
@@ -98,7 +101,7 @@ class _DaysBetween(ColumnElement[int]):
         ("later", sa.sql.visitors.InternalTraversal.dp_clauseelement),
     ]
 
-    def __init__(self, earlier: ColumnElement[Any], later: ColumnElement[Any]) -> None:
+    def __init__(self, earlier: ClauseElement, later: ClauseElement) -> None:
         self.earlier, self.later = earlier, later
 
 
@@ -114,12 +117,12 @@ def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: object) -> 
     return f"CAST({' - '.join(days)} AS INTEGER)"
 
 
-def days_between(earlier: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[int]:
+def days_between(earlier: ClauseElement, later: ClauseElement) -> ColumnElement[int]:
     """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
     return _DaysBetween(earlier, later)
 
 
-def _unlabelled(column: ColumnElement[Any]) -> ColumnElement[Any]:
+def _unlabelled(column: ClauseElement) -> ClauseElement:
     return column.element if isinstance(column, sa.Label) else column
 
 
@@ -146,7 +149,7 @@ def _sqlite_row(element: _RowJson, compiler: SQLCompiler, **kw: object) -> str:
     return f"json_object({', '.join(pairs)})"
 
 
-def _sqlite_value(sql: str, kind: sa.types.TypeEngine[Any]) -> str:
+def _sqlite_value(sql: str, kind: object) -> str:
     if isinstance(kind, (Json, sa.JSON)):
         return f"json({sql})"
     if isinstance(kind, sa.Boolean):
@@ -167,7 +170,9 @@ def _sqlite_array(element: _JsonArray, compiler: SQLCompiler, **kw: object) -> s
     return f"json_group_array({item})"
 
 
-def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[ColumnElement[Any]]:
+def fields_of(
+    shape: type[BaseModel], source: FromClause, **given: sa.SQLColumnExpression[object]
+) -> list[ColumnElement[Any]]:
     """The columns of a shape in its order: those `given` by name, the others of `source` by name.
 
     KeyError names a field that neither has, AssertionError one that is given but not in the shape:
@@ -178,18 +183,18 @@ def fields_of(shape: type[BaseModel], source: FromClause, **given: Any) -> list[
     return [(given[name] if name in given else source.c[name]).label(name) for name in shape.model_fields]
 
 
-def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
     """JSON object of a row's `columns` as text, fields in their order; the name stands for exactly these."""
     return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
-def json_row(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[Any]:
+def json_row(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[str]:
     """Scalar JSON object of the only row of `query`, which may refer to outer tables it correlates."""
     row = query.subquery(name)
     return sa.select(_RowJson(row)).select_from(row).scalar_subquery()
 
 
-def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:
+def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
     """Scalar JSON array of the rows of `query`, in its order."""
     rows = query.subquery(name)
     return sa.select(_JsonArray(_RowJson(rows))).select_from(rows).scalar_subquery()
@@ -201,21 +206,21 @@ def json_tables(queries: Mapping[str, sa.SelectBase]) -> Select[*tuple[str, ...]
     return sa.select(*[sa.cast(array, sa.Text).label(name) for name, array in arrays.items()])
 
 
-def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[Any]:
+def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
     """Scalar JSON array of the values of `query`'s one column, in its order."""
     rows = query.subquery(name)
     (column,) = rows.c
     return sa.select(_JsonArray(column)).select_from(rows).scalar_subquery()
 
 
-def json_texts(query: Select[Any], *beside: str) -> Select[Any]:
+def json_texts(query: sa.SelectBase, *beside: str) -> TextSelect:
     """SELECT each row of `query` as JSON text, and beside it some of its columns (a cursor's keys, an id)."""
     rows = query.subquery("item")
     texts = sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *[rows.c[name] for name in beside])
     return texts.select_from(rows)
 
 
-def elements(session: Session, column: ColumnElement[Any], *, name: str) -> FromClause:
+def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:
     """FROM clause over the texts of a JSON array in `column` of a table beside it: one column, `value`.
 
     Joined ON true; a row of the table comes once for each of its texts.

@@ -7,14 +7,15 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal, NamedTuple, TypeVar
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
-from app.kit.database.journal import Author, Chain, Entry, next_versions, record
+from app.kit.database.journal import Author, Chain, Entry, Versioned, next_versions, record
 from app.kit.database.json_sql import built_once, fields_of, json_texts, to_json
 from app.kit.database.upsert import records, upsert
 from app.kit.problems import NotFound, PreconditionFailed
@@ -52,19 +53,32 @@ def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
     return ResourceText(*row)
 
 
-def update_versioned(
-    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, object]
-) -> dict[str, object]:
-    """Change some columns of a row, and return the row at its next version.
+class Numbered(Versioned, Protocol):
+    """A row with a version that is known by its number."""
+
+    @property
+    def id(self) -> int: ...
+
+
+def write_version(session: Session, table: sa.Table, stored: Numbered, values: Mapping[str, object]) -> int:
+    """Change some columns of a row, and return its next version.
 
     Raises PreconditionFailed if the row was written meanwhile.
     """
-    new = {**values, "version": stored["version"] + 1}
-    chosen = (table.c.id == stored["id"], table.c.version == stored["version"])
-    changed = session.execute(sa.update(table).where(*chosen).values(**new).returning(table.c.id))
-    if changed.one_or_none() is None:
+    version = stored.version + 1
+    chosen = (table.c.id == stored.id, table.c.version == stored.version)
+    changed = sa.update(table).where(*chosen).values(**values, version=version).returning(table.c.id)
+    if session.execute(changed).one_or_none() is None:
         raise PreconditionFailed()
-    return {**stored, **new}
+    return version
+
+
+def update_versioned(
+    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, object]
+) -> dict[str, object]:
+    """Change some columns of a row as `write_version`, and return the row."""
+    row = SimpleNamespace(id=stored["id"], version=stored["version"])
+    return {**stored, **values, "version": write_version(session, table, row, values)}
 
 
 @dataclass(frozen=True)
@@ -174,13 +188,13 @@ class Resource:
         session.execute(sa.delete(self.table).where(*self.match(*key)))
         record(session, chain, author, [self._make_entry(key, stored.version + 1, stored, None)])
 
-    def _name_columns(self, key: tuple[object, ...]) -> dict[str, Any]:
+    def _name_columns(self, key: tuple[object, ...]) -> dict[str, object]:
         return dict(zip(self.key, key, strict=True))
 
     def _make_entry(
         self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None
     ) -> Entry:
-        region = self._name_columns(key)["region_code"] if self.region is None else self.region
+        region = str(self._name_columns(key)["region_code"]) if self.region is None else self.region
         reason = (after or {}).get("reason")
         subject, old = self.format_subject(*key), before.content if before else None
         return Entry.of(self.noun, region, subject, version, old, after, reason[:1000] if reason else None)

@@ -1,6 +1,6 @@
 """Rows written by one statement: a JSON array of validated objects, as a FROM clause for both engines."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -44,7 +44,7 @@ def _upsert(
 def upsert(
     session: Session,
     table: sa.Table,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Mapping[str, object]],
     *,
     key: Iterable[str] = (),
     versioned: bool = False,
@@ -66,12 +66,12 @@ def upsert(
     return list(result.all()) if returning else []
 
 
-def records(session: Session, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subquery:
+def records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
     """FROM clause over the JSON array bound as `records`: one column for each name of its objects."""
     return _records(session.get_bind().dialect.name, columns)
 
 
-def _records(dialect: str, columns: dict[str, sa.types.TypeEngine[Any]]) -> Subquery:
+def _records(dialect: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
     bound = sa.bindparam("records", type_=sa.Text)
     if dialect == "postgresql":
         source = (

@@ -61,7 +61,7 @@ class TooManyParameters(Problem):
 class HouseRequest(Request):
     """A request whose body is there whole; a worker thread reads it once the caller is authenticated."""
 
-    _value: Any = b""
+    _value: object = b""
     invalid: list[FieldError] | None = None
     """Why the body does not fit its shape; FastAPI then gets a value that fits none, and the handler these errors."""
 
@@ -74,7 +74,7 @@ class HouseRequest(Request):
         """FastAPI asks this for whether there is a body at all; `validate` has read it by then."""
         return b" " if self.scope["incoming"].size else b""
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         """What `validate` made of the body."""
         return self._value
 
@@ -119,7 +119,7 @@ class HouseRequest(Request):
 class JsonShape(NamedTuple):
     """The shape of a JSON body, and how many values it may have."""
 
-    adapter: TypeAdapter[Any]
+    adapter: TypeAdapter[object]
     most_values: int
 
 

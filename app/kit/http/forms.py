@@ -7,7 +7,6 @@ form is no parameter of the endpoint, which FastAPI would parse in the event loo
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -70,9 +69,9 @@ class Upload:
     texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
-    def declared(self) -> dict[str, Any]:
+    def declared(self) -> dict[str, object]:
         """`openapi_extra` of the operation; the document gives the schema its name."""
-        properties: dict[str, Any] = {
+        properties: dict[str, object] = {
             "file": {
                 "type": "string",
                 "contentMediaType": "application/octet-stream",

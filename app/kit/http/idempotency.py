@@ -4,7 +4,6 @@ import hashlib
 import re
 import threading
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -52,7 +51,7 @@ class StoredReply(Table, table=True):
     key: str = Field(primary_key=True, max_length=200)
     request_hash: str = Field(max_length=64)
     status: int
-    headers: dict[str, Any] = Field(sa_type=sa.JSON)
+    headers: dict[str, str] = Field(sa_type=sa.JSON)
     body: bytes
     at: datetime = Field(index=True)
 

@@ -20,11 +20,12 @@ from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 from starlette.requests import Request
 
-from app.kit.database.json_sql import json_texts, to_json
+from app.kit.database.json_sql import TextSelect, json_texts, to_json
 from app.kit.fields import SOMETIMES
 from app.kit.problems import BadRequest, FieldError, Kind
 
 Item = TypeVar("Item")
+Rows = TypeVar("Rows", bound=sa.GenerativeSelect)
 
 foreign_cursor = Kind(
     "foreign_cursor",
@@ -67,7 +68,7 @@ class Listing:
     """Sort key → a column of `query` that is never null, under the same name in the item."""
     key: Mapping[str, ColumnElement[Any]]
     """The key's fields: unique in the list."""
-    item: ColumnElement[Any] | None = None
+    item: ColumnElement[str] | None = None
     """The item's JSON where it is a `fixed_object`; `query` then selects whatever is cheapest."""
 
 
@@ -98,7 +99,7 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
     return ('{"items":[' + ",".join(row[0] for row in shown) + tail + "}").encode()
 
 
-def whole_list(listing: Listing, *, sort: str) -> Select[Any]:
+def whole_list(listing: Listing, *, sort: str) -> TextSelect:
     """SELECT of every item of a list as JSON text, in the order of its pages; the sort's columns stand beside."""
     names = list(_ordered(listing, sort))
     texts = json_texts(listing.query, *names)
@@ -111,7 +112,7 @@ def _ordered(listing: Listing, sort: str) -> dict[str, ColumnElement[Any]]:
     return {name: listing.sorts[name], **listing.key}
 
 
-def _in_order(statement: Select[Any], columns: Sequence[ColumnElement[Any]], sort: str) -> Select[Any]:
+def _in_order(statement: Rows, columns: Sequence[sa.SQLColumnExpression[object]], sort: str) -> Rows:
     return statement.order_by(*[c.desc() if sort.startswith("-") else c.asc() for c in columns])
 
 
@@ -134,11 +135,11 @@ def _seal(request: Request, sort: str) -> str:
     return to_json([request.url.path, filters, sort])
 
 
-def _digest(values: Sequence[Any], seal: str) -> str:
+def _digest(values: Sequence[object], seal: str) -> str:
     return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
 
 
-def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
+def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> sa.SQLColumnExpression[object]:
     """TypeError, ValueError: the digest is no secret, and somebody made a cursor of something else."""
     wanted = getattr(kind, "impl", kind).python_type
     if wanted is datetime:
@@ -152,11 +153,13 @@ def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> ColumnElement[Any]:
     return sa.literal(value, kind)
 
 
-def _sealed(values: Sequence[Any], seal: str) -> str:
+def _sealed(values: Sequence[object], seal: str) -> str:
     return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str, seal: str, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+def _opened(
+    cursor: str, seal: str, columns: Sequence[ColumnElement[Any]]
+) -> list[sa.SQLColumnExpression[object]]:
     """The key of the last row seen, each value as its column has it."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))

@@ -1,7 +1,5 @@
 """Replies: JSON with its entity tag, pages with their links, and every failure in the one shape."""
 
-from typing import Any
-
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -58,7 +56,7 @@ def answer(
 
 
 def answer_resource(
-    request: Request, text: str, version: int | None, address: str, *, status: int = 200, **fields: Any
+    request: Request, text: str, version: int | None, address: str, *, status: int = 200, **fields: object
 ) -> Response:
     """Return a row as JSON with `fields` appended; with its address below /v1/ if the request created it."""
     location = f"/v1/{address}" if status == 201 else None
@@ -79,7 +77,7 @@ def no_content() -> Response:
     return Response(status_code=204)
 
 
-def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+def created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
     """Declares that a PUT may also create: 201 with the address of what it made."""
     return {
         201: {
@@ -90,7 +88,7 @@ def created(shape: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def with_fields(body: str, **fields: Any) -> bytes:
+def with_fields(body: str, **fields: object) -> bytes:
     """A JSON object from the database with fields appended that only the request knows (`allowed`)."""
     return f"{body[:-1]},{to_json(fields)[1:]}".encode()
 

@@ -8,10 +8,10 @@ stored replies. Request ids, log lines and limits are outside of it, in `kit.ser
 import secrets as random
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import Enum
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -63,7 +63,7 @@ EarlyTag = Callable[[HouseRequest], str]
 """The tag that the answer to a request would have, found without its parameters being read; it
 authenticates, and raises what the request itself would."""
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 
 
 def revalidated(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:
@@ -98,7 +98,7 @@ class HouseRoute(APIRoute):
     def _depth(self) -> int:
         return self.path.count("/")
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
         inner = super().get_route_handler()
         early_tag: EarlyTag | None = getattr(self.endpoint, "early_tag", None)
         known: dict[str, bool] = {}
@@ -152,7 +152,7 @@ def _validate(request: HouseRequest, shape: JsonShape) -> None:
         request.state.invalid = request.invalid
 
 
-Run = Callable[[HouseRequest], Coroutine[Any, Any, Response]]
+Run = Callable[[HouseRequest], Awaitable[Response]]
 
 
 async def _until_won(request: Request, run: Run) -> Response:

@@ -3,13 +3,24 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from typing import TypedDict, TypeVar, Unpack, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from rapidfuzz import fuzz, process, utils
 
 from app.kit.fields import Key
-from app.kit.problems import MOST_ERRORS, BadRequest, Cell, FieldError, Invalid, Kind, NotFound, Problem
+from app.kit.problems import (
+    MOST_ERRORS,
+    BadRequest,
+    Cell,
+    FieldError,
+    Invalid,
+    Kind,
+    NotFound,
+    Problem,
+    Where,
+)
 
 unknown_parameter = Kind(
     "unknown_parameter",
@@ -145,12 +156,12 @@ _JSON_TYPES = {
 class RuleBroken(ValueError):
     """A rule over several fields, raised inside a shape's validator; carries its own kind and place."""
 
-    def __init__(self, kind: Kind, *, at: str = "", **values: Any) -> None:
+    def __init__(self, kind: Kind, *, at: str = "", **values: object) -> None:
         super().__init__(kind.code)
         self.kind, self.at, self.values = kind, at, values
 
 
-def refuse_repeated(keys: Iterable[Any], *, at: str) -> None:
+def refuse_repeated(keys: Iterable[object], *, at: str) -> None:
     """RuleBroken at the first of `keys` (a list's items at `at`, a pointer) that was there before."""
     seen = set()
     for place, key in enumerate(keys):
@@ -227,12 +238,12 @@ def place_in_json(reason: str) -> dict[str, str]:
     return {"line": line, "column": column}
 
 
-def pointer_of(parts: Sequence[Any]) -> str:
+def pointer_of(parts: Sequence[object]) -> str:
     """JSON Pointer (RFC 6901) of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def problem_from(errors: Sequence[Any], body: Sequence[FieldError] | None = None) -> Problem:
+def problem_from(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | None = None) -> Problem:
     """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body.
 
     `body`: the errors of the body if it was validated before; they replace those that FastAPI reports for it.
@@ -248,7 +259,7 @@ def problem_from(errors: Sequence[Any], body: Sequence[FieldError] | None = None
     return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 
-def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[FieldError]:
+def body_errors(error: ValidationError, *, prefix: Sequence[object] = ()) -> list[FieldError]:
     """The errors of a body that was validated by hand, `MOST_ERRORS` at most, their pointers below `prefix`.
 
     Of more than `MOST_LISTED` none is listed: the list of them would take a kilobyte each.
@@ -260,7 +271,7 @@ def body_errors(error: ValidationError, *, prefix: Sequence[Any] = ()) -> list[F
 
 
 def validated_items(
-    shape: type[Model], raw_items: Sequence[Any]
+    shape: type[Model], raw_items: Sequence[object]
 ) -> Iterator[tuple[int, Model | list[FieldError]]]:
     """(place, item or its errors) of the items of a batch, each validated by itself. Of all errors, the first
     `MOST_ERRORS` are listed; an item beyond them has none."""
@@ -274,7 +285,9 @@ def validated_items(
             yield place, errors
 
 
-def read_each(shape: type[Model], raw_items: Sequence[Any], *, key: Callable[[Model], Any]) -> list[Model]:
+def read_each(
+    shape: type[Model], raw_items: Sequence[object], *, key: Callable[[Model], object]
+) -> list[Model]:
     """All items of a batch. Raises Invalid if one does not fit, or a key occurs twice."""
     items: list[Model] = []
     errors: list[FieldError] = []
@@ -292,7 +305,7 @@ def read_each(shape: type[Model], raw_items: Sequence[Any], *, key: Callable[[Mo
     return items
 
 
-def validated(shape: type[Model], content: Any) -> Model:
+def validated(shape: type[Model], content: object) -> Model:
     """A body that was put together here (a patched one), as its shape; Invalid names what is wrong."""
     try:
         return shape.model_validate(content)
@@ -309,20 +322,23 @@ def checked_key(key: str) -> str:
         raise Invalid(errors=[found]) from None
 
 
-def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
+def _field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
     place, path = (error["loc"][0], error["loc"][1:]) if error["loc"] else ("body", ())
-    path = [part for part in path if part != "[key]"]  # an object's key that is wrong has no place of its own
+    path = tuple(
+        part for part in path if part != "[key]"
+    )  # an object's key that is wrong has no place of its own
     context = dict(error.get("ctx") or {})
     value = None if error["type"] in ("missing", "json_invalid") else error.get("input")
     if isinstance(value, (dict, list)):
         value = None
     raised = context.pop("error", None)
-    where: dict[str, Any]
+    where: Where
     if place == "body":
         # A JSON syntax error has its position where a path would be.
         where = {"pointer": pointer_of([*prefix, *path]) if error["type"] != "json_invalid" else ""}
     else:
-        where = {"header" if place == "header" else "parameter": ".".join(str(p) for p in path)}
+        name = ".".join(str(part) for part in path)
+        where = {"header": name} if place == "header" else {"parameter": name}
     if isinstance(raised, RuleBroken):
         if "pointer" in where:
             where["pointer"] += raised.at
@@ -335,7 +351,7 @@ def _field_error(error: Any, prefix: Sequence[Any]) -> FieldError:
         )
     kind = _BY_TYPE.get(error["type"], other)
     bounds = " ".join(text.format(context[name]) for name, text in _BOUNDS.items() if name in context)
-    allowed: Any = context.get("pattern") or bounds or None
+    allowed: object = context.get("pattern") or bounds or None
     if "expected" in context:
         allowed = re.findall(r"'([^']*)'", str(context["expected"])) or context["expected"]
     near = nearest(value, allowed) if isinstance(allowed, list) and isinstance(value, str) else ()

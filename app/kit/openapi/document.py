@@ -58,7 +58,7 @@ _BUDGET = {"RateLimit", "RateLimit-Policy"}
 """On every reply of `/v1`, refusals too."""
 
 
-def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+def _header(name: str, description: str, **schema: object) -> dict[str, object]:
     return {
         "name": name,
         "in": "header",
@@ -110,7 +110,7 @@ _DONE = {
 """What a status of success means, by itself or by the method."""
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI) -> dict[str, object]:
     """The document of an application, complete and sorted."""
     document = get_openapi(
         title=app.title,
@@ -154,11 +154,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
     components["responses"] = {}
     for path, method, operation in operations_of(document):
         _complete(path, method, operation, document)
-    described: dict[str, Any] = sorted_deeply(document)
+    described: dict[str, object] = sorted_deeply(document)
     return described
 
 
-def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, object]]]:
     """(path, method, operation) of every operation."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -177,7 +177,7 @@ def _restore_examples(schemas: dict[str, Any]) -> None:
             schemas[model.__name__]["examples"] = [_whole(model, example) for example in told]
 
 
-def _whole(model: type[BaseModel], example: Any) -> Any:
+def _whole(model: type[BaseModel], example: object) -> object:
     """An example with the defaults of fields it leaves out: a new field needs no new example."""
     if not isinstance(example, dict):
         return example
@@ -278,7 +278,7 @@ def _is_page(response: dict[str, Any]) -> bool:
     return any(media.get("schema", {}).get("$ref", "").endswith("Page") for media in content)
 
 
-def _problem_response(status: int) -> dict[str, Any]:
+def _problem_response(status: int) -> dict[str, object]:
     names = ["X-Request-Id", "Content-Language", *_BUDGET]
     own = {
         401: "WWW-Authenticate",
@@ -305,7 +305,7 @@ def _problem_response(status: int) -> dict[str, Any]:
     }
 
 
-def _problem_example(problem: type[Problem]) -> dict[str, Any]:
+def _problem_example(problem: type[Problem]) -> dict[str, object]:
     values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent", "current"), "…")
     values["package"] = "rata[parquet]"
     shown = problem(**values).shown(
@@ -314,7 +314,7 @@ def _problem_example(problem: type[Problem]) -> dict[str, Any]:
     return shown.model_dump(mode="json", exclude_none=True)
 
 
-def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
+def _exemplify(holder: dict[str, Any], document: dict[str, object]) -> None:
     """Give each JSON body the example of its schema, where the route gives none of its own."""
     for kind, media in holder.get("content", {}).items():
         if "example" in media or "examples" in media or "json" not in kind:
@@ -324,7 +324,7 @@ def _exemplify(holder: dict[str, Any], document: dict[str, Any]) -> None:
             media["example"] = example
 
 
-def example_of(schema: dict[str, Any], document: dict[str, Any]) -> Any:
+def example_of(schema: dict[str, Any], document: dict[str, Any]) -> object:
     """The example that a schema declares; of a page, a page with the item's; of several, that of the first."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
@@ -346,7 +346,7 @@ def document_bytes(app: FastAPI) -> bytes:
 def install(app: FastAPI) -> None:
     """Make the application answer `/openapi.json` with the completed document, made once for a path prefix."""
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
             app.openapi_schema = describe(app)
         return app.openapi_schema

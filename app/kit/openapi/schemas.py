@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.fields import FieldInfo
 
 Schema = dict[str, Any]
 
-FROZEN: Any = {"x-frozen": True}
+FROZEN: dict[str, object] = {"x-frozen": True}
 """`openapi_extra` of an operation that serves frozen content: younger fields are optional in its shapes."""
 
 _REF = "#/components/schemas/"
@@ -24,7 +24,7 @@ _CHOICES = {"anyOf", "oneOf", "allOf", "prefixItems"}
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
 
-def since(release: str) -> Any:
+def since(release: str) -> dict[str, JsonValue]:
     """Return the `json_schema_extra` of a field that is younger than the first release, such as `since("1.1")`.
 
     Content that was frozen before lacks the field: the document requires it in live shapes alone, and it is the last
@@ -187,7 +187,7 @@ def require_all(document: Schema) -> None:
                 of.pop("default", None)
 
 
-def _reached(start: Any, schemas: Schema) -> Iterator[str]:
+def _reached(start: object, schemas: Schema) -> Iterator[str]:
     seen: set[str] = set()
     waiting = [start]
     while waiting:
@@ -206,7 +206,7 @@ def _reached(start: Any, schemas: Schema) -> Iterator[str]:
 def _everywhere(document: Schema, change: Callable[[Schema], Schema]) -> None:
     """Apply `change` to every schema, the inner ones first; examples and names of fields are none."""
 
-    def within(schema: Any) -> Any:
+    def within(schema: object) -> object:
         if not isinstance(schema, dict):
             return schema
         for name in _NAMED & schema.keys():
@@ -232,7 +232,7 @@ def _holders(document: Schema) -> Iterator[Schema]:
                 yield from body.get("content", {}).values()
 
 
-def sorted_deeply(value: Any) -> Any:
+def sorted_deeply(value: object) -> Any:
     """Every object by its names, parameters by place and name: a change of the document is a small diff."""
     if isinstance(value, dict):
         return {name: sorted_deeply(value[name]) for name in sorted(value)}

@@ -82,7 +82,13 @@ class Traces:
         self._exporter.shutdown()  # also ends the pauses between attempts
 
     def _begin(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, known: Any, many: bool
+        self,
+        connection: Connection,
+        cursor: object,
+        statement: str,
+        parameters: object,
+        known: Any,
+        many: bool,
     ) -> None:
         if trace.get_current_span().is_recording():
             operation, table = _named(statement)
@@ -93,7 +99,13 @@ class Traces:
             known.rata_span = self.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=told)
 
     def _end(
-        self, connection: Connection, cursor: Any, statement: str, parameters: Any, known: Any, many: bool
+        self,
+        connection: Connection,
+        cursor: object,
+        statement: str,
+        parameters: object,
+        known: object,
+        many: bool,
     ) -> None:
         if span := getattr(known, "rata_span", None):
             span.end()

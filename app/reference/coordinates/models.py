@@ -1,8 +1,8 @@
 """The point of a region: fields declared once for table and wire."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -20,7 +20,11 @@ class CoordinatesFields(BaseModel):
     source: Line = ShapeField(description="Where the point comes from.")
 
 
-_POINT: dict[str, Any] = {"longitude": 116.218, "latitude": -3.2889, "source": "Kantor desa, Bappeda 2026"}
+_POINT: dict[str, JsonValue] = {
+    "longitude": 116.218,
+    "latitude": -3.2889,
+    "source": "Kantor desa, Bappeda 2026",
+}
 
 
 class CoordinatesIn(CoordinatesFields, Shape):
@@ -29,7 +33,7 @@ class CoordinatesIn(CoordinatesFields, Shape):
     model_config = ConfigDict(json_schema_extra={"examples": [_POINT]})
 
 
-_OUT: dict[str, Any] = {
+_OUT: dict[str, JsonValue] = {
     **_POINT,
     "region_code": "63.02.05.2001",
     "region_name": "Sekapung",

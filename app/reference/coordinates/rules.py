@@ -7,7 +7,6 @@ and seconds are not guessed at.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,7 +14,7 @@ from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet, Value
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
-from app.kit.problems import Cell, FieldError, Invalid, Kind
+from app.kit.problems import Cell, FieldError, Invalid, Kind, Where
 from app.reference.coordinates.models import CoordinatesIn
 from app.reference.rules import folded
 
@@ -60,7 +59,7 @@ _IGNORED = {"", "no", "nomor"}
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}([.,][0-9]{1,15})?\Z")
 _NEEDED = ("region_code", "longitude", "latitude")
 
-Place = Callable[[str], dict[str, Any]]
+Place = Callable[[str], Where]
 """Field → where a field error about it points to."""
 
 
@@ -166,10 +165,10 @@ class _Row:
             return None
         return Told(code, point, self.place, self._text("name"))
 
-    def wrong(self, kind: Kind, name: str, **told: Any) -> None:
-        self.errors.append(FieldError(kind, **self.place(name), **told))
+    def wrong(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
+        self.errors.append(FieldError(kind, **self.place(name), value=value, allowed=allowed))
 
-    def place(self, name: str) -> dict[str, Any]:
+    def place(self, name: str) -> Where:
         """The cell of a column, of the code's where there is none of that name."""
         return {"cell": self.sheet.cell(self.r, self.columns.get(name, self.columns["region_code"]))}
 

@@ -1,10 +1,10 @@
 """Sub-activities: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -95,7 +95,7 @@ class SubactivityRow(SubactivityFields, Table, table=True):
     folded: str = Field(max_length=1500, description="Name, activity and programme, as they are searched.")
 
 
-_SUBACTIVITY: dict[str, Any] = {
+_SUBACTIVITY: dict[str, JsonValue] = {
     "edition": "2027",
     "government_level": "regency",
     "code": "1.01.02.2.01.0029",
