@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, JsonValue, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address
+from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address, give_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
@@ -97,7 +97,7 @@ class PrincipalIn(PrincipalFields, Shape):
         default=[], max_length=200, description="Replaced whole; none: it may do nothing."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_POSITION]})
+    model_config = give_example(_POSITION)
 
     @model_validator(mode="after")
     def _each_membership_once(self) -> "PrincipalIn":
@@ -118,12 +118,8 @@ class PrincipalOut(PrincipalFields):
     )
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {**_POSITION, "name": "dasbor-kotabaru", "issuer": None, "last_used_at": None, "version": 1}
-            ]
-        }
+    model_config = give_example(
+        {**_POSITION, "name": "dasbor-kotabaru", "issuer": None, "last_used_at": None, "version": 1}
     )
 
 
@@ -135,18 +131,14 @@ class PrincipalReply(PrincipalOut):
 
     allowed: list[PrincipalVerb]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_POSITION,
-                    "name": "dasbor-kotabaru",
-                    "issuer": None,
-                    "last_used_at": None,
-                    "version": 1,
-                    "allowed": ["edit", "delete", "write_tokens"],
-                }
-            ]
+    model_config = give_example(
+        {
+            **_POSITION,
+            "name": "dasbor-kotabaru",
+            "issuer": None,
+            "last_used_at": None,
+            "version": 1,
+            "allowed": ["edit", "delete", "write_tokens"],
         }
     )
 
@@ -228,7 +220,7 @@ class TokenIn(TokenFields, Shape):
         default=None, description="At most two years ahead; null: a year from its creation."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_TOKEN, "expires_at": None}]})
+    model_config = give_example({**_TOKEN, "expires_at": None})
 
     @model_validator(mode="after")
     def _each_once(self) -> "TokenIn":
@@ -247,19 +239,15 @@ class TokenOut(TokenFields):
     last_used_at: datetime | None = ShapeField(description="To within five minutes; null: never used.")
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_TOKEN,
-                    "name": "dasbor-kotabaru-2026",
-                    "created_at": "2026-11-21T00:00:00+00:00",
-                    "expires_at": "2027-11-21T00:00:00+00:00",
-                    "revoked_at": None,
-                    "last_used_at": "2026-11-21T01:05:00+00:00",
-                    "version": 1,
-                }
-            ]
+    model_config = give_example(
+        {
+            **_TOKEN,
+            "name": "dasbor-kotabaru-2026",
+            "created_at": "2026-11-21T00:00:00+00:00",
+            "expires_at": "2027-11-21T00:00:00+00:00",
+            "revoked_at": None,
+            "last_used_at": "2026-11-21T01:05:00+00:00",
+            "version": 1,
         }
     )
 
@@ -273,20 +261,16 @@ class TokenReply(TokenOut):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_TOKEN,
-                    "name": "dasbor-kotabaru-2026",
-                    "created_at": "2026-11-21T00:00:00+00:00",
-                    "expires_at": "2027-11-21T00:00:00+00:00",
-                    "revoked_at": None,
-                    "last_used_at": None,
-                    "version": 1,
-                    "secret": "rata_…",
-                }
-            ]
+    model_config = give_example(
+        {
+            **_TOKEN,
+            "name": "dasbor-kotabaru-2026",
+            "created_at": "2026-11-21T00:00:00+00:00",
+            "expires_at": "2027-11-21T00:00:00+00:00",
+            "revoked_at": None,
+            "last_used_at": None,
+            "version": 1,
+            "secret": "rata_…",
         }
     )
 
@@ -349,25 +333,21 @@ class Me(BaseModel):
         description="Last use before this one, to within five minutes; null: none."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = give_example(
+        {
+            "principal": "sekretariat-kotabaru",
+            "token": "sekretariat-kotabaru-2026",
+            "kind": "service",
+            "scopes": ["read", "write"],
+            "memberships": [
                 {
-                    "principal": "sekretariat-kotabaru",
-                    "token": "sekretariat-kotabaru-2026",
-                    "kind": "service",
-                    "scopes": ["read", "write"],
-                    "memberships": [
-                        {
-                            "role": "secretariat",
-                            "region_code": "63.02",
-                            "agency_code": None,
-                            "rights": ["read", "write_agencies", "write_plan", "write_actions"],
-                        }
-                    ],
-                    "expires_at": "2027-11-21T00:00:00+00:00",
-                    "last_used_at": "2026-11-21T01:05:00+00:00",
+                    "role": "secretariat",
+                    "region_code": "63.02",
+                    "agency_code": None,
+                    "rights": ["read", "write_agencies", "write_plan", "write_actions"],
                 }
-            ]
+            ],
+            "expires_at": "2027-11-21T00:00:00+00:00",
+            "last_used_at": "2026-11-21T01:05:00+00:00",
         }
     )

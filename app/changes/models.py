@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
-from app.kit.fields import SOMETIMES, RegionCode
+from app.kit.fields import SOMETIMES, RegionCode, give_example
 from app.kit.http.pagination import PageQuery
 
 NOW = "now"
@@ -61,16 +61,12 @@ class HistoryEntry(BaseModel):
     changes: Changes
     request_id: str | None = Field(description="`X-Request-Id` of the request; null for the command line.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_CHANGE,
-                    "reason": None,
-                    "changes": {"spent": [60000000, 58500000], "obstacle": ["", "Salah catat"]},
-                    "request_id": "5f0c6a7e",
-                }
-            ]
+    model_config = give_example(
+        {
+            **_CHANGE,
+            "reason": None,
+            "changes": {"spent": [60000000, 58500000], "obstacle": ["", "Salah catat"]},
+            "request_id": "5f0c6a7e",
         }
     )
 
@@ -102,7 +98,7 @@ class Change(BaseModel):
         default=None, description="Field → [from, to]; only with `changes=true`.", json_schema_extra=SOMETIMES
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_CHANGE, "region_code": "63.02"}]})
+    model_config = give_example({**_CHANGE, "region_code": "63.02"})
 
 
 class ChangePage(BaseModel):
@@ -112,15 +108,11 @@ class ChangePage(BaseModel):
     next: str = Field(description="Cursor to go on from (send it as `after`); keep it with your copy.")
     more: bool = Field(description="Whether there is more already: ask again at once.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "items": [{**_CHANGE, "region_code": "63.02"}],
-                    "next": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
-                    "more": False,
-                }
-            ]
+    model_config = give_example(
+        {
+            "items": [{**_CHANGE, "region_code": "63.02"}],
+            "next": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
+            "more": False,
         }
     )
 

@@ -23,6 +23,11 @@ SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
 """`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
 
 
+def give_example(example: JsonValue) -> ConfigDict:
+    """Return the configuration of a shape that the document shows with this example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class Shape(BaseModel):
     """Base of what goes over the wire. A field that is not declared is refused, never dropped."""
 

@@ -5,12 +5,12 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address
+from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, give_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
@@ -128,7 +128,7 @@ class RegionOut(RegionFields):
 
     parent_name: str | None = ShapeField(default=None, description="Tells regions of the same name apart.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_KOTABARU]})
+    model_config = give_example(_KOTABARU)
 
 
 class RegionName(BaseModel):
@@ -154,18 +154,14 @@ class RegionReply(RegionOut):
     ancestors: list[RegionName] = ShapeField(description="From the nation down to the parent.")
     below: RegionCounts
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_KOTABARU,
-                    "ancestors": [
-                        {"code": "0", "name": "Indonesia", "level": "nation"},
-                        {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
-                    ],
-                    "below": {"province": 0, "regency": 0, "district": 22, "village": 202},
-                }
-            ]
+    model_config = give_example(
+        {
+            **_KOTABARU,
+            "ancestors": [
+                {"code": "0", "name": "Indonesia", "level": "nation"},
+                {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
+            ],
+            "below": {"province": 0, "regency": 0, "district": 22, "village": 202},
         }
     )
 
@@ -199,19 +195,15 @@ class FundingSourceRow(FundingSourceFields, Table, table=True):
 class FundingSourceOut(FundingSourceFields):
     """A funding source: an official code, or a word that matrices use for several."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "code": "DAK-FISIK",
-                    "name": "Dana Alokasi Khusus Fisik",
-                    "kind": "group",
-                    "parent_code": "DAK",
-                    "aliases": ["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
-                    "collects": ["2.02.01.01.03"],
-                    "retired": False,
-                }
-            ]
+    model_config = give_example(
+        {
+            "code": "DAK-FISIK",
+            "name": "Dana Alokasi Khusus Fisik",
+            "kind": "group",
+            "parent_code": "DAK",
+            "aliases": ["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
+            "collects": ["2.02.01.01.03"],
+            "retired": False,
         }
     )
 
@@ -239,19 +231,15 @@ class StrategyRow(StrategyFields, Table, table=True):
 class StrategyOut(StrategyFields):
     """A strategy of poverty reduction."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "key": "raise_income",
-                    "number": "S2",
-                    "name": "Peningkatan pendapatan masyarakat",
-                    "name_english": "Raising the income of households",
-                    "aliases": ["Peningkatan pendapatan"],
-                    "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"],
-                    "retired": False,
-                }
-            ]
+    model_config = give_example(
+        {
+            "key": "raise_income",
+            "number": "S2",
+            "name": "Peningkatan pendapatan masyarakat",
+            "name_english": "Raising the income of households",
+            "aliases": ["Peningkatan pendapatan"],
+            "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"],
+            "retired": False,
         }
     )
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, JsonValue, StringConstraints, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -18,7 +18,7 @@ from app.changes.webhooks.rules import (
     parsed_address,
 )
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address, give_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
@@ -105,7 +105,7 @@ class WebhookIn(WebhookFields, Shape):
         "owner always.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_WEBHOOK]})
+    model_config = give_example(_WEBHOOK)
 
     @model_validator(mode="after")
     def _each_kind_once(self) -> "WebhookIn":
@@ -132,7 +132,7 @@ class WebhookOut(WebhookFields):
     version: Version
     updated_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_WEBHOOK_OUT]})
+    model_config = give_example(_WEBHOOK_OUT)
 
 
 class WebhookReply(WebhookOut):
@@ -140,11 +140,7 @@ class WebhookReply(WebhookOut):
 
     allowed: list[Verb]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]}]
-        }
-    )
+    model_config = give_example({**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]})
 
 
 class WebhookQuery(PageQuery):
@@ -173,7 +169,7 @@ _SECRET_OUT: dict[str, JsonValue] = {
 class WebhookSecretIn(WebhookSecretFields, Shape):
     """What is said of a secret; the secret itself is made by the service."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_SECRET]})
+    model_config = give_example(_SECRET)
 
 
 class WebhookSecretOut(WebhookSecretFields):
@@ -183,7 +179,7 @@ class WebhookSecretOut(WebhookSecretFields):
     created_at: datetime
     version: Version
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_SECRET_OUT]})
+    model_config = give_example(_SECRET_OUT)
 
 
 class WebhookSecretReply(WebhookSecretOut):
@@ -195,7 +191,7 @@ class WebhookSecretReply(WebhookSecretOut):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_SECRET_OUT, "secret": "whsec_…"}]})
+    model_config = give_example({**_SECRET_OUT, "secret": "whsec_…"})
 
 
 class WebhookSecretQuery(PageQuery):
@@ -227,25 +223,21 @@ class DeliveryOut(BaseModel):
     count: int = ShapeField(description="Changes between the two.")
     kinds: list[str] = ShapeField(description="Their kinds.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": _DELIVERY,
-                    "state": "delivered",
-                    "created_at": "2026-11-21T01:05:00+00:00",
-                    "attempts": 1,
-                    "attempted_at": "2026-11-21T01:05:01+00:00",
-                    "next_attempt_at": None,
-                    "status": 204,
-                    "duration_ms": 41,
-                    "error": None,
-                    "after": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
-                    "next": "WyIwYjU3ZTJhYzQxNzIiLCJwbGFuOjYzLjAyLTIwMjYiLDE5LCIxYzlmZjBiNyJd",
-                    "count": 2,
-                    "kinds": ["progress.changed"],
-                }
-            ]
+    model_config = give_example(
+        {
+            "id": _DELIVERY,
+            "state": "delivered",
+            "created_at": "2026-11-21T01:05:00+00:00",
+            "attempts": 1,
+            "attempted_at": "2026-11-21T01:05:01+00:00",
+            "next_attempt_at": None,
+            "status": 204,
+            "duration_ms": 41,
+            "error": None,
+            "after": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",
+            "next": "WyIwYjU3ZTJhYzQxNzIiLCJwbGFuOjYzLjAyLTIwMjYiLDE5LCIxYzlmZjBiNyJd",
+            "count": 2,
+            "kinds": ["progress.changed"],
         }
     )
 
@@ -268,7 +260,7 @@ class ReplayIn(Shape):
         description="Cursor of `GET /v1/changes` with the webhook's region and kinds, such as `after` of a delivery.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"delivery": _DELIVERY}]})
+    model_config = give_example({"delivery": _DELIVERY})
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "ReplayIn":

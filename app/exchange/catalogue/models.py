@@ -3,9 +3,9 @@
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
-from app.kit.fields import SOMETIMES, RegionCode
+from app.kit.fields import SOMETIMES, RegionCode, give_example
 from app.kit.http.pagination import PageQuery
 
 
@@ -201,23 +201,19 @@ class CataloguePage(BaseModel):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "@context": CONTEXT,
-                    "id": f"{_BASE}/catalogue",
-                    "type": "dcat:Catalog",
-                    "title": "Rencana Aksi Tahunan penanggulangan kemiskinan",
-                    "description": "Rencana yang berlaku dan triwulan yang dibekukan.",
-                    "publisher": {"id": f"{_BASE}/catalogue#publisher", "type": "foaf:Agent", "name": "Rata"},
-                    "license": _LICENSE,
-                    "language": _DATASET["language"],
-                    "view": {"id": f"{_BASE}/catalogue", "type": "hydra:PagedCollection", "next_page": None},
-                    "items": [_DATASET],
-                    "next": None,
-                }
-            ]
+    model_config = give_example(
+        {
+            "@context": CONTEXT,
+            "id": f"{_BASE}/catalogue",
+            "type": "dcat:Catalog",
+            "title": "Rencana Aksi Tahunan penanggulangan kemiskinan",
+            "description": "Rencana yang berlaku dan triwulan yang dibekukan.",
+            "publisher": {"id": f"{_BASE}/catalogue#publisher", "type": "foaf:Agent", "name": "Rata"},
+            "license": _LICENSE,
+            "language": _DATASET["language"],
+            "view": {"id": f"{_BASE}/catalogue", "type": "hydra:PagedCollection", "next_page": None},
+            "items": [_DATASET],
+            "next": None,
         }
     )
 

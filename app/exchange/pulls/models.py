@@ -4,11 +4,11 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.kit.fields import AgencyCode, RegionCode, address
+from app.kit.fields import AgencyCode, RegionCode, address, give_example
 from app.kit.problems import Problem, Text
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
@@ -62,7 +62,7 @@ class PullLine(SnapshotLine, _OfPlan):
     """A line of a plan with its report of the quarter or null: as it is in force or, once the quarter was frozen
     there, as it was frozen last."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [LINE_EXAMPLE]})
+    model_config = give_example(LINE_EXAMPLE)
 
 
 class PulledPlan(BaseModel):
@@ -114,7 +114,7 @@ class PullEnd(BaseModel):
 
     end: PullSummary
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"end": _SUMMARY}]})
+    model_config = give_example({"end": _SUMMARY})
 
 
 def client_shapes() -> bytes:
@@ -150,22 +150,16 @@ class Digests(PullContent):
 
     plans: list[PlanDigest]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
+    model_config = give_example(
+        {
+            **_SUMMARY,
+            "plans": [
                 {
-                    **_SUMMARY,
-                    "plans": [
-                        {
-                            **_PLAN,
-                            "rows": 156,
-                            "sha256": _SHA,
-                            "agencies": [
-                                {"lead_agency": "1.06.0.00.0.00.08.0000", "rows": 12, "sha256": _SHA}
-                            ],
-                        }
-                    ],
+                    **_PLAN,
+                    "rows": 156,
+                    "sha256": _SHA,
+                    "agencies": [{"lead_agency": "1.06.0.00.0.00.08.0000", "rows": 12, "sha256": _SHA}],
                 }
-            ]
+            ],
         }
     )

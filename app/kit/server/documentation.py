@@ -14,10 +14,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.extras import is_installed
-from app.kit.fields import SOMETIMES, address
+from app.kit.fields import SOMETIMES, address, give_example
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
 from app.kit.http.routing import house_router
 from app.kit.openapi.document import DOCUMENT
@@ -42,16 +42,12 @@ class Meaning(BaseModel):
     detail: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
     message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "code": "not_found",
-                    "status": 404,
-                    "title": NotFound.title._asdict(),
-                    "detail": NotFound.detail._asdict(),
-                }
-            ]
+    model_config = give_example(
+        {
+            "code": "not_found",
+            "status": 404,
+            "title": NotFound.title._asdict(),
+            "detail": NotFound.detail._asdict(),
         }
     )
 

@@ -10,9 +10,10 @@ import anyio
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.kit.fields import give_example
 from app.kit.http.replies import problem_response
 from app.kit.http.routing import house_router
 from app.kit.problems import Busy
@@ -29,7 +30,7 @@ class Health(BaseModel):
     status: str
     version: str
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "1.0.0"}]})
+    model_config = give_example({"status": "ok", "version": "1.0.0"})
 
 
 class Ready(BaseModel):
@@ -37,7 +38,7 @@ class Ready(BaseModel):
 
     status: str
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+    model_config = give_example({"status": "ok"})
 
 
 class Probe:

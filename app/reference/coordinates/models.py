@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version
+from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version, give_example
 from app.kit.http.pagination import PageQuery
 from app.reference.models import RegionLevel
 
@@ -30,7 +30,7 @@ _POINT: dict[str, JsonValue] = {
 class CoordinatesIn(CoordinatesFields, Shape):
     """A point as it is written."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_POINT]})
+    model_config = give_example(_POINT)
 
 
 _OUT: dict[str, JsonValue] = {
@@ -50,7 +50,7 @@ class CoordinatesOut(CoordinatesFields):
     level: RegionLevel
     version: Version
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OUT]})
+    model_config = give_example(_OUT)
 
 
 class CoordinatesReply(CoordinatesOut):
@@ -58,7 +58,7 @@ class CoordinatesReply(CoordinatesOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_OUT, "allowed": ["edit", "delete"]}]})
+    model_config = give_example({**_OUT, "allowed": ["edit", "delete"]})
 
 
 class CoordinatesQuery(PageQuery):
@@ -89,9 +89,7 @@ class CoordinatesWritten(BaseModel):
     updated: int
     unchanged: int
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"created": 198, "updated": 3, "unchanged": 0}]}
-    )
+    model_config = give_example({"created": 198, "updated": 3, "unchanged": 0})
 
 
 class CoordinatesRow(CoordinatesFields, Table, table=True):

@@ -4,12 +4,12 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import address
+from app.kit.fields import address, give_example
 from app.kit.http.pagination import PageQuery
 from app.reference.models import RETIRED, EditionFields, Words
 
@@ -29,19 +29,15 @@ SubactivityKey = Annotated[str, address("Official code of the sub-activity.", "1
 class NomenclatureOut(EditionFields):
     """One edition of the official programme codes."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "edition": "2027",
-                    "source": "Export of the national planning system, 2026-01-23, update for 2027",
-                    "legal_basis": "Permendagri 90/2019; Kepmendagri 900.1.15.5 series",
-                    "terms": "annex of a ministerial decree: no copyright (UU 28/2014 art. 42)",
-                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                    "rows": 7581,
-                    "loaded_at": "2026-11-21T04:00:00+00:00",
-                }
-            ]
+    model_config = give_example(
+        {
+            "edition": "2027",
+            "source": "Export of the national planning system, 2026-01-23, update for 2027",
+            "legal_basis": "Permendagri 90/2019; Kepmendagri 900.1.15.5 series",
+            "terms": "annex of a ministerial decree: no copyright (UU 28/2014 art. 42)",
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "rows": 7581,
+            "loaded_at": "2026-11-21T04:00:00+00:00",
         }
     )
 
@@ -121,7 +117,7 @@ _SUBACTIVITY: dict[str, JsonValue] = {
 class SubactivityOut(SubactivityFields):
     """A sub-activity with the activity, programme and field it belongs to."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_SUBACTIVITY]})
+    model_config = give_example(_SUBACTIVITY)
 
 
 class SubactivityReply(SubactivityFields):
@@ -131,7 +127,7 @@ class SubactivityReply(SubactivityFields):
         description="Sub-activities of this edition and level that name this code as their predecessor."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**_SUBACTIVITY, "successors": []}]})
+    model_config = give_example({**_SUBACTIVITY, "successors": []})
 
 
 class SubactivityQuery(PageQuery):

@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 from pydantic import Field as ShapeField
 
 from app.exchange.matrix.models import Basis
-from app.kit.fields import Prose, Shape
+from app.kit.fields import Prose, Shape, give_example
 from app.kit.http.validation import RuleBroken, body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.core.models import ReasonCategory, ReasonText
@@ -43,16 +43,12 @@ class Resolution(Shape):
         description="The code that is meant; null accepts a sub-activity as free text.",
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "column": "subactivity",
-                    "value": "Penyediaan Makanan",
-                    "row": None,
-                    "code": "1.06.06.2.01.0001",
-                }
-            ]
+    model_config = give_example(
+        {
+            "column": "subactivity",
+            "value": "Penyediaan Makanan",
+            "row": None,
+            "code": "1.06.06.2.01.0001",
         }
     )
 
@@ -146,31 +142,27 @@ class ImportReport(BaseModel):
     )
     warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "plan": "63.02-2025",
-                    "sheet": "Matriks OPPKPKE",
-                    "lines": 156,
-                    "created": 156,
-                    "updated": 0,
-                    "unchanged": 0,
-                    "absent": [],
-                    "agencies_created": [],
-                    "free_text": 87,
-                    "allocation": 632470087081,
-                    "by_strategy": {
-                        "reduce_spending_burden": 58,
-                        "raise_income": 42,
-                        "reduce_poverty_pockets": 56,
-                    },
-                    "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
-                    "findings": [],
-                    "plan_findings": [],
-                    "warnings": [],
-                }
-            ]
+    model_config = give_example(
+        {
+            "plan": "63.02-2025",
+            "sheet": "Matriks OPPKPKE",
+            "lines": 156,
+            "created": 156,
+            "updated": 0,
+            "unchanged": 0,
+            "absent": [],
+            "agencies_created": [],
+            "free_text": 87,
+            "allocation": 632470087081,
+            "by_strategy": {
+                "reduce_spending_burden": 58,
+                "raise_income": 42,
+                "reduce_poverty_pockets": 56,
+            },
+            "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
+            "findings": [],
+            "plan_findings": [],
+            "warnings": [],
         }
     )
 
