@@ -76,7 +76,14 @@ NAMED_BY_NOUN = {
     "tracking/progress/summaries",
 }
 #: What differs between the engines.
-NAMES_ENGINES = {"kit/database/engine", "kit/database/json_sql", "kit/database/upsert", "settings", "extras"}
+NAMES_ENGINES = {
+    "kit/database/breaker",
+    "kit/database/engine",
+    "kit/database/json_sql",
+    "kit/database/upsert",
+    "settings",
+    "extras",
+}
 #: Endpoints that take no session, and no thread, since they answer when all threads wait for the database.
 WITHOUT_SESSION = {"read_health", "read_ready"}
 PERSONAL = re.compile(

@@ -27,8 +27,9 @@ from app.changes.rules import cursor_of
 from app.exchange.pulls.models import Format, PullLine, SheetFull
 from app.exchange.pulls.queries import Source, counts, last_place, lines, sources
 from app.exchange.pulls.rules import COLUMNS, cells, name_in_spool, pull_tag
-from app.kit.database.engine import Database, may_leave
+from app.kit.database.engine import Database
 from app.kit.database.json_sql import to_json
+from app.kit.database.snapshots import may_leave
 from app.kit.exports.cache import About, Making, Written
 from app.kit.files.books import LARGEST_ROW
 from app.kit.files.delimited import escaped

@@ -13,12 +13,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+if TYPE_CHECKING:
+    from psycopg.abc import RV, PQGen
 
 log = structlog.get_logger("rata")
 
@@ -134,21 +138,47 @@ class Breaker:
         self.is_open, self.silent_at = True, time.monotonic()
 
 
-def connect_by(breaker: Breaker, engine: Engine, connection_class: Any, *, statement: float) -> None:
-    """Let an engine connect by way of the breaker; a connection knows the time-out of its statements."""
+def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
+    """Let an engine connect by way of the breaker, with a bound on each wait for the server.
+
+    `statement` is the server's own time-out. Only servers need the driver, so it is imported here.
+    """
+    import psycopg
+
+    class Watched(psycopg.Connection[Any]):
+        """A connection that is closed if the server is silent: to a statement, a commit, a fetch of a cursor."""
+
+        generation: int
+
+        def wait(self, gen: "PQGen[RV]", interval: float = 0.1, timeout: float | None = None) -> "RV":
+            bound = bound_of(statement) if timeout is None else None
+            began = time.monotonic()
+            try:
+                result = super().wait(gen, interval, timeout if bound is None else bound)
+            except psycopg.OperationalError:
+                waited = time.monotonic() - began
+                if bound is not None and waited >= bound:
+                    self.close()
+                if self.closed:
+                    breaker.lost(self.generation, waited)
+                raise
+            breaker.answered_at = time.monotonic()
+            return result
 
     @event.listens_for(engine, "do_connect")
-    def _connect(dialect: Any, record: object, arguments: Any, options: dict[str, object]) -> object:
+    def _connect(
+        dialect: object, record: object, arguments: tuple[str, ...], options: dict[str, Any]
+    ) -> Watched:
         if not breaker.may_connect():
-            raise dialect.loaded_dbapi.OperationalError("the server did not answer a moment ago")
+            raise psycopg.OperationalError("the server did not answer a moment ago")
         began, generation = time.monotonic(), breaker.generation
         try:
-            connection = connection_class.connect(*arguments, **options)
+            connection = Watched.connect(*arguments, **options)
         except BaseException:
             breaker.failed(time.monotonic() - began)
             raise
         breaker.connected()
-        connection.breaker, connection.generation, connection.statement = breaker, generation, statement
+        connection.generation = generation
         return connection
 
 
@@ -156,11 +186,11 @@ def check_pooled(breaker: Breaker, engine: Engine) -> None:
     """Replace a pooled connection that was given up, or died while it was idle, before a request gets it."""
 
     @event.listens_for(engine, "checkin")
-    def _note(connection: object, record: Any) -> None:
+    def _note(connection: object, record: ConnectionPoolEntry) -> None:
         record.info[_USED_AT] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def _check(connection: Any, record: Any, proxy: object) -> None:
+    def _check(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
         if _USED_AT not in record.info:
             return  # just made
         if connection.generation != breaker.generation:

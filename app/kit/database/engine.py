@@ -6,13 +6,11 @@ instants are aware UTC, and a writer never finds out at commit that it lost.
 """
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -21,18 +19,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
-from app.kit.database.breaker import Breaker, bound_of, check_pooled, connect_by, is_pinging, pinging
-from app.kit.database.errors import is_lost, is_outdated, is_read_only, refusal_for_operators
+from app.kit.database.breaker import Breaker, check_pooled, connect_by, is_pinging, pinging
+from app.kit.database.errors import is_outdated, is_read_only, refusal_for_operators
+from app.kit.database.snapshots import Snapshots
 from app.kit.problems import Busy
 from app.kit.shipped import find_shipped
-
-if TYPE_CHECKING:
-    import psycopg
-    from psycopg.abc import RV, PQGen
 
 log = structlog.get_logger("rata")
 
@@ -41,8 +35,6 @@ WRITE = "rata_write"
 VERSIONS = "alembic_version"
 OWN_TABLES = {VERSIONS, "journal", "journal_head"}
 """Tables by which a database counts as one of this service: every version since the first has them."""
-
-T = TypeVar("T")
 
 
 class Patience(NamedTuple):
@@ -68,7 +60,6 @@ class Patience(NamedTuple):
 
 
 ENDLESS = Patience()
-ONE_STATE: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Table(SQLModel):
@@ -123,7 +114,7 @@ def _house_types(column: sa.Column[Any], parent: object) -> None:
         column.type = BigInt
 
 
-class Database:
+class Database(Snapshots):
     """One database: sessions that read, sessions that write, and what can be said of its state."""
 
     def __init__(
@@ -174,55 +165,6 @@ class Database:
     def write_session(self) -> Session:
         """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
         return Session(self._writes, expire_on_commit=False)
-
-    def in_one_state(self, work: Callable[[Session], T]) -> T:
-        """What `work` makes of one committed state, which its session sees from its first statement to its last.
-
-        Where the database ends the work for reasons of its own, it is begun anew, by a session that sees a later
-        state: so it begins its results anew as well, and asks `may_leave` before any of them is given away.
-        """
-        session = None
-        try:
-            with self.one_state() as session:
-                return work(session)
-        except DBAPIError as error:
-            if session is None or not is_lost(error) or _LEFT in session.info:
-                raise
-        with self.one_state() as session:
-            return work(session)
-
-    @contextmanager
-    def shared_state(self, session: Session) -> Iterator[list[Session]]:
-        """A session of one state and, where there is a server, a second one that sees the same: two of its processes
-        can then share what takes long. A file is read in this process, which gains nothing by a second one; nor is
-        there one where all connections are taken."""
-        if self.is_sqlite:
-            yield [session]
-            return
-        first = session.connection()
-        try:
-            free = first.engine.connect()
-        except NoConnection:  # the first alone does all of it
-            yield [session]
-            return
-        state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-        with free.execution_options(**ONE_STATE) as second, second.begin():
-            second.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{state}'")
-            with Session(second, autoflush=False) as other:
-                yield [session, other]
-
-    @contextmanager
-    def one_state(self) -> Iterator[Session]:
-        """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
-        and writes nothing itself. Large results are read by it in pieces (`yield_per`): a cursor of the server needs
-        a transaction, which reading sessions do without."""
-        options = {} if self.is_sqlite else ONE_STATE
-        with (
-            self.engine.connect().execution_options(**options) as connection,
-            connection.begin(),
-            Session(connection, autoflush=False) as session,
-        ):
-            yield session
 
     @contextmanager
     def writing(self, *, dry_run: bool = False) -> Iterator[Session]:
@@ -300,19 +242,6 @@ class Database:
         self.reads.dispose()
 
 
-_LEFT = "some of what was read has left"
-MAY_END = "the work may have to be done again"
-"""In `info` of a session whose server may fail where another one does not."""
-
-
-def may_leave(session: Session) -> bool:
-    """Whether what is read in one state may leave before all of it is read; where it may, the work is not repeated."""
-    if MAY_END in session.info:
-        return False
-    session.info[_LEFT] = True
-    return True
-
-
 def finish(session: Session, *, dry_run: bool) -> None:
     """End the one transaction of a unit of work: kept, or in a trial undone."""
     if dry_run:
@@ -379,7 +308,7 @@ def _postgres_engine(
         },
         **settings,
     )
-    connect_by(breaker, engine, _watched(), statement=patience.statement)
+    connect_by(breaker, engine, statement=patience.statement)
 
     @event.listens_for(engine, "handle_error")
     def _drop(context: ExceptionContext) -> None:
@@ -393,36 +322,6 @@ def _postgres_engine(
             context.is_disconnect = True
 
     return engine
-
-
-@cache
-def _watched() -> "type[psycopg.Connection[Any]]":
-    """Return the driver's connection with a bound on each wait for the server. Only servers need the driver."""
-    import psycopg
-
-    class Watched(psycopg.Connection[Any]):
-        """A connection that is closed if the server is silent: to a statement, a commit, a fetch of a cursor."""
-
-        breaker: Breaker
-        generation: int
-        statement: float
-
-        def wait(self, gen: "PQGen[RV]", interval: float = 0.1, timeout: float | None = None) -> "RV":
-            bound = bound_of(self.statement) if timeout is None else None
-            began = time.monotonic()
-            try:
-                result = super().wait(gen, interval, timeout if bound is None else bound)
-            except psycopg.OperationalError:
-                waited = time.monotonic() - began
-                if bound is not None and waited >= bound:
-                    self.close()
-                if self.closed:
-                    self.breaker.lost(self.generation, waited)
-                raise
-            self.breaker.answered_at = time.monotonic()
-            return result
-
-    return Watched
 
 
 def replica_engine(url: sa.URL, pool_size: int, patience: Patience) -> Engine:
@@ -484,7 +383,7 @@ def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -
             raise
 
     @event.listens_for(engine, "checkin")
-    def _checkin(dbapi: object, record: Any) -> None:
+    def _checkin(dbapi: object, record: ConnectionPoolEntry) -> None:
         if record.info.pop("turn", False):
             turn.release()
 

@@ -7,7 +7,7 @@ Each such work asks both servers for it once, at its start. Everything else read
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -17,9 +17,10 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlmodel import Session
 
 from app.kit.database.breaker import pinging
-from app.kit.database.engine import MAY_END, ONE_STATE, Database, Patience, T, replica_engine
+from app.kit.database.engine import Database, Patience, replica_engine
 from app.kit.database.errors import is_given_up, is_lost
 from app.kit.database.journal import HEIGHT
+from app.kit.database.snapshots import MAY_END, ONE_STATE, T
 
 log = structlog.get_logger("rata")
 
@@ -34,6 +35,16 @@ _STATE = sa.select(
     sa.literal_column("(SELECT oid FROM pg_database WHERE datname = current_database())"),
     sa.literal_column("(SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version)"),
 )
+
+
+class _State(NamedTuple):
+    """What a server says of itself, as `_STATE` asks it."""
+
+    height: int | None
+    is_replica: bool
+    server: int
+    database: int
+    schema: str
 
 
 class OtherDatabase(Exception):
@@ -90,11 +101,11 @@ class Replicated(Database):
     def _open_replica(self) -> Session | None:
         """Return a session of one state of the replica; None if it fails, is behind, or has no free connection."""
         with self.read_session() as primary:
-            wanted: Any = primary.connection().execute(_STATE).one()
+            wanted = _State(*primary.connection().execute(_STATE).one())
         session = Session(self.replica.execution_options(**ONE_STATE), autoflush=False)
         try:
             with pinging():
-                found: Any = session.connection().execute(_STATE).one()
+                found = _State(*session.connection().execute(_STATE).one())
             if not found.is_replica or found[2:] != wanted[2:]:
                 raise OtherDatabase
         except (SQLAlchemyError, OtherDatabase) as error:
