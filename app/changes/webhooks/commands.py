@@ -1,7 +1,7 @@
 """Writing webhooks and their secrets, and sending again. Each holds the webhook's chain first."""
 
 import secrets as random
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -36,7 +36,7 @@ from app.changes.webhooks.rules import (
 )
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned
+from app.kit.database.resources import update_versioned, write_version
 from app.kit.http.pagination import foreign_cursor
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
@@ -182,24 +182,27 @@ def put_secret(
     chain, owner = _held(write, webhook)
     known = _secrets_of(write.session, owner)
     stored = known.get(name)
-    write.precondition.check(stored["version"] if stored else None)
+    write.precondition.check(stored.version if stored else None)
     if stored is None:
         if len(known) >= MOST_SECRETS:
             raise TooManySecrets(names=", ".join(sorted(known)))
         secret = random.token_bytes(32)
         version = next_version(write.session, webhook_subject(webhook, checked_key(name)), None)
-        new = {"name": name, "note": content.note, "version": version}
+        new = StoredSecret(0, name, content.note, version)
         row = {
-            **new,
             "webhook_id": owner.row["id"],
+            "name": name,
+            "note": content.note,
             "sealed": sealer.seal(secret),
             "created_at": write.author.at,
+            "version": version,
         }
         write.session.execute(sa.insert(secrets).values(**row))
         record(write.session, chain, write.author, [_secret_entry("created", owner, None, new)])
         return shown_secret(secret)
-    if stored["note"] != content.note:
-        new = update_versioned(write.session, secrets, stored, {"note": content.note})
+    if stored.note != content.note:
+        version = write_version(write.session, secrets, stored, {"note": content.note})
+        new = stored._replace(note=content.note, version=version)
         record(write.session, chain, write.author, [_secret_entry("changed", owner, stored, new)])
     return None
 
@@ -210,25 +213,36 @@ def delete_secret(write: Write, webhook: str, name: str) -> None:
     stored = _secrets_of(write.session, owner).get(name)
     if stored is None:
         raise NotFound()
-    write.precondition.check(stored["version"])
-    write.session.execute(sa.delete(secrets).where(secrets.c.id == stored["id"]))
+    write.precondition.check(stored.version)
+    write.session.execute(sa.delete(secrets).where(secrets.c.id == stored.id))
     record(write.session, chain, write.author, [_secret_entry("deleted", owner, stored, None)])
 
 
-def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, dict[str, Any]]:
-    rows = session.execute(sa.select(secrets).where(secrets.c.webhook_id == webhook.row["id"]))
-    return {row.name: dict(row._mapping) for row in rows}
+class StoredSecret(NamedTuple):
+    """A secret as it is stored, without itself."""
+
+    id: int
+    name: str
+    note: str
+    version: int
+
+
+def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, StoredSecret]:
+    columns = [secrets.c[name] for name in StoredSecret._fields]
+    rows = session.execute(sa.select(*columns).where(secrets.c.webhook_id == webhook.row["id"]))
+    return {row.name: StoredSecret(*row) for row in rows}
 
 
 def _secret_entry(
-    what: str, webhook: StoredWebhook, before: dict[str, object] | None, after: dict[str, object] | None
+    what: str, webhook: StoredWebhook, before: StoredSecret | None, after: StoredSecret | None
 ) -> Entry:
-    def said(row: dict[str, object] | None) -> dict[str, object] | None:
-        return {"name": row["name"], "note": row["note"]} if row else None
+    def said(row: StoredSecret | None) -> dict[str, object] | None:
+        return {"name": row.name, "note": row.note} if row else None
 
-    row: dict[str, Any] = after or before or {}
-    address = webhook_subject(webhook.row["name"], row["name"])
-    version, region = row["version"] + (after is None), webhook.row["region_code"]
+    row = after or before
+    assert row is not None
+    address = webhook_subject(webhook.row["name"], row.name)
+    version, region = row.version + (after is None), webhook.row["region_code"]
     return Entry(f"webhook_secret.{what}", region, address, version, said(before), said(after))
 
 
@@ -274,7 +288,7 @@ def replay(write: Write, name: str, wanted: ReplayIn) -> None:
 def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
     """Whether there was something to change: what is due already is only sent once."""
     c = deliveries.c
-    one = sa.select(deliveries).where(c.webhook_id == webhook.row["id"], c.id == id)
+    one = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.row["id"], c.id == id)
     row = write.session.execute(one).one_or_none()
     if row is None:
         values = {"source": "deliveries"}
@@ -299,8 +313,8 @@ def _look_again(write: Write, webhook: StoredWebhook, cursor: str) -> bool:
         current = [f"/v1/changes?after=now&region={row['region_code']}"]
         raise Invalid(errors=[FieldError(expired_cursor, pointer="/after", value=cursor, allowed=current)])
     waiting = pending_delivery(write.session, row["id"])
-    if waiting is not None and waiting["next_attempt_at"] > write.author.at:
-        _send_again(write, webhook, waiting["id"])
+    if waiting is not None and waiting.next_attempt_at > write.author.at:
+        _send_again(write, webhook, waiting.id)
     elif number >= row["seen"]:
         return False
     if number < row["seen"]:

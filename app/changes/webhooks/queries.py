@@ -1,5 +1,6 @@
 """Reading webhooks, their secrets' names and their log, for administrators; what is due, for workers."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -159,19 +160,37 @@ def is_free(now: datetime) -> ColumnElement[bool]:
     return sa.or_(_w.leased_until.is_(None), _w.leased_until <= now)
 
 
-def pending_delivery(session: Session, webhook: int) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class PendingDelivery:
+    """A hint that is to be sent."""
+
+    id: str
+    webhook_id: int
+    created_at: datetime
+    attempts: int
+    next_attempt_at: datetime
+    after: str
+    next: str
+    count: int
+    kinds: list[str]
+    first: int
+    last: int
+    place: list[object]
+
+    def hint(self, region: str) -> Hint:
+        """Return what it says to the receiver."""
+        return Hint(self.id, self.created_at, self.after, self.next, region, self.kinds, self.count)
+
+
+def pending_delivery(session: Session, webhook: int) -> PendingDelivery | None:
     """The delivery that is to be sent first."""
-    pending = sa.select(deliveries).where(_d.webhook_id == webhook, _d.state == DeliveryState.pending)
+    columns = [_d[name] for name in PendingDelivery.__dataclass_fields__]
+    pending = sa.select(*columns).where(_d.webhook_id == webhook, _d.state == DeliveryState.pending)
     row = session.execute(pending.order_by(_d.next_attempt_at, _d.id).limit(1)).one_or_none()
-    return dict(row._mapping) if row else None
+    return PendingDelivery(*row) if row else None
 
 
 def sealed_secrets(session: Session, webhook: int) -> list[str]:
     """What signs for a webhook, the newest first."""
     c = secrets.c
     return list(session.scalars(sa.select(c.sealed).where(c.webhook_id == webhook).order_by(c.id.desc())))
-
-
-def hint_of(row: dict[str, Any], region: str) -> Hint:
-    """What a delivery says."""
-    return Hint(row["id"], row["created_at"], row["after"], row["next"], region, row["kinds"], row["count"])

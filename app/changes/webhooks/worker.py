@@ -10,8 +10,9 @@ import secrets as random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -23,10 +24,10 @@ from app.changes.queries import Watch, end_of_feed, passed
 from app.changes.rules import cursor_of
 from app.changes.webhooks.commands import entry
 from app.changes.webhooks.queries import (
+    PendingDelivery,
     StoredWebhook,
     deliveries,
     due_webhooks,
-    hint_of,
     is_free,
     pending_delivery,
     sealed_secrets,
@@ -179,17 +180,17 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
         _release(session, webhook, worker)
         return None
     row = pending_delivery(session, webhook)
-    if row is not None and row["next_attempt_at"] <= now and not _still_told(session, stored.watch, row):
+    if row is not None and row.next_attempt_at <= now and not _still_told(session, stored.watch, row):
         _withdraw(session, stored, row)
         row = None
     if row is None:
         row = _look(session, stored, stored.watch, now)
-    if row is None or row["next_attempt_at"] > now:
+    if row is None or row.next_attempt_at > now:
         _release(session, webhook, worker)
         return None
-    hint = hint_of(row, stored.row["region_code"])
+    hint = row.hint(stored.row["region_code"])
     sealed = sealed_secrets(session, webhook)
-    return Job(webhook, stored.row["name"], stored.row["address"], hint, row["attempts"], sealed, worker)
+    return Job(webhook, stored.row["name"], stored.row["address"], hint, row.attempts, sealed, worker)
 
 
 def _release(session: Session, webhook: int, worker: str) -> bool:
@@ -200,56 +201,52 @@ def _release(session: Session, webhook: int, worker: str) -> bool:
     return freed.one_or_none() is not None
 
 
-def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime) -> dict[str, Any] | None:
+def _look(session: Session, webhook: StoredWebhook, watch: Watch, now: datetime) -> PendingDelivery | None:
     """A delivery of everything new; None where there is nothing that the owner may know of."""
     row, end = webhook.row, end_of_feed(session)
     new = passed(session, watch, after=row["seen"], until=end)
     moved: dict[str, object] = {"seen": end}
-    made: dict[str, object] | None = None
+    made: PendingDelivery | None = None
     if new.last is not None:
-        made = {
-            "id": f"msg_{random.token_hex(12)}",
-            "webhook_id": row["id"],
-            "state": DeliveryState.pending,
-            "created_at": now,
-            "attempts": 0,
-            "next_attempt_at": now,
-            "after": cursor_of(webhook.place, watch.filters),
-            "next": cursor_of(new.last, watch.filters),
-            "count": new.total,
-            "kinds": new.kinds,
-            "first": row["seen"],
-            "last": end,
-            "place": row["place"],
-        }
-        session.execute(sa.insert(deliveries).values(**made))
+        made = PendingDelivery(
+            id=f"msg_{random.token_hex(12)}",
+            webhook_id=row["id"],
+            created_at=now,
+            attempts=0,
+            next_attempt_at=now,
+            after=cursor_of(webhook.place, watch.filters),
+            next=cursor_of(new.last, watch.filters),
+            count=new.total,
+            kinds=new.kinds,
+            first=row["seen"],
+            last=end,
+            place=row["place"],
+        )
+        session.execute(sa.insert(deliveries).values(**asdict(made), state=DeliveryState.pending))
         moved["place"] = list(new.last)
     session.execute(sa.update(webhooks).where(webhooks.c.id == row["id"]).values(**moved))
     return made
 
 
-def _still_told(session: Session, watch: Watch, row: dict[str, Any]) -> bool:
+def _still_told(session: Session, watch: Watch, row: PendingDelivery) -> bool:
     """Whether the owner may still know of all that a delivery tells of."""
-    seen = passed(session, watch, after=row["first"], until=row["last"])
-    return seen.total >= int(row["count"])
+    return passed(session, watch, after=row.first, until=row.last).total >= row.count
 
 
-def _withdraw(session: Session, webhook: StoredWebhook, row: dict[str, object]) -> None:
+def _withdraw(session: Session, webhook: StoredWebhook, row: PendingDelivery) -> None:
     """Take a delivery back, and look anew at what it was made of."""
     over = {"state": DeliveryState.withdrawn, "next_attempt_at": None}
-    session.execute(sa.update(deliveries).where(deliveries.c.id == row["id"]).values(**over))
-    if webhook.row["seen"] > row["first"]:
-        webhook.row.update(seen=row["first"], place=row["place"])
-    _look_back(session, row)
+    session.execute(sa.update(deliveries).where(deliveries.c.id == row.id).values(**over))
+    if webhook.row["seen"] > row.first:
+        webhook.row.update(seen=row.first, place=row.place)
+    _look_back(session, row.webhook_id, row.first, row.place)
 
 
-def _look_back(session: Session, delivery: dict[str, object]) -> None:
-    """Have a webhook look again at what a delivery was made of: what did not arrive is told anew."""
+def _look_back(session: Session, webhook: int, first: int, place: list[object]) -> None:
+    """Have a webhook look again at what a delivery was made of, which did not arrive."""
     c = webhooks.c
-    back = {"seen": delivery["first"], "place": delivery["place"]}
-    session.execute(
-        sa.update(webhooks).where(c.id == delivery["webhook_id"], c.seen > delivery["first"]).values(**back)
-    )
+    back = sa.update(webhooks).where(c.id == webhook, c.seen > first)
+    session.execute(back.values(seen=first, place=place))
 
 
 def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: datetime, luck: float) -> None:
@@ -284,8 +281,8 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     stored = stored_webhook(session, webhooks.c.id == job.webhook, now) if chain else None
     if chain is None or stored is None:
         return
-    delivery = session.execute(sa.select(deliveries).where(c.id == job.hint.id)).one()
-    _look_back(session, dict(delivery._mapping))
+    first, place = session.execute(sa.select(c.first, c.place).where(c.id == job.hint.id)).one()
+    _look_back(session, job.webhook, first, place)
     reason = DisabledReason.gone if outcome.status == GONE else DisabledReason.exhausted
     changed = {"is_active": False, "disabled_reason": reason, "disabled_at": now, "updated_at": now}
     changed["version"] = stored.row["version"] + 1
