@@ -33,15 +33,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
 from app.kit.http.validation import checked_key, unknown_reference
-from app.kit.problems import (
-    Conflict,
-    FieldError,
-    Invalid,
-    Kind,
-    NotFound,
-    Problem,
-    Text,
-)
+from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.kit.write_behind import WriteBehind
 
 CHAIN = "access"

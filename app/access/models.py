@@ -208,6 +208,15 @@ class TokenFields(BaseModel):
 
 
 _TOKEN: dict[str, JsonValue] = {"scopes": ["read"], "networks": ["10.20.0.0/16"]}
+_TOKEN_OUT: dict[str, JsonValue] = {
+    **_TOKEN,
+    "name": "dasbor-kotabaru-2026",
+    "created_at": "2026-11-21T00:00:00+00:00",
+    "expires_at": "2027-11-21T00:00:00+00:00",
+    "revoked_at": None,
+    "last_used_at": "2026-11-21T01:05:00+00:00",
+    "version": 1,
+}
 
 
 class TokenIn(TokenFields, Shape):
@@ -239,17 +248,7 @@ class TokenOut(TokenFields):
     last_used_at: datetime | None = ShapeField(description="To within five minutes; null: never used.")
     version: Version
 
-    model_config = give_example(
-        {
-            **_TOKEN,
-            "name": "dasbor-kotabaru-2026",
-            "created_at": "2026-11-21T00:00:00+00:00",
-            "expires_at": "2027-11-21T00:00:00+00:00",
-            "revoked_at": None,
-            "last_used_at": "2026-11-21T01:05:00+00:00",
-            "version": 1,
-        }
-    )
+    model_config = give_example(_TOKEN_OUT)
 
 
 class TokenReply(TokenOut):
@@ -261,18 +260,7 @@ class TokenReply(TokenOut):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = give_example(
-        {
-            **_TOKEN,
-            "name": "dasbor-kotabaru-2026",
-            "created_at": "2026-11-21T00:00:00+00:00",
-            "expires_at": "2027-11-21T00:00:00+00:00",
-            "revoked_at": None,
-            "last_used_at": None,
-            "version": 1,
-            "secret": "rata_…",
-        }
-    )
+    model_config = give_example({**_TOKEN_OUT, "last_used_at": None, "secret": "rata_…"})
 
 
 class TokenQuery(PageQuery):

@@ -2,13 +2,13 @@
 
 import hashlib
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from app.access.models import (
     Membership,
@@ -78,6 +78,33 @@ _BY_IDENTITY = (
 )
 
 
+class _TokenRow(NamedTuple):
+    """A token with one membership of its principal, as `_BY_HASH` reads it."""
+
+    principal: str
+    id: int
+    token: str
+    scopes: list[str]
+    networks: list[str]
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    role: str | None
+    region_code: str | None
+    agency_code: str | None
+
+
+class _PersonRow(NamedTuple):
+    """A principal with one of its memberships, as `_BY_IDENTITY` reads it."""
+
+    id: int
+    principal: str
+    last_used_at: datetime | None
+    role: str | None
+    region_code: str | None
+    agency_code: str | None
+
+
 def hash_of(secret: str) -> str:
     """What is stored of a token: SHA-256, hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -85,9 +112,10 @@ def hash_of(secret: str) -> str:
 
 def actor_of(session: Session, secret: str, *, now: datetime, client: str | None) -> Bearer | None:
     """Whom a service token stands for; None when it is unknown, over, or from elsewhere."""
-    rows: Any = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
-    if not rows:
+    found = session.connection().execute(_BY_HASH, {"hash": hash_of(secret)}).all()
+    if not found:
         return None
+    rows = [_TokenRow(*row) for row in found]
     first = rows[0]
     if first.revoked_at is not None or first.expires_at <= now or not _comes_from(client, first.networks):
         return None
@@ -96,9 +124,10 @@ def actor_of(session: Session, secret: str, *, now: datetime, client: str | None
     return Bearer(actor, first.expires_at.astimezone(UTC), "service", first.id, first.last_used_at)
 
 
-def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject: str) -> Bearer | None:
+def person_of(session: Session, claims: Mapping[str, Any], *, issuer: str, subject: str) -> Bearer | None:
     """Whom an authentic token of the issuer stands for; None where nobody enrolled its subject."""
-    rows: Any = session.connection().execute(_BY_IDENTITY, {"issuer": issuer, "subject": subject}).all()
+    identity = {"issuer": issuer, "subject": subject}
+    rows = [_PersonRow(*row) for row in session.connection().execute(_BY_IDENTITY, identity)]
     if not rows:
         return None
     first, grants = rows[0], _grants(rows)
@@ -109,13 +138,14 @@ def person_of(session: Session, claims: dict[str, Any], *, issuer: str, subject:
 
 def reader_of(session: Session, principal: int) -> Actor | None:
     """A principal as whoever only reads: what it sees without a request of its own. None: it is gone."""
-    one = sa.select(_principal.c.name, *_GRANT).outerjoin(
+    one = sa.select(_principal.c.id, _principal.c.name, _principal.c.last_used_at, *_GRANT).outerjoin(
         _membership, _membership.c.principal_id == _principal.c.id
     )
-    rows: Any = session.execute(one.where(_principal.c.id == principal)).all()
+    rows = [_PersonRow(*row) for row in session.execute(one.where(_principal.c.id == principal))]
     if not rows:
         return None
-    return Actor(rows[0].name, rows[0].name, frozenset({TokenScope.read}), _grants(rows))
+    name = rows[0].principal
+    return Actor(name, name, frozenset({TokenScope.read}), _grants(rows))
 
 
 def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
@@ -136,8 +166,10 @@ def can_read(principal: ColumnElement[int], region: ColumnElement[str], now: dat
     return sa.and_(sa.or_(is_person, comes_in), reaches)
 
 
-def _grants(rows: Any) -> tuple[Grant, ...]:
-    return tuple(Grant(Role(r.role), r.region_code, r.agency_code or None) for r in rows if r.role)
+def _grants(rows: Sequence[_TokenRow | _PersonRow]) -> tuple[Grant, ...]:
+    return tuple(
+        Grant(Role(r.role), r.region_code, r.agency_code or None) for r in rows if r.role and r.region_code
+    )
 
 
 def _comes_from(client: str | None, networks: list[str]) -> bool:
@@ -274,32 +306,19 @@ def has_administrator(session: Session) -> bool:
     return session.scalar(one) is not None
 
 
-def list_tokens(session: Session) -> list[tuple[sa.Row[Any], list[Grant]]]:
-    """Return every token with the memberships of its principal, by name; never a secret."""
-    c = _token.c
-    named = (
-        sa.select(
-            c.name,
-            c.principal_id,
-            _principal.c.name.label("principal"),
-            c.scopes,
-            c.networks,
-            c.expires_at,
-            c.revoked_at,
-            c.last_used_at,
-        )
-        .select_from(_token.join(_principal, _principal.c.id == _token.c.principal_id))
-        .order_by(_token.c.name)
-    )
+def list_tokens(session: Session) -> list[tuple[Token, Principal, list[Grant]]]:
+    """Return every token with its principal and the memberships of that, by name."""
+    named = sa.select(Token, Principal).join(Principal, col(Principal.id) == col(Token.principal_id))
     held = _held(session)
-    return [(row, held.get(row.principal_id, [])) for row in session.execute(named)]
+    rows = session.execute(named.order_by(col(Token.name)))
+    return [(token, principal, held.get(token.principal_id, [])) for token, principal in rows]
 
 
-def list_principals(session: Session) -> list[tuple[sa.Row[Any], list[Grant]]]:
+def list_principals(session: Session) -> list[tuple[Principal, list[Grant]]]:
     """Return every principal with its memberships, by name."""
-    named = sa.select(_principal).order_by(_principal.c.name)
     held = _held(session)
-    return [(row, held.get(row.id, [])) for row in session.execute(named)]
+    rows = session.scalars(sa.select(Principal).order_by(col(Principal.name)))
+    return [(row, held.get(row.id or 0, [])) for row in rows]
 
 
 def _held(session: Session) -> dict[int, list[Grant]]:

@@ -258,7 +258,7 @@ SCOPE_PREFIX = "rata:"
 """In an issuer's token `rata:read` is our scope `read`."""
 
 
-def scopes_of_person(claims: Mapping[str, Any], grants: Iterable[Grant]) -> frozenset[TokenScope]:
+def scopes_of_person(claims: Mapping[str, object], grants: Iterable[Grant]) -> frozenset[TokenScope]:
     """The scopes that a token of the issuer names, or all that its bearer's roles can use where it names none.
 
     Claim `scope` (RFC 8693, words) or `scp` (words or a list, as some issuers have it). A scope that begins as ours

@@ -153,7 +153,7 @@ def list_(as_json: AsJson = False) -> None:
         rows = [
             {
                 "name": token.name,
-                "principal": token.principal,
+                "principal": principal.name,
                 "memberships": _memberships(grants),
                 "scopes": token.scopes,
                 "networks": token.networks,
@@ -161,7 +161,7 @@ def list_(as_json: AsJson = False) -> None:
                 "state": "revoked" if token.revoked_at else "expired" if token.expires_at <= now else "valid",
                 "last_used_at": token.last_used_at,
             }
-            for token, grants in list_tokens(session)
+            for token, principal, grants in list_tokens(session)
         ]
     _show_list(rows, as_json)
 

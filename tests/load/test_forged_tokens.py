@@ -187,7 +187,7 @@ def test_a_token_that_no_longer_holds_is_a_failure_of_its_address(
     secret = token_for(database, ("reader", "63"))
     assert limited.statuses([secret]) == [200]
     with database.writing() as session:
-        ((row, _),) = list_tokens(session)
+        ((row, _, _),) = list_tokens(session)
         revoke_token(Write(session, Author("test", datetime.now(UTC)), CONSOLE), name=row.name)
     before = len(database.statements)
     assert limited.statuses([secret] * (FAILURES + 1)) == [401] * FAILURES + [429]
