@@ -39,15 +39,7 @@ from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
 from app.kit.server.request_body import Bodies
-from app.plans.routes.actions import router as actions
-from app.plans.routes.amendments import router as amendments
-from app.plans.routes.differences import router as differences
-from app.plans.routes.findings import documents as finding_kinds
-from app.plans.routes.findings import router as findings
-from app.plans.routes.overlaps import router as overlaps
-from app.plans.routes.plans import router as plans
-from app.plans.routes.revisions import router as revisions
-from app.plans.routes.workflow import router as workflow
+from app.plans.routes import actions, amendments, differences, findings, overlaps, plans, revisions, workflow
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -56,12 +48,7 @@ from app.settings import Settings
 from app.startup.configuration import load_settings
 from app.startup.database import check_schema, check_spool, patience_of, spool_of
 from app.startup.logs import configure_logs
-from app.tracking.routes.calendars import router as calendars
-from app.tracking.routes.completeness import router as completeness
-from app.tracking.routes.meetings import router as meetings
-from app.tracking.routes.progress import router as tracking
-from app.tracking.routes.quarters import router as quarters
-from app.tracking.routes.snapshots import router as snapshots
+from app.tracking.routes import calendars, completeness, meetings, progress, quarters, snapshots
 from app.wiring import wire
 
 if TYPE_CHECKING:
@@ -193,21 +180,21 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     # Addresses are tried in this order: first what must answer under any load, then what is asked most.
     for router in (
         health_router(VERSION),
-        actions,
-        tracking,
-        findings,
-        overlaps,
-        plans,
-        revisions,
-        amendments,
-        differences,
-        workflow,
+        actions.router,
+        progress.router,
+        findings.router,
+        overlaps.router,
+        plans.router,
+        revisions.router,
+        amendments.router,
+        differences.router,
+        workflow.router,
         changes,
         webhooks,
-        quarters,
-        snapshots,
-        calendars,
-        completeness,
+        quarters.router,
+        snapshots.router,
+        calendars.router,
+        completeness.router,
         exchange,
         scorecards,
         reports,
@@ -221,14 +208,14 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         analyses,
         villages,
         agencies,
-        meetings,
+        meetings.router,
         reference,
         coordinates,
         nomenclature,
         editions,
         access,
         service_router(),
-        finding_kinds,
+        findings.documents,
     ):
         app.routes.extend(router.routes)
     openapi.install(app)

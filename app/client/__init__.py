@@ -9,15 +9,7 @@ with Rata("https://rata.example", token) as rata:
 """
 
 from .files import Manifest, Pulled
-from .problems import (
-    AlreadyRunning,
-    Misused,
-    RataError,
-    Refused,
-    Unreachable,
-    Unwritable,
-    WrongContent,
-)
+from .problems import AlreadyRunning, Misused, RataError, Refused, Unreachable, Unwritable, WrongContent
 from .service import ChangePage, Rata, Reply
 from .waiting import Patience
 

@@ -30,11 +30,14 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
 
 from app.exchange.matrix.models import Basis, Line, MatrixRow, Reading, Remark, Share
 from app.kit.files.books import Value
 from app.kit.files.cells import as_text, clean, why_unusable
 from app.kit.problems import FieldError, Kind
+
+Nothing = TypeVar("Nothing", None, tuple[()])
 
 NOT_A_NUMBER = Kind(
     "not_an_amount",
@@ -76,6 +79,14 @@ def unusable(value: Value) -> Remark | None:
     """Why a cell cannot be used whatever its column: a formula, an error, a date."""
     kind = why_unusable(value)
     return Remark(kind, blocking=True) if kind else None
+
+
+def usable_text(value: Value, nothing: Nothing) -> str | Reading[Nothing]:
+    """Return a cell's text; of a blank cell, a dash, or one that cannot be used, the whole reading."""
+    if (why := unusable(value)) is not None:
+        return Reading(nothing, str(value), (why,))
+    text = as_text(value)
+    return text if text and text != "-" else Reading(nothing)
 
 
 def read_rupiah(value: Value) -> Reading[int | None]:
@@ -197,12 +208,9 @@ MOST_PARTS = 12
 
 def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Share, ...]]:
     """Funding sources in the order of the cell; `known` names are never taken apart."""
-    why = unusable(value)
-    if why is not None:
-        return Reading((), str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(())
+    text = usable_text(value, ())
+    if isinstance(text, Reading):
+        return text
     return _shares(split_names(text, known))
 
 

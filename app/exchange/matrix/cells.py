@@ -10,6 +10,7 @@ never touches it (see `imports/rules.py`).
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from app.exchange.matrix.amounts import (
@@ -67,30 +68,14 @@ def read_ordinal(value: Value) -> Reading[int | None]:
     return Reading(int(found[1]) if found else None)
 
 
-def _read_agency(value: Value) -> Reading[Named | None]:
-    return read_named(value, CodeKind.AGENCY)
-
-
-def _read_program(value: Value) -> Reading[Named | None]:
-    return read_named(value, CodeKind.PROGRAM)
-
-
-def _read_activity(value: Value) -> Reading[Named | None]:
-    return read_named(value, CodeKind.ACTIVITY)
-
-
-def _read_subactivity(value: Value) -> Reading[Named | None]:
-    return read_named(value, CodeKind.SUBACTIVITY)
-
-
 READERS: Mapping[Holds, Callable[[Value], Reading[Any]]] = {
     Holds.ORDINAL: read_ordinal,
     Holds.STRATEGY: read_strategy,
-    Holds.AGENCY: _read_agency,
+    Holds.AGENCY: partial(read_named, level=CodeKind.AGENCY),
     Holds.CODE: read_code,
-    Holds.PROGRAM: _read_program,
-    Holds.ACTIVITY: _read_activity,
-    Holds.SUBACTIVITY: _read_subactivity,
+    Holds.PROGRAM: partial(read_named, level=CodeKind.PROGRAM),
+    Holds.ACTIVITY: partial(read_named, level=CodeKind.ACTIVITY),
+    Holds.SUBACTIVITY: partial(read_named, level=CodeKind.SUBACTIVITY),
     Holds.COMPONENTS: read_components,
     Holds.RUPIAH: read_rupiah,
     Holds.CHANGE: read_change,

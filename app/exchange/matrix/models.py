@@ -17,7 +17,7 @@ from pydantic import Field as ShapeField
 from app.kit.periods import PeriodText
 from app.kit.problems import Cell, FieldError, Kind
 
-T = TypeVar("T")
+Found = TypeVar("Found", covariant=True)
 
 Content = dict[str, Any]
 """An action as `ActionIn` has it, in JSON's types."""
@@ -295,10 +295,10 @@ class Remark:
 
 
 @dataclass(frozen=True)
-class Reading(Generic[T]):
+class Reading(Generic[Found]):
     """What a cell says: its value, its own words where the value does not carry them, and remarks."""
 
-    value: T
+    value: Found
     text: str = ""
     remarks: tuple[Remark, ...] = ()
 

@@ -7,10 +7,9 @@ an exported location finds its way back without a name search.
 
 import re
 
-from app.exchange.matrix.amounts import unusable
+from app.exchange.matrix.amounts import usable_text
 from app.exchange.matrix.models import Place, PlaceLevel, Reading
 from app.kit.files.books import Value
-from app.kit.files.cells import as_text
 
 _LEVELS: dict[PlaceLevel, str] = {
     "village": r"desa(?:\s+adat)?|ds\.?|kelurahan|kel\.?|kampung|kp\.?|nagari|gampong|lurah",
@@ -43,12 +42,9 @@ LONGEST_NAME = 200
 
 def read_places(value: Value) -> Reading[tuple[Place, ...]]:
     """The places of a cell, in its order; blank and `-` are none."""
-    why = unusable(value)
-    if why is not None:
-        return Reading((), str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(())
+    text = usable_text(value, ())
+    if isinstance(text, Reading):
+        return text
     places: list[Place] = []
     for group in _split(text, _STRONG):
         group = re.sub(r"^(?:\d{1,3}[.)]|[-•*])\s+", "", group.strip())

@@ -14,7 +14,7 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.amounts import read_rupiah, thousands, unusable
+from app.exchange.matrix.amounts import read_rupiah, thousands, unusable, usable_text
 from app.exchange.matrix.models import (
     BenefitForm,
     Reading,
@@ -138,12 +138,9 @@ def read_strategy(value: Value) -> Reading[Strategy | None]:
 
 def read_regularity(value: Value) -> Reading[Regularity | None]:
     """Routine or incidental; other words are kept as text with a remark."""
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(None)
+    text = usable_text(value, None)
+    if isinstance(text, Reading):
+        return text
     found = _REGULARITY_WORDS.get(text.casefold().rstrip("."))
     if found is not None:
         return Reading(found)
@@ -152,12 +149,9 @@ def read_regularity(value: Value) -> Reading[Regularity | None]:
 
 def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
     """One or several forms of benefit; if one word is not known, all stay text with a remark."""
-    why = unusable(value)
-    if why is not None:
-        return Reading((), str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(())
+    text = usable_text(value, ())
+    if isinstance(text, Reading):
+        return text
     parts = [part for part in re.split(r"\s*(?:[,;/&+\n]|\bdan\b|\bserta\b)\s*", text.casefold()) if part]
     forms = [_FORM_WORDS.get(part.rstrip(".")) for part in parts]
     known = tuple(dict.fromkeys(form for form in forms if form is not None))
@@ -168,12 +162,9 @@ def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
 
 def read_months(value: Value) -> Reading[int | None]:
     """A duration in months (`12 bulan`, `1 tahun 6 bln`); a bare number has no unit and stays text."""
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(None)
+    text = usable_text(value, None)
+    if isinstance(text, Reading):
+        return text
     found = _DURATION.fullmatch(text.strip())
     if found is not None:
         years, half, months = found.groups()
@@ -264,12 +255,9 @@ def kind_of(unit: str) -> RecipientKind | None:
 
 def read_recipients(value: Value) -> Reading[tuple[Recipient, ...]]:
     """Counts with their units, in the order of the cell, or the cell's text when a part has no count."""
-    why = unusable(value)
-    if why is not None:
-        return Reading((), str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(())
+    text = usable_text(value, ())
+    if isinstance(text, Reading):
+        return text
     recipients: list[Recipient] = []
     remarks: list[Remark] = []
     for part in _PARTS.split(text):
@@ -295,12 +283,9 @@ def write_recipients(recipients: tuple[Recipient, ...]) -> str | None:
 
 def read_benefit_amount(value: Value) -> Reading[int | None]:
     """Rupiah per recipient; `Rp 500.000/KK` too, its words kept. Other words stay text with a remark."""
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text or text == "-":
-        return Reading(None)
+    text = usable_text(value, None)
+    if isinstance(text, Reading):
+        return text
     amount = read_rupiah(value)
     if amount.value is not None:
         return amount

@@ -7,15 +7,7 @@ from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Call, Caller
-from app.exchange.pulls.models import (
-    Digests,
-    Format,
-    PullEnd,
-    PullFormat,
-    PullLine,
-    PullPeriod,
-    PullQuery,
-)
+from app.exchange.pulls.models import Digests, Format, PullEnd, PullFormat, PullLine, PullPeriod, PullQuery
 from app.exchange.pulls.queries import sources
 from app.exchange.pulls.rules import MEDIA_TYPES, coding_for, file_name, format_for
 from app.exchange.pulls.writing import LIBRARIES, Asked

@@ -9,13 +9,7 @@ from pathlib import PurePath
 
 from app.kit.files.books import LARGEST_ROW, Book
 from app.kit.files.delimited import read_delimited
-from app.kit.files.unreadable import (
-    EMPTY_FILE,
-    NOT_A_WORKBOOK,
-    OLD_WORKBOOK,
-    PASSWORD_PROTECTED,
-    unreadable,
-)
+from app.kit.files.unreadable import EMPTY_FILE, NOT_A_WORKBOOK, OLD_WORKBOOK, PASSWORD_PROTECTED, unreadable
 from app.kit.files.workbooks import open_workbook
 from app.kit.problems import TooLarge
 

@@ -12,15 +12,7 @@ from dataclasses import dataclass
 
 from app.kit.files import bounds
 from app.kit.files.archive import Archive
-from app.kit.files.books import (
-    LARGEST_COLUMN,
-    ErrorValue,
-    Formula,
-    Plain,
-    Sheet,
-    Value,
-    column_letter,
-)
+from app.kit.files.books import LARGEST_COLUMN, ErrorValue, Formula, Plain, Sheet, Value, column_letter
 from app.kit.files.bounds import LONGEST_TEXT, Meter, weigh_text
 from app.kit.files.number_formats import Shows, read_iso, read_number, read_serial
 from app.kit.files.workbook_parts import RichText, read_boolean, read_index, unescape_text

@@ -17,10 +17,7 @@ from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.http.pagination import next_link
 from app.kit.http.preferences import read_weights
 from app.kit.http.unit_of_work import WRITES
-from app.kit.http.validation import (
-    problem_from,
-    unreadable_body,
-)
+from app.kit.http.validation import problem_from, unreadable_body
 from app.kit.problems import (
     BadRequest,
     Busy,

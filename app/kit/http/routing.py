@@ -33,17 +33,8 @@ from app.kit.http.bodies import Body, HouseRequest, JsonShape, check_plain
 from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.idempotency import Replay
 from app.kit.http.unit_of_work import WRITES, Unit
-from app.kit.http.validation import (
-    nearest,
-    repeated_parameter,
-    unknown_parameter,
-)
-from app.kit.problems import (
-    BadRequest,
-    FieldError,
-    Problem,
-    UnknownParameter,
-)
+from app.kit.http.validation import nearest, repeated_parameter, unknown_parameter
+from app.kit.problems import BadRequest, FieldError, Problem, UnknownParameter
 
 log = structlog.get_logger("rata")
 

@@ -10,13 +10,8 @@ from starlette.responses import Response
 
 from app.kit.database.engine import Database, finish
 from app.kit.http.idempotency import Attempt
-from app.kit.http.validation import (
-    unknown_value,
-)
-from app.kit.problems import (
-    BadRequest,
-    FieldError,
-)
+from app.kit.http.validation import unknown_value
+from app.kit.problems import BadRequest, FieldError
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 

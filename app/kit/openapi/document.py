@@ -20,14 +20,7 @@ from pydantic_core import to_jsonable_python
 from app.kit.fields import SOMETIMES
 from app.kit.http.constants import Constant, LateConstant
 from app.kit.merge_patch import describe_patch
-from app.kit.openapi.schemas import (
-    named_forms,
-    named_pages,
-    refer,
-    require_all,
-    sorted_deeply,
-    tidy,
-)
+from app.kit.openapi.schemas import named_forms, named_pages, refer, require_all, sorted_deeply, tidy
 from app.kit.problems import Problem, ProblemShape
 from app.kit.shipped import find_shipped
 

@@ -11,12 +11,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.http.pagination import Listing
-from app.reference.coordinates.models import (
-    CoordinatesIn,
-    CoordinatesOut,
-    CoordinatesQuery,
-    CoordinatesRow,
-)
+from app.reference.coordinates.models import CoordinatesIn, CoordinatesOut, CoordinatesQuery, CoordinatesRow
 from app.reference.coordinates.rules import NATION
 from app.reference.models import RegionRow
 

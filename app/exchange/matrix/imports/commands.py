@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -143,14 +143,7 @@ def import_matrix(
         if amended
         else {code: action.content for code, action in stored_actions(session, row).items()}
     )
-    looked = resolve(
-        session,
-        run.plan,
-        matrix.rows,
-        stored.values(),
-        resolutions,
-        query,
-    )
+    looked = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
     errors = [*matrix.errors, *_basis_errors(matrix, query)]
     told = {error.cell for error in errors}
     errors += [error for error in looked.errors if error.cell is None or error.cell not in told]
@@ -323,14 +316,7 @@ def _by_cell(writings: Sequence[Writing], column: str | None = None) -> Iterator
 
 
 def _at(cell: Cell, error: FieldError) -> FieldError:
-    return FieldError(
-        error.kind,
-        cell=cell,
-        value=error.value,
-        allowed=error.allowed,
-        nearest=error.nearest,
-        values=error.values,
-    )
+    return replace(error, pointer=None, parameter=None, header=None, cell=cell)
 
 
 def _once(errors: Sequence[FieldError]) -> list[FieldError]:

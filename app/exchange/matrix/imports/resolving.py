@@ -36,15 +36,8 @@ from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan
 from app.plans.core.rules import government_level, is_inside
-from app.reference.nomenclature.queries import (
-    FoundSubactivity,
-    subactivities_like,
-)
-from app.reference.queries import (
-    FoundFundingSource,
-    FoundRegion,
-    funding_source_labels,
-)
+from app.reference.nomenclature.queries import FoundSubactivity, subactivities_like
+from app.reference.queries import FoundFundingSource, FoundRegion, funding_source_labels
 from app.reference.rules import folded
 
 _SOURCES = {
