@@ -10,8 +10,8 @@ with Rata("https://rata.example", token) as rata:
 
 from .files import Manifest, Pulled
 from .problems import AlreadyRunning, Misused, RataError, Refused, Unreachable, Unwritable, WrongContent
+from .retry import Patience
 from .service import ChangePage, Rata, Reply
-from .waiting import Patience
 
 __all__ = [
     "AlreadyRunning",

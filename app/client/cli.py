@@ -17,8 +17,8 @@ from .environment import check_names, find_language, read_token
 from .files import Pull, Shown
 from .mirror import compare
 from .problems import PACKAGE, Language, Misused, NotInstalled, RataError, Text, WrongContent
+from .retry import Patience
 from .service import Rata
-from .waiting import Patience
 
 PULLS = "Pull a quarter into a file: whole and checked under its name, or not there at all. Goes on where it was cut."
 FOLLOWS = (

@@ -89,11 +89,22 @@ def _can_hold(columns: Mapping[str, set[str]], tables: sa.MetaData) -> bool:
 def _read_columns(engine: sa.Engine, tables: sa.MetaData) -> dict[str, set[str]]:
     """Return the names of all tables and views, with the columns of those that are called as ours are."""
     inspector = sa.inspect(engine)
-    names = [*inspector.get_table_names(), *inspector.get_view_names()]
     return {
         name: {column["name"] for column in inspector.get_columns(name)} if name in tables.tables else set()
-        for name in names
+        for name in list_names(engine)
     }
+
+
+def list_names(engine: sa.Engine) -> list[str]:
+    """Return the names of all tables and views."""
+    inspector = sa.inspect(engine)
+    return [*inspector.get_table_names(), *inspector.get_view_names()]
+
+
+def open_file(file: Path, how: str) -> sa.Engine:
+    """Return an engine for a file of SQLite that opens it in a way of its own, such as `mode=ro&immutable=1`."""
+    address = f"{file.absolute().as_uri()}?{how}"
+    return sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
 
 
 def _read_file(file: Path, tables: sa.MetaData) -> dict[str, set[str]] | None:
@@ -126,8 +137,7 @@ def _read_file(file: Path, tables: sa.MetaData) -> dict[str, set[str]] | None:
 
 def _look(file: Path, tables: sa.MetaData, how: str) -> dict[str, set[str]] | None:
     """Return the tables of a file, None if SQLite cannot read them."""
-    address = f"{file.absolute().as_uri()}?{how}"
-    engine = sa.create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True))
+    engine = open_file(file, how)
     try:
         return _read_columns(engine, tables)
     except SQLAlchemyError:

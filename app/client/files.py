@@ -17,12 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from .answers import CUT, check, named
 from .content import Content
 from .disk import locked, replace, synchronise
 from .problems import Misused, Text, Unwritable, WrongContent
+from .retry import CUT, Attempts, Patience, check, named
 from .tables import Tables
-from .waiting import Attempts, Patience
 
 if TYPE_CHECKING:
     import httpx

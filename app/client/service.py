@@ -2,19 +2,17 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
-from .answers import CUT, check, named
 from .files import Pull, Pulled, Shown, fetch
 from .problems import BadAddress, BadToken, Language, Misused, NotInstalled, NoToken, Text
+from .retry import CUT, Attempts, Patience, check, named
 from .tls import trusting_context
-from .waiting import Attempts, Patience
 
 TIMEOUT = httpx.Timeout(30.0, read=120.0)
 """The service lets an export wait for its turn before it answers; a silence longer than that is a cut line."""
@@ -47,7 +45,7 @@ class ChangePage(NamedTuple):
     etag: str | None
 
 
-class Rata:
+class Rata(AbstractContextManager["Rata"]):
     """A Rata service and a token for it. One thread at a time.
 
     Every call is a read; it is tried again on cut lines, 429, 502, 503 and 504 until `patience` is at its end.
@@ -88,12 +86,7 @@ class Rata:
         except (ValueError, httpx.InvalidURL) as error:
             raise BadProxy from error
 
-    def __enter__(self) -> "Rata":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:

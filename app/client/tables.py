@@ -3,9 +3,8 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from .content import Digests, Hashes
@@ -23,7 +22,7 @@ _INDEXED = (
 """Columns that get an index wherever they are; plan and action begin every primary key."""
 
 
-class Tables:
+class Tables(AbstractContextManager["Tables"]):
     """A new SQLite file that lines are written into, in one transaction. Nothing is kept of what fails half-way.
 
     Unwritable: the disk; `wrong`: the lines are not what a pull sends.
@@ -42,12 +41,7 @@ class Tables:
             for table in self._all():
                 self._db.execute(table.created())
 
-    def __enter__(self) -> "Tables":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._db.close()
 
     def _all(self) -> Iterator[Table]:

@@ -1,5 +1,9 @@
-"""When to try again: full jitter, so that many clients cut at once do not come back at once; `Retry-After` honoured."""
+"""When to try again, and what an answer, or none, means for that.
 
+Full jitter, so that many clients cut at once do not come back at once; `Retry-After` honoured.
+"""
+
+import json
 import random
 import time
 from collections.abc import Callable
@@ -7,7 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from .problems import Unreachable
+import httpx
+
+from .problems import Refused, Unreachable
+
+CUT = (httpx.TransportError, httpx.DecodingError)
+"""What a bad line does to a transfer."""
+RETRIED = frozenset({429, 502, 503, 504})
+"""Statuses that another attempt may change. Any other stays until the request is another."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +79,25 @@ def seconds_of(retry_after: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
+
+
+def check(reply: httpx.Response, attempts: Attempts) -> None:
+    """Wait where another attempt may help. Refused: it will not."""
+    if reply.status_code not in RETRIED:
+        raise Refused(reply.status_code, _problem(reply), str(reply.url))
+    attempts.failed(f"HTTP {reply.status_code}", retry_after=reply.headers.get("Retry-After"))
+
+
+def named(cut: Exception) -> str:
+    return f"{type(cut).__name__}: {cut}" if str(cut) else type(cut).__name__
+
+
+def _problem(reply: httpx.Response) -> dict[str, object]:
+    """The problem that a reply is; of something else, a word about it."""
+    try:
+        found = json.loads(reply.content)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and "code" in found:
+        return found
+    return {"title": reply.headers.get("Location") or reply.reason_phrase}
