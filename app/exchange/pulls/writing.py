@@ -160,7 +160,7 @@ class Pull:
         plain = {"period": self.period, "region": self.region, "rows": self.rows, "cursor": self.cursor}
         return {**plain, **found}
 
-    def plans(self) -> list[dict[str, Any]]:
+    def plans(self) -> list[dict[str, str | int | None]]:
         return [one.shown.model_dump() for one in self.sources]
 
 
@@ -193,7 +193,7 @@ def write_digests(sink: Sink, lines: Iterator[list[str]], pull: Pull) -> None:
             assert found is not None
             # the line begins {"region_code":"…
             by_region[text[16 : text.index('"', 16)]].add(data, found[1])
-    plans = [{**told, **by_region[told["region_code"]].told()} for told in pull.plans()]
+    plans = [{**told, **by_region[str(told["region_code"])].told()} for told in pull.plans()]
     sink.write(to_json(pull.told(sha256=whole.hexdigest(), plans=plans)).encode())
 
 
@@ -265,7 +265,7 @@ def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
             _write_row(about, row, list(plan.values()))
 
 
-def _write_row(sheet: Any, row: int, values: list[Any]) -> None:
+def _write_row(sheet: Any, row: int, values: Sequence[object]) -> None:
     for place, value in enumerate(values):
         if isinstance(value, str):
             if len(value) > LONGEST_CELL:
@@ -278,12 +278,18 @@ def _write_row(sheet: Any, row: int, values: list[Any]) -> None:
 # Codings
 
 
+class _Coder(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
 class Coded:
     """A sink that compresses what goes through it."""
 
     def __init__(self, sink: Making, coding: str) -> None:
         self._sink = sink
-        self._coder = _gzip_coder() if coding == "gzip" else _zstd_coder()
+        self._coder = _make_coder(coding)
 
     def write(self, data: bytes) -> int:
         self._sink.write(self._coder.compress(data))
@@ -293,12 +299,10 @@ class Coded:
         self._sink.write(self._coder.flush())
 
 
-def _gzip_coder() -> Any:
-    # 31: with the header of a gzip file, in which no clock stands
-    return zlib.compressobj(5, zlib.DEFLATED, 31)
-
-
-def _zstd_coder() -> Any:
+def _make_coder(coding: str) -> _Coder:
+    if coding == "gzip":
+        # 31: with the header of a gzip file, in which no clock stands
+        return zlib.compressobj(5, zlib.DEFLATED, 31)
     import zstandard
 
     return zstandard.ZstdCompressor(level=3).compressobj()

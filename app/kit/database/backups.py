@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from app.client.disk import synchronise
 from app.kit.database.engine import Database, make_file_address
 
 _ARCHIVE = b"PGDMP"
@@ -38,9 +39,9 @@ def back_up(database: Database, file: Path, check: Callable[[Database], None]) -
             _copy(database, file, beside, check)
         else:
             _dump(database, beside)
-        _sync(beside)
+        synchronise(beside)
         beside.replace(file)
-        _sync(file.parent)
+        synchronise(file.parent)
     except OSError as error:
         raise NotBackedUp(f"{file}: {error.strerror or error}.") from error
     finally:
@@ -119,11 +120,3 @@ def _dump(database: Database, file: Path) -> None:
         )
         if done.returncode:
             raise NotBackedUp(f"{words[0]} failed: {' '.join(done.stderr.split())}")
-
-
-def _sync(path: Path) -> None:  # the client has the same, and takes nothing of the service
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

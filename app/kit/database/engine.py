@@ -5,6 +5,7 @@ text compares byte by byte on both, integers hold any amount of rupiah, enums ar
 instants are aware UTC, and a writer never finds out at commit that it lost.
 """
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session, SQLModel
 
+from app.client.database import list_names, open_file
 from app.kit.database.breaker import Breaker, check_pooled, connect_by, is_pinging, pinging
 from app.kit.database.errors import is_outdated, is_read_only, refusal_for_operators
 from app.kit.database.snapshots import Snapshots
@@ -207,13 +209,11 @@ class Database(Snapshots):
             return "empty"
         # without a log nothing is left to read but the file; to read such a file as one with a log makes one
         has_log = self.file.with_name(f"{self.file.name}-wal").exists()
-        address = f"{self.file.as_uri()}?mode=ro{'' if has_log else '&immutable=1'}"
-        engine = sa.create_engine(
-            sa.URL.create("sqlite", database=address, query={"uri": "true"}), poolclass=sa.NullPool
-        )
-        with engine.connect() as connection:
-            inspector = sa.inspect(connection)
-            names = {*inspector.get_table_names(), *inspector.get_view_names()}
+        engine = open_file(self.file, "mode=ro" if has_log else "mode=ro&immutable=1")
+        try:
+            names = set(list_names(engine))
+        finally:
+            engine.dispose()
         if names >= OWN_TABLES:
             return "own"
         return "foreign" if names - {VERSIONS} else "empty"
@@ -353,7 +353,7 @@ def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -
     turn = threading.Lock()
 
     @event.listens_for(engine, "connect")
-    def _connect(dbapi: Any, record: object) -> None:
+    def _connect(dbapi: sqlite3.Connection, record: object) -> None:
         # The driver's own BEGIN is deferred: two readers that both go on to write then fail with
         # "database is locked". Ours is below.
         dbapi.isolation_level = None

@@ -50,7 +50,7 @@ def upsert(
     versioned: bool = False,
     replace: bool = True,
     returning: Iterable[str] = (),
-) -> list[sa.Row[Any]]:
+) -> list[sa.Row[*tuple[Any, ...]]]:
     """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
 
     Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
