@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from app.exchange.matrix.amounts import (
     read_change,
@@ -68,49 +68,31 @@ def read_ordinal(value: Value) -> Reading[int | None]:
     return Reading(int(found[1]) if found else None)
 
 
-READERS: Mapping[Holds, Callable[[Value], Reading[Any]]] = {
-    Holds.ORDINAL: read_ordinal,
-    Holds.STRATEGY: read_strategy,
-    Holds.AGENCY: partial(read_named, level=CodeKind.AGENCY),
-    Holds.CODE: read_code,
-    Holds.PROGRAM: partial(read_named, level=CodeKind.PROGRAM),
-    Holds.ACTIVITY: partial(read_named, level=CodeKind.ACTIVITY),
-    Holds.SUBACTIVITY: partial(read_named, level=CodeKind.SUBACTIVITY),
-    Holds.COMPONENTS: read_components,
-    Holds.RUPIAH: read_rupiah,
-    Holds.CHANGE: read_change,
-    Holds.SOURCES: read_sources,
-    Holds.REGULARITY: read_regularity,
-    Holds.PLACES: read_places,
-    Holds.RECIPIENTS: read_recipients,
-    Holds.BENEFIT_AMOUNT: read_benefit_amount,
-    Holds.BENEFIT_FORM: read_benefit_form,
-    Holds.MONTHS: read_months,
-}
+class Form(NamedTuple):
+    """How cells of one meaning are read and written."""
+
+    read: Callable[[Value], Reading[Any]]
+    write: Callable[[Any], str | int | None] = lambda value: value
 
 
-def _as_it_is(value: object) -> Any:
-    return value
-
-
-WRITERS: Mapping[Holds, Callable[[Any], str | int | None]] = {
-    Holds.ORDINAL: _as_it_is,
-    Holds.STRATEGY: write_strategy,
-    Holds.AGENCY: write_named,
-    Holds.CODE: _as_it_is,
-    Holds.PROGRAM: write_named,
-    Holds.ACTIVITY: write_named,
-    Holds.SUBACTIVITY: write_named,
-    Holds.COMPONENTS: write_components,
-    Holds.RUPIAH: _as_it_is,
-    Holds.CHANGE: _as_it_is,
-    Holds.SOURCES: write_sources,
-    Holds.REGULARITY: write_regularity,
-    Holds.PLACES: write_places,
-    Holds.RECIPIENTS: write_recipients,
-    Holds.BENEFIT_AMOUNT: _as_it_is,
-    Holds.BENEFIT_FORM: write_benefit_form,
-    Holds.MONTHS: write_months,
+FORMS: Mapping[Holds, Form] = {
+    Holds.ORDINAL: Form(read_ordinal),
+    Holds.STRATEGY: Form(read_strategy, write_strategy),
+    Holds.AGENCY: Form(partial(read_named, level=CodeKind.AGENCY), write_named),
+    Holds.CODE: Form(read_code),
+    Holds.PROGRAM: Form(partial(read_named, level=CodeKind.PROGRAM), write_named),
+    Holds.ACTIVITY: Form(partial(read_named, level=CodeKind.ACTIVITY), write_named),
+    Holds.SUBACTIVITY: Form(partial(read_named, level=CodeKind.SUBACTIVITY), write_named),
+    Holds.COMPONENTS: Form(read_components, write_components),
+    Holds.RUPIAH: Form(read_rupiah),
+    Holds.CHANGE: Form(read_change),
+    Holds.SOURCES: Form(read_sources, write_sources),
+    Holds.REGULARITY: Form(read_regularity, write_regularity),
+    Holds.PLACES: Form(read_places, write_places),
+    Holds.RECIPIENTS: Form(read_recipients, write_recipients),
+    Holds.BENEFIT_AMOUNT: Form(read_benefit_amount),
+    Holds.BENEFIT_FORM: Form(read_benefit_form, write_benefit_form),
+    Holds.MONTHS: Form(read_months, write_months),
 }
 
 
@@ -118,7 +100,7 @@ def read(column: Column, value: Value, known_sources: Collection[str] = ()) -> R
     """What a cell of this column says."""
     if column.holds is Holds.SOURCES:
         return read_sources(value, known_sources)
-    return READERS[column.holds](value)
+    return FORMS[column.holds].read(value)
 
 
 def remarks_at(
@@ -148,7 +130,7 @@ def written(column: Column, line: Line) -> str | int | None:
         and "code" not in line.texts
     ):
         value = Named(None, value.name) if value.name else None
-    text = None if value is None else WRITERS[column.holds](value)
+    text = None if value is None else FORMS[column.holds].write(value)
     if text is None and column.inherits:
         return NONE
     return clean(text) if isinstance(text, str) else text

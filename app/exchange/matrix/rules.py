@@ -21,10 +21,10 @@ from app.exchange.matrix.amounts import read_rupiah, thousands, unusable
 from app.exchange.matrix.cells import NONE, read, remarks_at
 from app.exchange.matrix.codes import CODE_CONFLICT, normalise, place_code
 from app.exchange.matrix.headers import Header, find_header
-from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named
+from app.exchange.matrix.models import BY_KEY, COLUMNS, SPENT, Holds, Matrix, MatrixRow, Named, Reading
 from app.exchange.matrix.rows import LEVELS, Block, RowKind, Table, inherit, row_errors
 from app.exchange.matrix.words import STRATEGY_NAMES, strategy_of
-from app.kit.files.books import Sheet, column_letter
+from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.sheets import open_book
 from app.kit.files.unreadable import UnreadableFile, unreadable
 from app.kit.problems import FieldError, Kind
@@ -235,23 +235,26 @@ class _TableReader:
         self, r: int, key: str, values: dict[str, object], texts: dict[str, str], rounded: set[str]
     ) -> None:
         column, value = BY_KEY[key], self.table.value(r, key)
-        cell = self.sheet.cell(r, self.at.get(key, 0))
         if column.counts_once and self.table.is_from_above(r, key):
             if value is not None:
-                first = self.sheet.merged[r, self.at[key]][0] + 1
-                self.warnings.append(
-                    FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values={"first": first})
-                )
+                said = {"first": self.sheet.merged[r, self.at[key]][0] + 1}
+                cell = self.sheet.cell(r, self.at[key])
+                self.warnings.append(FieldError(MERGED_AMOUNT, cell=cell, value=str(value), values=said))
             value = None
-        reading = read(column, value, self.known_sources)
-        errors, warnings = remarks_at(reading, cell, value)
-        self.errors += errors
-        self.warnings += warnings
+        reading = self._read(r, key, value, texts)
         values[key] = reading.value
-        if reading.text:
-            texts[key] = reading.text
         if column.holds in (Holds.RUPIAH, Holds.CHANGE) and reading.remarks and reading.value is not None:
             rounded.add(key)
+
+    def _read(self, r: int, key: str, value: Value, texts: dict[str, str]) -> Reading[Any]:
+        """Read a cell, and keep its words and what is to be said of it."""
+        reading = read(BY_KEY[key], value, self.known_sources)
+        errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at.get(key, 0)), value)
+        self.errors += errors
+        self.warnings += warnings
+        if reading.text:
+            texts[key] = reading.text
+        return reading
 
     def _levels(
         self, r: int, values: dict[str, object], texts: dict[str, str], *, heading: bool = False
@@ -267,13 +270,7 @@ class _TableReader:
             if self.table.text(r, key) == NONE:
                 own[key] = None
             elif unusable(value) or self.table.text(r, key):
-                reading = read(BY_KEY[key], value)
-                errors, warnings = remarks_at(reading, self.sheet.cell(r, self.at[key]), value)
-                self.errors += errors
-                self.warnings += warnings
-                own[key] = reading.value
-                if reading.text:
-                    texts[key] = reading.text
+                own[key] = self._read(r, key, value, texts).value
                 if self.table.is_from_above(r, key):
                     inherited.add(key)
         has_code_cell = "code" in own
