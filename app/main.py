@@ -69,47 +69,20 @@ Every failure of the service has one shape, `Problem`. Outside of it are what is
 plain text, and what a proxy in front refuses or cuts by itself: too many connections, slow heads, bodies and readers.
 """
 
-TAGS = [
-    {
-        "name": "access",
-        "description": "Who the caller is and may do; for administrators: who else, with which tokens.",
-    },
-    {
-        "name": "agencies",
-        "description": "Bodies of a region that lead or support its actions: keep, retire, merge.",
-    },
-    {
-        "name": "changes",
-        "description": "What changed, in the order in which it was committed: how other systems keep a true copy.",
-    },
-    {
-        "name": "convergence",
-        "description": "What came of the plans: coverage of services, outcome indicators, targets, the steps of a "
-        "year, scorecards, where efforts meet, and how a region stands beside others.",
-    },
-    {
-        "name": "exchange",
-        "description": "The matrix that offices keep in their spreadsheets, in and out; whole quarters to pull.",
-    },
-    {
-        "name": "plans",
-        "description": "Plans of a region and year, and their actions with everything that hangs on them.",
-    },
-    {
-        "name": "reference",
-        "description": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
-    },
-    {
-        "name": "reports",
-        "description": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
-    },
-    {"name": "service", "description": "Whether the service is well, and what the codes of its errors mean."},
-    {
-        "name": "tracking",
-        "description": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
-        "coordination meetings and the commitments made there.",
-    },
-]
+AREAS = {
+    "access": "Who the caller is and may do; for administrators: who else, with which tokens.",
+    "agencies": "Bodies of a region that lead or support its actions: keep, retire, merge.",
+    "changes": "What changed, in the order in which it was committed: how other systems keep a true copy.",
+    "convergence": "What came of the plans: coverage of services, outcome indicators, targets, the "
+    "steps of a year, scorecards, where efforts meet, and how a region stands beside others.",
+    "exchange": "The matrix that offices keep in their spreadsheets, in and out; whole quarters to pull.",
+    "plans": "Plans of a region and year, and their actions with everything that hangs on them.",
+    "reference": "Regions, nomenclature, funding sources, strategies: the same for every caller.",
+    "reports": "What a region, a province or the nation asks every quarter, as rows: in pages or as CSV.",
+    "service": "Whether the service is well, and what the codes of its errors mean.",
+    "tracking": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
+    "coordination meetings and the commitments made there.",
+}
 """What the document says of each area."""
 
 
@@ -150,7 +123,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         description=DESCRIPTION,
         lifespan=lifespan,
         redirect_slashes=False,
-        openapi_tags=TAGS,
+        openapi_tags=[{"name": name, "description": text} for name, text in AREAS.items()],
         # the framework's own spans bear query strings
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_url=None,  # `openapi.install` has its own

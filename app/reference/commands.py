@@ -4,7 +4,7 @@ import csv
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -250,7 +250,7 @@ class _Load:
     key: tuple[str, ...]
     files: tuple[_File, ...]
     rows: Callable[..., Sequence[Row]]
-    scope: dict[str, str]
+    scope: dict[str, str] = field(default_factory=dict)
     """The part of the table that these files decide alone; what is there and not in them is retired."""
 
 
@@ -267,7 +267,6 @@ def _loads(folder: Path) -> Iterator[_Load]:
         ("code",),
         named("regions", "region_bps_crosswalk", "region_population_area", "region_timezones"),
         _region_rows,
-        {},
     )
     for file in files["nomenclature"]:
         yield _Load(
@@ -286,10 +285,9 @@ def _loads(folder: Path) -> Iterator[_Load]:
         ("code",),
         named("funding_sources", "funding_groups"),
         _funding_rows,
-        {},
     )
     yield _Load(
-        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows, {}
+        "strategies", "strategies", table_of(StrategyRow), ("key",), named("strategies"), _strategy_rows
     )
     yield _Load(
         "reporting calendar",
@@ -298,7 +296,6 @@ def _loads(folder: Path) -> Iterator[_Load]:
         ("quarter",),
         named("reporting_calendar"),
         _calendar_rows,
-        {},
     )
 
 
