@@ -171,7 +171,7 @@ def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
 
 
 def stored_principal(session: Session, name: str) -> StoredPrincipal | None:
-    """Return a principal, whoever asks. Returns None if there is none of that name."""
+    """Return a principal, without a look at rights. Returns None if there is none of that name."""
     row = session.execute(sa.select(*_STORED).where(_principals.c.name == name)).one_or_none()
     return StoredPrincipal(*row) if row else None
 

@@ -21,7 +21,7 @@ from app.kit.http.validation import validated
 from app.kit.problems import Conflict, Invalid, NotFound
 from app.reference.queries import is_region
 from app.startup.configuration import load_settings
-from app.startup.database import console_write
+from app.startup.database import begin_console_write
 
 cli = typer.Typer()
 tokens = typer.Typer(help="Service tokens: create, list, revoke.", no_args_is_help=True)
@@ -109,7 +109,7 @@ def create(
             _check_place(session, grant)
         try:
             secret = create_token(
-                console_write(session),
+                begin_console_write(session),
                 name=name,
                 principal=principal or name,
                 grants=grants,
@@ -201,7 +201,7 @@ def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> N
     """End a token at once."""
     with database().writing() as session:
         try:
-            revoke_token(console_write(session), name=name)
+            revoke_token(begin_console_write(session), name=name)
         except NotFound:
             raise Refused(f"There is no token named {name} that could be revoked.") from None
     show(f"{name} is revoked.")
@@ -229,7 +229,7 @@ def enrol_(
         for grant in grants:
             _check_place(session, grant)
         try:
-            enrol(console_write(session), principal=name, grants=grants, identity=identity)
+            enrol(begin_console_write(session), principal=name, grants=grants, identity=identity)
         except Conflict:
             raise Refused("That subject holds another position already.") from None
     show(f"{name} is enrolled.")

@@ -69,7 +69,7 @@ class Cell(NamedTuple):
     column: str
 
 
-class Where(TypedDict, total=False):
+class ErrorPlace(TypedDict, total=False):
     """The part of an error that says where it is: one of these."""
 
     pointer: str

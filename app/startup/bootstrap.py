@@ -22,7 +22,7 @@ from app.kit.database.engine import Database, alembic_config
 from app.kit.database.migrations import is_known, is_newer
 from app.plans.core.queries import plan_of
 from app.reference.commands import load_reference
-from app.startup.database import check_encoding, check_schema, console_author, console_write
+from app.startup.database import begin_console_write, check_encoding, check_schema, console_author
 
 
 def upgrade_schema(database: Database) -> None:
@@ -73,7 +73,7 @@ def import_file(
         plan_of(session, CONSOLE, plan)
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
     with database.writing(dry_run=dry_run) as session:
-        return import_matrix(console_write(session), plan, read, query, resolutions, "en")
+        return import_matrix(begin_console_write(session), plan, read, query, resolutions, "en")
 
 
 def import_table(
@@ -84,4 +84,4 @@ def import_table(
         sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
         told = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
     with database.writing(dry_run=dry_run) as session:
-        return put_observations(console_write(session), told)
+        return put_observations(begin_console_write(session), told)

@@ -156,6 +156,6 @@ def console_author() -> Author:
     return Author(CONSOLE.token, datetime.now(UTC))
 
 
-def console_write(session: Session) -> Write:
+def begin_console_write(session: Session) -> Write:
     """Return a write of the console, which may write everything, at the present instant."""
     return Write(session, console_author(), CONSOLE)

@@ -28,7 +28,7 @@ from app.plans.core.models import PlanIn
 from app.plans.core.queries import is_plan
 from app.settings import Settings
 from app.startup.bootstrap import load_shipped_reference, upgrade_schema
-from app.startup.database import console_write, open_database
+from app.startup.database import begin_console_write, open_database
 from app.startup.serving import run
 
 SAMPLES = Path(__file__).parents[1] / "exchange" / "matrix" / "samples"
@@ -120,7 +120,7 @@ def load_sample(database: Database) -> None:
         if is_plan(session, PLAN):
             return
         content = PlanIn(title="RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2025")
-        write = console_write(session)
+        write = begin_console_write(session)
         put_plan(write, PLAN, content)
         for name, basis in FILES:
             query = ImportQuery(basis=basis, accept=[Acceptance.free_text], new_agencies="create")
@@ -138,7 +138,7 @@ def demo_token(database: Database, file: Path) -> str:
                 return secret
     with database.writing() as session:
         secret = create_token(
-            console_write(session),
+            begin_console_write(session),
             name=f"demo-{now:%Y%m%d%H%M%S}",
             principal="demo",
             grants=[Grant(Role.administrator, "0", None)],

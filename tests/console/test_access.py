@@ -16,7 +16,7 @@ from app.access.models import Role
 from app.access.rules import Grant
 from app.kit.database.engine import Database
 from app.kit.problems import Invalid
-from app.startup.database import console_write
+from app.startup.database import begin_console_write
 from tests.database import OneTransaction
 from tests.test_cli import Rata, prepared, rata
 
@@ -134,7 +134,7 @@ def test_console_and_http_take_the_same_names(
 def takes(session: Session, name: str) -> bool:
     """Return whether the console enrols a principal of that name."""
     try:
-        enrol(console_write(session), principal=name, grants=[Grant(Role.reader, "63.02", None)])
+        enrol(begin_console_write(session), principal=name, grants=[Grant(Role.reader, "63.02", None)])
     except Invalid:
         return False
     return True

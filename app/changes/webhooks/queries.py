@@ -177,7 +177,7 @@ class PendingDelivery:
     last: int
     place: list[object]
 
-    def hint(self, region: str) -> Hint:
+    def make_hint(self, region: str) -> Hint:
         """Return what it says to the receiver."""
         return Hint(self.id, self.created_at, self.after, self.next, region, self.kinds, self.count)
 

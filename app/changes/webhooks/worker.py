@@ -188,7 +188,7 @@ def take(session: Session, webhook: int, now: datetime, worker: str) -> Job | No
     if row is None or row.next_attempt_at > now:
         _release(session, webhook, worker)
         return None
-    hint = row.hint(stored.row["region_code"])
+    hint = row.make_hint(stored.row["region_code"])
     sealed = sealed_secrets(session, webhook)
     return Job(webhook, stored.row["name"], stored.row["address"], hint, row.attempts, sealed, worker)
 

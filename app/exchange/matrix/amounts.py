@@ -81,7 +81,7 @@ def unusable(value: Value) -> Remark | None:
     return Remark(kind, blocking=True) if kind else None
 
 
-def usable_text(value: Value, nothing: Nothing) -> str | Reading[Nothing]:
+def read_usable_text(value: Value, nothing: Nothing) -> str | Reading[Nothing]:
     """Return a cell's text; of a blank cell, a dash, or one that cannot be used, the whole reading."""
     if (why := unusable(value)) is not None:
         return Reading(nothing, str(value), (why,))
@@ -208,7 +208,7 @@ MOST_PARTS = 12
 
 def read_sources(value: Value, known: Collection[str] = ()) -> Reading[tuple[Share, ...]]:
     """Funding sources in the order of the cell; `known` names are never taken apart."""
-    text = usable_text(value, ())
+    text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     return _shares(split_names(text, known))

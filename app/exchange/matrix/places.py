@@ -7,7 +7,7 @@ an exported location finds its way back without a name search.
 
 import re
 
-from app.exchange.matrix.amounts import usable_text
+from app.exchange.matrix.amounts import read_usable_text
 from app.exchange.matrix.models import Place, PlaceLevel, Reading
 from app.kit.files.books import Value
 
@@ -42,7 +42,7 @@ LONGEST_NAME = 200
 
 def read_places(value: Value) -> Reading[tuple[Place, ...]]:
     """The places of a cell, in its order; blank and `-` are none."""
-    text = usable_text(value, ())
+    text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     places: list[Place] = []

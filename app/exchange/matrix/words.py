@@ -14,7 +14,7 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.amounts import read_rupiah, thousands, unusable, usable_text
+from app.exchange.matrix.amounts import read_rupiah, read_usable_text, thousands, unusable
 from app.exchange.matrix.models import (
     BenefitForm,
     Reading,
@@ -138,7 +138,7 @@ def read_strategy(value: Value) -> Reading[Strategy | None]:
 
 def read_regularity(value: Value) -> Reading[Regularity | None]:
     """Routine or incidental; other words are kept as text with a remark."""
-    text = usable_text(value, None)
+    text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
     found = _REGULARITY_WORDS.get(text.casefold().rstrip("."))
@@ -149,7 +149,7 @@ def read_regularity(value: Value) -> Reading[Regularity | None]:
 
 def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
     """One or several forms of benefit; if one word is not known, all stay text with a remark."""
-    text = usable_text(value, ())
+    text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     parts = [part for part in re.split(r"\s*(?:[,;/&+\n]|\bdan\b|\bserta\b)\s*", text.casefold()) if part]
@@ -162,7 +162,7 @@ def read_benefit_form(value: Value) -> Reading[tuple[BenefitForm, ...]]:
 
 def read_months(value: Value) -> Reading[int | None]:
     """A duration in months (`12 bulan`, `1 tahun 6 bln`); a bare number has no unit and stays text."""
-    text = usable_text(value, None)
+    text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
     found = _DURATION.fullmatch(text.strip())
@@ -255,7 +255,7 @@ def kind_of(unit: str) -> RecipientKind | None:
 
 def read_recipients(value: Value) -> Reading[tuple[Recipient, ...]]:
     """Counts with their units, in the order of the cell, or the cell's text when a part has no count."""
-    text = usable_text(value, ())
+    text = read_usable_text(value, ())
     if isinstance(text, Reading):
         return text
     recipients: list[Recipient] = []
@@ -283,7 +283,7 @@ def write_recipients(recipients: tuple[Recipient, ...]) -> str | None:
 
 def read_benefit_amount(value: Value) -> Reading[int | None]:
     """Rupiah per recipient; `Rp 500.000/KK` too, its words kept. Other words stay text with a remark."""
-    text = usable_text(value, None)
+    text = read_usable_text(value, None)
     if isinstance(text, Reading):
         return text
     amount = read_rupiah(value)

@@ -21,7 +21,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 Built = TypeVar("Built")
 
 TextSelect: TypeAlias = Select[str, *tuple[Any, ...]]
-"""SELECT of texts, beside each some columns that are known when it is made."""
+"""SELECT of a text and of some columns that only its maker knows."""
 
 
 class Json(sa.types.UserDefinedType[Any]):

@@ -1,4 +1,4 @@
-"""Sessions that see one committed state of the database, whoever writes meanwhile."""
+"""Sessions that see one committed state of the database while others write."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -14,12 +14,12 @@ from app.kit.problems import (
     MOST_ERRORS,
     BadRequest,
     Cell,
+    ErrorPlace,
     FieldError,
     Invalid,
     Kind,
     NotFound,
     Problem,
-    Where,
 )
 
 unknown_parameter = Kind(
@@ -332,7 +332,7 @@ def _field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
     if isinstance(value, (dict, list)):
         value = None
     raised = context.pop("error", None)
-    where: Where
+    where: ErrorPlace
     if place == "body":
         # A JSON syntax error has its position where a path would be.
         where = {"pointer": pointer_of([*prefix, *path]) if error["type"] != "json_invalid" else ""}

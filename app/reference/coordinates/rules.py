@@ -14,7 +14,7 @@ from app.kit.fields import REGION_PATTERN
 from app.kit.files.books import Book, Sheet, Value
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
-from app.kit.problems import Cell, FieldError, Invalid, Kind, Where
+from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesIn
 from app.reference.rules import folded
 
@@ -59,7 +59,7 @@ _IGNORED = {"", "no", "nomor"}
 _DEGREES = re.compile(r"[+-]?[0-9]{1,3}([.,][0-9]{1,15})?\Z")
 _NEEDED = ("region_code", "longitude", "latitude")
 
-Place = Callable[[str], Where]
+Place = Callable[[str], ErrorPlace]
 """Field → where a field error about it points to."""
 
 
@@ -168,7 +168,7 @@ class _Row:
     def wrong(self, kind: Kind, name: str, *, value: object = None, allowed: object = None) -> None:
         self.errors.append(FieldError(kind, **self.place(name), value=value, allowed=allowed))
 
-    def place(self, name: str) -> Where:
+    def place(self, name: str) -> ErrorPlace:
         """The cell of a column, of the code's where there is none of that name."""
         return {"cell": self.sheet.cell(self.r, self.columns.get(name, self.columns["region_code"]))}
 
