@@ -8,13 +8,12 @@ export can carry an ETag.
 
 import io
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from app.exchange.matrix.cells import written
 from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
 from app.exchange.matrix.words import STRATEGY_NAMES
-from app.kit.files.books import column_letter
+from app.kit.files.books import LONGEST_CELL, MADE, column_letter
 from app.kit.files.delimited import write_delimited
 from app.kit.problems import Cell, FieldError, Kind, Problem, Text
 
@@ -24,12 +23,9 @@ CELL_TOO_LONG = Kind(
     "A text of {length} characters is beyond Excel's 32,767 a cell. Export as CSV.",
 )
 
-LONGEST_CELL = 32_767
 SHEET_NAME = "Matriks OPPKPKE"
 HEADER_ROW = 3  # from 0: two titles and a blank row above
 FIRST_DATA_ROW = HEADER_ROW + 3
-# A workbook records when it was made; a moment of its own would change its bytes at every export.
-_MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
 
 
 class Unwritable(Problem):
@@ -66,7 +62,7 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
     out = io.BytesIO()
     # Texts are written with write_string alone, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
-        book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": _MADE})
+        book.set_properties({"title": titles[0] if titles else SHEET_NAME, "created": MADE})
         sheet = book.add_worksheet(SHEET_NAME)
         _Layout(book, sheet, columns).write(lines, titles)
     return out.getvalue()

@@ -31,7 +31,7 @@ from app.kit.database.engine import Database
 from app.kit.database.json_sql import to_json
 from app.kit.database.snapshots import may_leave
 from app.kit.exports.cache import About, Making, Written
-from app.kit.files.books import LARGEST_ROW
+from app.kit.files.books import LARGEST_ROW, LONGEST_CELL, MADE
 from app.kit.files.delimited import escaped
 from app.kit.openapi.schemas import fields_by_age
 from app.kit.problems import NotFound
@@ -139,9 +139,6 @@ def _read_type(kind: "pa.DataType") -> "pa.DataType":
 
 LONG = 2000
 """Lines beyond which the first are sent before the last are read."""
-LONGEST_CELL = 32_767
-# A workbook records when it was made; a moment of its own would change its bytes every time.
-_MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
 _AGENCY = re.compile(r'"lead_agency":"([^"]*)"')
 
 
@@ -244,7 +241,7 @@ def write_xlsx(sink: Making, lines: Iterator[list[str]], pull: Pull) -> None:
 
     # Texts are written with write_string alone, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(Written(sink), {"constant_memory": True}) as book:
-        book.set_properties({"title": f"Rata {pull.period}", "created": _MADE})
+        book.set_properties({"title": f"Rata {pull.period}", "created": MADE})
         bold = book.add_format({"bold": True})
         sheet = book.add_worksheet(pull.period)
         sheet.freeze_panes(1, 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from app.kit.files.unreadable import UNKNOWN_SHEET, unreadable
 from app.kit.problems import Cell
@@ -10,6 +10,10 @@ from app.kit.problems import Cell
 # A matrix has some hundred rows, a table of every regency by year some thousand: both stay far below.
 LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
+LONGEST_CELL = 32_767
+"""Characters that Excel lets a cell hold."""
+MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
+"""When every workbook that we write says it was made: a moment of its own would change its bytes every time."""
 
 
 # What a cell can hold that a person typed. A `datetime` is a `date` too.

@@ -1,6 +1,6 @@
 """How much a workbook may cost to read, counted while reading and never believed from the file."""
 
-from app.kit.files.books import LARGEST_COLUMN
+from app.kit.files.books import LARGEST_COLUMN, LONGEST_CELL
 from app.kit.files.unreadable import (
     ARCHIVE_BOMB,
     DAMAGED_WORKBOOK,
@@ -22,8 +22,7 @@ MOST_NODES = 8_000_000
 MOST_CELLS = 600_000
 MOST_MERGED = 100_000
 MOST_TEXT = 64 * 1024 * 1024
-# What Excel lets a cell hold.
-LONGEST_TEXT = 32_767
+LONGEST_TEXT = LONGEST_CELL
 
 
 class Meter:
