@@ -69,7 +69,7 @@ def move_lines(session: Session, author: Author, region: str, old: str, new: str
         record(session, chain, author, entries)
 
 
-def _content(line: dict[str, Any]) -> dict[str, Any]:
+def _content(line: dict[str, object]) -> dict[str, object]:
     return {name: line[name] for name in ActionIn.model_fields}
 
 

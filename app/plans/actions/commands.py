@@ -94,7 +94,7 @@ def put_actions(
     return _store(write, plan, chain, batch, stored, reason)
 
 
-def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, Any]) -> Outcome:
+def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> Outcome:
     """Merge a patch into an action. Raises NotFound if there is none."""
     chain, stored = _hold_action(write, plan, code)
     content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
@@ -164,7 +164,7 @@ def forbid_lines_of_others(
 
 def complete_drafts(
     session: Session, plan: Plan, batch: BatchWrite[Draft], stored: dict[str, StoredAction]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Return the contents by code, with edition and official names.
 
     Refuses drafts that refer to something unknown (Invalid), or leave out what progress was reported on
@@ -217,7 +217,7 @@ def action_entry(
     code: str,
     version: int,
     stored: StoredAction | None,
-    after: dict[str, Any] | None,
+    after: dict[str, object] | None,
     reason: str | None = None,
 ) -> Entry:
     """Return the journal's entry of a write of a line; `after` None: of its deletion."""
@@ -237,7 +237,7 @@ def write_actions(
     session: Session,
     author: Author,
     plan: Plan,
-    contents: dict[str, dict[str, Any]],
+    contents: dict[str, dict[str, object]],
     stored: dict[str, StoredAction],
 ) -> dict[str, int]:
     """Write whole actions. Return their new versions, by code."""
@@ -288,7 +288,7 @@ def write_actions(
     return {row.code: row.version for row in written}
 
 
-def _items_of(part: Part, content: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
+def _items_of(part: Part, content: dict[str, Any], plan: Plan) -> list[dict[str, object]]:
     """Return the rows of one list of an action; rows of agencies name the region too."""
     items: list[Any] = content[part.name]
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}

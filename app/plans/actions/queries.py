@@ -91,7 +91,7 @@ def action_columns() -> list[ColumnElement[Any]]:
     )
 
 
-def _part_json(part: Part) -> ColumnElement[Any]:
+def _part_json(part: Part) -> sa.SQLColumnExpression[object]:
     columns = [part.table.c[part.key]] if part.shape is None else fields_of(part.shape, part.table)
     query = (
         sa.select(*columns)
@@ -146,7 +146,7 @@ def _conditions(plan: Plan, query: ActionQuery) -> list[ColumnElement[bool]]:
     return found
 
 
-def _begins(column: ColumnElement[Any], code: str) -> ColumnElement[bool]:
+def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
     """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` is not the whole."""
     return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
 
@@ -194,7 +194,7 @@ def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None)
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
 
 
-def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, dict[str, Any]]:
+def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, dict[str, object]]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
     query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
     if codes is not None:

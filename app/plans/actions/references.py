@@ -38,7 +38,7 @@ unnamed_subactivity = Kind(
 
 def check_references(
     session: Session, plan: Plan, drafts: Sequence[Draft]
-) -> tuple[dict[str, dict[str, Any]], dict[str, list[FieldError]]]:
+) -> tuple[dict[str, dict[str, object]], dict[str, list[FieldError]]]:
     """(content by code, completed with edition and official names; errors by code) of many drafts."""
     errors: dict[str, list[FieldError]] = {}
     wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}

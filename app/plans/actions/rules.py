@@ -25,7 +25,7 @@ def search_text(action: Mapping[str, Any]) -> str:
     )
 
 
-def renamed(action: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+def renamed(action: dict[str, object], patch: dict[str, object]) -> dict[str, object]:
     """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
     if patch.get("subactivity_code") in (None, action["subactivity_code"]):
         return action

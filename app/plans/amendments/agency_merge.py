@@ -74,7 +74,7 @@ def move_drafted(session: Session, author: Author, region: str, old: str, new: s
         record(session, chain, author, entries)
 
 
-def _renamed(content: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+def _renamed(content: dict[str, Any], old: str, new: str) -> dict[str, object]:
     """Return a line's content with one agency in the place of another, as `move_lines` leaves the line in force.
 
     An agency does not support what it leads, and supports a line once: in the place that it has already.

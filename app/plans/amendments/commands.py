@@ -78,7 +78,7 @@ def put_amendment(write: Write, code: str, content: AmendmentIn) -> None:
     _store_plan(write, amendment, chain, content)
 
 
-def patch_amendment(write: Write, code: str, patch: dict[str, Any]) -> None:
+def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into the plan's own fields as they shall be."""
     amendment, chain = _hold_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
@@ -118,7 +118,7 @@ def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: Amend
     record(write.session, chain, write.author, [entry])
 
 
-def _plain(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
+def _plain(reasons: Sequence[Reason]) -> list[dict[str, object]]:
     return [reason.model_dump(mode="json") for reason in reasons]
 
 
@@ -304,13 +304,13 @@ def drafted_entry(
     )
 
 
-def _shown(line: AmendedRow | None) -> dict[str, Any] | None:
+def _shown(line: AmendedRow | None) -> dict[str, object] | None:
     if line is None or line.content is None:
         return None
     return {**line.content, "reasons": line.reasons}
 
 
-def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, Any]) -> None:
+def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, object]) -> None:
     """Merge a patch into a line as it shall be, reasons included; they stay unless the patch names them."""
     drafting = _Drafting.open(write, code, [action])
     line = drafting.lines.get(action)

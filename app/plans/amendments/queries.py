@@ -26,7 +26,7 @@ from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
 _journal = table_of(JournalRow)
 
-_FIGURES: dict[str, Any] = {"progress_period": None, "spent": 0, "physical_percent": None}
+_FIGURES: dict[str, object] = {"progress_period": None, "spent": 0, "physical_percent": None}
 
 
 class AmendedActionQuery(ActionQuery):
@@ -124,8 +124,8 @@ def untouched_version(amendment: Amendment, in_force: int) -> int:
 
 
 def _line(
-    amendment: Amendment, code: str, in_force: dict[str, Any] | None, row: AmendedRow | None
-) -> dict[str, Any]:
+    amendment: Amendment, code: str, in_force: dict[str, object] | None, row: AmendedRow | None
+) -> dict[str, object]:
     before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
     shown: dict[str, Any] = {**(in_force or {"code": code, "plan": amendment.plan.code, **_FIGURES})}
     if row is None:

@@ -63,7 +63,7 @@ def put_plan(write: Write, code: str, content: PlanIn) -> bool:
     return plan is None
 
 
-def patch_plan(write: Write, code: str, patch: dict[str, Any]) -> None:
+def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a plan."""
     plan, chain = hold_plan(write, code)
     before = stored_plan(write.session, plan)
@@ -140,7 +140,7 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, An
     return {**content.model_dump(mode="json"), "nomenclature_edition": edition}
 
 
-def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, Any]]) -> None:
+def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, object]]) -> None:
     """Replace the poverty pockets that a plan names, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))

@@ -65,7 +65,7 @@ def published_plan_of(session: Session, actor: Actor, code: str) -> Plan:
     return _one(read_plans(session, _one_published_plan(actor), code=code))
 
 
-def read_plans(session: Session, statement: Select[Any], **bound: Any) -> list[Plan]:
+def read_plans(session: Session, statement: Select[Any], **bound: object) -> list[Plan]:
     """Return the plans of a statement that selects their columns."""
     return [Plan(**row._mapping) for row in session.connection().execute(statement, bound)]
 
