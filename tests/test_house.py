@@ -65,7 +65,6 @@ NAMED_BY_NOUN = {
     "plans/amendments/adoption",
     "plans/amendments/agency_merge",
     "plans/findings/kinds",
-    "plans/replies",
     "plans/tags",
     "reports/catalogue",
     "reports/definition",

@@ -10,11 +10,12 @@ from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, Age
 from app.agencies.rules import region_chain
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer_page, answer_resource, created, no_content
+from app.kit.http.pagination import Page
+from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
+from app.reference.replies import page_of
 
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
@@ -29,8 +30,7 @@ def list_agencies(call: Caller, region: RegionKey, query: Annotated[AgencyQuery,
     404 for a region that the caller does not see.
     """
     home = queries.home_of(call.session, call.actor, region)
-    body = read_page(call.session, call.request, queries.agencies(home, query), query, sort=query.sort)
-    return answer_page(call.request, body)
+    return page_of(call, queries.agencies(home, query), query, sort=query.sort)
 
 
 @router.get("/{agency}", response_model=AgencyReply)

@@ -1,18 +1,35 @@
 """Entity tags that depend on a whole plan, for the routes of this area and of those above."""
 
+from collections.abc import Callable
+
 from app.access.actor import Call, recognised
+from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
+from app.kit.problems import Language
 from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of
 
 
-def tag_in(call: Call, plan: Plan) -> str:
-    """Return the tag of a reply that only writes in its plan can change."""
-    return tag_of(call.request.url, call.actor.fingerprint, version=plan.stamp[:STATE])
+def tag_in(call: Call, plan: Plan, *chains: str, language: Language | None = None) -> str:
+    """Return the tag of a reply that only writes in its plan, or in those other chains, can change.
+
+    With a language, of a reply that is not the same in the other one.
+    """
+    depends_on: list[str] = [language] if language else []
+    if chains:
+        depends_on.append(stamp(call.session, *chains))
+    return tag_of(call.request.url, call.actor.fingerprint, *depends_on, version=plan.stamp[:STATE])
 
 
-def plan_tag(request: HouseRequest) -> str:
-    """Return the tag of a request before its parameters are read."""
-    call = recognised(request)
-    return tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+def make_early(make_tag: Callable[[Call, Plan], str]) -> Callable[[HouseRequest], str]:
+    """Return what finds the tag of a request before its parameters are read."""
+
+    def find_tag(request: HouseRequest) -> str:
+        call = recognised(request)
+        return make_tag(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+
+    return find_tag
+
+
+plan_tag = make_early(tag_in)

@@ -142,7 +142,8 @@ def _conditions(plan: Plan, query: ActionQuery) -> list[ColumnElement[bool]]:
         found.append(_has(table, table.c.tag == query.tag))
     if query.reported is not None:
         found.append(actions.c.progress_period == query.reported)
-    found.append(has_words(actions.c.search, query.q))
+    if query.q is not None:
+        found.append(has_words(actions.c.search, query.q))
     return found
 
 
@@ -194,7 +195,9 @@ def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None)
     return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
 
 
-def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, dict[str, object]]:
+def whole_actions(
+    session: Session, plan: Plan, codes: list[str] | None = None
+) -> dict[str, dict[str, object]]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
     query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
     if codes is not None:

@@ -14,15 +14,8 @@ from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan
 from app.plans.core.queries import check_locations, unknown, unknown_edition
 from app.plans.core.rules import government_level
-from app.reference.nomenclature.queries import (
-    editions,
-    subactivities_by_code,
-    subactivities_like,
-)
-from app.reference.queries import (
-    funding_source_labels,
-    funding_sources_by_code,
-)
+from app.reference.nomenclature.queries import editions, subactivities_by_code, subactivities_like
+from app.reference.queries import funding_source_labels, funding_sources_by_code
 
 retired_agency = Kind(
     "retired_agency",

@@ -11,12 +11,7 @@ from app.kit.database.journal import Author, hold, record
 from app.kit.database.upsert import upsert
 from app.plans.actions.queries import stored_actions
 from app.plans.amendments.commands import drafted_entry, drafted_versions
-from app.plans.amendments.queries import (
-    AmendedRow,
-    amended_rows,
-    amendment_chain,
-    amendments,
-)
+from app.plans.amendments.queries import AmendedRow, amended_rows, amendment_chain, amendments
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import plan_chain

@@ -140,7 +140,9 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, An
     return {**content.model_dump(mode="json"), "nomenclature_edition": edition}
 
 
-def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[dict[str, object]]) -> None:
+def replace_priority_locations(
+    session: Session, plan_id: int, locations: Sequence[dict[str, object]]
+) -> None:
     """Replace the poverty pockets that a plan names, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))

@@ -10,15 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import (
-    Count,
-    Line,
-    Prose,
-    RegionCode,
-    Shape,
-    Version,
-    address,
-)
+from app.kit.fields import Count, Line, Prose, RegionCode, Shape, Version, address
 from app.kit.http.validation import refuse_repeated
 from app.kit.periods import PeriodText
 

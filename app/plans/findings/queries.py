@@ -15,14 +15,7 @@ from app.plans.actions.queries import actions, stored_actions
 from app.plans.core.models import Plan, PriorityLocation, PriorityLocationRow
 from app.plans.core.rules import government_level
 from app.plans.findings.kinds import W07, Finding
-from app.plans.findings.rules import (
-    Facts,
-    Line,
-    Placed,
-    findings_of,
-    findings_of_plan,
-    spreads_of,
-)
+from app.plans.findings.rules import Facts, Line, Placed, findings_of, findings_of_plan, spreads_of
 from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
 from app.reference.nomenclature.queries import codes_not_in_force
 

@@ -14,12 +14,7 @@ from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
-from app.plans.overlaps.queries import (
-    Explanation,
-    contents_of,
-    explanations,
-    explanations_of,
-)
+from app.plans.overlaps.queries import Explanation, contents_of, explanations, explanations_of
 from app.plans.overlaps.rules import Line, Pair, coincidence
 
 

@@ -6,12 +6,10 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from app.access.actor import Call, Caller, recognised
-from app.kit.database.journal import stamp
+from app.access.actor import Call, Caller
+from app.agencies.rules import region_chain
 from app.kit.fields import address
-from app.kit.http.bodies import HouseRequest
 from app.kit.http.constants import CONSTANT, Constant
-from app.kit.http.etags import STATE, tag_of
 from app.kit.http.replies import answer, language_of
 from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import nearest, unknown_value
@@ -30,6 +28,7 @@ from app.plans.findings.models import (
 )
 from app.plans.findings.queries import Checked, check_plan
 from app.plans.findings.rules import Placed
+from app.plans.tags import make_early, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
 
 router = house_router(tags=["plans"])
@@ -38,18 +37,12 @@ documents = house_router(root="", tags=["service"])
 
 def _tag_in(call: Call, plan: Plan) -> str:
     """Findings follow from what is written in the plan, from reference data and from the agencies' names."""
-    others = stamp(call.session, f"region:{plan.region_code}", REFERENCE_CHAIN)
-    language = language_of(call.request)
-    return tag_of(call.request.url, call.actor.fingerprint, language, others, version=plan.stamp[:STATE])
-
-
-def _tag(request: HouseRequest) -> str:
-    call = recognised(request)
-    return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+    chains = region_chain(plan.region_code), REFERENCE_CHAIN
+    return tag_in(call, plan, *chains, language=language_of(call.request))
 
 
 @router.get("/plans/{plan}/findings", response_model=PlanFindings)
-@revalidated(_tag)
+@revalidated(make_early(_tag_in))
 def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQuery, Query()]) -> Response:
     """Everything that a plan has to mend (errors) or should know (warnings): its lines, the reports on them,
     and the plan as a whole, checked in one pass, in Indonesian or English.

@@ -4,13 +4,11 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.access.actor import Call, Caller, recognised
+from app.access.actor import Call, Caller
+from app.agencies.rules import region_chain
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.kit.database.journal import stamp
 from app.kit.database.json_sql import to_json
-from app.kit.http.bodies import HouseRequest
-from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, created, no_content
 from app.kit.http.routing import house_router, revalidated
@@ -21,23 +19,18 @@ from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.overlaps import commands, queries
 from app.plans.overlaps.models import ExplanationIn, ExplanationReply, OverlapOut, OverlapQuery, PairKey
 from app.plans.overlaps.rules import Pair, coincidence, pair_of
+from app.plans.tags import make_early, tag_in
 
 router = house_router(tags=["plans"])
 
 
 def _tag_in(call: Call, plan: Plan) -> str:
     """Tag of a list that writes in its plan change, and the names of its region's agencies."""
-    names = stamp(call.session, f"region:{plan.region_code}")
-    return tag_of(call.request.url, call.actor.fingerprint, names, version=plan.stamp[:STATE])
-
-
-def _tag(request: HouseRequest) -> str:
-    call = recognised(request)
-    return _tag_in(call, plan_of(call.session, call.actor, request.path_params["plan"]))
+    return tag_in(call, plan, region_chain(plan.region_code))
 
 
 @router.get("/plans/{plan}/overlaps", response_model=Page[OverlapOut])
-@revalidated(_tag)
+@revalidated(make_early(_tag_in))
 def list_overlaps(call: Caller, plan: PlanKey, query: Annotated[OverlapQuery, Query()]) -> Response:
     """Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the
     same place and months, with what coincides and how it was explained (finding `W07`).

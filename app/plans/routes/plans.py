@@ -1,38 +1,43 @@
-"""Plans over HTTP."""
+"""Plans over HTTP: reading and writing them, moving them, and the notes that they came back with."""
 
 from typing import Annotated
 
 from fastapi import Query, Response
 
-from app.access.actor import Caller
+from app.access.actor import Call, Caller
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content
+from app.kit.http.pagination import Page
+from app.kit.http.replies import answer, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.plans.actions import commands as actions
 from app.plans.core import commands
-from app.plans.core.models import PlanIn, PlanKey, PlanOut
-from app.plans.core.queries import published_plan_of
+from app.plans.core.models import PlanIn, PlanKey, PlanOut, PlanState
+from app.plans.core.queries import plan_of, published_plan_of
 from app.plans.core.rules import plan_chain
-from app.plans.replies import plan_reply
+from app.plans.findings.models import placed_shown
 from app.plans.revisions import queries
 from app.plans.revisions.queries import AsOfQuery, PlanQuery, plan_then
-from app.plans.workflow.models import PlanReply
+from app.plans.workflow import commands as workflow
+from app.plans.workflow.commands import Move
+from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanNote, PlanReply, ReturnIn, SubmitReply
+from app.plans.workflow.queries import NotesQuery, list_notes
+from app.plans.workflow.rules import Standing, allowed
+from app.reference.replies import page_of
+from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
+
+_CONDITIONAL = {"x-conditional": True}
 
 
 @router.get("/plans", response_model=Page[PlanOut])
 def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
     """Plans that the caller sees, of a region and everything below it, of a year."""
-    body = read_page(
-        call.session, call.request, queries.list_plans(call.actor, query), query, sort=query.sort
-    )
-    return answer_page(call.request, body)
+    return page_of(call, queries.list_plans(call.actor, query), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}", response_model=PlanReply, openapi_extra=PUBLIC)
@@ -43,10 +48,10 @@ def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()])
     reads the revision in force, whatever the plan's state.
     """
     if query.as_of is None and not call.actor.opened:
-        return plan_reply(call, plan)
+        return _reply(call, plan)
     row = published_plan_of(call.session, call.actor, plan)
     if query.as_of is None and call.actor.sees(row.region_code):
-        return plan_reply(call, plan)
+        return _reply(call, plan)
     then = plan_then(call.session, row, query.as_of or call.now)
     return answer(call.request, to_json({**then, "allowed": []}).encode())
 
@@ -55,14 +60,14 @@ def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()])
 def put_plan(call: Caller, plan: PlanKey, content: PlanIn) -> Response:
     """Create or replace the plan of a region and year, `73.22-2026`; its priority locations are replaced whole."""
     is_new = commands.put_plan(call.write, plan, content)
-    return plan_reply(call, plan, status=201 if is_new else 200)
+    return _reply(call, plan, status=201 if is_new else 200)
 
 
 @router.patch("/plans/{plan}", response_model=PlanReply)
 def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
     """Change some fields of a plan (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_plan(call.write, plan, patch)
-    return plan_reply(call, plan)
+    return _reply(call, plan)
 
 
 @router.delete("/plans/{plan}", status_code=204)
@@ -80,3 +85,93 @@ def list_plan_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery
     plan was deleted.
     """
     return history_page(call, plan_chain(plan), f"plans/{plan}", query)
+
+
+# Moves
+
+
+@router.post("/plans/{plan}/submit", response_model=SubmitReply, openapi_extra=_CONDITIONAL)
+def submit_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+    """Submit a plan, or the amendment of one in force, to the province. For the team's chair.
+
+    422 while it has no line or a finding of severity error, each of them in `errors` with its line and place;
+    with `dry_run=true` this tells what would block. Warnings travel with it. To a plan that was returned, `note`
+    is the answer to the notes. From here to its return nothing in it can be changed; progress can be reported.
+    """
+    checked = workflow.move_plan(call.write, plan, Move("submit", said.note))
+    language = language_of(call.request)
+    findings = [placed_shown(one, language).model_dump(exclude_none=True) for one in checked.warnings]
+    return _reply(call, plan, warnings=len(checked.warnings) + checked.left_out, findings=findings)
+
+
+@router.post("/plans/{plan}/return", response_model=PlanReply, openapi_extra=_CONDITIONAL)
+def return_plan(call: Caller, plan: PlanKey, said: ReturnIn) -> Response:
+    """Return a plan to its region with notes, on the plan or on single lines. For a reviewer of a region above."""
+    return _move(call, plan, Move("return", notes=said.notes))
+
+
+@router.post("/plans/{plan}/endorse", response_model=PlanReply, openapi_extra=_CONDITIONAL)
+def endorse_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+    """Endorse a plan that was submitted, so that its region can adopt it. For a reviewer of a region above."""
+    return _move(call, plan, Move("endorse", said.note))
+
+
+@router.post("/plans/{plan}/adopt", response_model=PlanReply, openapi_extra=_CONDITIONAL)
+def adopt_plan(call: Caller, plan: PlanKey, said: AdoptIn) -> Response:
+    """Adopt an endorsed plan by the region's legal instrument. For the team's chair.
+
+    It is in force then: frozen as the next revision, which never changes, and visible to readers.
+    """
+    return _move(call, plan, Move("adopt", instrument=said))
+
+
+@router.post("/plans/{plan}/amend", response_model=PlanReply, openapi_extra=_CONDITIONAL)
+def amend_plan(call: Caller, plan: PlanKey, said: AmendIn) -> Response:
+    """Begin to amend a plan in force. For the secretariat or the chair.
+
+    The amendment is drafted beside it and goes the same way; until it is adopted the revision in force stays.
+    """
+    return _move(call, plan, Move("amend", said.note))
+
+
+@router.post("/plans/{plan}/close", response_model=PlanReply, openapi_extra=_CONDITIONAL)
+def close_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+    """Close a plan whose year is over in its region's zone: no more reports, no more amendments. For the chair."""
+    return _move(call, plan, Move("close", said.note))
+
+
+@router.get("/plans/{plan}/notes", response_model=Page[PlanNote])
+def list_plan_notes(call: Caller, plan: PlanKey, query: Annotated[NotesQuery, Query()]) -> Response:
+    """The notes with which a plan was returned: from whom, on what, whether they were answered.
+
+    For whoever may read drafts; they stay after the plan was adopted. 404 for others.
+    """
+    row = plan_of(call.session, call.actor, plan)
+    found = list_notes(call.actor, row, query)
+    return page_of(call, found, query, sort=query.sort)
+
+
+# Replies
+
+
+def _move(call: Call, code: str, move: Move) -> Response:
+    """Move a plan, and answer with it."""
+    workflow.move_plan(call.write, code, move)
+    return _reply(call, code)
+
+
+def _reply(call: Call, code: str, *, status: int = 200, **more: object) -> Response:
+    """Answer with a plan, what the caller may do with it, and what else a reply says of it."""
+    row = queries.plan_json(call.session, call.actor, code)
+    standing = Standing(
+        plan=code,
+        state=PlanState(row.state),
+        revision=row.revision,
+        year=row.year,
+        action_count=row.action_count,
+        today=local_date(call.now, row.timezone),
+    )
+    verbs = allowed(call.actor, row.region_code, standing)
+    return answer_resource(
+        call.request, row.json, row.version, f"plans/{code}", status=status, allowed=verbs, **more
+    )

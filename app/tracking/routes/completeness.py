@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from app.access.actor import Caller
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page
+from app.kit.http.pagination import Page
+from app.kit.http.replies import answer
 from app.kit.http.routing import house_router
+from app.reference.replies import page_of
 from app.tracking.completeness import queries
 from app.tracking.completeness.models import CompletenessReply, MissingLine
 from app.tracking.completeness.queries import CompletenessQuery, MissingQuery
@@ -35,4 +36,4 @@ def list_missing_lines(call: Caller, query: Annotated[MissingQuery, Query()]) ->
     `accepted=false` leaves out those that a submission has accepted as missing: what is left is still awaited.
     """
     found = queries.list_missing(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)

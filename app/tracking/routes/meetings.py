@@ -8,11 +8,12 @@ from app.access.actor import Call, Caller
 from app.agencies.queries import home_of
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer_page, answer_resource, created, no_content
+from app.kit.http.pagination import Page
+from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
+from app.reference.replies import page_of
 from app.tracking.meetings import commands, queries
 from app.tracking.meetings.commands import FollowUpVerb
 from app.tracking.meetings.models import (
@@ -48,7 +49,7 @@ def list_meetings(call: Caller, query: Annotated[MeetingQuery, Query()]) -> Resp
     changes with it.
     """
     listing = queries.list_meetings(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return page_of(call, listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/meetings", response_model=Page[MeetingOut])
@@ -61,7 +62,7 @@ def list_region_meetings(
     """
     home = home_of(call.session, call.actor, region)
     listing = queries.list_meetings(call.actor, query, call.now, home=home)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return page_of(call, listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
@@ -126,7 +127,7 @@ def list_commitments(call: Caller, query: Annotated[CommitmentQuery, Query()]) -
     today in the zone of each region: the entity tag changes with the day.
     """
     listing = queries.list_commitments(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return page_of(call, listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/commitments", response_model=Page[CommitmentOut])
@@ -136,7 +137,7 @@ def list_region_commitments(
     """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
     home = home_of(call.session, call.actor, region)
     listing = queries.list_commitments(call.actor, query, call.now, home=home)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return page_of(call, listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)

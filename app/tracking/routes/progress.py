@@ -7,12 +7,12 @@ from pydantic import BaseModel, ConfigDict, SkipValidation
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
+from app.agencies.rules import region_chain
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
-from app.kit.database.journal import stamp
 from app.kit.fields import Batch, RegionCode
-from app.kit.http.etags import STATE, is_unchanged, tag_of, unchanged
+from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
 from app.kit.http.routing import house_router, revalidated
@@ -27,6 +27,7 @@ from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.findings.models import BatchResult, batch_result
 from app.plans.tags import plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
+from app.reference.replies import page_of
 from app.tracking.progress import queries
 from app.tracking.progress.models import (
     PROGRESS_EXAMPLE,
@@ -126,9 +127,7 @@ def list_action_progress(
 ) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return answer_page(
-        call.request, read_page(call.session, call.request, queries.list_quarters(id), query, sort=query.sort)
-    )
+    return page_of(call, queries.list_quarters(id), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
@@ -240,8 +239,7 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
     row = plan_of(call.session, call.actor, plan)
     period = period_in(query.period)
     check_period(row.year, period.last_quarter)
-    names = stamp(call.session, f"region:{row.region_code}", REFERENCE_CHAIN)
-    tag = tag_of(call.request.url, call.actor.fingerprint, names, version=row.stamp[:STATE])
+    tag = tag_in(call, row, region_chain(row.region_code), REFERENCE_CHAIN)
     if is_unchanged(call.request, tag):
         return unchanged(tag)
     return answer(call.request, summary_of(call.session, row, period).model_dump_json().encode(), tag=tag)

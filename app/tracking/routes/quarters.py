@@ -9,12 +9,13 @@ from app.agencies.models import AgencyKey
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content, with_fields
+from app.kit.http.pagination import Page
+from app.kit.http.replies import answer, created, no_content, with_fields
 from app.kit.http.routing import house_router
 from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
+from app.reference.replies import page_of
 from app.tracking.quarters import commands, queries
 from app.tracking.quarters.commands import QuarterMove
 from app.tracking.quarters.models import (
@@ -47,7 +48,7 @@ def list_quarters(call: Caller, query: Annotated[QuartersQuery, Query()]) -> Res
     """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
     reported. `state=open` with a `period` is who has not submitted yet."""
     found = queries.list_quarters(call.actor, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
@@ -56,7 +57,7 @@ def list_region_quarters(
 ) -> Response:
     """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
     found = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)
 
 
 @router.get(_AT, response_model=QuarterReply)
@@ -167,7 +168,7 @@ def list_quarter_extensions(
     """The extensions of a quarter, of the region and of single agencies."""
     plan = queries.plan_at(call.session, call.actor, region, period)
     found = queries.list_extensions(plan, period)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)
 
 
 @router.get(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut)

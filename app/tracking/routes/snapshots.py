@@ -9,12 +9,12 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
-from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer_page
+from app.kit.http.pagination import Page
 from app.kit.http.routing import house_router
 from app.kit.openapi.schemas import FROZEN
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
+from app.reference.replies import page_of
 from app.tracking.quarters.snapshots import queries
 from app.tracking.quarters.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
 from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQuery
@@ -30,7 +30,7 @@ def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> R
     """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
     has, and the SHA-256 to check it by."""
     found = queries.list_snapshots(call.actor, query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)
 
 
 @router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=_FROZEN)
@@ -47,7 +47,7 @@ def list_snapshot_amendments(
 ) -> Response:
     """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
     found = queries.list_amendments(call.session, call.actor, region, period)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return page_of(call, found, query, sort=query.sort)
 
 
 @router.get(
