@@ -22,12 +22,11 @@ from app.plans.findings import queries as findings
 from app.plans.revisions import commands as revisions
 from app.plans.workflow import queries as workflow
 from app.reference.queries import missing_regions
-from app.tracking.meetings import agency_merge as meeting_moves
+from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import links
-from app.tracking.progress.commands import refresh_figures
-from app.tracking.progress.queries import findings_on_reports
+from app.tracking.progress.queries import findings_on_reports, reported_items
 from app.tracking.quarters import commands as quarters
-from app.tracking.reporting.commands import reported_items
+from app.tracking.reporting.commands import refresh_figures
 
 
 def wire() -> None:
@@ -39,14 +38,14 @@ def wire() -> None:
         quarters.move_parts,
         action_moves.move_lines,
         amendment_moves.move_drafted,
-        meeting_moves.move_meetings,
+        meetings.move_meetings,
     ]
     agencies.REFERRERS[:] = [
         *agencies.OWN_REFERRERS,
         *quarters.REFERRERS,
         *action_moves.REFERRERS,
         *amendment_moves.REFERRERS,
-        *meeting_moves.REFERRERS,
+        *meetings.REFERRERS,
     ]
 
     # a line changes, or is deleted

@@ -303,7 +303,7 @@ def test_a_merger_takes_along_what_refers_to_the_agency(
     secretariat.put(f"{BASE}/OLD", json={"name": "Dinas Lama", "kind": "dinas"})
     secretariat.post(f"{BASE}/OLD/merge", json={"into": DINSOS}, headers=ANY)
     moved: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(commands, "MOVERS", [lambda session, author, *told: moved.append(told)])
+    monkeypatch.setattr(commands, "MOVERS", [lambda write, *told: moved.append(told)])
     merged = secretariat.post(f"{dinsos}/merge", json={"into": DINKES}, headers={"If-Match": '"1"'}).json()
     assert (merged["state"], merged["merged_into"], merged["version"]) == ("merged", DINKES, 2)
     assert merged["allowed"] == ["delete"]

@@ -61,18 +61,12 @@ NAMED_BY_NOUN = {
     "exchange/pulls/writing",
     "plans/actions/agency_merge",
     "plans/actions/examples",
-    "plans/actions/references",
     "plans/amendments/adoption",
     "plans/amendments/agency_merge",
     "plans/findings/kinds",
     "plans/tags",
     "reports/catalogue",
     "reports/definition",
-    "tracking/meetings/agency_merge",
-    "tracking/meetings/examples",
-    "tracking/meetings/references",
-    "tracking/progress/aggregates",
-    "tracking/progress/summaries",
 }
 #: What differs between the engines.
 NAMES_ENGINES = {

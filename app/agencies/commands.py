@@ -13,7 +13,7 @@ from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import agency_labels, home_of, references_to
 from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import update_versioned
 from app.kit.fields import AgencyCode
 from app.kit.http.validation import nearest, unknown_reference, validated
@@ -21,8 +21,8 @@ from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.rules import folded
 
-Mover = Callable[[Session, Author, str, str, str], None]
-"""(session, author, region code, from agency, to agency): point what refers to the one at the other."""
+Mover = Callable[[Write, str, str, str], None]
+"""(write, region code, from agency, to agency): point what refers to the one at the other."""
 
 MOVERS: list[Mover] = []
 """`app.wiring` adds those of the areas above: a merge moves a plan's lines, but agencies
@@ -128,7 +128,7 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
         chain = _change(write, chain, one, {"merged_into": into}, "merged")
     _move_memberships(write, region, code, target)
     for move in MOVERS:
-        move(write.session, write.author, region, code, into)
+        move(write, region, code, into)
 
 
 def delete_agency(write: Write, region: str, code: str) -> None:

@@ -1,17 +1,19 @@
 """Agencies: table and wire shapes, each field declared once."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.agencies.rules import Verb
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Line, Shape, Version, address
 from app.kit.http.pagination import PageQuery
+from app.kit.openapi.schemas import show_example
 from app.reference.models import Words
 
 AgencyKey = Annotated[str, address("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]
@@ -61,13 +63,13 @@ class AgencyFields(BaseModel):
     )
 
 
-_DINSOS: dict[str, Any] = {"name": "Dinas Sosial", "kind": "dinas"}
+_DINSOS: JsonDict = {"name": "Dinas Sosial", "kind": "dinas"}
 
 
 class AgencyIn(AgencyFields, Shape):
     """What a caller says of an agency."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_DINSOS]})
+    model_config = show_example(_DINSOS)
 
 
 class AgencyOut(AgencyFields):
@@ -82,20 +84,14 @@ class AgencyOut(AgencyFields):
     merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_DINSOS,
-                    "region_code": "63.02",
-                    "code": "1.06.0.00.0.00.08.0000",
-                    "is_partner": False,
-                    "state": "active",
-                    "merged_into": None,
-                    "version": 1,
-                }
-            ]
-        }
+    model_config = show_example(
+        _DINSOS,
+        region_code="63.02",
+        code="1.06.0.00.0.00.08.0000",
+        is_partner=False,
+        state="active",
+        merged_into=None,
+        version=1,
     )
 
 
@@ -104,21 +100,15 @@ class AgencyReply(AgencyOut):
 
     allowed: list[Verb] = ShapeField(description="`delete` is there only while nothing refers to the agency.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_DINSOS,
-                    "region_code": "63.02",
-                    "code": "1.06.0.00.0.00.08.0000",
-                    "is_partner": False,
-                    "state": "active",
-                    "merged_into": None,
-                    "version": 1,
-                    "allowed": ["edit", "retire", "merge"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _DINSOS,
+        region_code="63.02",
+        code="1.06.0.00.0.00.08.0000",
+        is_partner=False,
+        state="active",
+        merged_into=None,
+        version=1,
+        allowed=["edit", "retire", "merge"],
     )
 
 
@@ -127,7 +117,7 @@ class MergeIn(Shape):
 
     into: AgencyCode = ShapeField(description="Code of the active agency that takes over.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"into": "2.08.0.00.0.00.05.0000"}]})
+    model_config = show_example(into="2.08.0.00.0.00.05.0000")
 
 
 class AgencyQuery(PageQuery):

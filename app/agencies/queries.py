@@ -1,6 +1,6 @@
 """Reading agencies, each time of one region that the caller sees."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +14,8 @@ from app.agencies.rules import Verb, is_home, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.http.validation import describe_unknown
+from app.kit.problems import FieldError, Kind, NotFound
 from app.reference.queries import among, has_words, is_region
 from app.reference.rules import folded
 
@@ -121,38 +122,70 @@ def agency_labels(session: Session, region: str, *, state: AgencyState | None = 
     return {row.code: row.name for row in session.execute(found)}
 
 
+retired_agency = Kind(
+    "retired_agency",
+    id="perangkat daerah {value} sudah tidak aktif; penggantinya: {nearest}",
+    en="agency {value} is no longer active; its successor: {nearest}",
+)
+
+
+def check_agencies(
+    session: Session, region: str, named: Sequence[tuple[str, str]], kept: Collection[str] = ()
+) -> list[FieldError]:
+    """Return the errors of (pointer, code) pairs that are no active agencies of the region.
+
+    Those in `kept` were named before: what an agency attended or promised stays true once it is retired.
+    """
+    known = agencies_by_code(session, region, {code for _, code in named})
+    active: list[str] | None = None
+    errors = []
+    for pointer, code in named:
+        found = known.get(code)
+        if found is None:
+            if active is None:
+                labels = agency_labels(session, region, state=AgencyState.active)
+                active = [f"{one} {name}" for one, name in labels.items()]
+            errors.append(describe_unknown(code, f"regions/{region}/agencies", active, pointer=pointer))
+        elif found.state != AgencyState.active and code not in kept:
+            successor = (found.merged_into,) if found.merged_into else ()
+            errors.append(FieldError(retired_agency, pointer=pointer, value=code, nearest=successor))
+    return errors
+
+
 # What refers to an agency
+
+
+Count = Callable[[Session, str, str], int]
+"""(session, region code, agency code) → how many refer to it."""
 
 
 class Referrer(NamedTuple):
     """A kind of thing that refers to agencies, told to this area by the one that owns it."""
 
     name: str
-    how_many: Callable[[Session, str, str], int]
-    """(session, region code, agency code) → how many refer to it."""
+    how_many: Count
 
 
-def _count_merged(session: Session, region: str, code: str) -> int:
-    c = _agency.c
-    found = (
-        sa.select(sa.func.count()).select_from(_agency).where(c.region_code == region, c.merged_into == code)
-    )
-    return session.scalar(found) or 0
+def count_by(*columns: sa.Column[str]) -> Count:
+    """Return what counts the rows that name an agency in these columns, of tables with a `region_code`."""
 
+    def count(session: Session, region: str, code: str) -> int:
+        return sum(
+            session.scalar(
+                sa.select(sa.func.count())
+                .select_from(column.table)
+                .where(column.table.c.region_code == region, column == code)
+            )
+            or 0
+            for column in columns
+        )
 
-def _count_memberships(session: Session, region: str, code: str) -> int:
-    c = _membership.c
-    found = (
-        sa.select(sa.func.count())
-        .select_from(_membership)
-        .where(c.region_code == region, c.agency_code == code)
-    )
-    return session.scalar(found) or 0
+    return count
 
 
 OWN_REFERRERS = [
-    Referrer("agencies merged into it", _count_merged),
-    Referrer("memberships", _count_memberships),
+    Referrer("agencies merged into it", count_by(_agency.c.merged_into)),
+    Referrer("memberships", count_by(_membership.c.agency_code)),
 ]
 REFERRERS = list(OWN_REFERRERS)
 """`app.wiring` adds those of the areas above: agencies must not know plans, yet an agency that a line names cannot

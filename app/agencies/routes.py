@@ -15,7 +15,6 @@ from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
-from app.reference.replies import page_of
 
 router = house_router(prefix="/regions/{region}/agencies", tags=["agencies"])
 
@@ -30,7 +29,7 @@ def list_agencies(call: Caller, region: RegionKey, query: Annotated[AgencyQuery,
     404 for a region that the caller does not see.
     """
     home = queries.home_of(call.session, call.actor, region)
-    return page_of(call, queries.agencies(home, query), query, sort=query.sort)
+    return call.answer_list(queries.agencies(home, query), query, sort=query.sort)
 
 
 @router.get("/{agency}", response_model=AgencyReply)

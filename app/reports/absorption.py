@@ -1,11 +1,10 @@
 """Absorption: what each agency has spent of its allocation, quarter by quarter."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import ConfigDict
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import visible, within
@@ -15,13 +14,14 @@ from app.kit.database.engine import table_of, text_type
 from app.kit.database.json_sql import fields_of
 from app.kit.fields import AgencyCode
 from app.kit.http.pagination import Listing
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen_lines
 from app.reports.definition import Report, listing, percent, whole
 from app.reports.models import AgencyQuery, OfRegion, PeriodQuery, Spent, column
-from app.tracking.progress.aggregates import lines_of, money_by_group
+from app.tracking.summaries.queries import lines_of, money_by_group
 
 _agencies = table_of(AgencyRow)
 
@@ -40,24 +40,18 @@ class AgencyAbsorption(Spent, _OfAgency):
         "Of the lines, those with a report up to the quarter.",
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "plan": "63.02-2026",
-                    "agency_code": "1.06.0.00.0.00.08.0000",
-                    "agency_name": "Dinas Sosial",
-                    "period": "2026-Q2",
-                    "lines": 12,
-                    "allocated": 4200000000,
-                    "spent": 1638000000,
-                    "absorption_percent": 39.0,
-                    "reported": 11,
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        plan="63.02-2026",
+        agency_code="1.06.0.00.0.00.08.0000",
+        agency_name="Dinas Sosial",
+        period="2026-Q2",
+        lines=12,
+        allocated=4200000000,
+        spent=1638000000,
+        absorption_percent=39.0,
+        reported=11,
     )
 
 
@@ -105,7 +99,7 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
     return listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
 
 
-def _sums(chosen: ColumnElement[bool], quarter: str) -> Select[Any]:
+def _sums(chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
     """By plan and agency to the end of a quarter, as summaries have it."""
     name = quarter[-2:].lower()
     money = money_by_group(lines_of(chosen, quarter, name=f"lines_{name}")).subquery(name)

@@ -65,7 +65,7 @@ def _columns(report: Report) -> list[ReportColumn]:
     ]
 
 
-def _kind(declared: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+def _kind(declared: dict[str, Any], named: dict[str, object]) -> dict[str, Any]:
     """Kind of what a field's schema declares, and whether it may be null."""
     choices = declared.get("anyOf", [declared])
     (one,) = [choice for choice in choices if choice.get("type") != "null"]

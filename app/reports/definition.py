@@ -14,7 +14,7 @@ from typing import IO, Any, get_args
 
 import sqlalchemy as sa
 from pydantic import BaseModel, create_model
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 from starlette.requests import Request
 
@@ -67,7 +67,7 @@ class Report:
 
 
 def listing(
-    shape: type[BaseModel] | None, rows: Select[Any], *, sorts: Sequence[str], key: Sequence[str]
+    shape: type[BaseModel] | None, rows: sa.SelectBase, *, sorts: Sequence[str], key: Sequence[str]
 ) -> Listing:
     """The rows of a SELECT whose columns are named as the shape's fields, grouped or not; sorted by its names.
 
@@ -82,14 +82,16 @@ def listing(
     )
 
 
-def percent(part: ColumnElement[Any], total: ColumnElement[Any]) -> ColumnElement[Any]:
+def percent(
+    part: sa.SQLColumnExpression[object], total: sa.SQLColumnExpression[object]
+) -> ColumnElement[Any]:
     """part/total × 100 at two decimals; null where there is no total."""
     # PostgreSQL rounds numerics to decimals, not floats.
     share = sa.cast(part * 100.0 / sa.func.nullif(total, 0), sa.Numeric)
     return sa.case((total > 0, sa.func.round(share, 2)))
 
 
-def whole(column: ColumnElement[Any]) -> ColumnElement[int]:
+def whole(column: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
     """The sum of a column as the whole number that it is, 0 where there are no rows."""
     return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
 

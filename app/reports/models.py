@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.kit.fields import AgencyCode, Key, RegionCode
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText
 from app.kit.server.documentation import Both
 
@@ -120,36 +121,30 @@ class Catalogue(BaseModel):
 
     reports: list[ReportOut]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "reports": [
-                        {
-                            "report": "absorption",
-                            "json_address": "/v1/reports/absorption",
-                            "csv_address": "/v1/reports/absorption.csv",
-                            "title": {"id": "Serapan anggaran", "en": "Absorption"},
-                            "description": {
-                                "id": "Serapan per perangkat daerah.",
-                                "en": "Absorption by agency.",
-                            },
-                            "parameters": [{"name": "region", "required": True}],
-                            "sorts": ["region_code", "-region_code"],
-                            "columns": [
-                                {
-                                    "name": "lines",
-                                    "kind": "integer",
-                                    "nullable": False,
-                                    "description": {
-                                        "id": "Jumlah baris rencana.",
-                                        "en": "Lines of the plan.",
-                                    },
-                                }
-                            ],
-                        }
-                    ]
-                }
-            ]
-        }
+    model_config = show_example(
+        reports=[
+            {
+                "report": "absorption",
+                "json_address": "/v1/reports/absorption",
+                "csv_address": "/v1/reports/absorption.csv",
+                "title": {"id": "Serapan anggaran", "en": "Absorption"},
+                "description": {
+                    "id": "Serapan per perangkat daerah.",
+                    "en": "Absorption by agency.",
+                },
+                "parameters": [{"name": "region", "required": True}],
+                "sorts": ["region_code", "-region_code"],
+                "columns": [
+                    {
+                        "name": "lines",
+                        "kind": "integer",
+                        "nullable": False,
+                        "description": {
+                            "id": "Jumlah baris rencana.",
+                            "en": "Lines of the plan.",
+                        },
+                    }
+                ],
+            }
+        ]
     )

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
@@ -15,13 +15,15 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import days_between, fields_of
 from app.kit.fields import Day, Key
 from app.kit.http.pagination import Listing
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
+from app.reference.rules import clock
 from app.reports.definition import Report, listing
 from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
-from app.tracking.calendars.queries import clock, today
+from app.tracking.calendars.queries import today
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
 _agencies = table_of(AgencyRow)
@@ -51,28 +53,22 @@ class OverdueMilestone(OfLine):
         "Quarter of the line's latest report; null: none.",
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "plan": "63.02-2026",
-                    "action": "A-014",
-                    "title": "Bantuan permakanan lanjut usia",
-                    "agency_code": "1.06.0.00.0.00.08.0000",
-                    "agency_name": "Dinas Sosial",
-                    "milestone": "M1",
-                    "milestone_title": "Penetapan penerima",
-                    "weight": 30.0,
-                    "due": "2026-03-31",
-                    "as_of": "2026-07-01",
-                    "days_overdue": 92,
-                    "state": "pending",
-                    "reported_in": "2026-Q1",
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        plan="63.02-2026",
+        action="A-014",
+        title="Bantuan permakanan lanjut usia",
+        agency_code="1.06.0.00.0.00.08.0000",
+        agency_name="Dinas Sosial",
+        milestone="M1",
+        milestone_title="Penetapan penerima",
+        weight=30.0,
+        due="2026-03-31",
+        as_of="2026-07-01",
+        days_overdue=92,
+        state="pending",
+        reported_in="2026-Q1",
     )
 
 
@@ -100,7 +96,7 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
     leads = sa.and_(
         _agencies.c.region_code == actions.c.region_code, _agencies.c.code == actions.c.lead_agency
     )
-    given: dict[str, ColumnElement[Any]] = {
+    given: dict[str, sa.SQLColumnExpression[object]] = {
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
         "plan": plans.c.code,

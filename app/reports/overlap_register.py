@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
@@ -15,6 +15,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import json_row, json_rows
 from app.kit.fields import AgencyCode, Key, RegionCode
 from app.kit.http.pagination import Listing
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
@@ -68,37 +69,31 @@ class OverlapEntry(OfRegion):
     explained_at: datetime | None = column("Kapan dijelaskan.", "When it was explained.")
     explained_by: str | None = column("Token yang menjelaskan.", "Name of the token that explained.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "plan": "63.02-2026",
-                    "pair": "A-001~A-002",
-                    "state": "explained",
-                    "first_action": "A-001",
-                    "first_title": "Bantuan permakanan lanjut usia",
-                    "first_agency": "1.06.0.00.0.00.08.0000",
-                    "first_agency_name": "Dinas Sosial",
-                    "first_allocation": 250000000,
-                    "second_action": "A-002",
-                    "second_title": "Pemberian makanan tambahan lanjut usia",
-                    "second_agency": "1.02.0.00.0.00.02.0000",
-                    "second_agency_name": "Dinas Kesehatan",
-                    "second_allocation": 80000000,
-                    "benefit_forms": ["goods"],
-                    "recipients": ["families"],
-                    "places": ["63.02.05.2001"],
-                    "first_month": 3,
-                    "last_month": 12,
-                    "verdict": "complementary",
-                    "explanation": "A-001 menyediakan permakanan, A-002 pemeriksaan gizi",
-                    "explained_at": "2026-02-11T03:20:00+00:00",
-                    "explained_by": "sekretariat-kotabaru",
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        plan="63.02-2026",
+        pair="A-001~A-002",
+        state="explained",
+        first_action="A-001",
+        first_title="Bantuan permakanan lanjut usia",
+        first_agency="1.06.0.00.0.00.08.0000",
+        first_agency_name="Dinas Sosial",
+        first_allocation=250000000,
+        second_action="A-002",
+        second_title="Pemberian makanan tambahan lanjut usia",
+        second_agency="1.02.0.00.0.00.02.0000",
+        second_agency_name="Dinas Kesehatan",
+        second_allocation=80000000,
+        benefit_forms=["goods"],
+        recipients=["families"],
+        places=["63.02.05.2001"],
+        first_month=3,
+        last_month=12,
+        verdict="complementary",
+        explanation="A-001 menyediakan permakanan, A-002 pemeriksaan gizi",
+        explained_at="2026-02-11T03:20:00+00:00",
+        explained_by="sekretariat-kotabaru",
     )
 
 
@@ -123,7 +118,7 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
     source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
         regions, regions.c.code == plans.c.region_code
     )
-    columns: list[ColumnElement[Any]] = [
+    columns: list[sa.SQLColumnExpression[object]] = [
         plans.c.region_code,
         regions.c.name.label("region_name"),
         plans.c.code.label("plan"),
@@ -155,11 +150,11 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
     return listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
 
 
-def _content(line: Any, side: str) -> ColumnElement[Any]:
+def _content(line: Any, side: str) -> sa.SQLColumnExpression[object]:
     """What `coincidence` looks at of a line."""
     own = actions.alias(f"{side}_own")
 
-    def part(table: sa.Table, *names: str) -> ColumnElement[Any]:
+    def part(table: sa.Table, *names: str) -> sa.SQLColumnExpression[object]:
         found = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
         return json_rows(found.correlate(own), name=f"{side}_{table.name}")
 

@@ -1,11 +1,9 @@
 """Reach of priority locations: which strategies and agencies come to each village that a plan names a pocket."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import ConfigDict
-from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import below, visible, within
@@ -14,6 +12,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_values
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
@@ -54,26 +53,20 @@ class LocationReach(OfRegion):
     )
     recipients: int = column("Penerima yang direncanakan di sana.", "Recipients that the lines plan there.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "plan": "63.02-2026",
-                    "location_code": "63.02.05.2001",
-                    "location_name": "Sekapung",
-                    "target_families": 141,
-                    "strategies": ["reduce_spending_burden", "raise_income"],
-                    "missing_strategies": ["reduce_poverty_pockets"],
-                    "lines": 5,
-                    "agencies": 3,
-                    "funded_amount": 310000000,
-                    "lines_without_amount": 1,
-                    "recipients": 96,
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        plan="63.02-2026",
+        location_code="63.02.05.2001",
+        location_name="Sekapung",
+        target_families=141,
+        strategies=["reduce_spending_burden", "raise_income"],
+        missing_strategies=["reduce_poverty_pockets"],
+        lines=5,
+        agencies=3,
+        funded_amount=310000000,
+        lines_without_amount=1,
+        recipients=96,
     )
 
 
@@ -109,7 +102,7 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
         .subquery("sums")
     )
     counted = ("lines", "agencies", "funded_amount", "lines_without_amount", "recipients")
-    given: dict[str, ColumnElement[Any]] = {
+    given: dict[str, sa.SQLColumnExpression[object]] = {
         **{name: sa.func.coalesce(sums.c[name], 0) for name in counted},
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
@@ -136,7 +129,7 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
     return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
 
 
-def _reaching(actor: Actor, query: ReachQuery) -> Select[Any]:
+def _reaching(actor: Actor, query: ReachQuery) -> sa.SelectBase:
     """(plan, priority location, line) → strategy, agency, what the line places there and for how many."""
     place, named = _priorities.c.region_code, _locations.c.region_code
     found = (

@@ -19,7 +19,7 @@ from app.reports.definition import Report, csv_of, page_of
 from app.reports.models import Catalogue
 
 CSV = "text/csv"
-_CSV_SCHEMA: dict[str, Any] = {CSV: {"schema": {"type": "string"}}}
+_CSV_SCHEMA: dict[str, object] = {CSV: {"schema": {"type": "string"}}}
 
 router = house_router(prefix="/reports", tags=["reports"])
 
@@ -41,13 +41,13 @@ def _catalogue() -> bytes:
 def add_report(router: APIRouter, report: Report) -> None:
     """The two operations of a report."""
 
-    def read_page(call: Caller, query: Any) -> Response:
+    def read_page(call: Caller, query: object) -> Response:
         if prefers_csv(call.request):
             return _whole(call, report, query)
         found = page_of(call.session, call.request, report, call.actor, query, call.now)
         return _varying(answer_page(call.request, found))
 
-    def read_csv(call: Caller, query: Any) -> Response:
+    def read_csv(call: Caller, query: object) -> Response:
         return _csv(call, report, query)
 
     read_page.__annotations__["query"] = Annotated[report.paged(), Query()]
@@ -85,7 +85,7 @@ def prefers_csv(request: Request) -> bool:
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 
-def _whole(call: Call, report: Report, query: Any) -> Response:
+def _whole(call: Call, report: Report, query: object) -> Response:
     """The CSV at the address of the pages, which it has none of."""
     known = sorted(report.asked.model_fields)
     sent = [name for name in PageQuery.model_fields if name in call.request.query_params]

@@ -1,11 +1,10 @@
 """Strategy balance: how lines, money and recipients of each plan lie on the strategies, and what coverage says."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
-from pydantic import ConfigDict
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import visible, within
@@ -16,6 +15,7 @@ from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.http.pagination import Listing
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.models import RecipientKind, Strategy
@@ -24,7 +24,7 @@ from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.models import RegionLevel, StrategyRow
 from app.reports.definition import Report, listing, percent, whole
 from app.reports.models import OfRegion, PeriodQuery, Spent, column
-from app.tracking.progress.aggregates import lines_of, money_by_group, recipients_by_group
+from app.tracking.summaries.queries import lines_of, money_by_group, recipients_by_group
 
 _strategies = table_of(StrategyRow)
 
@@ -59,32 +59,26 @@ class StrategyBalance(Spent, _OfStrategy):
         "Coverage of the strategy (KD), percent; null where nobody is eligible.",
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "plan": "63.02-2026",
-                    "to_quarter": "2026-Q2",
-                    "strategy": "raise_income",
-                    "strategy_name": "Peningkatan pendapatan masyarakat",
-                    "lines": 41,
-                    "allocated": 96400000000,
-                    "spent": 31812000000,
-                    "absorption_percent": 33.0,
-                    "share_percent": 15.24,
-                    "families": 1200,
-                    "persons": 860,
-                    "groups": 74,
-                    "villages": 12,
-                    "units": 0,
-                    "eligible": 960,
-                    "served": 240,
-                    "coverage_percent": 25.0,
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        plan="63.02-2026",
+        to_quarter="2026-Q2",
+        strategy="raise_income",
+        strategy_name="Peningkatan pendapatan masyarakat",
+        lines=41,
+        allocated=96400000000,
+        spent=31812000000,
+        absorption_percent=33.0,
+        share_percent=15.24,
+        families=1200,
+        persons=860,
+        groups=74,
+        villages=12,
+        units=0,
+        eligible=960,
+        served=240,
+        coverage_percent=25.0,
     )
 
 
@@ -112,7 +106,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
         return sa.and_(one.c.plan_id == plans.c.id, one.c.strategy == strategy)
 
     counted = {name: sa.func.coalesce(money.c[name], 0) for name in ("lines", "allocated", "spent")}
-    given: dict[str, ColumnElement[Any]] = {
+    given: dict[str, sa.SQLColumnExpression[object]] = {
         **counted,
         **{kind.value: sa.func.coalesce(aimed.c[kind.value], 0) for kind in RecipientKind},
         "region_name": regions.c.name,
@@ -150,7 +144,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
     return listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
 
 
-def _money(lines: sa.CTE) -> Select[Any]:
+def _money(lines: sa.CTE) -> sa.SelectBase:
     c = money_by_group(lines).subquery("by_agency").c
     return sa.select(
         c.plan_id,
@@ -161,13 +155,13 @@ def _money(lines: sa.CTE) -> Select[Any]:
     ).group_by(c.plan_id, c.strategy)
 
 
-def _recipients(lines: sa.CTE) -> Select[Any]:
+def _recipients(lines: sa.CTE) -> sa.SelectBase:
     c = recipients_by_group(lines).subquery("by_kind").c
     kinds = [whole(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind]
     return sa.select(c.plan_id, c.strategy, *kinds).group_by(c.plan_id, c.strategy)
 
 
-def _coverage(region: str, quarter: str) -> Select[Any]:
+def _coverage(region: str, quarter: str) -> sa.SelectBase:
     """(region, strategy) → E and C, pooled over services; a province pools its regencies (domain, section 7)."""
     c = service_sums.c
     kept = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))

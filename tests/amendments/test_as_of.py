@@ -12,9 +12,10 @@ from sqlmodel import Session
 
 from app.kit.database.engine import table_of
 from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import ActionQuery, is_chosen, list_actions, whole_actions
+from app.plans.actions.queries import ActionQuery, list_actions, whole_actions
 from app.plans.core.models import PlanRow
 from app.plans.revisions.models import PlanRevisionRow
+from app.plans.revisions.queries import is_chosen
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, put, put_many, report, walk

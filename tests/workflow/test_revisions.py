@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import table_of
 from app.plans.actions.models import ActionIn
 from app.plans.core.models import PlanIn
+from app.plans.core.rules import canonical
 from app.plans.revisions.models import PlanRevisionRow
-from app.plans.revisions.rules import canonical
 from tests.database import OneTransaction
 from tests.plans.world import ANY, PARTNER, SOCIAL, put, rows
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers

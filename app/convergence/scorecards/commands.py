@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.convergence.scorecards.queries import freezing, frozen_scorecards
 from app.kit.database.json_sql import to_json
-from app.plans.revisions.rules import canonical, sha256_of
+from app.plans.core.rules import canonical, sha256_of
 from app.tracking.quarters.snapshots.commands import Frozen
 from app.tracking.quarters.snapshots.rules import EXACT
 

@@ -24,7 +24,6 @@ from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, seen, seen_lines
 from app.plans.overlaps.queries import agencies_at_once
-from app.tracking.progress.aggregates import newest_period
 from app.tracking.progress.models import (
     MilestoneProgressRow,
     MilestoneState,
@@ -32,6 +31,7 @@ from app.tracking.progress.models import (
     RecipientProgressRow,
 )
 from app.tracking.progress.queries import progress
+from app.tracking.summaries.queries import newest_period
 
 places, _priorities = table_of(LocationRow), table_of(PriorityLocationRow)
 _budget_lines, _milestones = table_of(BudgetLineRow), table_of(MilestoneRow)

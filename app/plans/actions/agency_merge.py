@@ -6,9 +6,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import Referrer
+from app.access.write import Write
+from app.agencies.queries import Referrer, count_by
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, Entry, hold, record
+from app.kit.database.journal import Entry, hold, record
 from app.kit.database.json_sql import json_texts
 from app.plans.actions.models import ActionIn, SupportingAgencyRow
 from app.plans.actions.queries import action_columns, actions
@@ -19,21 +20,12 @@ from app.plans.core.rules import plan_chain
 _supporting = table_of(SupportingAgencyRow)
 
 
-def _count_lines(session: Session, region: str, agency: str) -> int:
-    leads = sa.and_(actions.c.region_code == region, actions.c.lead_agency == agency)
-    return session.scalar(sa.select(sa.func.count()).select_from(actions).where(leads)) or 0
-
-
-def _count_supported(session: Session, region: str, agency: str) -> int:
-    supports = sa.and_(_supporting.c.region_code == region, _supporting.c.agency_code == agency)
-    return session.scalar(sa.select(sa.func.count()).select_from(_supporting).where(supports)) or 0
-
-
-def move_lines(session: Session, author: Author, region: str, old: str, new: str) -> None:
+def move_lines(write: Write, region: str, old: str, new: str) -> None:
     """Point every line of a region that an agency leads or supports at another, plan by plan.
 
     Every plan's chain is held first: whoever writes lines meanwhile is done before, or waits.
     """
+    session, author = write.session, write.author
     for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
         revision = read_again(session, plan).revision
@@ -114,4 +106,7 @@ def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
     )
 
 
-REFERRERS = [Referrer("lines it leads", _count_lines), Referrer("lines it supports", _count_supported)]
+REFERRERS = [
+    Referrer("lines it leads", count_by(actions.c.lead_agency)),
+    Referrer("lines it supports", count_by(_supporting.c.agency_code)),
+]

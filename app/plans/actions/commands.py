@@ -17,9 +17,8 @@ from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Forbidden, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part
-from app.plans.actions.queries import StoredAction, actions, references_to, stored_actions
-from app.plans.actions.references import check_references
-from app.plans.actions.rules import Draft, action_subject, renamed, search_text
+from app.plans.actions.queries import StoredAction, actions, check_references, references_to, stored_actions
+from app.plans.actions.rules import Draft, Gone, action_subject, renamed, search_text
 from app.plans.core.commands import follow_locations, hold_plan
 from app.plans.core.models import Plan, PriorityLocationRow
 from app.plans.core.queries import plans, read_again, stored_plan
@@ -39,16 +38,16 @@ reported_part = Kind(
 )
 
 
-Gone = dict[str, set[tuple[int, str]]]
-"""Items of parts, by the part's name: (action id, item's key)."""
-
 IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
 `app.wiring` adds those of the areas above: plans must not know progress."""
 
+FOLLOWED = ("outputs", "milestones")
+"""Parts of an action that figures of areas above follow from."""
+
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Called with the ids of actions that were there before and were rewritten: areas above keep figures
-that follow from an action's targets and milestones, and the import direction forbids naming them here."""
+"""Called with the ids of actions that were there before and of which such a part was rewritten: the import direction
+forbids naming the areas above here."""
 
 
 class PartInUse(Problem):
@@ -282,7 +281,12 @@ def write_actions(
             for code, content in contents.items()
         ]
         write_parts(session, part.table, part.key, lists)
-    if rewritten := [ids[code] for code in contents if code in stored]:
+    rewritten = [
+        ids[code]
+        for code, content in contents.items()
+        if code in stored and any(content[name] != stored[code].content[name] for name in FOLLOWED)
+    ]
+    if rewritten:
         for follow in AFTER_ACTIONS:
             follow(session, rewritten)
     return {row.code: row.version for row in written}

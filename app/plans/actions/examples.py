@@ -1,8 +1,8 @@
 """The action of the OpenAPI document's examples."""
 
-from typing import Any
+from pydantic.config import JsonDict
 
-ACTION_EXAMPLE: dict[str, Any] = {
+ACTION_EXAMPLE: JsonDict = {
     "title": "Bantuan permakanan lanjut usia terlantar",
     "strategy": "reduce_spending_burden",
     "lead_agency": "1.06.0.00.0.00.08.0000",
@@ -84,7 +84,7 @@ ACTION_EXAMPLE: dict[str, Any] = {
     "tags": ["lansia"],
 }
 
-ACTION_OUT_EXAMPLE: dict[str, Any] = {
+ACTION_OUT_EXAMPLE: JsonDict = {
     **ACTION_EXAMPLE,
     "code": "A-001",
     "plan": "63.02-2026",

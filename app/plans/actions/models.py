@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
@@ -34,6 +34,7 @@ from app.kit.fields import (
     address,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
@@ -287,7 +288,7 @@ class ActionIn(ActionFields, Shape):
     milestones: list[Milestone] = ShapeField(default_factory=list, max_length=50)
     tags: list[Tag] = ShapeField(default_factory=list, max_length=30)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ACTION_EXAMPLE]})
+    model_config = show_example(ACTION_EXAMPLE)
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> "ActionIn":
@@ -307,7 +308,7 @@ class ActionItem(ActionIn):
 
     code: Key
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **ACTION_EXAMPLE}]})
+    model_config = show_example({"code": "A-001"}, ACTION_EXAMPLE)
 
 
 class ActionOut(ActionIn):
@@ -324,7 +325,7 @@ class ActionOut(ActionIn):
     )
     physical_percent: float | None = ShapeField(description="Physical progress to the end of that quarter.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [ACTION_OUT_EXAMPLE]})
+    model_config = show_example(ACTION_OUT_EXAMPLE)
 
 
 class ActionRow(ActionFields, Table, table=True):

@@ -1,7 +1,7 @@
-"""Reading the actions of a plan that the actor was found to see."""
+"""Reading the actions of a plan that the actor was found to see, and looking up what their drafts refer to."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -11,13 +11,13 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import within
-from app.access.rules import is_within
+from app.agencies.queries import check_agencies
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values, to_json
-from app.kit.database.upsert import records
+from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
 from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import NotFound
+from app.kit.http.validation import describe_unknown, unknown_reference
+from app.kit.problems import FieldError, Kind, NotFound
 from app.plans.actions.models import (
     PARTS,
     ActionIn,
@@ -30,12 +30,13 @@ from app.plans.actions.models import (
     SupportingAgencyRow,
     TagRow,
 )
-from app.plans.actions.rules import search_text
+from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan
-from app.plans.core.queries import plans
+from app.plans.core.queries import check_locations, plans, unknown_edition
+from app.plans.core.rules import government_level
 from app.reference.models import Words
-from app.reference.queries import has_words
-from app.reference.rules import words_of
+from app.reference.nomenclature.queries import editions, subactivities_by_code, subactivities_like
+from app.reference.queries import funding_source_labels, funding_sources_by_code, has_words
 
 actions = table_of(ActionRow)
 
@@ -239,49 +240,120 @@ def references_to(session: Session, plan: Plan, codes: list[str]) -> dict[str, d
     return {code: references for code, references in by_code.items() if references}
 
 
-# Actions that no table of actions has: those of an earlier revision, those that an amendment proposes. They are
-# chosen, sorted and paged like those in force. A plan has about a thousand lines at most, so they are chosen here and
-# handed to the database, whose keyset pages are then the same for both.
+# What lines refer to must exist
 
-Line = Mapping[str, Any]
-"""An action as `ActionOut` has it, as JSON; it may have further fields."""
+Content = dict[str, Any]
+"""An action as `ActionIn` has it, as JSON."""
+
+unnamed_subactivity = Kind(
+    "unnamed_subactivity",
+    id="isi kode atau nama sub kegiatan",
+    en="give the code or the name of the sub-activity",
+)
 
 
-def is_chosen(line: Line, query: ActionQuery) -> bool:
-    """Whether a line is one that the query asks for, as the SELECT of actions in force would say."""
-    return (
-        query.strategy in (None, line["strategy"])
-        and query.lead_agency in (None, line["lead_agency"])
-        and (query.supporting_agency is None or query.supporting_agency in line["supporting_agencies"])
-        and (
-            query.location is None
-            or any(is_within(one["region_code"], query.location) for one in line["locations"])
-        )
-        and (
-            query.funding_source is None
-            or any(one["funding_source"] == query.funding_source for one in line["budget_lines"])
-        )
-        and (
-            query.subactivity_code is None
-            or _is_code_within(line["subactivity_code"], query.subactivity_code)
-        )
-        and (query.tag is None or query.tag in line["tags"])
-        and query.reported in (None, line["progress_period"])
-        and all(word in search_text(line) for word in words_of(query.q or ""))
+def check_references(
+    session: Session, plan: Plan, drafts: Sequence[Draft]
+) -> tuple[dict[str, Content], dict[str, list[FieldError]]]:
+    """(content by code, completed with edition and official names; errors by code) of many drafts."""
+    wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
+    errors: dict[str, list[FieldError]] = {}
+
+    def hold(read: Read, check: Callable[[Pairs], Iterable[FieldError]]) -> None:
+        """Note the errors that a check finds in what one function reads of all contents."""
+        places = {
+            f"{draft.pointer}{path}": (draft.code, value)
+            for draft in drafts
+            for path, value in read(wanted[draft.code])
+        }
+        for error in check([(pointer, value) for pointer, (_, value) in places.items()]):
+            errors.setdefault(places[error.pointer or ""][0], []).append(error)
+
+    hold(_agencies_of, lambda pairs: check_agencies(session, plan.region_code, pairs))
+    hold(_sources_of, lambda pairs: _check_funding(session, pairs))
+    hold(_regions_of, lambda pairs: check_locations(session, plan.region_code, pairs))
+    pointers = {draft.code: draft.pointer for draft in drafts}
+    for code, error in _complete_nomenclature(session, plan, wanted, pointers):
+        errors.setdefault(code, []).append(error)
+    return wanted, errors
+
+
+Pairs = list[tuple[str, str]]
+"""(pointer, value) of each reference."""
+
+Read = Callable[[Content], Iterable[tuple[str, str]]]
+"""Gives (path in the content, value) of each reference of one kind."""
+
+
+def _agencies_of(content: Content) -> Iterator[tuple[str, str]]:
+    yield "/lead_agency", content["lead_agency"]
+    for n, agency in enumerate(content["supporting_agencies"]):
+        yield f"/supporting_agencies/{n}", agency
+
+
+def _sources_of(content: Content) -> Iterator[tuple[str, str]]:
+    for n, line in enumerate(content["budget_lines"]):
+        yield f"/budget_lines/{n}/funding_source", line["funding_source"]
+
+
+def _regions_of(content: Content) -> Iterator[tuple[str, str]]:
+    for n, location in enumerate(content["locations"]):
+        yield f"/locations/{n}/region_code", location["region_code"]
+
+
+def _check_funding(session: Session, pairs: Pairs) -> Iterator[FieldError]:
+    known = funding_sources_by_code(session, {source for _, source in pairs})
+    unknown = [(pointer, source) for pointer, source in pairs if source not in known]
+    labels = [f"{code} {name}" for code, name in funding_source_labels(session).items()] if unknown else []
+    for pointer, source in unknown:
+        yield describe_unknown(source, "funding-sources", labels, pointer=pointer)
+
+
+def _complete_nomenclature(
+    session: Session, plan: Plan, wanted: dict[str, Content], pointers: dict[str, str]
+) -> Iterator[tuple[str, FieldError]]:
+    """Look codes up in their editions and fill the official names where none were sent. Yield errors by code."""
+    level = government_level(plan.region_code)
+    by_edition: dict[str, dict[str, Content]] = {}
+    for code, content in wanted.items():
+        if content["subactivity_code"] is None:
+            if content["subactivity"] is None:
+                yield code, FieldError(unnamed_subactivity, pointer=f"{pointers[code]}/subactivity_code")
+        elif content["nomenclature_edition"] is None:
+            content["nomenclature_edition"] = plan.nomenclature_edition
+        if content["nomenclature_edition"] is not None:
+            by_edition.setdefault(content["nomenclature_edition"], {})[code] = content
+    loaded = editions(session) if by_edition else []
+    for edition, contents in by_edition.items():
+        if edition not in loaded:
+            for code in contents:
+                yield code, unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition")
+            continue
+        coded = {code: c for code, c in contents.items() if c["subactivity_code"] is not None}
+        codes = {content["subactivity_code"] for content in coded.values()}
+        known = subactivities_by_code(session, edition, level, codes)
+        for code, content in coded.items():
+            official = known.get(content["subactivity_code"])
+            if official is None:
+                yield code, _unknown_code(session, edition, level, content, pointers[code])
+                continue
+            content["subactivity"] = content["subactivity"] or official.name
+            content["activity"] = content["activity"] or official.activity
+            content["program"] = content["program"] or official.program
+
+
+def _unknown_code(session: Session, edition: str, level: str, content: Content, pointer: str) -> FieldError:
+    near = subactivities_like(
+        session,
+        edition,
+        level,
+        subactivity=content["subactivity"] or content["title"],
+        activity=content["activity"],
     )
-
-
-def _is_code_within(code: str | None, start: str) -> bool:
-    start = start.rstrip(".")
-    return code is not None and (code == start or code.startswith(f"{start}."))
-
-
-def list_lines(session: Session, lines: Iterable[Line], query: ActionQuery) -> Listing:
-    """Those of the lines that the query asks for, as a list that the database sorts and cuts."""
-    chosen = [line for line in lines if is_chosen(line, query)]
-    rows = [{**{name: line[name] for name in ACTION_SORTS}, "json": to_json(line)} for line in chosen]
-    types = {name: actions.c[name].type for name in ACTION_SORTS}
-    found = records(session, {**types, "json": sa.Text()})
-    sorts = {name: found.c[name] for name in ACTION_SORTS}
-    statement = sa.select(*found.c).params(records=to_json(rows))
-    return Listing(statement, sorts, {"code": found.c.code}, item=found.c.json)
+    return FieldError(
+        unknown_reference,
+        pointer=f"{pointer}/subactivity_code",
+        value=content["subactivity_code"],
+        nearest=[f"{found.code} {found.name}" for found in near],
+        values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
+    )

@@ -7,6 +7,9 @@ from typing import Any
 from app.plans.actions.models import ActionIn
 from app.reference.rules import folded
 
+Gone = dict[str, set[tuple[int, str]]]
+"""Items of parts, by the part's name: (action id, item's key)."""
+
 
 def absorption_percent(spent: int, allocation: int) -> float | None:
     """Spent of the allocation, two decimals, as the database rounds it; None where nothing is allocated."""

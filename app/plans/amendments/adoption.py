@@ -19,8 +19,13 @@ from app.plans.actions.commands import (
     write_actions,
 )
 from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
-from app.plans.actions.references import check_references
+from app.plans.actions.queries import (
+    StoredAction,
+    check_references,
+    references_to,
+    reported_codes,
+    stored_actions,
+)
 from app.plans.actions.rules import Draft
 from app.plans.amendments.commands import gone_entry
 from app.plans.amendments.queries import (

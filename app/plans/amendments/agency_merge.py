@@ -5,9 +5,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.write import Write
 from app.agencies.queries import Referrer
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Author, hold, record
+from app.kit.database.journal import hold, record
 from app.kit.database.upsert import upsert
 from app.plans.actions.queries import stored_actions
 from app.plans.amendments.commands import drafted_entry, drafted_versions
@@ -35,8 +36,9 @@ def _count_drafted(session: Session, region: str, agency: str) -> int:
     )
 
 
-def move_drafted(session: Session, author: Author, region: str, old: str, new: str) -> None:
+def move_drafted(write: Write, region: str, old: str, new: str) -> None:
     """Point every drafted line of a region that names an agency at another; its plans' chains are held first."""
+    session, author = write.session, write.author
     for plan in _being_amended(session, region):
         hold(session, plan_chain(plan.code))
         chain = hold(session, amendment_chain(plan.code))

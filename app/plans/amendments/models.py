@@ -3,29 +3,31 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, SkipValidation, model_validator
+from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 
 from app.kit.fields import Batch, Key, Version
 from app.kit.http.validation import RuleBroken, nearest, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionIn, ActionOut
 from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, PlanIn, PlanState, Reason, ReasonCategory
 from app.plans.revisions.differences.models import SUMS_EXAMPLE, Sums
 
-AMENDED_ACTION_EXAMPLE: dict[str, Any] = {**ACTION_EXAMPLE, "reasons": []}
+AMENDED_ACTION_EXAMPLE: JsonDict = {**ACTION_EXAMPLE, "reasons": []}
 
-AMENDED_ACTION_OUT_EXAMPLE: dict[str, Any] = {
+AMENDED_ACTION_OUT_EXAMPLE: JsonDict = {
     **ACTION_OUT_EXAMPLE,
     "change": "changed",
     "reasons": [REASON_EXAMPLE],
     "lacking": ["/outputs/O1/target"],
 }
 
-AMENDMENT_EXAMPLE: dict[str, Any] = {**PLAN_EXAMPLE, "reasons": []}
+AMENDMENT_EXAMPLE: JsonDict = {**PLAN_EXAMPLE, "reasons": []}
 
-AMENDMENT_OUT_EXAMPLE: dict[str, Any] = {
+AMENDMENT_OUT_EXAMPLE: JsonDict = {
     **AMENDMENT_EXAMPLE,
     "plan": "63.02-2026",
     "state": "draft",
@@ -100,7 +102,7 @@ class AmendedActionIn(ActionIn):
 
     reasons: list[Reason] = _REASONS
 
-    model_config = ConfigDict(json_schema_extra={"examples": [AMENDED_ACTION_EXAMPLE]})
+    model_config = show_example(AMENDED_ACTION_EXAMPLE)
 
     @model_validator(mode="after")
     def _reasons_fit(self) -> "AmendedActionIn":
@@ -118,7 +120,7 @@ class AmendedActionItem(AmendedActionIn):
 
     code: Key
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "A-001", **AMENDED_ACTION_EXAMPLE}]})
+    model_config = show_example({"code": "A-001"}, AMENDED_ACTION_EXAMPLE)
 
 
 class AmendedActionBatch(Batch):
@@ -126,9 +128,7 @@ class AmendedActionBatch(Batch):
 
     items: list[SkipValidation[AmendedActionItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [{"code": "A-001", **AMENDED_ACTION_EXAMPLE}]}]}
-    )
+    model_config = show_example(items=[{"code": "A-001", **AMENDED_ACTION_EXAMPLE}])
 
 
 class AmendedAction(ActionOut):
@@ -141,7 +141,7 @@ class AmendedAction(ActionOut):
     reasons: list[Reason]
     lacking: list[str] = ShapeField(description="Changed fields that need a reason and have none.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [AMENDED_ACTION_OUT_EXAMPLE]})
+    model_config = show_example(AMENDED_ACTION_OUT_EXAMPLE)
 
 
 # The amendment
@@ -152,7 +152,7 @@ class AmendmentIn(PlanIn):
 
     reasons: list[Reason] = _REASONS
 
-    model_config = ConfigDict(json_schema_extra={"examples": [AMENDMENT_EXAMPLE]})
+    model_config = show_example(AMENDMENT_EXAMPLE)
 
     @model_validator(mode="after")
     def _reasons_fit(self) -> "AmendmentIn":
@@ -184,8 +184,4 @@ class AmendmentReply(AmendmentIn):
     sums: Sums
     allowed: list[Literal["edit", "write_actions", "import_matrix", "discard"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**AMENDMENT_OUT_EXAMPLE, "allowed": ["edit", "write_actions", "discard"]}]
-        }
-    )
+    model_config = show_example(AMENDMENT_OUT_EXAMPLE, allowed=["edit", "write_actions", "discard"])

@@ -2,21 +2,23 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, StringConstraints, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Count, Line, Prose, RegionCode, Shape, Version, address
 from app.kit.http.validation import refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText
 
 EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"
 
-PLAN_EXAMPLE: dict[str, Any] = {
+PLAN_EXAMPLE: JsonDict = {
     "title": "RAT Penanggulangan Kemiskinan Kabupaten Kotabaru 2026",
     "medium_term_plan": "RPKD Kabupaten Kotabaru 2025–2029",
     "nomenclature_edition": "2027",
@@ -31,13 +33,13 @@ PLAN_EXAMPLE: dict[str, Any] = {
     ],
 }
 
-REASON_EXAMPLE: dict[str, Any] = {
+REASON_EXAMPLE: JsonDict = {
     "field": "/allocation",
     "category": "revised_budget",
     "text": "Pagu disesuaikan dengan APBD Perubahan 2026",
 }
 
-PLAN_OUT_EXAMPLE: dict[str, Any] = {
+PLAN_OUT_EXAMPLE: JsonDict = {
     **PLAN_EXAMPLE,
     "plan": "63.02-2026",
     "region_code": "63.02",
@@ -110,7 +112,7 @@ class Reason(Shape):
     category: ReasonCategory
     text: ReasonText
 
-    model_config = ConfigDict(json_schema_extra={"examples": [REASON_EXAMPLE]})
+    model_config = show_example(REASON_EXAMPLE)
 
 
 PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-2026")]
@@ -152,7 +154,7 @@ class PlanIn(PlanFields, Shape):
 
     priority_locations: list[PriorityLocation] = ShapeField(default_factory=list, max_length=2000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [PLAN_EXAMPLE]})
+    model_config = show_example(PLAN_EXAMPLE)
 
     @model_validator(mode="after")
     def _each_location_once(self) -> "PlanIn":
@@ -176,7 +178,7 @@ class PlanOut(PlanIn):
     action_count: int
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [PLAN_OUT_EXAMPLE]})
+    model_config = show_example(PLAN_OUT_EXAMPLE)
 
 
 # Tables

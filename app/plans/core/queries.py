@@ -12,7 +12,7 @@ from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
-from app.kit.http.validation import nearest, unknown_reference
+from app.kit.http.validation import describe_unknown, nearest, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.core.models import Plan, PlanIn, PlanRow, PriorityLocationRow
 from app.plans.core.rules import PLAN_CHAIN, is_inside
@@ -165,25 +165,13 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
-        else unknown(pointer, code, _beside(code, labels), "regions")
+        else describe_unknown(code, "regions", _beside(code, labels), pointer=pointer)
         for pointer, code in pairs
         if code not in known
     ]
 
 
-def _beside(code: str, labels: dict[str, str]) -> dict[str, str]:
-    """The regions that lie where one of this code would; letters alone would take it elsewhere."""
+def _beside(code: str, labels: dict[str, str]) -> list[str]:
+    """Return the regions that lie where one of this code would; letters alone would take it elsewhere."""
     above = nearest_ancestor(code, labels) or ""
-    return {one: name for one, name in labels.items() if one.startswith(f"{above}.")}
-
-
-def unknown(pointer: str, value: str, labels: dict[str, str], source: str) -> FieldError:
-    """Nearest by code and by name; each candidate is shown as `code name`."""
-    shown = [f"{code} {name}" for code, name in labels.items()]
-    return FieldError(
-        unknown_reference,
-        pointer=pointer,
-        value=value,
-        nearest=nearest(value, shown),
-        values={"source": source},
-    )
+    return [f"{one} {name}" for one, name in labels.items() if one.startswith(f"{above}.")]

@@ -1,7 +1,10 @@
-"""Rules of plans: keys, levels, what lies inside, and in which state what may be written. Pure."""
+"""Rules of plans: keys, levels, what lies inside, in which state what may be written, and how it is signed. Pure."""
 
+import hashlib
 import re
-from typing import Literal
+from typing import Any, Literal
+
+import rfc8785
 
 from app.access.rules import is_within
 from app.kit.fields import REGION_PATTERN
@@ -96,3 +99,16 @@ def check_reportable(plan: str, state: str) -> None:
     """PlanClosed where no progress is taken any more."""
     if not is_reportable(state):
         raise PlanClosed(plan=plan)
+
+
+# What is signed for
+
+
+def canonical(content: Any) -> str:
+    """The one way to write a JSON value (RFC 8785): what is equal has equal bytes, whoever writes them."""
+    return rfc8785.dumps(content).decode()
+
+
+def sha256_of(text: str) -> str:
+    """SHA-256 of the text's UTF-8 bytes, hex."""
+    return hashlib.sha256(text.encode()).hexdigest()

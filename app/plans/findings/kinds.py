@@ -46,7 +46,7 @@ class FindingKind:
     def severity(self) -> Severity:
         return "error" if self.code.startswith("E") else "warning"
 
-    def at(self, pointer: str, *, about: str = "", **values: Any) -> "Finding":
+    def at(self, pointer: str, *, about: str = "", **values: object) -> "Finding":
         """A finding of this kind at a place, with the values that its sentence shows."""
         assert about in self.sentences
         return Finding(self, pointer, values, about)
@@ -63,7 +63,7 @@ class Finding:
 
     kind: FindingKind
     pointer: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
     about: str = ""
 
     @property
@@ -110,12 +110,12 @@ _WORDS = {
 }
 
 
-def spoken(values: dict[str, Any], language: Language) -> dict[str, Any]:
+def spoken(values: dict[str, object], language: Language) -> dict[str, object]:
     """Values as a sentence shows them: figures grouped, `1.250.000,5` or `1,250,000.5`; fields in words."""
     return {name: value if name == "year" else _spoken(value, language) for name, value in values.items()}
 
 
-def _spoken(value: Any, language: Language) -> Any:
+def _spoken(value: object, language: Language) -> object:
     if isinstance(value, (list, tuple)):
         return ", ".join(str(_spoken(one, language)) for one in value) or "–"
     if isinstance(value, (int, float)):

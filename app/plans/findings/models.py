@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, SkipValidation
+from pydantic import BaseModel, SkipValidation
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 
 from app.kit.batch import Outcome, Status
 from app.kit.fields import SOMETIMES, AgencyCode, Batch, Key
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import MOST_ERRORS, ErrorShape, Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
@@ -28,7 +30,7 @@ class FindingShape(BaseModel):
     values: dict[str, Any] = ShapeField(description="What was compared.")
 
 
-_EXAMPLE: dict[str, Any] = {**W01.at("/locations").shown("id"), "action": "A-001"}
+_EXAMPLE: JsonDict = {**W01.at("/locations").shown("id"), "action": "A-001"}
 
 
 class PlanFinding(FindingShape):
@@ -45,7 +47,7 @@ class PlanFinding(FindingShape):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = show_example(_EXAMPLE)
 
 
 def placed_shown(placed: Placed, language: Language) -> PlanFinding:
@@ -77,28 +79,22 @@ class PlanFindings(BaseModel):
         description="Errors first, by code; of a code first the plan's own, then line by line."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "plan": "63.02-2026",
-                    "lines": 156,
-                    "errors": 0,
-                    "warnings": 1,
-                    "counts": [
-                        {
-                            "code": "W01",
-                            "severity": "warning",
-                            "title": W01.title.id,
-                            "open": 1,
-                            "explained": 0,
-                        }
-                    ],
-                    "left_out": 0,
-                    "items": [_EXAMPLE],
-                }
-            ]
-        }
+    model_config = show_example(
+        plan="63.02-2026",
+        lines=156,
+        errors=0,
+        warnings=1,
+        counts=[
+            {
+                "code": "W01",
+                "severity": "warning",
+                "title": W01.title.id,
+                "open": 1,
+                "explained": 0,
+            }
+        ],
+        left_out=0,
+        items=[_EXAMPLE],
     )
 
 
@@ -125,7 +121,7 @@ class BothLanguages(BaseModel):
     en: str
 
 
-_MEANING: dict[str, Any] = {
+_MEANING: JsonDict = {
     "code": W01.code,
     "severity": W01.severity,
     "into": list(W01.into),
@@ -147,7 +143,7 @@ class FindingMeaning(BaseModel):
     hint: BothLanguages
     source: BothLanguages = ShapeField(description="Legal or statistical basis.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_MEANING]})
+    model_config = show_example(_MEANING)
 
 
 class FindingMeanings(BaseModel):
@@ -155,7 +151,7 @@ class FindingMeanings(BaseModel):
 
     items: list[FindingMeaning]
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_MEANING]}]})
+    model_config = show_example(items=[_MEANING])
 
 
 def meaning_of(kind: FindingKind) -> FindingMeaning:
@@ -179,9 +175,7 @@ class ActionBatch(Batch):
     # Validated item by item by `read_items`, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[ActionItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [{"code": "A-001", **ACTION_EXAMPLE}]}]}
-    )
+    model_config = show_example(items=[{"code": "A-001", **ACTION_EXAMPLE}])
 
 
 class ItemResult(BaseModel):
@@ -209,18 +203,12 @@ class BatchResult(BaseModel):
     refused: int
     items: list[ItemResult]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "created": 1,
-                    "updated": 0,
-                    "unchanged": 0,
-                    "refused": 0,
-                    "items": [{"code": "A-001", "status": "created", "version": 1}],
-                }
-            ]
-        }
+    model_config = show_example(
+        created=1,
+        updated=0,
+        unchanged=0,
+        refused=0,
+        items=[{"code": "A-001", "status": "created", "version": 1}],
     )
 
 

@@ -1,7 +1,5 @@
 """Commands of explanations of overlaps."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from sqlmodel import Session
 
@@ -101,7 +99,7 @@ def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
     actor.require("write_actions", plan.region_code, *(agencies or [""]))
 
 
-def _content(stored: Explanation) -> dict[str, Any]:
+def _content(stored: Explanation) -> dict[str, object]:
     return {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
 
 
@@ -113,8 +111,8 @@ def _entry(
     plan: Plan,
     pair: Pair,
     version: int,
-    before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
+    before: dict[str, object] | None,
+    after: dict[str, object] | None,
 ) -> Entry:
     return Entry.of(
         "explanation",

@@ -2,16 +2,18 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, address
 from app.kit.http.pagination import PageQuery
+from app.kit.openapi.schemas import show_example
 from app.plans.actions.models import BenefitForm, RecipientKind
 
 PairKey = Annotated[str, address("Keys of the two lines with `~` between them, in any order.", "A-001~A-002")]
@@ -32,7 +34,7 @@ class ExplanationFields(BaseModel):
     text: Prose = ShapeField(min_length=1, description="“Complementary, because …”")
 
 
-_EXPLANATION: dict[str, Any] = {
+_EXPLANATION: JsonDict = {
     "verdict": "complementary",
     "text": "A-001 menyediakan permakanan, A-002 melengkapinya dengan pemeriksaan gizi",
 }
@@ -41,7 +43,7 @@ _EXPLANATION: dict[str, Any] = {
 class ExplanationIn(ExplanationFields, Shape):
     """An explanation as it is written."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXPLANATION]})
+    model_config = show_example(_EXPLANATION)
 
 
 class CommonRecipients(BaseModel):
@@ -66,7 +68,7 @@ class Coincidence(BaseModel):
     last_month: int
 
 
-_COINCIDENCE: dict[str, Any] = {
+_COINCIDENCE: JsonDict = {
     "agencies": ["1.02.0.00.0.00.02.0000", "1.06.0.00.0.00.08.0000"],
     "benefit_forms": ["goods"],
     "recipients": [{"kind": "families", "decile_from": 1, "decile_to": 2, "vulnerable_groups": []}],
@@ -88,7 +90,7 @@ class ExplanationOut(ExplanationFields):
     explained_by: str = ShapeField(description="Name of the token that explained.")
 
 
-_OUT: dict[str, Any] = {
+_OUT: JsonDict = {
     **_EXPLANATION,
     "explained": _COINCIDENCE,
     "is_stale": False,
@@ -105,11 +107,7 @@ class ExplanationReply(ExplanationOut):
     pair: str
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_OUT, "plan": "63.02-2026", "pair": "A-001~A-002", "allowed": ["edit", "delete"]}]
-        }
-    )
+    model_config = show_example(_OUT, plan="63.02-2026", pair="A-001~A-002", allowed=["edit", "delete"])
 
 
 class OverlapSide(BaseModel):
@@ -135,31 +133,25 @@ class OverlapOut(BaseModel):
     coincides: Coincidence
     explanation: ExplanationOut | None
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "pair": "A-001~A-002",
-                    "state": "explained",
-                    "first": {
-                        "action": "A-001",
-                        "title": "Bantuan permakanan lanjut usia",
-                        "lead_agency": "1.06.0.00.0.00.08.0000",
-                        "agency_name": "Dinas Sosial",
-                        "allocation": 250000000,
-                    },
-                    "second": {
-                        "action": "A-002",
-                        "title": "Pemberian makanan tambahan lanjut usia",
-                        "lead_agency": "1.02.0.00.0.00.02.0000",
-                        "agency_name": "Dinas Kesehatan",
-                        "allocation": 80000000,
-                    },
-                    "coincides": _COINCIDENCE,
-                    "explanation": _OUT,
-                }
-            ]
-        }
+    model_config = show_example(
+        pair="A-001~A-002",
+        state="explained",
+        first={
+            "action": "A-001",
+            "title": "Bantuan permakanan lanjut usia",
+            "lead_agency": "1.06.0.00.0.00.08.0000",
+            "agency_name": "Dinas Sosial",
+            "allocation": 250000000,
+        },
+        second={
+            "action": "A-002",
+            "title": "Pemberian makanan tambahan lanjut usia",
+            "lead_agency": "1.02.0.00.0.00.02.0000",
+            "agency_name": "Dinas Kesehatan",
+            "allocation": 80000000,
+        },
+        coincides=_COINCIDENCE,
+        explanation=_OUT,
     )
 
 
@@ -184,7 +176,7 @@ class OverlapExplanationRow(ExplanationFields, Table, table=True):
     plan_id: int = Field(foreign_key="plan.id", primary_key=True, ondelete="CASCADE")
     first_action: str = Field(primary_key=True, max_length=40)
     second_action: str = Field(primary_key=True, max_length=40)
-    explained: dict[str, Any] = Field(sa_type=sa.JSON)
+    explained: dict[str, object] = Field(sa_type=sa.JSON)
     version: int = 1
     explained_at: datetime
     explained_by: str = Field(max_length=80)

@@ -49,7 +49,7 @@ def overlapping(
     return sa.union(meeting.where(near.c.code == of), meeting.where(far.c.code == of)).subquery("pair")
 
 
-def candidates(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+def candidates(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """The same pairs, each as often as something of it coincides: what the database has to look at."""
     return _meeting(*_sides(session, chosen))
 
@@ -129,7 +129,7 @@ def _with_above(spots: sa.CTE) -> sa.CTE:
 # How many meet in one place
 
 
-def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """How many agencies overlap, all with all, in one and the same place: place, kind, form, agencies (2 or more).
 
     `chosen` is a predicate of actions and of their locations. Spans of months and deciles that meet two by two have
@@ -144,7 +144,7 @@ def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> Select[An
     return sa.select(*where, sa.func.max(counted.c.agencies).label("agencies")).group_by(*where)
 
 
-def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
+def points_of(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
     """Each agency's spans by the points in them where a span begins: what the database has to look at.
 
     A span is there once, however many lines of its agency have it.
@@ -157,7 +157,7 @@ def points_of(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
     spans = sa.select(*one.c, meeting.label("meeting")).cte("span")
     s = spans.c
 
-    def beginning(value: ColumnElement[Any], name: str) -> sa.CTE:
+    def beginning(value: sa.SQLColumnExpression[object], name: str) -> sa.CTE:
         return sa.select(s.meeting, value.label(name)).distinct().cte(f"{name}_of")
 
     months = beginning(s.first_month, "month")
@@ -183,12 +183,12 @@ class Explanation:
 
     verdict: str
     text: str
-    explained: dict[str, Any]
+    explained: dict[str, object]
     version: int
-    explained_at: Any
+    explained_at: object
     explained_by: str
 
-    def is_stale(self, coincides: dict[str, Any] | None) -> bool:
+    def is_stale(self, coincides: dict[str, object] | None) -> bool:
         return self.explained != coincides
 
 
@@ -320,7 +320,7 @@ def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, Line]) -> bool:
     return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)
 
 
-def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]) -> dict[str, Any]:
+def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]) -> dict[str, object]:
     first, second = (_side(key, lines[key], names) for key in overlap.pair)
     return {
         "pair": str(overlap.pair),
@@ -334,7 +334,7 @@ def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]
     }
 
 
-def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, object]:
     return {
         "action": key,
         "title": line["title"],
@@ -344,7 +344,7 @@ def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def explanation_shown(found: Explanation, coincides: dict[str, Any] | None) -> dict[str, Any]:
+def explanation_shown(found: Explanation, coincides: dict[str, object] | None) -> dict[str, object]:
     """As `ExplanationOut` has it."""
     return {
         "verdict": found.verdict,

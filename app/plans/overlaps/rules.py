@@ -60,7 +60,7 @@ def _months(line: Line) -> tuple[int, int]:
     return line["first_month"] or 1, line["last_month"] or 12
 
 
-def _common_recipients(one: Line, other: Line) -> list[dict[str, Any]]:
+def _common_recipients(one: Line, other: Line) -> list[dict[str, object]]:
     found = {
         (mine["kind"], *deciles, *groups)
         for mine in one["recipients"]

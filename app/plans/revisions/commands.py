@@ -11,11 +11,11 @@ from app.kit.database.journal import Chain
 from app.plans.actions.queries import stored_actions
 from app.plans.core.models import Instrument, Plan
 from app.plans.core.queries import read_again, stored_plan
+from app.plans.core.rules import canonical, sha256_of
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import revisions
-from app.plans.revisions.rules import canonical, revision_content, sha256_of
 
-Apply = Callable[[Write, Plan, Chain], tuple[Chain, dict[str, Any]]]
+Apply = Callable[[Write, Plan, Chain], tuple[Chain, dict[str, object]]]
 BEFORE_ADOPTION: list[Apply] = []
 """Called when an amendment is adopted, with the plan as it stands and the plan's chain: writes what was
 drafted beside it into the plan, records it there, and gives the chain as it then is and what the
@@ -45,14 +45,20 @@ def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Ch
         code: {"version": action.version, **action.content}
         for code, action in stored_actions(session, plan).items()
     }
-    said = {
-        "revision": number,
-        "instrument": str(signed.instrument),
-        "instrument_number": signed.number,
-        "instrument_date": signed.date.isoformat(),
-        **kept,
-    }
-    content = canonical(revision_content(plan, stored_plan(session, plan), lines, said))
+    content = canonical(
+        {
+            **stored_plan(session, plan),
+            "plan": plan.code,
+            "region_code": plan.region_code,
+            "year": plan.year,
+            "revision": number,
+            "instrument": str(signed.instrument),
+            "instrument_number": signed.number,
+            "instrument_date": signed.date.isoformat(),
+            **kept,
+            "actions": [{"code": code, **lines[code]} for code in sorted(lines)],
+        }
+    )
     session.execute(
         sa.insert(revisions).values(
             plan_id=plan.id,

@@ -1,15 +1,17 @@
 """Revisions of a plan and the amendment that is drafted beside the one in force (domain, section 5)."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import RegionCode, Version, address
+from app.kit.openapi.schemas import show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem
 from app.plans.core.models import PLAN_EXAMPLE, REASON_EXAMPLE, Instrument, PlanIn, Reason
@@ -27,7 +29,7 @@ class RevisionFields(BaseModel):
     instrument_date: date
 
 
-_SIGNED: dict[str, Any] = {
+_SIGNED: JsonDict = {
     "plan": "63.02-2026",
     "revision": 0,
     "instrument": "decree",
@@ -47,19 +49,13 @@ class RevisionOut(RevisionFields):
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
     sha256: str = ShapeField(description="SHA-256 (hex) of the revision's bytes.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_SIGNED,
-                    "adopted_at": "2025-12-22T02:11:09.481516+00:00",
-                    "adopted_by": "ketua-tkpk-kotabaru",
-                    "action_count": 156,
-                    "allocation": 632470087081,
-                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                }
-            ]
-        }
+    model_config = show_example(
+        _SIGNED,
+        adopted_at="2025-12-22T02:11:09.481516+00:00",
+        adopted_by="ketua-tkpk-kotabaru",
+        action_count=156,
+        allocation=632470087081,
+        sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     )
 
 
@@ -68,9 +64,7 @@ class RevisionAction(ActionItem):
 
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"code": "A-001", "version": 3, **ACTION_EXAMPLE}]}
-    )
+    model_config = show_example({"code": "A-001", "version": 3}, ACTION_EXAMPLE)
 
 
 class ChangeReason(Reason):
@@ -78,7 +72,7 @@ class ChangeReason(Reason):
 
     action: str | None = ShapeField(description="Key of the line; null: of the plan's own fields.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "A-001", **REASON_EXAMPLE}]})
+    model_config = show_example({"action": "A-001"}, REASON_EXAMPLE)
 
 
 class RevisionContent(PlanIn, RevisionFields):
@@ -92,20 +86,14 @@ class RevisionContent(PlanIn, RevisionFields):
     )
     actions: list[RevisionAction]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **PLAN_EXAMPLE,
-                    **_SIGNED,
-                    "region_code": "63.02",
-                    "year": 2026,
-                    "purpose": None,
-                    "reasons": [],
-                    "actions": [{"code": "A-001", "version": 3, **ACTION_EXAMPLE}],
-                }
-            ]
-        }
+    model_config = show_example(
+        PLAN_EXAMPLE,
+        _SIGNED,
+        region_code="63.02",
+        year=2026,
+        purpose=None,
+        reasons=[],
+        actions=[{"code": "A-001", "version": 3, **ACTION_EXAMPLE}],
     )
 
 
@@ -137,12 +125,12 @@ class AmendmentRow(Table, table=True):
     __tablename__ = "plan_amendment"
 
     plan_id: int = Field(foreign_key="plan.id", primary_key=True)
-    content: dict[str, Any] | None = Field(
+    content: dict[str, object] | None = Field(
         default=None,
         sa_type=sa.JSON,
         description="The plan's own fields as they shall be; null: as they are.",
     )
-    reasons: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
     purpose: str = Field(description="Why the plan is amended at all.")
     opened_at: datetime
     version: int = 1
@@ -155,9 +143,9 @@ class AmendmentActionRow(Table, table=True):
 
     plan_id: int = Field(foreign_key="plan_amendment.plan_id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
-    content: dict[str, Any] | None = Field(
+    content: dict[str, object] | None = Field(
         default=None, sa_type=sa.JSON, description="Null: the line is taken out."
     )
-    reasons: list[dict[str, Any]] = Field(sa_type=sa.JSON)
+    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
     version: int = 1
     updated_at: datetime

@@ -1,6 +1,7 @@
 """Reading plans as an actor may see them now, and what was adopted of them: whole, or as of an instant."""
 
 import json
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple
@@ -11,19 +12,21 @@ from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import within
-from app.access.rules import Actor
+from app.access.rules import Actor, is_within
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.json_sql import fields_of, json_rows, json_texts, to_json
+from app.kit.database.upsert import records
 from app.kit.fields import Instant, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
 from app.plans.actions.models import ActionOut
-from app.plans.actions.queries import actions
-from app.plans.actions.rules import absorption_percent
+from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions
+from app.plans.actions.rules import absorption_percent, search_text
 from app.plans.core.models import Plan, PlanOut, PlanState, PriorityLocation, PriorityLocationRow
 from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
+from app.reference.rules import words_of
 
 revisions, _priorities = table_of(PlanRevisionRow), table_of(PriorityLocationRow)
 
@@ -40,7 +43,7 @@ class PlanQuery(PageQuery):
     sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
-def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
+def _in_force(actor: Actor) -> dict[str, sa.SQLColumnExpression[object]]:
     """State, version and instant of change as they are shown: until a plan in force is closed, what moves it
     is of the amendment beside it, also one that was discarded, and moves nothing that readers see."""
     if actor.sees_every_draft:
@@ -49,7 +52,7 @@ def _in_force(actor: Actor) -> dict[str, ColumnElement[Any]]:
     is_frozen = sa.and_(is_in_force, sa.not_(can_read_drafts(actor)))
     newest = sa.and_(revisions.c.plan_id == plans.c.id, revisions.c.number == plans.c.revision)
 
-    def of_revision(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    def of_revision(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
         return sa.select(column).where(newest).correlate(plans).scalar_subquery()
 
     shown = {
@@ -181,7 +184,7 @@ def latest_instrument_date(session: Session, plan: Plan) -> date | None:
     return found
 
 
-def instrument_in_force(session: Session, plan: Plan) -> dict[str, Any]:
+def instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
     """Return the instrument of the revision in force as `AdoptIn` has it; each field null before the first."""
     c = revisions.c
     found = sa.select(c.instrument, c.instrument_number, c.instrument_date)
@@ -248,7 +251,7 @@ def revision_at(session: Session, plan: Plan, instant: datetime) -> RevisionThen
     return RevisionThen(row.number, json.loads(row.content), *row[2:])
 
 
-def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, Any]:
+def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, object]:
     """The plan as `PlanOut`; its state is that of a plan in force."""
     found = revision_at(session, plan, instant)
     then = {
@@ -267,7 +270,7 @@ def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, Any]
     return {name: then[name] for name in PlanOut.model_fields}
 
 
-def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dict[str, Any]]:
+def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dict[str, object]]:
     """The lines as `ActionOut`, by code."""
     found = revision_at(session, plan, instant)
     figures = _figures(session, plan)
@@ -276,7 +279,7 @@ def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dic
 
 def _line(
     plan: Plan, line: dict[str, Any], found: RevisionThen, figures: dict[str, sa.Row[Any]]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     now = figures.get(line["code"])
     spent = now.spent if now else 0
     then = {
@@ -298,3 +301,51 @@ def _figures(session: Session, plan: Plan) -> dict[str, sa.Row[Any]]:
     c = actions.c
     query = sa.select(c.code, c.progress_period, c.spent, c.physical_percent).where(c.plan_id == plan.id)
     return {row.code: row for row in session.execute(query)}
+
+
+# Actions that no table of actions has: those of an earlier revision, those that an amendment proposes. They are
+# chosen, sorted and paged like those in force. A plan has about a thousand lines at most, so they are chosen here and
+# handed to the database, whose keyset pages are then the same for both.
+
+Line = Mapping[str, Any]
+"""An action as `ActionOut` has it, as JSON; it may have further fields."""
+
+
+def is_chosen(line: Line, query: ActionQuery) -> bool:
+    """Whether a line is one that the query asks for, as the SELECT of actions in force would say."""
+    return (
+        query.strategy in (None, line["strategy"])
+        and query.lead_agency in (None, line["lead_agency"])
+        and (query.supporting_agency is None or query.supporting_agency in line["supporting_agencies"])
+        and (
+            query.location is None
+            or any(is_within(one["region_code"], query.location) for one in line["locations"])
+        )
+        and (
+            query.funding_source is None
+            or any(one["funding_source"] == query.funding_source for one in line["budget_lines"])
+        )
+        and (
+            query.subactivity_code is None
+            or _is_code_within(line["subactivity_code"], query.subactivity_code)
+        )
+        and (query.tag is None or query.tag in line["tags"])
+        and query.reported in (None, line["progress_period"])
+        and all(word in search_text(line) for word in words_of(query.q or ""))
+    )
+
+
+def _is_code_within(code: str | None, start: str) -> bool:
+    start = start.rstrip(".")
+    return code is not None and (code == start or code.startswith(f"{start}."))
+
+
+def list_lines(session: Session, lines: Iterable[Line], query: ActionQuery) -> Listing:
+    """Those of the lines that the query asks for, as a list that the database sorts and cuts."""
+    chosen = [line for line in lines if is_chosen(line, query)]
+    rows = [{**{name: line[name] for name in ACTION_SORTS}, "json": to_json(line)} for line in chosen]
+    types = {name: actions.c[name].type for name in ACTION_SORTS}
+    found = records(session, {**types, "json": sa.Text()})
+    sorts = {name: found.c[name] for name in ACTION_SORTS}
+    statement = sa.select(*found.c).params(records=to_json(rows))
+    return Listing(statement, sorts, {"code": found.c.code}, item=found.c.json)

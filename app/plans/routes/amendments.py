@@ -19,7 +19,6 @@ from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionKey
-from app.plans.actions.queries import list_lines
 from app.plans.actions.rules import Draft
 from app.plans.amendments import commands
 from app.plans.amendments.models import (
@@ -46,6 +45,7 @@ from app.plans.core.rules import EDITABLE
 from app.plans.findings.models import BatchResult, batch_result
 from app.plans.findings.queries import findings_by_line
 from app.plans.revisions.differences.rules import sums
+from app.plans.revisions.queries import list_lines
 
 router = house_router(tags=["plans"])
 

@@ -26,7 +26,6 @@ from app.plans.workflow.commands import Move
 from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanNote, PlanReply, ReturnIn, SubmitReply
 from app.plans.workflow.queries import NotesQuery, list_notes
 from app.plans.workflow.rules import Standing, allowed
-from app.reference.replies import page_of
 from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
@@ -37,7 +36,7 @@ _CONDITIONAL = {"x-conditional": True}
 @router.get("/plans", response_model=Page[PlanOut])
 def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
     """Plans that the caller sees, of a region and everything below it, of a year."""
-    return page_of(call, queries.list_plans(call.actor, query), query, sort=query.sort)
+    return call.answer_list(queries.list_plans(call.actor, query), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}", response_model=PlanReply, openapi_extra=PUBLIC)
@@ -148,7 +147,7 @@ def list_plan_notes(call: Caller, plan: PlanKey, query: Annotated[NotesQuery, Qu
     """
     row = plan_of(call.session, call.actor, plan)
     found = list_notes(call.actor, row, query)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 # Replies

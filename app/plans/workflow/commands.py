@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -57,7 +56,7 @@ class Move:
     instrument: AdoptIn | None = None
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """The fields of the plan's journal that the move sets besides state and revision (`moved_fields`)."""
         if self.instrument is not None:
             return self.instrument.model_dump(mode="json")
@@ -129,7 +128,7 @@ def _move(
     plan: Plan,
     chain: Chain,
     move: Move,
-    before: dict[str, Any],
+    before: dict[str, object],
     revision: int | None,
 ) -> None:
     """Set the state, and record the move: of an amendment in a chain of its own, which readers do not see.

@@ -2,14 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Day, Key, Line, Prose, Shape
+from app.kit.openapi.schemas import show_example
 from app.plans.actions.examples import ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionOut
 from app.plans.core.models import PLAN_OUT_EXAMPLE, Instrument, PlanOut
@@ -25,7 +27,7 @@ class MoveIn(Shape):
 
     note: Line | None = ShapeField(default=None, description="Why, or with what; kept in the plan's history.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Hasil rapat koordinasi"}]})
+    model_config = show_example(note="Hasil rapat koordinasi")
 
 
 class AmendIn(Shape):
@@ -33,7 +35,7 @@ class AmendIn(Shape):
 
     note: Line = ShapeField(description="Why; kept with the amendment.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"note": "Penyesuaian APBD-P"}]})
+    model_config = show_example(note="Penyesuaian APBD-P")
 
 
 class AdoptIn(Shape):
@@ -43,11 +45,7 @@ class AdoptIn(Shape):
     number: Line = ShapeField(description="As it stands on the instrument.")
     date: Day = ShapeField(description="When it was signed; not after today in the plan's region.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"instrument": "decree", "number": "188.45/17/KUM/2025", "date": "2025-12-19"}]
-        }
-    )
+    model_config = show_example(instrument="decree", number="188.45/17/KUM/2025", date="2025-12-19")
 
 
 class PlanNoteFields(BaseModel):
@@ -66,7 +64,7 @@ class PlanNoteFields(BaseModel):
 class PlanNoteIn(PlanNoteFields, Shape): ...
 
 
-_NOTE: dict[str, Any] = {
+_NOTE: JsonDict = {
     "action": "A-001",
     "pointer": "/budget_lines/0/amount",
     "text": "Samakan pagu dengan DPA.",
@@ -78,7 +76,7 @@ class ReturnIn(Shape):
 
     notes: list[PlanNoteIn] = ShapeField(min_length=1, max_length=500)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"notes": [_NOTE]}]})
+    model_config = show_example(notes=[_NOTE])
 
 
 class NoteState(StrEnum):
@@ -98,20 +96,14 @@ class PlanNote(PlanNoteFields):
     answered_at: datetime | None
     answer: str | None = ShapeField(description="What the region said when it submitted again.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_NOTE,
-                    "number": 1,
-                    "at": "2025-10-14T02:11:09.481516+00:00",
-                    "author": "bappeda-kalsel",
-                    "state": "open",
-                    "answered_at": None,
-                    "answer": None,
-                }
-            ]
-        }
+    model_config = show_example(
+        _NOTE,
+        number=1,
+        at="2025-10-14T02:11:09.481516+00:00",
+        author="bappeda-kalsel",
+        state="open",
+        answered_at=None,
+        answer=None,
     )
 
 
@@ -125,11 +117,7 @@ class PlanReply(PlanOut):
         description="What the caller may write, and the moves that its rights and the plan's state permit."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**PLAN_OUT_EXAMPLE, "allowed": ["edit", "write_actions", "report_progress"]}]
-        }
-    )
+    model_config = show_example(PLAN_OUT_EXAMPLE, allowed=["edit", "write_actions", "report_progress"])
 
 
 class ActionReply(ActionOut):
@@ -141,17 +129,8 @@ class ActionReply(ActionOut):
     )
     allowed: list[Literal["edit", "delete", "report_progress"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **ACTION_OUT_EXAMPLE,
-                    "findings": [],
-                    "notes": [],
-                    "allowed": ["edit", "delete", "report_progress"],
-                }
-            ]
-        }
+    model_config = show_example(
+        ACTION_OUT_EXAMPLE, findings=[], notes=[], allowed=["edit", "delete", "report_progress"]
     )
 
 
@@ -161,13 +140,7 @@ class SubmitReply(PlanReply):
     warnings: int = ShapeField(description="How many; overlaps beyond the first hundred are not named.")
     findings: list[PlanFinding]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {**PLAN_OUT_EXAMPLE, "state": "submitted", "allowed": [], "warnings": 0, "findings": []}
-            ]
-        }
-    )
+    model_config = show_example(PLAN_OUT_EXAMPLE, state="submitted", allowed=[], warnings=0, findings=[])
 
 
 class PlanNoteRow(PlanNoteFields, Table, table=True):

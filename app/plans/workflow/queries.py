@@ -32,7 +32,7 @@ from app.reference.rules import local_date
 _notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
 _amended = table_of(AmendmentActionRow)
 
-Contents = Mapping[str, dict[str, Any]]
+Contents = Mapping[str, dict[str, object]]
 """Lines by code, each as `ActionIn` has it."""
 
 PROPOSED: list[Callable[[Session, Plan], Contents]] = []
@@ -116,7 +116,7 @@ NOTED_BY = ("submit", "return")
 """Verbs that change which notes are open: a return opens notes, and the next submission answers them."""
 
 
-def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, Any]:
+def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, object]:
     """Return the fields of a plan's journal that a move sets besides state and revision, as they are now.
 
     `instrument`, `number` and `date` are of the revision in force, `notes` are the open ones; null: there are none.
@@ -166,7 +166,7 @@ def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
     return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
 
 
-def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[Any]:
+def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
     """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         return []

@@ -2,16 +2,18 @@
 
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Day, Line, RegionCode, Shape, address
 from app.kit.http.validation import RuleBroken
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 
@@ -36,7 +38,7 @@ class CalendarFields(BaseModel):
     legal_basis: Line | None = None
 
 
-_JULY: dict[str, Any] = {
+_JULY: JsonDict = {
     "opens_on": "2026-04-01",
     "due_on": "2026-07-15",
     "closes_on": None,
@@ -48,7 +50,7 @@ _JULY: dict[str, Any] = {
 class CalendarIn(CalendarFields, Shape):
     """Days of a quarter as they are set."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_JULY]})
+    model_config = show_example(_JULY)
 
     @model_validator(mode="after")
     def _in_order(self) -> "CalendarIn":
@@ -77,21 +79,15 @@ class CalendarOut(CalendarFields):
         description="Version of what the region itself has set; 0 where it has set nothing: send no `If-Match` then."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_JULY,
-                    "region_code": "63.02",
-                    "period": "2026-Q2",
-                    "timezone": "WITA",
-                    "set_by": "63",
-                    "edition": None,
-                    "status": "set",
-                    "version": 0,
-                }
-            ]
-        }
+    model_config = show_example(
+        _JULY,
+        region_code="63.02",
+        period="2026-Q2",
+        timezone="WITA",
+        set_by="63",
+        edition=None,
+        status="set",
+        version=0,
     )
 
 
@@ -100,22 +96,16 @@ class CalendarReply(CalendarOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_JULY,
-                    "region_code": "63.02",
-                    "period": "2026-Q2",
-                    "timezone": "WITA",
-                    "set_by": "63.02",
-                    "edition": None,
-                    "status": "set",
-                    "version": 1,
-                    "allowed": ["edit", "delete"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _JULY,
+        region_code="63.02",
+        period="2026-Q2",
+        timezone="WITA",
+        set_by="63.02",
+        edition=None,
+        status="set",
+        version=1,
+        allowed=["edit", "delete"],
     )
 
 

@@ -6,7 +6,6 @@ Days are compared as ISO text: that is how both engines show a date, and it sort
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,7 +22,7 @@ from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
-from app.reference.rules import OFFSETS, local_date
+from app.reference.rules import OFFSETS
 from app.tracking.calendars.models import CalendarIn, CalendarOut, CalendarRow
 
 rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)
@@ -49,14 +48,17 @@ class Days:
 
 
 def days_of(
-    source: FromClause, region: ColumnElement[str], year: ColumnElement[Any], period: ColumnElement[str]
+    source: FromClause,
+    region: ColumnElement[str],
+    year: sa.SQLColumnExpression[object],
+    period: ColumnElement[str],
 ) -> Days:
     """The days that hold for `region` in `period`; `source` has a row of `rules`, the quarter's, beside it."""
     joined = source
     for one, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
         joined = joined.outerjoin(one, sa.and_(one.c.region_code == code, one.c.period == period))
 
-    def nearest(name: str, shipped: ColumnElement[Any]) -> ColumnElement[Any]:
+    def nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[Any]:
         # A row holds whole: one without a closing day never closes, whatever stands above it.
         holding = [
             (one.c.region_code.is_not(None), sa.cast(one.c[name], sa.Text))
@@ -64,7 +66,9 @@ def days_of(
         ]
         return sa.case(*holding, else_=shipped).label(name)
 
-    def shipped(day: ColumnElement[Any], later: ColumnElement[Any]) -> ColumnElement[Any]:
+    def shipped(
+        day: sa.SQLColumnExpression[object], later: sa.SQLColumnExpression[object]
+    ) -> sa.SQLColumnExpression[object]:
         return sa.cast(year + later, sa.Text) + "-" + day
 
     r = rules.c
@@ -82,17 +86,14 @@ def days_of(
     )
 
 
-def today(zone: ColumnElement[Any]) -> ColumnElement[Any]:
+def today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[Any]:
     """The day it is in a region's zone; `clock` gives the values to bind."""
     return sa.case(*[(zone == one, sa.bindparam(f"today_{one.value}", type_=sa.Text)) for one in Timezone])
 
 
-def clock(now: datetime) -> dict[str, str]:
-    """Values of `today`."""
-    return {f"today_{zone.value}": local_date(now, zone).isoformat() for zone in Timezone}
-
-
-def end_of_day(day: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
+def end_of_day(
+    day: sa.SQLColumnExpression[object], zone: sa.SQLColumnExpression[object]
+) -> sa.SQLColumnExpression[object]:
     """The last second of a day in a zone, with its offset."""
     offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in OFFSETS.items()]
     return day + sa.case(*offsets)

@@ -1,12 +1,13 @@
 """How complete the reports of a quarter are: by region, by agency, and which lines are missing."""
 
 from datetime import datetime
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 
 from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode
+from app.kit.openapi.schemas import show_example
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import PartState, QuarterState
 
@@ -83,13 +84,13 @@ class Totals(Reports):
     )
 
 
-_LATE: dict[str, Any] = {
+_LATE: JsonDict = {
     "submitted_at": None,
     "deadline": "2026-07-20T23:59:59+08:00",
     "on_time": False,
     "late_by_days": 12,
 }
-_REPORTS: dict[str, Any] = {"expected": 156, "reported": 120, "missing": 36}
+_REPORTS: JsonDict = {"expected": 156, "reported": 120, "missing": 36}
 
 
 class CompletenessReply(BaseModel):
@@ -102,40 +103,34 @@ class CompletenessReply(BaseModel):
     totals: Totals
     regions: list[RegionCompleteness] = ShapeField(description="By code; those without a plan too.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "period": "2026-S1",
-                    "to_quarter": "2026-Q2",
-                    "totals": {
-                        **_REPORTS,
-                        "regions": 1,
-                        "without_plan": 0,
-                        "submitted": 0,
-                        "verified": 0,
-                        "frozen": 0,
-                        "on_time": 0,
-                        "late": 1,
-                    },
-                    "regions": [
-                        {
-                            **_LATE,
-                            **_REPORTS,
-                            "region_code": "63.02",
-                            "region_name": "Kabupaten Kotabaru",
-                            "level": "regency",
-                            "plan": "63.02-2026",
-                            "state": "open",
-                            "verified_at": None,
-                            "frozen_at": None,
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        period="2026-S1",
+        to_quarter="2026-Q2",
+        totals={
+            **_REPORTS,
+            "regions": 1,
+            "without_plan": 0,
+            "submitted": 0,
+            "verified": 0,
+            "frozen": 0,
+            "on_time": 0,
+            "late": 1,
+        },
+        regions=[
+            {
+                **_LATE,
+                **_REPORTS,
+                "region_code": "63.02",
+                "region_name": "Kabupaten Kotabaru",
+                "level": "regency",
+                "plan": "63.02-2026",
+                "state": "open",
+                "verified_at": None,
+                "frozen_at": None,
+            }
+        ],
     )
 
 
@@ -163,25 +158,19 @@ class MissingLine(BaseModel):
         description="Whole days after the last day in time: until it was submitted without it, else until today."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "plan": "63.02-2026",
-                    "action": "A-014",
-                    "title": "Bantuan permakanan lanjut usia",
-                    "region_code": "63.02",
-                    "region_name": "Kabupaten Kotabaru",
-                    "agency_code": "1.06.0.00.0.00.08.0000",
-                    "agency_name": "Dinas Sosial",
-                    "first_month": 3,
-                    "last_month": 11,
-                    "latest_report": "2026-Q1",
-                    "state": "open",
-                    "accepted": False,
-                    "deadline": "2026-07-20T23:59:59+08:00",
-                    "late_by_days": 12,
-                }
-            ]
-        }
+    model_config = show_example(
+        plan="63.02-2026",
+        action="A-014",
+        title="Bantuan permakanan lanjut usia",
+        region_code="63.02",
+        region_name="Kabupaten Kotabaru",
+        agency_code="1.06.0.00.0.00.08.0000",
+        agency_name="Dinas Sosial",
+        first_month=3,
+        last_month=11,
+        latest_report="2026-Q1",
+        state="open",
+        accepted=False,
+        deadline="2026-07-20T23:59:59+08:00",
+        late_by_days=12,
     )

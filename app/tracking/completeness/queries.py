@@ -7,7 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
 from sqlalchemy import CTE
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import visible, within
@@ -23,7 +23,8 @@ from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, visible_plans
 from app.reference.models import RegionLevel
 from app.reference.nomenclature.queries import NotLoaded
-from app.tracking.calendars.queries import clock, end_of_day, rules, today
+from app.reference.rules import clock
+from app.tracking.calendars.queries import end_of_day, rules, today
 from app.tracking.completeness.models import (
     AgencyCompleteness,
     CompletenessReply,
@@ -77,7 +78,7 @@ def _chosen(of: PlanQuarters, actor: Actor, region: str, quarter: str) -> Column
     )
 
 
-def _is_submitted(state: ColumnElement[Any]) -> ColumnElement[bool]:
+def _is_submitted(state: sa.SQLColumnExpression[object]) -> ColumnElement[bool]:
     return state.in_([one.value for one in SUBMITTED])
 
 
@@ -90,7 +91,10 @@ class _Timing:
 
 
 def _timing(
-    due: ColumnElement[str], day: ColumnElement[str], is_done: ColumnElement[bool], judged: ColumnElement[Any]
+    due: ColumnElement[str],
+    day: ColumnElement[str],
+    is_done: ColumnElement[bool],
+    judged: sa.SQLColumnExpression[object],
 ) -> _Timing:
     """Until it was submitted, as it was `judged` then; else until `day`, today."""
     until_today = sa.case((day > due, days_between(due, day)), else_=0)
@@ -181,7 +185,7 @@ def _counted(quarter: CTE, region: str, period: Period) -> CTE:
     )
 
 
-def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE) -> Select[Any]:
+def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE) -> sa.SelectBase:
     """`RegionCompleteness` of every region that can have a plan."""
     sums = (
         sa.select(counted.c.plan_id, _whole(counted.c.expected), _whole(counted.c.reported))
@@ -218,7 +222,7 @@ def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE)
     )
 
 
-def _of_agencies(quarter: CTE, counted: CTE) -> Select[Any]:
+def _of_agencies(quarter: CTE, counted: CTE) -> sa.SelectBase:
     """`AgencyCompleteness` of those that lead a line of a quarter's plan."""
     q, n, code = quarter.c, counted.c, _agencies.c.code
     due = extended(q.due_on, q.region_code, q.period, code)
@@ -244,7 +248,7 @@ def _of_agencies(quarter: CTE, counted: CTE) -> Select[Any]:
     )
 
 
-def _totals(rows: CTE) -> Select[Any]:
+def _totals(rows: CTE) -> sa.SelectBase:
     """`Totals` of the regions."""
     c, count = rows.c, sa.func.count
     given = {
@@ -282,7 +286,7 @@ def _is_part(
 class _Part:
     """Whether a part is done: by its agency, or with the region's quarter; and how that was judged."""
 
-    def __init__(self, is_submitted: ColumnElement[bool], judged: ColumnElement[Any]) -> None:
+    def __init__(self, is_submitted: ColumnElement[bool], judged: sa.SQLColumnExpression[object]) -> None:
         self.is_done = sa.or_(_IS_SUBMITTED, is_submitted)
         own = sa.case((_IS_SUBMITTED, parts.c.late_by_days))
         self.judged = sa.func.coalesce(own, judged)
@@ -332,7 +336,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
     return Listing(found.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
 
 
-def _latest_before(quarter: str) -> ColumnElement[Any]:
+def _latest_before(quarter: str) -> sa.SQLColumnExpression[object]:
     """The latest quarter before in which a line was reported on."""
     earlier = progress.alias("earlier")
     return (

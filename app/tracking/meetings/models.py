@@ -5,8 +5,9 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
@@ -25,14 +26,65 @@ from app.kit.fields import (
 )
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
-from app.tracking.meetings.examples import (
-    COMMITMENT_EXAMPLE,
-    COMMITMENT_OUT_EXAMPLE,
-    FOLLOW_UP_EXAMPLE,
-    MEETING_EXAMPLE,
-    MEETING_OUT_EXAMPLE,
-)
+from app.kit.openapi.schemas import show_example
 from app.tracking.meetings.rules import CommitmentState, Verb
+
+_DINSOS = "1.06.0.00.0.00.08.0000"
+
+MEETING_EXAMPLE: JsonDict = {
+    "title": "Rakor TKPK Kabupaten Kotabaru I",
+    "date": "2025-03-11",
+    "place": "Aula Bappeda",
+    "agenda": ["Sinkronisasi data DTSEN", "Pembagian lokus per perangkat daerah"],
+    "minutes_url": "https://berkas.kotabarukab.go.id/rakor-1.pdf",
+    "document_number": "400.9/021/TKPK/2025",
+    "agencies_present": [_DINSOS],
+}
+
+MEETING_OUT_EXAMPLE: JsonDict = {
+    **MEETING_EXAMPLE,
+    "region_code": "63.02",
+    "region_name": "Kabupaten Kotabaru",
+    "code": "R-01",
+    "state": "held",
+    "commitment_count": 1,
+    "version": 1,
+    "updated_at": "2025-03-12T01:20:00+00:00",
+}
+
+COMMITMENT_EXAMPLE: JsonDict = {
+    "text": "Menyerahkan daftar keluarga desil 1 yang belum terlayani di tiap lokus",
+    "meeting": "R-01",
+    "responsible_agency": _DINSOS,
+    "due": "2025-06-30",
+    "signatory_positions": ["Wakil Bupati Kotabaru", "Kepala Dinas Sosial"],
+    "linked_actions": [{"plan": "63.02-2026", "action": "A-001"}],
+}
+
+FOLLOW_UP_EXAMPLE: JsonDict = {
+    "note": "Daftar 14 dari 22 kecamatan sudah diserahkan",
+    "evidence_url": "https://berkas.kotabarukab.go.id/daftar-14.pdf",
+}
+
+COMMITMENT_OUT_EXAMPLE: JsonDict = {
+    **COMMITMENT_EXAMPLE,
+    "region_code": "63.02",
+    "region_name": "Kabupaten Kotabaru",
+    "code": "K-01",
+    "state": "in_progress",
+    "overdue": True,
+    "days_overdue": 12,
+    "follow_ups": [
+        {
+            **FOLLOW_UP_EXAMPLE,
+            "at": "2025-05-20T03:04:05.123456+00:00",
+            "by": "opd-dinsos",
+            "state": "in_progress",
+        }
+    ],
+    "version": 2,
+    "updated_at": "2025-05-20T03:04:05.123456+00:00",
+}
 
 MeetingKey = Annotated[
     str, address("Key of the meeting in its region, chosen by who writes it: a date or a number.", "R-01")
@@ -77,7 +129,7 @@ class MeetingIn(MeetingFields, Shape):
         description="Codes of the region's agencies that attended; empty until it was held.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [MEETING_EXAMPLE]})
+    model_config = show_example(MEETING_EXAMPLE)
 
     @model_validator(mode="after")
     def _each_agency_once(self) -> "MeetingIn":
@@ -96,7 +148,7 @@ class MeetingOut(MeetingIn):
     version: Version
     updated_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"examples": [MEETING_OUT_EXAMPLE]})
+    model_config = show_example(MEETING_OUT_EXAMPLE)
 
 
 class MeetingReply(MeetingOut):
@@ -106,7 +158,7 @@ class MeetingReply(MeetingOut):
         description="`delete` is there only while no commitment names the meeting."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**MEETING_OUT_EXAMPLE, "allowed": ["edit"]}]})
+    model_config = show_example(MEETING_OUT_EXAMPLE, allowed=["edit"])
 
 
 class RegionMeetingQuery(PageQuery):
@@ -161,7 +213,7 @@ class CommitmentIn(CommitmentFields, Shape):
         "be deleted.",
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [COMMITMENT_EXAMPLE]})
+    model_config = show_example(COMMITMENT_EXAMPLE)
 
     @model_validator(mode="after")
     def _each_once(self) -> "CommitmentIn":
@@ -183,7 +235,7 @@ class FollowUpFields(BaseModel):
 class FollowUpIn(FollowUpFields, Shape):
     """What is said with a step of the follow-up."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [FOLLOW_UP_EXAMPLE]})
+    model_config = show_example(FOLLOW_UP_EXAMPLE)
 
 
 class FollowUp(FollowUpFields):
@@ -209,7 +261,7 @@ class CommitmentOut(CommitmentIn):
     version: Version
     updated_at: datetime
 
-    model_config = ConfigDict(json_schema_extra={"examples": [COMMITMENT_OUT_EXAMPLE]})
+    model_config = show_example(COMMITMENT_OUT_EXAMPLE)
 
 
 class CommitmentReply(CommitmentOut):
@@ -220,11 +272,7 @@ class CommitmentReply(CommitmentOut):
         "`edit` and `delete` while it is not closed."
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**COMMITMENT_OUT_EXAMPLE, "allowed": ["note", "complete"]}],
-        }
-    )
+    model_config = show_example(COMMITMENT_OUT_EXAMPLE, allowed=["note", "complete"])
 
 
 class RegionCommitmentQuery(PageQuery):

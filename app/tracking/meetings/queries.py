@@ -1,6 +1,7 @@
 """Reading meetings and commitments; whether one is held or overdue is judged here, in its region's zone."""
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,9 +15,12 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import days_between, fields_of, json_rows, json_texts, json_values
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.http.validation import describe_unknown
+from app.kit.problems import FieldError, NotFound
 from app.plans.actions.queries import actions
-from app.plans.core.queries import plans, regions
+from app.plans.core.queries import plans, regions, seen
+from app.reference.models import Timezone
+from app.reference.rules import local_date
 from app.tracking.meetings.models import (
     CommitmentActionRow,
     CommitmentAgencyRow,
@@ -36,7 +40,7 @@ from app.tracking.meetings.models import (
     RegionCommitmentQuery,
     RegionMeetingQuery,
 )
-from app.tracking.meetings.rules import PENDING, CommitmentState, todays
+from app.tracking.meetings.rules import PENDING, CommitmentState
 
 meetings, commitments = table_of(MeetingRow), table_of(CommitmentRow)
 attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
@@ -46,7 +50,7 @@ links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
 def _today(now: datetime) -> ColumnElement[date]:
     """The day it is at that instant where the row's region lies."""
     return sa.case(
-        *[(regions.c.timezone == zone, sa.literal(day, sa.Date)) for zone, day in todays(now).items()]
+        *[(regions.c.timezone == zone, sa.literal(local_date(now, zone), sa.Date)) for zone in Timezone]
     )
 
 
@@ -254,3 +258,70 @@ def stored_commitments(session: Session, region: str, condition: ColumnElement[b
     columns = fields_of(CommitmentIn, commitments, **_parts())
     beside = [commitments.c[name].label(f"_{name}") for name in ("id", "code", "version", "state")]
     return _stored(session, sa.select(*columns, *beside), commitments, region, condition)
+
+
+# What meetings and commitments refer to must exist
+
+Link = dict[str, str]
+"""A linked line as `LinkedAction` has it."""
+
+
+def check_meeting(session: Session, region: str, code: str | None) -> list[FieldError]:
+    """The error of a meeting that the region has not."""
+    if code is None:
+        return []
+    found = sa.select(meetings.c.code).where(meetings.c.region_code == region).order_by(meetings.c.code)
+    if session.scalar(found.where(meetings.c.code == code)) is not None:
+        return []
+    return [
+        describe_unknown(code, f"regions/{region}/meetings", list(session.scalars(found)), pointer="/meeting")
+    ]
+
+
+def check_links(
+    session: Session,
+    actor: Actor,
+    region: str,
+    linked: Sequence[Link],
+    kept: Sequence[Link],
+) -> tuple[list[int], list[FieldError]]:
+    """(ids of the linked lines, errors of those that are none of the region's or that the actor does not see).
+
+    What was linked before may stay: who changes a word need not see what another linked.
+    """
+    is_reachable = sa.and_(seen(actor), within(plans.c.region_code, region))
+    ids, errors = _line_ids(session, is_reachable, linked, kept), []
+    for n, link in enumerate(linked):
+        if _key(link) not in ids:
+            of_plan = sa.select(actions.c.code).join_from(actions, plans, plans.c.id == actions.c.plan_id)
+            of_plan = of_plan.where(is_reachable, plans.c.code == link["plan"]).order_by(actions.c.code)
+            source = f"plans/{link['plan']}/actions ({region})"
+            near = list(session.scalars(of_plan))
+            errors.append(
+                describe_unknown(link["action"], source, near, pointer=f"/linked_actions/{n}/action")
+            )
+    return list(ids.values()), errors
+
+
+def _line_ids(
+    session: Session, is_reachable: ColumnElement[bool], linked: Sequence[Link], kept: Sequence[Link]
+) -> dict[tuple[str, str], int]:
+    """(plan, action) → id, in the order in which they are linked; one SELECT."""
+    if not linked:
+        return {}
+    pair = sa.tuple_(plans.c.code, actions.c.code)
+    before = [_key(link) for link in kept]
+    found = (
+        sa.select(plans.c.code, actions.c.code, actions.c.id)
+        .join_from(actions, plans, plans.c.id == actions.c.plan_id)
+        .where(
+            pair.in_([_key(link) for link in linked]),
+            sa.or_(is_reachable, pair.in_(before)) if before else is_reachable,
+        )
+    )
+    ids = {(plan, action): id for plan, action, id in session.execute(found)}
+    return {_key(link): ids[_key(link)] for link in linked if _key(link) in ids}
+
+
+def _key(link: Link) -> tuple[str, str]:
+    return link["plan"], link["action"]

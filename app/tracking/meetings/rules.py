@@ -1,12 +1,9 @@
-"""What may happen to a commitment, as one table; days in the zones of the regions. Pure."""
+"""What may happen to a commitment, as one table. Pure."""
 
-from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from app.access.rules import Actor
-from app.reference.models import Timezone
-from app.reference.rules import local_date
 
 Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
 
@@ -66,8 +63,3 @@ def meetings_chain(region: str) -> str:
     holds the region's chain, then those of its plans, then this one; nobody takes them the other way round.
     """
     return f"meetings:{region}"
-
-
-def todays(now: datetime) -> dict[Timezone, date]:
-    """Zone → the day it is there at that instant."""
-    return {zone: local_date(now, zone) for zone in Timezone}

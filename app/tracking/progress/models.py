@@ -1,12 +1,15 @@
 """Progress of an action in a quarter. Every figure is cumulative from January ("s.d.")."""
 
+import json
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table, table_of
@@ -25,8 +28,9 @@ from app.kit.fields import (
     address,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
-from app.plans.actions.models import ComponentClass, RecipientKind
+from app.plans.actions.models import ComponentClass
 from app.plans.findings.models import FindingShape
 
 sums_differ = Kind(
@@ -111,7 +115,7 @@ class ProgressFields(BaseModel):
     )
 
 
-PROGRESS_EXAMPLE: dict[str, Any] = {
+PROGRESS_EXAMPLE: JsonDict = {
     "physical_reported_percent": None,
     "obstacle": "Penyaluran di tiga desa tertunda banjir",
     "follow_up": "Dijadwalkan ulang bulan Juli",
@@ -141,7 +145,7 @@ class ProgressIn(ProgressFields, Shape):
     recipients: list[RecipientProgress] = ShapeField(default_factory=list, max_length=50)
     milestones: list[MilestoneProgress] = ShapeField(default_factory=list, max_length=50)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [PROGRESS_EXAMPLE]})
+    model_config = show_example(PROGRESS_EXAMPLE)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "ProgressIn":
@@ -169,7 +173,7 @@ class ProgressItem(ProgressIn):
 
     action: Key
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"action": "A-001", **PROGRESS_EXAMPLE}]})
+    model_config = show_example({"action": "A-001"}, PROGRESS_EXAMPLE)
 
 
 _OUT_EXAMPLE = {
@@ -200,7 +204,7 @@ class ProgressOut(ProgressIn):
     )
     physical_basis: PhysicalBasis | None
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_OUT_EXAMPLE]})
+    model_config = show_example(_OUT_EXAMPLE)
 
 
 class ProgressReply(ProgressOut):
@@ -209,9 +213,7 @@ class ProgressReply(ProgressOut):
     findings: list[FindingShape]
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{**_OUT_EXAMPLE, "findings": [], "allowed": ["edit", "delete"]}]}
-    )
+    model_config = show_example(_OUT_EXAMPLE, findings=[], allowed=["edit", "delete"])
 
 
 # Tables
@@ -325,121 +327,35 @@ PROGRESS_PARTS = (
 )
 
 
-# Summary
+# What rules and commands work with
 
 
-class RecipientFigures(BaseModel):
-    kind: RecipientKind
-    planned: int
-    reached: int
+@dataclass(frozen=True)
+class Line:
+    """An action that is reported on: what its reports are held to."""
+
+    id: int
+    lead_agency: str
+    allocation: int
+    known: dict[str, dict[str, int | None]]
+    """Part → keys that a report may speak of; with a recipient's, the number planned."""
+
+    @property
+    def sources(self) -> list[str]:
+        """The funding sources that it has."""
+        return list(self.known["budget_lines"])
 
 
-class Figures(BaseModel):
-    """Figures of a set of actions to the end of a period."""
+class StoredProgress(NamedTuple):
+    """A report in force, for comparing, patching and journaling."""
 
-    actions: int
-    reported: int = ShapeField(description="Actions with a report of a quarter up to the period.")
-    allocated: int = ShapeField(description="Whole rupiah.")
-    spent: int = ShapeField(description="Whole rupiah, cumulative.")
-    absorption_percent: float | None = ShapeField(
-        description="Spent of allocated; null where nothing is allocated."
-    )
-    physical_percent: float | None = ShapeField(
-        description="Mean of the actions that have a figure, weighted by allocation; null where none has."
-    )
-    recipients: list[RecipientFigures]
-    milestones_due: int = ShapeField(description="Milestones due by the end of the period.")
-    milestones_met: int = ShapeField(description="Of these, done.")
-
-
-class KeyFigures(Figures):
-    key: str
-    name: str | None = None
-
-
-class MoneyFigures(BaseModel):
-    key: str | None = ShapeField(description="Null: allocated or spent without a split.")
-    name: str | None = None
-    allocated: int
-    spent: int
-    absorption_percent: float | None
-
-
-_FIGURES_EXAMPLE: dict[str, Any] = {
-    "actions": 156,
-    "reported": 156,
-    "allocated": 632470087081,
-    "spent": 247286187890,
-    "absorption_percent": 39.1,
-    "physical_percent": None,
-    "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
-    "milestones_due": 12,
-    "milestones_met": 9,
-}
-_MONEY_EXAMPLE: dict[str, Any] = {
-    "allocated": 632470087081,
-    "spent": 247286187890,
-    "absorption_percent": 39.1,
-}
-_BY_STRATEGY: dict[str, Any] = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
-_PERIOD_EXAMPLE: dict[str, Any] = {"period": "2026-S1", "to_quarter": "2026-Q2"}
-_MONEY_PARTS: dict[str, Any] = {
-    "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
-    "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
-}
-
-
-class Summary(Figures):
-    """A plan at a period: in all, and by strategy, agency, funding source and component class."""
-
-    plan: str
+    content: dict[str, Any]
+    """As `ProgressIn` has it."""
+    version: int
     period: str
-    to_quarter: str = ShapeField(description="The quarter to whose end everything is cumulative.")
-    by_strategy: list[KeyFigures]
-    by_agency: list[KeyFigures]
-    by_funding_source: list[MoneyFigures]
-    by_component_class: list[MoneyFigures]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_FIGURES_EXAMPLE,
-                    **_PERIOD_EXAMPLE,
-                    **_MONEY_PARTS,
-                    "plan": "63.02-2026",
-                    "by_strategy": [_BY_STRATEGY],
-                    "by_agency": [
-                        {**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}
-                    ],
-                }
-            ]
-        }
-    )
-
-
-class RegionSummary(Figures):
-    """The plans of a region and everything below it, pooled, and each by itself."""
-
-    region_code: str
-    period: str
-    to_quarter: str
-    by_plan: list[KeyFigures]
-    by_strategy: list[KeyFigures]
-    by_funding_source: list[MoneyFigures]
-    by_component_class: list[MoneyFigures]
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_FIGURES_EXAMPLE,
-                    **_PERIOD_EXAMPLE,
-                    **_MONEY_PARTS,
-                    "region_code": "63",
-                    "by_strategy": [_BY_STRATEGY],
-                    "by_plan": [{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
-                }
-            ]
-        }
-    )
+    @classmethod
+    def parse(cls, text: str) -> "StoredProgress":
+        """Return what a JSON object holds that has version and period among its fields."""
+        row = json.loads(text)
+        return cls({name: row[name] for name in ProgressIn.model_fields}, row["version"], row["period"])

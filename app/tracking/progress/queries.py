@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -15,16 +14,31 @@ from app.kit.database.json_sql import built_once, fields_of, json_rows, json_tex
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
-from app.plans.actions.models import PARTS, Part
+from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
 from app.plans.actions.queries import actions
+from app.plans.actions.rules import Gone
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
 from app.plans.findings.kinds import Finding
 from app.plans.findings.rules import Placed
-from app.tracking.progress.models import PROGRESS_PARTS, ProgressIn, ProgressOut, ProgressPart, ProgressRow
+from app.tracking.progress.models import (
+    PROGRESS_PARTS,
+    Line,
+    MilestoneProgressRow,
+    MilestoneState,
+    OutputProgressRow,
+    PhysicalBasis,
+    ProgressIn,
+    ProgressOut,
+    ProgressPart,
+    ProgressRow,
+    StoredProgress,
+)
 from app.tracking.progress.rules import findings_of
 
 progress = table_of(ProgressRow)
+_milestones, _milestones_done = table_of(MilestoneRow), table_of(MilestoneProgressRow)
+_outputs, _achieved = table_of(OutputRow), table_of(OutputProgressRow)
 
 
 class ProgressQuery(PageQuery):
@@ -51,7 +65,7 @@ def progress_columns() -> list[ColumnElement[Any]]:
     )
 
 
-def _part_json(part: ProgressPart) -> ColumnElement[Any]:
+def _part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
     query = (
         sa.select(*fields_of(part.shape, part.table))
         .where(part.table.c.action_id == progress.c.action_id, part.table.c.period == progress.c.period)
@@ -94,36 +108,6 @@ def _one_report(session: Session) -> Select[Any]:
     return json_texts(sa.select(*progress_columns()).where(*chosen))
 
 
-class StoredProgress:
-    """A report as it stands, for comparing, patching and journaling."""
-
-    __slots__ = ("content", "period", "version")
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.version: int = content["version"]
-        self.period: str = content["period"]
-        self.content = {name: content[name] for name in ProgressIn.model_fields}
-
-    @classmethod
-    def parse(cls, text: str) -> "StoredProgress":
-        return cls(json.loads(text))
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        return {**self.content, "period": self.period}
-
-
-@dataclass(frozen=True)
-class Line:
-    """An action that is reported on: what its reports are held to."""
-
-    id: int
-    lead_agency: str
-    allocation: int
-    known: dict[str, dict[str, int | None]]
-    """Part → keys that a report may speak of; with a recipient's, the number planned."""
-
-
 def lines_by_code(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, Line]:
     """The actions of those codes, by code; those that there are."""
     bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
@@ -158,7 +142,7 @@ def _lines(session: Session) -> Select[Any]:
     ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
 
 
-def _keys_json(part: Part) -> ColumnElement[Any]:
+def _keys_json(part: Part) -> sa.SQLColumnExpression[object]:
     planned = part.table.c["count"] if part.name == "recipients" else sa.null()
     query = (
         sa.select(part.table.c[part.key].label("key"), planned.label("planned"))
@@ -175,42 +159,18 @@ def stored_and_before(
     """(the reports of a quarter, the latest earlier ones of its year) on those actions, by action id."""
     stored: dict[int, StoredProgress] = {}
     before: dict[int, StoredProgress] = {}
-    bound = {"records": _ids(action_ids), "period": period, "year": period[:4]}
-    for text, id in session.connection().execute(_both(session), bound):
+    ids = to_json([{"action_id": id} for id in action_ids])
+    bound = {"records": ids, "period": period, "year": period[:4]}
+    for text, id in session.connection().execute(_stored_and_before(session), bound):
         found = StoredProgress.parse(text)
         (stored if found.period == period else before)[id] = found
     return stored, before
 
 
-def stored_progress(session: Session, action_ids: Sequence[int], period: str) -> dict[int, StoredProgress]:
-    """The reports of a quarter on those actions, by action id."""
-    return _stored(session, _of_quarter(session), action_ids, period=period)
-
-
-def progress_before(session: Session, action_ids: Sequence[int], period: str) -> dict[int, StoredProgress]:
-    """The latest earlier reports of the same year on those actions, by action id."""
-    return _stored(session, _before_quarter(session), action_ids, period=period, year=period[:4])
-
-
 @built_once
-def _of_quarter(session: Session) -> Select[Any]:
-    return _reports(session, progress.c.period == sa.bindparam("period"))
-
-
-@built_once
-def _before_quarter(session: Session) -> Select[Any]:
-    return _reports(session, progress.c.period == _latest_before())
-
-
-@built_once
-def _both(session: Session) -> Select[Any]:
-    quarter = progress.c.period == sa.bindparam("period")
-    return _reports(session, sa.or_(quarter, progress.c.period == _latest_before()))
-
-
-def _latest_before() -> ColumnElement[Any]:
-    earlier = progress.alias("earlier")
-    return (
+def _stored_and_before(session: Session) -> Select[str, int]:
+    ids, earlier = records(session, {"action_id": progress.c.action_id.type}), progress.alias("earlier")
+    latest = (
         sa.select(sa.func.max(earlier.c.period))
         .where(
             earlier.c.action_id == progress.c.action_id,
@@ -220,24 +180,16 @@ def _latest_before() -> ColumnElement[Any]:
         .correlate(progress)
         .scalar_subquery()
     )
+    query = sa.select(*_stored_columns(), progress.c.action_id.label("_id")).where(
+        progress.c.action_id.in_(sa.select(ids.c.action_id)),
+        sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
+    )
+    return json_texts(query, "_id")
 
 
-def _reports(session: Session, chosen: ColumnElement[bool]) -> Select[Any]:
-    ids = records(session, {"action_id": progress.c.action_id.type})
-    columns = [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
-    query = sa.select(*columns, progress.c.action_id.label("_id"))
-    return json_texts(query.where(progress.c.action_id.in_(sa.select(ids.c.action_id)), chosen), "_id")
-
-
-def _stored(
-    session: Session, statement: Select[Any], action_ids: Sequence[int], **bound: str
-) -> dict[int, StoredProgress]:
-    rows = session.connection().execute(statement, {"records": _ids(action_ids), **bound})
-    return {id: StoredProgress.parse(text) for text, id in rows}
-
-
-def _ids(action_ids: Sequence[int]) -> str:
-    return to_json([{"action_id": id} for id in action_ids])
+def _stored_columns() -> list[ColumnElement[Any]]:
+    """Return what `StoredProgress.parse` reads."""
+    return [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
 
 
 def latest_spent(
@@ -260,27 +212,16 @@ def latest_spent(
 # What is to be said of reports
 
 
-def findings_of_report(line: Line, content: dict[str, Any], before: StoredProgress | None) -> list[Finding]:
-    """What is to be said of a report, stored or not; `before` is the latest earlier one of the year."""
-    return findings_of(
-        content,
-        before=before.figures if before else None,
-        allocation=line.allocation,
-        planned=line.known["recipients"],
-    )
-
-
 def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Finding]:
     """What is to be said of one stored report."""
-    before = progress_before(session, [line.id], found.period).get(line.id)
-    return findings_of_report(line, found.content, before)
+    _, before = stored_and_before(session, [line.id], found.period)
+    return findings_of(found.content, before.get(line.id), line)
 
 
 def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
     """What is to be said of all reports on a plan's lines, each held to the one before it."""
-    columns = [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
     query = (
-        sa.select(*columns, actions.c.code.label("_code"))
+        sa.select(*_stored_columns(), actions.c.code.label("_code"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
         .order_by(actions.c.code, progress.c.period)
@@ -293,6 +234,79 @@ def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
     for code, report in reports:
         if code not in lines:
             continue  # taken out between the two statements
-        for finding in findings_of_report(lines[code], report.content, earlier.get(code)):
+        for finding in findings_of(report.content, earlier.get(code), lines[code]):
             yield Placed(code, finding, report.period)
         earlier[code] = report
+
+
+def reported_items(session: Session, gone: Gone) -> Gone:
+    """Return those of the items that a report refers to."""
+    found: Gone = {}
+    for part in PROGRESS_PARTS:
+        if part.reports_on is None or part.reports_on not in gone:
+            continue
+        items = gone[part.reports_on]
+        columns = part.table.c.action_id, part.table.c[part.key]
+        of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
+        found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
+    return found
+
+
+# Physical progress
+
+
+def _of(table: sa.Table) -> ColumnElement[bool]:
+    return sa.and_(table.c.action_id == progress.c.action_id, table.c.period == progress.c.period)
+
+
+def _by_milestones() -> sa.SQLColumnExpression[object]:
+    """Weight of the milestones done of the weight of all, × 100; null where the action has no weighted ones."""
+    done = (
+        sa.exists()
+        .where(
+            _of(_milestones_done),
+            _milestones_done.c.code == _milestones.c.code,
+            _milestones_done.c.state == MilestoneState.done,
+        )
+        .correlate(progress, _milestones)
+    )
+    return (
+        sa.select(
+            sa.func.sum(sa.case((done, _milestones.c.weight), else_=0.0))
+            * 100.0
+            / sa.func.nullif(sa.func.sum(_milestones.c.weight), 0.0)
+        )
+        .where(_milestones.c.action_id == progress.c.action_id, _milestones.c.weight.is_not(None))
+        .correlate(progress)
+        .scalar_subquery()
+    )
+
+
+def _by_outputs() -> sa.SQLColumnExpression[object]:
+    """Mean over the outputs of achieved/target, each at most 1, × 100; null where none has a target."""
+    share = sa.func.coalesce(_achieved.c.achieved, 0.0) / _outputs.c.target
+    return (
+        sa.select(sa.func.avg(sa.case((share > 1.0, 1.0), else_=share)) * 100.0)
+        .select_from(
+            _outputs.outerjoin(_achieved, sa.and_(_of(_achieved), _achieved.c.code == _outputs.c.code))
+        )
+        .where(_outputs.c.action_id == progress.c.action_id, _outputs.c.target > 0.0)
+        .correlate(progress)
+        .scalar_subquery()
+    )
+
+
+def physical_percent() -> sa.SQLColumnExpression[object]:
+    """Physical progress of a report: as reported, else by milestones, else by outputs, else null."""
+    exact = sa.func.coalesce(progress.c.physical_reported_percent, _by_milestones(), _by_outputs())
+    return sa.func.round(sa.cast(exact, sa.Numeric(9, 4)), 2)
+
+
+def physical_basis() -> sa.SQLColumnExpression[object]:
+    """Which of them it was."""
+    return sa.case(
+        (progress.c.physical_reported_percent.is_not(None), PhysicalBasis.reported.value),
+        (_by_milestones().is_not(None), PhysicalBasis.milestones.value),
+        (_by_outputs().is_not(None), PhysicalBasis.outputs.value),
+        else_=None,
+    )

@@ -1,11 +1,13 @@
 """Rules of progress: cumulative figures, and what is to be said of them. Pure."""
 
+from dataclasses import replace
 from typing import Any
 
+from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
-from app.kit.problems import Text
+from app.kit.problems import FieldError, Text
 from app.plans.findings.kinds import Finding, FindingKind
-from app.tracking.progress.models import PROGRESS_PARTS
+from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressIn, StoredProgress
 
 E06 = FindingKind(
     "E06",
@@ -52,7 +54,7 @@ def progress_subject(plan: str, action: str, period: str) -> str:
     return f"plans/{plan}/actions/{action}/progress/{period}"
 
 
-def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, object]:
     """Figures of one quarter alone, added to the cumulative ones of the latest earlier report.
 
     Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
@@ -71,7 +73,7 @@ def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]
     return result
 
 
-def split_single_source(content: dict[str, Any], sources: list[str]) -> dict[str, Any]:
+def split_single_source(content: dict[str, object], sources: list[str]) -> dict[str, object]:
     """A total without a split belongs to the only source there is; with several it stays unsplit."""
     if content["spending"] or not content["spent"] or len(sources) != 1:
         return content
@@ -79,8 +81,8 @@ def split_single_source(content: dict[str, Any], sources: list[str]) -> dict[str
 
 
 def without_what_follows(
-    content: dict[str, Any], patch: dict[str, Any], sources: list[str]
-) -> dict[str, Any]:
+    content: dict[str, object], patch: dict[str, object], sources: list[str]
+) -> dict[str, object]:
     """A report without the money that follows from what a patch sends: the total from its split, the
     split from the total where there is one source only."""
     dropped: set[str] = set()
@@ -91,37 +93,31 @@ def without_what_follows(
     return {name: value for name, value in content.items() if name not in dropped}
 
 
-def findings_of(
-    content: dict[str, Any], *, before: dict[str, Any] | None, allocation: int, planned: dict[str, int | None]
-) -> list[Finding]:
+def findings_of(content: dict[str, Any], before: StoredProgress | None, line: Line) -> list[Finding]:
     """E06 (falls below the quarter before), E07 (beyond the allocation), E08 (beyond those planned).
 
-    `before` is the latest earlier report of the year, `planned` the recipients of the action by code.
+    `before` is the latest earlier report of the year.
     """
     found: list[Finding] = []
     if before is not None:
-        period = before["period"]
-        if content["spent"] < before["spent"]:
-            values = {"what": "spent", "value": content["spent"], "before": before["spent"], "period": period}
-            found.append(E06.at("/spent", **values))
+        period, old_spent = before.period, before.content["spent"]
+        if content["spent"] < old_spent:
+            found.append(
+                E06.at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
+            )
         for part in PROGRESS_PARTS:
             if part.figure is None:
                 continue
-            figures = {item[part.key]: item[part.figure] for item in before[part.name]}
+            figures = {item[part.key]: item[part.figure] for item in before.content[part.name]}
             for n, item in enumerate(content[part.name]):
-                old = figures.get(item[part.key], 0)
-                if item[part.figure] < old:
-                    values = {
-                        "what": item[part.key],
-                        "value": item[part.figure],
-                        "before": old,
-                        "period": period,
-                    }
-                    found.append(E06.at(f"/{part.name}/{n}/{part.figure}", **values))
-    if content["spent"] > allocation:
-        found.append(E07.at("/spent", value=content["spent"], allocation=allocation))
+                what, value = item[part.key], item[part.figure]
+                if value < (old := figures.get(what, 0)):
+                    at = f"/{part.name}/{n}/{part.figure}"
+                    found.append(E06.at(at, what=what, value=value, before=old, period=period))
+    if content["spent"] > line.allocation:
+        found.append(E07.at("/spent", value=content["spent"], allocation=line.allocation))
     for n, item in enumerate(content["recipients"]):
-        limit = planned.get(item["code"])
+        limit = line.known["recipients"].get(item["code"])
         if limit is not None and item["reached"] > limit:
             found.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
     return found
@@ -131,3 +127,18 @@ def check_period(year: int, period: str) -> None:
     """Raises UnknownPeriod (404) if the period is no quarter of the plan's year."""
     if period not in {f"{year}-Q{n}" for n in range(1, 5)}:
         raise UnknownPeriod(period=period, year=year)
+
+
+def find_foreign_keys(content: ProgressIn, line: Line, code: str, pointer: str) -> list[FieldError]:
+    """Return the errors of items that refer to nothing of the action; `pointer` is the place of the report."""
+    found = []
+    for part in PROGRESS_PARTS:
+        if part.reports_on is None:
+            continue
+        for n, item in enumerate(getattr(content, part.name)):
+            key, allowed = getattr(item, part.key), list(line.known[part.reports_on])
+            if key not in allowed:
+                place, source = f"{pointer}/{part.name}/{n}/{part.key}", f"{code}/{part.reports_on}"
+                error = describe_unknown(key, source, allowed, pointer=place)
+                found.append(replace(error, allowed=allowed))
+    return found

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.write import Write
-from app.agencies.queries import Referrer, agencies_by_code
-from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
+from app.agencies.queries import Referrer, agencies_by_code, count_by
+from app.kit.database.journal import Author, Chain, Entry, hold, record
+from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
@@ -30,6 +31,7 @@ from app.tracking.quarters.models import (
     QuarterVerb,
 )
 from app.tracking.quarters.queries import (
+    EXTENSION,
     expected_lines,
     extensions,
     parts,
@@ -208,7 +210,7 @@ def _stored_quarter(session: Session, region: str, period: str) -> dict[str, Any
 _UNSAID = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, object]) -> dict[str, object]:
     """Return a row as the journal shows it."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
@@ -265,7 +267,7 @@ def _stored_part(session: Session, region: str, period: str, agency: str) -> dic
 
 
 def _part_entry(
-    plan: Plan, what: str, before: dict[str, Any], after: dict[str, Any], reason: str | None = None
+    plan: Plan, what: str, before: dict[str, object], after: dict[str, Any], reason: str | None = None
 ) -> Entry:
     subject = f"regions/{after['region_code']}/quarters/{after['period']}/agencies/{after['agency_code']}"
     kind, version = f"quarter_part.{what}", after["version"]
@@ -286,11 +288,12 @@ def _part_entry(
 
 def put_extension(write: Write, region: str, period: str, name: str, content: ExtensionIn) -> bool:
     """Grant an extension or change one. Return whether it is new. Raises Invalid if it extends nothing."""
-    session, author = write.session, write.author
+    session, key = write.session, (region, period, name)
     plan, chain, stored = _hold_extension(write, region, period, name)
-    write.precondition.check(stored["version"] if stored else None)
-    key = name if stored else checked_key(name)
-    standing = standing_of(session, plan, period, author.at)
+    write.precondition.check(stored[key].version if stored else None)
+    if not stored:
+        checked_key(name)
+    standing = standing_of(session, plan, period, write.author.at)
     errors = []
     if content.until <= standing.due_on:
         due = {"due_on": standing.due_on}
@@ -301,139 +304,88 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
         errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=told))
     if errors:
         raise Invalid(errors=errors)
-    after = content.model_dump(mode="json")
-    before = _extension_content(stored) if stored else None
-    if before == after:
-        return False
-    subject = _extension_subject(region, period, key)
-    version = next_version(session, subject, stored["version"] if stored else None)
-    row = {
-        **after,
-        "region_code": region,
-        "period": period,
-        "name": key,
-        "granted_at": author.at,
-        "granted_by": author.actor,
-        "version": version,
-    }
-    upsert(session, extensions, [row], key=["region_code", "period", "name"])
-    record(session, chain, author, [_extension_entry(plan, row, before, after)])
-    return stored is None
+    drafts, is_draft = {key: content.model_dump(mode="json")}, plan.revision is None
+    EXTENSION.put(session, write.author, chain, drafts, stored, is_draft=is_draft)
+    return not stored
 
 
 def delete_extension(write: Write, region: str, period: str, name: str) -> None:
     """Delete an extension. Raises NotFound if there is none of that name."""
     plan, chain, stored = _hold_extension(write, region, period, name)
-    if stored is None:
-        raise NotFound()
-    write.precondition.check(stored["version"])
-    write.session.execute(sa.delete(extensions).where(*_is_extension(region, period, name)))
-    gone = {**stored, "version": stored["version"] + 1}
-    record(
-        write.session, chain, write.author, [_extension_entry(plan, gone, _extension_content(stored), None)]
-    )
+    key = (region, period, name)
+    existing, is_draft = write.precondition.check_existing(stored.get(key)), plan.revision is None
+    EXTENSION.delete(write.session, write.author, chain, key, existing, is_draft=is_draft)
+
+
+Key = tuple[str, str, str]
+"""Region, period and name of an extension."""
 
 
 def _hold_extension(
     write: Write, region: str, period: str, name: str
-) -> tuple[Plan, Chain, dict[str, Any] | None]:
+) -> tuple[Plan, Chain, dict[Key, Stored]]:
     """Hold the chain of the plan. Return the plan, the chain, and the extension if it exists."""
-    session = write.session
-    plan = plan_at(session, write.actor, region, period)
+    plan = plan_at(write.session, write.actor, region, period)
     write.actor.require("extend_quarter", region)
-    chain = hold(session, plan_chain(plan.code))
-    plan = read_again(session, plan)
-    row = session.execute(sa.select(extensions).where(*_is_extension(region, period, name))).one_or_none()
-    return plan, chain, dict(row._mapping) if row else None
-
-
-def _is_extension(region: str, period: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
-    c = extensions.c
-    return c.region_code == region, c.period == period, c.name == name
-
-
-def _extension_subject(region: str, period: str, name: str) -> str:
-    return f"regions/{region}/quarters/{period}/extensions/{name}"
-
-
-def _extension_content(stored: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: stored[name] for name in ExtensionIn.model_fields}, "until": str(stored["until"])}
-
-
-def _extension_entry(
-    plan: Plan, row: dict[str, Any], before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> Entry:
-    return Entry.of(
-        "extension",
-        plan.region_code,
-        _extension_subject(plan.region_code, row["period"], row["name"]),
-        row["version"],
-        before,
-        after,
-        after["reason"] if after else None,
-        is_draft=plan.revision is None,
-    )
+    chain = hold(write.session, plan_chain(plan.code))
+    plan = read_again(write.session, plan)
+    return plan, chain, EXTENSION.read(write.session, [(region, period, name)])
 
 
 # Agencies that are merged
 
 
-def move_parts(session: Session, author: Author, region: str, old: str, new: str) -> None:
+def move_parts(write: Write, region: str, old: str, new: str) -> None:
     """Point the extensions of an agency at the one that it merges into.
 
     Where the region still reports, the part of the other grows by the lines that come to it: it is open again.
     Quarters submitted to the province stay unchanged.
     """
+    session = write.session
     for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
         plan = read_again(session, plan)
-        entries = [
-            *_reopened_parts(session, author, plan, old, new),
-            *_moved_extensions(session, plan, old, new),
-        ]
-        record(session, chain, author, entries)
+        entries = [*_reopened_parts(write, plan, old, new), *_moved_extensions(session, plan, old, new)]
+        record(session, chain, write.author, entries)
 
 
-def _reopened_parts(session: Session, author: Author, plan: Plan, old: str, new: str) -> list[Entry]:
-    c, entries = parts.c, []
+def _reopened_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
+    session, at, c, entries = write.session, write.author.at, parts.c, []
     here = sa.and_(c.region_code == plan.region_code, c.year == plan.year, c.state == PartState.submitted)
     for row in session.execute(
         sa.select(parts).where(here, c.agency_code.in_([old, new])).order_by(c.period, c.agency_code)
     ).all():
         before = dict(row._mapping)
-        if standing_of(session, plan, row.period, author.at).state not in REPORTING:
+        if standing_of(session, plan, row.period, at).state not in REPORTING:
             continue
-        after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": author.at}
+        after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
         entries.append(_part_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
     return entries
 
 
 def _moved_extensions(session: Session, plan: Plan, old: str, new: str) -> list[Entry]:
-    c, entries = extensions.c, []
+    c = extensions.c
     of_year = c.period.in_([f"{plan.year}-Q{n}" for n in range(1, 5)])
-    for row in session.execute(
-        sa.select(extensions)
-        .where(c.region_code == plan.region_code, of_year, c.agency_code == old)
-        .order_by(c.period, c.name)
-    ).all():
-        after = {**row._mapping, "agency_code": new, "version": row.version + 1}
-        upsert(session, extensions, [after], key=["region_code", "period", "name"])
-        before = dict(row._mapping)
-        entries.append(_extension_entry(plan, after, _extension_content(before), _extension_content(after)))
-    return entries
-
-
-def _count_parts(session: Session, region: str, agency: str) -> int:
-    found = [
-        session.scalar(
-            sa.select(sa.func.count())
-            .select_from(table)
-            .where(table.c.region_code == region, table.c.agency_code == agency)
+    of_old = sa.and_(c.region_code == plan.region_code, of_year, c.agency_code == old)
+    names = sa.select(c.region_code, c.period, c.name).where(of_old).order_by(c.period, c.name)
+    keys: list[Key] = [(region, period, name) for region, period, name in session.execute(names)]
+    if not keys:
+        return []
+    before = EXTENSION.read(session, keys)
+    session.execute(sa.update(extensions).where(of_old).values(agency_code=new, version=c.version + 1))
+    return [
+        EXTENSION.make_entry(
+            key,
+            stored.version + 1,
+            stored,
+            {**stored.content, "agency_code": new},
+            is_draft=plan.revision is None,
         )
-        for table in (parts, extensions)
+        for key, stored in sorted(before.items())
     ]
-    return sum(number or 0 for number in found)
 
 
-REFERRERS = [Referrer("parts and extensions of quarters", _count_parts)]
+REFERRERS = [
+    Referrer("parts and extensions of quarters", count_by(parts.c.agency_code, extensions.c.agency_code))
+]

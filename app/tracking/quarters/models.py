@@ -2,16 +2,18 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address
 from app.kit.http.validation import RuleBroken
+from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 
@@ -157,11 +159,7 @@ class QuarterSubmitIn(Shape):
     )
     reason: Reason | None = None
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"accept_missing": True, "reason": "Dua kegiatan dimulai pada triwulan berikutnya"}]
-        }
-    )
+    model_config = show_example(accept_missing=True, reason="Dua kegiatan dimulai pada triwulan berikutnya")
 
     @model_validator(mode="after")
     def _explained(self) -> "QuarterSubmitIn":
@@ -175,9 +173,7 @@ class QuarterReturnIn(Shape):
 
     notes: Prose = ShapeField(min_length=1)
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"notes": "Realisasi A-014 melebihi pagu; mohon diperiksa"}]}
-    )
+    model_config = show_example(notes="Realisasi A-014 melebihi pagu; mohon diperiksa")
 
 
 class QuarterCorrectIn(Shape):
@@ -185,12 +181,10 @@ class QuarterCorrectIn(Shape):
 
     reason: Reason
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"reason": "Koreksi realisasi setelah pemeriksaan BPK"}]}
-    )
+    model_config = show_example(reason="Koreksi realisasi setelah pemeriksaan BPK")
 
 
-_EXTENSION: dict[str, Any] = {
+_EXTENSION: JsonDict = {
     "agency_code": None,
     "until": "2026-07-31",
     "reason": "Banjir di enam kecamatan",
@@ -200,7 +194,7 @@ _EXTENSION: dict[str, Any] = {
 class ExtensionIn(ExtensionFields, Shape):
     """An extension as it is granted."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXTENSION]})
+    model_config = show_example(_EXTENSION)
 
 
 class ExtensionOut(ExtensionFields):
@@ -213,26 +207,20 @@ class ExtensionOut(ExtensionFields):
     granted_by: str
     version: Version
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_EXTENSION,
-                    "region_code": "63.02",
-                    "period": "2026-Q2",
-                    "name": "banjir-juli",
-                    "granted_at": "2026-07-10T03:00:00+00:00",
-                    "granted_by": "bappeda-kalsel",
-                    "version": 1,
-                }
-            ]
-        }
+    model_config = show_example(
+        _EXTENSION,
+        region_code="63.02",
+        period="2026-Q2",
+        name="banjir-juli",
+        granted_at="2026-07-10T03:00:00+00:00",
+        granted_by="bappeda-kalsel",
+        version=1,
     )
 
 
 # What is read
 
-_MOVED: dict[str, Any] = {
+_MOVED: JsonDict = {
     "submitted_at": None,
     "submitted_by": None,
     "is_late": None,
@@ -260,7 +248,7 @@ class PartOut(MovedFields, _Agency):
     version: int = ShapeField(description=VERSION_0)
 
 
-_PART: dict[str, Any] = {
+_PART: JsonDict = {
     **_MOVED,
     "agency_code": "1.06.0.00.0.00.08.0000",
     "agency_name": "Dinas Sosial",
@@ -279,14 +267,10 @@ class PartReply(PartOut):
     period: str
     allowed: list[PartVerb]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{**_PART, "region_code": "63.02", "period": "2026-Q2", "allowed": ["submit"]}]
-        }
-    )
+    model_config = show_example(_PART, region_code="63.02", period="2026-Q2", allowed=["submit"])
 
 
-_QUARTER: dict[str, Any] = {
+_QUARTER: JsonDict = {
     **_MOVED,
     "region_code": "63.02",
     "region_name": "Kabupaten Kotabaru",
@@ -338,7 +322,7 @@ class QuarterOut(MovedFields, _Quarter):
     correction_reason: str | None = ShapeField(description="Of the correction under way, or of the last one.")
     version: int = ShapeField(description=VERSION_0)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_QUARTER]})
+    model_config = show_example(_QUARTER)
 
 
 class QuarterReply(QuarterOut):
@@ -351,18 +335,8 @@ class QuarterReply(QuarterOut):
     parts: list[PartOut] = ShapeField(description="One for each agency that leads a line.")
     allowed: list[QuarterVerb]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_QUARTER,
-                    "calendar_set_by": None,
-                    "extensions": [],
-                    "parts": [_PART],
-                    "allowed": ["submit"],
-                }
-            ]
-        }
+    model_config = show_example(
+        _QUARTER, calendar_set_by=None, extensions=[], parts=[_PART], allowed=["submit"]
     )
 
 
@@ -378,17 +352,11 @@ class SemesterReply(BaseModel):
     )
     quarters: list[QuarterOut]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "region_code": "63.02",
-                    "period": "2026-S1",
-                    "state": "open",
-                    "to_quarter": "2026-Q2",
-                    "snapshot": None,
-                    "quarters": [{**_QUARTER, "period": "2026-Q1"}, _QUARTER],
-                }
-            ]
-        }
+    model_config = show_example(
+        region_code="63.02",
+        period="2026-S1",
+        state="open",
+        to_quarter="2026-Q2",
+        snapshot=None,
+        quarters=[{**_QUARTER, "period": "2026-Q1"}, _QUARTER],
     )

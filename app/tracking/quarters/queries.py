@@ -17,6 +17,7 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter
@@ -27,11 +28,13 @@ from app.plans.core.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import equal
-from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
+from app.reference.rules import clock
+from app.tracking.calendars.queries import Days, days_of, end_of_day, rules, today
 from app.tracking.progress.models import ProgressRow
 from app.tracking.progress.queries import lines_by_code, stored_and_before
 from app.tracking.progress.rules import check_period, findings_of
 from app.tracking.quarters.models import (
+    ExtensionIn,
     ExtensionOut,
     PartOut,
     PartState,
@@ -48,6 +51,16 @@ from app.tracking.quarters.snapshots.rules import address_of
 quarters, parts = table_of(QuarterRow), table_of(QuarterPartRow)
 extensions, _progress = table_of(QuarterExtensionRow), table_of(ProgressRow)
 _regions, _agencies = table_of(RegionRow), table_of(AgencyRow)
+
+EXTENSION = Resource(
+    "extension",
+    extensions,
+    ExtensionIn,
+    ("region_code", "period", "name"),
+    "regions/{region_code}/quarters/{period}/extensions/{name}",
+    written_at="granted_at",
+    written_by="granted_by",
+)
 
 
 class RegionQuartersQuery(PageQuery):
@@ -166,7 +179,7 @@ _MOVED = (
 )
 
 
-def _given(of: PlanQuarters) -> dict[str, ColumnElement[Any]]:
+def _given(of: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
     """The columns of `QuarterOut`."""
     zone, period = _regions.c.timezone, of.period.element
     return {
@@ -223,7 +236,8 @@ def _standing(session: Session) -> Select[Any]:
 
 def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Standing:
     """Where a quarter of a plan stands, in one statement. NotLoaded: no calendar was ever loaded."""
-    bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
+    days = clock(now)
+    bound = {"plan_id": plan.id, "quarter": period[5:], **days}
     row = session.connection().execute(_standing(session), bound).one_or_none()
     if row is None:
         raise NotLoaded()
@@ -236,7 +250,7 @@ def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Sta
         opens_on=date.fromisoformat(row.opens_on),
         due_on=date.fromisoformat(row.due_on),
         closes_on=date.fromisoformat(row.closes_on) if row.closes_on else None,
-        today=date.fromisoformat(clock(now)[f"today_{zone.value}"]),
+        today=date.fromisoformat(days[f"today_{zone.value}"]),
         version=row.version or 0,
         amendment=row.amendment,
         extensions=[
@@ -369,7 +383,7 @@ def _quarters_json(session: Session, plan: Plan, periods: Sequence[str], now: da
 # Parts
 
 
-def _parts(of: PlanQuarters) -> Select[Any]:
+def _parts(of: PlanQuarters) -> sa.SelectBase:
     """The parts of a quarter: one for each agency that leads a line of the plan."""
     period, zone, code = of.period.element, _regions.c.timezone, _agencies.c.code
     leads = sa.and_(actions.c.plan_id == plans.c.id, actions.c.lead_agency == code)
@@ -403,7 +417,7 @@ def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
     found = [one for one in json.loads(text.json)["parts"] if one["agency_code"] == agency]
     if not found:
         raise NotFound()
-    part: dict[str, Any] = found[0]
+    part: dict[str, object] = found[0]
     return part
 
 
@@ -433,13 +447,7 @@ def reports_with_errors(
     found = []
     for code in codes:
         line = lines[code]
-        earlier = before.get(line.id)
-        said = findings_of(
-            stored[line.id].content,
-            before=earlier.figures if earlier else None,
-            allocation=line.allocation,
-            planned=line.known["recipients"],
-        )
+        said = findings_of(stored[line.id].content, before.get(line.id), line)
         found += [(code, one.code, one.pointer) for one in said if one.severity == "error"]
     return found
 
@@ -456,10 +464,6 @@ def list_extensions(plan: Plan, period: str) -> Listing:
     return Listing(found, {"name": c.name}, {"name": c.name})
 
 
-def extension_text(session: Session, plan: Plan, period: str, name: str) -> tuple[str, int]:
-    """(one extension as JSON, its version); NotFound where none of that name was granted."""
-    listed = list_extensions(plan, period).query.where(extensions.c.name == name)
-    row = session.execute(json_texts(listed, "version")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return row.json, row.version
+def extension_text(session: Session, plan: Plan, period: str, name: str) -> ResourceText:
+    """Return one extension. Raises NotFound if none of that name was granted."""
+    return read_text(session, list_extensions(plan, period).query.where(extensions.c.name == name))

@@ -10,27 +10,32 @@ from sqlmodel import Session
 
 from app.access.write import Write
 from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.journal import Chain, Entry, hold, record
-from app.kit.http.validation import body_errors, nearest, unknown_reference, validated
+from app.kit.database.journal import Chain, Entry, hold, next_versions, record
+from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.parts import PartList, delete_parts, write_parts
+from app.kit.database.upsert import records, upsert
+from app.kit.http.validation import body_errors, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Forbidden, NotFound
-from app.plans.actions.commands import Gone, not_your_agency
+from app.kit.problems import FieldError, Forbidden, NotFound, PreconditionFailed
+from app.plans.actions.commands import not_your_agency
+from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.findings.kinds import Finding
-from app.tracking.progress.commands import delete_report, write_reports
-from app.tracking.progress.models import PROGRESS_PARTS, ProgressIn
+from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressFields, ProgressIn, StoredProgress
 from app.tracking.progress.queries import (
-    Line,
-    StoredProgress,
-    findings_of_report,
     lines_by_code,
+    physical_basis,
+    physical_percent,
+    progress,
     stored_and_before,
 )
 from app.tracking.progress.rules import (
     check_period,
     cumulated,
+    find_foreign_keys,
+    findings_of,
     progress_subject,
     split_single_source,
     without_what_follows,
@@ -102,6 +107,15 @@ class _Reporting:
         if closed.by_agency:
             raise closed.problem()
 
+    def make_entry(
+        self, code: str, version: int, after: dict[str, object] | None, reason: str | None = None
+    ) -> Entry:
+        """Return the journal's entry of a write of a report; `after` None: of its deletion."""
+        before = self.stored[code].content if code in self.stored else None
+        subject, is_draft = progress_subject(self.plan.code, code, self.period), self.plan.revision is None
+        region = self.plan.region_code
+        return Entry.of("progress", region, subject, version, before, after, reason, is_draft=is_draft)
+
 
 def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
     """Return the agencies whose lines take no reports now, with the reasons; the caller holds the plan's chain.
@@ -157,21 +171,17 @@ def _store(
     reason: str | None = None,
 ) -> Reported:
     """Write the reports that fit; the caller has checked rights, precondition and the state of the quarter."""
-    plan, period = reporting.plan, reporting.period
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
-    wanted = _complete(plan, batch, lines, before if is_period_only else {})
+    wanted = _complete(reporting.plan, batch, lines, before if is_period_only else {})
     changes = batch.changes(wanted, stored)
-    versions = write_reports(write, plan, period, changes, lines, stored)
+    versions = _write_reports(write, reporting, changes)
     entries = [
-        _entry(
-            plan, progress_subject(plan.code, code, period), versions[code], stored.get(code), content, reason
-        )
-        for code, content in changes.items()
+        reporting.make_entry(code, versions[code], content, reason) for code, content in changes.items()
     ]
     record(write.session, reporting.chain, write.author, entries)
     outcomes = batch.outcomes(wanted, stored, versions)
     findings = {
-        one.code: list(findings_of_report(lines[one.code], one.content, before.get(one.code)))
+        one.code: findings_of(one.content, before.get(one.code), lines[one.code])
         for one in outcomes
         if one.content is not None
     }
@@ -180,20 +190,20 @@ def _store(
 
 def _complete(
     plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line], added: dict[str, StoredProgress]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Return the contents by action, cumulative by the reports to be `added`; refuses reports that do not fit."""
     errors = _errors(plan, batch, lines)
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, dict[str, object]] = {}
     for code, report in batch.items.items():
         if code in errors:
             continue
         content = report.content.model_dump(mode="json")
-        content = split_single_source(content, list(lines[code].known["budget_lines"]))
+        content = split_single_source(content, lines[code].sources)
         if code in added:
             try:
                 cumulative = ProgressIn.model_validate(cumulated(content, added[code].content))
             except ValidationError as error:
-                errors[code] = body_errors(error, prefix=_steps(report.pointer))
+                errors[code] = body_errors(error, prefix=report.pointer.split("/")[1:])
                 continue
             content = cumulative.model_dump(mode="json")
         wanted[code] = content
@@ -201,15 +211,11 @@ def _complete(
     return wanted
 
 
-def _steps(pointer: str) -> list[str]:
-    return pointer.split("/")[1:]
-
-
 def _errors(plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
         if code in lines:
-            wrong = _foreign_keys(report, lines[code])
+            wrong = find_foreign_keys(report.content, lines[code], code, report.pointer)
         elif report.pointer:
             place, source = f"{report.pointer}/action", {"source": f"plans/{plan.code}/actions"}
             wrong = [FieldError(unknown_reference, pointer=place, value=code, values=source)]
@@ -241,42 +247,7 @@ def _forbidden(
     return errors
 
 
-def _foreign_keys(report: Report, line: Line) -> list[FieldError]:
-    """Return the errors of items that refer to nothing of the action."""
-    found = []
-    for part in PROGRESS_PARTS:
-        if part.reports_on is None:
-            continue
-        for n, item in enumerate(getattr(report.content, part.name)):
-            key, allowed = getattr(item, part.key), list(line.known[part.reports_on])
-            if key not in allowed:
-                found.append(
-                    FieldError(
-                        unknown_reference,
-                        pointer=f"{report.pointer}/{part.name}/{n}/{part.key}",
-                        value=key,
-                        allowed=allowed,
-                        nearest=nearest(key, allowed),
-                        values={"source": f"{report.code}/{part.reports_on}"},
-                    )
-                )
-    return found
-
-
-def _entry(
-    plan: Plan,
-    subject: str,
-    version: int,
-    stored: StoredProgress | None,
-    after: dict[str, Any] | None,
-    reason: str | None = None,
-) -> Entry:
-    before = stored.content if stored else None
-    is_draft = plan.revision is None
-    return Entry.of("progress", plan.region_code, subject, version, before, after, reason, is_draft=is_draft)
-
-
-def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: dict[str, Any]) -> Reported:
+def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: dict[str, object]) -> Reported:
     """Merge a patch into a report; figures are cumulative. Raises NotFound if there is none."""
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, [action])
@@ -284,23 +255,10 @@ def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: di
     write.precondition.check(stored.version)
     target = dict(stored.content)
     if {"spent", "spending", "components"} & patch.keys():
-        target = without_what_follows(target, patch, list(line.known["budget_lines"]))
+        target = without_what_follows(target, patch, line.sources)
     content = validated(ProgressIn, merge_patch(target, patch))
     reporting.check_open(write, line)
     return _store(write, reporting, BatchWrite([Report(action, content)]))
-
-
-def reported_items(session: Session, gone: Gone) -> Gone:
-    """Return those of the items that a report refers to."""
-    found: Gone = {}
-    for part in PROGRESS_PARTS:
-        if part.reports_on is None or part.reports_on not in gone:
-            continue
-        items = gone[part.reports_on]
-        columns = part.table.c.action_id, part.table.c[part.key]
-        of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
-        found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
-    return found
 
 
 def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
@@ -309,6 +267,127 @@ def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
     line, stored = reporting.require(write, action)
     reporting.check_open(write, line)
     write.precondition.check(stored.version)
-    delete_report(write.session, line, stored)
-    entry = _entry(plan, progress_subject(plan.code, action, period), stored.version + 1, stored, None)
+    _delete_report(write.session, line, stored)
+    entry = reporting.make_entry(action, stored.version + 1, None)
     record(write.session, reporting.chain, write.author, [entry])
+
+
+# Rows
+
+
+def _write_reports(
+    write: Write, reporting: _Reporting, contents: dict[str, dict[str, Any]]
+) -> dict[str, int]:
+    """Write whole reports. Return their new versions, by action."""
+    if not contents:
+        return {}
+    session, author, plan, period = write.session, write.author, reporting.plan, reporting.period
+    lines, stored = reporting.lines, reporting.stored
+    subjects = {code: progress_subject(plan.code, code, period) for code in contents}
+    versions = next_versions(session, subjects, stored)
+    rows = [
+        {
+            **{name: content[name] for name in ProgressFields.model_fields},
+            "action_id": lines[code].id,
+            "period": period,
+            "plan_id": plan.id,
+            "region_code": plan.region_code,
+            "year": plan.year,
+            "spent": content["spent"],
+            "version": versions[code],
+            "reported_at": author.at.isoformat(),
+            "reported_by": author.actor,
+        }
+        for code, content in contents.items()
+    ]
+    key = ["action_id", "period"]
+    written = upsert(session, progress, rows, key=key, versioned=True, returning=["version"])
+    if len(written) != len(rows):
+        raise PreconditionFailed()
+    for part in PROGRESS_PARTS:
+        lists = [
+            PartList(
+                {"action_id": lines[code].id, "period": period},
+                content[part.name],
+                stored[code].content[part.name] if code in stored else [],
+            )
+            for code, content in contents.items()
+        ]
+        write_parts(session, part.table, part.key, lists)
+    _refresh(session, [lines[code].id for code in contents], period)
+    return versions
+
+
+def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None:
+    """Delete a report with its parts, and the figures that follow from it."""
+    of_report = {"action_id": line.id, "period": stored.period}
+    for part in PROGRESS_PARTS:
+        keys = [{**of_report, part.key: item[part.key]} for item in stored.content[part.name]]
+        delete_parts(session, part.table, keys)
+    session.execute(
+        sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == stored.period)
+    )
+    refresh_figures(session, [line.id])
+
+
+def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
+    """Recompute the physical progress of those actions' reports and put their latest on the actions.
+
+    For after deletions of reports, and after writes of actions: milestones and targets decide it too.
+    """
+    _refresh(session, action_ids, None)
+
+
+def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
+    """Recompute the figures after a write; with a period, of the reports of that quarter alone."""
+    bound = {"records": to_json([{"action_id": id} for id in action_ids])}
+    connection = session.connection()
+    if period is None:
+        connection.execute(_physical(session), bound)
+    else:
+        connection.execute(_physical_of_quarter(session), {**bound, "quarter": period})
+    connection.execute(_latest(session), bound)
+
+
+def _listed(session: Session) -> sa.SelectBase:
+    source = records(session, {"action_id": progress.c.action_id.type})
+    return sa.select(source.c.action_id)
+
+
+@built_once
+def _physical(session: Session) -> sa.Update:
+    return (
+        sa.update(progress)
+        .where(progress.c.action_id.in_(_listed(session)))
+        .values(physical_percent=physical_percent(), physical_basis=physical_basis())
+    )
+
+
+@built_once
+def _physical_of_quarter(session: Session) -> sa.Update:
+    return _physical(session).where(progress.c.period == sa.bindparam("quarter"))
+
+
+@built_once
+def _latest(session: Session) -> sa.Update:
+    latest = progress.alias("latest")
+
+    def of_latest(column: sa.Column[Any]) -> object:
+        return (
+            sa.select(column)
+            .where(latest.c.action_id == actions.c.id)
+            .order_by(latest.c.period.desc())
+            .limit(1)
+            .correlate(actions)
+            .scalar_subquery()
+        )
+
+    return (
+        sa.update(actions)
+        .where(actions.c.id.in_(_listed(session)))
+        .values(
+            progress_period=of_latest(latest.c.period),
+            spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
+            physical_percent=of_latest(latest.c.physical_percent),
+        )
+    )

@@ -8,7 +8,6 @@ from app.access.actor import Caller
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer
 from app.kit.http.routing import house_router
-from app.reference.replies import page_of
 from app.tracking.completeness import queries
 from app.tracking.completeness.models import CompletenessReply, MissingLine
 from app.tracking.completeness.queries import CompletenessQuery, MissingQuery
@@ -36,4 +35,4 @@ def list_missing_lines(call: Caller, query: Annotated[MissingQuery, Query()]) ->
     `accepted=false` leaves out those that a submission has accepted as missing: what is left is still awaited.
     """
     found = queries.list_missing(call.actor, query, call.now)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)

@@ -13,7 +13,6 @@ from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
-from app.reference.replies import page_of
 from app.tracking.meetings import commands, queries
 from app.tracking.meetings.commands import FollowUpVerb
 from app.tracking.meetings.models import (
@@ -35,6 +34,8 @@ from app.tracking.meetings.rules import allowed, meetings_chain
 
 router = house_router(tags=["tracking"])
 
+_MEETING = "/regions/{region}/meetings/{meeting}"
+_COMMITMENT = "/regions/{region}/commitments/{commitment}"
 _CONDITIONAL = {"x-conditional": True}
 
 
@@ -49,7 +50,7 @@ def list_meetings(call: Caller, query: Annotated[MeetingQuery, Query()]) -> Resp
     changes with it.
     """
     listing = queries.list_meetings(call.actor, query, call.now)
-    return page_of(call, listing, query, sort=query.sort)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/meetings", response_model=Page[MeetingOut])
@@ -62,19 +63,17 @@ def list_region_meetings(
     """
     home = home_of(call.session, call.actor, region)
     listing = queries.list_meetings(call.actor, query, call.now, home=home)
-    return page_of(call, listing, query, sort=query.sort)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
-@router.get("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
+@router.get(_MEETING, response_model=MeetingReply)
 def read_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """One coordination meeting; `allowed` says what the caller may do with it."""
     home_of(call.session, call.actor, region)
     return _meeting_reply(call, region, meeting)
 
 
-@router.put(
-    "/regions/{region}/meetings/{meeting}", response_model=MeetingReply, responses=created(MeetingReply)
-)
+@router.put(_MEETING, response_model=MeetingReply, responses=created(MeetingReply))
 def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: MeetingIn) -> Response:
     """Create a coordination meeting under a key of your own, or replace what is said of it.
 
@@ -85,21 +84,21 @@ def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: M
     return _meeting_reply(call, region, meeting, status=201 if is_new else 200)
 
 
-@router.patch("/regions/{region}/meetings/{meeting}", response_model=MeetingReply)
+@router.patch(_MEETING, response_model=MeetingReply)
 def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: Patch) -> Response:
     """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_meeting(call.write, region, meeting, patch)
     return _meeting_reply(call, region, meeting)
 
 
-@router.delete("/regions/{region}/meetings/{meeting}", status_code=204)
+@router.delete(_MEETING, status_code=204)
 def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """Delete a meeting that did not take place; 409 while commitments name it. Its history stays."""
     commands.delete_meeting(call.write, region, meeting)
     return no_content()
 
 
-@router.get("/regions/{region}/meetings/{meeting}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_MEETING}/history", response_model=Page[HistoryEntry])
 def list_meeting_history(
     call: Caller, region: RegionKey, meeting: MeetingKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
@@ -127,7 +126,7 @@ def list_commitments(call: Caller, query: Annotated[CommitmentQuery, Query()]) -
     today in the zone of each region: the entity tag changes with the day.
     """
     listing = queries.list_commitments(call.actor, query, call.now)
-    return page_of(call, listing, query, sort=query.sort)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/commitments", response_model=Page[CommitmentOut])
@@ -137,21 +136,17 @@ def list_region_commitments(
     """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
     home = home_of(call.session, call.actor, region)
     listing = queries.list_commitments(call.actor, query, call.now, home=home)
-    return page_of(call, listing, query, sort=query.sort)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
-@router.get("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)
+@router.get(_COMMITMENT, response_model=CommitmentReply)
 def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """One commitment with its follow-up; `allowed` says which steps the caller may take now."""
     home_of(call.session, call.actor, region)
     return _commitment_reply(call, region, commitment)
 
 
-@router.put(
-    "/regions/{region}/commitments/{commitment}",
-    response_model=CommitmentReply,
-    responses=created(CommitmentReply),
-)
+@router.put(_COMMITMENT, response_model=CommitmentReply, responses=created(CommitmentReply))
 def put_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, content: CommitmentIn
 ) -> Response:
@@ -164,25 +159,21 @@ def put_commitment(
     return _commitment_reply(call, region, commitment, status=201 if is_new else 200)
 
 
-@router.patch("/regions/{region}/commitments/{commitment}", response_model=CommitmentReply)
+@router.patch(_COMMITMENT, response_model=CommitmentReply)
 def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey, patch: Patch) -> Response:
     """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_commitment(call.write, region, commitment, patch)
     return _commitment_reply(call, region, commitment)
 
 
-@router.delete("/regions/{region}/commitments/{commitment}", status_code=204)
+@router.delete(_COMMITMENT, status_code=204)
 def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """Delete a commitment that was recorded by mistake; 409 once it is closed. Its history stays."""
     commands.delete_commitment(call.write, region, commitment)
     return no_content()
 
 
-@router.post(
-    "/regions/{region}/commitments/{commitment}/start",
-    response_model=CommitmentReply,
-    openapi_extra=_CONDITIONAL,
-)
+@router.post(f"{_COMMITMENT}/start", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def start_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
 ) -> Response:
@@ -194,11 +185,7 @@ def start_commitment(
     return _follow_up(call, region, commitment, "start", said)
 
 
-@router.post(
-    "/regions/{region}/commitments/{commitment}/complete",
-    response_model=CommitmentReply,
-    openapi_extra=_CONDITIONAL,
-)
+@router.post(f"{_COMMITMENT}/complete", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def complete_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
 ) -> Response:
@@ -210,11 +197,7 @@ def complete_commitment(
     return _follow_up(call, region, commitment, "complete", said)
 
 
-@router.post(
-    "/regions/{region}/commitments/{commitment}/cancel",
-    response_model=CommitmentReply,
-    openapi_extra=_CONDITIONAL,
-)
+@router.post(f"{_COMMITMENT}/cancel", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def cancel_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
 ) -> Response:
@@ -225,11 +208,7 @@ def cancel_commitment(
     return _follow_up(call, region, commitment, "cancel", said)
 
 
-@router.post(
-    "/regions/{region}/commitments/{commitment}/reopen",
-    response_model=CommitmentReply,
-    openapi_extra=_CONDITIONAL,
-)
+@router.post(f"{_COMMITMENT}/reopen", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def reopen_commitment(
     call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
 ) -> Response:
@@ -240,11 +219,7 @@ def reopen_commitment(
     return _follow_up(call, region, commitment, "reopen", said)
 
 
-@router.post(
-    "/regions/{region}/commitments/{commitment}/follow-ups",
-    response_model=CommitmentReply,
-    openapi_extra=_CONDITIONAL,
-)
+@router.post(f"{_COMMITMENT}/follow-ups", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn) -> Response:
     """Note how far a commitment is, in whatever state; the state stays.
 
@@ -254,7 +229,7 @@ def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, s
     return _follow_up(call, region, commitment, "note", said)
 
 
-@router.get("/regions/{region}/commitments/{commitment}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_COMMITMENT}/history", response_model=Page[HistoryEntry])
 def list_commitment_history(
     call: Caller, region: RegionKey, commitment: CommitmentKey, query: Annotated[HistoryQuery, Query()]
 ) -> Response:

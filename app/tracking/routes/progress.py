@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, SkipValidation
+from pydantic import BaseModel, SkipValidation
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
@@ -17,6 +17,7 @@ from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
 from app.kit.http.routing import house_router, revalidated
 from app.kit.merge_patch import Patch
+from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionKey
@@ -27,7 +28,6 @@ from app.plans.core.rules import is_reportable, plan_chain
 from app.plans.findings.models import BatchResult, batch_result
 from app.plans.tags import plan_tag, tag_in
 from app.reference.commands import CHAIN as REFERENCE_CHAIN
-from app.reference.replies import page_of
 from app.tracking.progress import queries
 from app.tracking.progress.models import (
     PROGRESS_EXAMPLE,
@@ -36,15 +36,15 @@ from app.tracking.progress.models import (
     ProgressOut,
     ProgressReply,
     QuarterKey,
-    RegionSummary,
-    Summary,
+    StoredProgress,
 )
-from app.tracking.progress.queries import ProgressQuery, QuartersQuery, StoredProgress
+from app.tracking.progress.queries import ProgressQuery, QuartersQuery
 from app.tracking.progress.rules import check_period
-from app.tracking.progress.summaries import region_summary, summary_of
 from app.tracking.quarters.queries import standing_of
 from app.tracking.reporting import commands
 from app.tracking.reporting.commands import Report, Reported
+from app.tracking.summaries.models import RegionSummary, Summary
+from app.tracking.summaries.queries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
 
@@ -67,9 +67,7 @@ class ProgressBatch(Batch):
 
     items: list[SkipValidation[ProgressItem]] = ShapeField(min_length=1, max_length=1000)
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"items": [{"action": "A-001", **PROGRESS_EXAMPLE}]}]}
-    )
+    model_config = show_example(items=[{"action": "A-001", **PROGRESS_EXAMPLE}])
 
 
 class SummaryQuery(BaseModel):
@@ -127,7 +125,7 @@ def list_action_progress(
 ) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
-    return page_of(call, queries.list_quarters(id), query, sort=query.sort)
+    return call.answer_list(queries.list_quarters(id), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)

@@ -10,12 +10,11 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
-from app.kit.http.replies import answer, created, no_content, with_fields
+from app.kit.http.replies import answer, answer_resource, created, no_content, with_fields
 from app.kit.http.routing import house_router
 from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
-from app.reference.replies import page_of
 from app.tracking.quarters import commands, queries
 from app.tracking.quarters.commands import QuarterMove
 from app.tracking.quarters.models import (
@@ -48,7 +47,7 @@ def list_quarters(call: Caller, query: Annotated[QuartersQuery, Query()]) -> Res
     """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
     reported. `state=open` with a `period` is who has not submitted yet."""
     found = queries.list_quarters(call.actor, query, call.now)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
@@ -57,7 +56,7 @@ def list_region_quarters(
 ) -> Response:
     """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
     found = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 @router.get(_AT, response_model=QuarterReply)
@@ -168,7 +167,7 @@ def list_quarter_extensions(
     """The extensions of a quarter, of the region and of single agencies."""
     plan = queries.plan_at(call.session, call.actor, region, period)
     found = queries.list_extensions(plan, period)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 @router.get(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut)
@@ -243,5 +242,5 @@ def _found(call: Call, plan: Plan, period: str) -> queries.QuarterText:
 def _extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:
     plan = queries.plan_at(call.session, call.actor, region, period)
     text, version = queries.extension_text(call.session, plan, period, name)
-    location = f"/v1/regions/{region}/quarters/{period}/extensions/{name}" if status == 201 else None
-    return answer(call.request, text.encode(), status=status, version=version, location=location)
+    address = queries.EXTENSION.format_subject(region, period, name)
+    return answer_resource(call.request, text, version, address, status=status)

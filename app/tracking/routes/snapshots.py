@@ -1,6 +1,6 @@
 """Frozen quarters over HTTP: the same bytes for ever."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
@@ -14,15 +14,14 @@ from app.kit.http.routing import house_router
 from app.kit.openapi.schemas import FROZEN
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
-from app.reference.replies import page_of
 from app.tracking.quarters.snapshots import queries
 from app.tracking.quarters.snapshots.models import AmendmentNumber, Snapshot, SnapshotOut, SnapshotPeriod
 from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQuery
 
 router = house_router(prefix="/snapshots", tags=["tracking"])
 
-_HELD: dict[int | str, dict[str, Any]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
-_FROZEN: dict[str, Any] = {**PUBLIC, **FROZEN}
+_HELD: dict[int | str, dict[str, object]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
+_FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
 
 
 @router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
@@ -30,7 +29,7 @@ def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> R
     """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
     has, and the SHA-256 to check it by."""
     found = queries.list_snapshots(call.actor, query)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 @router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=_FROZEN)
@@ -47,7 +46,7 @@ def list_snapshot_amendments(
 ) -> Response:
     """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
     found = queries.list_amendments(call.session, call.actor, region, period)
-    return page_of(call, found, query, sort=query.sort)
+    return call.answer_list(found, query, sort=query.sort)
 
 
 @router.get(

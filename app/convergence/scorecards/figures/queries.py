@@ -38,8 +38,8 @@ from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans
 from app.reference.models import RegionLevel
 from app.reference.queries import among
-from app.tracking.progress.aggregates import lines_of
 from app.tracking.progress.models import ComponentSpendingRow, ProgressRow
+from app.tracking.summaries.queries import lines_of
 
 _components, _locations = table_of(ComponentRow), table_of(LocationRow)
 _recipients, _loci = table_of(RecipientRow), table_of(PriorityLocationRow)

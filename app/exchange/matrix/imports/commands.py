@@ -58,7 +58,7 @@ from app.plans.findings.models import PlanFinding, placed_shown
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.workflow.queries import lines_to_submit
 from app.tracking.progress.models import ProgressIn
-from app.tracking.progress.queries import latest_spent, stored_progress
+from app.tracking.progress.queries import latest_spent, stored_and_before
 from app.tracking.reporting.commands import Report, report_progress
 
 
@@ -380,7 +380,7 @@ def _report(
     session, column = run.write.session, half.column
     after = f"{run.plan.year}-Q2" if half.name == "q4" else None
     known = latest_spent(session, list(ids.values()), period, after=after)
-    there = stored_progress(session, list(ids.values()), period)
+    there, _ = stored_and_before(session, list(ids.values()), period)
     reports: list[Report] = []
     told: list[Writing] = []
     errors: list[FieldError] = []

@@ -1,22 +1,24 @@
 """What differs between two editions of a plan, as it goes over the wire."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 
+from app.kit.openapi.schemas import show_example
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.models import REASON_EXAMPLE, FieldAddress, Reason
 
 LineChange = Literal["created", "changed", "removed"]
 
 
-def _amounts(before: int, after: int) -> dict[str, int]:
+def _amounts(before: int, after: int) -> JsonDict:
     return {"before": before, "after": after, "difference": after - before}
 
 
-SUMS_EXAMPLE: dict[str, Any] = {
+SUMS_EXAMPLE: JsonDict = {
     "actions": _amounts(156, 157),
     "allocation": _amounts(632470087081, 632720087081),
     "locations": _amounts(88, 89),
@@ -30,8 +32,8 @@ class FieldChange(BaseModel):
     """One field, from what to what."""
 
     field: FieldAddress
-    before: Any = ShapeField(description="As it was; null where it was not there.")
-    after: Any = ShapeField(description="As it is; null where it is no longer there.")
+    before: object = ShapeField(description="As it was; null where it was not there.")
+    after: object = ShapeField(description="As it is; null where it is no longer there.")
 
 
 class Amounts(BaseModel):
@@ -72,7 +74,7 @@ class RevisionReason(Reason):
         description="The revision that brought the change; null: not adopted yet."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{**REASON_EXAMPLE, "revision": 1}]})
+    model_config = show_example(REASON_EXAMPLE, revision=1)
 
 
 class Side(BaseModel):
@@ -106,34 +108,28 @@ class Differences(BaseModel):
     reasons: list[RevisionReason] = ShapeField(description="For changes of the plan's own fields.")
     actions: list[ActionDifference] = ShapeField(description="By code.")
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "plan": "63.02-2026",
-                    "before": {
-                        "revision": 0,
-                        "sha256": "9f2c",
-                        "adopted_at": "2026-01-28T02:00:00+00:00",
-                    },
-                    "after": {
-                        "revision": 1,
-                        "sha256": "41d8",
-                        "adopted_at": "2026-09-02T02:00:00+00:00",
-                    },
-                    "sums": SUMS_EXAMPLE,
-                    "changes": [],
-                    "reasons": [],
-                    "actions": [
-                        {
-                            "code": "A-001",
-                            "title": "Bantuan permakanan lanjut usia terlantar",
-                            "change": "changed",
-                            "changes": [{"field": "/allocation", "before": 250000000, "after": 500000000}],
-                            "reasons": [{**REASON_EXAMPLE, "revision": 1}],
-                        }
-                    ],
-                }
-            ]
-        }
+    model_config = show_example(
+        plan="63.02-2026",
+        before={
+            "revision": 0,
+            "sha256": "9f2c",
+            "adopted_at": "2026-01-28T02:00:00+00:00",
+        },
+        after={
+            "revision": 1,
+            "sha256": "41d8",
+            "adopted_at": "2026-09-02T02:00:00+00:00",
+        },
+        sums=SUMS_EXAMPLE,
+        changes=[],
+        reasons=[],
+        actions=[
+            {
+                "code": "A-001",
+                "title": "Bantuan permakanan lanjut usia terlantar",
+                "change": "changed",
+                "changes": [{"field": "/allocation", "before": 250000000, "after": 500000000}],
+                "reasons": [{**REASON_EXAMPLE, "revision": 1}],
+            }
+        ],
     )

@@ -179,7 +179,7 @@ def covers(above: str, field: str) -> bool:
     return above == field or field.startswith(f"{above}/") or above == ""
 
 
-def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, Any]]:
+def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, object]]:
     """The reasons that speak of something that changed: those that an adopted revision keeps.
 
     A reason may name a part of what changed: of a line that is new, its budget.

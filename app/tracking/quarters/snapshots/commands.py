@@ -12,7 +12,7 @@ from app.agencies.queries import agencies_by_code
 from app.kit.database.journal import Entry
 from app.plans.core.models import Plan
 from app.plans.core.queries import region_name
-from app.plans.revisions.rules import canonical, sha256_of
+from app.plans.core.rules import canonical, sha256_of
 from app.tracking.quarters.snapshots.models import SnapshotHead
 from app.tracking.quarters.snapshots.queries import lines_with_reports, snapshots
 from app.tracking.quarters.snapshots.rules import address_of, sums_of

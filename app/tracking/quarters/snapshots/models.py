@@ -1,16 +1,18 @@
 """What a frozen quarter holds, and the shapes it is read in."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
 from app.kit.fields import Key, RegionCode, address
+from app.kit.openapi.schemas import show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionIn
 from app.tracking.progress.models import PROGRESS_EXAMPLE, PhysicalBasis, ProgressIn
@@ -54,7 +56,7 @@ class SnapshotHead(BaseModel):
     frozen_at: datetime
 
 
-_HEAD: dict[str, Any] = {
+_HEAD: JsonDict = {
     "region_code": "63.02",
     "period": "2026-Q1",
     "amendment": 0,
@@ -75,21 +77,15 @@ class SnapshotOut(SnapshotHead):
     )
     address: str
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_HEAD,
-                    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                    "frozen_by": "bappeda-kalsel",
-                    "address": "/v1/snapshots/2026-Q1/63.02",
-                }
-            ]
-        }
+    model_config = show_example(
+        _HEAD,
+        sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        frozen_by="bappeda-kalsel",
+        address="/v1/snapshots/2026-Q1/63.02",
     )
 
 
-_REPORT: dict[str, Any] = {
+_REPORT: JsonDict = {
     **PROGRESS_EXAMPLE,
     "physical_percent": 30,
     "physical_basis": "milestones",
@@ -106,10 +102,10 @@ class SnapshotReport(ProgressIn):
     reported_at: datetime
     reported_by: str
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_REPORT]})
+    model_config = show_example(_REPORT)
 
 
-_LINE: dict[str, Any] = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
+_LINE: JsonDict = {**ACTION_EXAMPLE, "action": "A-001", "report": _REPORT}
 
 
 class SnapshotLine(ActionIn):
@@ -118,7 +114,7 @@ class SnapshotLine(ActionIn):
     action: Key
     report: SnapshotReport | None
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_LINE]})
+    model_config = show_example(_LINE)
 
 
 class SnapshotAgency(BaseModel):
@@ -148,21 +144,15 @@ class Snapshot(SnapshotHead):
     sums: SnapshotSums
     rows: list[SnapshotLine]
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **_HEAD,
-                    "row_count": 1,
-                    "region_name": "Kabupaten Kotabaru",
-                    "submitted_at": "2026-04-18T03:00:00+00:00",
-                    "is_late": False,
-                    "missing_reason": None,
-                    "verified_at": "2026-04-28T03:00:00+00:00",
-                    "agencies": [{"code": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
-                    "sums": {"reported": 1, "allocated": 250000000, "spent": 120000000},
-                    "rows": [_LINE],
-                }
-            ]
-        }
+    model_config = show_example(
+        _HEAD,
+        row_count=1,
+        region_name="Kabupaten Kotabaru",
+        submitted_at="2026-04-18T03:00:00+00:00",
+        is_late=False,
+        missing_reason=None,
+        verified_at="2026-04-28T03:00:00+00:00",
+        agencies=[{"code": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
+        sums={"reported": 1, "allocated": 250000000, "spent": 120000000},
+        rows=[_LINE],
     )

@@ -1,26 +1,189 @@
-"""A plan's or a region's summary at a period, rolled up from grouped rows."""
+"""A plan's or a region's summary at a period, rolled up from grouped rows; and the sums that reports share with it."""
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
+from app.kit.database.engine import table_of
 from app.kit.database.json_sql import json_rows
 from app.kit.periods import Period
-from app.plans.actions.models import RecipientKind
+from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.queries import funding_source_labels, strategy_labels
-from app.tracking.progress import aggregates
-from app.tracking.progress.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
+from app.tracking.progress.models import (
+    ComponentSpendingRow,
+    MilestoneProgressRow,
+    MilestoneState,
+    ProgressRow,
+    RecipientProgressRow,
+    SpendingRow,
+)
+from app.tracking.summaries.models import KeyFigures, MoneyFigures, RecipientFigures, RegionSummary, Summary
+
+_progress = table_of(ProgressRow)
+_milestones, _milestones_done = table_of(MilestoneRow), table_of(MilestoneProgressRow)
+_recipients, _reached = table_of(RecipientRow), table_of(RecipientProgressRow)
+_budget_lines, _spending = table_of(BudgetLineRow), table_of(SpendingRow)
+_components, _component_spending = table_of(ComponentRow), table_of(ComponentSpendingRow)
+
+
+# Sums over a set of actions.
+
+
+def newest_period(quarter: str) -> sa.ScalarSelect[str]:
+    """The latest quarter reported on, of the year up to `quarter`, for each row of the actions around it."""
+    return (
+        sa.select(sa.func.max(_progress.c.period))
+        .where(
+            _progress.c.action_id == actions.c.id,
+            _progress.c.period <= quarter,
+            _progress.c.period > quarter[:4],
+        )
+        .correlate(actions)
+        .scalar_subquery()
+    )
+
+
+def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
+    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`.
+
+    A statement about several quarters gives each its own `name`.
+    """
+    return (
+        sa.select(
+            actions.c.id,
+            actions.c.plan_id,
+            actions.c.strategy,
+            actions.c.lead_agency,
+            actions.c.allocation,
+            newest_period(quarter).label("period"),
+        )
+        .where(chosen)
+        .cte(name)
+    )
+
+
+def money_by_group(lines: sa.CTE) -> sa.SelectBase:
+    """(plan, strategy, lead_agency) → actions, reported, allocated, spent, weighted physical progress."""
+    physical = _progress.c.physical_percent
+    reported = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == lines.c.period)
+    weight = sa.case((physical.is_not(None), lines.c.allocation), else_=0)
+    return (
+        sa.select(
+            *_group(lines),
+            sa.func.count().label("actions"),
+            sa.func.count(_progress.c.period).label("reported"),
+            _sum(lines.c.allocation).label("allocated"),
+            _sum(_progress.c.spent).label("spent"),
+            _sum(weight).label("physical_weight"),
+            sa.func.coalesce(sa.func.sum(sa.cast(lines.c.allocation, sa.Float) * physical), 0.0).label(
+                "physical_sum"
+            ),
+        )
+        .select_from(lines.outerjoin(_progress, reported))
+        .group_by(*_group(lines))
+    )
+
+
+def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
+    """(plan, strategy, lead_agency, kind) → planned, reached."""
+    reached = sa.and_(
+        _reached.c.action_id == lines.c.id,
+        _reached.c.period == lines.c.period,
+        _reached.c.code == _recipients.c.code,
+    )
+    return (
+        sa.select(
+            *_group(lines),
+            _recipients.c.kind,
+            _sum(_recipients.c["count"]).label("planned"),
+            _sum(_reached.c.reached).label("reached"),
+        )
+        .select_from(
+            lines.join(_recipients, _recipients.c.action_id == lines.c.id).outerjoin(_reached, reached)
+        )
+        .group_by(*_group(lines), _recipients.c.kind)
+    )
+
+
+def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
+    """(plan, strategy, lead_agency) → milestones due by `last_day`, and those of them that are done."""
+    done = sa.and_(
+        _milestones_done.c.action_id == lines.c.id,
+        _milestones_done.c.period == lines.c.period,
+        _milestones_done.c.code == _milestones.c.code,
+        _milestones_done.c.state == MilestoneState.done,
+    )
+    return (
+        sa.select(
+            *_group(lines), sa.func.count().label("due"), sa.func.count(_milestones_done.c.code).label("met")
+        )
+        .select_from(
+            lines.join(_milestones, _milestones.c.action_id == lines.c.id).outerjoin(_milestones_done, done)
+        )
+        .where(_milestones.c.due <= last_day)
+        .group_by(*_group(lines))
+    )
+
+
+def money_by_source(lines: sa.CTE) -> sa.SelectBase:
+    """funding source → allocated, spent."""
+    spent = sa.and_(
+        _spending.c.action_id == lines.c.id,
+        _spending.c.period == lines.c.period,
+        _spending.c.funding_source == _budget_lines.c.funding_source,
+    )
+    return (
+        sa.select(
+            _budget_lines.c.funding_source.label("key"),
+            _sum(_budget_lines.c.amount).label("allocated"),
+            _sum(_spending.c.amount).label("spent"),
+        )
+        .select_from(
+            lines.join(_budget_lines, _budget_lines.c.action_id == lines.c.id).outerjoin(_spending, spent)
+        )
+        .group_by(_budget_lines.c.funding_source)
+    )
+
+
+def money_by_class(lines: sa.CTE) -> sa.SelectBase:
+    """component class → allocated, spent; a class may be spent on that the plan gives no amount for."""
+    planned = sa.select(
+        _components.c.component_class.label("key"),
+        _components.c.amount.label("allocated"),
+        sa.literal(0, sa.BigInteger).label("spent"),
+    ).select_from(lines.join(_components, _components.c.action_id == lines.c.id))
+    table = _component_spending
+    spent = sa.select(table.c.component_class, sa.literal(0, sa.BigInteger), table.c.amount).select_from(
+        lines.join(table, sa.and_(table.c.action_id == lines.c.id, table.c.period == lines.c.period))
+    )
+    both = sa.union_all(planned, spent).subquery("both")
+    return sa.select(
+        both.c.key, _sum(both.c.allocated).label("allocated"), _sum(both.c.spent).label("spent")
+    ).group_by(both.c.key)
+
+
+def _group(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
+    return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
+
+
+def _sum(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
+    """A sum of whole rupiah stays a whole number on both engines."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
+
+
+# Summaries
 
 
 class _Roll:
@@ -62,15 +225,15 @@ class _Groups:
     """
 
     def __init__(
-        self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: Select[Any]
+        self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: sa.SelectBase
     ) -> None:
-        lines = aggregates.lines_of(chosen, period.last_quarter)
+        lines = lines_of(chosen, period.last_quarter)
         queries = {
-            "money": aggregates.money_by_group(lines),
-            "recipients": aggregates.recipients_by_group(lines),
-            "milestones": aggregates.milestones_by_group(lines, period.last_day),
-            "sources": aggregates.money_by_source(lines),
-            "classes": aggregates.money_by_class(lines),
+            "money": money_by_group(lines),
+            "recipients": recipients_by_group(lines),
+            "milestones": milestones_by_group(lines, period.last_day),
+            "sources": money_by_source(lines),
+            "classes": money_by_class(lines),
             **beside,
         }
         row = session.execute(
@@ -83,7 +246,7 @@ class _Groups:
             for name, text in zip(queries, row, strict=True)
         }
 
-    def by(self, key: Callable[[Any], str]) -> dict[str, _Roll]:
+    def by(self, key: Callable[[object], str]) -> dict[str, _Roll]:
         rolls: dict[str, _Roll] = {}
         for row in self.rows["money"]:
             roll = rolls.setdefault(key(row), _Roll())

@@ -1,0 +1,111 @@
+"""A plan or a region at a period: what its lines were allocated, have spent and have reached."""
+
+from pydantic import BaseModel
+from pydantic import Field as ShapeField
+from pydantic.config import JsonDict
+
+from app.kit.openapi.schemas import show_example
+from app.plans.actions.models import RecipientKind
+
+
+class RecipientFigures(BaseModel):
+    kind: RecipientKind
+    planned: int
+    reached: int
+
+
+class Figures(BaseModel):
+    """Figures of a set of actions to the end of a period."""
+
+    actions: int
+    reported: int = ShapeField(description="Actions with a report of a quarter up to the period.")
+    allocated: int = ShapeField(description="Whole rupiah.")
+    spent: int = ShapeField(description="Whole rupiah, cumulative.")
+    absorption_percent: float | None = ShapeField(
+        description="Spent of allocated; null where nothing is allocated."
+    )
+    physical_percent: float | None = ShapeField(
+        description="Mean of the actions that have a figure, weighted by allocation; null where none has."
+    )
+    recipients: list[RecipientFigures]
+    milestones_due: int = ShapeField(description="Milestones due by the end of the period.")
+    milestones_met: int = ShapeField(description="Of these, done.")
+
+
+class KeyFigures(Figures):
+    key: str
+    name: str | None = None
+
+
+class MoneyFigures(BaseModel):
+    key: str | None = ShapeField(description="Null: allocated or spent without a split.")
+    name: str | None = None
+    allocated: int
+    spent: int
+    absorption_percent: float | None
+
+
+_FIGURES_EXAMPLE: JsonDict = {
+    "actions": 156,
+    "reported": 156,
+    "allocated": 632470087081,
+    "spent": 247286187890,
+    "absorption_percent": 39.1,
+    "physical_percent": None,
+    "recipients": [{"kind": "families", "planned": 1200, "reached": 800}],
+    "milestones_due": 12,
+    "milestones_met": 9,
+}
+_MONEY_EXAMPLE: JsonDict = {
+    "allocated": 632470087081,
+    "spent": 247286187890,
+    "absorption_percent": 39.1,
+}
+_BY_STRATEGY: JsonDict = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
+_PERIOD_EXAMPLE: JsonDict = {"period": "2026-S1", "to_quarter": "2026-Q2"}
+_MONEY_PARTS: JsonDict = {
+    "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
+    "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
+}
+
+
+class Summary(Figures):
+    """A plan at a period: in all, and by strategy, agency, funding source and component class."""
+
+    plan: str
+    period: str
+    to_quarter: str = ShapeField(description="The quarter to whose end everything is cumulative.")
+    by_strategy: list[KeyFigures]
+    by_agency: list[KeyFigures]
+    by_funding_source: list[MoneyFigures]
+    by_component_class: list[MoneyFigures]
+
+    model_config = show_example(
+        _FIGURES_EXAMPLE,
+        _PERIOD_EXAMPLE,
+        _MONEY_PARTS,
+        plan="63.02-2026",
+        by_strategy=[_BY_STRATEGY],
+        by_agency=[{**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
+    )
+
+
+class RegionSummary(Figures):
+    """The plans of a region and everything below it, pooled, and each by itself."""
+
+    region_code: str
+    period: str
+    to_quarter: str
+    by_plan: list[KeyFigures]
+    by_strategy: list[KeyFigures]
+    by_funding_source: list[MoneyFigures]
+    by_component_class: list[MoneyFigures]
+
+    model_config = show_example(
+        _FIGURES_EXAMPLE,
+        _PERIOD_EXAMPLE,
+        _MONEY_PARTS,
+        region_code="63",
+        by_strategy=[_BY_STRATEGY],
+        by_plan=[{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],
+    )
