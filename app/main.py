@@ -39,7 +39,7 @@ from app.kit.server.health import Probe, health_router
 from app.kit.server.middleware import AnswersHead, BoundsHead, RequestLog
 from app.kit.server.rate_limit import RateLimits, Rates
 from app.kit.server.request_body import Bodies
-from app.plans.routes import actions, amendments, differences, findings, overlaps, plans, revisions
+from app.plans.routes import actions, amendments, findings, overlaps, plans, revisions
 from app.reference.coordinates.routes import router as coordinates
 from app.reference.nomenclature.routes import router as nomenclature
 from app.reference.routes import router as reference
@@ -160,7 +160,6 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         plans.router,
         revisions.router,
         amendments.router,
-        differences.router,
         changes,
         webhooks,
         quarters.router,

@@ -15,7 +15,7 @@ from app.convergence.steps.queries import steps_have_begun
 from app.plans.actions import agency_merge as action_moves
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
-from app.plans.amendments import agency_merge as amendment_moves
+from app.plans.amendments import commands as amendments
 from app.plans.amendments.adoption import apply_amendment, blocks, proposed
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
@@ -37,14 +37,14 @@ def wire() -> None:
     agency_commands.MOVERS[:] = [
         quarters.move_parts,
         action_moves.move_lines,
-        amendment_moves.move_drafted,
+        amendments.move_drafted,
         meetings.move_meetings,
     ]
     agencies.REFERRERS[:] = [
         *agencies.OWN_REFERRERS,
         *quarters.REFERRERS,
         *action_moves.REFERRERS,
-        *amendment_moves.REFERRERS,
+        *amendments.REFERRERS,
         *meetings.REFERRERS,
     ]
 

@@ -62,7 +62,6 @@ NAMED_BY_NOUN = {
     "plans/actions/agency_merge",
     "plans/actions/examples",
     "plans/amendments/adoption",
-    "plans/amendments/agency_merge",
     "plans/findings/kinds",
     "plans/tags",
     "reports/catalogue",

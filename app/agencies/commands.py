@@ -1,6 +1,7 @@
 """Writing agencies: each write holds the region's chain first, then looks, then writes and records."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import update_versioned
 from app.kit.fields import AgencyCode
-from app.kit.http.validation import nearest, unknown_reference, validated
+from app.kit.http.validation import describe_unknown, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.rules import folded
@@ -198,17 +199,8 @@ def _check_target(session: Session, region: str, code: str, into: str) -> dict[s
     active = agency_labels(session, region, state=AgencyState.active)
     others = [f"{one} {name}" for one, name in active.items() if one != code]
     kind = unknown_reference if target is None else not_active
-    raise Invalid(
-        errors=[
-            FieldError(
-                kind,
-                pointer="/into",
-                value=into,
-                nearest=nearest(into, others),
-                values={"source": f"regions/{region}/agencies"},
-            )
-        ]
-    )
+    error = describe_unknown(into, f"regions/{region}/agencies", others, pointer="/into")
+    raise Invalid(errors=[replace(error, kind=kind)])
 
 
 def _change(

@@ -41,11 +41,6 @@ def local_date(at: datetime, zone: str) -> date:
     return at.astimezone(zone_of(zone)).date()
 
 
-def clock(at: datetime) -> dict[str, str]:
-    """Return what a statement binds that compares with the day in each zone: `today_WIB` and the others."""
-    return {f"today_{zone}": local_date(at, zone).isoformat() for zone in OFFSETS}
-
-
 def end_of(day: date, zone: str) -> datetime:
     """The last second of a day in a zone, with its offset."""
     return datetime.combine(day, time(23, 59, 59), zone_of(zone))

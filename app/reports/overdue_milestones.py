@@ -1,7 +1,7 @@
 """Overdue milestones: what should have been reached by a day and was not."""
 
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -20,10 +20,9 @@ from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
-from app.reference.rules import clock
 from app.reports.definition import Report, listing
 from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
-from app.tracking.calendars.queries import today
+from app.tracking.calendars.queries import clock, today
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
 _agencies = table_of(AgencyRow)
@@ -82,7 +81,7 @@ class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
 
 def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
     """By the latest report of each line, which decides in summaries too."""
-    day: ColumnElement[Any] = (
+    day: ColumnElement[str] = (
         sa.literal(query.on.isoformat(), sa.Text) if query.on else today(regions.c.timezone)
     )
     state, done_on = sa.cast(_reached.c.state, sa.Text), sa.cast(_reached.c.done_on, sa.Text)

@@ -138,10 +138,8 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
             _content(line, side).label(f"{side}_line"),
         ]
         led.append(line.c.lead_agency == query.agency)
-    said = ("verdict", "text", "explained", "version", "explained_at", "explained_by")
-    rows = sa.select(*columns, *[explanations.c[name] for name in said]).select_from(
-        source.outerjoin(explanations, explains(pairs))
-    )
+    said = [explanations.c[name] for name in Explanation._fields]
+    rows = sa.select(*columns, *said).select_from(source.outerjoin(explanations, explains(pairs)))
     if query.agency is not None:
         rows = rows.where(sa.or_(*led))
     if query.explained is not None:
@@ -177,9 +175,7 @@ def completed(row: Row) -> Row | None:
     if coincides is None:
         return None
     pair = Pair(row.pop("first"), row.pop("second"))
-    said = [
-        row.pop(name) for name in ("verdict", "text", "explained", "version", "explained_at", "explained_by")
-    ]
+    said = [row.pop(name) for name in Explanation._fields]
     explanation = Explanation(*said) if said[0] is not None else None
     entry = {
         **row,

@@ -10,14 +10,8 @@ from app.kit.database.engine import table_of
 from app.plans.actions.models import PARTS, ActionOut, ActionRow
 from app.plans.core.models import PlanOut, PlanRow, PriorityLocationRow
 from app.plans.workflow.models import ActionReply, PlanReply
-from app.tracking.progress.models import (
-    PROGRESS_PARTS,
-    ProgressOut,
-    ProgressReply,
-    ProgressRow,
-    RegionSummary,
-    Summary,
-)
+from app.tracking.progress.models import PROGRESS_PARTS, ProgressOut, ProgressReply, ProgressRow
+from app.tracking.summaries.models import RegionSummary, Summary
 from tests.plans.test_actions import BARE, WHOLE
 from tests.plans.test_plans import WHOLE as WHOLE_PLAN
 from tests.plans.world import AT, put, put_plan, report

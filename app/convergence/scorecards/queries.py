@@ -51,8 +51,8 @@ from app.kit.database.json_sql import built_once, fixed_object, to_json
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError, Invalid, NotFound
 from app.reference.models import RegionLevel
-from app.reference.rules import clock, level_of
-from app.tracking.calendars.queries import today
+from app.reference.rules import level_of
+from app.tracking.calendars.queries import clock, today
 
 kept_figures, frozen_scorecards = table_of(ScorecardFiguresRow), table_of(ScorecardRow)
 _journal = table_of(JournalRow)

@@ -100,6 +100,8 @@ class Resource:
     """Column of the instant of the last write."""
     written_by: str | None = None
     """Column of the author of the last write."""
+    is_draft: bool = False
+    """Whether the entries are hidden from readers who may not read drafts."""
 
     def format_subject(self, *key: object) -> str:
         """Return the path of a row below /v1/."""
@@ -138,13 +140,11 @@ class Resource:
         stored: Mapping[Key, Stored],
         *,
         before: Sequence[Entry] = (),
-        is_draft: bool = False,
         **columns: object,
     ) -> dict[Key, Outcome]:
         """Write the drafts that differ from what is stored, and return what became of each.
 
-        The journal gets `before` in front of their entries, each row the other `columns`; `is_draft` hides the
-        entries from readers who may not read drafts.
+        The journal gets `before` in front of their entries, each row the other `columns`.
         Raises PreconditionFailed if a row was written meanwhile.
         """
         changed = {
@@ -152,8 +152,7 @@ class Resource:
             for key, content in drafts.items()
             if key not in stored or stored[key].content != content
         }
-        entries = self.store(session, author, changed, stored, is_draft=is_draft, **columns)
-        record(session, chain, author, [*before, *entries])
+        record(session, chain, author, [*before, *self.store(session, author, changed, stored, **columns)])
         return {
             key: "unchanged" if key not in changed else "updated" if key in stored else "created"
             for key in drafts
@@ -165,8 +164,6 @@ class Resource:
         author: Author,
         drafts: Mapping[Key, dict[str, object]],
         stored: Mapping[Key, Stored],
-        *,
-        is_draft: bool = False,
         **columns: object,
     ) -> list[Entry]:
         """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
@@ -185,47 +182,26 @@ class Resource:
         if len(written) != len(rows):
             raise PreconditionFailed()
         return [
-            self.make_entry(key, versions[key], stored.get(key), content, is_draft=is_draft)
-            for key, content in drafts.items()
+            self.make_entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()
         ]
 
-    def delete(
-        self,
-        session: Session,
-        author: Author,
-        chain: Chain,
-        key: Key,
-        stored: Stored,
-        *,
-        is_draft: bool = False,
-    ) -> None:
+    def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: Stored) -> None:
         """Delete a row that exists."""
         session.execute(sa.delete(self.table).where(*self.match(*key)))
-        record(
-            session,
-            chain,
-            author,
-            [self.make_entry(key, stored.version + 1, stored, None, is_draft=is_draft)],
-        )
+        record(session, chain, author, [self.make_entry(key, stored.version + 1, stored, None)])
 
     def _name_columns(self, key: tuple[object, ...]) -> dict[str, object]:
         return dict(zip(self.key, key, strict=True))
 
     def make_entry(
-        self,
-        key: Key,
-        version: int,
-        before: Stored | None,
-        after: dict[str, Any] | None,
-        *,
-        is_draft: bool = False,
+        self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None
     ) -> Entry:
         """Return the journal's entry of a write; `after` None: of a deletion."""
         region = str(self._name_columns(key)["region_code"]) if self.region is None else self.region
         reason = (after or {}).get("reason")
         subject, old = self.format_subject(*key), before.content if before else None
         said = reason[:1000] if reason else None
-        return Entry.of(self.noun, region, subject, version, old, after, said, is_draft=is_draft)
+        return Entry.of(self.noun, region, subject, version, old, after, said, is_draft=self.is_draft)
 
 
 @built_once

@@ -15,21 +15,14 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Forbidden, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import FieldError, Kind, NotFound, PreconditionFailed, Problem, Text
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part
 from app.plans.actions.queries import StoredAction, actions, check_references, references_to, stored_actions
 from app.plans.actions.rules import Draft, Gone, action_subject, renamed, search_text
 from app.plans.core.commands import follow_locations, hold_plan
 from app.plans.core.models import Plan, PriorityLocationRow
 from app.plans.core.queries import plans, read_again, stored_plan
-from app.plans.core.rules import check_editable, plan_chain
-
-not_your_agency = Kind(
-    "not_your_agency",
-    id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
-    en="you cannot write lines of {value}; the role {roles} is needed",
-)
-
+from app.plans.core.rules import check_editable, check_right, plan_chain
 
 reported_part = Kind(
     "reported_part",
@@ -146,19 +139,17 @@ def forbid_lines_of_others(
     write: Write, plan: Plan, batch: BatchWrite[Draft], leads: Mapping[str, set[str]]
 ) -> None:
     """Refuse lines that the actor may not write: other agencies lead them, by `leads` or by the draft."""
-    errors: dict[str, list[FieldError]] = {}
-    for code, draft in batch.items.items():
-        for agency in sorted({draft.content.lead_agency, *leads.get(code, ())}):
-            try:
-                write.actor.require("write_actions", plan.region_code, agency)
-            except Forbidden as refused:
-                place = f"{draft.pointer}/lead_agency"
-                values, allowed = refused.values, refused.values["memberships"]
-                error = FieldError(
-                    not_your_agency, pointer=place, value=agency, allowed=allowed, values=values
-                )
-                errors.setdefault(code, []).append(error)
-    batch.forbid(errors)
+    lacking = {
+        code: [
+            error
+            for agency in sorted({draft.content.lead_agency, *leads.get(code, ())})
+            for error in check_right(
+                write.actor, "write_actions", plan.region_code, f"{draft.pointer}/lead_agency", agency
+            )
+        ]
+        for code, draft in batch.items.items()
+    }
+    batch.forbid({code: errors for code, errors in lacking.items() if errors})
 
 
 def complete_drafts(

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import Field
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
 
 from app.access.queries import within
@@ -106,46 +106,41 @@ def _part_json(part: Part) -> sa.SQLColumnExpression[object]:
 
 def list_actions(plan: Plan, query: ActionQuery) -> Listing:
     """Actions of a plan that the actor was found to see."""
-    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id)
-    for condition in _conditions(plan, query):
-        found = found.where(condition)
+    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id, *_conditions(query))
     sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
     return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
 
 
 @cache
-def _action_item() -> ColumnElement[Any]:
+def _action_item() -> ColumnElement[str]:
     return fixed_object("action", action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
 
 
-def _conditions(plan: Plan, query: ActionQuery) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if query.strategy is not None:
-        found.append(actions.c.strategy == query.strategy)
-    if query.lead_agency is not None:
-        found.append(actions.c.lead_agency == query.lead_agency)
-    if query.supporting_agency is not None:
-        table = table_of(SupportingAgencyRow)
-        found.append(_has(table, table.c.agency_code == query.supporting_agency))
+def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
+    for column, value in (
+        (actions.c.strategy, query.strategy),
+        (actions.c.lead_agency, query.lead_agency),
+        (actions.c.progress_period, query.reported),
+    ):
+        if value is not None:
+            yield column == value
+    for column, value in (
+        (table_of(SupportingAgencyRow).c.agency_code, query.supporting_agency),
+        (table_of(BudgetLineRow).c.funding_source, query.funding_source),
+        (table_of(TagRow).c.tag, query.tag),
+    ):
+        if value is not None:
+            yield _has(column.table, column == value)
     if query.location is not None:
         table = table_of(LocationRow)
-        found.append(_has(table, within(table.c.region_code, query.location)))
-    if query.funding_source is not None:
-        table = table_of(BudgetLineRow)
-        found.append(_has(table, table.c.funding_source == query.funding_source))
+        yield _has(table, within(table.c.region_code, query.location))
     if query.subactivity_code is not None:
-        found.append(_begins(actions.c.subactivity_code, query.subactivity_code.rstrip(".")))
-    if query.tag is not None:
-        table = table_of(TagRow)
-        found.append(_has(table, table.c.tag == query.tag))
-    if query.reported is not None:
-        found.append(actions.c.progress_period == query.reported)
+        yield _begins(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
     if query.q is not None:
-        found.append(has_words(actions.c.search, query.q))
-    return found
+        yield has_words(actions.c.search, query.q)
 
 
 def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
@@ -153,7 +148,7 @@ def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[
     return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
 
 
-def _has(table: sa.Table, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _has(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
 
 
@@ -176,34 +171,38 @@ def action_id_of(session: Session, plan: Plan, code: str) -> int:
     return int(found)
 
 
-class StoredAction:
+class StoredAction(NamedTuple):
     """An action as it stands, for comparing, patching and journaling."""
 
-    __slots__ = ("content", "id", "version")
-
-    def __init__(self, id: int, content: dict[str, Any]) -> None:
-        self.id = id
-        self.version: int = content["version"]
-        self.content = {name: content[name] for name in ActionIn.model_fields}
+    id: int
+    version: int
+    content: dict[str, Any]
+    """As `ActionIn` has it."""
 
 
 def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
     """The actions of those codes (all: None), by code, in one statement whatever their number."""
-    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
-    if codes is not None:
-        query = query.where(actions.c.code.in_(codes))
-    rows = session.execute(json_texts(query, "code", "_id"))
-    return {code: StoredAction(id, json.loads(text)) for text, code, id in rows}
+    return {
+        code: StoredAction(id, whole["version"], {name: whole[name] for name in ActionIn.model_fields})
+        for code, id, whole in _read_actions(session, plan, codes)
+    }
 
 
 def whole_actions(
     session: Session, plan: Plan, codes: list[str] | None = None
 ) -> dict[str, dict[str, object]]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
-    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id)
+    return {code: whole for code, _, whole in _read_actions(session, plan, codes)}
+
+
+def _read_actions(
+    session: Session, plan: Plan, codes: list[str] | None
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
     if codes is not None:
         query = query.where(actions.c.code.in_(codes))
-    return {code: json.loads(text) for text, code in session.execute(json_texts(query, "code"))}
+    for text, code, id in session.execute(json_texts(query, "code", "_id")):
+        yield code, id, json.loads(text)
 
 
 def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
@@ -217,7 +216,7 @@ def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
 # What refers to an action
 
 
-REFERRERS: dict[str, sa.Column[Any]] = {}
+REFERRERS: dict[str, sa.Column[int]] = {}
 """Kind of thing that refers to actions → its column with their ids. `app.wiring` adds those of the areas above: plans
 must not know commitments, yet a line that one names cannot be deleted."""
 

@@ -6,16 +6,17 @@ drafting: readers of the plan in force never meet it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.access.write import Write
+from app.agencies.queries import Referrer
 from app.kit.batch import BatchWrite, Outcome
-from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record
-from app.kit.database.json_sql import to_json
-from app.kit.database.upsert import records, upsert
+from app.kit.database.parts import delete_parts
+from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem, Text
@@ -35,9 +36,8 @@ from app.plans.amendments.queries import (
 )
 from app.plans.core.commands import fitting_plan
 from app.plans.core.models import Plan, PlanIn, PlanState, Reason
-from app.plans.core.queries import plans
+from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import EDITABLE, plan_chain
-from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.workflow.commands import state_entry
 
 
@@ -104,17 +104,8 @@ def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: Amend
         "purpose": amendment.purpose,
         "version": version,
     }
-    upsert(write.session, table_of(AmendmentRow), [row], key=["plan_id"])
-    entry = Entry(
-        "amendment.changed",
-        plan.region_code,
-        f"plans/{plan.code}/amendment",
-        version,
-        before,
-        after,
-        is_draft=True,
-    )
-    record(write.session, chain, write.author, [entry])
+    upsert(write.session, amendments, [row], key=["plan_id"])
+    record(write.session, chain, write.author, [_entry(plan, version, before, after)])
 
 
 def _plain(reasons: Sequence[Reason]) -> list[dict[str, object]]:
@@ -137,15 +128,12 @@ def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
     """Say in the journal that an amendment is gone, and with it every line drafted for it."""
     plan = amendment.plan
     before = {**amendment.content, "reasons": amendment.reasons, "purpose": amendment.purpose}
-    return Entry(
-        "amendment.deleted",
-        plan.region_code,
-        f"plans/{plan.code}/amendment",
-        _number(chain),
-        before,
-        None,
-        is_draft=True,
-    )
+    return _entry(plan, _number(chain), before, None)
+
+
+def _entry(plan: Plan, version: int, before: dict[str, object], after: dict[str, object] | None) -> Entry:
+    subject = f"plans/{plan.code}/amendment"
+    return Entry.of("amendment", plan.region_code, subject, version, before, after, is_draft=True)
 
 
 # Lines
@@ -218,7 +206,7 @@ def _store(
     wanted = complete_drafts(write.session, plan, batch, stored)
     refused = batch.errors
     fitting = {code: content for code, content in wanted.items() if code not in refused}
-    versions = drafted_versions(write.session, plan, drafting.chain, fitting, stored)
+    versions = _next_versions(write.session, plan, drafting.chain, fitting, stored)
     changes: dict[str, AmendedRow] = {}
     for code, content in fitting.items():
         is_in_force = code in stored and stored[code].content == content
@@ -230,12 +218,8 @@ def _store(
     return batch.outcomes(wanted, lines, {code: line.version for code, line in changes.items()})
 
 
-def drafted_versions(
-    session: Session,
-    plan: Plan,
-    chain: Chain,
-    codes: Iterable[str],
-    stored: Mapping[str, StoredAction],
+def _next_versions(
+    session: Session, plan: Plan, chain: Chain, codes: Iterable[str], stored: Mapping[str, StoredAction]
 ) -> dict[str, int]:
     """Return the versions that a write of drafted lines gives them, by code.
 
@@ -255,6 +239,13 @@ def _store_lines(
     """
     plan, lines = drafting.plan, drafting.lines
     left = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
+    delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": code} for code in left])
+    _write_lines(write, plan, {code: line for code, line in changes.items() if code not in left})
+    entries = [_line_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
+    record(write.session, drafting.chain, write.author, entries)
+
+
+def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> None:
     rows = [
         {
             "plan_id": plan.id,
@@ -264,27 +255,12 @@ def _store_lines(
             "version": line.version,
             "updated_at": write.author.at.isoformat(),
         }
-        for code, line in changes.items()
-        if code not in left
+        for code, line in lines.items()
     ]
-    forget_lines(write.session, plan, left)
-    upsert(write.session, table_of(AmendmentActionRow), rows, key=["plan_id", "code"])
-    entries = [drafted_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
-    record(write.session, drafting.chain, write.author, entries)
+    upsert(write.session, amended_actions, rows, key=["plan_id", "code"])
 
 
-def forget_lines(session: Session, plan: Plan, codes: Sequence[str]) -> None:
-    """Delete lines from the amendment."""
-    if codes:
-        given = records(session, {"code": amended_actions.c.code.type})
-        chosen = sa.select(given.c.code)
-        statement = sa.delete(amended_actions).where(
-            amended_actions.c.plan_id == plan.id, amended_actions.c.code.in_(chosen)
-        )
-        session.connection().execute(statement, {"records": to_json([{"code": code} for code in codes])})
-
-
-def drafted_entry(
+def _line_entry(
     plan: Plan, code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
 ) -> Entry:
     """Return the entry of a write of a line in the amendment's own chain."""
@@ -341,7 +317,69 @@ def remove_amended_action(write: Write, code: str, action: str, reason: Reason |
         raise PartInUse(keys=", ".join(reported))
     if references := references_to(write.session, plan, [action]):
         raise_referred(references)
-    version = drafted_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
+    version = _next_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
     gone = AmendedRow(None, _plain([reason] if reason else []), version, write.author.at)
     if (line.content, list(line.reasons)) != (None, gone.reasons):
         _store_lines(write, drafting, {action: gone})
+
+
+# Agencies that are merged
+
+
+def _names_agency(content: dict[str, Any] | None, agency: str) -> bool:
+    return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
+
+
+def _being_amended(session: Session, region: str) -> list[Plan]:
+    found = sa.select(plans).join(amendments, amendments.c.plan_id == plans.c.id)
+    return read_plans(session, found.where(plans.c.region_code == region).order_by(plans.c.code))
+
+
+def _count_drafted(session: Session, region: str, agency: str) -> int:
+    return sum(
+        _names_agency(row.content, agency)
+        for plan in _being_amended(session, region)
+        for row in amended_rows(session, plan).values()
+    )
+
+
+def move_drafted(write: Write, region: str, old: str, new: str) -> None:
+    """Point every drafted line of a region that names an agency at another; its plans' chains are held first."""
+    session, author = write.session, write.author
+    for plan in _being_amended(session, region):
+        hold(session, plan_chain(plan.code))
+        chain = hold(session, amendment_chain(plan.code))
+        before = {
+            code: row for code, row in amended_rows(session, plan).items() if _names_agency(row.content, old)
+        }
+        if not before:
+            continue
+        stored = stored_actions(session, plan, list(before))
+        versions, after = _next_versions(session, plan, chain, before, stored), {}
+        for code, row in before.items():
+            content = _replace_agency(row.content or {}, old, new)
+            is_in_force = code in stored and content == stored[code].content
+            after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
+        _write_lines(write, plan, after)
+        entries = [_line_entry(plan, code, before[code], row) for code, row in after.items()]
+        record(session, chain, author, entries)
+
+
+def _replace_agency(content: dict[str, Any], old: str, new: str) -> dict[str, object]:
+    """Return a line's content with one agency in the place of another, as `move_lines` leaves the line in force.
+
+    An agency does not support what it leads, and supports a line once: in the place that it has already.
+    """
+    lead = new if content["lead_agency"] == old else content["lead_agency"]
+    supporting = list(content["supporting_agencies"])
+    if old in supporting and new in supporting:
+        supporting.remove(old)
+    supporting = [new if one == old else one for one in supporting]
+    return {
+        **content,
+        "lead_agency": lead,
+        "supporting_agencies": [one for one in supporting if one != lead],
+    }
+
+
+REFERRERS = [Referrer("lines drafted for it", _count_drafted)]

@@ -22,11 +22,10 @@ from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
 from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
+from app.plans.revisions.queries import Figures
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
 _journal = table_of(JournalRow)
-
-_FIGURES: dict[str, object] = {"progress_period": None, "spent": 0, "physical_percent": None}
 
 
 class AmendedActionQuery(ActionQuery):
@@ -127,7 +126,9 @@ def _line(
     amendment: Amendment, code: str, in_force: dict[str, object] | None, row: AmendedRow | None
 ) -> dict[str, object]:
     before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
-    shown: dict[str, Any] = {**(in_force or {"code": code, "plan": amendment.plan.code, **_FIGURES})}
+    shown: dict[str, Any] = {
+        **(in_force or {"code": code, "plan": amendment.plan.code, **Figures()._asdict()})
+    }
     if row is None:
         shown["version"] = untouched_version(amendment, shown["version"])
         return {**shown, "change": "unchanged", "reasons": [], "lacking": []}

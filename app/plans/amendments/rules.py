@@ -48,8 +48,7 @@ def needs_reason(change: Change) -> bool:
         if len(parts) == len(pattern):
             return True
         item = change.after if change.before is None else change.before
-        is_item = len(parts) == 2 and isinstance(item, dict)
-        if is_item and item.get(pattern[2]) not in (None, []):
+        if len(parts) == 2 and isinstance(item, dict) and item.get(pattern[2]) not in (None, []):
             return True
     return False
 

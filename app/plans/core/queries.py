@@ -12,7 +12,7 @@ from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
-from app.kit.http.validation import describe_unknown, nearest, unknown_reference
+from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.core.models import Plan, PlanIn, PlanRow, PriorityLocationRow
 from app.plans.core.rules import PLAN_CHAIN, is_inside
@@ -146,14 +146,7 @@ def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> 
 
 
 def unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
-    return FieldError(
-        unknown_reference,
-        pointer=pointer,
-        value=edition,
-        allowed=known,
-        nearest=nearest(edition, known),
-        values={"source": "nomenclatures"},
-    )
+    return describe_unknown(edition, "nomenclatures", known, allowed=known, pointer=pointer)
 
 
 def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:

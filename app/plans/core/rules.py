@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import rfc8785
 
-from app.access.rules import is_within
+from app.access.rules import Actor, is_within
 from app.kit.fields import REGION_PATTERN
-from app.kit.problems import Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, Problem, Text
 from app.plans.core.models import PlanState
 
 PLAN_CHAIN = "plan:"
@@ -99,6 +99,26 @@ def check_reportable(plan: str, state: str) -> None:
     """PlanClosed where no progress is taken any more."""
     if not is_reportable(state):
         raise PlanClosed(plan=plan)
+
+
+# Who may write
+
+not_your_agency = Kind(
+    "not_your_agency",
+    id="Anda tidak dapat menulis baris {value}; perlu peran {roles}",
+    en="you cannot write lines of {value}; the role {roles} is needed",
+)
+
+
+def check_right(actor: Actor, right: str, region: str, pointer: str, *agencies: str) -> list[FieldError]:
+    """Return the error of a right that the actor lacks on the lines of an agency, or on all lines of a region."""
+    try:
+        actor.require(right, region, *agencies)
+    except Forbidden as refused:
+        value, values = next(iter(agencies), None), refused.values
+        allowed = values["memberships"]
+        return [FieldError(not_your_agency, pointer=pointer, value=value, allowed=allowed, values=values)]
+    return []
 
 
 # What is signed for

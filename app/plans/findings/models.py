@@ -121,15 +121,20 @@ class BothLanguages(BaseModel):
     en: str
 
 
-_MEANING: JsonDict = {
-    "code": W01.code,
-    "severity": W01.severity,
-    "into": list(W01.into),
-    "title": W01.title._asdict(),
-    "messages": [text._asdict() for text in W01.sentences.values()],
-    "hint": W01.hint._asdict(),
-    "source": W01.source._asdict(),
-}
+def _describe(kind: FindingKind) -> JsonDict:
+    """Return the fields of `FindingMeaning`."""
+    return {
+        "code": kind.code,
+        "severity": kind.severity,
+        "into": list(kind.into),
+        "title": kind.title._asdict(),
+        "messages": [text._asdict() for text in kind.sentences.values()],
+        "hint": kind.hint._asdict(),
+        "source": kind.source._asdict(),
+    }
+
+
+_MEANING = _describe(W01)
 
 
 class FindingMeaning(BaseModel):
@@ -155,15 +160,7 @@ class FindingMeanings(BaseModel):
 
 
 def meaning_of(kind: FindingKind) -> FindingMeaning:
-    return FindingMeaning(
-        code=kind.code,
-        severity=kind.severity,
-        into=list(kind.into),
-        title=BothLanguages(**kind.title._asdict()),
-        messages=[BothLanguages(**text._asdict()) for text in kind.sentences.values()],
-        hint=BothLanguages(**kind.hint._asdict()),
-        source=BothLanguages(**kind.source._asdict()),
-    )
+    return FindingMeaning.model_validate(_describe(kind))
 
 
 # Replies to a write of many lines or reports

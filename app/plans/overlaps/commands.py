@@ -1,18 +1,15 @@
 """Commands of explanations of overlaps."""
 
-import sqlalchemy as sa
-from sqlmodel import Session
-
 from app.access.rules import Actor
 from app.access.write import Write
-from app.kit.database.journal import Entry, hold, next_version, record
-from app.kit.database.upsert import upsert
-from app.kit.problems import NotFound, PreconditionFailed, Problem, Text
+from app.kit.database.journal import Chain, hold
+from app.kit.database.resources import Stored
+from app.kit.problems import NotFound, Problem, Text
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
-from app.plans.overlaps.queries import Explanation, contents_of, explanations, explanations_of
+from app.plans.overlaps.queries import Explanation, contents_of, explanations_in, explanations_of
 from app.plans.overlaps.rules import Line, Pair, coincidence
 
 
@@ -31,66 +28,41 @@ def put_explanation(write: Write, plan: Plan, pair: Pair, content: ExplanationIn
 
     Raises NotFound if one of the lines does not exist, NoOverlap (409) if nothing of them coincides.
     """
-    session, author, actor = write.session, write.author, write.actor
-    actor.require("write_actions", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    plan = _open_plan(session, plan)
-    lines = contents_of(session, plan, pair)
+    plan, chain = _hold_plan(write, plan)
+    lines = contents_of(write.session, plan, pair)
     if len(lines) < 2:
         raise NotFound()
-    _require_either(actor, plan, lines)
-    stored = explanations_of(session, plan, pair).get(pair)
+    _require_either(write.actor, plan, lines)
+    stored = explanations_of(write.session, plan, pair).get(pair)
     write.precondition.check(stored.version if stored else None)
     coincides = coincidence(lines[pair.first], lines[pair.second])
     if coincides is None:
         raise NoOverlap(first=pair.first, second=pair.second)
-    after = {**content.model_dump(mode="json"), "explained": coincides}
-    before = _content(stored) if stored else None
-    if before == after:
-        return False
-    version = next_version(session, _address(plan, pair), stored.version if stored else None)
-    row = {
-        **after,
-        "plan_id": plan.id,
-        "first_action": pair.first,
-        "second_action": pair.second,
-        "version": version,
-        "explained_at": author.at.isoformat(),
-        "explained_by": author.actor,
-    }
-    key = ["plan_id", "first_action", "second_action"]
-    if not upsert(session, explanations, [row], key=key, versioned=True, returning=["version"]):
-        raise PreconditionFailed()
-    record(session, chain, author, [_entry(plan, pair, version, before, after)])
+    key = (plan.id, *pair)
+    drafts = {key: {**content.model_dump(mode="json"), "explained": coincides}}
+    known = {key: _content(stored)} if stored else {}
+    explanations_in(plan).put(write.session, write.author, chain, drafts, known)
     return stored is None
 
 
 def delete_explanation(write: Write, plan: Plan, pair: Pair) -> None:
     """Delete an explanation: the overlap is open again. Raises NotFound if there is none."""
-    session, author, actor = write.session, write.author, write.actor
-    actor.require("write_actions", plan.region_code)
-    chain = hold(session, plan_chain(plan.code))
-    plan = _open_plan(session, plan)
-    stored = explanations_of(session, plan, pair).get(pair)
+    plan, chain = _hold_plan(write, plan)
+    stored = explanations_of(write.session, plan, pair).get(pair)
     if stored is None:
         raise NotFound()
-    _require_either(actor, plan, contents_of(session, plan, pair))
+    _require_either(write.actor, plan, contents_of(write.session, plan, pair))
     write.precondition.check(stored.version)
-    session.execute(
-        sa.delete(explanations).where(
-            explanations.c.plan_id == plan.id,
-            explanations.c.first_action == pair.first,
-            explanations.c.second_action == pair.second,
-        )
-    )
-    record(session, chain, author, [_entry(plan, pair, stored.version + 1, _content(stored), None)])
+    explanations_in(plan).delete(write.session, write.author, chain, (plan.id, *pair), _content(stored))
 
 
-def _open_plan(session: Session, plan: Plan) -> Plan:
-    """Return the plan as it is under its held chain. Raises PlanClosed if it is closed."""
-    now = read_again(session, plan)
+def _hold_plan(write: Write, plan: Plan) -> tuple[Plan, Chain]:
+    """Hold the chain of the plan. Return the plan under it, and the chain. Raises PlanClosed if it is closed."""
+    write.actor.require("write_actions", plan.region_code)
+    chain = hold(write.session, plan_chain(plan.code))
+    now = read_again(write.session, plan)
     check_reportable(now.code, now.state)
-    return now
+    return now, chain
 
 
 def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
@@ -99,27 +71,6 @@ def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
     actor.require("write_actions", plan.region_code, *(agencies or [""]))
 
 
-def _content(stored: Explanation) -> dict[str, object]:
-    return {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
-
-
-def _address(plan: Plan, pair: Pair) -> str:
-    return f"plans/{plan.code}/overlaps/{pair}/explanation"
-
-
-def _entry(
-    plan: Plan,
-    pair: Pair,
-    version: int,
-    before: dict[str, object] | None,
-    after: dict[str, object] | None,
-) -> Entry:
-    return Entry.of(
-        "explanation",
-        plan.region_code,
-        _address(plan, pair),
-        version,
-        before,
-        after,
-        is_draft=plan.revision is None,
-    )
+def _content(stored: Explanation) -> Stored:
+    content = {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
+    return Stored(content, stored.version)

@@ -7,7 +7,8 @@ equality, so that the work grows with what really lies together, not with the sq
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, Select
@@ -17,12 +18,13 @@ from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, elements, to_json
+from app.kit.database.resources import Resource
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
 from app.plans.actions.queries import actions, stored_actions
 from app.plans.core.models import Plan
-from app.plans.overlaps.models import OverlapExplanationRow, OverlapQuery
-from app.plans.overlaps.rules import Line, Pair, coincidence
+from app.plans.overlaps.models import ExplanationIn, ExplanationOut, OverlapExplanationRow, OverlapQuery
+from app.plans.overlaps.rules import BETWEEN, Line, Pair, coincidence
 
 explanations = table_of(OverlapExplanationRow)
 _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
@@ -177,15 +179,29 @@ def points_of(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
 # Pairs of one plan
 
 
-@dataclass(frozen=True)
-class Explanation:
+def explanations_in(plan: Plan) -> Resource:
+    """Return how the explanations of a plan are stored and addressed."""
+    return Resource(
+        "explanation",
+        explanations,
+        ExplanationIn,
+        ("plan_id", "first_action", "second_action"),
+        f"plans/{plan.code}/overlaps/{{first_action}}{BETWEEN}{{second_action}}/explanation",
+        region=plan.region_code,
+        written_at="explained_at",
+        written_by="explained_by",
+        is_draft=plan.revision is None,
+    )
+
+
+class Explanation(NamedTuple):
     """What somebody said of a pair."""
 
     verdict: str
     text: str
     explained: dict[str, object]
     version: int
-    explained_at: object
+    explained_at: datetime
     explained_by: str
 
     def is_stale(self, coincides: dict[str, object] | None) -> bool:
@@ -254,17 +270,12 @@ def explains(pairs: Any) -> ColumnElement[bool]:
 
 def explanations_of(session: Session, plan: Plan, pair: Pair | None = None) -> dict[Pair, Explanation]:
     """What was said of the pairs of a plan, or of one."""
-    query = sa.select(explanations).where(explanations.c.plan_id == plan.id)
+    c = explanations.c
+    query = sa.select(c.first_action, c.second_action, *[c[name] for name in Explanation._fields])
+    query = query.where(c.plan_id == plan.id)
     if pair is not None:
-        query = query.where(
-            explanations.c.first_action == pair.first, explanations.c.second_action == pair.second
-        )
-    return {
-        Pair(row.first_action, row.second_action): Explanation(
-            row.verdict, row.text, row.explained, row.version, row.explained_at, row.explained_by
-        )
-        for row in session.execute(query)
-    }
+        query = query.where(c.first_action == pair.first, c.second_action == pair.second)
+    return {Pair(first, second): Explanation(*said) for first, second, *said in session.execute(query)}
 
 
 def completed(overlaps: Overlaps, lines: Mapping[str, Line]) -> list[Overlap]:
@@ -346,12 +357,5 @@ def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, object]:
 
 def explanation_shown(found: Explanation, coincides: dict[str, object] | None) -> dict[str, object]:
     """As `ExplanationOut` has it."""
-    return {
-        "verdict": found.verdict,
-        "text": found.text,
-        "explained": found.explained,
-        "is_stale": found.is_stale(coincides),
-        "version": found.version,
-        "explained_at": found.explained_at,
-        "explained_by": found.explained_by,
-    }
+    shown = {**found._asdict(), "is_stale": found.is_stale(coincides)}
+    return {name: shown[name] for name in ExplanationOut.model_fields}

@@ -1,7 +1,8 @@
 """Commands of revisions: an adoption freezes the plan. Nothing changes or deletes a frozen revision."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from datetime import date as date_type
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -27,14 +28,14 @@ class Signed(Protocol):
 
     instrument: Instrument
     number: str
-    date: Any
+    date: date_type
 
 
 def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Chain:
     """Freeze the plan, with its amendment if it has one, as its next revision; the caller holds its chain."""
     session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1
-    kept: dict[str, Any] = {"purpose": None, "reasons": []}
+    kept: dict[str, object] = {"purpose": None, "reasons": []}
     if plan.revision is not None:
         for apply in BEFORE_ADOPTION:
             chain, kept = apply(write, plan, chain)

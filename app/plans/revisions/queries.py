@@ -274,33 +274,36 @@ def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dic
     """The lines as `ActionOut`, by code."""
     found = revision_at(session, plan, instant)
     figures = _figures(session, plan)
-    return {line["code"]: _line(plan, line, found, figures) for line in found.content["actions"]}
+    lines = found.content["actions"]
+    return {line["code"]: _line(plan, line, found, figures.get(line["code"], Figures())) for line in lines}
 
 
-def _line(
-    plan: Plan, line: dict[str, Any], found: RevisionThen, figures: dict[str, sa.Row[Any]]
-) -> dict[str, object]:
-    now = figures.get(line["code"])
-    spent = now.spent if now else 0
+class Figures(NamedTuple):
+    """What was reported on a line so far."""
+
+    progress_period: str | None = None
+    spent: int = 0
+    physical_percent: float | None = None
+
+
+def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: Figures) -> dict[str, object]:
     then = {
         **whole("action", line),
+        **now._asdict(),
         "code": line["code"],
         "plan": plan.code,
         "version": line["version"],
         "updated_at": found.adopted_at,
-        "progress_period": now and now.progress_period,
-        "spent": spent,
-        "absorption_percent": absorption_percent(spent, line["allocation"]),
-        "physical_percent": now and now.physical_percent,
+        "absorption_percent": absorption_percent(now.spent, line["allocation"]),
     }
     return {name: then[name] for name in ActionOut.model_fields}
 
 
-def _figures(session: Session, plan: Plan) -> dict[str, sa.Row[Any]]:
+def _figures(session: Session, plan: Plan) -> dict[str, Figures]:
     """What was reported on the lines that there are now, by code."""
     c = actions.c
-    query = sa.select(c.code, c.progress_period, c.spent, c.physical_percent).where(c.plan_id == plan.id)
-    return {row.code: row for row in session.execute(query)}
+    query = sa.select(c.code, *[c[name] for name in Figures._fields]).where(c.plan_id == plan.id)
+    return {code: Figures(*reported) for code, *reported in session.execute(query)}
 
 
 # Actions that no table of actions has: those of an earlier revision, those that an amendment proposes. They are

@@ -13,7 +13,15 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.replies import (
+    answer,
+    answer_page,
+    answer_resource,
+    created,
+    language_of,
+    no_content,
+    with_fields,
+)
 from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
@@ -21,7 +29,7 @@ from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
 from app.plans.actions.queries import ActionQuery, action_json, references_to
-from app.plans.actions.rules import Draft
+from app.plans.actions.rules import Draft, action_subject
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_editable, is_reportable, plan_chain
@@ -126,7 +134,7 @@ def list_action_history(
 
     Stays after the action was deleted.
     """
-    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}", query)
+    return history_page(call, plan_chain(plan), action_subject(plan, action), query)
 
 
 def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Response:
@@ -140,13 +148,10 @@ def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Re
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
-    body = _with_all(call, plan, text, findings_on(call.session, plan, code, content), code, allowed)
-    return answer(
-        call.request,
-        body,
-        status=status,
-        version=content["version"],
-        location=f"/v1/plans/{plan.code}/actions/{code}" if status == 201 else None,
+    fields = _fields(call, plan, code, findings_on(call.session, plan, code, content))
+    address = action_subject(plan.code, code)
+    return answer_resource(
+        call.request, text, content["version"], address, status=status, **fields, allowed=allowed
     )
 
 
@@ -155,18 +160,14 @@ def _reply_then(call: Call, plan: Plan, code: str, instant: datetime) -> Respons
     content = lines_then(call.session, plan, instant).get(code)
     if content is None:
         raise NotFound()
-    findings = findings_by_line(call.session, plan, {code: content})[code]
-    return answer(call.request, _with_all(call, plan, to_json(content), findings, code, []))
+    fields = _fields(call, plan, code, findings_by_line(call.session, plan, {code: content})[code])
+    return answer(call.request, with_fields(to_json(content), **fields, allowed=[]))
 
 
-def _with_all(
-    call: Call, plan: Plan, text: str, findings: Sequence[Finding], code: str, allowed: list[str]
-) -> bytes:
-    """An action with what is to be said of it and what the caller may do with it."""
+def _fields(call: Call, plan: Plan, code: str, findings: Sequence[Finding]) -> dict[str, object]:
+    """What is to be said of an action, and what was noted of it."""
     language = language_of(call.request)
-    return with_fields(
-        text,
-        findings=[finding.shown(language) for finding in findings],
-        notes=open_notes(call.session, call.actor, plan, code),
-        allowed=allowed,
-    )
+    return {
+        "findings": [finding.shown(language) for finding in findings],
+        "notes": open_notes(call.session, call.actor, plan, code),
+    }

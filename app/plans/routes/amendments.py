@@ -13,7 +13,7 @@ from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, language_of, no_content
+from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
@@ -214,10 +214,6 @@ def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> R
     found = lines_of(call.session, amendment, [action])
     if not found:
         raise NotFound()
-    return answer(
-        call.request,
-        to_json(found[0]).encode(),
-        status=status,
-        version=found[0]["version"],
-        location=f"/v1/plans/{plan}/amendment/actions/{action}" if status == 201 else None,
-    )
+    text, version = to_json(found[0]), found[0]["version"]
+    address = f"plans/{plan}/amendment/actions/{action}"
+    return answer_resource(call.request, text, version, address, status=status)

@@ -60,16 +60,13 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQue
 
 def _check_codes(codes: list[str]) -> None:
     known = [kind.code for kind in kinds()]
-    unknown = [code for code in codes if code not in known]
-    if unknown:
-        raise BadRequest(
-            errors=[
-                FieldError(
-                    unknown_value, parameter="code", value=code, allowed=known, nearest=nearest(code, known)
-                )
-                for code in unknown
-            ]
-        )
+    errors = [
+        FieldError(unknown_value, parameter="code", value=code, allowed=known, nearest=nearest(code, known))
+        for code in codes
+        if code not in known
+    ]
+    if errors:
+        raise BadRequest(errors=errors)
 
 
 def _shown(plan: str, checked: Checked, query: FindingsQuery, language: Language) -> PlanFindings:

@@ -10,7 +10,7 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, no_content
+from app.kit.http.replies import answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router, revalidated
 from app.kit.problems import NotFound
 from app.plans.core.models import Plan, PlanKey
@@ -102,17 +102,6 @@ def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
     may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
-    body = {
-        **queries.explanation_shown(found, coincides),
-        "plan": plan.code,
-        "pair": str(pair),
-        "allowed": allowed if may else [],
-    }
-    at = f"/v1/plans/{plan.code}/overlaps/{pair}/explanation"
-    return answer(
-        call.request,
-        to_json(body).encode(),
-        status=status,
-        version=found.version,
-        location=at if status == 201 else None,
-    )
+    shown = to_json({**queries.explanation_shown(found, coincides), "plan": plan.code, "pair": str(pair)})
+    address, verbs = f"plans/{plan.code}/overlaps/{pair}/explanation", allowed if may else []
+    return answer_resource(call.request, shown, found.version, address, status=status, allowed=verbs)

@@ -1,26 +1,31 @@
-"""What was adopted, over HTTP: immutable, and cacheable for ever."""
+"""What was adopted, over HTTP: immutable, and cacheable for ever; and what differs, also of an open amendment."""
 
 from typing import Annotated
 
 from fastapi import Query, Response
 
 from app.access.actor import Caller
+from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
-from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
+from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged, tag_of
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer_page
+from app.kit.http.replies import answer, answer_page
 from app.kit.http.routing import house_router
 from app.kit.openapi.schemas import FROZEN
+from app.kit.problems import NotFound
+from app.plans.amendments.queries import amendment_differences, amendment_of
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of
 from app.plans.revisions import queries
+from app.plans.revisions.differences.models import Differences
+from app.plans.revisions.differences.queries import DifferencesQuery, revision_differences, sealed, sides
 from app.plans.revisions.models import RevisionContent, RevisionNumber, RevisionOut
 from app.plans.revisions.queries import RevisionsQuery
 
-router = house_router(prefix="/plans/{plan}/revisions", tags=["plans"])
+router = house_router(tags=["plans"])
 
 
-@router.get("", response_model=Page[RevisionOut], openapi_extra=PUBLIC)
+@router.get("/plans/{plan}/revisions", response_model=Page[RevisionOut], openapi_extra=PUBLIC)
 def list_revisions(call: Caller, plan: PlanKey, query: Annotated[RevisionsQuery, Query()]) -> Response:
     """Every revision in which the plan was adopted: by what instrument, when, how much, with its SHA-256."""
     row = published_plan_of(call.session, call.actor, plan)
@@ -31,7 +36,7 @@ def list_revisions(call: Caller, plan: PlanKey, query: Annotated[RevisionsQuery,
 
 
 @router.get(
-    "/{revision}",
+    "/plans/{plan}/revisions/{revision}",
     response_model=RevisionContent,
     responses={200: {"headers": {"Repr-Digest": {}}}},
     openapi_extra={**PUBLIC, **FROZEN},
@@ -49,3 +54,39 @@ def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Resp
         return Response(status_code=304, headers=headers)
     headers["Repr-Digest"] = digest_field(found.sha256)
     return Response(found.content.encode(), headers=headers, media_type="application/json")
+
+
+# Differences
+
+
+@router.get(
+    "/plans/{plan}/revisions/{revision}/differences", response_model=Differences, openapi_extra=PUBLIC
+)
+def read_revision_differences(
+    call: Caller, plan: PlanKey, revision: RevisionNumber, query: Annotated[DifferencesQuery, Query()]
+) -> Response:
+    """What a revision changed: lines that came, went or changed, field by field, with the reasons and the sums.
+
+    A list's item is known by its own key, so a milestone that was put off is one change of its date. Whole in one
+    answer, since a plan has about a thousand lines at most; it never changes.
+    """
+    row = published_plan_of(call.session, call.actor, plan)
+    known = sealed(call.session, row)
+    number = next((number for number in known if str(number) == revision), None)
+    if number is None:
+        raise NotFound()
+    before, after = sides(known, number, query.since)
+    tag = tag_of("differences", before and before.sha256, after.sha256)
+    headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
+    if is_unchanged(call.request, tag):
+        return Response(status_code=304, headers=headers)
+    found = revision_differences(call.session, row, before, after)
+    return Response(to_json(found).encode(), headers=headers, media_type="application/json")
+
+
+@router.get("/plans/{plan}/amendment/differences", response_model=Differences)
+def read_amendment_differences(call: Caller, plan: PlanKey) -> Response:
+    """What the open amendment would change of the revision in force, in the same form."""
+    amendment = amendment_of(call.session, call.actor, plan)
+    found = amendment_differences(call.session, amendment)
+    return answer(call.request, to_json(found).encode())

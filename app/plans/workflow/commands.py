@@ -11,8 +11,8 @@ from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import FieldError, Invalid
+from app.kit.http.validation import describe_unknown
+from app.kit.problems import Invalid
 from app.plans.core.models import Plan, PlanState
 from app.plans.core.queries import plan_of, plans, read_again, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
@@ -93,7 +93,8 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     if errors := failures(move.transition, standing):
         raise ConditionFailed(errors=errors, verb=move.verb)
     before = moved_fields(session, plan, move.verb)
-    _PREPARE[move.verb](write, plan, standing, move)
+    if prepare := _PREPARE.get(move.verb):
+        prepare(write, plan, standing, move)
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
@@ -199,13 +200,7 @@ def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> Non
     """Store the notes of a return. Raises Invalid if a note names an unknown line."""
     known = known_lines(write.session, plan)
     errors = [
-        FieldError(
-            unknown_reference,
-            pointer=f"/notes/{n}/action",
-            value=note.action,
-            nearest=nearest(note.action, known),
-            values={"source": f"plans/{plan.code}/actions"},
-        )
+        describe_unknown(note.action, f"plans/{plan.code}/actions", known, pointer=f"/notes/{n}/action")
         for n, note in enumerate(move.notes)
         if note.action is not None and note.action not in known
     ]
@@ -250,15 +245,9 @@ def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) ->
     upsert(write.session, _amendments, [row])
 
 
-def _nothing(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
-    return None
-
-
 _PREPARE = {
     "submit": _answer_notes,
     "return": _keep_notes,
-    "endorse": _nothing,
     "adopt": _check_instrument,
     "amend": _open_amendment,
-    "close": _nothing,
 }

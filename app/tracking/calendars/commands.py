@@ -4,8 +4,7 @@ from app.access.write import Write
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
 from app.tracking.calendars.models import CalendarIn
-from app.tracking.calendars.queries import CALENDAR, check_calendar
-from app.tracking.calendars.rules import calendar_chain
+from app.tracking.calendars.queries import CALENDAR, calendar_chain, check_calendar
 
 
 def put_calendar(write: Write, region: str, period: str, content: CalendarIn) -> bool:

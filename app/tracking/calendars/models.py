@@ -62,6 +62,18 @@ class CalendarIn(CalendarFields, Shape):
         return self
 
 
+_OUT: JsonDict = {
+    **_JULY,
+    "region_code": "63.02",
+    "period": "2026-Q2",
+    "timezone": "WITA",
+    "set_by": "63",
+    "edition": None,
+    "status": "set",
+    "version": 0,
+}
+
+
 class CalendarOut(CalendarFields):
     """The days that hold for a region, and who set them."""
 
@@ -79,16 +91,7 @@ class CalendarOut(CalendarFields):
         description="Version of what the region itself has set; 0 where it has set nothing: send no `If-Match` then."
     )
 
-    model_config = show_example(
-        _JULY,
-        region_code="63.02",
-        period="2026-Q2",
-        timezone="WITA",
-        set_by="63",
-        edition=None,
-        status="set",
-        version=0,
-    )
+    model_config = show_example(_OUT)
 
 
 class CalendarReply(CalendarOut):
@@ -96,17 +99,7 @@ class CalendarReply(CalendarOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = show_example(
-        _JULY,
-        region_code="63.02",
-        period="2026-Q2",
-        timezone="WITA",
-        set_by="63.02",
-        edition=None,
-        status="set",
-        version=1,
-        allowed=["edit", "delete"],
-    )
+    model_config = show_example(_OUT, set_by="63.02", version=1, allowed=["edit", "delete"])
 
 
 class CalendarRow(CalendarFields, Table, table=True):

@@ -6,7 +6,7 @@ Days are compared as ISO text: that is how both engines show a date, and it sort
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.sql import ColumnElement, FromClause
@@ -22,7 +22,7 @@ from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
-from app.reference.rules import OFFSETS
+from app.reference.rules import OFFSETS, local_date
 from app.tracking.calendars.models import CalendarIn, CalendarOut, CalendarRow
 
 rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)
@@ -38,12 +38,17 @@ CALENDAR = Resource(
 )
 
 
+def calendar_chain(region: str) -> str:
+    """Chain of the journal in which the calendar that a region sets is written."""
+    return f"calendar:{region}"
+
+
 @dataclass(frozen=True)
 class Days:
     """Where the days of quarters come from (joined to `source`), and what holds, as columns."""
 
     source: FromClause
-    columns: Mapping[str, ColumnElement[Any]]
+    columns: Mapping[str, ColumnElement[str]]
     """`opens_on`, `due_on`, `closes_on` as text, `issued_by`, `legal_basis`, `set_by`, `own_version`."""
 
 
@@ -58,7 +63,7 @@ def days_of(
     for one, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
         joined = joined.outerjoin(one, sa.and_(one.c.region_code == code, one.c.period == period))
 
-    def nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[Any]:
+    def nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
         # A row holds whole: one without a closing day never closes, whatever stands above it.
         holding = [
             (one.c.region_code.is_not(None), sa.cast(one.c[name], sa.Text))
@@ -86,9 +91,14 @@ def days_of(
     )
 
 
-def today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[Any]:
+def today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
     """The day it is in a region's zone; `clock` gives the values to bind."""
     return sa.case(*[(zone == one, sa.bindparam(f"today_{one.value}", type_=sa.Text)) for one in Timezone])
+
+
+def clock(now: datetime) -> dict[str, str]:
+    """Values of `today`."""
+    return {f"today_{zone.value}": local_date(now, zone).isoformat() for zone in Timezone}
 
 
 def end_of_day(

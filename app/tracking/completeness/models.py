@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode
 from app.kit.openapi.schemas import show_example
 from app.reference.models import RegionLevel
-from app.tracking.quarters.models import PartState, QuarterState
+from app.tracking.quarters.models import AgencyPart, QuarterState
 
 
 class Reports(BaseModel):
@@ -38,13 +38,7 @@ class Punctuality(BaseModel):
     )
 
 
-class _Agency(BaseModel):
-    agency_code: AgencyCode
-    agency_name: str
-    state: PartState
-
-
-class AgencyCompleteness(Punctuality, Reports, _Agency):
+class AgencyCompleteness(Punctuality, Reports, AgencyPart):
     """The lines that an agency leads; where it did not submit its part, the region's submission stands for it."""
 
 

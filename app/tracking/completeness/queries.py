@@ -23,8 +23,7 @@ from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, visible_plans
 from app.reference.models import RegionLevel
 from app.reference.nomenclature.queries import NotLoaded
-from app.reference.rules import clock
-from app.tracking.calendars.queries import end_of_day, rules, today
+from app.tracking.calendars.queries import clock, end_of_day, rules, today
 from app.tracking.completeness.models import (
     AgencyCompleteness,
     CompletenessReply,

@@ -34,14 +34,6 @@ from app.tracking.meetings.rules import STEPS, CommitmentState, Verb, allowed, m
 Noun = Literal["meeting", "commitment"]
 FollowUpVerb = Literal["note", "start", "complete", "cancel", "reopen"]
 
-_KINDS: dict[FollowUpVerb, str] = {
-    "note": "commitment.noted",
-    "start": "commitment.started",
-    "complete": "commitment.completed",
-    "cancel": "commitment.cancelled",
-    "reopen": "commitment.reopened",
-}
-
 
 class MeetingInUse(Problem):
     status = 409
@@ -86,7 +78,7 @@ def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> boo
     return stored is None
 
 
-def patch_meeting(write: Write, region: str, code: str, patch: Any) -> None:
+def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a meeting, read under the lock of its chain."""
     _held(write, region)
     stored = write.precondition.check_existing(_find(write.session, "meeting", region, code))
@@ -137,7 +129,7 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
     return stored is None
 
 
-def patch_commitment(write: Write, region: str, code: str, patch: Any) -> None:
+def patch_commitment(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a commitment, read under the lock of its chain."""
     _held(write, region)
     stored = write.precondition.check_existing(_find(write.session, "commitment", region, code))
@@ -182,7 +174,7 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
     upsert(write.session, follow_ups, [{**row, **signed, **told}])
     subject = _subject("commitment", region, code)
     old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
-    done = Entry(_KINDS[verb], region, subject, stored.version + 1, old, new)
+    done = Entry(step.kind, region, subject, stored.version + 1, old, new)
     record(write.session, chain, write.author, [done])
 
 
@@ -227,7 +219,7 @@ def _check_references(write: Write, region: str, after: dict[str, Any], stored: 
     return ids
 
 
-def _write(write: Write, table: sa.Table, region: str, stored: Stored, values: dict[str, Any]) -> int:
+def _write(write: Write, table: sa.Table, region: str, stored: Stored, values: dict[str, object]) -> int:
     """Write the row as its next version and give its id."""
     fixed = {
         "region_code": region,
@@ -259,7 +251,7 @@ def _begin(session: Session, noun: Noun, region: str, code: str) -> Stored:
 
 
 def _entry(
-    noun: Noun, region: str, stored: Stored, after: dict[str, Any] | None, reason: str | None = None
+    noun: Noun, region: str, stored: Stored, after: dict[str, object] | None, reason: str | None = None
 ) -> Entry:
     """Return the journal's entry for a write of a whole meeting or commitment."""
     subject = _subject(noun, region, stored.code)

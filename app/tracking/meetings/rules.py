@@ -30,6 +30,8 @@ class Step(NamedTuple):
     from_states: frozenset[CommitmentState]
     to_state: CommitmentState | None
     right: Literal["write_meetings", "follow_up"]
+    kind: str = ""
+    """Of the journal's entry, where the step is one of the follow-up."""
 
 
 STEPS: dict[Verb, Step] = {
@@ -37,11 +39,19 @@ STEPS: dict[Verb, Step] = {
     for step in (
         Step("edit", frozenset(PENDING), None, "write_meetings"),
         Step("delete", frozenset(PENDING), None, "write_meetings"),
-        Step("note", frozenset(CommitmentState), None, "follow_up"),
-        Step("start", frozenset({CommitmentState.open}), CommitmentState.in_progress, "follow_up"),
-        Step("complete", frozenset(PENDING), CommitmentState.done, "follow_up"),
-        Step("cancel", frozenset(PENDING), CommitmentState.cancelled, "write_meetings"),
-        Step("reopen", frozenset(_CLOSED), CommitmentState.open, "write_meetings"),
+        Step("note", frozenset(CommitmentState), None, "follow_up", "commitment.noted"),
+        Step(
+            "start",
+            frozenset({CommitmentState.open}),
+            CommitmentState.in_progress,
+            "follow_up",
+            "commitment.started",
+        ),
+        Step("complete", frozenset(PENDING), CommitmentState.done, "follow_up", "commitment.completed"),
+        Step(
+            "cancel", frozenset(PENDING), CommitmentState.cancelled, "write_meetings", "commitment.cancelled"
+        ),
+        Step("reopen", frozenset(_CLOSED), CommitmentState.open, "write_meetings", "commitment.reopened"),
     )
 }
 """What was signed together is not taken back by one agency alone: to cancel and to reopen is the secretariat's."""

@@ -77,10 +77,9 @@ def _part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
 
 def list_progress(plan: Plan, period: str) -> Listing:
     """Reports of a quarter of a plan that the actor was found to see."""
-    columns = [c for c in progress_columns() if c.name != "action"]
-    ordered = {column.name: column for column in [*columns, actions.c.code.label("action")]}
+    code = actions.c.code.label("action")
     found = (
-        sa.select(*[ordered[name] for name in ProgressOut.model_fields])
+        sa.select(*[code if column.name == "action" else column for column in progress_columns()])
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id, progress.c.period == period)
     )

@@ -23,7 +23,6 @@ from app.plans.core.queries import plans_in, read_again
 from app.plans.core.rules import plan_chain
 from app.tracking.quarters.models import (
     ExtensionIn,
-    MovedFields,
     PartState,
     PartVerb,
     QuarterState,
@@ -34,6 +33,7 @@ from app.tracking.quarters.queries import (
     EXTENSION,
     expected_lines,
     extensions,
+    extensions_in,
     parts,
     plan_at,
     quarters,
@@ -102,7 +102,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     facts = _facts(session, plan, standing, None, move.submission)
     step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
     facts = _check_content(session, plan, step, standing.state, facts)
-    before = {**_stored_quarter(session, region, period), "state": standing.state}
+    before = {**_stored(session, quarters, period, region_code=region), "state": standing.state}
     after = {
         **before,
         **_moved(author, standing, move, facts),
@@ -121,18 +121,8 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
         frozen = Frozen(plan, period, number, reason, author.at, author.actor, before)
         entries.append(store_snapshot(session, frozen))
     upsert(session, quarters, [after], key=["region_code", "period"])
-    subject = f"regions/{region}/quarters/{period}"
-    told = Entry(
-        f"quarter.{_DONE[verb]}",
-        region,
-        subject,
-        after["version"],
-        _shown(before),
-        _shown(after),
-        move.text if verb == "correct" else None,
-        is_draft=plan.revision is None,
-    )
-    record(session, chain, author, [told, *entries])
+    said = move.text if verb == "correct" else None
+    record(session, chain, author, [_entry(plan, _DONE[verb], before, after, said), *entries])
     if frozen is not None:
         for follow in AFTER_FREEZING:
             follow(session, frozen)
@@ -196,15 +186,15 @@ def _moved(
     return {}
 
 
-def _stored_quarter(session: Session, region: str, period: str) -> dict[str, Any]:
-    c = quarters.c
+def _stored(session: Session, table: sa.Table, period: str, **key: str) -> dict[str, Any]:
+    """Return the row of a quarter or of a part; one that nobody has moved is empty, at version 0."""
+    key |= {"period": period}
     row = session.execute(
-        sa.select(quarters).where(c.region_code == region, c.period == period)
+        sa.select(table).where(*[table.c[name] == value for name, value in key.items()])
     ).one_or_none()
     if row is not None:
         return dict(row._mapping)
-    untouched = dict.fromkeys(c.keys())
-    return {**untouched, "region_code": region, "period": period, "year": int(period[:4]), "version": 0}
+    return {**dict.fromkeys(table.c.keys()), **key, "year": int(period[:4]), "version": 0}
 
 
 _UNSAID = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
@@ -232,7 +222,8 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
-    before = _stored_part(session, region, period, agency)
+    before = _stored(session, parts, period, region_code=region, agency_code=agency)
+    before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
     facts = _facts(session, plan, standing, agency, move.submission)
     step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
@@ -245,37 +236,21 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
         "updated_at": author.at,
     }
     upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-    record(session, chain, author, [_part_entry(plan, _DONE[verb], before, after)])
+    record(session, chain, author, [_entry(plan, _DONE[verb], before, after)])
 
 
-def _stored_part(session: Session, region: str, period: str, agency: str) -> dict[str, Any]:
-    c = parts.c
-    row = session.execute(
-        sa.select(parts).where(c.region_code == region, c.period == period, c.agency_code == agency)
-    ).one_or_none()
-    if row is not None:
-        return dict(row._mapping)
-    return {
-        **dict.fromkeys(MovedFields.model_fields),
-        "region_code": region,
-        "period": period,
-        "agency_code": agency,
-        "year": int(period[:4]),
-        "state": PartState.open,
-        "version": 0,
-    }
-
-
-def _part_entry(
+def _entry(
     plan: Plan, what: str, before: dict[str, object], after: dict[str, Any], reason: str | None = None
 ) -> Entry:
-    subject = f"regions/{after['region_code']}/quarters/{after['period']}/agencies/{after['agency_code']}"
-    kind, version = f"quarter_part.{what}", after["version"]
+    """Return the journal's entry of a step of a quarter, or of an agency's part of it."""
+    noun, subject = "quarter", f"regions/{plan.region_code}/quarters/{after['period']}"
+    if "agency_code" in after:
+        noun, subject = "quarter_part", f"{subject}/agencies/{after['agency_code']}"
     return Entry(
-        kind,
+        f"{noun}.{what}",
         plan.region_code,
         subject,
-        version,
+        after["version"],
         _shown(before),
         _shown(after),
         reason,
@@ -304,8 +279,8 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
         errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=told))
     if errors:
         raise Invalid(errors=errors)
-    drafts, is_draft = {key: content.model_dump(mode="json")}, plan.revision is None
-    EXTENSION.put(session, write.author, chain, drafts, stored, is_draft=is_draft)
+    drafts = {key: content.model_dump(mode="json")}
+    extensions_in(plan).put(session, write.author, chain, drafts, stored)
     return not stored
 
 
@@ -313,8 +288,8 @@ def delete_extension(write: Write, region: str, period: str, name: str) -> None:
     """Delete an extension. Raises NotFound if there is none of that name."""
     plan, chain, stored = _hold_extension(write, region, period, name)
     key = (region, period, name)
-    existing, is_draft = write.precondition.check_existing(stored.get(key)), plan.revision is None
-    EXTENSION.delete(write.session, write.author, chain, key, existing, is_draft=is_draft)
+    existing = write.precondition.check_existing(stored.get(key))
+    extensions_in(plan).delete(write.session, write.author, chain, key, existing)
 
 
 Key = tuple[str, str, str]
@@ -360,7 +335,7 @@ def _reopened_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]
             continue
         after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-        entries.append(_part_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
+        entries.append(_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
     return entries
 
 
@@ -374,14 +349,9 @@ def _moved_extensions(session: Session, plan: Plan, old: str, new: str) -> list[
         return []
     before = EXTENSION.read(session, keys)
     session.execute(sa.update(extensions).where(of_old).values(agency_code=new, version=c.version + 1))
+    resource = extensions_in(plan)
     return [
-        EXTENSION.make_entry(
-            key,
-            stored.version + 1,
-            stored,
-            {**stored.content, "agency_code": new},
-            is_draft=plan.revision is None,
-        )
+        resource.make_entry(key, stored.version + 1, stored, {**stored.content, "agency_code": new})
         for key, stored in sorted(before.items())
     ]
 

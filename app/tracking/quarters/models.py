@@ -220,26 +220,19 @@ class ExtensionOut(ExtensionFields):
 
 # What is read
 
-_MOVED: JsonDict = {
-    "submitted_at": None,
-    "submitted_by": None,
-    "is_late": None,
-    "late_by_days": None,
-    "missing_reason": None,
-    "returned_at": None,
-    "returned_by": None,
-    "notes": None,
-}
+_MOVED: JsonDict = dict.fromkeys(MovedFields.model_fields)
 VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
 
 
-class _Agency(BaseModel):
+class AgencyPart(BaseModel):
+    """Whose part of a quarter it is, and where that stands."""
+
     agency_code: AgencyCode
     agency_name: str
     state: PartState
 
 
-class PartOut(MovedFields, _Agency):
+class PartOut(MovedFields, AgencyPart):
     """The part of an agency: the lines that it leads."""
 
     deadline: datetime = ShapeField(description="End of the last day in time, extensions included.")

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -28,8 +28,7 @@ from app.plans.core.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import equal
-from app.reference.rules import clock
-from app.tracking.calendars.queries import Days, days_of, end_of_day, rules, today
+from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
 from app.tracking.progress.models import ProgressRow
 from app.tracking.progress.queries import lines_by_code, stored_and_before
 from app.tracking.progress.rules import check_period, findings_of
@@ -61,6 +60,11 @@ EXTENSION = Resource(
     written_at="granted_at",
     written_by="granted_by",
 )
+
+
+def extensions_in(plan: Plan) -> Resource:
+    """Return how the extensions of the quarters of a plan are written."""
+    return replace(EXTENSION, is_draft=plan.revision is None)
 
 
 class RegionQuartersQuery(PageQuery):
@@ -162,28 +166,10 @@ def _reported(period: ColumnElement[str], *conditions: ColumnElement[bool]) -> C
     return found.correlate_except(_progress, actions).scalar_subquery()
 
 
-_MOVED = (
-    "submitted_at",
-    "submitted_by",
-    "is_late",
-    "late_by_days",
-    "missing_reason",
-    "returned_at",
-    "returned_by",
-    "notes",
-    "verified_at",
-    "verified_by",
-    "frozen_at",
-    "amendment",
-    "correction_reason",
-)
-
-
 def _given(of: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
     """The columns of `QuarterOut`."""
     zone, period = _regions.c.timezone, of.period.element
     return {
-        **{name: quarters.c[name] for name in _MOVED},
         **{name: of.days.columns[name] for name in ("opens_on", "due_on", "closes_on")},
         "region_code": plans.c.region_code,
         "region_name": _regions.c.name,
@@ -321,7 +307,7 @@ def quarter_text(session: Session, plan: Plan, period: str, now: datetime) -> Qu
 
 
 @built_once
-def _one_quarter(session: Session) -> Select[Any]:
+def _one_quarter(session: Session) -> Select[str]:
     of = plan_quarters()
     period = of.period.element
     longer = (

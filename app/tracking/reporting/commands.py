@@ -16,12 +16,11 @@ from app.kit.database.parts import PartList, delete_parts, write_parts
 from app.kit.database.upsert import records, upsert
 from app.kit.http.validation import body_errors, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Forbidden, NotFound, PreconditionFailed
-from app.plans.actions.commands import not_your_agency
+from app.kit.problems import FieldError, NotFound, PreconditionFailed
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
-from app.plans.core.rules import check_reportable, plan_chain
+from app.plans.core.rules import check_reportable, check_right, plan_chain
 from app.plans.findings.kinds import Finding
 from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressFields, ProgressIn, StoredProgress
 from app.tracking.progress.queries import (
@@ -149,7 +148,14 @@ def report_progress(
     reporting = _Reporting.open(write, plan, period, list(batch.items))
     lines = reporting.lines
     closed = check_reporting(write, reporting.plan, period, {line.lead_agency for line in lines.values()})
-    forbidden = _forbidden(write, plan, batch, lines)
+    lacking = {
+        code: check_right(
+            write.actor, "report_progress", plan.region_code, f"{report.pointer}/action", *agencies
+        )
+        for code, report in batch.items.items()
+        for agencies in [[lines[code].lead_agency] if code in lines else []]
+    }
+    forbidden = {code: errors for code, errors in lacking.items() if errors}
     batch.forbid(forbidden)
     versions = [report.version for report in reporting.stored.values()]
     write.precondition.check_many(write.session, versions, plan_chain(plan.code))
@@ -223,27 +229,6 @@ def _errors(plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]) -> di
             raise NotFound()
         if wrong:
             errors[code] = wrong
-    return errors
-
-
-def _forbidden(
-    write: Write, plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]
-) -> dict[str, list[FieldError]]:
-    """Return the errors of reports on lines that other agencies than the operator's lead."""
-    errors: dict[str, list[FieldError]] = {}
-    for code, report in batch.items.items():
-        agencies = [lines[code].lead_agency] if code in lines else []
-        try:
-            write.actor.require("report_progress", plan.region_code, *agencies)
-        except Forbidden as refused:
-            error = FieldError(
-                not_your_agency,
-                pointer=f"{report.pointer}/action",
-                value=next(iter(agencies), None),
-                allowed=refused.values["memberships"],
-                values=refused.values,
-            )
-            errors[code] = [error]
     return errors
 
 

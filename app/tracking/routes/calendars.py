@@ -13,7 +13,6 @@ from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.tracking.calendars import commands, queries
 from app.tracking.calendars.models import CalendarIn, CalendarPeriod, CalendarReply
-from app.tracking.calendars.rules import calendar_chain
 
 router = house_router(prefix="/regions/{region}/calendar/{period}", tags=["tracking"])
 
@@ -46,7 +45,9 @@ def list_calendar_history(
     call: Caller, region: RegionKey, period: CalendarPeriod, query: Annotated[HistoryQuery, Query()]
 ) -> Response:
     """Who set which days of a quarter for a region, and when. 404 while nobody has."""
-    return history_page(call, calendar_chain(region), queries.CALENDAR.format_subject(region, period), query)
+    return history_page(
+        call, queries.calendar_chain(region), queries.CALENDAR.format_subject(region, period), query
+    )
 
 
 def _reply(call: Call, region: str, period: str, *, status: int = 200) -> Response:

@@ -14,7 +14,7 @@ from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.fields import Batch, RegionCode
 from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.pagination import Page, read_page
-from app.kit.http.replies import answer, answer_page, created, language_of, no_content, with_fields
+from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router, revalidated
 from app.kit.merge_patch import Patch
 from app.kit.openapi.schemas import show_example
@@ -39,7 +39,7 @@ from app.tracking.progress.models import (
     StoredProgress,
 )
 from app.tracking.progress.queries import ProgressQuery, QuartersQuery
-from app.tracking.progress.rules import check_period
+from app.tracking.progress.rules import check_period, progress_subject
 from app.tracking.quarters.queries import standing_of
 from app.tracking.reporting import commands
 from app.tracking.reporting.commands import Report, Reported
@@ -188,7 +188,7 @@ def list_progress_history(
 
     Stays after it was taken back.
     """
-    return history_page(call, plan_chain(plan), f"plans/{plan}/actions/{action}/progress/{period}", query)
+    return history_page(call, plan_chain(plan), progress_subject(plan, action, period), query)
 
 
 def _reply(
@@ -214,18 +214,14 @@ def _reply(
         standing = standing_of(call.session, plan, period, call.now)
         compiles = call.actor.may("return_part", plan.region_code)
         may = standing.why_closed(line.lead_agency, compiles=compiles) is None
-    body = with_fields(
+    return answer_resource(
+        call.request,
         text,
+        stored.version,
+        progress_subject(plan.code, action, period),
+        status=status,
         findings=[finding.shown(language) for finding in findings],
         allowed=["edit", "delete"] if may else [],
-    )
-    location = f"/v1/plans/{plan.code}/actions/{action}/progress/{period}"
-    return answer(
-        call.request,
-        body,
-        status=status,
-        version=stored.version,
-        location=location if status == 201 else None,
     )
 
 

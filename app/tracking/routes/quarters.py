@@ -12,7 +12,6 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, no_content, with_fields
 from app.kit.http.routing import house_router
-from app.plans.core.models import Plan
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
@@ -213,7 +212,8 @@ def _move_part(call: Call, region: str, period: str, agency: str, move: QuarterM
 
 
 def _quarter(call: Call, region: str, period: str) -> Response:
-    found = _found(call, queries.plan_at(call.session, call.actor, region, period), period)
+    plan = queries.plan_at(call.session, call.actor, region, period)
+    found = queries.quarter_text(call.session, plan, period, call.now)
     standing = found.standing
     allowed = verbs_from(
         QUARTER_STEPS,
@@ -225,7 +225,8 @@ def _quarter(call: Call, region: str, period: str) -> Response:
 
 
 def _part(call: Call, region: str, period: str, agency: str) -> Response:
-    found = _found(call, queries.plan_at(call.session, call.actor, region, period), period)
+    plan = queries.plan_at(call.session, call.actor, region, period)
+    found = queries.quarter_text(call.session, plan, period, call.now)
     part = queries.part_of(found, agency)
     facts = Facts(found.standing, agency, lines=part["expected"])
     allowed = verbs_from(
@@ -233,10 +234,6 @@ def _part(call: Call, region: str, period: str, agency: str) -> Response:
     )
     body = to_json({**part, "region_code": region, "period": period, "allowed": allowed})
     return answer(call.request, body.encode(), version=part["version"])
-
-
-def _found(call: Call, plan: Plan, period: str) -> queries.QuarterText:
-    return queries.quarter_text(call.session, plan, period, call.now)
 
 
 def _extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:

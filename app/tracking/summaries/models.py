@@ -62,8 +62,10 @@ _MONEY_EXAMPLE: JsonDict = {
     "absorption_percent": 39.1,
 }
 _BY_STRATEGY: JsonDict = {**_FIGURES_EXAMPLE, "key": "raise_income", "name": "Peningkatan pendapatan"}
-_PERIOD_EXAMPLE: JsonDict = {"period": "2026-S1", "to_quarter": "2026-Q2"}
-_MONEY_PARTS: JsonDict = {
+_SUMMARY: JsonDict = {
+    **_FIGURES_EXAMPLE,
+    "period": "2026-S1",
+    "to_quarter": "2026-Q2",
     "by_funding_source": [{**_MONEY_EXAMPLE, "key": "APBD", "name": "APBD"}],
     "by_component_class": [{**_MONEY_EXAMPLE, "key": None, "name": None}],
 }
@@ -81,9 +83,7 @@ class Summary(Figures):
     by_component_class: list[MoneyFigures]
 
     model_config = show_example(
-        _FIGURES_EXAMPLE,
-        _PERIOD_EXAMPLE,
-        _MONEY_PARTS,
+        _SUMMARY,
         plan="63.02-2026",
         by_strategy=[_BY_STRATEGY],
         by_agency=[{**_FIGURES_EXAMPLE, "key": "1.06.0.00.0.00.08.0000", "name": "Dinas Sosial"}],
@@ -102,9 +102,7 @@ class RegionSummary(Figures):
     by_component_class: list[MoneyFigures]
 
     model_config = show_example(
-        _FIGURES_EXAMPLE,
-        _PERIOD_EXAMPLE,
-        _MONEY_PARTS,
+        _SUMMARY,
         region_code="63",
         by_strategy=[_BY_STRATEGY],
         by_plan=[{**_FIGURES_EXAMPLE, "key": "63.02-2026", "name": "Kabupaten Kotabaru"}],

@@ -98,11 +98,6 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
 
 def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
     """(plan, strategy, lead_agency, kind) → planned, reached."""
-    reached = sa.and_(
-        _reached.c.action_id == lines.c.id,
-        _reached.c.period == lines.c.period,
-        _reached.c.code == _recipients.c.code,
-    )
     return (
         sa.select(
             *_group(lines),
@@ -110,28 +105,19 @@ def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
             _sum(_recipients.c["count"]).label("planned"),
             _sum(_reached.c.reached).label("reached"),
         )
-        .select_from(
-            lines.join(_recipients, _recipients.c.action_id == lines.c.id).outerjoin(_reached, reached)
-        )
+        .select_from(_with_reports(lines, _recipients, _reached, "code"))
         .group_by(*_group(lines), _recipients.c.kind)
     )
 
 
 def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
     """(plan, strategy, lead_agency) → milestones due by `last_day`, and those of them that are done."""
-    done = sa.and_(
-        _milestones_done.c.action_id == lines.c.id,
-        _milestones_done.c.period == lines.c.period,
-        _milestones_done.c.code == _milestones.c.code,
-        _milestones_done.c.state == MilestoneState.done,
-    )
+    is_done = _milestones_done.c.state == MilestoneState.done
     return (
         sa.select(
             *_group(lines), sa.func.count().label("due"), sa.func.count(_milestones_done.c.code).label("met")
         )
-        .select_from(
-            lines.join(_milestones, _milestones.c.action_id == lines.c.id).outerjoin(_milestones_done, done)
-        )
+        .select_from(_with_reports(lines, _milestones, _milestones_done, "code", is_done))
         .where(_milestones.c.due <= last_day)
         .group_by(*_group(lines))
     )
@@ -139,20 +125,13 @@ def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
 
 def money_by_source(lines: sa.CTE) -> sa.SelectBase:
     """funding source → allocated, spent."""
-    spent = sa.and_(
-        _spending.c.action_id == lines.c.id,
-        _spending.c.period == lines.c.period,
-        _spending.c.funding_source == _budget_lines.c.funding_source,
-    )
     return (
         sa.select(
             _budget_lines.c.funding_source.label("key"),
             _sum(_budget_lines.c.amount).label("allocated"),
             _sum(_spending.c.amount).label("spent"),
         )
-        .select_from(
-            lines.join(_budget_lines, _budget_lines.c.action_id == lines.c.id).outerjoin(_spending, spent)
-        )
+        .select_from(_with_reports(lines, _budget_lines, _spending, "funding_source"))
         .group_by(_budget_lines.c.funding_source)
     )
 
@@ -174,6 +153,19 @@ def money_by_class(lines: sa.CTE) -> sa.SelectBase:
     ).group_by(both.c.key)
 
 
+def _with_reports(
+    lines: sa.CTE, planned: sa.Table, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
+) -> sa.Join:
+    """Return the planned items of the lines, each with what the latest report of its line says of it."""
+    is_of_item = sa.and_(
+        reported.c.action_id == lines.c.id,
+        reported.c.period == lines.c.period,
+        reported.c[key] == planned.c[key],
+        *conditions,
+    )
+    return lines.join(planned, planned.c.action_id == lines.c.id).outerjoin(reported, is_of_item)
+
+
 def _group(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
 
@@ -186,30 +178,37 @@ def _sum(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[objec
 # Summaries
 
 
+_MONEY = ("actions", "reported", "allocated", "spent", "physical_weight", "physical_sum")
+_MILESTONES = ("due", "met")
+
+
 class _Roll:
     """Adds up grouped rows; made into figures at the end."""
 
     def __init__(self) -> None:
-        self.actions = self.reported = self.allocated = self.spent = self.due = self.met = 0
-        self.physical_weight, self.physical_sum = 0, 0.0
+        self.sums = dict.fromkeys((*_MONEY, *_MILESTONES), 0)
         self.recipients: dict[str, list[int]] = {}
 
+    def add(self, row: Any, names: Iterable[str]) -> None:
+        """Add those columns of a row."""
+        for name in names:
+            self.sums[name] += getattr(row, name)
+
     def figures(self) -> dict[str, Any]:
+        """Return the fields of `Figures`."""
+        sums = self.sums
         return {
-            "actions": self.actions,
-            "reported": self.reported,
-            "allocated": self.allocated,
-            "spent": self.spent,
-            "absorption_percent": percent(self.spent, self.allocated),
-            "physical_percent": round(self.physical_sum / self.physical_weight, 2)
-            if self.physical_weight
+            **{name: sums[name] for name in ("actions", "reported", "allocated", "spent")},
+            "absorption_percent": percent(sums["spent"], sums["allocated"]),
+            "physical_percent": round(sums["physical_sum"] / sums["physical_weight"], 2)
+            if sums["physical_weight"]
             else None,
             "recipients": [
                 RecipientFigures.model_construct(kind=RecipientKind(kind), planned=planned, reached=reached)
                 for kind, (planned, reached) in sorted(self.recipients.items())
             ],
-            "milestones_due": self.due,
-            "milestones_met": self.met,
+            "milestones_due": sums["due"],
+            "milestones_met": sums["met"],
         }
 
 
@@ -249,20 +248,13 @@ class _Groups:
     def by(self, key: Callable[[object], str]) -> dict[str, _Roll]:
         rolls: dict[str, _Roll] = {}
         for row in self.rows["money"]:
-            roll = rolls.setdefault(key(row), _Roll())
-            roll.actions += row.actions
-            roll.reported += row.reported
-            roll.allocated += row.allocated
-            roll.spent += row.spent
-            roll.physical_weight += row.physical_weight
-            roll.physical_sum += row.physical_sum
+            rolls.setdefault(key(row), _Roll()).add(row, _MONEY)
         for row in self.rows["recipients"]:
             counts = rolls[key(row)].recipients.setdefault(str(row.kind), [0, 0])
             counts[0] += row.planned
             counts[1] += row.reached
         for row in self.rows["milestones"]:
-            rolls[key(row)].due += row.due
-            rolls[key(row)].met += row.met
+            rolls[key(row)].add(row, _MILESTONES)
         return rolls
 
     def total(self) -> _Roll:
@@ -285,8 +277,8 @@ class _Groups:
 def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[MoneyFigures]:
     """The rows, and under no key what the total has beyond them: money that nobody has split."""
     found = sorted((str(row.key), row.allocated, row.spent) for row in rows)
-    allocated = total.allocated - sum(row[1] for row in found)
-    spent = total.spent - sum(row[2] for row in found)
+    allocated = total.sums["allocated"] - sum(row[1] for row in found)
+    spent = total.sums["spent"] - sum(row[2] for row in found)
     rest: list[tuple[str | None, int, int]] = [*found]
     if allocated or spent:
         rest.append((None, allocated, spent))

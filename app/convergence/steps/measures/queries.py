@@ -27,8 +27,8 @@ from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
 from app.plans.overlaps.queries import explanations, overlapping
 from app.reference.models import RegionLevel
-from app.reference.rules import clock, local_date
-from app.tracking.calendars.queries import today
+from app.reference.rules import local_date
+from app.tracking.calendars.queries import clock, today
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.meetings.queries import attended, commitments, meetings
 from app.tracking.meetings.rules import CommitmentState

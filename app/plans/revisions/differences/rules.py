@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from app.kit.http.validation import pointer_of
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.core.models import PlanIn, PriorityLocation
+from app.plans.revisions.differences.models import amounts
 
 Content = dict[str, Any]
 """An action, or a plan's own fields, as JSON has them (`ActionIn`, `PlanIn`)."""
@@ -24,8 +25,8 @@ class Change(NamedTuple):
     """One field, from what to what; its address names a list's item by the item's own key."""
 
     field: str
-    before: Any
-    after: Any
+    before: object
+    after: object
 
 
 class Edition(NamedTuple):
@@ -123,10 +124,6 @@ def line_differences(before: Edition, after: Edition) -> list[LineDifference]:
 
 
 # Sums
-
-
-def amounts(before: int, after: int) -> dict[str, int]:
-    return {"before": before, "after": after, "difference": after - before}
 
 
 def sums(before: Edition, after: Edition) -> Content:

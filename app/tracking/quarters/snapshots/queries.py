@@ -112,7 +112,7 @@ def lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[st
 
 
 @built_once
-def _lines_with_reports(session: Session) -> Select[Any]:
+def _lines_with_reports(session: Session) -> Select[str]:
     report = (
         sa.select(*[one for one in progress_columns() if one.name in SnapshotReport.model_fields])
         .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
