@@ -258,19 +258,19 @@ def check_references(
     wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
     errors: dict[str, list[FieldError]] = {}
 
-    def hold(read: Read, check: Callable[[Pairs], Iterable[FieldError]]) -> None:
-        """Note the errors that a check finds in what one function reads of all contents."""
+    def collect(read: Read, find: Callable[[Pairs], Iterable[FieldError]]) -> None:
+        """Collect the errors that one function finds in what the other reads of all contents."""
         places = {
             f"{draft.pointer}{path}": (draft.code, value)
             for draft in drafts
             for path, value in read(wanted[draft.code])
         }
-        for error in check([(pointer, value) for pointer, (_, value) in places.items()]):
+        for error in find([(pointer, value) for pointer, (_, value) in places.items()]):
             errors.setdefault(places[error.pointer or ""][0], []).append(error)
 
-    hold(_agencies_of, lambda pairs: check_agencies(session, plan.region_code, pairs))
-    hold(_sources_of, lambda pairs: _check_funding(session, pairs))
-    hold(_regions_of, lambda pairs: check_locations(session, plan.region_code, pairs))
+    collect(_agencies_of, lambda pairs: check_agencies(session, plan.region_code, pairs))
+    collect(_sources_of, lambda pairs: _check_funding(session, pairs))
+    collect(_regions_of, lambda pairs: check_locations(session, plan.region_code, pairs))
     pointers = {draft.code: draft.pointer for draft in drafts}
     for code, error in _complete_nomenclature(session, plan, wanted, pointers):
         errors.setdefault(code, []).append(error)

@@ -22,7 +22,7 @@ from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
 from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
-from app.plans.revisions.queries import Figures
+from app.plans.revisions.queries import ReportedFigures
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
 _journal = table_of(JournalRow)
@@ -127,7 +127,7 @@ def _line(
 ) -> dict[str, object]:
     before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
     shown: dict[str, Any] = {
-        **(in_force or {"code": code, "plan": amendment.plan.code, **Figures()._asdict()})
+        **(in_force or {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()})
     }
     if row is None:
         shown["version"] = untouched_version(amendment, shown["version"])

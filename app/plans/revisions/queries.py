@@ -275,10 +275,12 @@ def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dic
     found = revision_at(session, plan, instant)
     figures = _figures(session, plan)
     lines = found.content["actions"]
-    return {line["code"]: _line(plan, line, found, figures.get(line["code"], Figures())) for line in lines}
+    return {
+        line["code"]: _line(plan, line, found, figures.get(line["code"], ReportedFigures())) for line in lines
+    }
 
 
-class Figures(NamedTuple):
+class ReportedFigures(NamedTuple):
     """What was reported on a line so far."""
 
     progress_period: str | None = None
@@ -286,7 +288,7 @@ class Figures(NamedTuple):
     physical_percent: float | None = None
 
 
-def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: Figures) -> dict[str, object]:
+def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: ReportedFigures) -> dict[str, object]:
     then = {
         **whole("action", line),
         **now._asdict(),
@@ -299,11 +301,11 @@ def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: Figures) -
     return {name: then[name] for name in ActionOut.model_fields}
 
 
-def _figures(session: Session, plan: Plan) -> dict[str, Figures]:
+def _figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
     """What was reported on the lines that there are now, by code."""
     c = actions.c
-    query = sa.select(c.code, *[c[name] for name in Figures._fields]).where(c.plan_id == plan.id)
-    return {code: Figures(*reported) for code, *reported in session.execute(query)}
+    query = sa.select(c.code, *[c[name] for name in ReportedFigures._fields]).where(c.plan_id == plan.id)
+    return {code: ReportedFigures(*reported) for code, *reported in session.execute(query)}
 
 
 # Actions that no table of actions has: those of an earlier revision, those that an amendment proposes. They are
