@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import TypedDict, TypeVar, Unpack, overload
+from typing import TypeVar, Unpack, overload
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,7 +13,6 @@ from app.kit.fields import Key
 from app.kit.problems import (
     MOST_ERRORS,
     BadRequest,
-    Cell,
     ErrorPlace,
     FieldError,
     Invalid,
@@ -47,6 +46,7 @@ duplicate_key = Kind(
 )
 
 Model = TypeVar("Model", bound=BaseModel)
+Narrow = TypeVar("Narrow", bound=BaseModel)
 _KEY: TypeAdapter[str] = TypeAdapter(Key)
 _BY_TYPE: dict[str, Kind] = {}
 
@@ -215,16 +215,13 @@ def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: fl
     return Nearest(value, candidates, limit, cutoff)
 
 
-class Place(TypedDict, total=False):
-    """Where an error is, as `FieldError` has it: one of these."""
-
-    pointer: str
-    parameter: str
-    cell: Cell
+def narrow(item: BaseModel, shape: type[Narrow]) -> Narrow:
+    """Return the fields of a smaller shape, which were validated as part of a larger one."""
+    return shape.model_construct(**{name: getattr(item, name) for name in shape.model_fields})
 
 
 def describe_unknown(
-    value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[Place]
+    value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[ErrorPlace]
 ) -> FieldError:
     """Return the error of a value that a source does not have, with the nearest of those that it has."""
     near, values = nearest(value, known), {"source": source}

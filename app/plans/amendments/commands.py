@@ -17,7 +17,7 @@ from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.parts import delete_parts
 from app.kit.database.upsert import upsert
-from app.kit.http.validation import validated
+from app.kit.http.validation import narrow, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem, Text
 from app.plans.actions.commands import PartInUse, complete_drafts, forbid_lines_of_others, raise_referred
@@ -86,7 +86,7 @@ def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
 
 
 def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: AmendmentIn) -> None:
-    own = PlanIn.model_construct(**{name: getattr(content, name) for name in PlanIn.model_fields})
+    own = narrow(content, PlanIn)
     wanted = fitting_plan(write.session, amendment.plan.region_code, own)
     is_changed = wanted != amendment.in_force
     # What is as it is in force has nothing to explain.

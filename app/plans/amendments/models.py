@@ -8,7 +8,7 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
 from app.kit.fields import Batch, Key, Version
-from app.kit.http.validation import RuleBroken, nearest, refuse_repeated
+from app.kit.http.validation import RuleBroken, narrow, nearest, refuse_repeated
 from app.kit.openapi.schemas import show_example
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
@@ -112,7 +112,7 @@ class AmendedActionIn(ActionIn):
     @property
     def action(self) -> ActionIn:
         """The action alone."""
-        return ActionIn.model_construct(**{name: getattr(self, name) for name in ActionIn.model_fields})
+        return narrow(self, ActionIn)
 
 
 class AmendedActionItem(AmendedActionIn):

@@ -23,7 +23,7 @@ from app.kit.http.replies import (
     with_fields,
 )
 from app.kit.http.routing import house_router, revalidated
-from app.kit.http.validation import checked_key
+from app.kit.http.validation import checked_key, narrow
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
@@ -77,17 +77,13 @@ def put_actions(
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("write_actions", row.region_code)
     items, refused = read_items(ActionItem, batch.items, key="code")
-    drafts = [Draft(item.code, _content(item), pointer=f"/items/{n}") for n, item in items]
+    drafts = [Draft(item.code, narrow(item, ActionIn), pointer=f"/items/{n}") for n, item in items]
     written = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
     outcomes = commands.put_actions(call.write_of_list, row, written)
     contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
     findings = findings_by_line(call.session, row, contents)
     result = batch_result(outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
-
-
-def _content(item: ActionItem) -> ActionIn:
-    return ActionIn.model_construct(**{name: getattr(item, name) for name in ActionIn.model_fields})
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)

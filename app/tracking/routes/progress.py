@@ -16,6 +16,7 @@ from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router, revalidated
+from app.kit.http.validation import narrow
 from app.kit.merge_patch import Patch
 from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText, period_in
@@ -106,17 +107,13 @@ def put_quarter_progress(
     row = plan_of(call.session, call.actor, plan)
     call.actor.require("report_progress", row.region_code)
     items, refused = read_items(ProgressItem, batch.items, key="action")
-    reports = [Report(item.action, _content(item), pointer=f"/items/{n}") for n, item in items]
+    reports = [Report(item.action, narrow(item, ProgressIn), pointer=f"/items/{n}") for n, item in items]
     written = BatchWrite(reports, each=query.each, errors_before=errors_of(refused))
     done = commands.report_progress(
         call.write_of_list, row, period, written, is_period_only=query.basis == "period"
     )
     result = batch_result(done.outcomes, refused, done.findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
-
-
-def _content(item: ProgressItem) -> ProgressIn:
-    return ProgressIn.model_construct(**{name: getattr(item, name) for name in ProgressIn.model_fields})
 
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
