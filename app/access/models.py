@@ -11,7 +11,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address, give_example
+from app.kit.fields import SOMETIMES, AgencyCode, Instant, RegionCode, Shape, Version, address, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
@@ -97,7 +97,7 @@ class PrincipalIn(PrincipalFields, Shape):
         default=[], max_length=200, description="Replaced whole; none: it may do nothing."
     )
 
-    model_config = give_example(_POSITION)
+    model_config = show_example(_POSITION)
 
     @model_validator(mode="after")
     def _each_membership_once(self) -> "PrincipalIn":
@@ -118,7 +118,7 @@ class PrincipalOut(PrincipalFields):
     )
     version: Version
 
-    model_config = give_example(
+    model_config = show_example(
         {**_POSITION, "name": "dasbor-kotabaru", "issuer": None, "last_used_at": None, "version": 1}
     )
 
@@ -131,7 +131,7 @@ class PrincipalReply(PrincipalOut):
 
     allowed: list[PrincipalVerb]
 
-    model_config = give_example(
+    model_config = show_example(
         {
             **_POSITION,
             "name": "dasbor-kotabaru",
@@ -229,7 +229,7 @@ class TokenIn(TokenFields, Shape):
         default=None, description="At most two years ahead; null: a year from its creation."
     )
 
-    model_config = give_example({**_TOKEN, "expires_at": None})
+    model_config = show_example({**_TOKEN, "expires_at": None})
 
     @model_validator(mode="after")
     def _each_once(self) -> "TokenIn":
@@ -248,7 +248,7 @@ class TokenOut(TokenFields):
     last_used_at: datetime | None = ShapeField(description="To within five minutes; null: never used.")
     version: Version
 
-    model_config = give_example(_TOKEN_OUT)
+    model_config = show_example(_TOKEN_OUT)
 
 
 class TokenReply(TokenOut):
@@ -260,7 +260,7 @@ class TokenReply(TokenOut):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = give_example({**_TOKEN_OUT, "last_used_at": None, "secret": "rata_…"})
+    model_config = show_example({**_TOKEN_OUT, "last_used_at": None, "secret": "rata_…"})
 
 
 class TokenQuery(PageQuery):
@@ -321,7 +321,7 @@ class Me(BaseModel):
         description="Last use before this one, to within five minutes; null: none."
     )
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "principal": "sekretariat-kotabaru",
             "token": "sekretariat-kotabaru-2026",

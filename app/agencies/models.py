@@ -11,9 +11,8 @@ from sqlmodel import Field
 
 from app.agencies.rules import Verb
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Line, Shape, Version, address
+from app.kit.fields import AgencyCode, Line, Shape, Version, address, show_example
 from app.kit.http.pagination import PageQuery
-from app.kit.openapi.schemas import show_example
 from app.reference.models import Words
 
 AgencyKey = Annotated[str, address("Code of the agency in its region.", "1.06.0.00.0.00.08.0000")]

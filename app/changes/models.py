@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from app.kit.fields import SOMETIMES, RegionCode, give_example
+from app.kit.fields import SOMETIMES, RegionCode, show_example
 from app.kit.http.pagination import PageQuery
 
 NOW = "now"
@@ -61,7 +61,7 @@ class HistoryEntry(BaseModel):
     changes: Changes
     request_id: str | None = Field(description="`X-Request-Id` of the request; null for the command line.")
 
-    model_config = give_example(
+    model_config = show_example(
         {
             **_CHANGE,
             "reason": None,
@@ -98,7 +98,7 @@ class Change(BaseModel):
         default=None, description="Field → [from, to]; only with `changes=true`.", json_schema_extra=SOMETIMES
     )
 
-    model_config = give_example({**_CHANGE, "region_code": "63.02"})
+    model_config = show_example({**_CHANGE, "region_code": "63.02"})
 
 
 class ChangePage(BaseModel):
@@ -108,7 +108,7 @@ class ChangePage(BaseModel):
     next: str = Field(description="Cursor to go on from (send it as `after`); keep it with your copy.")
     more: bool = Field(description="Whether there is more already: ask again at once.")
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "items": [{**_CHANGE, "region_code": "63.02"}],
             "next": "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd",

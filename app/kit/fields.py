@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Annotated, Any
@@ -23,8 +24,11 @@ SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
 """`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
 
 
-def give_example(example: JsonValue) -> ConfigDict:
-    """Return the configuration of a shape that the document shows with this example."""
+def show_example(*parts: Mapping[str, object], **fields: object) -> ConfigDict:
+    """Return the configuration of a shape whose one example is these parts and fields together."""
+    example: Any = {}
+    for part in (*parts, fields):
+        example |= part
     return ConfigDict(json_schema_extra={"examples": [example]})
 
 

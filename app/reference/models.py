@@ -10,7 +10,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, give_example
+from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
@@ -128,7 +128,7 @@ class RegionOut(RegionFields):
 
     parent_name: str | None = ShapeField(default=None, description="Tells regions of the same name apart.")
 
-    model_config = give_example(_KOTABARU)
+    model_config = show_example(_KOTABARU)
 
 
 class RegionName(BaseModel):
@@ -154,7 +154,7 @@ class RegionReply(RegionOut):
     ancestors: list[RegionName] = ShapeField(description="From the nation down to the parent.")
     below: RegionCounts
 
-    model_config = give_example(
+    model_config = show_example(
         {
             **_KOTABARU,
             "ancestors": [
@@ -195,7 +195,7 @@ class FundingSourceRow(FundingSourceFields, Table, table=True):
 class FundingSourceOut(FundingSourceFields):
     """A funding source: an official code, or a word that matrices use for several."""
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "code": "DAK-FISIK",
             "name": "Dana Alokasi Khusus Fisik",
@@ -231,7 +231,7 @@ class StrategyRow(StrategyFields, Table, table=True):
 class StrategyOut(StrategyFields):
     """A strategy of poverty reduction."""
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "key": "raise_income",
             "number": "S2",

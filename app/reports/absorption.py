@@ -12,9 +12,8 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of, text_type
 from app.kit.database.json_sql import fields_of
-from app.kit.fields import AgencyCode
+from app.kit.fields import AgencyCode, show_example
 from app.kit.http.pagination import Listing
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions

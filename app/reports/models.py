@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.kit.fields import AgencyCode, Key, RegionCode
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import AgencyCode, Key, RegionCode, show_example
 from app.kit.periods import PeriodText
 from app.kit.server.documentation import Both
 

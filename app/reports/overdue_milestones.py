@@ -13,9 +13,8 @@ from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import days_between, fields_of
-from app.kit.fields import Day, Key
+from app.kit.fields import Day, Key, show_example
 from app.kit.http.pagination import Listing
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions

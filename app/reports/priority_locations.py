@@ -10,9 +10,8 @@ from app.access.queries import below, visible, within
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_values
-from app.kit.fields import RegionCode
+from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Listing
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions

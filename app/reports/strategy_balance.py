@@ -14,8 +14,8 @@ from app.convergence.coverage.sums.queries import service_sums
 from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
+from app.kit.fields import show_example
 from app.kit.http.pagination import Listing
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.models import RecipientKind, Strategy

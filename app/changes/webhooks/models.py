@@ -18,7 +18,7 @@ from app.changes.webhooks.rules import (
     parsed_address,
 )
 from app.kit.database.engine import Table
-from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address, give_example
+from app.kit.fields import SOMETIMES, Key, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
 from app.kit.problems import Kind
@@ -105,7 +105,7 @@ class WebhookIn(WebhookFields, Shape):
         "owner always.",
     )
 
-    model_config = give_example(_WEBHOOK)
+    model_config = show_example(_WEBHOOK)
 
     @model_validator(mode="after")
     def _each_kind_once(self) -> "WebhookIn":
@@ -132,7 +132,7 @@ class WebhookOut(WebhookFields):
     version: Version
     updated_at: datetime
 
-    model_config = give_example(_WEBHOOK_OUT)
+    model_config = show_example(_WEBHOOK_OUT)
 
 
 class WebhookReply(WebhookOut):
@@ -140,7 +140,7 @@ class WebhookReply(WebhookOut):
 
     allowed: list[Verb]
 
-    model_config = give_example({**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]})
+    model_config = show_example({**_WEBHOOK_OUT, "allowed": ["edit", "delete", "write_secrets", "replay"]})
 
 
 class WebhookQuery(PageQuery):
@@ -169,7 +169,7 @@ _SECRET_OUT: dict[str, JsonValue] = {
 class WebhookSecretIn(WebhookSecretFields, Shape):
     """What is said of a secret; the secret itself is made by the service."""
 
-    model_config = give_example(_SECRET)
+    model_config = show_example(_SECRET)
 
 
 class WebhookSecretOut(WebhookSecretFields):
@@ -179,7 +179,7 @@ class WebhookSecretOut(WebhookSecretFields):
     created_at: datetime
     version: Version
 
-    model_config = give_example(_SECRET_OUT)
+    model_config = show_example(_SECRET_OUT)
 
 
 class WebhookSecretReply(WebhookSecretOut):
@@ -191,7 +191,7 @@ class WebhookSecretReply(WebhookSecretOut):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = give_example({**_SECRET_OUT, "secret": "whsec_…"})
+    model_config = show_example({**_SECRET_OUT, "secret": "whsec_…"})
 
 
 class WebhookSecretQuery(PageQuery):
@@ -223,7 +223,7 @@ class DeliveryOut(BaseModel):
     count: int = ShapeField(description="Changes between the two.")
     kinds: list[str] = ShapeField(description="Their kinds.")
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "id": _DELIVERY,
             "state": "delivered",
@@ -260,7 +260,7 @@ class ReplayIn(Shape):
         description="Cursor of `GET /v1/changes` with the webhook's region and kinds, such as `after` of a delivery.",
     )
 
-    model_config = give_example({"delivery": _DELIVERY})
+    model_config = show_example({"delivery": _DELIVERY})
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "ReplayIn":

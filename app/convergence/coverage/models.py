@@ -11,10 +11,9 @@ from sqlmodel import Field
 
 from app.convergence.coverage.rules import VillageStatus, percent
 from app.kit.database.engine import Table
-from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address
+from app.kit.fields import Batch, Count, Key, Line, RegionCode, Shape, Version, address, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText, Quarter
 from app.kit.problems import ErrorShape, Kind
 from app.plans.actions.models import RecipientKind

@@ -9,10 +9,9 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address
+from app.kit.fields import Batch, Figure, Line, Month, RegionCode, Shape, Version, Year, address, show_example
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel
 

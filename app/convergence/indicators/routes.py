@@ -40,8 +40,8 @@ from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router, revalidated
-from app.kit.http.validation import Place, read_each
-from app.kit.problems import NotFound
+from app.kit.http.validation import read_each
+from app.kit.problems import ErrorPlace, NotFound
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 
@@ -149,7 +149,7 @@ def _content(item: ObservationIn) -> dict[str, object]:
     return item.model_dump(mode="json", include=set(ObservationIn.model_fields))
 
 
-def _in_body(prefix: str) -> Callable[[str], Place]:
+def _in_body(prefix: str) -> Callable[[str], ErrorPlace]:
     return lambda name: {"pointer": f"{prefix}/{name}"}
 
 

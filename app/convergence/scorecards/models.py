@@ -12,8 +12,7 @@ from app.convergence.coverage.models import StrategyCoverage
 from app.convergence.coverage.rules import VillageStatus
 from app.convergence.scorecards.index.models import IndexComponent, Missing, NotRanked, ScorecardInputs
 from app.kit.database.engine import Table
-from app.kit.fields import Count, RegionCode
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import Count, RegionCode, show_example
 from app.kit.periods import Quarter
 from app.plans.actions.models import ComponentClass
 from app.reference.models import RegionLevel

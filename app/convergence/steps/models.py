@@ -13,9 +13,19 @@ from sqlmodel import Field
 from app.convergence.editions.step_templates.models import GradesCounted, GradeThresholds, StepEvidenceKind
 from app.convergence.editions.step_templates.rules import MeasureName, Unit
 from app.kit.database.engine import Table
-from app.kit.fields import Day, Key, Line, RegionCode, SecureLink, Shape, Statement, Version, address
+from app.kit.fields import (
+    Day,
+    Key,
+    Line,
+    RegionCode,
+    SecureLink,
+    Shape,
+    Statement,
+    Version,
+    address,
+    show_example,
+)
 from app.kit.http.validation import RuleBroken
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import RegionLevel, Timezone
 

@@ -7,9 +7,8 @@ from pydantic import Field as ShapeField
 
 from app.convergence.coverage.models import Share
 from app.convergence.coverage.rules import VillageStatus
-from app.kit.fields import AgencyCode, RegionCode
+from app.kit.fields import AgencyCode, RegionCode, show_example
 from app.kit.http.pagination import Page, PageQuery
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import Quarter
 from app.plans.actions.models import Strategy
 

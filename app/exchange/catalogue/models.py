@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, JsonValue
 
-from app.kit.fields import SOMETIMES, RegionCode, give_example
+from app.kit.fields import SOMETIMES, RegionCode, show_example
 from app.kit.http.pagination import PageQuery
 
 
@@ -201,7 +201,7 @@ class CataloguePage(BaseModel):
         json_schema_extra=SOMETIMES,
     )
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "@context": CONTEXT,
             "id": f"{_BASE}/catalogue",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, JsonValue
 from pydantic import Field as ShapeField
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.kit.fields import AgencyCode, RegionCode, address, give_example
+from app.kit.fields import AgencyCode, RegionCode, address, show_example
 from app.kit.problems import Problem, Text
 from app.tracking.quarters.snapshots.models import SnapshotLine
 
@@ -62,7 +62,7 @@ class PullLine(SnapshotLine, _OfPlan):
     """A line of a plan with its report of the quarter or null: as it is in force or, once the quarter was frozen
     there, as it was frozen last."""
 
-    model_config = give_example(LINE_EXAMPLE)
+    model_config = show_example(LINE_EXAMPLE)
 
 
 class PulledPlan(BaseModel):
@@ -76,7 +76,7 @@ class PulledPlan(BaseModel):
     )
 
 
-_PLAN: dict[str, JsonValue] = {"region_code": "63.02", "plan": "63.02-2026", "revision": 0, "amendment": None}
+_PLAN: dict[str, object] = {"region_code": "63.02", "plan": "63.02-2026", "revision": 0, "amendment": None}
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _CURSOR = "WyI2NTVmYzUyNjYzZWYiLCJwbGFuOjYzLjAyLTIwMjYiLDE3LCI5ZmYwYjU3ZSJd"
 
@@ -114,7 +114,7 @@ class PullEnd(BaseModel):
 
     end: PullSummary
 
-    model_config = give_example({"end": _SUMMARY})
+    model_config = show_example({"end": _SUMMARY})
 
 
 def client_shapes() -> bytes:
@@ -150,16 +150,14 @@ class Digests(PullContent):
 
     plans: list[PlanDigest]
 
-    model_config = give_example(
-        {
-            **_SUMMARY,
-            "plans": [
-                {
-                    **_PLAN,
-                    "rows": 156,
-                    "sha256": _SHA,
-                    "agencies": [{"lead_agency": "1.06.0.00.0.00.08.0000", "rows": 12, "sha256": _SHA}],
-                }
-            ],
-        }
+    model_config = show_example(
+        _SUMMARY,
+        plans=[
+            {
+                **_PLAN,
+                "rows": 156,
+                "sha256": _SHA,
+                "agencies": [{"lead_agency": "1.06.0.00.0.00.08.0000", "rows": 12, "sha256": _SHA}],
+            }
+        ],
     )

@@ -6,10 +6,10 @@ are none here; a field that may be null says so by its type, and a reply says th
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
 Schema = dict[str, Any]
@@ -31,14 +31,6 @@ def since(release: str) -> dict[str, JsonValue]:
     column of the files that are made of such content.
     """
     return {"x-since": release}
-
-
-def show_example(*parts: Mapping[str, object], **fields: object) -> ConfigDict:
-    """Return the configuration of a shape whose one example is these parts and fields together."""
-    example: Any = {}
-    for part in (*parts, fields):
-        example |= part
-    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 def release_of(field: FieldInfo) -> tuple[int, ...]:

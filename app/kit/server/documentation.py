@@ -17,7 +17,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from pydantic import BaseModel, Field
 
 from app.extras import is_installed
-from app.kit.fields import SOMETIMES, address, give_example
+from app.kit.fields import SOMETIMES, address, show_example
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
 from app.kit.http.routing import house_router
 from app.kit.openapi.document import DOCUMENT
@@ -42,7 +42,7 @@ class Meaning(BaseModel):
     detail: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
     message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "code": "not_found",
             "status": 404,

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.kit.fields import give_example
+from app.kit.fields import show_example
 from app.kit.http.replies import problem_response
 from app.kit.http.routing import house_router
 from app.kit.problems import Busy
@@ -30,7 +30,7 @@ class Health(BaseModel):
     status: str
     version: str
 
-    model_config = give_example({"status": "ok", "version": "1.0.0"})
+    model_config = show_example({"status": "ok", "version": "1.0.0"})
 
 
 class Ready(BaseModel):
@@ -38,7 +38,7 @@ class Ready(BaseModel):
 
     status: str
 
-    model_config = give_example({"status": "ok"})
+    model_config = show_example({"status": "ok"})
 
 
 class Probe:

@@ -32,9 +32,9 @@ from app.kit.fields import (
     Tag,
     Version,
     address,
+    show_example,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText
 from app.kit.problems import Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE

@@ -7,9 +7,8 @@ from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
-from app.kit.fields import Batch, Key, Version
+from app.kit.fields import Batch, Key, Version, show_example
 from app.kit.http.validation import RuleBroken, narrow, nearest, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import BadRequest, FieldError, Kind
 from app.plans.actions.examples import ACTION_EXAMPLE, ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionIn, ActionOut

@@ -11,9 +11,8 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Count, Line, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import Count, Line, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText
 
 EDITION_PATTERN = r"^[A-Za-z0-9._-]*$"

@@ -9,8 +9,7 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
 from app.kit.batch import Outcome, Status
-from app.kit.fields import SOMETIMES, AgencyCode, Batch, Key
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import SOMETIMES, AgencyCode, Batch, Key, show_example
 from app.kit.problems import MOST_ERRORS, ErrorShape, Language
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionItem

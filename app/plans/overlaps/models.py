@@ -11,9 +11,8 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import AgencyCode, Key, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.pagination import PageQuery
-from app.kit.openapi.schemas import show_example
 from app.plans.actions.models import BenefitForm, RecipientKind
 
 PairKey = Annotated[str, address("Keys of the two lines with `~` between them, in any order.", "A-001~A-002")]

@@ -10,8 +10,7 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Day, Key, Line, Prose, Shape
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import Day, Key, Line, Prose, Shape, show_example
 from app.plans.actions.examples import ACTION_OUT_EXAMPLE
 from app.plans.actions.models import ActionOut
 from app.plans.core.models import PLAN_OUT_EXAMPLE, Instrument, PlanOut

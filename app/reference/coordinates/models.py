@@ -7,7 +7,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version, give_example
+from app.kit.fields import Latitude, Line, Longitude, RegionCode, Shape, Version, show_example
 from app.kit.http.pagination import PageQuery
 from app.reference.models import RegionLevel
 
@@ -30,7 +30,7 @@ _POINT: dict[str, JsonValue] = {
 class CoordinatesIn(CoordinatesFields, Shape):
     """A point as it is written."""
 
-    model_config = give_example(_POINT)
+    model_config = show_example(_POINT)
 
 
 _OUT: dict[str, JsonValue] = {
@@ -50,7 +50,7 @@ class CoordinatesOut(CoordinatesFields):
     level: RegionLevel
     version: Version
 
-    model_config = give_example(_OUT)
+    model_config = show_example(_OUT)
 
 
 class CoordinatesReply(CoordinatesOut):
@@ -58,7 +58,7 @@ class CoordinatesReply(CoordinatesOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = give_example({**_OUT, "allowed": ["edit", "delete"]})
+    model_config = show_example({**_OUT, "allowed": ["edit", "delete"]})
 
 
 class CoordinatesQuery(PageQuery):
@@ -89,7 +89,7 @@ class CoordinatesWritten(BaseModel):
     updated: int
     unchanged: int
 
-    model_config = give_example({"created": 198, "updated": 3, "unchanged": 0})
+    model_config = show_example({"created": 198, "updated": 3, "unchanged": 0})
 
 
 class CoordinatesRow(CoordinatesFields, Table, table=True):

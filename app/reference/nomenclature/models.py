@@ -9,7 +9,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import address, give_example
+from app.kit.fields import address, show_example
 from app.kit.http.pagination import PageQuery
 from app.reference.models import RETIRED, EditionFields, Words
 
@@ -29,7 +29,7 @@ SubactivityKey = Annotated[str, address("Official code of the sub-activity.", "1
 class NomenclatureOut(EditionFields):
     """One edition of the official programme codes."""
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "edition": "2027",
             "source": "Export of the national planning system, 2026-01-23, update for 2027",
@@ -117,7 +117,7 @@ _SUBACTIVITY: dict[str, JsonValue] = {
 class SubactivityOut(SubactivityFields):
     """A sub-activity with the activity, programme and field it belongs to."""
 
-    model_config = give_example(_SUBACTIVITY)
+    model_config = show_example(_SUBACTIVITY)
 
 
 class SubactivityReply(SubactivityFields):
@@ -127,7 +127,7 @@ class SubactivityReply(SubactivityFields):
         description="Sub-activities of this edition and level that name this code as their predecessor."
     )
 
-    model_config = give_example({**_SUBACTIVITY, "successors": []})
+    model_config = show_example({**_SUBACTIVITY, "successors": []})
 
 
 class SubactivityQuery(PageQuery):

@@ -11,9 +11,8 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Day, Line, RegionCode, Shape, address
+from app.kit.fields import Day, Line, RegionCode, Shape, address, show_example
 from app.kit.http.validation import RuleBroken
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 

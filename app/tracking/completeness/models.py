@@ -6,8 +6,7 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
-from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import SOMETIMES, AgencyCode, Key, RegionCode, show_example
 from app.reference.models import RegionLevel
 from app.tracking.quarters.models import AgencyPart, QuarterState
 

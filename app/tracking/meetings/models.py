@@ -23,10 +23,10 @@ from app.kit.fields import (
     Statement,
     Version,
     address,
+    show_example,
 )
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.tracking.meetings.rules import CommitmentState, Verb
 
 _DINSOS = "1.06.0.00.0.00.08.0000"

@@ -26,9 +26,9 @@ from app.kit.fields import (
     Shape,
     Version,
     address,
+    show_example,
 )
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.plans.actions.models import ComponentClass
 from app.plans.findings.models import FindingShape

@@ -11,9 +11,8 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address
+from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.reference.models import Timezone
 

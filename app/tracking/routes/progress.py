@@ -11,14 +11,13 @@ from app.agencies.rules import region_chain
 from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
-from app.kit.fields import Batch, RegionCode
+from app.kit.fields import Batch, RegionCode, show_example
 from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router, revalidated
 from app.kit.http.validation import narrow
 from app.kit.merge_patch import Patch
-from app.kit.openapi.schemas import show_example
 from app.kit.periods import PeriodText, period_in
 from app.kit.problems import NotFound
 from app.plans.actions.models import ActionKey

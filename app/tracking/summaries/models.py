@@ -4,7 +4,7 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import show_example
 from app.plans.actions.models import RecipientKind
 
 

@@ -11,9 +11,8 @@ from sqlmodel import Field
 from app.convergence.editions.methods.rules import WEIGHTS, not_one
 from app.convergence.editions.models import EditionFields, EditionStatus, Told
 from app.kit.database.engine import Table
-from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address
+from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 from app.plans.actions.models import RecipientKind
 

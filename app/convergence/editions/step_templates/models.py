@@ -13,9 +13,8 @@ from sqlmodel import Field
 from app.convergence.editions.models import EditionFields, EditionStatus, Told
 from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
-from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address
+from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind, NotFound
 
 thresholds_out_of_order = Kind(

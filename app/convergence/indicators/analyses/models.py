@@ -6,8 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.convergence.indicators.analyses.rules import Trend, Undefined
 from app.convergence.indicators.models import Direction, Flag, IndicatorCode, ObservedPeriod, Symbol
-from app.kit.fields import RegionCode
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import RegionCode, show_example
 
 Why = Annotated[Undefined | None, Field(description="Why a figure is null; null where none is.")]
 

@@ -23,8 +23,8 @@ from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
 from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
-from app.kit.http.validation import Place, describe_unknown, duplicate_key, nearest
-from app.kit.problems import FieldError, Invalid, Kind, TooLarge
+from app.kit.http.validation import describe_unknown, duplicate_key, nearest
+from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge
 from app.reference.rules import folded
 
 no_table = Kind(
@@ -112,7 +112,7 @@ class Told:
     indicator: str
     period: str
     content: dict[str, Any]
-    place: Callable[[str], Place]
+    place: Callable[[str], ErrorPlace]
     """Field → keyword of a FieldError that says where it stands."""
 
     @property

@@ -8,9 +8,8 @@ from pydantic import Field as ShapeField
 
 from app.convergence.coverage.models import ServiceCoverage
 from app.convergence.indicators.models import Direction, IndicatorCode
-from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape
+from app.kit.fields import Count, Figure, Key, Percent, Rupiah, Shape, show_example
 from app.kit.http.validation import refuse_repeated
-from app.kit.openapi.schemas import show_example
 from app.kit.problems import Kind
 
 part_over_whole = Kind(

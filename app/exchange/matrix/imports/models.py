@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 from pydantic import Field as ShapeField
 
 from app.exchange.matrix.models import Basis
-from app.kit.fields import Prose, Shape, give_example
+from app.kit.fields import Prose, Shape, show_example
 from app.kit.http.validation import RuleBroken, body_errors
 from app.kit.problems import CellShape, ErrorShape, Invalid, Kind
 from app.plans.core.models import ReasonCategory, ReasonText
@@ -43,7 +43,7 @@ class Resolution(Shape):
         description="The code that is meant; null accepts a sub-activity as free text.",
     )
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "column": "subactivity",
             "value": "Penyediaan Makanan",
@@ -142,7 +142,7 @@ class ImportReport(BaseModel):
     )
     warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
 
-    model_config = give_example(
+    model_config = show_example(
         {
             "plan": "63.02-2025",
             "sheet": "Matriks OPPKPKE",

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import show_example
 from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.core.models import REASON_EXAMPLE, FieldAddress, Reason
 

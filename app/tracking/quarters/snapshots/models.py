@@ -11,8 +11,7 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Key, RegionCode, address
-from app.kit.openapi.schemas import show_example
+from app.kit.fields import Key, RegionCode, address, show_example
 from app.plans.actions.examples import ACTION_EXAMPLE
 from app.plans.actions.models import ActionIn
 from app.tracking.progress.models import PROGRESS_EXAMPLE, PhysicalBasis, ProgressIn
