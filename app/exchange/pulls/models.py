@@ -99,7 +99,7 @@ class PullSummary(PullContent):
     plans: list[PulledPlan] = ShapeField(description="In the order of their lines; also those without any.")
 
 
-_SUMMARY: dict[str, JsonValue] = {
+_SUMMARY: dict[str, object] = {
     "period": "2026-Q2",
     "region": "63",
     "rows": 156,
