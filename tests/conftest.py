@@ -82,6 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def is_repeated(item: pytest.Item) -> bool:
         call = getattr(item, "callspec", None)
         values = call.params.values() if call is not None else ()
+        if item.get_closest_marker("both_engines") is not None:
+            return False
         return item.get_closest_marker("one_engine") is not None and not others.isdisjoint(
             value for value in values if isinstance(value, str)
         )

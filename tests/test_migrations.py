@@ -78,6 +78,7 @@ def run_alembic(*words: str) -> str:
     return out.getvalue()
 
 
+@pytest.mark.one_engine
 def test_alembic_takes_the_database_of_the_settings(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATA_DATABASE_URL", empty_url)
     run_alembic("upgrade", "0002")
@@ -121,6 +122,7 @@ def test_alembic_names_the_next_revisions_as_the_rules_ask(
         command.upgrade(config, "head", sql=True)
 
 
+@pytest.mark.one_engine
 def test_service_refuses_an_old_schema_and_says_the_command(empty_url: str) -> None:
     database = Database(empty_url, creates=True)
     with pytest.raises(CannotStart, match="rata migrate"):

@@ -44,6 +44,7 @@ def errors_of(reply: Any) -> dict[str, str]:
     return {one["pointer"]: one["code"] for one in reply.json()["errors"]}
 
 
+@pytest.mark.both_engines
 def test_a_service_gets_a_token_that_holds_at_once_and_ends_at_once(
     dashboard: TestClient, app: FastAPI
 ) -> None:
@@ -178,6 +179,7 @@ def test_another_regions_administrator_sees_nothing_and_takes_no_name(
         assert neighbour.request(method, AT_DASHBOARD + path, headers=ANY).status_code == 404
 
 
+@pytest.mark.both_engines
 def test_lists_are_narrowed_by_region_and_role(dashboard: TestClient) -> None:
     for name, role, region in (("a-1", "chair", "63.02"), ("a-2", "operator", "63.03")):
         body = {"region_code": region, "memberships": [{"role": role, "region_code": region}]}

@@ -46,6 +46,7 @@ def at(path: str, instant: datetime, **params: Any) -> Any:
     return {"url": path, "params": {"as_of": instant.isoformat(), **params}}
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("instant", "revision"),
     [
@@ -71,6 +72,7 @@ def test_the_revision_adopted_last_is_shown(twice: TestClient, instant: datetime
     assert {name: one[name] for name in lines[0]} == lines[0]
 
 
+@pytest.mark.one_engine
 def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
     now = datetime.now(UTC) + timedelta(days=1)
     for sort in ("code", "-allocation"):
@@ -79,6 +81,7 @@ def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
         assert [{**line, "updated_at": ""} for line in then] == [{**line, "updated_at": ""} for line in lines]
 
 
+@pytest.mark.one_engine
 def test_what_was_reported_is_read_again(twice: TestClient, amended: TestClient) -> None:
     report(amended, "A-1", 1, spent=30)
     then = ok(twice.get(**at(f"{AT}/actions/A-1", ZERO)))
@@ -88,6 +91,7 @@ def test_what_was_reported_is_read_again(twice: TestClient, amended: TestClient)
     assert twice.get(**at(f"{AT}/actions/B-1", ZERO)).status_code == 404
 
 
+@pytest.mark.one_engine
 def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
         reply = twice.get(**at(path, ZERO - timedelta(seconds=1)))
@@ -95,11 +99,13 @@ def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient)
         assert reply.json()["errors"][0]["allowed"] == ZERO.isoformat()
 
 
+@pytest.mark.one_engine
 def test_a_plan_that_was_never_adopted_was_never_in_force(secretariat: TestClient) -> None:
     reply = secretariat.get(**at(AT, ONE))
     assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
 
 
+@pytest.mark.one_engine
 @pytest.mark.parametrize("value", ["2026-06-30T08:00:00", "2026-06-30", "besok", ""])
 def test_an_instant_without_offset_is_400(twice: TestClient, value: str) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
@@ -194,6 +200,7 @@ def test_the_predicate_chooses_what_the_select_chooses(chosen_from: Session) -> 
     agree()
 
 
+@pytest.mark.one_engine
 def test_walking_pages_of_the_past_gives_each_line_once(twice: TestClient) -> None:
     found = [line["code"] for line in walk(twice, f"{AT}/actions?limit=2&as_of=2026-02-01T00:00:00Z")]
     assert found == ["A-1", "A-2", "A-3"]

@@ -116,7 +116,7 @@ def test_a_subject_is_one_that_http_takes(rata: Rata, prepared: Database) -> Non
 @given(
     name=st.text(st.characters(codec="ascii", exclude_characters="/", exclude_categories=["Cc"]), max_size=45)
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_console_and_http_take_the_same_names(
     national_administrator: TestClient, database: OneTransaction, name: str
 ) -> None:

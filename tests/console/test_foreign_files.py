@@ -56,7 +56,7 @@ def test_an_empty_file_stays_empty_until_it_is_migrated(rata: Rata, tmp_path: Pa
     assert rata("migrate", RATA_DATABASE_URL="sqlite:///rata.db").returncode == 0
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tables=st.sets(
         st.sampled_from(["alembic_version", "journal", "journal_head", "plan", "user", "région"]), max_size=5

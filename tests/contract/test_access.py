@@ -27,8 +27,9 @@ def is_everybodys(operation: Operation) -> bool:
 def test_stranger_and_neighbour_find_nothing(one_world: World) -> None:
     world = one_world
     stranger, reader = world.caller(), world.caller(("reader", "73"))
-    for caller in (stranger, world.caller(("secretariat", "63.03")), reader):
-        for operation in world.v1:
+    neighbours = cycle([world.caller(("secretariat", "63.03")), reader])
+    for operation in world.v1:
+        for caller in (stranger, next(neighbours)):
             reply = world.call(operation, caller)
             if is_everybodys(operation):
                 # Who is a member of nothing is told of no write.

@@ -52,7 +52,7 @@ def addresses(document: dict[str, Any], application: FastAPI) -> list[str]:
                 if one["in"] == "path"
             }
             found.append(path.format(**keys))
-    plain = [one.path for one in application.routes if isinstance(one, Route)]
+    plain = [one.path for one in application.routes if isinstance(one, Route) and not one.include_in_schema]
     found += [re.sub(r"\{\w+\}", "swagger-ui-bundle.js", path) for path in plain]
     return [one for one in dict.fromkeys(found) if one not in CHANGING]
 

@@ -1,6 +1,7 @@
 """Reads: entity tags, HEAD, compression, query parameters, cursors; every operation that GETs."""
 
 import re
+from itertools import cycle
 from typing import Any
 
 from tests.contract.operations import Operation
@@ -159,23 +160,13 @@ def test_cursor_that_is_not_of_this_list(one_world: World) -> None:
         if cursor is not None:
             cursors[operation.id] = cursor
     assert len(cursors) > 5
+    turns = cycle(["", "x", "é", "=" * 9, "bnVsbA", "W10", "A" * 1999])
     for id, cursor in cursors.items():
         operation = world.operations[id]
         foreign = next(other for name, other in cursors.items() if name != id)
         turned = cursor[:-3] + ("A" if cursor[-3] != "A" else "B") + cursor[-2:]
-        for wrong in (
-            foreign,
-            turned,
-            cursor[:-1],
-            f"{cursor}AAAA",
-            "",
-            "x",
-            "é",
-            "=" * 9,
-            "bnVsbA",
-            "W10",
-            "A" * 1999,
-        ):
+        strange = (cursor[:-1], f"{cursor}AAAA", "", "x", "é", "=" * 9, "bnVsbA", "W10", "A" * 1999)
+        for wrong in (foreign, turned, *(strange if operation.id == "list_plans" else [next(turns)])):
             reply = world.call(operation, params={"limit": 1, "after": wrong})
             assert reply.status_code == 400, f"{operation}: {wrong}"
             assert reply.json()["errors"][0]["parameter"] == "after"

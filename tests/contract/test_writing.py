@@ -94,7 +94,7 @@ PREPARED: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 
-EVERY = 2
+EVERY = 3
 """After a state of things was prepared, every how many-th caller is tried in it, another one each time."""
 
 

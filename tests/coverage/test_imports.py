@@ -168,6 +168,7 @@ def test_code_system_is_declared_and_names_are_checked(secretariat: TestClient) 
     assert cells(wrong) == [("E2", "name_of_another"), ("F2", "name_of_another")]
 
 
+@pytest.mark.both_engines
 def test_bps_codes_lead_to_the_regency_and_names_to_the_village(secretariat: TestClient) -> None:
     head = f"{HEAD},kecamatan,desa,livelihood eligible,livelihood served\n"
 

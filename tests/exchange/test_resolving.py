@@ -29,6 +29,7 @@ def settle(column: str, value: str, code: str | None, row: int | None = None) ->
     return {"column": column, "value": value, "code": code, "row": row}
 
 
+@pytest.mark.both_engines
 def test_a_sub_activity_is_known_by_its_code_or_by_its_name_within_its_activity(office: Office) -> None:
     report = office.bring(
         sheet(
@@ -81,6 +82,7 @@ def test_free_text_is_kept_with_a_finding(office: Office) -> None:
     assert third["subactivity_code"] == AID_CODE
 
 
+@pytest.mark.both_engines
 def test_a_code_that_is_not_known_is_named_and_never_lost(office: Office) -> None:
     unknown = sheet(
         line(**{**OWN, "subactivity": "1.06.05.2.02.9999 Gerakan", "program": None, "activity": None})

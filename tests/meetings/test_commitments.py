@@ -80,6 +80,7 @@ def test_what_is_not_there_is_named(
     assert secretariat.get(K1).status_code == 404
 
 
+@pytest.mark.both_engines
 def test_a_line_that_is_not_there_names_the_nearest(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     wrong = secretariat.put(K1, json={**COMMITMENT, "linked_actions": [{"plan": PLAN, "action": "A-10"}]})
@@ -108,6 +109,7 @@ def test_a_province_links_lines_of_its_regencies_that_it_sees(
     ]
 
 
+@pytest.mark.both_engines
 def test_a_linked_line_cannot_vanish(secretariat: TestClient) -> None:
     put(secretariat, "A-1")
     assert "delete" in secretariat.get(f"{AT}/actions/A-1").json()["allowed"]

@@ -12,7 +12,8 @@ import httpx2 as httpx
 import pytest
 
 from tests.clients.tools import DOCUMENT, ROOT, node_modules, run_node, run_python
-from tests.docs.server import Demo, free_port
+from tests.docs.server import Demo, Reader, free_port
+from tests.docs.test_examples import COMPILED, run_page
 
 CONFIG = ROOT / "openapi" / "python-client.yaml"
 PROGRAM = ROOT / "tests" / "clients" / "office.py"
@@ -156,3 +157,11 @@ def test_what_the_document_forbids_is_a_problem(mock: httpx.Client) -> None:
     assert wrong.headers["content-type"] == "application/problem+json"
     assert {"code", "title", "status"} <= wrong.json().keys()
     assert mock.get("/v1/plans/63.02-2026", headers={"Authorization": ""}).status_code == 401
+
+
+def test_typescript_of_the_pages_is_compiled_and_runs(demo: Demo, tmp_path: Path) -> None:
+    reader = Reader(demo, tmp_path / "checkout")
+    (reader.examples / "node_modules").symlink_to(node_modules())
+    assert COMPILED
+    for page in COMPILED:
+        run_page(page, reader)

@@ -19,6 +19,7 @@ from tests.webhooks.receiver import Receiver
 pytestmark = pytest.mark.one_engine
 
 
+@pytest.mark.both_engines
 def test_a_hint_says_where_to_look_and_nothing_else(place: Place, hook: Hook, receiver: Receiver) -> None:
     worker = place.worker()
     assert worker.until_idle() == 0
@@ -146,6 +147,7 @@ def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     assert receiver.take()[0].read_by(hook.secret)["data"]["count"] >= 2
 
 
+@pytest.mark.both_engines
 def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Receiver) -> None:
     theirs = place.connect(("administrator", "63"))
     hook = Hook(theirs, "dicabut", receiver.address)
@@ -159,6 +161,7 @@ def test_owner_without_a_token_that_reads_pauses_it(place: Place, receiver: Rece
     assert (place.worker().until_idle(), receiver.take()) == (0, [])
 
 
+@pytest.mark.both_engines
 def test_again_and_again_then_switched_off_and_nothing_is_lost(
     place: Place, hook: Hook, receiver: Receiver
 ) -> None:
@@ -189,6 +192,7 @@ def test_again_and_again_then_switched_off_and_nothing_is_lost(
     assert receiver.take()[0].read_by(hook.secret)["data"]["count"] == MOST_ATTEMPTS + 1
 
 
+@pytest.mark.both_engines
 def test_410_is_the_last_word_and_a_redirect_none(place: Place, hook: Hook, receiver: Receiver) -> None:
     receiver.answer = lambda post: 302
     place.write()
@@ -201,6 +205,7 @@ def test_410_is_the_last_word_and_a_redirect_none(place: Place, hook: Hook, rece
     assert (hook.log[0]["attempts"], hook.client.get(hook.at).json()["disabled_reason"]) == (2, "gone")
 
 
+@pytest.mark.both_engines
 def test_replay_of_a_delivery_and_from_a_cursor(place: Place, hook: Hook, receiver: Receiver) -> None:
     worker = place.worker()
     for _ in range(2):

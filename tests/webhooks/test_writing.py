@@ -79,6 +79,7 @@ def test_a_secret_is_shown_once_sealed_and_at_most_three(place: Place, hook: Hoo
     assert not any(secret.removeprefix("whsec_") in one for one in stored)
 
 
+@pytest.mark.both_engines
 def test_the_key_can_be_changed_while_it_runs(place: Place, hook: Hook, receiver: Receiver) -> None:
     old, new = str(place.settings.secrets_key), Fernet.generate_key().decode()
     with place.database.writing() as session:

@@ -19,14 +19,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import structlog
 
 from app.kit.spans import step
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 log = structlog.get_logger("rata")
 
@@ -161,7 +158,7 @@ class Written(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: "ReadableBuffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         return self._making.write(bytes(data))
 
 

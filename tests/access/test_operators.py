@@ -1,0 +1,33 @@
+"""What an operator does from the console with principals and tokens, on both engines."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.access.commands import enrol
+from app.access.models import Role, TokenScope
+from app.access.queries import list_principals, list_tokens
+from app.access.rules import CONSOLE, Grant
+from app.access.tokens import revoke_token
+from app.access.write import Write
+from app.kit.database.journal import Author
+from app.kit.problems import NotFound
+from tests.conftest import token_for
+from tests.database import OneTransaction
+
+
+def test_what_was_enrolled_and_created_is_listed_until_it_is_revoked(database: OneTransaction) -> None:
+    grants = [Grant(Role.secretariat, "63.02", None)]
+    token_for(database, ("reader", "63"))
+    with database.writing() as session:
+        write = Write(session, Author("test", datetime.now(UTC)), CONSOLE)
+        enrol(write, principal="kepala-bidang", grants=grants, identity=("https://issuer.example", "s-1"))
+        assert [(row.name, held) for row, held in list_principals(session) if held == grants] == [
+            ("kepala-bidang", grants)
+        ]
+        ((token, principal, held),) = list_tokens(session)
+        assert (principal.name, held) == (token.name, [Grant(Role.reader, "63", None)])
+        assert TokenScope.read in token.scopes
+        revoke_token(write, name=token.name)
+        with pytest.raises(NotFound):
+            revoke_token(write, name=token.name)
