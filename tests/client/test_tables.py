@@ -91,7 +91,8 @@ def test_no_two_tables_or_columns_are_called_alike() -> None:
 def test_nothing_that_the_lines_say_is_lost(tmp_path: Path) -> None:
     lines = [LINE_EXAMPLE, OTHER, {**LINE_EXAMPLE, "region_code": "63.03", "plan": "63.03-2026"}]
     file = built(tmp_path, *lines)
-    assert read_back(file) == lines
+    younger = dict.fromkeys(line_table().columns)  # a field that the example lacks is null in the tables
+    assert read_back(file) == [{**younger, **line} for line in lines]
     # money and counts are integers, truth is 0 or 1, and what is null is null
     assert ask(file, "SELECT DISTINCT typeof(allocation), typeof(region_code) FROM action") == [
         ("integer", "text")
