@@ -36,7 +36,7 @@ from tests.postgres import share_with_workers
 
 pytest_plugins = ["tests.senders"]
 ConnectAs = Callable[..., TestClient]
-LARGEST_PROCESS = 5 * 2**29
+LARGEST_PROCESS = 2**31
 """Bytes of memory that a process of the suite may take at its peak. What tests of the contract keep makes most of it:
 the goal is 2**30."""
 
