@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,10 +178,15 @@ def built_app() -> FastAPI:
 @pytest.fixture
 def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
     """The application over the test's own database."""
-    built_app.state.database = database
-    built_app.state.uses = Uses()
-    built_app.state.kept = Kept()
+    put_over(built_app, database)
     return built_app
+
+
+def put_over(app: FastAPI, database: OneTransaction) -> None:
+    """Let the application work on this database, remembering nothing of another."""
+    app.state.database = database
+    app.state.uses = Uses()
+    app.state.kept = Kept()
 
 
 def token_for(
@@ -218,6 +224,13 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture
 def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
     """`connect(("secretariat", "63.02"))`: a client with a token of these memberships."""
+    with connecting(app, database, portal) as connect_as:
+        yield connect_as
+
+
+@contextmanager
+def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
+    """Yield what makes clients with memberships; they are closed at the end."""
     opened: list[TestClient] = []
 
     def connect_as(*roles: Any, **options: Any) -> TestClient:
@@ -228,6 +241,32 @@ def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> I
     yield connect_as
     for client in opened:
         client.close()
+
+
+@contextmanager
+def made_once(
+    request: pytest.FixtureRequest, make: Callable[[ConnectAs, OneTransaction], object]
+) -> Iterator[OneTransaction]:
+    """Yield a database in which `make` was done, for a fixture of a module with the engines as its parameters.
+
+    Each test of the module overrides `database` and begins by `begin_in`. SQLite lets one write at a time: a module
+    that takes this takes no other database of the engine.
+    """
+    app, portal = request.getfixturevalue("built_app"), request.getfixturevalue("portal")
+    with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
+        put_over(app, database)
+        with connecting(app, database, portal) as connect_as:
+            make(connect_as, database)
+        yield database
+
+
+@contextmanager
+def begin_in(world: OneTransaction) -> Iterator[OneTransaction]:
+    """Yield the database as it was made; what happens there is taken back."""
+    point = world.connection.begin_nested()
+    world.statements.clear()
+    yield world
+    point.rollback()
 
 
 @pytest.fixture

@@ -1,25 +1,29 @@
 """A plan of Kotabaru with a line that says everything, one that says the least, and who may move it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers
-from tests.conftest import ConnectAs
-from tests.database import OneTransaction
+from tests.conftest import ConnectAs, made_once
+from tests.database import ENGINES, OneTransaction
 from tests.harvest.world import BARE, FULL
 from tests.plans.world import furnish, put, put_plan
 from tests.quarters.world import Office
 
 
-@pytest.fixture
-def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat, with a draft that can be submitted."""
+def draft(secretariat: TestClient, database: OneTransaction) -> None:
     furnish(database)
     put_plan(secretariat)
     put(secretariat, "A-1", base=FULL)
     put(secretariat, "A-2", base=BARE)
+
+
+@pytest.fixture
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
+    """The secretariat, with a draft that can be submitted."""
+    draft(secretariat, database)
     return secretariat
 
 
@@ -41,13 +45,15 @@ def provincial_reader(provincial_reader: TestClient, adopted: TestClient) -> Tes
     return provincial_reader
 
 
-@pytest.fixture
-def published(adopted: TestClient, movers: Movers, connect: ConnectAs) -> TestClient:
-    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
-    put_plan(adopted, "63.02-2027")
+def publish(connect: ConnectAs, database: OneTransaction) -> None:
+    """A plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    secretariat, movers = connect(("secretariat", "63.02")), Movers(connect)
+    draft(secretariat, database)
+    movers.bring("adopted")
+    put_plan(secretariat, "63.02-2027")
     for verb in ("amend", "submit", "endorse", "adopt"):
         if verb == "submit":
-            done = adopted.patch(
+            done = secretariat.patch(
                 "/v1/plans/63.02-2026/amendment", json={"note": "APBD-P"}, headers={"If-Match": "*"}
             )
             assert done.status_code == 200, done.text
@@ -55,4 +61,9 @@ def published(adopted: TestClient, movers: Movers, connect: ConnectAs) -> TestCl
     office = Office(connect)
     office.report("A-1", "A-2", spent=5)
     office.move("submit", "verify", "freeze", "correct", "submit", "verify", "freeze")
-    return adopted
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def published_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
+    with made_once(request, publish) as world:
+        yield world

@@ -1,17 +1,31 @@
 """The catalogue as a harvester reads it: linked data, with what DCAT-AP demands of it."""
 
 import hashlib
+from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 from rdflib import RDF, Literal, Namespace, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 
-from tests.conftest import ConnectAs
+from tests.conftest import ConnectAs, begin_in
 from tests.database import OneTransaction
 from tests.harvest.world import AT, HOST, SPDX, harvested, one
 
 pytestmark = pytest.mark.one_engine
+
+
+@pytest.fixture
+def database(published_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(published_once) as database:
+        yield database
+
+
+@pytest.fixture
+def published(connect: ConnectAs) -> TestClient:
+    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    return connect(("secretariat", "63.02"))
+
 
 HYDRA = Namespace("http://www.w3.org/ns/hydra/core#")
 PLAN, QUARTER = URIRef(f"{HOST}/v1/plans/63.02-2026"), URIRef(f"{HOST}/v1/snapshots/2026-Q2/63.02")

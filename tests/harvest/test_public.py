@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from fastapi import FastAPI
@@ -12,12 +12,31 @@ from rdflib.namespace import DCAT, DCTERMS
 
 from app.access.models import TokenScope
 from tests.amendments.world import Movers, amend, because, budget
-from tests.conftest import ConnectAs
+from tests.conftest import ConnectAs, begin_in
+from tests.database import OneTransaction
 from tests.harvest.test_iati import FIRST, SECOND, spent
 from tests.harvest.world import AT, EXPORT, HOST, SPDX, exported, harvested, narrative, one
 from tests.plans.world import report
 
 pytestmark = pytest.mark.one_engine
+
+
+@pytest.fixture
+def database(published_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(published_once) as database:
+        yield database
+
+
+@pytest.fixture
+def published(connect: ConnectAs) -> TestClient:
+    """The secretariat, with a plan in its second revision, a draft beside it, and a quarter frozen and corrected."""
+    return connect(("secretariat", "63.02"))
+
+
+@pytest.fixture
+def movers(connect: ConnectAs) -> Movers:
+    return Movers(connect)
+
 
 PLAN = "/v1/plans/63.02-2026"
 REVISIONS = f"{PLAN}/revisions"
