@@ -10,13 +10,17 @@ from tests.database import OneTransaction
 from tests.plans.world import furnish, put, put_plan
 
 
-@pytest.fixture
-def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
-    """The secretariat, with three lines that can be submitted."""
+def draft(secretariat: TestClient, database: OneTransaction) -> None:
     furnish(database)
     put_plan(secretariat)
     for code, base in REGION_LINES.items():
         put(secretariat, code, base=base)
+
+
+@pytest.fixture
+def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
+    """The secretariat, with three lines that can be submitted."""
+    draft(secretariat, database)
     return secretariat
 
 

@@ -1,52 +1,67 @@
 """A plan as it was in force at an instant: by another way the same as its frozen revisions."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sqlmodel import Session
 
 from app.kit.database.engine import table_of
-from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import ActionQuery, list_actions, whole_actions
-from app.plans.core.models import PlanRow
 from app.plans.revisions.models import PlanRevisionRow
-from app.plans.revisions.queries import is_chosen
+from tests.amendments.conftest import draft
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
-from tests.database import OneTransaction
-from tests.plans.world import ANY, AT, HEALTH, LEAN, PARTNER, put, put_many, report, walk
-from tests.workflow.moves import CODED
+from tests.conftest import ConnectAs, begin_in, made_once
+from tests.database import ENGINES, OneTransaction
+from tests.plans.world import ANY, AT, HEALTH, report, walk
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 ONE = datetime(2026, 9, 1, 3, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def twice(
-    database: OneTransaction, amended: TestClient, movers: Movers, provincial_reader: TestClient
-) -> TestClient:
-    """A reader of a plan that was adopted in January and, amended, in September."""
-    amend(amended, "A-1", [because()], **budget(300))
-    ok(amended.delete(f"{LINES}/A-3", params={"category": "policy", "reason": "Digabungkan"}, headers=ANY))
-    ok(amended.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
+def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
+    """A plan that was adopted in January and, amended, in September."""
+    secretariat, movers = connect(("secretariat", "63.02")), Movers(connect)
+    draft(secretariat, database)
+    movers.bring("amended")
+    amend(secretariat, "A-1", [because()], **budget(300))
+    ok(
+        secretariat.delete(
+            f"{LINES}/A-3", params={"category": "policy", "reason": "Digabungkan"}, headers=ANY
+        )
+    )
+    ok(secretariat.put(f"{LINES}/B-1", json={**HEALTHY, "title": "Baru", "reasons": [because()]}))
     for verb in ("submit", "endorse", "adopt"):
         ok(movers.move(verb))
     c = table_of(PlanRevisionRow).c
     with database.writing() as session:
         for number, instant in enumerate((ZERO, ONE)):
             session.execute(sa.update(c.number.table).where(c.number == number).values(adopted_at=instant))
-    return provincial_reader
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def adopted_twice(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
+    with made_once(request, adopt_twice) as world:
+        yield world
+
+
+@pytest.fixture
+def database(adopted_twice: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(adopted_twice) as database:
+        yield database
+
+
+@pytest.fixture
+def twice(connect: ConnectAs) -> TestClient:
+    """The reader of the province."""
+    return connect(("reader", "63"))
 
 
 def at(path: str, instant: datetime, **params: Any) -> Any:
     return {"url": path, "params": {"as_of": instant.isoformat(), **params}}
 
 
-@pytest.mark.one_engine
 @pytest.mark.parametrize(
     ("instant", "revision"),
     [
@@ -72,7 +87,6 @@ def test_the_revision_adopted_last_is_shown(twice: TestClient, instant: datetime
     assert {name: one[name] for name in lines[0]} == lines[0]
 
 
-@pytest.mark.one_engine
 def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
     now = datetime.now(UTC) + timedelta(days=1)
     for sort in ("code", "-allocation"):
@@ -81,9 +95,8 @@ def test_of_today_it_is_what_is_in_force(twice: TestClient) -> None:
         assert [{**line, "updated_at": ""} for line in then] == [{**line, "updated_at": ""} for line in lines]
 
 
-@pytest.mark.one_engine
-def test_what_was_reported_is_read_again(twice: TestClient, amended: TestClient) -> None:
-    report(amended, "A-1", 1, spent=30)
+def test_what_was_reported_is_read_again(twice: TestClient, connect: ConnectAs) -> None:
+    report(connect(("secretariat", "63.02")), "A-1", 1, spent=30)
     then = ok(twice.get(**at(f"{AT}/actions/A-1", ZERO)))
     assert (then["spent"], then["progress_period"], then["allocation"]) == (30, "2026-Q1", 250_000_000)
     assert ok(twice.get(**at(f"{AT}/actions/A-3", ZERO)))["spent"] == 0
@@ -91,7 +104,6 @@ def test_what_was_reported_is_read_again(twice: TestClient, amended: TestClient)
     assert twice.get(**at(f"{AT}/actions/B-1", ZERO)).status_code == 404
 
 
-@pytest.mark.one_engine
 def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
         reply = twice.get(**at(path, ZERO - timedelta(seconds=1)))
@@ -99,13 +111,6 @@ def test_before_the_first_adoption_the_first_instant_is_named(twice: TestClient)
         assert reply.json()["errors"][0]["allowed"] == ZERO.isoformat()
 
 
-@pytest.mark.one_engine
-def test_a_plan_that_was_never_adopted_was_never_in_force(secretariat: TestClient) -> None:
-    reply = secretariat.get(**at(AT, ONE))
-    assert (reply.status_code, reply.json()["code"]) == (404, "not_in_force_then")
-
-
-@pytest.mark.one_engine
 @pytest.mark.parametrize("value", ["2026-06-30T08:00:00", "2026-06-30", "besok", ""])
 def test_an_instant_without_offset_is_400(twice: TestClient, value: str) -> None:
     for path in (AT, f"{AT}/actions", f"{AT}/actions/A-1"):
@@ -141,66 +146,6 @@ def test_a_304_costs_a_reader_of_the_past_no_more(database: OneTransaction, twic
     assert len(database.statements) == 2
 
 
-# The predicate says what the SELECT says
-
-LINES_TO_CHOOSE: list[dict[str, Any]] = [
-    {**CODED, "code": "A-1", "tags": ["lansia", "Pesisir"], "supporting_agencies": [PARTNER]},
-    {**HEALTHY, "code": "A-2", "locations": [{"region_code": "63.02.01"}, {"region_code": "63.02"}]},
-    {**LEAN, "code": "A-3", "title": "Jum'at Berkah (II)", "locations": []},
-    {**LEAN, "code": "A-4", "budget_lines": [], "allocation": 0, "strategy": "reduce_poverty_pockets"},
-]
-
-queries = st.fixed_dictionaries(
-    {},
-    optional={
-        "strategy": st.sampled_from(["reduce_spending_burden", "raise_income"]),
-        "lead_agency": st.sampled_from([HEALTH, PARTNER]),
-        "supporting_agency": st.sampled_from([PARTNER, HEALTH]),
-        "location": st.sampled_from(["0", "63", "63.02", "63.02.01", "63.02.01.2001", "63.02.0", "73"]),
-        "funding_source": st.sampled_from(["APBD", "APBN"]),
-        "subactivity_code": st.sampled_from(
-            ["1", "1.06", "1.06.", "1.06.04.2.01.0001", "1.0", ".", "0", "1%"]
-        ),
-        "tag": st.sampled_from(["lansia", "LANSIA", "Pesisir"]),
-        "q": st.sampled_from(
-            ["jumat", "Jum’at ii", "sub baris", "permakanan", "%", "_", "posyandu PERMAKANAN"]
-        ),
-        "reported": st.sampled_from(["2026-Q1", "2026-Q2"]),
-    },
-)
-
-
-@pytest.fixture
-def chosen_from(database: OneTransaction, secretariat: TestClient) -> Session:
-    put_many(secretariat, LINES_TO_CHOOSE)
-    put(secretariat, "A-5", base=LEAN, title="Dilaporkan")
-    report(secretariat, "A-5", 1, spent=1)
-    report(secretariat, "A-1", 2, spent=1)
-    return database.read_session()
-
-
-def test_the_predicate_chooses_what_the_select_chooses(chosen_from: Session) -> None:
-    session = chosen_from
-    plan = session.execute(sa.select(table_of(PlanRow))).one()
-    lines = whole_actions(session, plan)
-    table = table_of(ActionRow)
-    actions = session.execute(sa.select(table.c.id, table.c.code)).all()
-    code_of = {row.id: row.code for row in actions}
-
-    @settings(max_examples=150, deadline=None)
-    @given(queries)
-    def agree(asked: dict[str, Any]) -> None:
-        try:
-            query = ActionQuery(**asked)
-        except ValueError:
-            return  # refused before it reaches either
-        by_select = {code_of[id] for id in session.scalars(list_actions(plan, query).query)}
-        assert {code for code, line in lines.items() if is_chosen(line, query)} == by_select, asked
-
-    agree()
-
-
-@pytest.mark.one_engine
 def test_walking_pages_of_the_past_gives_each_line_once(twice: TestClient) -> None:
     found = [line["code"] for line in walk(twice, f"{AT}/actions?limit=2&as_of=2026-02-01T00:00:00Z")]
     assert found == ["A-1", "A-2", "A-3"]
