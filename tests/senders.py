@@ -47,8 +47,10 @@ def note_sender(connection: Any, *_: object) -> None:
 
 
 def _name_of(code: CodeType) -> str | None:
-    name = f"{code.co_filename} {code.co_qualname}".removeprefix(APP)
-    return None if name.startswith("/") or name.startswith(SENDS_FOR_OTHERS) else name
+    if not code.co_filename.startswith(APP):
+        return None
+    name = f"{code.co_filename.removeprefix(APP)} {code.co_qualname}"
+    return None if name.startswith(SENDS_FOR_OTHERS) else name
 
 
 def pytest_configure(config: pytest.Config) -> None:

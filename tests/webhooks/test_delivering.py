@@ -104,6 +104,7 @@ def owner(place: Place, *grants: tuple[str, str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.both_engines
 def test_a_webhook_sees_what_its_owner_may_read_when_it_is_sent(
     place: Place, provincial_administrator: TestClient, receiver: Receiver
 ) -> None:
