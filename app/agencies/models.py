@@ -71,6 +71,17 @@ class AgencyIn(AgencyFields, Shape):
     model_config = show_example(_DINSOS)
 
 
+_OUT = {
+    **_DINSOS,
+    "region_code": "63.02",
+    "code": "1.06.0.00.0.00.08.0000",
+    "is_partner": False,
+    "state": "active",
+    "merged_into": None,
+    "version": 1,
+}
+
+
 class AgencyOut(AgencyFields):
     """An agency in a list."""
 
@@ -83,15 +94,7 @@ class AgencyOut(AgencyFields):
     merged_into: AgencyCode | None = ShapeField(description="Code of the agency that took over its lines.")
     version: Version
 
-    model_config = show_example(
-        _DINSOS,
-        region_code="63.02",
-        code="1.06.0.00.0.00.08.0000",
-        is_partner=False,
-        state="active",
-        merged_into=None,
-        version=1,
-    )
+    model_config = show_example(_OUT)
 
 
 class AgencyReply(AgencyOut):
@@ -99,16 +102,7 @@ class AgencyReply(AgencyOut):
 
     allowed: list[Verb] = ShapeField(description="`delete` is there only while nothing refers to the agency.")
 
-    model_config = show_example(
-        _DINSOS,
-        region_code="63.02",
-        code="1.06.0.00.0.00.08.0000",
-        is_partner=False,
-        state="active",
-        merged_into=None,
-        version=1,
-        allowed=["edit", "retire", "merge"],
-    )
+    model_config = show_example(_OUT, allowed=["edit", "retire", "merge"])
 
 
 class MergeIn(Shape):

@@ -35,6 +35,7 @@ CUT = (
     "coverage_service",
 )
 
+# only PostgreSQL cuts tables
 is_tested = pytest.mark.skipif("postgres" not in ENGINES, reason="RATA_TEST_ENGINES leaves PostgreSQL out")
 
 

@@ -200,8 +200,8 @@ class Resource:
         region = str(self._name_columns(key)["region_code"]) if self.region is None else self.region
         reason = (after or {}).get("reason")
         subject, old = self.format_subject(*key), before.content if before else None
-        said = reason[:1000] if reason else None
-        return Entry.of(self.noun, region, subject, version, old, after, said, is_draft=self.is_draft)
+        short = reason[:1000] if reason else None
+        return Entry.of(self.noun, region, subject, version, old, after, short, is_draft=self.is_draft)
 
 
 @built_once

@@ -321,9 +321,8 @@ def checked_key(key: str) -> str:
 
 def _field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
     place, path = (error["loc"][0], error["loc"][1:]) if error["loc"] else ("body", ())
-    path = tuple(
-        part for part in path if part != "[key]"
-    )  # an object's key that is wrong has no place of its own
+    # an object's key that is wrong has no place of its own
+    path = tuple(part for part in path if part != "[key]")
     context = dict(error.get("ctx") or {})
     value = None if error["type"] in ("missing", "json_invalid") else error.get("input")
     if isinstance(value, (dict, list)):

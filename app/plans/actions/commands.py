@@ -39,8 +39,7 @@ FOLLOWED = ("outputs", "milestones")
 """Parts of an action that figures of areas above follow from."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Called with the ids of actions that were there before and of which such a part was rewritten: the import direction
-forbids naming the areas above here."""
+"""Functions that `app.wiring` adds. Each takes the ids of existing actions in which one of these parts changed."""
 
 
 class PartInUse(Problem):
