@@ -55,12 +55,15 @@ def one_json(session: Session, query: Select[Any]) -> str:
     return text
 
 
+_VALUES = {"value": sa.String()}
+
+
 def among(session: Session, column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
     """Predicate: the column is one of `values`, sent as one JSON parameter, so no number of them is too many.
 
     Once in a statement: the parameter has one name.
     """
-    given = records(session, {"value": sa.String()})
+    given = records(session, _VALUES)
     rows = to_json([{"value": one} for one in set(values)])
     return column.in_(sa.select(given.c.value).params(records=rows))
 
@@ -232,22 +235,26 @@ class FoundFundingSource(NamedTuple):
     retired: bool
 
 
-def _funding_sources(session: Session) -> list[FoundFundingSource]:
+def _funding_sources(session: Session, *conditions: ColumnElement[bool]) -> list[FoundFundingSource]:
     columns = [_source.c[name] for name in FoundFundingSource._fields]
-    return [FoundFundingSource(*row) for row in session.execute(sa.select(*columns).order_by(_source.c.code))]
+    rows = session.execute(sa.select(*columns).where(*conditions).order_by(_source.c.code))
+    return [FoundFundingSource(*row) for row in rows]
 
 
 def funding_sources_by_code(session: Session, codes: Collection[str]) -> dict[str, FoundFundingSource]:
     """Code → funding source, in one SELECT; unknown codes are missing, retired ones are there."""
-    wanted = set(codes)
-    return (
-        {found.code: found for found in _funding_sources(session) if found.code in wanted} if wanted else {}
-    )
+    if not codes:
+        return {}
+    return {
+        source.code: source for source in _funding_sources(session, among(session, _source.c.code, codes))
+    }
 
 
 def funding_source_labels(session: Session) -> dict[str, str]:
     """Code → name of every funding source, retired ones too."""
-    return {found.code: found.name for found in _funding_sources(session)}
+    c = _source.c
+    rows = session.execute(sa.select(c.code, c.name).order_by(c.code))
+    return {row.code: row.name for row in rows}
 
 
 def funding_source_words(session: Session) -> dict[str, str]:

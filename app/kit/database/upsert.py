@@ -24,7 +24,7 @@ def _upsert(
     replace: bool,
     returning: tuple[str, ...],
 ) -> sa.Executable:
-    source = _records(dialect, {name: table.c[name].type for name in names})
+    source = _records(dialect, tuple((name, table.c[name].type) for name in names))
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     # WHERE true: without it SQLite reads ON CONFLICT as the join condition of the SELECT.
     statement = make(table).from_select(list(names), sa.select(*source.c).where(sa.true()))
@@ -68,15 +68,16 @@ def upsert(
 
 def records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
     """FROM clause over the JSON array bound as `records`: one column for each name of its objects."""
-    return _records(session.get_bind().dialect.name, columns)
+    return _records(session.get_bind().dialect.name, tuple(columns.items()))
 
 
-def _records(dialect: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
+@lru_cache(maxsize=256)
+def _records(dialect: str, columns: tuple[tuple[str, sa.types.TypeEngine[Any]], ...]) -> Subquery:
     bound = sa.bindparam("records", type_=sa.Text)
     if dialect == "postgresql":
         source = (
             sa.func.json_to_recordset(sa.cast(bound, Json()))
-            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns.items()], name="t")
+            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns], name="t")
             .render_derived(with_types=True)
         )
         return sa.select(*source.c).subquery("records")
@@ -86,7 +87,7 @@ def _records(dialect: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> S
             sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(
                 name
             )
-            for name, kind in columns.items()
+            for name, kind in columns
         ]
     ).subquery("records")
 

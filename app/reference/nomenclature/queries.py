@@ -169,6 +169,9 @@ def successors_of(
     return result
 
 
+_ASKED = {"edition": sa.String(), "code": sa.String()}
+
+
 def codes_not_in_force(
     session: Session, level: str, codes: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], list[FoundSubactivity]]:
@@ -176,7 +179,7 @@ def codes_not_in_force(
     edition that name it as predecessor; one SELECT for any number of editions."""
     if not codes:
         return {}
-    asked = records(session, {"edition": sa.String(), "code": sa.String()})
+    asked = records(session, _ASKED)
     after = _subactivity.alias("after")
     of_level = _subactivity.c.government_level == GovernmentLevel(level)
     in_force = (
