@@ -29,7 +29,8 @@ SENDS_FOR_OTHERS = (
 OF_ONE_ENGINE = {"exchange/pulls/writing.py Asked._write", "exchange/pulls/writing.py write_ndjson"}
 """What there is because of what only one engine can do."""
 
-_names: dict[CodeType, str | None] = {}
+_names: dict[int, tuple[CodeType, str | None]] = {}
+"""By identity: the hash of a code object reads all of it."""
 _senders: dict[str, set[str]] = defaultdict(set)
 
 
@@ -38,10 +39,11 @@ def note_sender(connection: Any, *_: object) -> None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
-        if code not in _names:
-            _names[code] = _name_of(code)
-        if (name := _names[code]) is not None:
-            _senders[connection.dialect.name].add(name)
+        known = _names.get(id(code))
+        if known is None:
+            known = _names[id(code)] = code, _name_of(code)
+        if known[1] is not None:
+            _senders[connection.dialect.name].add(known[1])
             return
         frame = frame.f_back
 
