@@ -1,4 +1,7 @@
-"""The document itself: valid, current, complete, and free of what generators of clients stumble over."""
+"""The document itself: current, complete, and free of what generators of clients stumble over.
+
+That it is OpenAPI 3.1 `make lint` and `make proofs GROUP=contract` hold.
+"""
 
 import re
 from collections import Counter
@@ -6,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.kit.openapi.document import COMMITTED, document_bytes
 from app.main import create_app
@@ -25,11 +27,6 @@ def test_committed_file_is_current() -> None:
         pytest.fail(
             f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False
         )
-
-
-def test_valid_openapi() -> None:
-    assert DOCUMENT["openapi"] == "3.1.0"
-    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []  # type: ignore[arg-type]
 
 
 def schemas_in(value: Any) -> Iterator[dict[str, Any]]:

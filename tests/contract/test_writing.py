@@ -94,7 +94,7 @@ PREPARED: dict[tuple[str, ...], Iterable[str]] = {
 }
 
 
-EVERY = 3
+EVERY = 7
 """After a state of things was prepared, every how many-th caller is tried in it, another one each time."""
 
 

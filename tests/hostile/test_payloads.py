@@ -70,8 +70,9 @@ DATES = (
 )
 
 
-@pytest.fixture(scope="module", params=["put_plan", "put_actions", "put_region_coverage", "put_progress"])
+@pytest.fixture(scope="module", params=["put_plan", "put_actions"])
 def taker(request: pytest.FixtureRequest) -> Operation:
+    """What takes one object, and what takes many."""
     (found,) = [one for one in WITH_JSON if one.id == request.param]
     return found
 

@@ -1,8 +1,12 @@
-"""Each walk over the document with every operation on every engine; the suite divides the operations between them."""
+"""The document is OpenAPI 3.1, and each walk over it takes every operation on every engine.
+
+The suite divides the operations between the engines.
+"""
 
 from collections.abc import Iterator
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.contract import test_writing
 from tests.contract.conftest import (  # noqa: F401 - fixtures
@@ -27,7 +31,7 @@ from tests.contract.test_writing import (  # noqa: F401 - tests
     test_trial_run_answers_as_the_real_one_and_keeps_nothing,
     test_write_is_journaled_and_an_unchanged_repeat_is_not,
 )
-from tests.contract.world import World
+from tests.contract.world import World, declared
 from tests.database import ENGINES
 
 
@@ -42,3 +46,9 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 @pytest.fixture(autouse=True)
 def _all_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_writing, "EVERY", 1)
+
+
+def test_the_document_is_openapi() -> None:
+    document, _ = declared()
+    assert document["openapi"] == "3.1.0"
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []  # type: ignore[arg-type]
