@@ -36,7 +36,7 @@ from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
 from tests.postgres import share_with_workers
 
-pytest_plugins = ["tests.senders"]
+pytest_plugins = ["tests.engines"]
 ConnectAs = Callable[..., TestClient]
 LARGEST_PROCESS = 2**31
 """Bytes of memory that a process of the suite may take at its peak. What tests of the contract keep makes most of it:
@@ -76,25 +76,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
     if "postgres" in ENGINES:
         share_with_workers(config)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run what is marked `one_engine` on the first engine alone: what it tests reaches no SQL that could differ."""
-    others = {*ENGINES[1:]}
-
-    def is_repeated(item: pytest.Item) -> bool:
-        call = getattr(item, "callspec", None)
-        values = call.params.values() if call is not None else ()
-        if item.get_closest_marker("both_engines") is not None:
-            return False
-        return item.get_closest_marker("one_engine") is not None and not others.isdisjoint(
-            value for value in values if isinstance(value, str)
-        )
-
-    repeated = [item for item in items if is_repeated(item)]
-    if repeated:
-        config.hook.pytest_deselected(items=repeated)
-        items[:] = [item for item in items if not is_repeated(item)]
 
 
 def pytest_collection_finish() -> None:

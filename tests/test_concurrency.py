@@ -21,6 +21,8 @@ from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ACTION, ANY, AT, LEAN, PLAN, furnish, put, put_many, put_plan
 
+pytestmark = pytest.mark.both_engines
+
 THREADS = 8
 A1 = f"{AT}/actions/A-1"
 

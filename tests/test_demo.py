@@ -18,6 +18,8 @@ from app.startup.demo import PLAN, load_sample
 from tests.database import OneTransaction
 from tests.docs.server import free_port
 
+pytestmark = pytest.mark.both_engines
+
 
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:

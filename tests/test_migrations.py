@@ -43,6 +43,8 @@ from tests.test_migration_rules import RELEASED, complaints
 from tests.workflow.moves import CODED, Movers
 from tests.workflow.moves import PLAN as ADOPTED
 
+pytestmark = pytest.mark.both_engines
+
 INI = Path(__file__).parents[1] / "alembic.ini"
 
 

@@ -21,6 +21,8 @@ from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
 
+pytestmark = pytest.mark.both_engines
+
 ROWS = 400
 PATIENCE = 60
 LINES, REPORT = f"{AT}/actions", "/v1/reports/unreported-lines"

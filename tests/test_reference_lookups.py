@@ -27,6 +27,8 @@ from app.reference.queries import (
 from app.reference.rules import folded, forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
 
+pytestmark = pytest.mark.both_engines
+
 # Rules
 
 

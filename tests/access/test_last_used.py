@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -53,6 +54,7 @@ def test_an_older_use_is_replaced_and_a_newer_one_stays(
         assert (datetime.fromisoformat(used_at(client)) == stored) is stays
 
 
+@pytest.mark.both_engines
 def test_administrators_see_the_last_use_of_tokens_and_of_people(
     people: PeopleApp, database: OneTransaction
 ) -> None:

@@ -15,6 +15,8 @@ from app.kit.problems import NotFound
 from tests.conftest import token_for
 from tests.database import OneTransaction
 
+pytestmark = pytest.mark.both_engines
+
 
 def test_what_was_enrolled_and_created_is_listed_until_it_is_revoked(database: OneTransaction) -> None:
     grants = [Grant(Role.secretariat, "63.02", None)]

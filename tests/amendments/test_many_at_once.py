@@ -21,6 +21,8 @@ from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, furnish, put, put_plan, walk
 from tests.workflow.moves import CODED, SIGNED
 
+pytestmark = pytest.mark.both_engines
+
 THREADS = 6
 
 

@@ -26,6 +26,8 @@ from tests.conftest import token_for
 from tests.pages import walk
 from tests.plans.world import ANY, LEAN, put_plan
 
+pytestmark = pytest.mark.both_engines
+
 WRITERS = 4
 PLANS = ("63.02-2026", "63.03-2026")
 PATIENCE = 60

@@ -165,6 +165,7 @@ def test_batches_end_where_chains_do_not(
         assert verdict(database) == whole
 
 
+@pytest.mark.both_engines
 def test_what_is_written_meanwhile_is_left_out(committed: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another row of the same chain commits between any two reads."""
     number = iter(range(1000))

@@ -3,6 +3,7 @@
 import re
 from itertools import cycle
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
@@ -10,6 +11,8 @@ from app.access.models import Token, TokenScope
 from app.kit.database.engine import table_of
 from tests.contract.operations import Operation
 from tests.contract.world import World
+
+pytestmark = pytest.mark.both_engines
 
 #: What of convergence is only for whoever sees the region.
 _OF_REGIONS = re.compile("target|coverage|editions|steps|step-templates|villages|scorecard")

@@ -4,8 +4,12 @@ import re
 from itertools import cycle
 from typing import Any
 
+import pytest
+
 from tests.contract.operations import Operation
 from tests.contract.world import World
+
+pytestmark = pytest.mark.both_engines
 
 
 def reads(world: World) -> list[Operation]:

@@ -1,7 +1,11 @@
 """What is deleted and created again is another thing: no tag of the first one fits the second."""
 
+import pytest
+
 from tests.contract.operations import Operation
 from tests.contract.world import OTHER_AGENCY, World
+
+pytestmark = pytest.mark.both_engines
 
 #: What a DELETE ends that no PUT at the same address begins.
 BEGUN_ELSEWHERE = {"discard_amendment"}

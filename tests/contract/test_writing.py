@@ -4,9 +4,13 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from app.kit.http import idempotency
 from tests.contract.operations import Operation
 from tests.contract.world import CHAIR, KEYS_OF_ALL, NATION, OTHER_AGENCY, REVIEWER, World, role_for
+
+pytestmark = pytest.mark.both_engines
 
 MOVES = ("submit", "return", "endorse", "adopt", "amend", "close")
 #: Verb of `allowed` → the operation that does it.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +23,8 @@ from app.convergence.coverage.sums.queries import region_sums, service_sums
 from tests.coverage.world import ANY, PERIOD, SEKAPUNG, VILLAGES, add_villages, figures, put, report
 from tests.database import OneTransaction
 from tests.pages import walk
+
+pytestmark = pytest.mark.both_engines
 
 PERIODS = ["2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2", "2027-Q2"]
 PLACES = [*VILLAGES[:3], SEKAPUNG, "63.02.05.2002"]

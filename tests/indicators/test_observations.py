@@ -84,6 +84,7 @@ def test_what_an_administrator_replaced_stays(
     }
 
 
+@pytest.mark.both_engines
 def test_frequency_stays_under_observations(national_administrator: TestClient) -> None:
     at = "/v1/indicators/stunting"
     national_administrator.put(at, json=DEFINITION)

@@ -19,6 +19,8 @@ from tests.plans.world import ANY, LEAN, furnish, put_many, put_plan
 from tests.quarters.world import ACCEPTED
 from tests.test_concurrency import THREADS, at_once
 
+pytestmark = pytest.mark.both_engines
+
 _years = count(2026)
 
 

@@ -14,6 +14,8 @@ from tests.findings.world import NEXT_VILLAGE, VILLAGE
 from tests.plans.world import AT, HEALTH, PLAN, SOCIAL, WORKS, put, report, walk
 from tests.reports.world import ASKED, FAR_VILLAGE, LINES, ask
 
+pytestmark = pytest.mark.both_engines
+
 VERDICT = {"verdict": "complementary", "text": "A-1 permakanan, A-2 gizi"}
 
 

@@ -19,6 +19,8 @@ from tests.docs.pages import ROOT
 from tests.postgres import program
 from tests.restoring.world import Rehearsal, documented, left_behind_nothing, operate
 
+pytestmark = pytest.mark.both_engines
+
 BACKUP = documented("rata backup rata.backup")
 
 

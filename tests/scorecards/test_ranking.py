@@ -10,6 +10,8 @@ from tests.plans.world import furnish, put, put_plan, report
 from tests.scorecards.conftest import World
 from tests.scorecards.world import PERIOD, RANKING, STRATEGIES, adopt, line, read
 
+pytestmark = pytest.mark.both_engines
+
 OTHER_PLAN = "63.03-2026"
 TRY = f"/v1/scorecards/63.02/what-if?period={PERIOD}"
 

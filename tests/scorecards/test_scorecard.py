@@ -3,6 +3,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from app.plans.actions.queries import actions
@@ -10,6 +11,8 @@ from tests.coverage.world import put as put_coverage
 from tests.plans.world import report
 from tests.scorecards.conftest import World
 from tests.scorecards.world import AT, FIRST, PERIOD, SECOND, adopt, read, values
+
+pytestmark = pytest.mark.both_engines
 
 
 def test_every_component_by_hand(world: World) -> None:

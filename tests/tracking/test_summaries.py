@@ -25,6 +25,8 @@ from tests.plans.world import (
     walk,
 )
 
+pytestmark = pytest.mark.both_engines
+
 STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 CLASSES = ("direct", "indirect", "supporting")
 QUARTER_ENDS = {1: "03-31", 2: "06-30", 3: "09-30", 4: "12-31"}

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
@@ -16,6 +17,8 @@ from app.changes.webhooks.worker import LEASE
 from app.kit.database.engine import table_of
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Post, Receiver
+
+pytestmark = pytest.mark.both_engines
 
 HOOKS, ROUNDS = 4, 3
 PATIENCE = 120

@@ -22,6 +22,8 @@ from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, furnish, put, put_plan, rows
 from tests.workflow.moves import CODED, SIGNED, Movers, move
 
+pytestmark = pytest.mark.both_engines
+
 THREADS = 8
 YEARS = count(2015)
 """Each test has a plan of its own: what was adopted is not taken away again."""

@@ -1,13 +1,16 @@
-"""Which functions of the service sent SQL to which engine.
+"""Which engine a test runs on, and which functions of the service sent SQL to which.
 
-A test that is marked `one_engine` runs on one of them alone. Nothing is left out by that as long as each function that
-sends a statement sends it to the other engine in another test: a whole run fails where one did not.
+A whole run divides the tests between the engines: each runs on one of them, `both_engines` on each, `one_engine` on the
+first. A run of a part takes every test on both. Nothing is left out by that as long as each function that sends a
+statement sends it to the other engine in another test: a whole run fails where one did not.
 """
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any
+from zlib import crc32
 
 import pytest
 from sqlalchemy import event
@@ -55,6 +58,54 @@ def _name_of(code: CodeType) -> str | None:
     return None if name.startswith(SENDS_FOR_OTHERS) else name
 
 
+def is_whole(config: pytest.Config) -> bool:
+    """Return whether this is a run of all tests on both engines; a worker was given the answer."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput["is_whole"])
+    return (
+        len(ENGINES) > 1 and config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    )
+
+
+def engine_of(item: pytest.Item) -> str | None:
+    """Return the engine that a test has as parameter. Returns None if it has none."""
+    call = getattr(item, "callspec", None)
+    return next((value for value in call.params.values() if value in ENGINES), None) if call else None
+
+
+def _without_engine(item: pytest.Item) -> str:
+    return item.nodeid.replace(engine_of(item) or "", "")
+
+
+def repeated(items: Iterable[pytest.Item], *, is_whole: bool) -> set[pytest.Item]:
+    """Return the tests that another one does on another engine."""
+    twins: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if engine_of(item) is not None and item.get_closest_marker("both_engines") is None:
+            twins[_without_engine(item)].append(item)
+    left_out = set[pytest.Item]()
+    for name, group in twins.items():
+        if group[0].get_closest_marker("one_engine") is not None:
+            left_out.update(item for item in group if engine_of(item) != ENGINES[0])
+        elif is_whole and len(group) == len(ENGINES):
+            chosen = ENGINES[crc32(name.encode()) % len(ENGINES)]
+            left_out.update(item for item in group if engine_of(item) != chosen)
+    return left_out
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = repeated(items, is_whole=is_whole(config))
+    if left_out:
+        config.hook.pytest_deselected(items=[*left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker whether the run is whole: it is called with the paths of all tests."""
+    node.workerinput["is_whole"] = is_whole(node.config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     event.listen(Engine, "before_cursor_execute", note_sender)
 
@@ -68,7 +119,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 def missing(config: pytest.Config) -> list[str]:
     """Return `engine: function` of what sent SQL to the other engine alone; nothing for a run of a part."""
-    if len(ENGINES) < 2 or config.args_source is not config.ArgsSource.TESTPATHS or config.option.keyword:
+    if not is_whole(config):
         return []
     sqlite, postgres = _senders["sqlite"], _senders["postgresql"]
     return [
