@@ -35,7 +35,7 @@ from app.reference.models import (
 from app.reference.rules import folded, forms_of, words_of
 
 _region, _source, _strategy = table_of(RegionRow), table_of(FundingSourceRow), table_of(StrategyRow)
-_parent = _region.alias("parent")
+_parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))
 
 
 def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
@@ -100,7 +100,7 @@ def children_of(region: str) -> Listing:
 
 def region_json(session: Session, region: str) -> str:
     """Return one region as `RegionReply`. Raises NotFound if there is none."""
-    c, below = _region.c, _region.alias("below")
+    c, below, above = _region.c, _below, _above
     by_level: list[sa.SQLColumnExpression[object]] = [
         sa.func.count().filter(below.c.level == RegionLevel(name)).label(name)
         for name in RegionCounts.model_fields
@@ -108,7 +108,6 @@ def region_json(session: Session, region: str) -> str:
     counts = sa.select(*by_level).where(
         within(below.c.code, region), below.c.code != region, below.c.retired.is_(False)
     )
-    above = _region.alias("above")
     ancestors = (
         sa.select(*fields_of(RegionName, above))
         .where(above.c.code.in_(ancestors_of(region)))

@@ -215,9 +215,10 @@ def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
 
 def json_texts(query: sa.SelectBase, *beside: str) -> TextSelect:
     """SELECT each row of `query` as JSON text, and beside it some of its columns (a cursor's keys, an id)."""
-    rows = query.subquery("item")
-    texts = sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *[rows.c[name] for name in beside])
-    return texts.select_from(rows)
+    rows, known = query.subquery("item"), query.selected_columns
+    # by their names: the columns of a subquery are copies of all that it has, which cost more than the rest
+    columns = [sa.column(name, known[name].type) for name in beside]
+    return sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *columns).select_from(rows)
 
 
 def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:
