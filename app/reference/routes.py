@@ -1,14 +1,12 @@
 """Looking up regions, funding sources and strategies."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.problems import NotFound
 from app.reference import queries
 from app.reference.models import (
@@ -27,7 +25,7 @@ router = house_router(tags=["reference"])
 
 
 @router.get("/regions", response_model=Page[RegionOut], openapi_extra=PUBLIC)
-def list_regions(call: Caller, query: Annotated[RegionQuery, Query()]) -> Response:
+def list_regions(call: Caller, query: FromQuery[RegionQuery]) -> Response:
     """Search regions by words of their name, level, parent, or BPS code.
 
     For forms that choose a place, and for turning the codes of other systems into ours. `q` finds names in which
@@ -49,7 +47,7 @@ def read_region(call: Caller, region: RegionKey) -> Response:
 
 
 @router.get("/regions/{region}/children", response_model=Page[RegionOut], openapi_extra=PUBLIC)
-def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQuery, Query()]) -> Response:
+def list_region_children(call: Caller, region: RegionKey, query: FromQuery[PageQuery]) -> Response:
     """The regions one level below, by code: provinces of the nation, regencies of a province, and so on.
 
     404 where there is no such region; an empty list below a village.
@@ -60,7 +58,7 @@ def list_region_children(call: Caller, region: RegionKey, query: Annotated[PageQ
 
 
 @router.get("/funding-sources", response_model=Page[FundingSourceOut], openapi_extra=PUBLIC)
-def list_funding_sources(call: Caller, query: Annotated[FundingSourceQuery, Query()]) -> Response:
+def list_funding_sources(call: Caller, query: FromQuery[FundingSourceQuery]) -> Response:
     """Where the money of a budget line can come from.
 
     `kind=official` are the codes of the decree; `kind=group` the words that action matrices use (`APBD`,
@@ -76,7 +74,7 @@ def read_funding_source(call: Caller, funding_source: FundingSourceKey) -> Respo
 
 
 @router.get("/strategies", response_model=Page[StrategyOut], openapi_extra=PUBLIC)
-def list_strategies(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+def list_strategies(call: Caller, query: FromQuery[PageQuery]) -> Response:
     """The strategies of poverty reduction that every action serves one of, with their legal basis."""
     return call.answer_list(queries.strategies(), query, sort="number")
 

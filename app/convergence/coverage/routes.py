@@ -1,8 +1,6 @@
 """Coverage over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import History, history_page
@@ -35,7 +33,7 @@ from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.periods import is_quarter, malformed_period
 from app.kit.problems import BadRequest, FieldError, NotFound
 from app.plans.findings.models import BatchResult, batch_result
@@ -54,7 +52,7 @@ def _quarter(text: str) -> str:
 
 
 @router.get("/coverage/{period}", response_model=Page[CoverageOut])
-def list_coverage(call: Caller, period: QuarterKey, query: Annotated[CoverageListQuery, Query()]) -> Response:
+def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageListQuery]) -> Response:
     """The villages of a region that report a quarter, with what follows from their figures.
 
     404 for a region that the caller does not see. Who does not report is shown by the children of a district.
@@ -67,7 +65,7 @@ def list_coverage(call: Caller, period: QuarterKey, query: Annotated[CoverageLis
 
 @router.put("/coverage/{period}", response_model=BatchResult)
 def put_region_coverage(
-    call: Caller, period: QuarterKey, query: Annotated[BatchQuery, Query()], batch: CoverageBatch
+    call: Caller, period: QuarterKey, query: FromQuery[BatchQuery], batch: CoverageBatch
 ) -> Response:
     """Report coverage of up to 10,000 villages in one call: all of them or none.
 
@@ -97,9 +95,7 @@ _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
 
 
 @router.post("/coverage/{period}", response_model=CoverageImportReport, openapi_extra=_TABLE.declared)
-def import_coverage(
-    call: Caller, period: QuarterKey, query: Annotated[CoverageImportQuery, Query()]
-) -> Response:
+def import_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageImportQuery]) -> Response:
     """Report coverage from a table: a row for each village, or for each village and service.
 
     The header names the columns: `village_code`, `target_families`, `complete_families`, `source`,
@@ -164,9 +160,7 @@ def _reply(call: Call, period: str, village: str, *, done: Outcome | None = None
 
 
 @router.get("/regions/{region}/coverage", response_model=RegionCoverage, openapi_extra={"x-problems": [409]})
-def read_region_coverage(
-    call: Caller, region: RegionKey, query: Annotated[FiguresQuery, Query()]
-) -> Response:
+def read_region_coverage(call: Caller, region: RegionKey, query: FromQuery[FiguresQuery]) -> Response:
     """Coverage of a district, a regency, a province or the nation in a quarter: by service, by strategy, with
     reach, the status of the villages, and everything else that it was computed from.
 
@@ -178,9 +172,7 @@ def read_region_coverage(
 
 
 @router.get("/regions/{region}/coverage/children", response_model=Page[RegionSums])
-def list_region_coverage(
-    call: Caller, region: RegionKey, query: Annotated[ChildrenQuery, Query()]
-) -> Response:
+def list_region_coverage(call: Caller, region: RegionKey, query: FromQuery[ChildrenQuery]) -> Response:
     """The regions one level below in a quarter, down to the villages of a district, those that report
     nothing too. Of a province and the nation only the children that the caller sees."""
     listing = list_children(call.session, call.actor, region, query)

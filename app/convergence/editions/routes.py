@@ -1,8 +1,6 @@
 """Editions of any kind, and the editions of a region's year, over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from app.access.actor import Call, Caller
@@ -35,7 +33,7 @@ from app.convergence.editions.step_templates.models import (
 from app.convergence.editions.step_templates.queries import TEMPLATE, TEMPLATES
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer_resource, created
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.reference.models import RegionKey
 
 router = house_router(tags=["reference"])
@@ -86,7 +84,7 @@ def _choice_history(call: Call, kind: ChoiceKind[Chosen], region: str, year: str
 
 
 @router.get("/service-packages", response_model=Page[ServicePackageOut])
-def list_service_packages(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+def list_service_packages(call: Caller, query: FromQuery[PageQuery]) -> Response:
     """The services that a family should have where it is eligible, by edition, each with its strategy and unit.
 
     Open to every valid token. The edition that the service brings is a proposal without official status.
@@ -121,7 +119,7 @@ def list_service_package_history(call: Caller, edition: PackageKey, query: Histo
 
 
 @router.get("/methods", response_model=Page[MethodOut])
-def list_methods(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+def list_methods(call: Caller, query: FromQuery[PageQuery]) -> Response:
     """Weights, shares and thresholds of the convergence index, by edition. Open to every valid token.
 
     The edition that the service brings is a proposal without official status.
@@ -154,7 +152,7 @@ def list_method_history(call: Caller, edition: MethodKey, query: History) -> Res
 
 
 @router.get("/step-templates", response_model=Page[StepTemplateOut])
-def list_step_templates(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+def list_step_templates(call: Caller, query: FromQuery[PageQuery]) -> Response:
     """The convergence steps of a year by template and edition: windows, evidence, criteria, weights, thresholds.
 
     Open to every valid token. The template that the service brings is a proposal without official status.

@@ -1,9 +1,8 @@
 """Definitions, observations and targets over HTTP."""
 
 from collections.abc import Callable
-from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller, recognised
 from app.changes.history import History, history_page
@@ -39,7 +38,7 @@ from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import read_each
 from app.kit.problems import ErrorPlace, NotFound
 from app.reference.commands import CHAIN as REFERENCE
@@ -55,7 +54,7 @@ _TARGET = "/regions/{region}/indicators/{indicator}/targets/{year}"
 
 
 @router.get("/indicators", response_model=Page[IndicatorOut])
-def list_indicators(call: Caller, query: Annotated[IndicatorQuery, Query()]) -> Response:
+def list_indicators(call: Caller, query: FromQuery[IndicatorQuery]) -> Response:
     """The outcome indicators: unit, direction, publisher, frequency, and what tables call them.
 
     Open to every valid token, like all reference data.
@@ -109,7 +108,7 @@ def _tag_of(call: Call) -> str:
 
 @router.get("/observations", response_model=Page[ObservationOut])
 @revalidated(observations_tag)
-def list_observations(call: Caller, query: Annotated[ObservationQuery, Query()]) -> Response:
+def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Response:
     """Observations of a region and everything below it, of an indicator, of a period.
 
     `value` in the indicator's unit, or the publisher's `symbol` in its place: `...` not available, `-` none,
@@ -157,7 +156,7 @@ _TABLE = Upload("The publisher's table: .xlsx or .csv, at most 20 MB and 20,000 
 
 
 @router.post("/observations/import", response_model=ObservationsWritten, openapi_extra=_TABLE.declared)
-def import_observations(call: Caller, query: Annotated[TableQuery, Query()]) -> Response:
+def import_observations(call: Caller, query: FromQuery[TableQuery]) -> Response:
     """Import a table of BPS: regions by indicators, regions by years, or one observation a row; all or nothing.
 
     Columns are known by their headers: a code column, indicators by code, name or alias, years, or
@@ -233,7 +232,7 @@ def _observation(call: Call, region: str, indicator: str, period: str, *, status
 
 
 @router.get("/targets", response_model=Page[TargetOut])
-def list_targets(call: Caller, query: Annotated[TargetQuery, Query()]) -> Response:
+def list_targets(call: Caller, query: FromQuery[TargetQuery]) -> Response:
     """Targets of the regions that the caller sees: what is to be reached in a year, from which baseline."""
     found = queries.list_targets(call.actor, query)
     return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))

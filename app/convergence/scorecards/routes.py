@@ -1,8 +1,6 @@
 """Scorecards over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.convergence.scorecards import queries
@@ -18,7 +16,7 @@ from app.convergence.scorecards.models import (
 )
 from app.kit.http.etags import FOR_EVER, VARY, is_unchanged
 from app.kit.http.replies import answer
-from app.kit.http.routing import STORES_NOTHING, house_router
+from app.kit.http.routing import STORES_NOTHING, FromQuery, house_router
 from app.kit.openapi.schemas import FROZEN
 from app.reference.models import RegionKey
 
@@ -32,7 +30,7 @@ def _kept(call: Call) -> Kept:
 
 
 @router.get("", response_model=Ranking, openapi_extra={"x-problems": [404, 409]})
-def rank_scorecards(call: Caller, query: Annotated[RankingQuery, Query()]) -> Response:
+def rank_scorecards(call: Caller, query: FromQuery[RankingQuery]) -> Response:
     """The regencies of a province by their convergence index in a quarter, or one regency with its rank.
 
     Ranks are given only within one province and one quarter, to regencies with a reach of at least the method's 70 %;
@@ -44,7 +42,7 @@ def rank_scorecards(call: Caller, query: Annotated[RankingQuery, Query()]) -> Re
 
 
 @router.get("/{region}", response_model=Scorecard, openapi_extra={"x-problems": [409], **FROZEN})
-def read_scorecard(call: Caller, region: RegionKey, query: Annotated[ScorecardQuery, Query()]) -> Response:
+def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQuery]) -> Response:
     """How a region stands in a quarter, explained: every component of the index with its inputs, formula, weight
     and what is missing, what would raise it most, the change against the quarter before, and where the money goes.
 
@@ -71,7 +69,7 @@ def _for_ever(call: Call, region: str, period: str, amendment: int) -> Response:
 
 @router.post("/{region}/what-if", response_model=WhatIf, openapi_extra=STORES_NOTHING)
 def try_scorecard(
-    call: Caller, region: RegionKey, query: Annotated[WhatIfQuery, Query()], changes: ScorecardChanges
+    call: Caller, region: RegionKey, query: FromQuery[WhatIfQuery], changes: ScorecardChanges
 ) -> Response:
     """What the index would be if some of the inputs were others: the scorecard as it is, as it would be, and what lies
     between. Inputs have the names that they have in `inputs`; what is left out stays. Nothing is stored.

@@ -1,8 +1,6 @@
 """Where efforts meet, over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Caller
@@ -12,7 +10,7 @@ from app.convergence.villages.rules import check_region, sees_of
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import read_page
 from app.kit.http.replies import answer, answer_page
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.problems import NotFound
 
 router = house_router(tags=["convergence"])
@@ -25,7 +23,7 @@ class GeoJson(JSONResponse):
 
 
 @router.get("/convergence/villages", response_model=VillagePage)
-def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Response:
+def list_villages(call: Caller, query: FromQuery[VillagesQuery]) -> Response:
     """Per village which strategies and agencies are planned, funded, delivering and on time, at the end of a quarter.
 
     The villages that a line of the year's plans, a priority location or a report of coverage names; those of plans
@@ -51,7 +49,7 @@ def list_villages(call: Caller, query: Annotated[VillagesQuery, Query()]) -> Res
     response_class=GeoJson,
     openapi_extra={"x-problems": [404]},
 )
-def read_village_map(call: Caller, query: Annotated[VillageMapQuery, Query()]) -> Response:
+def read_village_map(call: Caller, query: FromQuery[VillageMapQuery]) -> Response:
     """The same villages as points on a map (GeoJSON, RFC 7946): all that match, in one document.
 
     Those whose point is known; `totals` beside the features says how many are `without_coordinates`. The properties of

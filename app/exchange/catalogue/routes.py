@@ -1,10 +1,9 @@
 """The catalogue over HTTP."""
 
 import json
-from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Caller
@@ -15,7 +14,7 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import read_page
 from app.kit.http.replies import answer_page
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.settings import Settings
 
 router = house_router(tags=["exchange"])
@@ -28,7 +27,7 @@ class JsonLd(JSONResponse):
 
 
 @router.get("/catalogue", response_model=CataloguePage, response_class=JsonLd, openapi_extra=PUBLIC)
-def read_catalogue(call: Caller, query: Annotated[CatalogueQuery, Query()]) -> Response:
+def read_catalogue(call: Caller, query: FromQuery[CatalogueQuery]) -> Response:
     """What a data portal can harvest, as DCAT-AP: each plan in force with its revisions and each frozen quarter with
     its corrections that the token sees, with licence, period, region, publisher and checksums.
 

@@ -1,8 +1,6 @@
 """The matrix in and out over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.exchange.matrix.imports.commands import import_matrix
@@ -15,7 +13,7 @@ from app.kit.database.journal import stamp
 from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
 from app.kit.http.forms import Upload
 from app.kit.http.replies import answer, language_of
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.periods import Period, period_in
 from app.kit.problems import BadRequest, FieldError, Kind, require_extra
 from app.plans.core.models import PlanKey
@@ -45,7 +43,7 @@ _MATRIX = Upload(
 
 
 @router.post("/plans/{plan}/imports", response_model=ImportReport, openapi_extra=_MATRIX.declared)
-def import_plan_matrix(call: Caller, plan: PlanKey, query: Annotated[ImportQuery, Query()]) -> Response:
+def import_plan_matrix(call: Caller, plan: PlanKey, query: FromQuery[ImportQuery]) -> Response:
     """Import the matrix that offices keep: lines are matched with those of the plan, the rest is made.
 
     Everything is looked up by code, then by name, and never guessed. Each cell that is unknown, ambiguous
@@ -75,7 +73,7 @@ def import_plan_matrix(call: Caller, plan: PlanKey, query: Annotated[ImportQuery
     responses={200: {"content": {XLSX: {"schema": {}}}}},
     openapi_extra={"x-problems": [501]},
 )
-def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
+def read_matrix_xlsx(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
     """The plan as the matrix that offices know: 18 columns, or 21 with a period. Importing it changes nothing."""
     return _matrix(call, plan, query, XLSX)
 
@@ -85,7 +83,7 @@ def read_matrix_xlsx(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, 
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-def read_matrix_csv(call: Caller, plan: PlanKey, query: Annotated[MatrixQuery, Query()]) -> Response:
+def read_matrix_csv(call: Caller, plan: PlanKey, query: FromQuery[MatrixQuery]) -> Response:
     """The same matrix as CSV in UTF-8 with a byte order mark, as Excel opens it."""
     return _matrix(call, plan, query, "text/csv")
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Response
 from fastapi.responses import JSONResponse
 
 from app.access.actor import Call, Caller
@@ -15,7 +15,7 @@ from app.kit.exports.cache import Spool
 from app.kit.exports.range_responses import Transfer, Wanted, ranged
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import VARY, is_unchanged, unchanged
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.http.validation import unknown_value
 from app.kit.openapi.schemas import FROZEN
 from app.kit.periods import is_quarter, malformed_period
@@ -59,7 +59,7 @@ def read_pull_as(
     call: Caller,
     period: PullPeriod,
     format: PullFormat,
-    query: Annotated[PullQuery, Query()],
+    query: FromQuery[PullQuery],
     ranges: Annotated[None, Depends(ranged)],
 ) -> Response:
     """The same with the format in the address: `ndjson`, `csv`, `parquet` or `xlsx`."""
@@ -80,7 +80,7 @@ def read_pull_as(
 def read_pull(
     call: Caller,
     period: PullPeriod,
-    query: Annotated[PullQuery, Query()],
+    query: FromQuery[PullQuery],
     ranges: Annotated[None, Depends(ranged)],
 ) -> Response:
     """Every line that the token sees with its progress of a quarter, of one state of the database from the first
@@ -100,7 +100,7 @@ def read_pull(
 
 
 @router.get("/digests/{period}", response_model=Digests, responses=_HASHED, openapi_extra=PUBLIC)
-def read_digests(call: Caller, period: PullPeriod, query: Annotated[PullQuery, Query()]) -> Response:
+def read_digests(call: Caller, period: PullPeriod, query: FromQuery[PullQuery]) -> Response:
     """Proof of sameness: rows and SHA-256 of a quarter's lines, plan by plan and agency by agency. Whoever keeps
     the lines of a pull hashes its own and finds where they differ, without another pull. 404 where there is nothing."""
     return _pulled(call, "digests", period, query, VARY)

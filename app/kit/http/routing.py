@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from enum import Enum
 from functools import cached_property
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -55,6 +55,9 @@ EarlyTag = Callable[[HouseRequest], str]
 authenticates, and raises what the request itself would."""
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
+Parameters = TypeVar("Parameters")
+FromQuery = Annotated[Parameters, Query()]
+"""All parameters in the query of an address, as one shape."""
 
 
 def revalidated(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:

@@ -1,8 +1,6 @@
 """Where regions lie, over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
@@ -11,7 +9,7 @@ from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.problems import NotFound
 from app.reference.coordinates import commands, queries
 from app.reference.coordinates.models import (
@@ -30,7 +28,7 @@ router = house_router(tags=["reference"])
 
 
 @router.get("/coordinates", response_model=Page[CoordinatesOut])
-def list_coordinates(call: Caller, query: Annotated[CoordinatesQuery, Query()]) -> Response:
+def list_coordinates(call: Caller, query: FromQuery[CoordinatesQuery]) -> Response:
     """Where regions lie, of those of which it is known: degrees in WGS 84, as GPS gives them.
 
     Open to every valid token. The codes that are shipped come without points; administrators tell them.
@@ -42,7 +40,7 @@ _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")
 
 
 @router.post("/coordinates/import", response_model=CoordinatesWritten, openapi_extra=_TABLE.declared)
-def import_coordinates(call: Caller, query: Annotated[CoordinatesImportQuery, Query()]) -> Response:
+def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -> Response:
     """Tell where many regions lie by a table, all of it or nothing: for administrators of all of them.
 
     Columns `region_code`, `longitude`, `latitude`, beside them `name` and `source`, in Indonesian as well (`Kode
@@ -89,9 +87,7 @@ def delete_coordinates(call: Caller, region: RegionKey) -> Response:
 
 
 @router.get("/regions/{region}/coordinates/history", response_model=Page[HistoryEntry])
-def list_coordinates_history(
-    call: Caller, region: RegionKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_coordinates_history(call: Caller, region: RegionKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
     return history_page(call, CHAIN, queries.COORDINATES.format_subject(region), query)
 

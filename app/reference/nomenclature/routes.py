@@ -1,14 +1,12 @@
 """Looking up official programme codes."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Caller
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.problems import NotFound
 from app.reference.nomenclature import queries
 from app.reference.nomenclature.models import (
@@ -25,7 +23,7 @@ router = house_router(prefix="/nomenclatures", tags=["reference"])
 
 
 @router.get("", response_model=Page[NomenclatureOut], openapi_extra=PUBLIC)
-def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Response:
+def list_nomenclatures(call: Caller, query: FromQuery[PageQuery]) -> Response:
     """The editions of the official programme codes that this service holds, with source and legal basis.
 
     Codes are retired, not reused, and change from edition to edition; a plan's lines name theirs.
@@ -34,9 +32,7 @@ def list_nomenclatures(call: Caller, query: Annotated[PageQuery, Query()]) -> Re
 
 
 @router.get("/{edition}/subactivities", response_model=Page[SubactivityOut], openapi_extra=PUBLIC)
-def list_subactivities(
-    call: Caller, edition: EditionKey, query: Annotated[SubactivityQuery, Query()]
-) -> Response:
+def list_subactivities(call: Caller, edition: EditionKey, query: FromQuery[SubactivityQuery]) -> Response:
     """Search the sub-activities of an edition by words, level of government, field, programme or activity.
 
     `q` finds those in whose names (sub-activity, activity, programme) every word occurs. `predecessor` gives what

@@ -1,8 +1,6 @@
 """The analyses over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller, recognised
 from app.convergence.indicators.analyses import queries
@@ -13,7 +11,7 @@ from app.kit.database.journal import stamp
 from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import tag_of
 from app.kit.http.replies import answer
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.reference.commands import CHAIN as REFERENCE
 from app.reference.models import RegionKey
 
@@ -42,7 +40,7 @@ def _quadrants_tag(call: Call) -> str:
 @router.get("/regions/{region}/indicators/{indicator}/analysis", response_model=Analysis)
 @revalidated(analysis_tag)
 def read_analysis(
-    call: Caller, region: RegionKey, indicator: IndicatorKey, query: Annotated[AnalysisQuery, Query()]
+    call: Caller, region: RegionKey, indicator: IndicatorKey, query: FromQuery[AnalysisQuery]
 ) -> Response:
     """The five standard analyses of an indicator in a region, each with the series behind it.
 
@@ -56,9 +54,7 @@ def read_analysis(
 
 @router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
 @revalidated(quadrants_tag)
-def read_quadrants(
-    call: Caller, indicator: IndicatorKey, query: Annotated[QuadrantQuery, Query()]
-) -> Response:
+def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[QuadrantQuery]) -> Response:
     """The regions below one by priority: 1 worse than it and worsening, 2 worse, 3 worsening, 4 neither.
 
     The reference is the published value of `region`, the change that since `from`. A region without either value has
