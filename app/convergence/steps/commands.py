@@ -8,7 +8,7 @@ from app.convergence.editions.step_templates.models import TemplateStep
 from app.convergence.editions.step_templates.queries import TEMPLATES, home_of_steps, template_steps
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN, window_of
 from app.convergence.steps.models import EvidenceIn, PanelGradeIn
-from app.convergence.steps.queries import EVIDENCE, GRADE, step_at
+from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, step_at
 from app.kit.database.journal import hold
 from app.kit.http.validation import checked_key, describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
@@ -42,26 +42,34 @@ class StepNotOpen(Problem):
     )
 
 
-def put_evidence(write: Write, region: str, year: int, step: str, key: str, content: EvidenceIn) -> bool:
-    """Create (True) or replace (False) a piece of evidence; the same content changes nothing."""
-    home_of_steps(write.session, write.actor, region)
-    write.actor.require("write_evidence", region)
-    chain = hold(write.session, f"{STEPS_CHAIN}{region}")
-    chosen = hold_choices(write.session, TEMPLATES, [region], year)
+def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> bool:
+    """Create (True) or replace (False) evidence, or the panel's grade of a criterion next to the machine's.
+
+    The same content changes nothing.
+    """
+    session, (region, year, step, code) = write.session, key
+    home_of_steps(session, write.actor, region)
+    write.actor.require(part.right, region)
+    chain = hold(session, f"{STEPS_CHAIN}{region}")
+    chosen = hold_choices(session, TEMPLATES, [region], year)
     template = chosen[region].template
-    asked = template_steps(write.session, [template])[template].step(step)
-    place = (region, year, step, key)
-    stored = EVIDENCE.read(write.session, [place])
-    write.precondition.check(stored[place].version if stored else None)
-    if not stored:
-        checked_key(key)
-    if errors := _evidence_errors(write, region, asked, content):
-        raise Invalid(errors=errors)
+    asked = template_steps(session, [template])[template].step(step)
+    if isinstance(content, PanelGradeIn):
+        _check_criterion(asked, code)
+    stored = part.resource.read(session, [key])
+    write.precondition.check(stored[key].version if stored else None)
+    if isinstance(content, PanelGradeIn):
+        _check_open(write, region, year, asked)
+    else:
+        if not stored:
+            checked_key(code)
+        if errors := _evidence_errors(write, region, asked, content):
+            raise Invalid(errors=errors)
     after = content.model_dump(mode="json")
-    if stored and stored[place].content == after:
+    if stored and stored[key].content == after:
         return False
-    pinned = pin_choices(write.session, write.author, TEMPLATES, chosen, year)
-    EVIDENCE.put(write.session, write.author, chain, {place: after}, stored, before=pinned)
+    pinned = pin_choices(session, write.author, TEMPLATES, chosen, year)
+    part.resource.put(session, write.author, chain, {key: after}, stored, before=pinned)
     return not stored
 
 
@@ -84,52 +92,33 @@ def _evidence_errors(write: Write, region: str, step: TemplateStep, content: Evi
     return errors
 
 
-def delete_evidence(write: Write, region: str, year: int, step: str, key: str) -> None:
-    """Take back a piece of evidence. Raises NotFound if nothing is stored."""
-    home_of_steps(write.session, write.actor, region)
-    write.actor.require("write_evidence", region)
-    chain, place = hold(write.session, f"{STEPS_CHAIN}{region}"), (region, year, step, key)
-    stored = write.precondition.check_existing(EVIDENCE.read(write.session, [place]).get(place))
-    EVIDENCE.delete(write.session, write.author, chain, place, stored)
-
-
-# Grades
-
-
-def put_grade(write: Write, region: str, year: int, step: str, criterion: str, content: PanelGradeIn) -> bool:
-    """Give (True) or replace (False) the panel's grade of a criterion, next to the machine's."""
-    home_of_steps(write.session, write.actor, region)
-    write.actor.require("grade_steps", region)
-    chain = hold(write.session, f"{STEPS_CHAIN}{region}")
-    chosen = hold_choices(write.session, TEMPLATES, [region], year)
-    template = chosen[region].template
-    asked = template_steps(write.session, [template])[template].step(step)
-    _check_criterion(asked, criterion)
-    place = (region, year, step, criterion)
-    stored = GRADE.read(write.session, [place])
-    write.precondition.check(stored[place].version if stored else None)
-    opens_on = window_of(year, asked.opens_month, asked.due_month).opens_on
-    zone = regions_by_code(write.session, [region])[region].timezone
-    if local_date(write.author.at, zone) < opens_on:
-        raise StepNotOpen(step=step, opens_on=opens_on)
-    after = content.model_dump(mode="json")
-    if stored and stored[place].content == after:
-        return False
-    pinned = pin_choices(write.session, write.author, TEMPLATES, chosen, year)
-    GRADE.put(write.session, write.author, chain, {place: after}, stored, before=pinned)
-    return not stored
-
-
 def _check_criterion(step: TemplateStep, criterion: str) -> None:
     if criterion not in {one.code for one in step.criteria}:
         raise NotFound()
 
 
-def delete_grade(write: Write, region: str, year: int, step: str, criterion: str) -> None:
+def _check_open(write: Write, region: str, year: int, step: TemplateStep) -> None:
+    opens_on = window_of(year, step.opens_month, step.due_month).opens_on
+    zone = regions_by_code(write.session, [region])[region].timezone
+    if local_date(write.author.at, zone) < opens_on:
+        raise StepNotOpen(step=step.code, opens_on=opens_on)
+
+
+def delete_evidence(write: Write, key: PartKey) -> None:
+    """Take back a piece of evidence. Raises NotFound if nothing is stored."""
+    home_of_steps(write.session, write.actor, key[0])
+    _delete(write, EVIDENCE, key)
+
+
+def delete_grade(write: Write, key: PartKey) -> None:
     """Take back a grade that was given by mistake. Raises NotFound if nothing is stored."""
-    asked = step_at(write.session, write.actor, region, year, step)
-    _check_criterion(asked, criterion)
-    write.actor.require("grade_steps", region)
-    chain, place = hold(write.session, f"{STEPS_CHAIN}{region}"), (region, year, step, criterion)
-    stored = write.precondition.check_existing(GRADE.read(write.session, [place]).get(place))
-    GRADE.delete(write.session, write.author, chain, place, stored)
+    region, year, step, criterion = key
+    _check_criterion(step_at(write.session, write.actor, region, year, step), criterion)
+    _delete(write, GRADE, key)
+
+
+def _delete(write: Write, part: StepPart, key: PartKey) -> None:
+    write.actor.require(part.right, key[0])
+    chain = hold(write.session, f"{STEPS_CHAIN}{key[0]}")
+    stored = write.precondition.check_existing(part.resource.read(write.session, [key]).get(key))
+    part.resource.delete(write.session, write.author, chain, key, stored)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import Session
 
@@ -43,22 +44,42 @@ from app.reference.rules import local_date
 
 grades, _revisions = table_of(StepGradeRow), table_of(PlanRevisionRow)
 
-EVIDENCE = Resource(
-    "step_evidence",
-    evidence,
-    EvidenceIn,
-    ("region_code", "year", "step", "key"),
-    "regions/{region_code}/steps/{year}/{step}/evidence/{key}",
-    written_at="updated_at",
+PartKey = tuple[str, int, str, str]
+"""Region, year, step, and the key of evidence or the criterion of a grade."""
+
+
+class StepPart(NamedTuple):
+    """What is written to a step: its rows, its shape as it is read, the right to write it."""
+
+    resource: Resource
+    shape: type[BaseModel]
+    right: str
+
+
+EVIDENCE = StepPart(
+    Resource(
+        "step_evidence",
+        evidence,
+        EvidenceIn,
+        ("region_code", "year", "step", "key"),
+        "regions/{region_code}/steps/{year}/{step}/evidence/{key}",
+        written_at="updated_at",
+    ),
+    EvidenceOut,
+    "write_evidence",
 )
-GRADE = Resource(
-    "step_grade",
-    grades,
-    PanelGradeIn,
-    ("region_code", "year", "step", "criterion"),
-    "regions/{region_code}/steps/{year}/{step}/criteria/{criterion}/grade",
-    written_at="graded_at",
-    written_by="graded_by",
+GRADE = StepPart(
+    Resource(
+        "step_grade",
+        grades,
+        PanelGradeIn,
+        ("region_code", "year", "step", "criterion"),
+        "regions/{region_code}/steps/{year}/{step}/criteria/{criterion}/grade",
+        written_at="graded_at",
+        written_by="graded_by",
+    ),
+    PanelGrade,
+    "grade_steps",
 )
 
 _HOMES = (RegionLevel.province, RegionLevel.regency)
@@ -281,20 +302,10 @@ def step_at(session: Session, actor: Actor, region: str, year: int, step: str) -
     return template_steps(session, [edition])[edition].step(step)
 
 
-def evidence_text(
-    session: Session, actor: Actor, region: str, year: int, step: str, key: str
-) -> ResourceText:
-    """Return evidence as `EvidenceReply` without `allowed`. Raises NotFound if the actor sees none."""
-    home_of_steps(session, actor, region)
-    return EVIDENCE.read_reply(session, EvidenceOut, region, year, step, key)
-
-
-def grade_text(
-    session: Session, actor: Actor, region: str, year: int, step: str, criterion: str
-) -> ResourceText:
-    """Return a grade as `PanelGradeReply` without `allowed`. Raises NotFound if the actor sees none."""
-    home_of_steps(session, actor, region)
-    return GRADE.read_reply(session, PanelGrade, region, year, step, criterion)
+def part_text(session: Session, actor: Actor, part: StepPart, key: PartKey) -> ResourceText:
+    """Return evidence or a grade as its reply without `allowed`. Raises NotFound if the actor sees none."""
+    home_of_steps(session, actor, key[0])
+    return part.resource.read_reply(session, part.shape, *key)
 
 
 def steps_have_begun(session: Session, region: str, year: int) -> bool:

@@ -1,12 +1,12 @@
 """Convergence steps over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-from fastapi import Query, Response
+from fastapi import Depends, Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import History, history_page
-from app.changes.models import HistoryEntry
+from app.changes.models import HistoryEntry, HistoryQuery
 from app.convergence.editions.rules import year_in
 from app.convergence.editions.step_templates.models import StepYearKey
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
@@ -24,9 +24,10 @@ from app.convergence.steps.models import (
     StepsQuery,
     StepsReply,
 )
+from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.reference.models import RegionKey
 
 router = house_router(tags=["convergence"])
@@ -37,7 +38,7 @@ _GRADE = f"{_YEAR}/{{step}}/criteria/{{criterion}}/grade"
 
 
 @router.get("/steps", response_model=StepsOverview, openapi_extra={"x-problems": [404, 409]})
-def read_steps_overview(call: Caller, query: Annotated[StepsQuery, Query()]) -> Response:
+def read_steps_overview(call: Caller, query: FromQuery[StepsQuery]) -> Response:
     """Who stands where: a province and each of its regencies that the caller sees, with the machine's and the
     panel's score of each step, the state it is in, P, and how many deadlines were missed.
 
@@ -66,120 +67,103 @@ def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: S
     return answer(call.request, found.model_dump_json().encode())
 
 
-# Evidence
+# Evidence, and grades of the panel
+
+
+class PartAt(NamedTuple):
+    """The address of evidence or a grade, as it was sent."""
+
+    region: str
+    year: str
+    step: str
+    code: str
+
+    @property
+    def key(self) -> PartKey:
+        """The key of its row. Raises NotFound if the year is none."""
+        return self.region, year_in(self.year), self.step, self.code
+
+
+async def evidence_at(region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey) -> PartAt:
+    return PartAt(region, year, step, evidence)
+
+
+async def grade_at(region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey) -> PartAt:
+    return PartAt(region, year, step, criterion)
+
+
+EvidenceAt = Annotated[PartAt, Depends(evidence_at)]
+GradeAt = Annotated[PartAt, Depends(grade_at)]
 
 
 @router.get(_EVIDENCE, response_model=EvidenceReply)
-def read_step_evidence(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
-) -> Response:
+def read_step_evidence(call: Caller, at: EvidenceAt) -> Response:
     """One piece of evidence."""
-    return _evidence(call, region, year_in(year), step, evidence)
+    return _read(call, EVIDENCE, at.key)
 
 
-@router.put(
-    _EVIDENCE,
-    response_model=EvidenceReply,
-    responses=created(EvidenceReply),
-    openapi_extra={"x-problems": [409]},
-)
-def put_step_evidence(
-    call: Caller,
-    region: RegionKey,
-    year: StepYearKey,
-    step: StepKey,
-    evidence: EvidenceKey,
-    content: EvidenceIn,
-) -> Response:
+@router.put(_EVIDENCE, response_model=EvidenceReply, responses=created(EvidenceReply))
+def put_step_evidence(call: Caller, at: EvidenceAt, content: EvidenceIn) -> Response:
     """Show a document for a step: its kind, number, date, and where it can be read; for the region's secretariat.
 
     Documents only, no personal data. A kind that is given per village names the village. The date is that of the
     document: the step is done on the latest day by which each required kind had its first.
     """
-    number = year_in(year)
-    is_new = commands.put_evidence(call.write, region, number, step, evidence, content)
-    return _evidence(call, region, number, step, evidence, status=201 if is_new else 200)
+    return _put(call, EVIDENCE, at.key, content)
 
 
 @router.delete(_EVIDENCE, status_code=204)
-def delete_step_evidence(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey
-) -> Response:
+def delete_step_evidence(call: Caller, at: EvidenceAt) -> Response:
     """Take back a piece of evidence; 404 where there is none."""
-    commands.delete_evidence(call.write, region, year_in(year), step, evidence)
+    commands.delete_evidence(call.write, at.key)
     return no_content()
 
 
 @router.get(f"{_EVIDENCE}/history", response_model=Page[HistoryEntry])
-def list_step_evidence_history(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, evidence: EvidenceKey, query: History
-) -> Response:
+def list_step_evidence_history(call: Caller, at: EvidenceAt, query: History) -> Response:
     """Every write to a piece of evidence. Stays after it was taken back."""
-    subject = queries.EVIDENCE.format_subject(region, year_in(year), step, evidence)
-    return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
-
-
-def _evidence(call: Call, region: str, year: int, step: str, key: str, *, status: int = 200) -> Response:
-    text, version = queries.evidence_text(call.session, call.actor, region, year, step, key)
-    allowed = ["edit", "delete"] if call.actor.may("write_evidence", region) else []
-    address = queries.EVIDENCE.format_subject(region, year, step, key)
-    return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
-
-
-# Grades of the panel
+    return _list_history(call, EVIDENCE, at.key, query)
 
 
 @router.get(_GRADE, response_model=PanelGradeReply)
-def read_step_grade(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
-) -> Response:
+def read_step_grade(call: Caller, at: GradeAt) -> Response:
     """The panel's grade of a criterion; 404 where none was given."""
-    return _grade(call, region, year_in(year), step, criterion)
+    return _read(call, GRADE, at.key)
 
 
-@router.put(
-    _GRADE,
-    response_model=PanelGradeReply,
-    responses=created(PanelGradeReply),
-    openapi_extra={"x-problems": [409]},
-)
-def put_step_grade(
-    call: Caller,
-    region: RegionKey,
-    year: StepYearKey,
-    step: StepKey,
-    criterion: CriterionKey,
-    content: PanelGradeIn,
-) -> Response:
+@router.put(_GRADE, response_model=PanelGradeReply, responses=created(PanelGradeReply))
+def put_step_grade(call: Caller, at: GradeAt, content: PanelGradeIn) -> Response:
     """Grade a criterion, with the reason: the panel of the region above. The machine's grade stays beside it.
 
     409 while the step is not open.
     """
-    number = year_in(year)
-    is_new = commands.put_grade(call.write, region, number, step, criterion, content)
-    return _grade(call, region, number, step, criterion, status=201 if is_new else 200)
+    return _put(call, GRADE, at.key, content)
 
 
 @router.delete(_GRADE, status_code=204)
-def delete_step_grade(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey
-) -> Response:
+def delete_step_grade(call: Caller, at: GradeAt) -> Response:
     """Take back a grade that was given by mistake; 404 where none was given."""
-    commands.delete_grade(call.write, region, year_in(year), step, criterion)
+    commands.delete_grade(call.write, at.key)
     return no_content()
 
 
 @router.get(f"{_GRADE}/history", response_model=Page[HistoryEntry])
-def list_step_grade_history(
-    call: Caller, region: RegionKey, year: StepYearKey, step: StepKey, criterion: CriterionKey, query: History
-) -> Response:
+def list_step_grade_history(call: Caller, at: GradeAt, query: History) -> Response:
     """Every write to the panel's grade of a criterion. Stays after it was taken back."""
-    subject = queries.GRADE.format_subject(region, year_in(year), step, criterion)
-    return history_page(call, f"{STEPS_CHAIN}{region}", subject, query)
+    return _list_history(call, GRADE, at.key, query)
 
 
-def _grade(call: Call, region: str, year: int, step: str, criterion: str, *, status: int = 200) -> Response:
-    text, version = queries.grade_text(call.session, call.actor, region, year, step, criterion)
-    allowed = ["edit", "delete"] if call.actor.may("grade_steps", region) else []
-    address = queries.GRADE.format_subject(region, year, step, criterion)
+def _read(call: Call, part: StepPart, key: PartKey, *, status: int = 200) -> Response:
+    text, version = queries.part_text(call.session, call.actor, part, key)
+    allowed = ["edit", "delete"] if call.actor.may(part.right, key[0]) else []
+    address = part.resource.format_subject(*key)
     return answer_resource(call.request, text, version, address, status=status, allowed=allowed)
+
+
+def _put(call: Call, part: StepPart, key: PartKey, content: EvidenceIn | PanelGradeIn) -> Response:
+    is_new = commands.put_part(call.write, part, key, content)
+    return _read(call, part, key, status=201 if is_new else 200)
+
+
+def _list_history(call: Call, part: StepPart, key: PartKey, query: HistoryQuery) -> Response:
+    return history_page(call, f"{STEPS_CHAIN}{key[0]}", part.resource.format_subject(*key), query)
