@@ -92,6 +92,13 @@ class NameForm(NamedTuple):
     levels: tuple[str, ...]
 
 
+def add_dots(code: str) -> str:
+    """Return the code of a village with its dots: `63.02.05.2001` of `6302052001`, and any other text as it is."""
+    if re.fullmatch(r"[0-9]{10}", code):
+        return f"{code[:2]}.{code[2:4]}.{code[4:6]}.{code[6:]}"
+    return code
+
+
 def forms_of(text: str) -> list[NameForm]:
     """The ways to read a location's text, the literal one first: `Kec. Pulau Sebuku` may be a name itself."""
     literal = folded(text)

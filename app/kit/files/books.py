@@ -10,6 +10,8 @@ from app.kit.problems import Cell
 # A matrix has some hundred rows, a table of every regency by year some thousand: both stay far below.
 LARGEST_ROW = 20_000
 LARGEST_COLUMN = 100
+HEADER_WITHIN = 30
+"""Rows in which the header of a table is looked for."""
 LONGEST_CELL = 32_767
 """Characters that Excel lets a cell hold."""
 MADE = datetime(2025, 1, 1)  # noqa: DTZ001 - xlsxwriter takes naive ones
@@ -75,6 +77,11 @@ class Sheet:
     def width(self) -> int:
         return max((len(row) for row in self.rows), default=0)
 
+    def value(self, r: int, c: int) -> Value:
+        """Return what a cell that is counted from 0 holds."""
+        row = self.rows[r]
+        return row[c] if c < len(row) else None
+
     def cell(self, r: int, c: int) -> Cell:
         """The address of a cell that is counted from 0."""
         return Cell(self.name, r + 1, column_letter(c))
@@ -94,3 +101,12 @@ class Book:
         if name not in self.names:
             raise unreadable(UNKNOWN_SHEET, self.filename, name, allowed=list(self.names))
         return self.read(name)
+
+    def find_header(self, name: str | None, is_heading: Callable[[str], bool]) -> tuple[Sheet, int] | None:
+        """Return the first row that has such a heading, of the sheet of this name or of the first that has one."""
+        for one in (name,) if name is not None else self.visible or self.names:
+            sheet = self.sheet(one)
+            for r, row in enumerate(sheet.rows[:HEADER_WITHIN]):
+                if any(is_heading(cell) for cell in row if isinstance(cell, str)):
+                    return sheet, r
+        return None

@@ -16,7 +16,7 @@ from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
 from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesIn
-from app.reference.rules import folded
+from app.reference.rules import add_dots, folded
 
 no_such_column = Kind(
     "no_such_column",
@@ -50,7 +50,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 """Column → how its heading may be written; case and punctuation do not matter."""
 
-HEADER_WITHIN = 30
 LARGEST_TABLE = 100_000
 """Rows: the nation has 84,000 villages."""
 
@@ -97,25 +96,21 @@ def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
 
 
 def _header(book: Book, name: str | None) -> tuple[Sheet, int, dict[str, int]]:
-    names = [name] if name is not None else list(book.visible or book.names)
-    for one in names:
-        sheet = book.sheet(one)
-        for r, row in enumerate(sheet.rows[:HEADER_WITHIN]):
-            texts = [folded(as_text(cell)) if isinstance(cell, str) else "" for cell in row]
-            if any(_KEY_OF.get(text) == "region_code" for text in texts):
-                return sheet, r, _columns(sheet, r, texts)
-    cell = Cell(names[0], 1, "A")
+    if found := book.find_header(name, lambda text: _KEY_OF.get(folded(as_text(text))) == "region_code"):
+        return *found, _columns(*found)
+    cell = Cell(name or (book.visible or book.names)[0], 1, "A")
     known = [texts[0] for texts in COLUMNS.values()]
     raise Invalid(errors=[FieldError(no_such_column, cell=cell, value="region_code", allowed=known)])
 
 
-def _columns(sheet: Sheet, header: int, texts: list[str]) -> dict[str, int]:
+def _columns(sheet: Sheet, header: int) -> dict[str, int]:
     found: dict[str, int] = {}
     errors = []
     known = [names[0] for names in COLUMNS.values()]
-    for c, text in enumerate(texts):
+    for c, value in enumerate(sheet.rows[header]):
+        shown = as_text(value)
+        text = folded(shown) if isinstance(value, str) else ""
         key = _KEY_OF.get(text)
-        shown = as_text(sheet.rows[header][c])
         if key in found:
             errors.append(FieldError(duplicate_key, cell=sheet.cell(header, c), value=shown))
         elif key is not None:
@@ -175,8 +170,7 @@ class _Row:
     def _value(self, name: str) -> Value:
         """What a cell holds; None where it holds nothing, and where that is of no use, which is marked."""
         c = self.columns.get(name)
-        row = self.sheet.rows[self.r]
-        value = row[c] if c is not None and c < len(row) else None
+        value = self.sheet.value(self.r, c) if c is not None else None
         kind = why_unusable(value)
         if kind is not None:
             self.wrong(kind, name, value=str(value))
@@ -192,7 +186,7 @@ class _Row:
             if not self.errors:
                 self.wrong(unfilled, "region_code")
             return None
-        code = _dotted(text)
+        code = add_dots(text)
         if not re.fullmatch(REGION_PATTERN, code):
             self.wrong(malformed_region_code, "region_code", value=text, allowed="63.02.05.2001")
             return None
@@ -209,10 +203,3 @@ class _Row:
         if len(self.errors) == before:
             self.wrong(not_degrees if text else unfilled, name, value=text or None, allowed=example)
         return None
-
-
-def _dotted(code: str) -> str:
-    """`6302052001` as `63.02.05.2001`."""
-    if re.fullmatch(r"[0-9]{10}", code):
-        return f"{code[:2]}.{code[2:4]}.{code[4:6]}.{code[6:]}"
-    return code

@@ -14,13 +14,12 @@ from sqlmodel import Session
 
 from app.convergence.coverage.commands import Report
 from app.convergence.coverage.files.rules import (
-    HEADER_WITHIN,
     HEADINGS,
     LARGEST_TABLE,
     Table,
     TableVillage,
     blank_cell,
-    find_header,
+    is_code_heading,
     missing_heading,
     read_table,
 )
@@ -29,12 +28,12 @@ from app.convergence.coverage.rules import district_of, is_village
 from app.convergence.editions.methods.queries import services_until
 from app.kit.batch import Outcome
 from app.kit.fields import REGION_PATTERN
-from app.kit.files.books import Book, Sheet
+from app.kit.files.books import HEADER_WITHIN, Book, Sheet
 from app.kit.files.sheets import open_book
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
 from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
-from app.reference.rules import folded, forms_of
+from app.reference.rules import add_dots, folded, forms_of
 
 malformed_village_code = Kind(
     "malformed_village_code",
@@ -93,15 +92,11 @@ def read_coverage_file(
 
 def _sheet(book: Book, name: str | None) -> tuple[Sheet, int]:
     """The sheet asked for, or the first that has the header, with the header's row."""
-    names = [name] if name is not None else list(book.visible or book.names)
-    for one in names:
-        sheet = book.sheet(one)
-        header = find_header(sheet)
-        if header is not None:
-            return sheet, header
+    if found := book.find_header(name, is_code_heading):
+        return found
     error = FieldError(
         missing_heading,
-        cell=Cell(names[0], HEADER_WITHIN, "A"),
+        cell=Cell(name or (book.visible or book.names)[0], HEADER_WITHIN, "A"),
         value=HEADINGS["village_code"][0],
         allowed=[texts[0] for texts in HEADINGS.values()],
     )
@@ -125,8 +120,7 @@ def _by_code(session: Session, villages: Sequence[TableVillage]) -> dict[str, st
 
 def _dotted(code: str) -> str:
     """`6302052001` as `63.02.05.2001`; empty where it is no code."""
-    if re.fullmatch(r"[0-9]{10}", code):
-        code = f"{code[:2]}.{code[2:4]}.{code[4:6]}.{code[6:]}"
+    code = add_dots(code)
     return code if re.fullmatch(REGION_PATTERN, code) else ""
 
 

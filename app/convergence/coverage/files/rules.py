@@ -42,9 +42,6 @@ row_differs = Kind(
     en="{value} differs from {allowed} in a row before of the same village",
 )
 
-HEADER_WITHIN = 30
-"""Rows in which the header is looked for."""
-
 LARGEST_TABLE = 100_000
 """Rows: 10,000 villages with a row for each service, and then some."""
 
@@ -138,12 +135,9 @@ class _Columns(NamedTuple):
         return "long" if "service" in self.plain else "wide"
 
 
-def find_header(sheet: Sheet) -> int | None:
-    """The row, from 0, that names the code's column; None where there is none."""
-    for r, row in enumerate(sheet.rows[:HEADER_WITHIN]):
-        if any(_KEY_OF.get(folded(as_text(cell))) == "village_code" for cell in row if isinstance(cell, str)):
-            return r
-    return None
+def is_code_heading(text: str) -> bool:
+    """Return whether a cell heads the column of the villages' codes."""
+    return _KEY_OF.get(folded(as_text(text))) == "village_code"
 
 
 def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
@@ -161,14 +155,8 @@ def read_table(sheet: Sheet, header: int, services: Iterable[Service]) -> Table:
             _read_service_row(row, columns, village, codes)
         else:
             for code in dict.fromkeys(code for code, _ in columns.services):
-                _read_service(
-                    row,
-                    village,
-                    code,
-                    columns.services[code, "eligible"],
-                    columns.services[code, "served"],
-                    is_optional=True,
-                )
+                at = {figure: columns.services[code, figure] for figure in ("eligible", "served")}
+                _read_service(row, village, code, at, is_optional=True)
     return Table(sheet.name, columns.layout, list(found.values()))
 
 
@@ -179,8 +167,7 @@ class _Row(NamedTuple):
     r: int
 
     def value(self, c: int) -> Value:
-        values = self.sheet.rows[self.r]
-        return values[c] if c < len(values) else None
+        return self.sheet.value(self.r, c)
 
     def cell(self, c: int) -> Cell:
         return self.sheet.cell(self.r, c)
@@ -298,19 +285,17 @@ def _read_service_row(row: _Row, columns: _Columns, village: TableVillage, codes
         village.wrong(duplicate_key, cell, value=text)
     else:
         village.cells[f"/services/{code}"] = cell
-        _read_service(
-            row, village, code, columns.plain["eligible"], columns.plain["served"], is_optional=False
-        )
+        _read_service(row, village, code, columns.plain, is_optional=False)
 
 
 def _read_service(
-    row: _Row, village: TableVillage, code: str, eligible: int, served: int, *, is_optional: bool
+    row: _Row, village: TableVillage, code: str, at: Mapping[str, int], *, is_optional: bool
 ) -> None:
     """E and C of a service; in a wide table both may be blank: nothing is reported of it."""
-    values = {"eligible": eligible, "served": served}
+    values = {"eligible": at["eligible"], "served": at["served"]}
     if is_optional and all(row.value(c) is None for c in values.values()):
         return
-    village.cells.setdefault(f"/services/{code}", row.cell(eligible))
+    village.cells.setdefault(f"/services/{code}", row.cell(at["eligible"]))
     read: dict[str, Any] = {"service": code}
     for name, c in values.items():
         if row.value(c) is None:
@@ -322,7 +307,7 @@ def _read_service(
     if read["served"] > read["eligible"]:
         village.wrong(
             served_over_eligible,
-            row.cell(served),
+            row.cell(at["served"]),
             value=read["served"],
             allowed=f"≤ {read['eligible']}",
             values={"eligible": read["eligible"]},

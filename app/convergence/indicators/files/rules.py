@@ -76,27 +76,17 @@ HEADER_ROWS = 30
 MOST = 50_000
 """Observations of a file: every regency by ten indicators and ten years. All are written in one transaction."""
 
-_CODE, _NAME, _YEAR, _MONTH, _HALF, _PERIOD, _INDICATOR, _VALUE = (
-    "code",
-    "name",
-    "year",
-    "month",
-    "half",
-    "period",
-    "indicator",
-    "value",
-)
 _WORDS = {
-    _CODE: "code;kode;kode wilayah;kode kabupaten kota;kode kab kota;kode provinsi;kode bps;kode kemendagri;"
+    "code": "code;kode;kode wilayah;kode kabupaten kota;kode kab kota;kode provinsi;kode bps;kode kemendagri;"
     "region;region code;bps code",
-    _NAME: "name;nama;wilayah;nama wilayah;provinsi;kabupaten kota;nama kabupaten kota;nama provinsi;kab kota;"
+    "name": "name;nama;wilayah;nama wilayah;provinsi;kabupaten kota;nama kabupaten kota;nama provinsi;kab kota;"
     "region name",
-    _YEAR: "year;tahun",
-    _MONTH: "month;bulan",
-    _HALF: "semester",
-    _PERIOD: "period;periode",
-    _INDICATOR: "indicator;indikator",
-    _VALUE: "value;nilai;angka",
+    "year": "year;tahun",
+    "month": "month;bulan",
+    "half": "semester",
+    "period": "period;periode",
+    "indicator": "indicator;indikator",
+    "value": "value;nilai;angka",
 }
 _ROLES = {word: role for role, words in _WORDS.items() for word in words.split(";")}
 _HALVES = {"1": 1, "2": 2, "i": 1, "ii": 2, "s1": 1, "s2": 2}
@@ -172,12 +162,8 @@ class _Reader:
     def fail(self, kind: Kind, r: int, c: int, value: object = None, **more: Any) -> None:
         self.errors.append(FieldError(kind, cell=self.sheet.cell(r, c), value=value, **more))
 
-    def cell(self, r: int, c: int) -> Value:
-        row = self.sheet.rows[r]
-        return row[c] if c < len(row) else None
-
     def text(self, r: int, c: int) -> str:
-        return as_text(self.cell(r, c)).strip()
+        return as_text(self.sheet.value(r, c)).strip()
 
     # Headers
 
@@ -186,12 +172,12 @@ class _Reader:
         for r in range(min(HEADER_ROWS, len(self.sheet.rows))):
             words = [folded(self.text(r, c)) for c in range(len(self.sheet.rows[r]))]
             roles = {_ROLES.get(word) for word in words}
-            if _CODE in roles and (
-                _VALUE in roles or any(word in self.spellings or _period_in(word) for word in words)
+            if "code" in roles and (
+                "value" in roles or any(word in self.spellings or _period_in(word) for word in words)
             ):
                 return r
         values = {"rows": HEADER_ROWS}
-        allowed = _WORDS[_CODE].split(";")
+        allowed = _WORDS["code"].split(";")
         error = FieldError(no_table, cell=self.sheet.cell(0, 0), allowed=allowed, values=values)
         raise Invalid(errors=[error])
 
@@ -205,10 +191,10 @@ class _Reader:
             if word in self.skipped or (not word and self._is_blank(header, c)):
                 continue
             role = _ROLES.get(word)
-            if role == _VALUE:
+            if role == "value":
                 found.append(_Column(c, self.query.indicator, None))
             elif role is not None:
-                if role in roles and role != _NAME:
+                if role in roles and role != "name":
                     self.fail(duplicate_key, header, c, text)
                 roles[role] = c
             elif word in self.spellings:
@@ -220,13 +206,13 @@ class _Reader:
         return roles, found
 
     def _is_blank(self, header: int, c: int) -> bool:
-        return all(self.cell(r, c) is None for r in range(header + 1, len(self.sheet.rows)))
+        return all(self.sheet.value(r, c) is None for r in range(header + 1, len(self.sheet.rows)))
 
     # Rows
 
     def region(self, r: int, c: int, name: str) -> str | None:
         """The region of a row, by the code system that was declared."""
-        code, digits = _code_of(self.cell(r, c))
+        code, digits = _code_of(self.sheet.value(r, c))
         if code in _NATION:
             return "0"
         is_bps = self.query.code_system == "bps"
@@ -242,7 +228,7 @@ class _Reader:
             source = f"{values['system']}, provinsi dan kabupaten/kota"
             self.errors.append(describe_unknown(code, source, (), cell=self.sheet.cell(r, c)))
             return None
-        if name and other and _alike(name, names[other]) and not _alike(name, names[found]):
+        if name and other and _bare(name) == _bare(names[other]) != _bare(names[found]):
             more = {"region": names[found], "name": name, "other": _SYSTEMS[not is_bps]}
             self.fail(other_system, r, c, code, values={**values, **more})
             return None
@@ -265,33 +251,33 @@ class _Reader:
         """(column that says it, as it says it, the period where it is one)."""
         if column.period is not None:
             return column.place, str(column.period), column.period
-        if _PERIOD in roles:
-            text = self.text(r, roles[_PERIOD])
-            return roles[_PERIOD], text, _period_in(folded(text))
-        if _YEAR not in roles:
+        if "period" in roles:
+            text = self.text(r, roles["period"])
+            return roles["period"], text, _period_in(folded(text))
+        if "year" not in roles:
             text = self.query.period or ""
             return column.place, text, _period_in(folded(text))
-        text = self.text(r, roles[_YEAR])
+        text = self.text(r, roles["year"])
         year = _period_in(folded(text))
-        for role, half_of in ((_MONTH, _half_of_month), (_HALF, _half_of_half)):
+        for role, half_of in (("month", _half_of_month), ("half", lambda _, word: _HALVES.get(word))):
             if year is not None and role in roles and (part := self.text(r, roles[role])):
                 half = half_of(one, folded(part))
                 return roles[role], part, None if half is None else Observed(year.year, half)
-        return roles[_YEAR], text, year
+        return roles["year"], text, year
 
     def rows(self, header: int, roles: Mapping[str, int], columns: list[_Column]) -> Iterator[Told]:
         marks = {
             column.place: decimal_mark(
-                self.cell(r, column.place) for r in range(header + 1, len(self.sheet.rows))
+                self.sheet.value(r, column.place) for r in range(header + 1, len(self.sheet.rows))
             )
             for column in columns
         }
         seen: dict[tuple[str, str, str], int] = {}
         for r in range(header + 1, len(self.sheet.rows)):
-            cells = [c for c in (column.place for column in columns) if self.cell(r, c) is not None]
+            cells = [c for c in (column.place for column in columns) if self.sheet.value(r, c) is not None]
             if not cells or self._is_numbering(r):
                 continue  # a blank row, a note below the table, the numbers of the columns
-            region = self.region(r, roles[_CODE], self.text(r, roles[_NAME]) if _NAME in roles else "")
+            region = self.region(r, roles["code"], self.text(r, roles["name"]) if "name" in roles else "")
             for column in columns:
                 if column.place in cells:
                     told = self._told(r, roles, column, region, marks[column.place])
@@ -327,15 +313,15 @@ class _Reader:
     def _indicator(self, r: int, roles: Mapping[str, int], column: _Column) -> str | None:
         if column.indicator is not None:
             return column.indicator
-        text = self.text(r, roles[_INDICATOR])
+        text = self.text(r, roles["indicator"])
         found = self.spellings.get(folded(text))
         if found is None:
-            cell = self.sheet.cell(r, roles[_INDICATOR])
+            cell = self.sheet.cell(r, roles["indicator"])
             self.errors.append(describe_unknown(text, "indicators", self.spellings, cell=cell))
         return found
 
     def _figure(self, r: int, c: int, mark: str | None) -> Figure | None:
-        value = self.cell(r, c)
+        value = self.sheet.value(r, c)
         try:
             return read_figure(value, mark)
         except Unread as why:
@@ -361,11 +347,11 @@ def read_table(
     reader = _Reader(sheet, filename, indicators, places, query)
     header = reader.header()
     roles, columns = reader.columns(header)
-    if any(column.indicator is None for column in columns) and _INDICATOR not in roles:
+    if any(column.indicator is None for column in columns) and "indicator" not in roles:
         reader.errors.append(_not_said("indicator"))
     if (
         any(column.period is None for column in columns)
-        and not {_PERIOD, _YEAR} & roles.keys()
+        and not {"period", "year"} & roles.keys()
         and not query.period
     ):
         reader.errors.append(_not_said("period"))
@@ -410,10 +396,6 @@ def _code_of(value: Value) -> tuple[str, str]:
     return text, text.replace(".", "") if re.fullmatch(r"\d{2}(\.?\d{2})?", text) else ""
 
 
-def _alike(name: str, other: str) -> bool:
-    return _bare(name) == _bare(other)
-
-
 def _bare(name: str) -> str:
     return re.sub(r"^(kabupaten|kab|kota) ", "", folded(name))
 
@@ -421,10 +403,6 @@ def _bare(name: str) -> str:
 def _half_of_month(indicator: IndicatorIn, word: str) -> int | None:
     month = int(word) if word.isdecimal() else MONTHS.get(word[:3], 0)
     return half_of_month(indicator, month)
-
-
-def _half_of_half(indicator: IndicatorIn, word: str) -> int | None:
-    return _HALVES.get(word)
 
 
 def _period_in(word: str) -> Observed | None:
