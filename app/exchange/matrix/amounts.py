@@ -81,12 +81,14 @@ def unusable(value: Value) -> Remark | None:
     return Remark(kind, blocking=True) if kind else None
 
 
-def read_usable_text(value: Value, nothing: Nothing) -> str | Reading[Nothing]:
+def read_usable_text(
+    value: Value, nothing: Nothing, blank: Collection[str] = ("", "-")
+) -> str | Reading[Nothing]:
     """Return a cell's text; of a blank cell, a dash, or one that cannot be used, the whole reading."""
     if (why := unusable(value)) is not None:
         return Reading(nothing, str(value), (why,))
     text = as_text(value)
-    return text if text and text != "-" else Reading(nothing)
+    return text if text not in blank else Reading(nothing)
 
 
 def read_rupiah(value: Value) -> Reading[int | None]:
@@ -220,16 +222,13 @@ def read_components(value: Value) -> Reading[tuple[Share, ...]]:
     Free text stays one part, whatever its punctuation; only a cell each of whose lines ends in an
     amount is several. A cell with nothing but a number is an amount without words.
     """
-    why = unusable(value)
-    if why is not None:
-        return Reading((), str(value), (why,))
-    text = as_text(value)
+    text = read_usable_text(value, ())
+    if isinstance(text, Reading):
+        return text
     if _DIGITS.fullmatch(text):  # the same in a workbook, where it is a number, and in CSV
         number = read_rupiah(value)
         shares = () if number.value is None else (Share("", number.value),)
         return Reading(shares, number.text, number.remarks)
-    if not text or text == "-":
-        return Reading(())
     lines = [line for line in text.split("\n") if line]
     if all(_AMOUNT.search(line) for line in lines):
         return _shares(lines)
@@ -347,33 +346,17 @@ def basis_contradictions(rows: Iterable[MatrixRow], basis: Basis) -> list[FieldE
     """
     found = []
     for row in rows:
-        total = row["spent_total"]
-        if not total and row["spent_s1"] is None and row["spent_s2"] is None:
+        total, spent = row["spent_total"], cumulative_spent(row, basis)
+        # with the second half not reported yet, Total is the first half
+        expected = spent.q2 if spent.q4 is None else spent.q4
+        if total is None or (expected is None and not total):
             continue
-        if total is None:
-            continue
-        expected = _expected(row, basis)
+        tolerance = 1 if row.rounded & {"spent_s1", "spent_s2", "spent_total"} else 0
         if expected is None:
             found.append(FieldError(TOTAL_ALONE, cell=row.cell("spent_total"), value=total))
-        elif not _fits(row, basis):
+        elif abs(expected - total) > tolerance:
             values = {"basis": basis, "expected": thousands(expected)}
             found.append(
                 FieldError(TOTAL_CONTRADICTS_BASIS, cell=row.cell("spent_total"), value=total, values=values)
             )
     return found
-
-
-def _expected(row: MatrixRow, basis: Basis) -> int | None:
-    """What Total would be: with the second half not reported yet, it is the first half."""
-    s1, s2 = row["spent_s1"], row["spent_s2"]
-    if s1 is None and s2 is None:
-        return None
-    if basis == "period":
-        return int((s1 or 0) + (s2 or 0))
-    return int(s2 if s2 is not None else s1)
-
-
-def _fits(row: MatrixRow, basis: Basis) -> bool:
-    expected, total = _expected(row, basis), row["spent_total"]
-    tolerance = 1 if row.rounded & {"spent_s1", "spent_s2", "spent_total"} else 0
-    return expected is not None and total is not None and abs(expected - total) <= tolerance

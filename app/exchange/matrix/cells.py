@@ -40,6 +40,8 @@ from app.exchange.matrix.models import (
 )
 from app.exchange.matrix.places import place_of, place_text, read_places, write_places
 from app.exchange.matrix.words import (
+    REGULARITY_NAMES,
+    STRATEGY_NAMES,
     read_benefit_amount,
     read_benefit_form,
     read_months,
@@ -49,8 +51,6 @@ from app.exchange.matrix.words import (
     write_benefit_form,
     write_months,
     write_recipients,
-    write_regularity,
-    write_strategy,
 )
 from app.kit.files.books import Value
 from app.kit.files.cells import as_text, clean
@@ -77,7 +77,7 @@ class Form(NamedTuple):
 
 FORMS: Mapping[Holds, Form] = {
     Holds.ORDINAL: Form(read_ordinal),
-    Holds.STRATEGY: Form(read_strategy, write_strategy),
+    Holds.STRATEGY: Form(read_strategy, STRATEGY_NAMES.__getitem__),
     Holds.AGENCY: Form(partial(read_named, level=CodeKind.AGENCY), write_named),
     Holds.CODE: Form(read_code),
     Holds.PROGRAM: Form(partial(read_named, level=CodeKind.PROGRAM), write_named),
@@ -87,7 +87,7 @@ FORMS: Mapping[Holds, Form] = {
     Holds.RUPIAH: Form(read_rupiah),
     Holds.CHANGE: Form(read_change),
     Holds.SOURCES: Form(read_sources, write_sources),
-    Holds.REGULARITY: Form(read_regularity, write_regularity),
+    Holds.REGULARITY: Form(read_regularity, REGULARITY_NAMES.__getitem__),
     Holds.PLACES: Form(read_places, write_places),
     Holds.RECIPIENTS: Form(read_recipients, write_recipients),
     Holds.BENEFIT_AMOUNT: Form(read_benefit_amount),

@@ -11,10 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.exchange.matrix.amounts import unusable
+from app.exchange.matrix.amounts import read_usable_text
 from app.exchange.matrix.models import Code, CodeKind, Line, Named, Reading, Remark
 from app.kit.files.books import Value
-from app.kit.files.cells import as_text
 from app.kit.problems import Kind
 
 CODE_UNREADABLE = Kind(
@@ -101,12 +100,9 @@ def read_code(value: Value) -> Reading[Named | None]:
 
     What is no code is kept as the cell's text with a blocking remark.
     """
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text:
-        return Reading(None)
+    text = read_usable_text(value, None, blank=("",))
+    if isinstance(text, Reading):
+        return text
     if isinstance(value, (int, float)) and not re.fullmatch(r"\d\.\d\d", text):
         return Reading(None, text, (Remark(CODE_LOST_ZEROS, blocking=True),))
     code, seen, name = split_code(text)
@@ -117,12 +113,9 @@ def read_code(value: Value) -> Reading[Named | None]:
 
 def read_named(value: Value, level: CodeKind) -> Reading[Named | None]:
     """A name column: a name, at times with its code in front, at times the code alone."""
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text:
-        return Reading(None)
+    text = read_usable_text(value, None, blank=("",))
+    if isinstance(text, Reading):
+        return text
     code, seen, name = split_code(text)
     if code is None:
         return Reading(Named(None, text))

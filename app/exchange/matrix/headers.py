@@ -109,9 +109,7 @@ def is_header_again(sheet: Sheet, r: int) -> bool:
 
 
 def _label(sheet: Sheet, r: int, c: int) -> str:
-    if r >= len(sheet.rows) or c >= len(sheet.rows[r]):
-        return ""
-    value = sheet.rows[r][c]
+    value = sheet.value(r, c) if r < len(sheet.rows) else None
     return as_text(value) if isinstance(value, str) else ""
 
 
@@ -166,14 +164,13 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
             and len(numbered) in (len(PLANNING), len(COLUMNS))
         ):
             columns[key] = c
+    labels = [column.labels[0] for column in COLUMNS]
     warnings = [
         FieldError(
             UNKNOWN_COLUMN,
             cell=sheet.cell(row, c),
             value=text,
-            nearest=[
-                label for label, _, _ in process.extract(text, _written_labels(), scorer=fuzz.WRatio, limit=2)
-            ],
+            nearest=[label for label, _, _ in process.extract(text, labels, scorer=fuzz.WRatio, limit=2)],
         )
         for c, row, text in unknown
         if c not in columns.values()
@@ -184,10 +181,6 @@ def _by_labels(sheet: Sheet, r: int) -> Header:
         if column.required and column.key not in columns
     ]
     return Header(top, data_row, columns, _titles(sheet, top), tuple(errors), tuple(warnings))
-
-
-def _written_labels() -> list[str]:
-    return [column.labels[0] for column in COLUMNS]
 
 
 def _titles(sheet: Sheet, before: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ an exported location finds its way back without a name search.
 """
 
 import re
+from dataclasses import replace
 
 from app.exchange.matrix.amounts import read_usable_text
 from app.exchange.matrix.models import Place, PlaceLevel, Reading
@@ -57,7 +58,8 @@ def _listed(group: str) -> list[Place]:
     if listed := _LISTED.match(group):
         district = place_of(listed["outer"])
         inner = _split(listed["a"] or listed["b"] or "", _WEAK)
-        return [_inside(place_of(piece), district) for piece in inner] or [district]
+        places = [place_of(piece) for piece in inner]
+        return [replace(place, within=place.within or district.name) for place in places] or [district]
     return [place_of(piece) for piece in _split(group, _CODED if _CODE.match(group) else _WEAK)]
 
 
@@ -70,10 +72,6 @@ def _split(text: str, parting: re.Pattern[str]) -> list[str]:
             start = found.end()
     pieces.append(text[start:].strip())
     return [piece for piece in pieces if piece]
-
-
-def _inside(place: Place, district: Place) -> Place:
-    return Place(place.text, place.name, place.level, place.code, place.within or district.name, place.every)
 
 
 def place_of(text: str) -> Place:

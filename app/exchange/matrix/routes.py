@@ -10,7 +10,7 @@ from app.exchange.matrix.models import MatrixQuery
 from app.exchange.matrix.queries import matrix_lines
 from app.exchange.matrix.writing import matrix_csv, matrix_xlsx
 from app.kit.database.journal import stamp
-from app.kit.http.etags import VARY, is_unchanged, tag_of, unchanged
+from app.kit.http.etags import is_unchanged, tag_of, unchanged
 from app.kit.http.forms import Upload
 from app.kit.http.replies import answer, language_of
 from app.kit.http.routing import FromQuery, house_router
@@ -104,18 +104,16 @@ def _matrix(call: Call, code: str, query: MatrixQuery, media_type: str) -> Respo
         require_extra("xlsx")
     lines = matrix_lines(call.session, plan, period, query.basis)
     make, ending = (matrix_xlsx, "xlsx") if media_type == XLSX else (matrix_csv, "csv")
-    body = make(
-        lines,
-        _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis),
-        realisation=period is not None,
+    titles = _titles(region_name(call.session, plan.region_code), plan.year, period, query.basis)
+    response = answer(
+        call.request,
+        make(lines, titles, realisation=period is not None),
+        tag=tag,
+        media_type=media_type,
     )
-    headers = {
-        "ETag": tag,
-        "Cache-Control": "private, no-cache",
-        "Vary": VARY,
-        "Content-Disposition": f'attachment; filename="RAT-{code}{f"-{period}" if period else ""}.{ending}"',
-    }
-    return Response(body, 200, headers, media_type=media_type)
+    name = f"RAT-{code}{f'-{period}' if period else ''}.{ending}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _half_years(text: str | None) -> Period | None:

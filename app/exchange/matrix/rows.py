@@ -52,8 +52,7 @@ class Table:
     def value(self, r: int, key: str) -> Value:
         """The cell of a column, None where the file has no such column or cell."""
         c = self.at.get(key)
-        row = self.sheet.rows[r]
-        return row[c] if c is not None and c < len(row) else None
+        return self.sheet.value(r, c) if c is not None else None
 
     def text(self, r: int, key: str) -> str:
         """The text of a cell; empty for a blank one and for a formula, an error or a date."""
@@ -231,7 +230,6 @@ def joined_lines(rows: Sequence[MatrixRow]) -> list[MatrixRow]:
 
 
 _PARTS = (*CLASSES, "location", "recipients", "funding_sources")
-_AMOUNTS = ("allocation", "spent_s1", "spent_s2", "spent_total")
 _SINGLE = ("regularity", "benefit_amount", "benefit_form", "duration")
 
 
@@ -246,7 +244,7 @@ def _joined(first: MatrixRow, *more: MatrixRow) -> MatrixRow:
     values, texts = dict(first.values), dict(first.texts)
     for key in _PARTS:
         values[key] = tuple(part for row in rows for part in _parts(row, key))
-    for key in _AMOUNTS:
+    for key in AMOUNTS:
         amounts = [row[key] for row in rows if row[key] is not None]
         values[key] = sum(amounts) if amounts else None
     for key in ("location", "recipients", *_SINGLE):

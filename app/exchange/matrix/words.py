@@ -14,7 +14,7 @@ from typing import cast
 
 from rapidfuzz import fuzz, process
 
-from app.exchange.matrix.amounts import read_rupiah, read_usable_text, thousands, unusable
+from app.exchange.matrix.amounts import read_rupiah, read_usable_text, thousands
 from app.exchange.matrix.models import (
     BenefitForm,
     Reading,
@@ -25,7 +25,6 @@ from app.exchange.matrix.models import (
     Strategy,
 )
 from app.kit.files.books import Value
-from app.kit.files.cells import as_text
 from app.kit.problems import Kind
 
 UNKNOWN_STRATEGY = Kind(
@@ -121,12 +120,9 @@ def strategy_of(text: str) -> Strategy | None:
 
 def read_strategy(value: Value) -> Reading[Strategy | None]:
     """A strategy by number, English key or Indonesian words; anything else is a blocking remark."""
-    why = unusable(value)
-    if why is not None:
-        return Reading(None, str(value), (why,))
-    text = as_text(value)
-    if not text:
-        return Reading(None)
+    text = read_usable_text(value, None, blank=("",))
+    if isinstance(text, Reading):
+        return text
     strategy = strategy_of(text)
     if strategy is not None:
         return Reading(strategy)
@@ -172,16 +168,6 @@ def read_months(value: Value) -> Reading[int | None]:
         if total > 0 and not (half == "5" and months):
             return Reading(total)
     return Reading(None, text, (Remark(UNREAD_DURATION),))
-
-
-def write_strategy(strategy: Strategy | None) -> str | None:
-    """The official words of a strategy."""
-    return None if strategy is None else STRATEGY_NAMES[strategy]
-
-
-def write_regularity(regularity: Regularity | None) -> str | None:
-    """Rutin or Insidentil."""
-    return None if regularity is None else REGULARITY_NAMES[regularity]
 
 
 def write_benefit_form(forms: tuple[BenefitForm, ...]) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.exchange.matrix.cells import written
-from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line
+from app.exchange.matrix.models import COLUMNS, PLANNING, Column, Holds, Line, Strategy
 from app.exchange.matrix.words import STRATEGY_NAMES
 from app.kit.files.books import LONGEST_CELL, MADE, column_letter
 from app.kit.files.delimited import write_delimited
@@ -38,14 +38,9 @@ class Unwritable(Problem):
     )
 
 
-def matrix_columns(realisation: bool) -> tuple[Column, ...]:
-    """The 18 columns of a plan, or the 21 of a report."""
-    return COLUMNS if realisation else PLANNING
-
-
-def in_blocks(lines: Iterable[Line]) -> list[tuple[str | None, list[Line]]]:
+def in_blocks(lines: Iterable[Line]) -> list[tuple[Strategy | None, list[Line]]]:
     """(strategy, its lines in their order), in the order of the strategies; lines without one first."""
-    blocks: dict[str | None, list[Line]] = {key: [] for key in (None, *STRATEGY_NAMES)}
+    blocks: dict[Strategy | None, list[Line]] = {key: [] for key in (None, *STRATEGY_NAMES)}
     for line in lines:
         blocks[line["strategy"]].append(line)
     return [(strategy, found) for strategy, found in blocks.items() if found]
@@ -58,7 +53,7 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
     """
     import xlsxwriter
 
-    columns = matrix_columns(realisation)
+    columns = COLUMNS if realisation else PLANNING
     out = io.BytesIO()
     # Texts are written with write_string alone, so none becomes a formula, a link or a number.
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
@@ -70,7 +65,7 @@ def matrix_xlsx(lines: Iterable[Line], titles: Sequence[str], *, realisation: bo
 
 def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: bool) -> bytes:
     """The same rows as `matrix_xlsx` in CSV, a merged cell's text in its first cell."""
-    columns = matrix_columns(realisation)
+    columns = COLUMNS if realisation else PLANNING
     blank: list[str | int | None] = [None] * len(columns)
     rows: list[list[str | int | None]] = [[title, *blank[1:]] for title in _two(titles)]
     rows.append(blank)
@@ -79,17 +74,13 @@ def matrix_csv(lines: Iterable[Line], titles: Sequence[str], *, realisation: boo
     rows.append([column.number for column in columns])
     for strategy, block in in_blocks(lines):
         if strategy is not None:
-            rows.append([_section(strategy), *blank[1:]])
+            rows.append([STRATEGY_NAMES[strategy].upper(), *blank[1:]])
         rows += [_cells(columns, line, number) for number, line in enumerate(block, 1)]
     return write_delimited(rows)
 
 
 def _two(titles: Sequence[str]) -> list[str]:
     return [*titles, "", ""][: HEADER_ROW - 1]
-
-
-def _section(strategy: str) -> str:
-    return next(name for key, name in STRATEGY_NAMES.items() if key == strategy).upper()
 
 
 def _upper_label(columns: Sequence[Column], i: int) -> str | None:
@@ -128,7 +119,7 @@ class _Layout:
         r = FIRST_DATA_ROW
         for strategy, block in in_blocks(lines):
             if strategy is not None:
-                self._merged(r, 0, r, self.last, _section(strategy), self.section)
+                self._merged(r, 0, r, self.last, STRATEGY_NAMES[strategy].upper(), self.section)
                 r += 1
             for number, line in enumerate(block, 1):
                 self._row(r, _cells(self.columns, line, number))
