@@ -15,7 +15,7 @@ from app.access.queries import has_administrator, list_principals, list_tokens
 from app.access.rules import Grant
 from app.access.tokens import create_token, revoke_token
 from app.agencies.queries import agencies_by_code
-from app.console.frame import Refused, database, err, show, show_rows, take_number, take_word
+from app.console.frame import Refused, choose, database, err, show, show_rows, take_number
 from app.kit.database.engine import Database
 from app.kit.http.validation import validated
 from app.kit.problems import Conflict, Invalid, NotFound
@@ -35,6 +35,7 @@ Roles = Annotated[
     list[str],
     typer.Option(help="ROLE@REGION or operator@REGION/AGENCY, such as secretariat@63.02; repeatable."),
 ]
+Scopes = Annotated[list[TokenScope], choose(TokenScope, "What the token is limited to; repeatable.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON array instead of a table.")]
 
 FIRST_ADMINISTRATOR = (
@@ -81,14 +82,7 @@ def _as_options(**values: str | Sequence[str] | None) -> Iterator[None]:
 def create(
     name: Annotated[str, typer.Argument(help="Name of the token: a service or a position, never a person.")],
     role: Roles,
-    scope: Annotated[
-        list[TokenScope],
-        typer.Option(
-            parser=take_word(TokenScope),
-            metavar="|".join(TokenScope),
-            help="What the token is limited to; repeatable.",
-        ),
-    ] = [TokenScope.read],  # noqa: B006
+    scope: Scopes = [TokenScope.read],  # noqa: B006
     principal: Annotated[
         str | None, typer.Option(help="Whose token it is; the token's name if not given.")
     ] = None,

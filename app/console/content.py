@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from app.console.frame import SHOWN_ERRORS, Refused, database, out, show_problem, take_word
+from app.console.frame import SHOWN_ERRORS, Refused, choose, database, out, show_problem
 from app.convergence.indicators.models import CodeSystem, TableQuery
 from app.exchange.matrix.imports.models import Acceptance, ImportQuery, ImportReport, settled
 from app.exchange.matrix.models import Basis
@@ -17,6 +17,8 @@ from app.startup.bootstrap import import_file, import_table, load_shipped_refere
 cli = typer.Typer()
 reference = typer.Typer(help="Reference data: regions, nomenclature, funding sources.", no_args_is_help=True)
 cli.add_typer(reference, name="reference")
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")]
 
 
 @reference.command("load")
@@ -31,20 +33,12 @@ def import_(
         Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The matrix: .xlsx or .csv.")
     ],
     plan: Annotated[str, typer.Option(help="Key of the plan, such as 63.02-2025.")],
-    basis: Annotated[
-        Basis | None,
-        typer.Option(
-            parser=take_word(get_args(Basis)),
-            metavar="|".join(get_args(Basis)),
-            help="What Sem.1 and Sem.2 hold.",
-        ),
-    ] = None,
+    basis: Annotated[Basis | None, choose(get_args(Basis), "What Sem.1 and Sem.2 hold.")] = None,
     accept: Annotated[
         list[Acceptance] | None,
-        typer.Option(
-            parser=take_word(Acceptance),
-            metavar="|".join(Acceptance),
-            help="free_text: sub-activities without a code; totals: that contradict the basis. Repeatable.",
+        choose(
+            Acceptance,
+            "free_text: sub-activities without a code; totals: that contradict the basis. Repeatable.",
         ),
     ] = None,
     new_agencies: Annotated[
@@ -55,9 +49,7 @@ def import_(
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="JSON file: a list of resolutions."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     all_errors: Annotated[
         bool, typer.Option("--all-errors", help=f"Show every error, not {SHOWN_ERRORS}.")
     ] = False,
@@ -104,14 +96,7 @@ def import_observations(
         Path,
         typer.Argument(exists=True, dir_okay=False, readable=True, help="A table of BPS: .xlsx or .csv."),
     ],
-    code_system: Annotated[
-        CodeSystem,
-        typer.Option(
-            parser=take_word(CodeSystem),
-            metavar="|".join(CodeSystem),
-            help="Whose region codes the file has.",
-        ),
-    ],
+    code_system: Annotated[CodeSystem, choose(CodeSystem, "Whose region codes the file has.")],
     period: Annotated[
         str | None, typer.Option(help="Year 2021 or half-year 2021-S1, where the file does not say it.")
     ] = None,
@@ -123,9 +108,7 @@ def import_observations(
     skip: Annotated[
         list[str] | None, typer.Option(help="Header of a column to leave out; repeatable.")
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do all of it, say what would be, keep nothing.")
-    ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Import a publisher's table of outcome indicators: all of it or nothing."""
     wanted = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}

@@ -1,7 +1,7 @@
 """Shared parts of the console's commands: the database of the settings, tables, and how a refusal reads."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import typer
 from alembic.util import CommandError
@@ -64,6 +64,12 @@ def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
         raise typer.BadParameter(f"{text!r}; use {', '.join(allowed)}{hint}.")
 
     return parse
+
+
+def choose(words: Iterable[Word], help: str) -> Any:
+    """Return an option whose value is one of these words, which its metavar names."""
+    known = list(words)
+    return typer.Option(parser=take_word(known), metavar="|".join(map(str, known)), help=help)
 
 
 def show(text: str, console: Console = out) -> None:
