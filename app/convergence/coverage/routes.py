@@ -176,4 +176,4 @@ def list_region_coverage(call: Caller, region: RegionKey, query: FromQuery[Child
     """The regions one level below in a quarter, down to the villages of a district, those that report
     nothing too. Of a province and the nation only the children that the caller sees."""
     listing = list_children(call.session, call.actor, region, query)
-    return answer_page(call.request, read_page(call.session, call.request, listing, query, sort=query.sort))
+    return call.answer_list(listing, query, sort=query.sort)

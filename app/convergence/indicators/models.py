@@ -187,8 +187,6 @@ class IndicatorRow(IndicatorFields, Table, table=True):
     __tablename__ = "indicator"
 
     code: str = Field(primary_key=True, max_length=40)
-    name: str = Field(max_length=500)
-    name_english: str = Field(max_length=500)
     months: list[int] = Field(sa_type=sa.JSON)
     aliases: list[str] = Field(sa_type=sa.JSON)
     related: list[str] = Field(sa_type=sa.JSON)

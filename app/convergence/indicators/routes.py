@@ -33,7 +33,6 @@ from app.convergence.indicators.models import (
 )
 from app.convergence.indicators.rules import INDICATORS, NATION, OBSERVATIONS, targets_chain
 from app.kit.database.journal import stamp
-from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page, read_page
@@ -59,8 +58,7 @@ def list_indicators(call: Caller, query: FromQuery[IndicatorQuery]) -> Response:
 
     Open to every valid token, like all reference data.
     """
-    found = queries.list_indicators(query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort="code"))
+    return call.answer_list(queries.list_indicators(query), query, sort="code")
 
 
 @router.get("/indicators/{indicator}", response_model=IndicatorReply)
@@ -95,19 +93,17 @@ def _indicator(call: Call, code: str, *, status: int = 200) -> Response:
 # Observations
 
 
-def observations_tag(request: HouseRequest) -> str:
-    """Tag of a list of observations: nothing but writes of observations, and names of regions, can change it."""
-    return _tag_of(recognised(request))
+def observations_tag(call: Call) -> str:
+    """Tag of a list of observations: nothing but writes of observations, and names of regions, can change it.
 
-
-def _tag_of(call: Call) -> str:
-    """The state of all observations stands before the dash, so that a write of many can name it."""
+    The state of all observations stands before the dash, so that a write of many can name it.
+    """
     state = stamp(call.session, OBSERVATIONS)[:STATE]
     return tag_of(call.request.url, stamp(call.session, REFERENCE), version=state)
 
 
 @router.get("/observations", response_model=Page[ObservationOut])
-@revalidated(observations_tag)
+@revalidated(lambda request: observations_tag(recognised(request)))
 def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Response:
     """Observations of a region and everything below it, of an indicator, of a period.
 
@@ -116,7 +112,7 @@ def list_observations(call: Caller, query: FromQuery[ObservationQuery]) -> Respo
     """
     found = queries.list_observations(query)
     body = read_page(call.session, call.request, found, query, sort=query.sort)
-    return answer_page(call.request, body, tag=_tag_of(call))
+    return answer_page(call.request, body, tag=observations_tag(call))
 
 
 @router.put("/observations", response_model=ObservationsWritten)
@@ -234,8 +230,7 @@ def _observation(call: Call, region: str, indicator: str, period: str, *, status
 @router.get("/targets", response_model=Page[TargetOut])
 def list_targets(call: Caller, query: FromQuery[TargetQuery]) -> Response:
     """Targets of the regions that the caller sees: what is to be reached in a year, from which baseline."""
-    found = queries.list_targets(call.actor, query)
-    return answer_page(call.request, read_page(call.session, call.request, found, query, sort=query.sort))
+    return call.answer_list(queries.list_targets(call.actor, query), query, sort=query.sort)
 
 
 @router.get(_TARGET, response_model=TargetReply)

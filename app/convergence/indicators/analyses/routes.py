@@ -8,7 +8,6 @@ from app.convergence.indicators.analyses.models import Analysis, AnalysisQuery, 
 from app.convergence.indicators.models import IndicatorKey
 from app.convergence.indicators.rules import INDICATORS, OBSERVATIONS, targets_chain
 from app.kit.database.journal import stamp
-from app.kit.http.bodies import HouseRequest
 from app.kit.http.etags import tag_of
 from app.kit.http.replies import answer
 from app.kit.http.routing import FromQuery, house_router, revalidated
@@ -18,27 +17,20 @@ from app.reference.models import RegionKey
 router = house_router(tags=["convergence"])
 
 
-def analysis_tag(request: HouseRequest) -> str:
+def analysis_tag(call: Call) -> str:
     """Tag of an analysis: the state of what is published, and of the region's targets."""
-    return _analysis_tag(recognised(request), request.path_params["region"])
-
-
-def _analysis_tag(call: Call, region: str) -> str:
-    state = stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS, targets_chain(region))
+    chain = targets_chain(call.request.path_params["region"])
+    state = stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS, chain)
     return tag_of(call.request.url, call.actor.fingerprint, state)
 
 
-def quadrants_tag(request: HouseRequest) -> str:
+def quadrants_tag(call: Call) -> str:
     """Tag of quadrants: the state of what is published."""
-    return _quadrants_tag(recognised(request))
-
-
-def _quadrants_tag(call: Call) -> str:
     return tag_of(call.request.url, stamp(call.session, REFERENCE, INDICATORS, OBSERVATIONS))
 
 
 @router.get("/regions/{region}/indicators/{indicator}/analysis", response_model=Analysis)
-@revalidated(analysis_tag)
+@revalidated(lambda request: analysis_tag(recognised(request)))
 def read_analysis(
     call: Caller, region: RegionKey, indicator: IndicatorKey, query: FromQuery[AnalysisQuery]
 ) -> Response:
@@ -49,11 +41,11 @@ def read_analysis(
     valid token; the region's target is shown to whoever sees the region.
     """
     found = queries.analysis(call.session, call.actor, region, indicator, query)
-    return answer(call.request, found.model_dump_json().encode(), tag=_analysis_tag(call, region))
+    return answer(call.request, found.model_dump_json().encode(), tag=analysis_tag(call))
 
 
 @router.get("/indicators/{indicator}/quadrants", response_model=Quadrants)
-@revalidated(quadrants_tag)
+@revalidated(lambda request: quadrants_tag(recognised(request)))
 def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[QuadrantQuery]) -> Response:
     """The regions below one by priority: 1 worse than it and worsening, 2 worse, 3 worsening, 4 neither.
 
@@ -61,4 +53,4 @@ def read_quadrants(call: Caller, indicator: IndicatorKey, query: FromQuery[Quadr
     no quadrant and says why. Open to every valid token.
     """
     found = queries.quadrants(call.session, indicator, query)
-    return answer(call.request, found.model_dump_json(by_alias=True).encode(), tag=_quadrants_tag(call))
+    return answer(call.request, found.model_dump_json(by_alias=True).encode(), tag=quadrants_tag(call))
