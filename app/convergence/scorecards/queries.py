@@ -409,12 +409,14 @@ def scorecard_json(
     if state.own_row().amendment is not None:
         return frozen_scorecard(session, actor, region, period, None)
     key = ("scorecard", region, period, actor.may("read_drafts", region), state.key)
-    return kept.answered(key, lambda: _scorecard_json(session, actor, kept, state, now))
 
+    def compute() -> bytes:
+        group = state.group(session, kept, now)
+        return (
+            _explained(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
+        )
 
-def _scorecard_json(session: Session, actor: Actor, kept: Kept, state: State, now: datetime) -> bytes:
-    group = state.group(session, kept, now)
-    return _explained(session, actor, group, state.own, state.first, frozen=None).model_dump_json().encode()
+    return kept.answered(key, compute)
 
 
 def freezing(

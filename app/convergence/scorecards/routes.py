@@ -52,19 +52,15 @@ def read_scorecard(call: Caller, region: RegionKey, query: FromQuery[ScorecardQu
     quarter answers as it was frozen; `amendment` names an earlier one, whose bytes stay the same for ever.
     """
     if query.amendment is not None:
-        return _for_ever(call, region, query.period, query.amendment)
+        frozen = queries.frozen_scorecard(call.session, call.actor, region, query.period, query.amendment)
+        headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
+        if is_unchanged(call.request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(frozen.answer, headers=headers, media_type="application/json")
     found = queries.scorecard_json(call.session, call.actor, _kept(call), region, query.period, call.now)
     if isinstance(found, queries.FrozenScorecard):
         return answer(call.request, found.answer, tag=f'"{found.sha256}"')
     return answer(call.request, found)
-
-
-def _for_ever(call: Call, region: str, period: str, amendment: int) -> Response:
-    frozen = queries.frozen_scorecard(call.session, call.actor, region, period, amendment)
-    headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
-    if is_unchanged(call.request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(frozen.answer, headers=headers, media_type="application/json")
 
 
 @router.post("/{region}/what-if", response_model=WhatIf, openapi_extra=STORES_NOTHING)

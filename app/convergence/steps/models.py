@@ -161,8 +161,6 @@ class StepEvidenceRow(EvidenceFields, Table, table=True):
     year: int
     step: str = Field(max_length=40)
     key: str = Field(max_length=40)
-    kind: str = Field(max_length=40)
-    title: str = Field(max_length=500)
     document_number: str | None = Field(default=None, max_length=500)
     url: str | None = Field(default=None, max_length=2000)
     village: str | None = Field(default=None, max_length=13, foreign_key="region.code")
@@ -234,7 +232,6 @@ class StepGradeRow(PanelGradeFields, Table, table=True):
     year: int
     step: str = Field(max_length=40)
     criterion: str = Field(max_length=40)
-    reason: str = Field(max_length=10_000)
     graded_at: datetime
     graded_by: str = Field(max_length=200)
     version: int
