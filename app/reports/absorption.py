@@ -10,6 +10,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
+from app.convergence.coverage.sums.queries import whole_sum
 from app.kit.database.engine import table_of, text_type
 from app.kit.database.json_sql import fields_of
 from app.kit.fields import AgencyCode, show_example
@@ -18,8 +19,8 @@ from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen_lines
-from app.reports.definition import Report, listing, percent, whole
-from app.reports.models import AgencyQuery, OfRegion, PeriodQuery, Spent, column
+from app.reports.definition import Report, listing, percent
+from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfRegion, PeriodQuery, Spent, column
 from app.tracking.summaries.queries import lines_of, money_by_group
 
 _agencies = table_of(AgencyRow)
@@ -40,9 +41,7 @@ class AgencyAbsorption(Spent, _OfAgency):
     )
 
     model_config = show_example(
-        region_code="63.02",
-        region_name="Kabupaten Kotabaru",
-        plan="63.02-2026",
+        PLAN_EXAMPLE,
         agency_code="1.06.0.00.0.00.08.0000",
         agency_name="Dinas Sosial",
         period="2026-Q2",
@@ -107,8 +106,8 @@ def _sums(chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
         c.plan_id,
         c.lead_agency,
         sa.cast(quarter, text_type(7)).label("period"),
-        whole(c.actions).label("lines"),
-        *[whole(c[name]).label(name) for name in ("reported", "allocated", "spent")],
+        whole_sum(c.actions).label("lines"),
+        *[whole_sum(c[name]).label(name) for name in ("reported", "allocated", "spent")],
     ).group_by(c.plan_id, c.lead_agency)
 
 

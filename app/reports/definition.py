@@ -91,11 +91,6 @@ def percent(
     return sa.case((total > 0, sa.func.round(share, 2)))
 
 
-def whole(column: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
-    """The sum of a column as the whole number that it is, 0 where there are no rows."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
-
-
 # Pages
 
 

@@ -28,6 +28,9 @@ class OfRegion(BaseModel):
     plan: str = column("Kunci rencana: wilayah dan tahun.", "Key of the plan: region and year.")
 
 
+PLAN_EXAMPLE = {"region_code": "63.02", "region_name": "Kabupaten Kotabaru", "plan": "63.02-2026"}
+
+
 class OfLine(OfRegion):
     """A row of a line of a plan."""
 

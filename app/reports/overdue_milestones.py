@@ -12,7 +12,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import days_between, fields_of
+from app.kit.database.json_sql import DaysBetween, fields_of
 from app.kit.fields import Day, Key, show_example
 from app.kit.http.pagination import Listing
 from app.kit.problems import Text
@@ -20,7 +20,7 @@ from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
 from app.reports.definition import Report, listing
-from app.reports.models import AgencyQuery, OfLine, RegionQuery, YearQuery, column
+from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfLine, RegionQuery, YearQuery, column
 from app.tracking.calendars.queries import clock, today
 from app.tracking.progress.models import MilestoneProgressRow, MilestoneState
 
@@ -52,9 +52,7 @@ class OverdueMilestone(OfLine):
     )
 
     model_config = show_example(
-        region_code="63.02",
-        region_name="Kabupaten Kotabaru",
-        plan="63.02-2026",
+        PLAN_EXAMPLE,
         action="A-014",
         title="Bantuan permakanan lanjut usia",
         agency_code="1.06.0.00.0.00.08.0000",
@@ -105,7 +103,7 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
         "milestone": _milestones.c.code,
         "milestone_title": _milestones.c.title,
         "as_of": day,
-        "days_overdue": days_between(due, day),
+        "days_overdue": DaysBetween(due, day),
         "state": sa.func.coalesce(state, "unreported"),
         "reported_in": actions.c.progress_period,
     }

@@ -23,7 +23,7 @@ from app.plans.overlaps.models import Verdict
 from app.plans.overlaps.queries import Explanation, Overlap, explains, explanations, overlapping
 from app.plans.overlaps.rules import Pair, coincidence
 from app.reports.definition import Report, Row, listing
-from app.reports.models import AgencyQuery, OfRegion, RegionQuery, YearQuery, column
+from app.reports.models import PLAN_EXAMPLE, AgencyQuery, OfRegion, RegionQuery, YearQuery, column
 
 _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
 _agencies = table_of(AgencyRow)
@@ -69,9 +69,7 @@ class OverlapEntry(OfRegion):
     explained_by: str | None = column("Token yang menjelaskan.", "Name of the token that explained.")
 
     model_config = show_example(
-        region_code="63.02",
-        region_name="Kabupaten Kotabaru",
-        plan="63.02-2026",
+        PLAN_EXAMPLE,
         pair="A-001~A-002",
         state="explained",
         first_action="A-001",

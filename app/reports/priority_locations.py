@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from app.access.queries import below, visible, within
 from app.access.rules import Actor
+from app.convergence.coverage.sums.queries import whole_sum
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_values
 from app.kit.fields import RegionCode, show_example
@@ -18,8 +19,8 @@ from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions, seen
 from app.reference.models import StrategyRow
-from app.reports.definition import Report, listing, whole
-from app.reports.models import OfRegion, RegionQuery, YearQuery, column
+from app.reports.definition import Report, listing
+from app.reports.models import PLAN_EXAMPLE, OfRegion, RegionQuery, YearQuery, column
 
 _priorities, _locations = table_of(PriorityLocationRow), table_of(LocationRow)
 _strategies, _places = table_of(StrategyRow), regions.alias("place")
@@ -53,9 +54,7 @@ class LocationReach(OfRegion):
     recipients: int = column("Penerima yang direncanakan di sana.", "Recipients that the lines plan there.")
 
     model_config = show_example(
-        region_code="63.02",
-        region_name="Kabupaten Kotabaru",
-        plan="63.02-2026",
+        PLAN_EXAMPLE,
         location_code="63.02.05.2001",
         location_name="Sekapung",
         target_families=141,
@@ -93,9 +92,9 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
             reach.c.place,
             sa.func.count().label("lines"),
             sa.func.count(reach.c.lead_agency.distinct()).label("agencies"),
-            whole(reach.c.amount).label("funded_amount"),
+            whole_sum(reach.c.amount).label("funded_amount"),
             sa.func.count().filter(reach.c.amount.is_(None)).label("lines_without_amount"),
-            whole(reach.c.recipients).label("recipients"),
+            whole_sum(reach.c.recipients).label("recipients"),
         )
         .group_by(reach.c.plan_id, reach.c.place)
         .subquery("sums")

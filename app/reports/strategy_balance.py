@@ -10,7 +10,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.convergence.coverage.queries import percent_of
-from app.convergence.coverage.sums.queries import service_sums
+from app.convergence.coverage.sums.queries import service_sums, whole_sum
 from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
@@ -22,8 +22,8 @@ from app.plans.actions.models import RecipientKind, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.models import RegionLevel, StrategyRow
-from app.reports.definition import Report, listing, percent, whole
-from app.reports.models import OfRegion, PeriodQuery, Spent, column
+from app.reports.definition import Report, listing, percent
+from app.reports.models import PLAN_EXAMPLE, OfRegion, PeriodQuery, Spent, column
 from app.tracking.summaries.queries import lines_of, money_by_group, recipients_by_group
 
 _strategies = table_of(StrategyRow)
@@ -60,9 +60,7 @@ class StrategyBalance(Spent, _OfStrategy):
     )
 
     model_config = show_example(
-        region_code="63.02",
-        region_name="Kabupaten Kotabaru",
-        plan="63.02-2026",
+        PLAN_EXAMPLE,
         to_quarter="2026-Q2",
         strategy="raise_income",
         strategy_name="Peningkatan pendapatan masyarakat",
@@ -98,7 +96,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
     lines = lines_of(chosen, period.last_quarter)
     money, aimed = _money(lines).subquery("money"), _recipients(lines).subquery("aimed")
     covered = _coverage(query.region, period.last_quarter).subquery("covered")
-    totals = sa.select(lines.c.plan_id, whole(lines.c.allocation).label("allocated"))
+    totals = sa.select(lines.c.plan_id, whole_sum(lines.c.allocation).label("allocated"))
     total = totals.group_by(lines.c.plan_id).subquery("total")
     strategy = _strategies.c.key
 
@@ -149,15 +147,17 @@ def _money(lines: sa.CTE) -> sa.SelectBase:
     return sa.select(
         c.plan_id,
         c.strategy,
-        whole(c.actions).label("lines"),
-        whole(c.allocated).label("allocated"),
-        whole(c.spent).label("spent"),
+        whole_sum(c.actions).label("lines"),
+        whole_sum(c.allocated).label("allocated"),
+        whole_sum(c.spent).label("spent"),
     ).group_by(c.plan_id, c.strategy)
 
 
 def _recipients(lines: sa.CTE) -> sa.SelectBase:
     c = recipients_by_group(lines).subquery("by_kind").c
-    kinds = [whole(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind]
+    kinds = [
+        whole_sum(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind
+    ]
     return sa.select(c.plan_id, c.strategy, *kinds).group_by(c.plan_id, c.strategy)
 
 
@@ -174,7 +174,7 @@ def _coverage(region: str, quarter: str) -> sa.SelectBase:
         for home in homes
     ]
     both = sa.union_all(*each).subquery("both")
-    sums = [whole(both.c[name]).label(name) for name in ("eligible", "served")]
+    sums = [whole_sum(both.c[name]).label(name) for name in ("eligible", "served")]
     return sa.select(both.c.region_code, both.c.strategy, *sums).group_by(both.c.region_code, both.c.strategy)
 
 

@@ -91,8 +91,8 @@ def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -
     return f"json_object({', '.join(pairs)})"
 
 
-class _DaysBetween(ColumnElement[int]):
-    """Whole days from one date to another."""
+class DaysBetween(ColumnElement[int]):
+    """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
 
     inherit_cache = True
     type = sa.Integer()
@@ -105,21 +105,16 @@ class _DaysBetween(ColumnElement[int]):
         self.earlier, self.later = earlier, later
 
 
-@compiles(_DaysBetween, "postgresql")
-def _postgres_days(element: _DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
+@compiles(DaysBetween, "postgresql")
+def _postgres_days(element: DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
     days = (f"CAST({compiler.process(one, **kw)} AS DATE)" for one in (element.later, element.earlier))
     return f"({' - '.join(days)})"
 
 
-@compiles(_DaysBetween, "sqlite")
-def _sqlite_days(element: _DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
+@compiles(DaysBetween, "sqlite")
+def _sqlite_days(element: DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
     days = (f"julianday({compiler.process(one, **kw)})" for one in (element.later, element.earlier))
     return f"CAST({' - '.join(days)} AS INTEGER)"
-
-
-def days_between(earlier: ClauseElement, later: ClauseElement) -> ColumnElement[int]:
-    """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
-    return _DaysBetween(earlier, later)
 
 
 def _unlabelled(column: ClauseElement) -> ClauseElement:

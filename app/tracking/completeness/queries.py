@@ -14,7 +14,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import days_between, fields_of, json_row, json_rows, json_texts
+from app.kit.database.json_sql import DaysBetween, fields_of, json_row, json_rows, json_texts
 from app.kit.fields import AgencyCode, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Period, PeriodText
@@ -96,7 +96,7 @@ def _timing(
     judged: sa.SQLColumnExpression[object],
 ) -> _Timing:
     """Until it was submitted, as it was `judged` then; else until `day`, today."""
-    until_today = sa.case((day > due, days_between(due, day)), else_=0)
+    until_today = sa.case((day > due, DaysBetween(due, day)), else_=0)
     days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
     return _Timing(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
 

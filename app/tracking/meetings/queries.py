@@ -13,7 +13,7 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import days_between, fields_of, json_rows, json_texts, json_values
+from app.kit.database.json_sql import DaysBetween, fields_of, json_rows, json_texts, json_values
 from app.kit.http.pagination import Listing
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, NotFound
@@ -189,7 +189,7 @@ def _commitments(now: datetime) -> Select[Any]:
         **_parts(),
         region_name=regions.c.name,
         overdue=_is_overdue(now),
-        days_overdue=sa.case((_is_overdue(now), days_between(c.due, _today(now))), else_=0),
+        days_overdue=sa.case((_is_overdue(now), DaysBetween(c.due, _today(now))), else_=0),
         follow_ups=json_rows(
             entries.order_by(follow_ups.c.position).correlate(commitments), name="follow_up"
         ),
