@@ -86,7 +86,7 @@ class UnknownPeriod(Problem):
     )
 
 
-def period_in(text: str, *, parameter: str = "period") -> Period:
+def period_in(text: str) -> Period:
     """Read a query's period, or say which ones there are."""
     try:
         return Period.parse(text)
@@ -94,7 +94,7 @@ def period_in(text: str, *, parameter: str = "period") -> Period:
         raise BadRequest(
             errors=[
                 FieldError(
-                    malformed_period, parameter=parameter, value=text, allowed=["2026-Q2", "2026-S1", "2026"]
+                    malformed_period, parameter="period", value=text, allowed=["2026-Q2", "2026-S1", "2026"]
                 )
             ]
         ) from None

@@ -124,7 +124,6 @@ class Database(Snapshots):
         url: str,
         *,
         pool_size: int = 10,
-        echo: bool = False,
         patience: Patience = ENDLESS,
         creates: bool = False,
     ) -> None:
@@ -132,9 +131,9 @@ class Database(Snapshots):
         self.url, breaker = make_url(url), Breaker()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
-            _sqlite_engine(self.url, echo, patience, creates)
+            _sqlite_engine(self.url, patience, creates)
             if self.is_sqlite
-            else _postgres_engine(self.url, breaker, pool_size, echo, patience)
+            else _postgres_engine(self.url, breaker, pool_size, patience)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
         # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
@@ -146,7 +145,6 @@ class Database(Snapshots):
                 self.url,
                 breaker,
                 pool_size,
-                echo,
                 patience,
                 isolation_level="AUTOCOMMIT",
                 pool_reset_on_return=None,
@@ -281,7 +279,7 @@ _POOL_SECONDS = 5
 
 
 def _postgres_engine(
-    url: sa.URL, breaker: Breaker, pool_size: int, echo: bool, patience: Patience, **options: object
+    url: sa.URL, breaker: Breaker, pool_size: int, patience: Patience, **options: object
 ) -> Engine:
     settings: dict[str, object] = {
         "pool_size": pool_size,
@@ -293,7 +291,6 @@ def _postgres_engine(
     }
     engine = sa.create_engine(
         url,
-        echo=echo,
         hide_parameters=True,  # an error's text is logged, and what people wrote is none of a log's business
         # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
         # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
@@ -327,7 +324,7 @@ def _postgres_engine(
 def replica_engine(url: sa.URL, pool_size: int, patience: Patience) -> Engine:
     """Return connections to a replica; no caller waits for a free one."""
     breaker = Breaker()
-    engine = _postgres_engine(url, breaker, pool_size, False, patience, max_overflow=0, pool_timeout=0)
+    engine = _postgres_engine(url, breaker, pool_size, patience, max_overflow=0, pool_timeout=0)
     check_pooled(breaker, engine)
     return engine
 
@@ -337,7 +334,7 @@ def make_file_address(file: Path) -> str:
     return sa.URL.create("sqlite", database=str(file)).render_as_string()
 
 
-def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -> Engine:
+def _sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
     if url.database and url.database != ":memory:":
         # by default SQLite creates a file that is missing
         address = Path(url.database).absolute().as_uri()
@@ -346,7 +343,6 @@ def _sqlite_engine(url: sa.URL, echo: bool, patience: Patience, creates: bool) -
         )
     engine = sa.create_engine(
         url,
-        echo=echo,
         hide_parameters=True,
         connect_args={"timeout": patience.turn, "check_same_thread": False},
     )

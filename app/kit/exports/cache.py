@@ -195,13 +195,11 @@ class Spool:
                 making, _ = self._making[name]
             else:
                 making = Making(self._own_folder())
-                self._making[name] = (making, self._submit(name, making, write))
+                # the trace that asked for it tells of it too
+                run = contextvars.copy_context().run
+                self._making[name] = (making, self._makers.submit(run, self._run, name, making, write))
             making.readers += 1
             return making
-
-    def _submit(self, name: str, making: Making, write: Callable[[Making], str]) -> Future[None]:
-        # the trace that asked for it tells of it too
-        return self._makers.submit(contextvars.copy_context().run, self._run, name, making, write)
 
     def leave(self, name: str, making: Making) -> None:
         """Who asked waits no longer; what nobody waits for and nobody began is not made."""

@@ -9,6 +9,7 @@ Source: ECMA-376 part 1, 18.3 (worksheets) and 18.18.11 (types of cells).
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from app.kit.files import bounds
 from app.kit.files.archive import Archive
@@ -61,7 +62,7 @@ class _Worksheet:
         self._content: str | None = None
         self._formula: str | None = None
         self._inline = RichText(meter)
-        self._has_data = self._has_merged = False
+        self._opened: set[str] = set()
         cell = Element(
             opens=self._open_cell,
             closes=self._close_cell,
@@ -80,20 +81,17 @@ class _Worksheet:
         self.root = Element(
             skips_others=True,
             children={
-                "sheetData": Element(opens=self._open_data, children={"row": row}),
-                "mergeCells": Element(opens=self._open_merged, children={"mergeCell": merged}),
+                "sheetData": Element(opens=partial(self._open_once, "sheetData"), children={"row": row}),
+                "mergeCells": Element(
+                    opens=partial(self._open_once, "mergeCells"), children={"mergeCell": merged}
+                ),
             },
         )
 
-    def _open_data(self, _: Attributes) -> None:
-        if self._has_data:
+    def _open_once(self, name: str, _: Attributes) -> None:
+        if name in self._opened:
             raise self._meter.damaged()
-        self._has_data = True
-
-    def _open_merged(self, _: Attributes) -> None:
-        if self._has_merged:
-            raise self._meter.damaged()
-        self._has_merged = True
+        self._opened.add(name)
 
     def _open_row(self, attributes: Attributes) -> None:
         number = attributes.get("r")

@@ -67,7 +67,7 @@ class Budget:
         self._windows: dict[str, OrderedDict[str, tuple[float, int]]] = {}
         self._guard = Lock()
 
-    def spend(self, caller: Caller, now: float) -> Remaining:
+    def spend(self, caller: Caller, now: float, *, requests: int = 1) -> Remaining:
         """Count a request; one beyond the quota is not within and leaves the budget unchanged."""
         if not self.quota:
             return Remaining(True, 0, 0)
@@ -75,17 +75,13 @@ class Budget:
             windows, key = self._place(caller, now)
             ends, used = windows.get(key, (now + WINDOW_SECONDS, 0))
             is_within = used < self.quota
-            windows[key] = ends, used + is_within
-        return self._remaining(is_within, used + is_within, ends - now)
+            used += requests if is_within else 0
+            windows[key] = ends, used
+        return Remaining(is_within, self.quota - used, max(1, ceil(ends - now)))
 
     def peek(self, caller: Caller, now: float) -> Remaining:
         """Return what `spend` would find, without counting."""
-        if not self.quota:
-            return Remaining(True, 0, 0)
-        with self._guard:
-            windows, key = self._place(caller, now)
-            ends, used = windows.get(key, (now + WINDOW_SECONDS, 0))
-        return self._remaining(used < self.quota, used, ends - now)
+        return self.spend(caller, now, requests=0)
 
     def refund(self, caller: Caller, now: float) -> None:
         """Take back one request of the current window."""
@@ -103,9 +99,6 @@ class Budget:
         if caller.key in windows or len(windows) < self._most:
             return windows, caller.key
         return windows, f"\0{hash(caller.key) % SHARED_WINDOWS}"
-
-    def _remaining(self, is_within: bool, used: int, seconds: float) -> Remaining:
-        return Remaining(is_within, self.quota - used, max(1, ceil(seconds)))
 
     def __len__(self) -> int:
         return sum(map(len, self._windows.values()))
