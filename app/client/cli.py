@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .environment import check_names, find_language, read_token
-from .files import Pull, Shown
+from .files import FORMATS, Pull, Shown
 from .mirror import compare
 from .problems import PACKAGE, Language, Misused, NotInstalled, RataError, Text, WrongContent
 from .retry import Patience
@@ -24,7 +24,6 @@ PULLS = "Pull a quarter into a file: whole and checked under its name, or not th
 FOLLOWS = (
     "Keep a copy of what the token sees true by the feed; it is whole at any instant at which this may end."
 )
-FORMATS = ("ndjson", "csv", "parquet", "xlsx", "sqlite")
 
 _UNCHANGED = Text("{file}: tidak berubah ({rows} baris)", "{file}: unchanged ({rows} rows)")
 _DONE = Text("{file}: {rows} baris, SHA-256 {sha256}", "{file}: {rows} rows, SHA-256 {sha256}")

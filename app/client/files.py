@@ -307,7 +307,10 @@ class _Transfer:
                 if isinstance(out, Tables):
                     out.end({"address": self._address, **content.said})
             if self._pull.format != self._pull.sent_as:
-                found |= _measured(new)
+                # what was sent are not the bytes of the file
+                with new.open("rb") as made:
+                    sha256 = hashlib.file_digest(made, "sha256").hexdigest()
+                found |= {"sha256": sha256, "bytes": new.stat().st_size}
             synchronise(new)
         except BaseException:
             new.unlink(missing_ok=True)
@@ -355,10 +358,3 @@ def _goes_on(reply: "httpx.Response", sent: _Sent | None, size: int) -> bool:
 
 def _digest_field(digest: bytes) -> str:
     return f"sha-256=:{base64.b64encode(digest).decode()}:"
-
-
-def _measured(file: Path) -> dict[str, object]:
-    """What a manifest says of a file that is not the bytes that were sent."""
-    with file.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"sha256": sha256, "bytes": file.stat().st_size}

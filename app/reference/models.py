@@ -155,14 +155,12 @@ class RegionReply(RegionOut):
     below: RegionCounts
 
     model_config = show_example(
-        {
-            **_KOTABARU,
-            "ancestors": [
-                {"code": "0", "name": "Indonesia", "level": "nation"},
-                {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
-            ],
-            "below": {"province": 0, "regency": 0, "district": 22, "village": 202},
-        }
+        _KOTABARU,
+        ancestors=[
+            {"code": "0", "name": "Indonesia", "level": "nation"},
+            {"code": "63", "name": "Kalimantan Selatan", "level": "province"},
+        ],
+        below={"province": 0, "regency": 0, "district": 22, "village": 202},
     )
 
 
@@ -196,15 +194,13 @@ class FundingSourceOut(FundingSourceFields):
     """A funding source: an official code, or a word that matrices use for several."""
 
     model_config = show_example(
-        {
-            "code": "DAK-FISIK",
-            "name": "Dana Alokasi Khusus Fisik",
-            "kind": "group",
-            "parent_code": "DAK",
-            "aliases": ["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
-            "collects": ["2.02.01.01.03"],
-            "retired": False,
-        }
+        code="DAK-FISIK",
+        name="Dana Alokasi Khusus Fisik",
+        kind="group",
+        parent_code="DAK",
+        aliases=["DAK Fisik", "Dana Transfer Khusus-Dana Alokasi Khusus Fisik"],
+        collects=["2.02.01.01.03"],
+        retired=False,
     )
 
 
@@ -232,15 +228,13 @@ class StrategyOut(StrategyFields):
     """A strategy of poverty reduction."""
 
     model_config = show_example(
-        {
-            "key": "raise_income",
-            "number": "S2",
-            "name": "Peningkatan pendapatan masyarakat",
-            "name_english": "Raising the income of households",
-            "aliases": ["Peningkatan pendapatan"],
-            "legal_basis": ["Inpres 4/2022", "Inpres 8/2025"],
-            "retired": False,
-        }
+        key="raise_income",
+        number="S2",
+        name="Peningkatan pendapatan masyarakat",
+        name_english="Raising the income of households",
+        aliases=["Peningkatan pendapatan"],
+        legal_basis=["Inpres 4/2022", "Inpres 8/2025"],
+        retired=False,
     )
 
 

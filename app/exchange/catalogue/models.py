@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, JsonValue
 
-from app.kit.fields import SOMETIMES, RegionCode, show_example
-from app.kit.http.pagination import PageQuery
+from app.kit.fields import RegionCode, show_example
+from app.kit.http.pagination import Page, PageQuery
 
 
 def _address(term: str) -> dict[str, JsonValue]:
@@ -179,8 +179,8 @@ _DATASET: dict[str, JsonValue] = {
 }
 
 
-class CataloguePage(BaseModel):
-    """The catalogue, or a page of it."""
+class Catalogue(BaseModel):
+    """What every page of the catalogue begins with."""
 
     context: dict[str, object] = Field(alias="@context", description="What each name means as linked data.")
     id: str
@@ -191,15 +191,10 @@ class CataloguePage(BaseModel):
     license: str
     language: str
     view: View
-    items: list[Dataset]
-    next: str | None = Field(
-        description="Cursor of the next page (send it as `after`); null on the last page."
-    )
-    count: int | None = Field(
-        default=None,
-        description="Number of all items that match, where asked for.",
-        json_schema_extra=SOMETIMES,
-    )
+
+
+class CataloguePage(Page[Dataset], Catalogue):
+    """The catalogue, or a page of it."""
 
     model_config = show_example(
         {

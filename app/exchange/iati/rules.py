@@ -4,8 +4,9 @@ Elements stand in the order that the published schema demands. What a plan does 
 codes are those of IATI's code lists, named beside each.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -70,7 +71,9 @@ def _activity(root: Element, export: Export, line: dict[str, Any]) -> None:
     SubElement(activity, "activity-status", code=CLOSED if found.is_closed else IMPLEMENTATION)
     first, last = line["first_month"] or 1, line["last_month"] or 12
     _date(activity, "activity-date", date(found.year, first, 1), type=PLANNED_START)
-    _date(activity, "activity-date", _last_day(found.year, last), type=PLANNED_END)
+    _date(
+        activity, "activity-date", date(found.year, last, monthrange(found.year, last)[1]), type=PLANNED_END
+    )
     SubElement(activity, "recipient-country", code="ID")
     for place in line["locations"]:
         _location(activity, export, place["region_code"])
@@ -203,11 +206,6 @@ def _value(parent: Element, amount: int, day: date) -> None:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
-
-
-def _last_day(year: int, month: int) -> date:
-    following = date(year + 1, 1, 1) if month == 12 else date(year, month + 1, 1)
-    return following - timedelta(days=1)
 
 
 def _plain(text: str) -> str:

@@ -114,7 +114,7 @@ class PullEnd(BaseModel):
 
     end: PullSummary
 
-    model_config = show_example({"end": _SUMMARY})
+    model_config = show_example(end=_SUMMARY)
 
 
 def client_shapes() -> bytes:

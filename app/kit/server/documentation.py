@@ -43,12 +43,10 @@ class Meaning(BaseModel):
     message: Both | None = Field(default=None, json_schema_extra=SOMETIMES)
 
     model_config = show_example(
-        {
-            "code": "not_found",
-            "status": 404,
-            "title": NotFound.title._asdict(),
-            "detail": NotFound.detail._asdict(),
-        }
+        code="not_found",
+        status=404,
+        title=NotFound.title._asdict(),
+        detail=NotFound.detail._asdict(),
     )
 
 

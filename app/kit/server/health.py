@@ -30,7 +30,7 @@ class Health(BaseModel):
     status: str
     version: str
 
-    model_config = show_example({"status": "ok", "version": "1.0.0"})
+    model_config = show_example(status="ok", version="1.0.0")
 
 
 class Ready(BaseModel):
@@ -38,7 +38,7 @@ class Ready(BaseModel):
 
     status: str
 
-    model_config = show_example({"status": "ok"})
+    model_config = show_example(status="ok")
 
 
 class Probe:

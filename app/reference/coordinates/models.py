@@ -58,7 +58,7 @@ class CoordinatesReply(CoordinatesOut):
 
     allowed: list[Literal["edit", "delete"]]
 
-    model_config = show_example({**_OUT, "allowed": ["edit", "delete"]})
+    model_config = show_example(_OUT, allowed=["edit", "delete"])
 
 
 class CoordinatesQuery(PageQuery):
@@ -89,7 +89,7 @@ class CoordinatesWritten(BaseModel):
     updated: int
     unchanged: int
 
-    model_config = show_example({"created": 198, "updated": 3, "unchanged": 0})
+    model_config = show_example(created=198, updated=3, unchanged=0)
 
 
 class CoordinatesRow(CoordinatesFields, Table, table=True):

@@ -30,15 +30,13 @@ class NomenclatureOut(EditionFields):
     """One edition of the official programme codes."""
 
     model_config = show_example(
-        {
-            "edition": "2027",
-            "source": "Export of the national planning system, 2026-01-23, update for 2027",
-            "legal_basis": "Permendagri 90/2019; Kepmendagri 900.1.15.5 series",
-            "terms": "annex of a ministerial decree: no copyright (UU 28/2014 art. 42)",
-            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            "rows": 7581,
-            "loaded_at": "2026-11-21T04:00:00+00:00",
-        }
+        edition="2027",
+        source="Export of the national planning system, 2026-01-23, update for 2027",
+        legal_basis="Permendagri 90/2019; Kepmendagri 900.1.15.5 series",
+        terms="annex of a ministerial decree: no copyright (UU 28/2014 art. 42)",
+        sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        rows=7581,
+        loaded_at="2026-11-21T04:00:00+00:00",
     )
 
 
@@ -127,7 +125,7 @@ class SubactivityReply(SubactivityFields):
         description="Sub-activities of this edition and level that name this code as their predecessor."
     )
 
-    model_config = show_example({**_SUBACTIVITY, "successors": []})
+    model_config = show_example(_SUBACTIVITY, successors=[])
 
 
 class SubactivityQuery(PageQuery):

@@ -1,6 +1,6 @@
 """Reading the nomenclature: lists and single codes as JSON, and look-ups of many at once for other areas."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -271,6 +271,10 @@ def _whole_level(session: Session, edition: str, level: str) -> list[_Folded]:
     return _levels[key]
 
 
+MOST_CANDIDATES = 3
+"""Sub-activities that are shown for a name that fits none."""
+
+
 def subactivities_like(
     session: Session,
     edition: str,
@@ -278,23 +282,24 @@ def subactivities_like(
     *,
     subactivity: str,
     activity: str | None = None,
-    limit: int = 3,
 ) -> list[FoundSubactivity]:
     """Candidates for a name that fits none, to show to a person, best first; never to be taken without asking.
 
     First those of the same name in the likest activities, then the likest names of the same activity,
     then the likest names of all. 5 ms each.
     """
-    return _likest(_whole_level(session, edition, level), folded(activity or ""), folded(subactivity), limit)
-
-
-def _likest(known: Sequence[_Folded], activity: str, name: str, limit: int) -> list[FoundSubactivity]:
+    known = _whole_level(session, edition, level)
+    activity, name = folded(activity or ""), folded(subactivity)
     same_name = sorted((k for k in known if k[1] == name), key=lambda k: -fuzz.ratio(k[0], activity))
     found = [k[2] for k in same_name]
     for choices in ([k for k in known if activity and k[0] == activity], known):
-        if len(found) < limit:
+        if len(found) < MOST_CANDIDATES:
             ranked = process.extract(
-                name, [k[1] for k in choices], scorer=fuzz.token_sort_ratio, limit=limit, score_cutoff=60
+                name,
+                [k[1] for k in choices],
+                scorer=fuzz.token_sort_ratio,
+                limit=MOST_CANDIDATES,
+                score_cutoff=60,
             )
             found += [choices[position][2] for _, _, position in ranked]
-    return list(dict.fromkeys(found))[:limit]
+    return list(dict.fromkeys(found))[:MOST_CANDIDATES]

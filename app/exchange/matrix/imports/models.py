@@ -44,12 +44,10 @@ class Resolution(Shape):
     )
 
     model_config = show_example(
-        {
-            "column": "subactivity",
-            "value": "Penyediaan Makanan",
-            "row": None,
-            "code": "1.06.06.2.01.0001",
-        }
+        column="subactivity",
+        value="Penyediaan Makanan",
+        row=None,
+        code="1.06.06.2.01.0001",
     )
 
     @model_validator(mode="after")
@@ -143,27 +141,25 @@ class ImportReport(BaseModel):
     warnings: list[ErrorShape] = ShapeField(description="What was understood with a doubt, cell by cell.")
 
     model_config = show_example(
-        {
-            "plan": "63.02-2025",
-            "sheet": "Matriks OPPKPKE",
-            "lines": 156,
-            "created": 156,
-            "updated": 0,
-            "unchanged": 0,
-            "absent": [],
-            "agencies_created": [],
-            "free_text": 87,
-            "allocation": 632470087081,
-            "by_strategy": {
-                "reduce_spending_burden": 58,
-                "raise_income": 42,
-                "reduce_poverty_pockets": 56,
-            },
-            "progress": [{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
-            "findings": [],
-            "plan_findings": [],
-            "warnings": [],
-        }
+        plan="63.02-2025",
+        sheet="Matriks OPPKPKE",
+        lines=156,
+        created=156,
+        updated=0,
+        unchanged=0,
+        absent=[],
+        agencies_created=[],
+        free_text=87,
+        allocation=632470087081,
+        by_strategy={
+            "reduce_spending_burden": 58,
+            "raise_income": 42,
+            "reduce_poverty_pockets": 56,
+        },
+        progress=[{"period": "2025-Q2", "created": 156, "updated": 0, "unchanged": 0}],
+        findings=[],
+        plan_findings=[],
+        warnings=[],
     )
 
 
