@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable
 from math import ceil
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.kit.http.replies import problem_response
 from app.kit.problems import Busy
+from app.kit.server.middleware import at_start
 from app.kit.server.rate_limit import Caller, is_of_api
 from app.kit.server.request_body import Incoming
 
@@ -146,12 +147,7 @@ class Admission:
         place = Place(self.places)
         scope["give_back_place"] = place.give_back
 
-        async def send_without_place(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                place.give_back()
-            await send(message)
-
         try:
-            await self.app(scope, receive, send_without_place)
+            await self.app(scope, receive, at_start(send, lambda _: place.give_back()))
         finally:
             place.give_back()

@@ -10,6 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.preferences import MINIMUM_SIZE, accepts_gzip
+from app.kit.server.middleware import at_start
 
 _MARKS = {coding: b'-%b"' % coding for coding in (b"gzip", b"zstd")}
 _CONDITIONS = (b"if-match", b"if-none-match")
@@ -28,10 +29,8 @@ class Compressed:
             return
         sent = b",".join(value for name, value in scope["headers"] if name in _CONDITIONS)
 
-        async def send_tagged(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = _tagged(message["headers"], message["status"], sent)
-            await send(message)
+        def change_tag(message: Message) -> None:
+            message["headers"] = _tagged(message["headers"], message["status"], sent)
 
         if any(mark in sent for mark in _MARKS.values()):
             headers = [
@@ -39,7 +38,7 @@ class Compressed:
             ]
             scope = {**scope, "headers": headers}
         inner = self.inner if accepts_gzip(scope) else IdentityResponder(self.plain, MINIMUM_SIZE)
-        await inner(scope, receive, send_tagged)
+        await inner(scope, receive, at_start(send, change_tag))
 
 
 def _unmarked(sent: bytes) -> bytes:
@@ -55,15 +54,13 @@ _AS_IT_IS = (b"content-encoding", b"identity")
 def _keeping(app: ASGIApp) -> ASGIApp:
     """An application whose replies with a digest, or that come in parts, are not to be compressed."""
 
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                if names & {b"repr-digest", b"accept-ranges"} and b"content-encoding" not in names:
-                    message["headers"] = [*message["headers"], _AS_IT_IS]
-            await send(message)
+    def mark(message: Message) -> None:
+        names = {name for name, _ in message["headers"]}
+        if names & {b"repr-digest", b"accept-ranges"} and b"content-encoding" not in names:
+            message["headers"] = [*message["headers"], _AS_IT_IS]
 
-        await app(scope, receive, send_marked)
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, at_start(send, mark))
 
     return run
 

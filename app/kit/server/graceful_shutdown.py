@@ -12,6 +12,8 @@ from types import FrameType
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.kit.server.middleware import at_start
+
 LEAVING = threading.Event()
 """Whether this process was asked to stop."""
 
@@ -44,9 +46,8 @@ class ClosesConnections:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_closing(message: Message) -> None:
-            if message["type"] == "http.response.start" and LEAVING.is_set():
+        def close(message: Message) -> None:
+            if LEAVING.is_set():
                 MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
 
-        await self.app(scope, receive, send_closing)
+        await self.app(scope, receive, at_start(send, close))

@@ -23,6 +23,7 @@ from app.kit.database.replicas import Replicated
 from app.kit.http.routing import NO_OPERATION
 from app.kit.problems import Busy
 from app.kit.server.admission import REASONS, Places
+from app.kit.server.middleware import at_start
 
 #: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -135,16 +136,14 @@ class Measured:
         # a list, for layers below hand on copies of the scope
         told = scope.setdefault("operation", [NO_OPERATION])
 
-        async def send_noted(message: Message) -> None:
+        def note(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
+            status = message["status"]
 
         metrics.in_work.inc()
         started = time.perf_counter()
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, at_start(send, note))
         finally:
             metrics.in_work.dec()
             metrics.seconds.labels(told[-1]).observe(time.perf_counter() - started)

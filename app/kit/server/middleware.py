@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Callable
 
 import structlog
 from starlette.requests import Request
@@ -31,6 +32,17 @@ class HeadTooLarge(Problem):
     )
 
 
+def at_start(send: Send, note: Callable[[Message], None]) -> Send:
+    """Return what sends a reply after `note` has seen its start, and perhaps changed it."""
+
+    async def send_noted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            note(message)
+        await send(message)
+
+    return send_noted
+
+
 class RequestLog:
     """Gives each request an id, answers with it, and writes one log line when it ends."""
 
@@ -50,16 +62,14 @@ class RequestLog:
         scope["request_id"] = request_id
         started, status = time.perf_counter(), 500
 
-        async def send_with_id(message: Message) -> None:
+        def add_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-            await send(message)
+            status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
 
         failure: BaseException | None = None
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, at_start(send, add_id))
         except Exception as error:
             failure = error
             raise

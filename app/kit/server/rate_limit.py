@@ -27,6 +27,7 @@ from app.kit.http.credentials import read_address, read_secret
 from app.kit.http.replies import problem_response
 from app.kit.http.unit_of_work import WRITES
 from app.kit.problems import Problem, RateLimited, TooManyFailures, Unauthenticated
+from app.kit.server.middleware import at_start
 
 WINDOW_SECONDS = 60
 RECOGNISED_SECONDS = 600
@@ -257,11 +258,10 @@ class RateLimits:
         charge = scope["charge"] = Charge(self.rates, scope)
         scope["caller"] = charge.caller
 
-        async def send_remaining(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *charge.report_fields()]
-            await send(message)
+        def report(message: Message) -> None:
+            message["headers"] = [*message["headers"], *charge.report_fields()]
 
+        send_remaining = at_start(send, report)
         try:
             charge.begin()
         except Problem as refusal:

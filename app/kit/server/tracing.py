@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.database.engine import Database
 from app.kit.http.routing import NO_OPERATION
+from app.kit.server.middleware import at_start
 from app.kit.spans import TRACER, failed
 
 log = structlog.get_logger("rata")
@@ -166,15 +167,13 @@ class Traced:
             return
         status = 500
 
-        async def send_noted(message: Message) -> None:
+        def note(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
+            status = message["status"]
 
         token = context.attach(context.set_value(TRACER, self._tracer, trace.set_span_in_context(span)))
         try:
-            await self.app(scope, receive, send_noted)
+            await self.app(scope, receive, at_start(send, note))
         except BaseException as error:
             failed(span, error)
             raise
