@@ -91,10 +91,6 @@ def period_in(text: str) -> Period:
     try:
         return Period.parse(text)
     except ValueError:
-        raise BadRequest(
-            errors=[
-                FieldError(
-                    malformed_period, parameter="period", value=text, allowed=["2026-Q2", "2026-S1", "2026"]
-                )
-            ]
-        ) from None
+        allowed = ["2026-Q2", "2026-S1", "2026"]
+        error = FieldError(malformed_period, parameter="period", value=text, allowed=allowed)
+        raise BadRequest(errors=[error]) from None

@@ -30,22 +30,19 @@ _GIVEN_UP_STATE = "57014"
 #: Of these, the one that says that the server, or its administrator, takes no writes.
 _READ_ONLY_STATE = "25006"
 
-#: The same of an embedded database: locked, read-only, a disk that is full or fails, a file that is away.
-_TRANSIENT_CODES = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PROTOCOL,
-}
-#: Of these, those that only an operator can end.
+#: Codes of an embedded database that only an operator can end: read-only, a disk that is full or fails, a file away.
 _OPERATORS_CODES = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
+}
+#: These, and those of a database that is locked.
+_TRANSIENT_CODES = {
+    *_OPERATORS_CODES,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PROTOCOL,
 }
 
 

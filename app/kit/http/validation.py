@@ -244,11 +244,8 @@ def problem_from(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | No
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
         return NotFound()
-    if body is None:
-        items = [_field_error(error, ()) for error in errors]
-    else:
-        items = [_field_error(error, ()) for error in errors if error["loc"][0] != "body"]
-        items += body
+    kept = errors if body is None else [error for error in errors if error["loc"][0] != "body"]
+    items = [*(_field_error(error, ()) for error in kept), *(body or ())]
     return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 

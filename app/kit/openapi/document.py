@@ -51,40 +51,42 @@ _BUDGET = {"RateLimit", "RateLimit-Policy"}
 """On every reply of `/v1`, refusals too."""
 
 
-def _header(name: str, description: str, **schema: object) -> dict[str, object]:
+def _make_parameter(
+    name: str, description: str, place: str = "header", **schema: object
+) -> dict[str, object]:
     return {
         "name": name,
-        "in": "header",
+        "in": place,
         "required": False,
-        "schema": {"type": "string", **schema},
+        "schema": {"type": "string"} | schema,
         "description": description,
     }
 
 
-_LANGUAGE = _header("Accept-Language", "Language of messages: `id` (default) or `en`.", default="id")
-_IF_NONE_MATCH = _header(
+_LANGUAGE = _make_parameter("Accept-Language", "Language of messages: `id` (default) or `en`.", default="id")
+_IF_NONE_MATCH = _make_parameter(
     "If-None-Match", "Entity tag that the caller has; where nothing changed the answer is 304."
 )
-_CREATE_ONLY = _header("If-None-Match", "`*`: create only; 412 where it exists.", enum=["*"])
-_IF_MATCH = _header(
+_CREATE_ONLY = _make_parameter("If-None-Match", "`*`: create only; 412 where it exists.", enum=["*"])
+_IF_MATCH = _make_parameter(
     "If-Match",
     'Entity tag or `"<version>"` of what is changed; required where it exists (428), 412 when '
     "stale. `*` accepts to overwrite.",
 )
-_IDEMPOTENCY_KEY = _header(
+_IDEMPOTENCY_KEY = _make_parameter(
     "Idempotency-Key",
     "The same key and body get the same reply for 24 hours; another body is 422.",
     minLength=1,
     maxLength=200,
     pattern="^[ -~]+$",
 )
-_DRY_RUN = {
-    "name": "dry_run",
-    "in": "query",
-    "required": False,
-    "schema": {"type": "boolean", "default": False},
-    "description": "Do all of it, rights included, answer what would be, and keep nothing.",
-}
+_DRY_RUN = _make_parameter(
+    "dry_run",
+    "Do all of it, rights included, answer what would be, and keep nothing.",
+    "query",
+    type="boolean",
+    default=False,
+)
 
 
 _OPEN = "\n\nNeeds no token where the operator opened regions to the public."
@@ -273,13 +275,7 @@ def _is_page(response: dict[str, Any]) -> bool:
 
 def _problem_response(status: int) -> dict[str, object]:
     names = ["X-Request-Id", "Content-Language", *_BUDGET]
-    own = {
-        401: "WWW-Authenticate",
-        409: "Retry-After",
-        416: "Content-Range",
-        429: "Retry-After",
-        503: "Retry-After",
-    }
+    own = {401: "WWW-Authenticate", 416: "Content-Range", **dict.fromkeys((409, 429, 503), "Retry-After")}
     names += [own[status]] if status in own else []
     # The general one first; never in the order in which modules happen to be imported.
     known = sorted(
