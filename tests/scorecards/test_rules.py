@@ -25,7 +25,6 @@ from app.convergence.scorecards.index.rules import (
     class_of,
     evaluate,
     gains,
-    highest,
     hundredths,
     mean,
     not_ranked,
@@ -205,7 +204,7 @@ def test_negative_baselines_and_targets_are_figures_like_others() -> None:
 
 @given(st.lists(percents, min_size=1, max_size=20))
 def test_x_is_a_hundred_for_the_highest_alone(figures: list[float]) -> None:
-    top = highest(Value(one) for one in figures)
+    top = max(figures)
     found = [spending(Value(one), top).percent for one in figures]
     if not top:
         assert set(found) == {None}

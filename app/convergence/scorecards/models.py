@@ -462,6 +462,17 @@ class RankedRegency(BaseModel):
     computed_at: datetime
 
 
+_RANKED = {
+    **_WHERE,
+    **_CORE,
+    "rank": 1,
+    "not_ranked": None,
+    **{f"{name}_percent": value for name, value, *_ in _TERMS},
+    "balance_percent": 25.0,
+    "reach_percent": 70.0,
+}
+
+
 class Ranking(BaseModel):
     """The regencies of a province in a quarter."""
 
@@ -481,27 +492,7 @@ class Ranking(BaseModel):
         ranked=1,
         highest_spending_percent=26.0,
         regencies=[
-            {
-                "region_code": "63.02",
-                "name": "Kabupaten Kotabaru",
-                "rank": 1,
-                "not_ranked": None,
-                "index_percent": 56.5,
-                "index_class": "Bertumbuh",
-                "complete": True,
-                "missing": [],
-                "process_percent": 70.0,
-                "coverage_percent": 25.0,
-                "targeting_percent": 60.0,
-                "spending_percent": 100.0,
-                "outcome_percent": 50.0,
-                "balance_percent": 25.0,
-                "reach_percent": 70.0,
-                "method": "1",
-                "frozen": False,
-                "amendment": None,
-                "computed_at": "2026-07-20T03:00:00+00:00",
-            }
+            {name: _RANKED[name] for name in RankedRegency.model_fields},
         ],
     )
 

@@ -66,15 +66,7 @@ LEGAL_BASIS = "PMK 97/2023 pasal 3 ayat (3)"
 LARGEST_GAINS = 10
 """How many of the next units are told."""
 
-_OF_PLAN = ("loci", "families_in_loci", "families_in_funded_loci", "lines_reported", "spent")
-_MONEY = (
-    "budget",
-    "budget_at_villages",
-    "budget_in_loci",
-    "spent_direct",
-    "spent_indirect",
-    "spent_supporting",
-)
+_OF_PLAN = tuple(name for name in SUMS if name in ScorecardInputs.model_fields)
 
 
 @dataclass(frozen=True)
@@ -147,7 +139,7 @@ def inputs_of(content: Content, sums: Mapping[str, int] | None, highest: float |
             IndicatorInput.model_construct(None, **{**one, "direction": Direction(str(one["direction"]))})
             for one in content["indicators"]
         ],
-        **{name: None if sums is None else sums[name] for name in (*_OF_PLAN, *_MONEY)},
+        **{name: None if sums is None else sums[name] for name in _OF_PLAN},
     )
 
 

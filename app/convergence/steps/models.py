@@ -471,16 +471,7 @@ class StepsOverview(BaseModel):
                 "score": 75.0,
                 "deadlines_missed": 1,
                 "missing": ["loci_strengthened"],
-                "steps": [
-                    {
-                        "step": "regulation",
-                        "machine_score": 50.0,
-                        "panel_score": 75.0,
-                        "score": 75.0,
-                        "state": "late",
-                        "deadline_missed": True,
-                    }
-                ],
+                "steps": [{name: _STEP[name] for name in StepOverview.model_fields}],
             }
         ],
     )

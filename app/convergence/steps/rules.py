@@ -69,6 +69,10 @@ class Facts:
     def count(self, name: str) -> Any:
         return self.counts.get(name) or 0
 
+    def pick(self, *names: str) -> dict[str, Any]:
+        """Return counts by name, 0 for what was not counted."""
+        return {name: self.count(name) for name in names}
+
 
 class Measured(NamedTuple):
     """A figure with what it was computed from; without one, why."""
@@ -121,7 +125,7 @@ def _share(part: str, whole: str, why: NoFigure, *beside: str) -> Measuring:
     """One count of a plan / another; `beside` are shown with them."""
 
     def measure(facts: Facts, step: TemplateStep) -> Measured:
-        inputs = {name: facts.count(name) for name in (whole, *beside, part)}
+        inputs = facts.pick(whole, *beside, part)
         return _part(inputs[part], inputs[whole], why, inputs)
 
     return _of_plan(measure)
@@ -135,15 +139,10 @@ def _lines(name: str, *beside: str) -> Measuring:
 def _data_age(facts: Facts, step: TemplateStep) -> Measured:
     """Mean of the quarters from the end of the source's period to the end of the plan year's first quarter, over
     the recipients of the lines that name a period."""
-    dated, quarters = facts.count("recipients_dated"), facts.count("quarters_of_age")
-    inputs = {
-        "recipients": facts.count("recipients"),
-        "recipients_dated": dated,
-        "quarters_of_age": quarters,
-    }
-    if not dated:
+    inputs = facts.pick("recipients", "recipients_dated", "quarters_of_age")
+    if not inputs["recipients_dated"]:
         return _none(NoFigure.no_recipient_data, inputs)
-    return Measured(rounded(Fraction(quarters, dated)), inputs)
+    return Measured(rounded(Fraction(inputs["quarters_of_age"], inputs["recipients_dated"])), inputs)
 
 
 def _meetings_held(facts: Facts, step: TemplateStep) -> Measured:
@@ -180,7 +179,7 @@ def _days_before_year(facts: Facts, step: TemplateStep) -> Measured:
 def _open_overlaps(facts: Facts, step: TemplateStep) -> Measured:
     """Pairs of lines that overlap and that nobody explained, for each hundred lines that can be compared: those
     that say where, to whom and in which form."""
-    inputs = {name: facts.count(name) for name in ("lines_comparable", "overlaps", "overlaps_explained")}
+    inputs = facts.pick("lines_comparable", "overlaps", "overlaps_explained")
     open_ones = inputs["overlaps"] - inputs["overlaps_explained"]
     return _part(open_ones, inputs["lines_comparable"], NoFigure.no_comparable_lines, inputs)
 
@@ -190,7 +189,7 @@ def _service_coverage(facts: Facts, step: TemplateStep) -> Measured:
     period = facts.counts.get("coverage_period")
     if period is None:
         return _none(NoFigure.no_coverage)
-    inputs = {name: facts.count(name) for name in ("eligible", "served")}
+    inputs = facts.pick("eligible", "served")
     found = _part(inputs["served"], inputs["eligible"], NoFigure.nobody_eligible, inputs)
     return found._replace(measured_at=period)
 
@@ -200,18 +199,14 @@ def _coverage_reach(facts: Facts, step: TemplateStep) -> Measured:
     period = facts.counts.get("coverage_period")
     if period is None:
         return _none(NoFigure.no_coverage)
-    inputs = {
-        name: facts.count(name) for name in ("families_reporting", "families_expected", "villages_foreseen")
-    }
+    inputs = facts.pick("families_reporting", "families_expected", "villages_foreseen")
     found = reach(Expected(*inputs.values()))
     return Measured(found, inputs, None if found is not None else NoFigure.nobody_expected, period)
 
 
 def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
     """Mean over the outputs with a target and a report of achieved / target, at most 1, as last reported."""
-    inputs = {
-        name: facts.count(name) for name in ("outputs", "outputs_reported", "achieved_of_targets_percent")
-    }
+    inputs = facts.pick("outputs", "outputs_reported", "achieved_of_targets_percent")
     if not inputs["outputs_reported"]:
         return _none(NoFigure.no_reports, inputs)
     return Measured(round(inputs["achieved_of_targets_percent"] / inputs["outputs_reported"], 2), inputs)
@@ -219,7 +214,7 @@ def _target_achievement(facts: Facts, step: TemplateStep) -> Measured:
 
 def _absorption(facts: Facts, step: TemplateStep) -> Measured:
     """Spent, as last reported / allocation of all lines."""
-    inputs = {name: facts.count(name) for name in ("lines_reported", "spent", "allocation")}
+    inputs = facts.pick("lines_reported", "spent", "allocation")
     if not inputs["lines_reported"]:
         return _none(NoFigure.no_reports, inputs)
     return _part(inputs["spent"], inputs["allocation"], NoFigure.no_lines, inputs)
@@ -230,7 +225,7 @@ def _poverty_change(facts: Facts, step: TemplateStep) -> Measured:
     survey = facts.counts.get("observed")
     if survey is None:
         return _none(NoFigure.no_observations)
-    inputs = {name: facts.count(name) for name in ("p0", "p0_before")}
+    inputs = facts.pick("p0", "p0_before")
     return Measured(round(inputs["p0"] - inputs["p0_before"], 2), inputs, measured_at=survey)
 
 

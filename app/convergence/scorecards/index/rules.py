@@ -271,11 +271,6 @@ def _or_below(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-def highest(figures: Iterable[Value]) -> float | None:
-    """The highest spending figure of a group; None where nobody has one."""
-    return max((one.percent for one in figures if one.percent is not None), default=None)
-
-
 # What is tried out
 
 
