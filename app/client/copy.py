@@ -6,7 +6,7 @@ at which its process may end.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -60,7 +60,7 @@ class Copy:
         address = read_address(url)
         self.shown = url if "://" not in url else address.render_as_string(hide_password=True)
         self._engine = open_database(address, self.shown, _tables, json_serializer=compact)
-        with self._writes():
+        with translate_errors(self.shown):
             _tables.create_all(self._engine)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Copy:
 
     def cursor(self, server: str, region: str) -> str | None:
         """How far the copy reaches; None: it is empty. OtherCopy: it is of something else."""
-        with self._writes(), self._engine.connect() as connection:
+        with translate_errors(self.shown), self._engine.connect() as connection:
             row = connection.execute(sa.select(_cursor)).one_or_none()
         if row is None:
             return None
@@ -80,12 +80,12 @@ class Copy:
 
     def pending(self) -> str | None:
         """Something that is to be read whole; None: nothing is."""
-        with self._writes(), self._engine.connect() as connection:
+        with translate_errors(self.shown), self._engine.connect() as connection:
             statement = sa.select(_pending.c.address).order_by(_pending.c.address).limit(1)
             return connection.execute(statement).scalar()
 
     def has(self, address: str) -> bool:
-        with self._writes(), self._engine.connect() as connection:
+        with translate_errors(self.shown), self._engine.connect() as connection:
             statement = sa.select(_resource.c.address).where(_resource.c.address == address)
             return connection.execute(statement).first() is not None
 
@@ -95,7 +95,7 @@ class Copy:
         statement = sa.select(*columns).where(_below(below)).order_by(_resource.c.address)
         if kind is not None:
             statement = statement.where(_resource.c.kind == kind)
-        with self._writes(), self._engine.connect() as connection:
+        with translate_errors(self.shown), self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=_MANY).execute(statement):
                 yield Resource(*row)
 
@@ -104,7 +104,7 @@ class Copy:
     @contextmanager
     def step(self, server: str, region: str, before: str | None, after: str) -> Iterator["Step"]:
         """One transaction that moves the cursor. AlreadyRunning: it is not where it was any more."""
-        with self._writes(), self._engine.begin() as connection:
+        with translate_errors(self.shown), self._engine.begin() as connection:
             if before is None:
                 connection.execute(_cursor.insert().values(server=server, region=region, value=after))
             else:
@@ -116,14 +116,11 @@ class Copy:
     @contextmanager
     def settled(self, pending: str) -> Iterator["Step"]:
         """One transaction that puts in place what was to be read whole. AlreadyRunning: another did."""
-        with self._writes(), self._engine.begin() as connection:
+        with translate_errors(self.shown), self._engine.begin() as connection:
             done = connection.execute(sa.delete(_pending).where(_pending.c.address == pending))
             if done.rowcount != 1:
                 raise AlreadyRunning(file=self.shown)
             yield Step(connection)
-
-    def _writes(self) -> AbstractContextManager[None]:
-        return translate_errors(self.shown)
 
 
 class Step:

@@ -340,7 +340,8 @@ class _Transfer:
                     raise self._wrong("gzip")
         except zlib.error as error:
             raise self._wrong(f"gzip: {error}") from error
-        if sent.digest is not None and sent.digest != _digest_field(raw.digest()):
+        field = f"sha-256=:{base64.b64encode(raw.digest()).decode()}:"
+        if sent.digest is not None and sent.digest != field:
             raise self._wrong("Repr-Digest")
         if sent.digest is None and self._pull.sent_as != "ndjson":
             raise self._wrong("Repr-Digest?")
@@ -354,7 +355,3 @@ def _goes_on(reply: "httpx.Response", sent: _Sent | None, size: int) -> bool:
     if sent is None or reply.headers.get("ETag") != sent.etag:
         return False
     return str(reply.headers.get("Content-Range", "")).startswith(f"bytes {size}-")
-
-
-def _digest_field(digest: bytes) -> str:
-    return f"sha-256=:{base64.b64encode(digest).decode()}:"

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .copy import Copy, Resource, Step, compact
+from .copy import Copy, Resource, compact
 from .problems import Refused, Unreachable
 from .service import ChangePage, Rata
 
@@ -144,21 +144,16 @@ class Follower:
     def _read_what_is_noted(self) -> None:
         while (address := self._copy.pending()) is not None:
             self._told(address)
-            if address.startswith("plans/"):
-                found = list(self._plan(address))
-                with self._copy.settled(address) as step:
-                    self._put_whole(step, found, ["plan", "action", "progress"], below=address)
-            elif address.endswith("/agencies"):
-                found = list(self._agencies(address))
-                with self._copy.settled(address) as step:
-                    self._put_whole(step, found, ["agency"], below=address)
-            else:
+            is_plan = address.startswith("plans/")
+            if not is_plan and not address.endswith("/agencies"):
                 self._read_region(address)
-
-    def _put_whole(self, step: Step, found: list[Resource], kinds: list[str], below: str) -> None:
-        step.put(found)
-        step.drop_but([one.address for one in found], kinds, below=below)
-        self._read += len(found)
+                continue
+            kinds = ["plan", "action", "progress"] if is_plan else ["agency"]
+            found = list(self._plan(address) if is_plan else self._agencies(address))
+            with self._copy.settled(address) as step:
+                step.put(found)
+                step.drop_but([one.address for one in found], kinds, below=address)
+            self._read += len(found)
 
     def _read_region(self, address: str) -> None:
         """What lists of regions show, and what is then to be read plan by plan and region by region."""
@@ -230,14 +225,9 @@ class Follower:
         named = _Named(self._region)
         for item in page.items:
             named.add(item, self._copy)
-        found: list[Resource] = []
-        gone: list[str] = []
-        for address in sorted(named.single):
-            one = self._one(address)
-            if one is None:
-                gone.append(address)
-            else:
-                found.append(one)
+        single = {address: self._one(address) for address in sorted(named.single)}
+        found = [one for one in single.values() if one is not None]
+        gone = [address for address, one in single.items() if one is None]
         # an action and its reports show figures of one another
         actions = [one.address for one in found if one.kind == "action"]
         for address in actions:
