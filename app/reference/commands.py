@@ -171,10 +171,7 @@ def _funding_rows(official: _File, groups: _File) -> list[Row]:
     lines = official.rows()
     codes = {line["code"] for line in lines}
     rows = [
-        _funding(
-            line["code"], line["name"], FundingSourceKind.official, nearest_ancestor(line["code"], codes)
-        )
-        for line in lines
+        _funding(line, FundingSourceKind.official, nearest_ancestor(line["code"], codes)) for line in lines
     ]
     for line in groups.rows():
         aliases, collects = _listed(line["aliases"]), _listed(line["collects"])
@@ -182,26 +179,26 @@ def _funding_rows(official: _File, groups: _File) -> list[Row]:
         if unknown:
             raise BrokenReference(f"{line['code']} collects codes that do not exist: {unknown}")
         parent = line["parent_code"] or None
-        rows.append(_funding(line["code"], line["name"], FundingSourceKind.group, parent, aliases, collects))
+        rows.append(_funding(line, FundingSourceKind.group, parent, aliases, collects))
     return rows
 
 
 def _funding(
-    code: str,
-    name: str,
+    line: Row,
     kind: FundingSourceKind,
     parent: str | None,
-    aliases: list[str] | None = None,
-    collects: list[str] | None = None,
+    aliases: Sequence[str] = (),
+    collects: Sequence[str] = (),
 ) -> Row:
+    code, name = line["code"], line["name"]
     return {
         "code": code,
         "name": name,
         "kind": kind,
         "parent_code": parent,
-        "aliases": aliases or [],
-        "collects": collects or [],
-        "folded": folded(" ".join([code, name, *(aliases or [])])),
+        "aliases": list(aliases),
+        "collects": list(collects),
+        "folded": folded(f"{code} {name} {' '.join(aliases)}"),
         "retired": False,
     }
 

@@ -1,5 +1,6 @@
 """Commands of coverage: a write of a province's villages takes about as many statements as a write of one."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -81,7 +82,9 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     forbidden = _forbidden(write.actor, seen)
     batch.forbid(forbidden)
     seen = [report for report in seen if report.code not in forbidden]
-    by_regency = _by_regency(seen)
+    by_regency: defaultdict[str, list[str]] = defaultdict(list)
+    for report in seen:
+        by_regency[regency_of(report.code)].append(report.code)
     # Always in this order: two writers of several regencies wait for one another, never in a circle.
     chains = {regency: hold(session, f"{COVERAGE_CHAIN}{regency}") for regency in sorted(by_regency)}
     editions = hold_choices(session, EDITIONS, by_regency, year) if by_regency else {}
@@ -105,18 +108,12 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
         refresh_after_reports(session, period, changes)
     for village, content in changes.items():
         before = stored[village].content if village in stored else None
-        entries.append(_entry(period, village, written[village], before, content))
+        address = _address(period, village)
+        entries.append(Entry.of("coverage", regency_of(village), address, written[village], before, content))
     of_region = attrgetter("region_code")
     for region, own in groupby(sorted(entries, key=of_region), of_region):
         record(session, chains[region], write.author, list(own))
     return batch.outcomes(wanted, stored, written)
-
-
-def _by_regency(reports: Sequence[Report]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for report in reports:
-        found.setdefault(regency_of(report.code), []).append(report.code)
-    return found
 
 
 def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:
@@ -221,16 +218,6 @@ def _write(
     return versions
 
 
-def _entry(
-    period: str,
-    village: str,
-    version: int,
-    before: dict[str, object] | None,
-    after: dict[str, object] | None,
-) -> Entry:
-    return Entry.of("coverage", regency_of(village), _address(period, village), version, before, after)
-
-
 def _address(period: str, village: str) -> str:
     return f"coverage/{period}/{village}"
 
@@ -250,5 +237,6 @@ def delete_coverage(write: Write, period: str, village: str) -> None:
     session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
     session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))
     refresh_after_reports(session, period, [village])
-    entry = _entry(period, village, stored.version + 1, stored.content, None)
+    address, version = _address(period, village), stored.version + 1
+    entry = Entry.of("coverage", regency, address, version, stored.content, None)
     record(session, chain, write.author, [entry])

@@ -59,7 +59,8 @@ def list_coverage(call: Caller, period: QuarterKey, query: FromQuery[CoverageLis
     """
     listing = queries.list_coverage(call.actor, _quarter(period), query)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    state = _state(call, regency_of(query.region))
+    # what changes with any write to the regency's coverage; empty where there was none
+    state = stamp(call.session, f"{COVERAGE_CHAIN}{regency_of(query.region)}")[:STATE]
     return answer_page(call.request, body, tag=tag_of(body, version=state or None))
 
 
@@ -84,11 +85,6 @@ def put_region_coverage(
     done = commands.report_coverage(call.write_of_list, quarter, written)
     result = batch_result(done, refused, {}, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
-
-
-def _state(call: Call, regency: str) -> str:
-    """What changes with any write to a regency's coverage; empty where there was none."""
-    return stamp(call.session, f"{COVERAGE_CHAIN}{regency}")[:STATE]
 
 
 _TABLE = Upload("The table: .xlsx or .csv, at most 20 MB.")

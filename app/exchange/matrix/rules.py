@@ -182,7 +182,9 @@ class _TableReader:
         self._open_block(Block(strategy_of(text), section=True))
         if self.block.strategy is None:
             cell = self.sheet.cell(r, first)
-            self.block.unknown = FieldError(UNKNOWN_SECTION, cell=cell, value=text, allowed=_strategy_names())
+            self.block.unknown = FieldError(
+                UNKNOWN_SECTION, cell=cell, value=text, allowed=list(STRATEGY_NAMES.values())
+            )
 
     def _open_block(self, block: Block) -> None:
         self.block, self.block_from = block, len(self.rows)
@@ -323,8 +325,4 @@ class _TableReader:
             self.block.unknown = None
         elif not self.block.section:
             cell = self.sheet.cell(r, self.at.get("strategy", self.at["subactivity"]))
-            self.errors.append(FieldError(NO_STRATEGY, cell=cell, allowed=_strategy_names()))
-
-
-def _strategy_names() -> list[str]:
-    return list(STRATEGY_NAMES.values())
+            self.errors.append(FieldError(NO_STRATEGY, cell=cell, allowed=list(STRATEGY_NAMES.values())))

@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from app.access.write import Write
 from app.kit.database.journal import hold
-from app.kit.http.validation import unknown_reference
+from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import COORDINATES
@@ -47,14 +47,7 @@ def _errors(session: Session, told: Sequence[Told]) -> list[FieldError]:
     for one in told:
         region = regions.get(one.region)
         if region is None or region.code == NATION:
-            errors.append(
-                FieldError(
-                    unknown_reference,
-                    **one.place("region_code"),
-                    value=one.region,
-                    values={"source": "regions"},
-                )
-            )
+            errors.append(describe_unknown(one.region, "regions", (), **one.place("region_code")))
         elif one.name and folded(region.name) not in {form.folded for form in forms_of(one.name)}:
             errors.append(
                 FieldError(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -203,24 +202,20 @@ def _relative_position(case: _Case) -> RelativePosition:
     def reference(region: str | None) -> Reference | None:
         if region is None or region == case.region:
             return None
-        told = case.published.at(region, case.code, case.period)
-        has_both = told.value is not None and case.value is not None
-        return Reference(
-            **dict(case.published.place(region, case.code, case.period)),
-            difference=_difference(case.value, told.value),
-            is_worse=is_worse(case.value, told.value, case.indicator.direction) if has_both else None,  # type: ignore[arg-type]  # has_both
-            reason=None
-            if has_both
-            else Undefined.no_observation
-            if case.value is None
-            else Undefined.no_reference,
-        )
+        told = case.published.place(region, case.code, case.period)
+        if case.value is None or told.value is None:
+            reason = Undefined.no_observation if case.value is None else Undefined.no_reference
+            return Reference(**dict(told), difference=None, is_worse=None, reason=reason)
+        worse = is_worse(case.value, told.value, case.indicator.direction)
+        difference = _difference(case.value, told.value)
+        return Reference(**dict(told), difference=difference, is_worse=worse, reason=None)
 
     parent = parent_of(case.region)
     siblings = [
         case.published.place(one, case.code, case.period) for one in case.siblings if parent is not None
     ]
     values = [one.value for one in siblings if one.value is not None]
+    unplaced = Undefined.no_observation if case.value is None else Undefined.neutral
     rank = None if case.value is None else rank_of(case.value, values, case.indicator.direction)
     return RelativePosition(
         province=reference(parent if parent != "0" else None),
@@ -228,11 +223,7 @@ def _relative_position(case: _Case) -> RelativePosition:
         rank=rank if parent is not None else None,
         ranked=len(values),
         siblings=siblings,
-        reason=None
-        if rank is not None
-        else Undefined.no_observation
-        if case.value is None
-        else Undefined.neutral,
+        reason=None if rank is not None else unplaced,
     )
 
 
@@ -276,14 +267,7 @@ def _change_over_time(case: _Case) -> ChangeOverTime:
     )
 
 
-class _Target(NamedTuple):
-    year: int
-    value: float
-    baseline: float
-    baseline_year: int
-
-
-def _next_target(session: Session, actor: Actor, case: _Case) -> _Target | None:
+def _next_target(session: Session, actor: Actor, case: _Case) -> TargetState | None:
     """The first target of the year of the period or later."""
     c = targets.c
     found = (
@@ -294,10 +278,18 @@ def _next_target(session: Session, actor: Actor, case: _Case) -> _Target | None:
         .limit(1)
     )
     row = session.execute(found).one_or_none()
-    return _Target(*row) if row else None
+    if row is None:
+        return None
+    made, reason = None, Undefined.no_observation
+    if case.value is not None:
+        made = achievement(row.baseline, row.value, case.value, case.indicator.direction)
+        reason = Undefined.target_not_better
+    return TargetState(
+        **row._mapping, achievement_percent=_rounded(made, 2), reason=reason if made is None else None
+    )
 
 
-def _effectiveness(case: _Case, target: _Target | None, since: int | None) -> Effectiveness:
+def _effectiveness(case: _Case, target: TargetState | None, since: int | None) -> Effectiveness:
     base = since if since is not None else target.baseline_year if target else None
     series, direction = case.series(case.region), case.indicator.direction
     last = case.period.year if case.period else 0
@@ -313,17 +305,7 @@ def _effectiveness(case: _Case, target: _Target | None, since: int | None) -> Ef
         trend=trend_of(_rounded(after.value), direction),
         is_faster=is_faster(_rounded(before.value), _rounded(after.value), direction),
         reason=after.reason or before.reason,
-        target=_target_state(case, target) if target else None,
-    )
-
-
-def _target_state(case: _Case, target: _Target) -> TargetState:
-    made, reason = None, Undefined.no_observation
-    if case.value is not None:
-        made = achievement(target.baseline, target.value, case.value, case.indicator.direction)
-        reason = Undefined.target_not_better
-    return TargetState(
-        **target._asdict(), achievement_percent=_rounded(made, 2), reason=reason if made is None else None
+        target=target,
     )
 
 
