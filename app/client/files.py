@@ -307,7 +307,7 @@ class _Transfer:
                 if isinstance(out, Tables):
                     out.end({"address": self._address, **content.said})
             if self._pull.format != self._pull.sent_as:
-                # what was sent are not the bytes of the file
+                # the file is not the bytes that were sent
                 with new.open("rb") as made:
                     sha256 = hashlib.file_digest(made, "sha256").hexdigest()
                 found |= {"sha256": sha256, "bytes": new.stat().st_size}
