@@ -12,7 +12,6 @@ from app.convergence.editions.methods.queries import EDITIONS
 from app.convergence.editions.step_templates.queries import TEMPLATES
 from app.convergence.scorecards.commands import store_scorecard
 from app.convergence.steps.queries import steps_have_begun
-from app.plans.actions import agency_merge as action_moves
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
@@ -36,14 +35,14 @@ def wire() -> None:
     # an agency is merged into another, or deleted
     agency_commands.MOVERS[:] = [
         quarters.move_parts,
-        action_moves.move_lines,
+        action_commands.move_lines,
         amendments.move_drafted,
         meetings.move_meetings,
     ]
     agencies.REFERRERS[:] = [
         *agencies.OWN_REFERRERS,
         *quarters.REFERRERS,
-        *action_moves.REFERRERS,
+        *action_commands.REFERRERS,
         *amendments.REFERRERS,
         *meetings.REFERRERS,
     ]

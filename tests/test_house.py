@@ -69,7 +69,6 @@ NAMED_BY_NOUN = {
     "exchange/matrix/words",
     "exchange/matrix/writing",
     "exchange/pulls/writing",
-    "plans/actions/agency_merge",
     "plans/actions/examples",
     "plans/amendments/adoption",
     "plans/findings/kinds",

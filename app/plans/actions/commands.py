@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.write import Write
+from app.agencies.queries import Referrer, count_by
 from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Chain, Entry, hold, next_versions, record
@@ -16,13 +17,19 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Kind, NotFound, PreconditionFailed, Problem, Text
-from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part
-from app.plans.actions.queries import StoredAction, actions, check_references, references_to, stored_actions
-from app.plans.actions.rules import Draft, Gone, action_subject, renamed, search_text
-from app.plans.core.commands import follow_locations, hold_plan
-from app.plans.core.models import Plan, PriorityLocationRow
-from app.plans.core.queries import plans, read_again, stored_plan
-from app.plans.core.rules import check_editable, check_right, plan_chain
+from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part, SupportingAgencyRow
+from app.plans.actions.queries import (
+    StoredAction,
+    actions,
+    check_references,
+    references_to,
+    search_text,
+    stored_actions,
+)
+from app.plans.actions.rules import Draft, Gone
+from app.plans.core.models import Plan
+from app.plans.core.queries import plans_in, read_again
+from app.plans.core.rules import action_subject, check_editable, check_right, plan_chain
 
 reported_part = Kind(
     "reported_part",
@@ -62,6 +69,9 @@ class ActionInUse(Problem):
     )
 
 
+_supporting = table_of(SupportingAgencyRow)
+
+
 # Actions
 
 
@@ -93,6 +103,13 @@ def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) 
     forbid_lines_of_others(write, plan, batch, {})
     (outcome,) = _store(write, plan, chain, batch, {code: stored}, None)
     return outcome
+
+
+def renamed(action: dict[str, object], patch: dict[str, object]) -> dict[str, object]:
+    """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
+    if patch.get("subactivity_code") in (None, action["subactivity_code"]):
+        return action
+    return action | dict.fromkeys(("subactivity", "activity", "program"))
 
 
 def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredAction]:
@@ -320,29 +337,62 @@ def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
         raise PartInUse(keys=", ".join(sorted(gone))) from error
 
 
-class PlanInUse(Problem):
-    status = 409
-    code = "plan_in_use"
-    title = Text("Rencana masih berisi", "The plan is not empty")
-    detail = Text(
-        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
-        "The plan still has {count} actions; delete them first.",
+# Agencies that are merged
+
+
+def move_lines(write: Write, region: str, old: str, new: str) -> None:
+    """Point every line of a region that an agency leads or supports at another, plan by plan.
+
+    Every plan's chain is held first: whoever writes lines meanwhile is done before, or waits.
+    """
+    session, reason = write.session, f"merge {old} → {new}"
+    of_old = sa.select(_supporting.c.action_id).where(
+        _supporting.c.region_code == region, _supporting.c.agency_code == old
     )
+    names_old = sa.or_(actions.c.lead_agency == old, actions.c.id.in_(of_old))
+    for plan in plans_in(session, region):
+        chain = hold(session, plan_chain(plan.code))
+        plan = read_again(session, plan)
+        of_plan = sa.select(actions.c.code).where(actions.c.plan_id == plan.id, names_old)
+        codes = list(session.scalars(of_plan.order_by(actions.c.code)))
+        if not codes:
+            continue
+        before = stored_actions(session, plan, codes)
+        ids = [line.id for line in before.values()]
+        chosen = actions.c.id.in_(ids)
+        session.execute(
+            sa.update(actions).where(chosen, actions.c.lead_agency == old).values(lead_agency=new)
+        )
+        _move_support(session, ids, old, new)
+        raised = {"version": actions.c.version + 1, "updated_at": write.author.at}
+        session.execute(sa.update(actions).where(chosen).values(**raised))
+        after = stored_actions(session, plan, codes)
+        entries = [
+            action_entry(plan, code, before[code].version + 1, before[code], after[code].content, reason)
+            for code in codes
+        ]
+        record(session, chain, write.author, entries)
 
 
-def delete_plan(write: Write, code: str) -> None:
-    """Delete an empty plan. Raises PlanInUse if it has actions."""
-    session = write.session
-    plan, chain = hold_plan(write, code)
-    count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
-    if count:
-        raise PlanInUse(count=count)
-    before = {**stored_plan(session, plan), "state": plan.state}
+def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
+    """A line that both supported keeps the one that stays; nobody supports what it leads."""
+    both = sa.select(_supporting.c.action_id).where(
+        _supporting.c.action_id.in_(ids), _supporting.c.agency_code == new
+    )
+    doubled = sa.and_(_supporting.c.agency_code == old, _supporting.c.action_id.in_(both))
+    session.execute(sa.delete(_supporting).where(doubled))
     session.execute(
-        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
+        sa.update(_supporting)
+        .where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == old)
+        .values(agency_code=new)
     )
-    session.execute(sa.delete(plans).where(plans.c.id == plan.id))
-    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
-    version = plan.version + 1
-    entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
-    record(session, chain, write.author, [entry])
+    leads = sa.select(actions.c.id).where(actions.c.id.in_(ids), actions.c.lead_agency == new)
+    session.execute(
+        sa.delete(_supporting).where(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
+    )
+
+
+REFERRERS = [
+    Referrer("lines it leads", count_by(actions.c.lead_agency)),
+    Referrer("lines it supports", count_by(_supporting.c.agency_code)),
+]

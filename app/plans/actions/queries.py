@@ -1,7 +1,7 @@
 """Reading the actions of a plan that the actor was found to see, and looking up what their drafts refer to."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -37,6 +37,7 @@ from app.plans.core.rules import government_level
 from app.reference.models import Words
 from app.reference.nomenclature.queries import editions, subactivities_by_code, subactivities_like
 from app.reference.queries import funding_source_labels, funding_sources_by_code, has_words
+from app.reference.rules import folded
 
 actions = table_of(ActionRow)
 
@@ -141,6 +142,13 @@ def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
         yield _begins(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
     if query.q is not None:
         yield has_words(actions.c.search, query.q)
+
+
+def search_text(action: Mapping[str, Any]) -> str:
+    """Return the words of an action that a search looks through: title and names, folded."""
+    return folded(
+        " ".join(filter(None, (action[n] for n in ("title", "subactivity", "activity", "program"))))
+    )
 
 
 def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:

@@ -20,9 +20,15 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import narrow, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem, Text
-from app.plans.actions.commands import PartInUse, complete_drafts, forbid_lines_of_others, raise_referred
+from app.plans.actions.commands import (
+    PartInUse,
+    complete_drafts,
+    forbid_lines_of_others,
+    raise_referred,
+    renamed,
+)
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
-from app.plans.actions.rules import Draft, action_subject, renamed
+from app.plans.actions.rules import Draft
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -37,7 +43,7 @@ from app.plans.amendments.queries import (
 from app.plans.core.commands import fitting_plan
 from app.plans.core.models import Plan, PlanIn, PlanState, Reason
 from app.plans.core.queries import plans, read_plans
-from app.plans.core.rules import EDITABLE, plan_chain
+from app.plans.core.rules import EDITABLE, action_subject, plan_chain
 from app.plans.workflow.commands import state_entry
 
 

@@ -1,4 +1,4 @@
-"""A plan and its priority locations (domain, section 3): fields declared once for table and wire."""
+"""A plan, its priority locations (domain, section 3) and the notes on it: fields declared once for table and wire."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from pydantic.config import JsonDict
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import Count, Line, Prose, RegionCode, Shape, Version, address, show_example
+from app.kit.fields import Count, Key, Line, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import refuse_repeated
 from app.kit.periods import PeriodText
 
@@ -180,6 +180,60 @@ class PlanOut(PlanIn):
     model_config = show_example(PLAN_OUT_EXAMPLE)
 
 
+# Notes of the province
+
+
+class PlanNoteFields(BaseModel):
+    """What the province asks for, of the plan or of one line."""
+
+    action: Key | None = ShapeField(default=None, description="Key of the line; null: of the plan itself.")
+    pointer: str | None = ShapeField(
+        default=None,
+        max_length=500,
+        pattern=r"^(/([^~/]|~[01])*)*$",
+        description="JSON Pointer into the line, or into the plan, where the note is of one field.",
+    )
+    text: Annotated[Prose, ShapeField(min_length=1)]
+
+
+class PlanNoteIn(PlanNoteFields, Shape): ...
+
+
+NOTE_EXAMPLE: JsonDict = {
+    "action": "A-001",
+    "pointer": "/budget_lines/0/amount",
+    "text": "Samakan pagu dengan DPA.",
+}
+
+
+class NoteState(StrEnum):
+    """`answered` when the plan was submitted again."""
+
+    open = "open"
+    answered = "answered"
+
+
+class PlanNote(PlanNoteFields):
+    """A note of a return, and whether it was answered."""
+
+    number: int = ShapeField(description="Among the plan's notes, from 1.")
+    at: datetime
+    author: str = ShapeField(description="Name of the token, a service or a position; never of a person.")
+    state: NoteState
+    answered_at: datetime | None
+    answer: str | None = ShapeField(description="What the region said when it submitted again.")
+
+    model_config = show_example(
+        NOTE_EXAMPLE,
+        number=1,
+        at="2025-10-14T02:11:09.481516+00:00",
+        author="bappeda-kalsel",
+        state="open",
+        answered_at=None,
+        answer=None,
+    )
+
+
 # Tables
 
 
@@ -222,3 +276,19 @@ class PriorityLocationRow(PriorityLocationFields, Table, table=True):
     plan_id: int = Field(foreign_key="plan.id", primary_key=True, ondelete="CASCADE")
     region_code: str = Field(foreign_key="region.code", primary_key=True, max_length=13)
     position: int
+
+
+class PlanNoteRow(PlanNoteFields, Table, table=True):
+    """A note with which a plan was returned."""
+
+    __tablename__ = "plan_note"
+
+    plan_id: int = Field(foreign_key="plan.id", primary_key=True, ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    action: str | None = Field(default=None, max_length=40)
+    pointer: str | None = Field(default=None, max_length=500)
+    text: str
+    at: datetime
+    author: str = Field(max_length=200)
+    answered_at: datetime | None = None
+    answer: str | None = None

@@ -1,10 +1,12 @@
-"""Reading plans, and looking up what they refer to; every SELECT of plans starts from what the actor may see."""
+"""Reading plans, the notes on them, and what both refer to; SELECTs of plans start from what the actor may see."""
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
+from pydantic import Field
 from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
@@ -12,9 +14,19 @@ from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
+from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
-from app.plans.core.models import Plan, PlanIn, PlanRow, PriorityLocationRow
+from app.plans.core.models import (
+    NoteState,
+    Plan,
+    PlanIn,
+    PlanNote,
+    PlanNoteRow,
+    PlanRow,
+    PriorityLocationRow,
+)
 from app.plans.core.rules import PLAN_CHAIN, is_inside
 from app.reference.models import RegionRow
 from app.reference.nomenclature.queries import editions, latest_edition
@@ -22,7 +34,7 @@ from app.reference.queries import region_labels, regions_by_code
 from app.reference.rules import nearest_ancestor
 
 plans, regions = table_of(PlanRow), table_of(RegionRow)
-_priorities, _heads = table_of(PriorityLocationRow), table_of(JournalHead)
+_priorities, _notes, _heads = table_of(PriorityLocationRow), table_of(PlanNoteRow), table_of(JournalHead)
 
 
 def seen(actor: Actor) -> ColumnElement[bool]:
@@ -120,6 +132,40 @@ def is_plan(session: Session, code: str) -> bool:
 
 def region_name(session: Session, code: str) -> str:
     return str(session.scalar(sa.select(regions.c.name).where(regions.c.code == code)))
+
+
+# Notes
+
+
+class NotesQuery(PageQuery):
+    """Which notes of a plan."""
+
+    state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
+    sort: Literal["number", "-number"] = "number"
+
+
+def _select_notes(plan: Plan) -> Select[Any]:
+    is_open = sa.case((_notes.c.answered_at.is_(None), NoteState.open.value), else_=NoteState.answered.value)
+    return sa.select(*fields_of(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
+
+
+def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
+    """The notes of a plan's returns. Raises NotFound if the actor may not read drafts: they are about drafts."""
+    if not actor.may("read_drafts", plan.region_code):
+        raise NotFound()
+    found = _select_notes(plan)
+    if query.state is not None:
+        is_open = _notes.c.answered_at.is_(None)
+        found = found.where(is_open if query.state == NoteState.open else sa.not_(is_open))
+    return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
+
+
+def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
+    """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
+    if not actor.may("read_drafts", plan.region_code):
+        return []
+    found = _select_notes(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
+    return [json.loads(text) for text in session.scalars(json_texts(found.order_by(_notes.c.number)))]
 
 
 # What a plan refers to must exist: its region, its edition, its locations

@@ -27,6 +27,11 @@ def plan_chain(code: str) -> str:
     return f"{PLAN_CHAIN}{code}"
 
 
+def action_subject(plan: str, code: str) -> str:
+    """Return the address below /v1/ of a plan's line."""
+    return f"plans/{plan}/actions/{code}"
+
+
 def plan_key(code: str) -> tuple[str, int] | None:
     """(region, year) of `73.22-2026`; None when it is no plan key. Only provinces and regencies plan."""
     found = _PLAN_KEY.match(code)

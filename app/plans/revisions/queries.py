@@ -20,8 +20,8 @@ from app.kit.fields import Instant, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
 from app.plans.actions.models import ActionOut
-from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions
-from app.plans.actions.rules import absorption_percent, search_text
+from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, search_text
+from app.plans.actions.rules import absorption_percent
 from app.plans.core.models import Plan, PlanOut, PlanState, PriorityLocation, PriorityLocationRow
 from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen
 from app.plans.revisions.differences.rules import whole

@@ -29,17 +29,16 @@ from app.kit.problems import NotFound
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
 from app.plans.actions.queries import ActionQuery, action_json, references_to
-from app.plans.actions.rules import Draft, action_subject
+from app.plans.actions.rules import Draft
 from app.plans.core.models import Plan, PlanKey
-from app.plans.core.queries import plan_of
-from app.plans.core.rules import is_editable, is_reportable, plan_chain
+from app.plans.core.queries import open_notes, plan_of
+from app.plans.core.rules import action_subject, is_editable, is_reportable, plan_chain
 from app.plans.findings.kinds import Finding
 from app.plans.findings.models import ActionBatch, BatchResult, batch_result
 from app.plans.findings.queries import findings_by_line, findings_on
 from app.plans.revisions.queries import AsOfQuery, lines_then, list_lines
 from app.plans.tags import plan_tag, tag_in
 from app.plans.workflow.models import ActionReply
-from app.plans.workflow.queries import open_notes
 
 router = house_router(tags=["plans"])
 

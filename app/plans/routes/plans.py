@@ -13,18 +13,16 @@ from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
-from app.plans.actions import commands as actions
 from app.plans.core import commands
-from app.plans.core.models import PlanIn, PlanKey, PlanOut, PlanState
-from app.plans.core.queries import plan_of, published_plan_of
+from app.plans.core.models import PlanIn, PlanKey, PlanNote, PlanOut, PlanState
+from app.plans.core.queries import NotesQuery, list_notes, plan_of, published_plan_of
 from app.plans.core.rules import plan_chain
 from app.plans.findings.models import placed_shown
 from app.plans.revisions import queries
 from app.plans.revisions.queries import AsOfQuery, PlanQuery, plan_then
 from app.plans.workflow import commands as workflow
 from app.plans.workflow.commands import Move
-from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanNote, PlanReply, ReturnIn, SubmitReply
-from app.plans.workflow.queries import NotesQuery, list_notes
+from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
 from app.plans.workflow.rules import Standing, allowed
 from app.reference.rules import local_date
 
@@ -72,7 +70,7 @@ def patch_plan(call: Caller, plan: PlanKey, patch: Patch) -> Response:
 @router.delete("/plans/{plan}", status_code=204)
 def delete_plan(call: Caller, plan: PlanKey) -> Response:
     """Delete a plan that has no actions; 409 while it has some."""
-    actions.delete_plan(call.write, plan)
+    workflow.delete_plan(call.write, plan)
     return no_content()
 
 

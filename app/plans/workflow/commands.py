@@ -1,4 +1,4 @@
-"""Moving a plan: every move goes the same way, whatever its verb."""
+"""Moving a plan, by every verb in the same way, and deleting one that holds nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +12,16 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import Invalid
-from app.plans.core.models import Plan, PlanState
+from app.kit.problems import Invalid, Problem, Text
+from app.plans.actions.queries import actions
+from app.plans.core.commands import follow_locations, hold_plan
+from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState, PriorityLocationRow
 from app.plans.core.queries import plan_of, plans, read_again, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
 from app.plans.revisions.commands import adopt_revision
 from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date
-from app.plans.workflow.models import AdoptIn, PlanNoteIn, PlanNoteRow
+from app.plans.workflow.models import AdoptIn
 from app.plans.workflow.queries import (
     NOTED_BY,
     Submission,
@@ -251,3 +253,34 @@ _PREPARE = {
     "adopt": _check_instrument,
     "amend": _open_amendment,
 }
+
+
+# A plan that goes
+
+
+class PlanInUse(Problem):
+    status = 409
+    code = "plan_in_use"
+    title = Text("Rencana masih berisi", "The plan is not empty")
+    detail = Text(
+        "Rencana masih memuat {count} baris; hapus barisnya lebih dahulu.",
+        "The plan still has {count} actions; delete them first.",
+    )
+
+
+def delete_plan(write: Write, code: str) -> None:
+    """Delete an empty plan. Raises PlanInUse if it has actions."""
+    session = write.session
+    plan, chain = hold_plan(write, code)
+    count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
+    if count:
+        raise PlanInUse(count=count)
+    before = {**stored_plan(session, plan), "state": plan.state}
+    session.execute(
+        sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
+    )
+    session.execute(sa.delete(plans).where(plans.c.id == plan.id))
+    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
+    version = plan.version + 1
+    entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
+    record(session, chain, write.author, [entry])

@@ -1,31 +1,24 @@
-"""Reading what a move depends on: what blocks it, what was said before, the notes that are open."""
+"""Reading what a move depends on: what blocks it, and what was said before."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from pydantic import Field
-from sqlalchemy.sql import Select
 from sqlmodel import Session
 
-from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
-from app.kit.database.json_sql import fields_of, json_texts
-from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import FieldError, NotFound
+from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
-from app.plans.core.models import Plan, PlanState
+from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import Placed, blocking
 from app.plans.revisions.models import AmendmentActionRow
 from app.plans.revisions.queries import instrument_in_force
-from app.plans.workflow.models import NoteState, PlanNote, PlanNoteIn, PlanNoteRow
 from app.plans.workflow.rules import Standing
 from app.reference.rules import local_date
 
@@ -138,37 +131,3 @@ def known_lines(session: Session, plan: Plan) -> list[str]:
         sa.select(_amended.c.code).where(_amended.c.plan_id == plan.id),
     )
     return sorted(session.scalars(found))
-
-
-# Notes
-
-
-class NotesQuery(PageQuery):
-    """Which notes of a plan."""
-
-    state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
-    sort: Literal["number", "-number"] = "number"
-
-
-def _of_plan(plan: Plan) -> Select[Any]:
-    is_open = sa.case((_notes.c.answered_at.is_(None), NoteState.open.value), else_=NoteState.answered.value)
-    return sa.select(*fields_of(PlanNote, _notes, state=is_open)).where(_notes.c.plan_id == plan.id)
-
-
-def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
-    """The notes of a plan's returns. NotFound for whoever may not read drafts: they are about drafts."""
-    if not actor.may("read_drafts", plan.region_code):
-        raise NotFound()
-    found = _of_plan(plan)
-    if query.state is not None:
-        is_open = _notes.c.answered_at.is_(None)
-        found = found.where(is_open if query.state == NoteState.open else sa.not_(is_open))
-    return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
-
-
-def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
-    """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
-    if not actor.may("read_drafts", plan.region_code):
-        return []
-    found = _of_plan(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
-    return [json.loads(text) for text in session.scalars(json_texts(found.order_by(_notes.c.number)))]
