@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
@@ -11,15 +10,22 @@ from sqlmodel import Session
 from app.access.models import Membership, Principal
 from app.access.write import Write
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
-from app.agencies.queries import agency_labels, home_of, references_to
+from app.agencies.queries import (
+    StoredAgency,
+    agency_labels,
+    home_of,
+    merged_agencies,
+    references_to,
+    stored_agency,
+)
 from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned
+from app.kit.database.resources import write_version
 from app.kit.fields import AgencyCode
 from app.kit.http.validation import describe_unknown, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, Problem, Text
 from app.reference.rules import folded
 
 Mover = Callable[[Write, str, str, str], None]
@@ -74,22 +80,23 @@ class WrongState(Problem):
 def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
     """Create an agency (True) or replace its content (False); the same content changes nothing."""
     chain = _held(write, region)
-    stored = _stored(write.session, region, code)
-    write.precondition.check(stored["version"] if stored else None)
+    stored = stored_agency(write.session, region, code)
+    write.precondition.check(stored.version if stored else None)
     if stored is not None:
         _replace(write, chain, stored, content)
         return False
     _check_code(code)
     new = {
+        **content.model_dump(mode="json"),
         "region_code": region,
         "code": code,
         "state": AgencyState.active,
         "merged_into": None,
+        "folded": folded(content.name),
         "version": next_version(write.session, _address(region, code), None),
-        **_values(content),
     }
     write.session.execute(sa.insert(_table).values(**new))
-    record(write.session, chain, write.author, [_entry("created", None, new)])
+    record(write.session, chain, write.author, [_entry("created", None, StoredAgency(id=0, **new))])
     return True
 
 
@@ -97,7 +104,7 @@ def patch_agency(write: Write, region: str, code: str, patch: object) -> None:
     """Merge a patch into the content of an agency, read under the lock of its chain."""
     chain = _held(write, region)
     stored = _existing(write, region, code)
-    said = {name: stored[name] for name in AgencyIn.model_fields}
+    said = {name: getattr(stored, name) for name in AgencyIn.model_fields}
     _replace(write, chain, stored, validated(AgencyIn, merge_patch(said, patch)))
 
 
@@ -106,11 +113,8 @@ def set_state(write: Write, region: str, code: str, verb: Verb) -> None:
     chain = _held(write, region)
     stored = _existing(write, region, code)
     _check_state(stored, verb)
-    to_state, what = {
-        "retire": (AgencyState.retired, "retired"),
-        "restore": (AgencyState.active, "restored"),
-    }[verb]
-    _change(write, chain, stored, {"state": to_state}, what)
+    state = AgencyState.retired if verb == "retire" else AgencyState.active
+    _change(write, chain, stored, stored._replace(state=state), f"{verb}d")
 
 
 def merge_agency(write: Write, region: str, code: str, into: str) -> None:
@@ -119,14 +123,10 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     stored = _existing(write, region, code)
     _check_state(stored, "merge")
     target = _check_target(write.session, region, code, into)
-    chain = _change(write, chain, stored, {"state": AgencyState.merged, "merged_into": into}, "merged")
-    earlier = write.session.execute(
-        sa.select(_table)
-        .where(_table.c.region_code == region, _table.c.merged_into == code)
-        .order_by(_table.c.code)
-    )
-    for one in [dict(row._mapping) for row in earlier]:
-        chain = _change(write, chain, one, {"merged_into": into}, "merged")
+    merged = stored._replace(state=AgencyState.merged, merged_into=into)
+    chain = _change(write, chain, stored, merged, "merged")
+    for earlier in merged_agencies(write.session, region, code):
+        chain = _change(write, chain, earlier, earlier._replace(merged_into=into), "merged")
     _move_memberships(write, region, code, target)
     for move in MOVERS:
         move(write, region, code, into)
@@ -140,7 +140,7 @@ def delete_agency(write: Write, region: str, code: str) -> None:
     if references:
         shown = ", ".join(f"{name}: {count}" for name, count in references.items())
         raise AgencyInUse(agency=code, references=shown)
-    write.session.execute(sa.delete(_table).where(_table.c.id == stored["id"]))
+    write.session.execute(sa.delete(_table).where(_table.c.id == stored.id))
     record(write.session, chain, write.author, [_entry("deleted", stored, None)])
 
 
@@ -151,30 +151,15 @@ def _held(write: Write, region: str) -> Chain:
     return hold(write.session, region_chain(region))
 
 
-def _stored(session: Session, region: str, code: str) -> dict[str, Any] | None:
-    row = session.execute(
-        sa.select(_table).where(_table.c.region_code == region, _table.c.code == code)
-    ).one_or_none()
-    return dict(row._mapping) if row else None
+def _existing(write: Write, region: str, code: str) -> StoredAgency:
+    return write.precondition.check_existing(stored_agency(write.session, region, code))
 
 
-def _existing(write: Write, region: str, code: str) -> dict[str, object]:
-    stored = _stored(write.session, region, code)
-    if stored is None:
-        raise NotFound()
-    write.precondition.check(stored["version"])
-    return stored
-
-
-def _values(content: AgencyIn) -> dict[str, object]:
-    return {**content.model_dump(mode="json"), "folded": folded(content.name)}
-
-
-def _replace(write: Write, chain: Chain, stored: dict[str, object], content: AgencyIn) -> None:
+def _replace(write: Write, chain: Chain, stored: StoredAgency, content: AgencyIn) -> None:
     _check_state(stored, "edit")
-    values = _values(content)
-    if any(stored[name] != value for name, value in values.items()):
-        _change(write, chain, stored, values, "changed")
+    new = stored._replace(name=content.name, kind=content.kind, folded=folded(content.name))
+    if new != stored:
+        _change(write, chain, stored, new, "changed")
 
 
 def _check_code(code: str) -> None:
@@ -184,17 +169,17 @@ def _check_code(code: str) -> None:
         raise Invalid(errors=[FieldError(malformed_code, parameter="agency", value=code)]) from None
 
 
-def _check_state(stored: dict[str, Any], verb: Verb) -> None:
-    if verb not in verbs_from(stored["state"]):
-        raise WrongState(agency=stored["code"], state=stored["state"], verb=verb)
+def _check_state(stored: StoredAgency, verb: Verb) -> None:
+    if verb not in verbs_from(stored.state):
+        raise WrongState(agency=stored.code, state=stored.state, verb=verb)
 
 
-def _check_target(session: Session, region: str, code: str, into: str) -> dict[str, object]:
+def _check_target(session: Session, region: str, code: str, into: str) -> StoredAgency:
     """Return the agency into which another is merged. Raises Invalid if it is unknown, not active, or the same."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
-    target = _stored(session, region, into)
-    if target is not None and target["state"] == AgencyState.active:
+    target = stored_agency(session, region, into)
+    if target is not None and target.state == AgencyState.active:
         return target
     active = agency_labels(session, region, state=AgencyState.active)
     others = [f"{one} {name}" for one, name in active.items() if one != code]
@@ -203,31 +188,30 @@ def _check_target(session: Session, region: str, code: str, into: str) -> dict[s
     raise Invalid(errors=[replace(error, kind=kind)])
 
 
-def _change(
-    write: Write, chain: Chain, stored: dict[str, object], values: dict[str, object], what: str
-) -> Chain:
-    new = update_versioned(write.session, _table, stored, values)
+def _change(write: Write, chain: Chain, stored: StoredAgency, new: StoredAgency, what: str) -> Chain:
+    changed = {name: value for name, value in new._asdict().items() if value != getattr(stored, name)}
+    new = new._replace(version=write_version(write.session, _table, stored, changed))
     return record(write.session, chain, write.author, [_entry(what, stored, new)])
 
 
 _RECORDED = (*AgencyIn.model_fields, "state", "merged_into")
 
 
-def _entry(what: str, before: dict[str, object] | None, after: dict[str, object] | None) -> Entry:
-    there: dict[str, Any] = after or before or {}
-    old, new = ({name: row[name] for name in _RECORDED} if row else None for row in (before, after))
-    version = there["version"] if after else there["version"] + 1
-    address = _address(there["region_code"], there["code"])
-    return Entry(f"agency.{what}", there["region_code"], address, version, old, new)
+def _entry(what: str, before: StoredAgency | None, after: StoredAgency | None) -> Entry:
+    row = after or before
+    assert row is not None
+    old, new = ({name: getattr(one, name) for name in _RECORDED} if one else None for one in (before, after))
+    version = row.version if after else row.version + 1
+    return Entry(f"agency.{what}", row.region_code, _address(row.region_code, row.code), version, old, new)
 
 
 def _address(region: str, code: str) -> str:
     return f"regions/{region}/agencies/{code}"
 
 
-def _move_memberships(write: Write, region: str, code: str, target: dict[str, Any]) -> None:
+def _move_memberships(write: Write, region: str, code: str, target: StoredAgency) -> None:
     """An operator of a merged agency is one of its successor, or the lines that moved would be out of reach."""
-    c, into = _memberships.c, target["code"]
+    c, into = _memberships.c, target.code
     here = sa.and_(c.region_code == region, c.agency_code == code)
     if write.session.scalar(sa.select(sa.func.count()).select_from(_memberships).where(here)) == 0:
         return
@@ -244,5 +228,5 @@ def _move_memberships(write: Write, region: str, code: str, target: dict[str, An
     write.session.execute(sa.delete(_memberships).where(here, has_both))
     write.session.execute(sa.update(_memberships).where(here).values(agency_code=into))
     before, after = {"agency": code}, {"agency": into}
-    entry = Entry("membership.moved", region, _address(region, into), target["version"], before, after)
+    entry = Entry("membership.moved", region, _address(region, into), target.version, before, after)
     record(write.session, chain, write.author, [entry])

@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.access.models import Membership
 from app.access.rules import Actor
-from app.agencies.models import PARTNER_KINDS, AgencyOut, AgencyQuery, AgencyRow, AgencyState
+from app.agencies.models import PARTNER_KINDS, AgencyKind, AgencyOut, AgencyQuery, AgencyRow, AgencyState
 from app.agencies.rules import Verb, is_home, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts
@@ -63,6 +63,36 @@ def agency_text(session: Session, region: str, code: str) -> AgencyText:
     if row is None:
         raise NotFound()
     return AgencyText(*row)
+
+
+class StoredAgency(NamedTuple):
+    """A row of the agencies."""
+
+    id: int
+    region_code: str
+    code: str
+    name: str
+    kind: AgencyKind
+    state: AgencyState
+    merged_into: str | None
+    folded: str
+    version: int
+
+
+_STORED = [_agency.c[name] for name in StoredAgency._fields]
+
+
+def stored_agency(session: Session, region: str, code: str) -> StoredAgency | None:
+    """Return one agency of a region. Returns None if there is none of that code."""
+    found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.code == code)
+    row = session.execute(found).one_or_none()
+    return StoredAgency(*row) if row else None
+
+
+def merged_agencies(session: Session, region: str, into: str) -> list[StoredAgency]:
+    """Return the agencies of a region that were merged into another."""
+    found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.merged_into == into)
+    return [StoredAgency(*row) for row in session.execute(found.order_by(_agency.c.code))]
 
 
 class FoundAgency(NamedTuple):

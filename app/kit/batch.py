@@ -26,8 +26,6 @@ class Outcome:
     code: str
     status: Status
     version: int | None = None
-    content: dict[str, object] | None = None
-    """The content as stored; None if the item was refused."""
     errors: tuple[FieldError, ...] = ()
 
 
@@ -47,6 +45,7 @@ class StoredContent(Versioned, Protocol):
 
 Item = TypeVar("Item", bound=Keyed)
 ItemShape = TypeVar("ItemShape", bound=BaseModel)
+Content = TypeVar("Content", bound=Mapping[str, object])
 
 
 class BatchWrite(Generic[Item]):
@@ -84,23 +83,22 @@ class BatchWrite(Generic[Item]):
         for code, of_item in errors.items():
             self._refused.setdefault(code, []).extend(of_item)
 
-    def changes(
-        self, wanted: Mapping[str, dict[str, object]], stored: Mapping[str, StoredContent]
-    ) -> dict[str, dict[str, object]]:
-        """Return the contents to write: of items without errors that differ from the stored ones."""
+    def select_accepted(self, wanted: Mapping[str, Content]) -> dict[str, Content]:
+        """Return the contents of items without errors."""
         refused = self.errors
+        return {code: content for code, content in wanted.items() if code not in refused}
+
+    def changes(
+        self, wanted: Mapping[str, Content], stored: Mapping[str, StoredContent]
+    ) -> dict[str, Content]:
+        """Return the contents to write: of items without errors that differ from the stored ones."""
         return {
             code: content
-            for code, content in wanted.items()
-            if code not in refused and (code not in stored or stored[code].content != content)
+            for code, content in self.select_accepted(wanted).items()
+            if code not in stored or stored[code].content != content
         }
 
-    def outcomes(
-        self,
-        wanted: Mapping[str, dict[str, object]],
-        stored: Mapping[str, Versioned],
-        versions: Mapping[str, int],
-    ) -> list[Outcome]:
+    def outcomes(self, stored: Mapping[str, Versioned], versions: Mapping[str, int]) -> list[Outcome]:
         """Return the outcome of each item, in their order; `versions` are those of the rows written."""
         refused = self.errors
 
@@ -108,8 +106,8 @@ class BatchWrite(Generic[Item]):
             if code in refused:
                 return Outcome(code, "refused", errors=tuple(refused[code]))
             if code not in versions:
-                return Outcome(code, "unchanged", stored[code].version, wanted[code])
-            return Outcome(code, "updated" if code in stored else "created", versions[code], wanted[code])
+                return Outcome(code, "unchanged", stored[code].version)
+            return Outcome(code, "updated" if code in stored else "created", versions[code])
 
         return [conclude(code) for code in self.items]
 

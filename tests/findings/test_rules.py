@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.plans.actions.rules import ActionContent
 from app.plans.findings.kinds import FindingKind, kinds
-from app.plans.findings.rules import Facts, Line, findings_of, findings_of_plan, spreads_of
+from app.plans.findings.rules import Facts, findings_of, findings_of_plan, spreads_of
 from tests.findings.world import CODE, DISTRICT, FACTS, NEXT_VILLAGE, VILLAGE, at, line, recipients
 
 
-def said(line: Line, facts: Facts = FACTS) -> list[tuple[str, str]]:
+def said(line: ActionContent, facts: Facts = FACTS) -> list[tuple[str, str]]:
     return [(finding.code, finding.pointer) for finding in findings_of(line, facts)]
 
 
@@ -111,11 +112,11 @@ def test_a_line_needs_agency_strategy_and_budget() -> None:
         (line(**recipients(count=None)), with_eligible(v2001=140), []),
     ],
 )
-def test_more_families_than_are_eligible(content: Line, facts: Facts, expected: list[str]) -> None:
+def test_more_families_than_are_eligible(content: ActionContent, facts: Facts, expected: list[str]) -> None:
     assert [pointer for code, pointer in said(content, facts) if code == "W05"] == expected
 
 
-def priced(cost: int, code: str = CODE, kind: str = "families") -> Line:
+def priced(cost: int, code: str = CODE, kind: str = "families") -> ActionContent:
     return line(**recipients(count=10, kind=kind), subactivity_code=code, allocation=cost * 10) | {
         "components": [],
         "budget_lines": [{"amount": cost * 10}],
@@ -181,7 +182,7 @@ def test_old_recipient_data(period: str | None, is_old: bool) -> None:
 # The plan
 
 
-def supporting(amount: int | None, allocation: int = 100) -> Line:
+def supporting(amount: int | None, allocation: int = 100) -> ActionContent:
     parts = [
         {"component_class": "supporting", "amount": amount},
         {"component_class": "direct", "amount": None},
@@ -205,12 +206,12 @@ def supporting(amount: int | None, allocation: int = 100) -> Line:
         ([supporting(5, allocation=0)], 100),
     ],
 )
-def test_supporting_spending(lines: list[Line], percent: float | None) -> None:
+def test_supporting_spending(lines: list[ActionContent], percent: float | None) -> None:
     found = [finding for finding in findings_of_plan(lines, [], 2026) if finding.code == "W03"]
     assert [(f.pointer, f.values["percent"]) for f in found] == ([("", percent)] if percent else [])
 
 
-def in_all(*places: str) -> list[Line]:
+def in_all(*places: str) -> list[ActionContent]:
     return [
         line(**at(place), strategy=strategy)
         for place in places
@@ -228,7 +229,9 @@ def in_all(*places: str) -> list[Line]:
         ([*in_all(VILLAGE)[:2], *in_all(DISTRICT)], ["reduce_poverty_pockets"]),
     ],
 )
-def test_priority_locations_need_three_strategies(lines: list[Line], missing: list[str] | None) -> None:
+def test_priority_locations_need_three_strategies(
+    lines: list[ActionContent], missing: list[str] | None
+) -> None:
     places = [{"region_code": DISTRICT}, {"region_code": VILLAGE}]
     found = [finding for finding in findings_of_plan(lines, places, 2026) if finding.code == "W04"]
     village = [finding for finding in found if finding.values["place"] == VILLAGE]
@@ -253,7 +256,7 @@ _LINES = [
 
 @given(st.permutations(range(len(_LINES))))
 def test_the_order_of_lines_changes_nothing(order: list[int]) -> None:
-    def all_said(lines: list[Line]) -> tuple[Any, ...]:
+    def all_said(lines: list[ActionContent]) -> tuple[Any, ...]:
         facts = Facts("63.02", 2026, eligible={VILLAGE: 100}, spreads=spreads_of(lines))
         of_lines = {_LINES.index(one): said(one, facts) for one in lines}
         whole = findings_of_plan(lines, [{"region_code": VILLAGE}], 2026)

@@ -5,7 +5,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.plans.actions.models import ActionIn
-from app.plans.findings.rules import Facts, Line
+from app.plans.actions.rules import ActionContent
+from app.plans.findings.rules import Facts
 from tests.plans.world import ACTION, AT, HEALTH, SOCIAL
 
 CODE = "1.06.04.2.01.0001"
@@ -24,7 +25,7 @@ OTHER: dict[str, Any] = {**CLEAN, "title": "Makanan tambahan", "lead_agency": HE
 assert CLEAN["lead_agency"] == SOCIAL
 
 
-def line(base: dict[str, Any] = CLEAN, **change: Any) -> Line:
+def line(base: dict[str, Any] = CLEAN, **change: Any) -> ActionContent:
     """A line as the rules get it."""
     return ActionIn.model_validate({**base, **change}).model_dump(mode="json")
 

@@ -36,7 +36,7 @@ from app.changes.webhooks.rules import (
 )
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned, write_version
+from app.kit.database.resources import write_version
 from app.kit.http.pagination import foreign_cursor
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
@@ -79,7 +79,7 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
     stored = stored_webhook(write.session, webhooks.c.name == name, write.author.at)
     if stored is not None and not write.actor.may("write_webhooks", stored.row["region_code"]):
         raise NameTaken(name=name)
-    write.precondition.check(stored.row["version"] if stored else None)
+    write.precondition.check(stored.version if stored else None)
     _check_content(write, content, stored, allow_loopback=allow_loopback)
     said: dict[str, object] = content.model_dump(mode="json")
     if stored is None:
@@ -92,7 +92,8 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
         said |= {"principal_id": _id_of(write)}
     if all(before[field] == value for field, value in said.items()):
         return False
-    new = update_versioned(write.session, webhooks, before, {**said, "updated_at": write.author.at})
+    said |= {"updated_at": write.author.at}
+    new = {**before, **said, "version": write_version(write.session, webhooks, stored, said)}
     if "principal_id" in said:
         new["owner"] = write.actor.principal
     record(write.session, chain, write.author, [entry("changed", before, new)])
@@ -102,8 +103,8 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
 def delete_webhook(write: Write, name: str) -> None:
     """Delete a webhook with its secrets and its log; the history stays."""
     chain, stored = _held(write, name)
-    write.precondition.check(stored.row["version"])
-    write.session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.row["id"]))
+    write.precondition.check(stored.version)
+    write.session.execute(sa.delete(webhooks).where(webhooks.c.id == stored.id))
     record(write.session, chain, write.author, [entry("deleted", stored.row, None)])
 
 
@@ -190,7 +191,7 @@ def put_secret(
         version = next_version(write.session, webhook_subject(webhook, checked_key(name)), None)
         new = StoredSecret(0, name, content.note, version)
         row = {
-            "webhook_id": owner.row["id"],
+            "webhook_id": owner.id,
             "name": name,
             "note": content.note,
             "sealed": sealer.seal(secret),
@@ -229,7 +230,7 @@ class StoredSecret(NamedTuple):
 
 def _secrets_of(session: Session, webhook: StoredWebhook) -> dict[str, StoredSecret]:
     columns = [secrets.c[name] for name in StoredSecret._fields]
-    rows = session.execute(sa.select(*columns).where(secrets.c.webhook_id == webhook.row["id"]))
+    rows = session.execute(sa.select(*columns).where(secrets.c.webhook_id == webhook.id))
     return {row.name: StoredSecret(*row) for row in rows}
 
 
@@ -288,7 +289,7 @@ def replay(write: Write, name: str, wanted: ReplayIn) -> None:
 def _send_again(write: Write, webhook: StoredWebhook, id: str) -> bool:
     """Whether there was something to change: what is due already is only sent once."""
     c = deliveries.c
-    one = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.row["id"], c.id == id)
+    one = sa.select(c.state, c.next_attempt_at).where(c.webhook_id == webhook.id, c.id == id)
     row = write.session.execute(one).one_or_none()
     if row is None:
         values = {"source": "deliveries"}

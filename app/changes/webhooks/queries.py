@@ -117,6 +117,14 @@ class StoredWebhook(NamedTuple):
     watch: Watch | None
 
     @property
+    def id(self) -> int:
+        return int(self.row["id"])
+
+    @property
+    def version(self) -> int:
+        return int(self.row["version"])
+
+    @property
     def place(self) -> Place:
         return Place(*self.row["place"])
 

@@ -285,7 +285,7 @@ def settle(session: Session, job: Job, outcome: Outcome, *, at: datetime, now: d
     _look_back(session, job.webhook, first, place)
     reason = DisabledReason.gone if outcome.status == GONE else DisabledReason.exhausted
     changed = {"is_active": False, "disabled_reason": reason, "disabled_at": now, "updated_at": now}
-    changed["version"] = stored.row["version"] + 1
+    changed["version"] = stored.version + 1
     session.execute(sa.update(webhooks).where(webhooks.c.id == job.webhook).values(**changed))
     why = f"{job.hint.id}: {outcome.status or outcome.failure}, {attempts}×"
     done = entry("disabled", stored.row, {**stored.row, **changed}, why)

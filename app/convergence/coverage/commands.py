@@ -113,7 +113,7 @@ def report_coverage(write: Write, period: str, batch: BatchWrite[Report]) -> lis
     of_region = attrgetter("region_code")
     for region, own in groupby(sorted(entries, key=of_region), of_region):
         record(session, chains[region], write.author, list(own))
-    return batch.outcomes(wanted, stored, written)
+    return batch.outcomes(stored, written)
 
 
 def _unseen(write: Write, reports: Sequence[Report]) -> dict[str, list[FieldError]]:

@@ -26,9 +26,10 @@ def names_for(session: Session, plan: Plan, contents: Sequence[Content]) -> Name
 def matrix_lines(session: Session, plan: Plan, period: Period | None, basis: Basis) -> list[Line]:
     """Every line of a visible plan by code; with a period, what was spent by the end of each half-year."""
     stored = stored_actions(session, plan)
-    names = names_for(session, plan, [action.content for action in stored.values()])
+    contents = {code: dict(action.content) for code, action in stored.items()}
+    names = names_for(session, plan, list(contents.values()))
     spent = _spent(session, [action.id for action in stored.values()], period, basis) if period else {}
-    return [line_of(stored[code].content, names, spent.get(stored[code].id)) for code in in_order(stored)]
+    return [line_of(contents[code], names, spent.get(stored[code].id)) for code in in_order(stored)]
 
 
 def _spent(

@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -71,14 +70,6 @@ def write_version(session: Session, table: sa.Table, stored: Numbered, values: M
     if session.execute(changed).one_or_none() is None:
         raise PreconditionFailed()
     return version
-
-
-def update_versioned(
-    session: Session, table: sa.Table, stored: Mapping[str, Any], values: Mapping[str, object]
-) -> dict[str, object]:
-    """Change some columns of a row as `write_version`, and return the row."""
-    row = SimpleNamespace(id=stored["id"], version=stored["version"])
-    return {**stored, **values, "version": write_version(session, table, row, values)}
 
 
 @dataclass(frozen=True)

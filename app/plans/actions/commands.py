@@ -1,7 +1,7 @@
 """Commands of actions: a write of many lines takes as many statements as a write of one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -26,7 +26,7 @@ from app.plans.actions.queries import (
     search_text,
     stored_actions,
 )
-from app.plans.actions.rules import Draft, Gone
+from app.plans.actions.rules import ActionContent, Draft, Gone
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans_in, read_again
 from app.plans.core.rules import action_subject, check_editable, check_right, plan_chain
@@ -42,7 +42,7 @@ IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
 `app.wiring` adds those of the areas above: plans must not know progress."""
 
-FOLLOWED = ("outputs", "milestones")
+FOLLOWED: tuple[Literal["outputs", "milestones"], ...] = ("outputs", "milestones")
 """Parts of an action that figures of areas above follow from."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
@@ -75,9 +75,16 @@ _supporting = table_of(SupportingAgencyRow)
 # Actions
 
 
-def put_actions(
-    write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None
-) -> list[Outcome]:
+class Written(NamedTuple):
+    """The result of a write of lines."""
+
+    outcomes: list[Outcome]
+    """In the order of the drafts."""
+    contents: dict[str, ActionContent]
+    """The contents of lines without errors, by code."""
+
+
+def put_actions(write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None) -> Written:
     """Create or replace actions; one that is equal stays untouched.
 
     Raises Forbidden, Invalid or PartInUse for all of them, unless the batch takes `each` by itself.
@@ -95,21 +102,20 @@ def put_actions(
     return _store(write, plan, chain, batch, stored, reason)
 
 
-def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> Outcome:
+def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into an action. Raises NotFound if there is none."""
     chain, stored = _hold_action(write, plan, code)
     content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
     batch = BatchWrite([Draft(code, content)])
     forbid_lines_of_others(write, plan, batch, {})
-    (outcome,) = _store(write, plan, chain, batch, {code: stored}, None)
-    return outcome
+    _store(write, plan, chain, batch, {code: stored}, None)
 
 
-def renamed(action: dict[str, object], patch: dict[str, object]) -> dict[str, object]:
+def renamed(action: ActionContent, patch: dict[str, object]) -> ActionContent:
     """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
     if patch.get("subactivity_code") in (None, action["subactivity_code"]):
         return action
-    return action | dict.fromkeys(("subactivity", "activity", "program"))
+    return {**action, "subactivity": None, "activity": None, "program": None}
 
 
 def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredAction]:
@@ -138,7 +144,7 @@ def _store(
     batch: BatchWrite[Draft],
     stored: dict[str, StoredAction],
     reason: str | None,
-) -> list[Outcome]:
+) -> Written:
     """Write the drafts that fit; the caller holds the chain, and has checked rights, precondition and state."""
     wanted = complete_drafts(write.session, plan, batch, stored)
     changes = batch.changes(wanted, stored)
@@ -148,7 +154,7 @@ def _store(
         for code, content in changes.items()
     ]
     record(write.session, chain, write.author, entries)
-    return batch.outcomes(wanted, stored, versions)
+    return Written(batch.outcomes(stored, versions), batch.select_accepted(wanted))
 
 
 def forbid_lines_of_others(
@@ -170,7 +176,7 @@ def forbid_lines_of_others(
 
 def complete_drafts(
     session: Session, plan: Plan, batch: BatchWrite[Draft], stored: dict[str, StoredAction]
-) -> dict[str, dict[str, object]]:
+) -> dict[str, ActionContent]:
     """Return the contents by code, with edition and official names.
 
     Refuses drafts that refer to something unknown (Invalid), or leave out what progress was reported on
@@ -187,7 +193,7 @@ def complete_drafts(
 def parts_in_use(
     session: Session,
     pointers: Mapping[str, str],
-    wanted: Mapping[str, dict[str, Any]],
+    wanted: Mapping[str, ActionContent],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
     """Return the errors of items that are left out although progress refers to them, by code of the line.
@@ -197,9 +203,7 @@ def parts_in_use(
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
-            kept = {key_of(part, item) for item in content[part.name]}
-            left = {key_of(part, item) for item in stored[code].content[part.name]} - kept
-            if left:
+            if left := part.keys(stored[code].content) - part.keys(content):
                 gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
     if not gone:
         return {}
@@ -223,7 +227,7 @@ def action_entry(
     code: str,
     version: int,
     stored: StoredAction | None,
-    after: dict[str, object] | None,
+    after: ActionContent | None,
     reason: str | None = None,
 ) -> Entry:
     """Return the journal's entry of a write of a line; `after` None: of its deletion."""
@@ -243,7 +247,7 @@ def write_actions(
     session: Session,
     author: Author,
     plan: Plan,
-    contents: dict[str, dict[str, object]],
+    contents: dict[str, ActionContent],
     stored: dict[str, StoredAction],
 ) -> dict[str, int]:
     """Write whole actions. Return their new versions, by code."""
@@ -259,7 +263,7 @@ def write_actions(
     versions = next_versions(session, subjects, stored)
     rows = [
         {
-            **{name: content[name] for name in ActionFields.model_fields},
+            **{name: value for name, value in content.items() if name in ActionFields.model_fields},
             **fixed,
             "code": code,
             "search": search_text(content),
@@ -299,15 +303,10 @@ def write_actions(
     return {row.code: row.version for row in written}
 
 
-def _items_of(part: Part, content: dict[str, Any], plan: Plan) -> list[dict[str, object]]:
+def _items_of(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, object]]:
     """Return the rows of one list of an action; rows of agencies name the region too."""
-    items: list[Any] = content[part.name]
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
-    return items if part.shape else [{part.key: item, **extra} for item in items]
-
-
-def key_of(part: Part, item: Any) -> str:
-    return str(item[part.key] if part.shape else item)
+    return [{**item, **extra} for item in part.items(content)]
 
 
 def delete_action(write: Write, plan: Plan, code: str) -> None:

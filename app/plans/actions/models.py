@@ -4,9 +4,10 @@ Each noun's fields are declared once, in a `…Fields` class; the table and the 
 wire both inherit them. To add a field to an action, add it to `ActionFields` and write the migration.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import BaseModel, model_validator
@@ -351,83 +352,68 @@ class ActionRow(ActionFields, Table, table=True):
     physical_percent: float | None = None
 
 
-class ComponentRow(ComponentFields, Table, table=True):
-    __tablename__ = "action_component"
+class _OfAction(Table):
+    """A row of a list inside an action."""
 
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
-    code: str = Field(primary_key=True, max_length=40)
     position: int
 
 
-class BudgetLineRow(BudgetLineFields, Table, table=True):
+class ComponentRow(ComponentFields, _OfAction, table=True):
+    __tablename__ = "action_component"
+
+    code: str = Field(primary_key=True, max_length=40)
+
+
+class BudgetLineRow(BudgetLineFields, _OfAction, table=True):
     __tablename__ = "action_budget_line"
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     funding_source: str = Field(
         foreign_key="funding_source.code", primary_key=True, max_length=40, index=True
     )
-    position: int
 
 
-class OutputRow(OutputFields, Table, table=True):
+class OutputRow(OutputFields, _OfAction, table=True):
     __tablename__ = "action_output"
-    __table_args__ = (
-        sa.PrimaryKeyConstraint("action_id", "code"),
-    )  # the shape's own `code` would come first
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
     quarterly_targets: list[float] = Field(sa_type=sa.JSON)
-    position: int
 
 
-class RecipientRow(RecipientFields, Table, table=True):
+class RecipientRow(RecipientFields, _OfAction, table=True):
     __tablename__ = "action_recipient"
-    __table_args__ = (
-        sa.PrimaryKeyConstraint("action_id", "code"),
-    )  # the shape's own `code` would come first
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
     vulnerable_groups: list[str] = Field(sa_type=sa.JSON)
-    position: int
 
 
-class LocationRow(LocationFields, Table, table=True):
+class LocationRow(LocationFields, _OfAction, table=True):
     __tablename__ = "action_location"
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     region_code: str = Field(foreign_key="region.code", primary_key=True, max_length=13, index=True)
-    position: int
 
 
-class MilestoneRow(MilestoneFields, Table, table=True):
+class MilestoneRow(MilestoneFields, _OfAction, table=True):
     __tablename__ = "action_milestone"
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     code: str = Field(primary_key=True, max_length=40)
-    position: int
 
 
-class SupportingAgencyRow(Table, table=True):
+class SupportingAgencyRow(_OfAction, table=True):
     __tablename__ = "action_supporting_agency"
     __table_args__ = (
         sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
         sa.Index(None, "region_code", "agency_code"),
     )
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     agency_code: str = Field(primary_key=True, max_length=40)
     region_code: str = Field(max_length=13)
-    position: int
 
 
-class TagRow(Table, table=True):
+class TagRow(_OfAction, table=True):
     __tablename__ = "action_tag"
 
-    action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     tag: str = Field(primary_key=True, max_length=60, index=True)
-    position: int
 
 
 class Part(NamedTuple):
@@ -438,6 +424,15 @@ class Part(NamedTuple):
     key: str
     shape: type[Shape] | None
     """None: the items are the keys themselves."""
+
+    def items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the items of this list in an action, each as a row has it."""
+        items: list[Any] = content[self.name]
+        return items if self.shape else [{self.key: item} for item in items]
+
+    def keys(self, content: Mapping[str, Any]) -> set[str]:
+        """Return the keys of the items of this list in an action."""
+        return {str(item[self.key]) for item in self.items(content)}
 
 
 PARTS = (

@@ -1,12 +1,13 @@
 """Reading the actions of a plan that the actor was found to see, and looking up what their drafts refer to."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
 
@@ -30,7 +31,7 @@ from app.plans.actions.models import (
     SupportingAgencyRow,
     TagRow,
 )
-from app.plans.actions.rules import Draft
+from app.plans.actions.rules import ActionContent, ActionRecord, Draft
 from app.plans.core.models import Plan
 from app.plans.core.queries import check_locations, plans, unknown_edition
 from app.plans.core.rules import government_level
@@ -144,11 +145,10 @@ def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
         yield has_words(actions.c.search, query.q)
 
 
-def search_text(action: Mapping[str, Any]) -> str:
+def search_text(action: ActionContent) -> str:
     """Return the words of an action that a search looks through: title and names, folded."""
-    return folded(
-        " ".join(filter(None, (action[n] for n in ("title", "subactivity", "activity", "program"))))
-    )
+    names = (action["title"], action["subactivity"], action["activity"], action["program"])
+    return folded(" ".join(filter(None, names)))
 
 
 def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
@@ -184,33 +184,34 @@ class StoredAction(NamedTuple):
 
     id: int
     version: int
-    content: dict[str, Any]
-    """As `ActionIn` has it."""
+    content: ActionContent
 
 
 def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
     """The actions of those codes (all: None), by code, in one statement whatever their number."""
+    columns = [column for column in action_columns() if column.name in ActionIn.model_fields]
     return {
-        code: StoredAction(id, whole["version"], {name: whole[name] for name in ActionIn.model_fields})
-        for code, id, whole in _read_actions(session, plan, codes)
+        code: StoredAction(id, version, json.loads(text))
+        for text, code, id, version in _read_actions(session, plan, codes, columns)
     }
 
 
-def whole_actions(
-    session: Session, plan: Plan, codes: list[str] | None = None
-) -> dict[str, dict[str, object]]:
+def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, ActionRecord]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
-    return {code: whole for code, _, whole in _read_actions(session, plan, codes)}
+    return {
+        code: json.loads(text) for text, code, *_ in _read_actions(session, plan, codes, action_columns())
+    }
 
 
 def _read_actions(
-    session: Session, plan: Plan, codes: list[str] | None
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    query = sa.select(*action_columns(), actions.c.id.label("_id")).where(actions.c.plan_id == plan.id)
+    session: Session, plan: Plan, codes: list[str] | None, columns: Sequence[ColumnElement[Any]]
+) -> Iterable[sa.Row[str, str, int, int]]:
+    """Return those columns of actions as JSON, with code, id and version."""
+    beside = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
+    query = sa.select(*columns, *beside).where(actions.c.plan_id == plan.id)
     if codes is not None:
         query = query.where(actions.c.code.in_(codes))
-    for text, code, id in session.execute(json_texts(query, "code", "_id")):
-        yield code, id, json.loads(text)
+    return session.execute(json_texts(query, *[column.name for column in beside]))
 
 
 def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
@@ -249,9 +250,6 @@ def references_to(session: Session, plan: Plan, codes: list[str]) -> dict[str, d
 
 # What lines refer to must exist
 
-Content = dict[str, Any]
-"""An action as `ActionIn` has it, as JSON."""
-
 unnamed_subactivity = Kind(
     "unnamed_subactivity",
     id="isi kode atau nama sub kegiatan",
@@ -261,9 +259,9 @@ unnamed_subactivity = Kind(
 
 def check_references(
     session: Session, plan: Plan, drafts: Sequence[Draft]
-) -> tuple[dict[str, Content], dict[str, list[FieldError]]]:
+) -> tuple[dict[str, ActionContent], dict[str, list[FieldError]]]:
     """(content by code, completed with edition and official names; errors by code) of many drafts."""
-    wanted = {draft.code: draft.content.model_dump(mode="json") for draft in drafts}
+    wanted: dict[str, ActionContent] = {draft.code: to_jsonable_python(draft.content) for draft in drafts}
     errors: dict[str, list[FieldError]] = {}
 
     def collect(read: Read, find: Callable[[Pairs], Iterable[FieldError]]) -> None:
@@ -288,22 +286,22 @@ def check_references(
 Pairs = list[tuple[str, str]]
 """(pointer, value) of each reference."""
 
-Read = Callable[[Content], Iterable[tuple[str, str]]]
+Read = Callable[[ActionContent], Iterable[tuple[str, str]]]
 """Gives (path in the content, value) of each reference of one kind."""
 
 
-def _agencies_of(content: Content) -> Iterator[tuple[str, str]]:
+def _agencies_of(content: ActionContent) -> Iterator[tuple[str, str]]:
     yield "/lead_agency", content["lead_agency"]
     for n, agency in enumerate(content["supporting_agencies"]):
         yield f"/supporting_agencies/{n}", agency
 
 
-def _sources_of(content: Content) -> Iterator[tuple[str, str]]:
+def _sources_of(content: ActionContent) -> Iterator[tuple[str, str]]:
     for n, line in enumerate(content["budget_lines"]):
         yield f"/budget_lines/{n}/funding_source", line["funding_source"]
 
 
-def _regions_of(content: Content) -> Iterator[tuple[str, str]]:
+def _regions_of(content: ActionContent) -> Iterator[tuple[str, str]]:
     for n, location in enumerate(content["locations"]):
         yield f"/locations/{n}/region_code", location["region_code"]
 
@@ -317,11 +315,11 @@ def _check_funding(session: Session, pairs: Pairs) -> Iterator[FieldError]:
 
 
 def _complete_nomenclature(
-    session: Session, plan: Plan, wanted: dict[str, Content], pointers: dict[str, str]
+    session: Session, plan: Plan, wanted: dict[str, ActionContent], pointers: dict[str, str]
 ) -> Iterator[tuple[str, FieldError]]:
     """Look codes up in their editions and fill the official names where none were sent. Yield errors by code."""
     level = government_level(plan.region_code)
-    by_edition: dict[str, dict[str, Content]] = {}
+    by_edition: dict[str, dict[str, ActionContent]] = {}
     for code, content in wanted.items():
         if content["subactivity_code"] is None:
             if content["subactivity"] is None:
@@ -336,11 +334,10 @@ def _complete_nomenclature(
             for code in contents:
                 yield code, unknown_edition(edition, loaded, f"{pointers[code]}/nomenclature_edition")
             continue
-        coded = {code: c for code, c in contents.items() if c["subactivity_code"] is not None}
-        codes = {content["subactivity_code"] for content in coded.values()}
-        known = subactivities_by_code(session, edition, level, codes)
-        for code, content in coded.items():
-            official = known.get(content["subactivity_code"])
+        coded = {code: key for code, c in contents.items() if (key := c["subactivity_code"]) is not None}
+        known = subactivities_by_code(session, edition, level, {*coded.values()})
+        for code, key in coded.items():
+            content, official = contents[code], known.get(key)
             if official is None:
                 yield code, _unknown_code(session, edition, level, content, pointers[code])
                 continue
@@ -349,7 +346,9 @@ def _complete_nomenclature(
             content["program"] = content["program"] or official.program
 
 
-def _unknown_code(session: Session, edition: str, level: str, content: Content, pointer: str) -> FieldError:
+def _unknown_code(
+    session: Session, edition: str, level: str, content: ActionContent, pointer: str
+) -> FieldError:
     near = subactivities_like(
         session,
         edition,

@@ -1,11 +1,86 @@
-"""Rules of actions. Pure."""
+"""Rules of actions, and their contents as JSON has them: of each shape the keys that rules read. Pure."""
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 from app.plans.actions.models import ActionIn
 
 Gone = dict[str, set[tuple[int, str]]]
 """Items of parts, by the part's name: (action id, item's key)."""
+
+
+class ComponentContent(TypedDict):
+    component_class: str
+    amount: int | None
+    is_travel: bool
+
+
+class BudgetLineContent(TypedDict):
+    funding_source: str
+    amount: int | None
+
+
+class OutputContent(TypedDict):
+    code: str
+
+
+class RecipientContent(TypedDict):
+    code: str
+    kind: str
+    count: int | None
+    decile_from: int | None
+    decile_to: int | None
+    vulnerable_groups: list[str]
+    source_period: str | None
+
+
+class LocationContent(TypedDict):
+    region_code: str
+    recipients: int | None
+
+
+class MilestoneContent(TypedDict):
+    code: str
+    due: str | None
+
+
+class CostContent(TypedDict):
+    """What an action costs, and for how many."""
+
+    subactivity_code: str | None
+    allocation: int
+    recipients: list[RecipientContent]
+
+
+class ActionContent(CostContent):
+    """An action (`ActionIn`)."""
+
+    title: str
+    strategy: str
+    lead_agency: str
+    supporting_agencies: list[str]
+    nomenclature_edition: str | None
+    subactivity: str | None
+    activity: str | None
+    program: str | None
+    benefit_forms: list[str]
+    first_month: int | None
+    last_month: int | None
+    components: list[ComponentContent]
+    budget_lines: list[BudgetLineContent]
+    outputs: list[OutputContent]
+    locations: list[LocationContent]
+    milestones: list[MilestoneContent]
+    tags: list[str]
+
+
+class ActionRecord(ActionContent):
+    """An action with its key and what was reported on it (`ActionOut`)."""
+
+    code: str
+    version: int
+    progress_period: str | None
+    spent: int
 
 
 def absorption_percent(spent: int, allocation: int) -> float | None:

@@ -26,7 +26,7 @@ from app.plans.actions.queries import (
     reported_codes,
     stored_actions,
 )
-from app.plans.actions.rules import Draft
+from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.commands import gone_entry
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -41,7 +41,7 @@ from app.plans.amendments.rules import Amended, in_short, missing_reasons
 from app.plans.core.commands import follow_locations, replace_priority_locations
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
-from app.plans.revisions.differences.rules import Change, Content, changes_of, telling
+from app.plans.revisions.differences.rules import Change, ChangeReasonContent, changes_of, telling
 
 missing_reason = Kind(
     "missing_reason",
@@ -63,7 +63,7 @@ empty_amendment = Kind(
 # Before it is submitted
 
 
-def proposed(session: Session, plan: Plan) -> Mapping[str, Content]:
+def proposed(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
     """Return the lines as the open amendment would make them."""
     return _open(session, plan)[1].after.actions
 
@@ -140,7 +140,7 @@ def _in_use(
 # When it is adopted
 
 
-def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Content]:
+def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict[str, object]]:
     """Write the drafted lines into the plan, by as many statements for many lines as for one.
 
     Return the plan's chain after that, and what the revision keeps: the reasons of the amendment and of each change.
@@ -179,7 +179,9 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Cont
         for code, line in lines.items()
         if code in versions
     ]
-    kept = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
+    kept: list[ChangeReasonContent] = [
+        {"action": None, **reason} for reason in telling(own, amendment.reasons)
+    ]
     kept += [
         {"action": code, **reason}
         for code, line in lines.items()
@@ -190,8 +192,8 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, Cont
 
 def _store_own(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
     """Write the plan's own fields; the adoption that follows raises its version."""
-    content = dict(amendment.content)
-    locations = content.pop("priority_locations")
+    locations = amendment.content["priority_locations"]
+    content = {name: value for name, value in amendment.content.items() if name != "priority_locations"}
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**content))
     replace_priority_locations(session, plan.id, locations)
     were = amendment.in_force["priority_locations"]

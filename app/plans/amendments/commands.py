@@ -6,14 +6,14 @@ drafting: readers of the plan in force never meet it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.write import Write
 from app.agencies.queries import Referrer
-from app.kit.batch import BatchWrite, Outcome
+from app.kit.batch import BatchWrite
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.parts import delete_parts
 from app.kit.database.upsert import upsert
@@ -22,13 +22,14 @@ from app.kit.merge_patch import merge_patch
 from app.kit.problems import NotFound, Problem, Text
 from app.plans.actions.commands import (
     PartInUse,
+    Written,
     complete_drafts,
     forbid_lines_of_others,
     raise_referred,
     renamed,
 )
 from app.plans.actions.queries import StoredAction, references_to, reported_codes, stored_actions
-from app.plans.actions.rules import Draft
+from app.plans.actions.rules import ActionContent, Draft
 from app.plans.amendments.models import AmendedActionIn, AmendmentIn
 from app.plans.amendments.queries import (
     AmendedRow,
@@ -41,7 +42,7 @@ from app.plans.amendments.queries import (
     untouched_version,
 )
 from app.plans.core.commands import fitting_plan
-from app.plans.core.models import Plan, PlanIn, PlanState, Reason
+from app.plans.core.models import Plan, PlanIn, PlanState, Reason, ReasonContent
 from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import EDITABLE, action_subject, plan_chain
 from app.plans.workflow.commands import state_entry
@@ -114,8 +115,8 @@ def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: Amend
     record(write.session, chain, write.author, [_entry(plan, version, before, after)])
 
 
-def _plain(reasons: Sequence[Reason]) -> list[dict[str, object]]:
-    return [reason.model_dump(mode="json") for reason in reasons]
+def _plain(reasons: Sequence[Reason]) -> list[ReasonContent]:
+    return [to_jsonable_python(reason) for reason in reasons]
 
 
 def discard_amendment(write: Write, code: str) -> None:
@@ -137,7 +138,9 @@ def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
     return _entry(plan, _number(chain), before, None)
 
 
-def _entry(plan: Plan, version: int, before: dict[str, object], after: dict[str, object] | None) -> Entry:
+def _entry(
+    plan: Plan, version: int, before: Mapping[str, object], after: Mapping[str, object] | None
+) -> Entry:
     subject = f"plans/{plan.code}/amendment"
     return Entry.of("amendment", plan.region_code, subject, version, before, after, is_draft=True)
 
@@ -192,7 +195,7 @@ Reasons = Mapping[str, Sequence[Reason]]
 
 def put_amended_actions(
     write: Write, code: str, batch: BatchWrite[Draft], reasons: Reasons, *, note: str | None = None
-) -> list[Outcome]:
+) -> Written:
     """Write lines as they shall be; the amendment no longer changes a line that is equal to the one in force.
 
     Raises as `put_actions` does; `note` is what the drafting's history says of the call.
@@ -206,12 +209,11 @@ def put_amended_actions(
 
 def _store(
     write: Write, drafting: _Drafting, batch: BatchWrite[Draft], reasons: Reasons, note: str | None = None
-) -> list[Outcome]:
+) -> Written:
     """Write the drafts that fit; the caller has checked rights and precondition."""
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
     wanted = complete_drafts(write.session, plan, batch, stored)
-    refused = batch.errors
-    fitting = {code: content for code, content in wanted.items() if code not in refused}
+    fitting = batch.select_accepted(wanted)
     versions = _next_versions(write.session, plan, drafting.chain, fitting, stored)
     changes: dict[str, AmendedRow] = {}
     for code, content in fitting.items():
@@ -221,7 +223,7 @@ def _store(
         if before is None or (before.content, list(before.reasons)) != (content, explained):
             changes[code] = AmendedRow(content, explained, versions[code], write.author.at)
     _store_lines(write, drafting, changes, note)
-    return batch.outcomes(wanted, lines, {code: line.version for code, line in changes.items()})
+    return Written(batch.outcomes(lines, {code: line.version for code, line in changes.items()}), fitting)
 
 
 def _next_versions(
@@ -332,7 +334,7 @@ def remove_amended_action(write: Write, code: str, action: str, reason: Reason |
 # Agencies that are merged
 
 
-def _names_agency(content: dict[str, Any] | None, agency: str) -> bool:
+def _names_agency(content: ActionContent | None, agency: str) -> bool:
     return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
 
 
@@ -356,22 +358,24 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
         hold(session, plan_chain(plan.code))
         chain = hold(session, amendment_chain(plan.code))
         before = {
-            code: row for code, row in amended_rows(session, plan).items() if _names_agency(row.content, old)
+            code: (row, row.content)
+            for code, row in amended_rows(session, plan).items()
+            if row.content is not None and _names_agency(row.content, old)
         }
         if not before:
             continue
         stored = stored_actions(session, plan, list(before))
         versions, after = _next_versions(session, plan, chain, before, stored), {}
-        for code, row in before.items():
-            content = _replace_agency(row.content or {}, old, new)
+        for code, (row, drafted) in before.items():
+            content = _replace_agency(drafted, old, new)
             is_in_force = code in stored and content == stored[code].content
             after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
         _write_lines(write, plan, after)
-        entries = [_line_entry(plan, code, before[code], row) for code, row in after.items()]
+        entries = [_line_entry(plan, code, before[code][0], row) for code, row in after.items()]
         record(session, chain, author, entries)
 
 
-def _replace_agency(content: dict[str, Any], old: str, new: str) -> dict[str, object]:
+def _replace_agency(content: ActionContent, old: str, new: str) -> ActionContent:
     """Return a line's content with one agency in the place of another, as `move_lines` leaves the line in force.
 
     An agency does not support what it leads, and supports a line once: in the place that it has already.

@@ -1,7 +1,7 @@
 """Reading an open amendment: the plan as it shall be, beside the one in force."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from pydantic import Field
@@ -11,16 +11,15 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow, stamp
 from app.kit.problems import NotFound
-from app.plans.actions.models import ActionIn
-from app.plans.actions.queries import ActionQuery, whole_actions
-from app.plans.actions.rules import absorption_percent
+from app.plans.actions.queries import ActionQuery, stored_actions, whole_actions
+from app.plans.actions.rules import ActionContent, ActionRecord, absorption_percent
 from app.plans.amendments.models import AmendedAction
-from app.plans.amendments.rules import Amended
-from app.plans.core.models import Plan
+from app.plans.amendments.rules import Amended, AmendedRecord
+from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import plan_of, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
-from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
+from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole, with_revision
 from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.revisions.queries import ReportedFigures
 
@@ -40,9 +39,8 @@ class Amendment(NamedTuple):
     """An open amendment, without its lines."""
 
     plan: Plan
-    in_force: dict[str, Any]
-    """The plan's own fields (`PlanIn`)."""
-    content: dict[str, Any]
+    in_force: PlanContent
+    content: PlanContent
     """As they shall be."""
     reasons: Reasons
     version: int
@@ -90,8 +88,8 @@ def open_amendment(session: Session, plan: Plan) -> Amendment | None:
 class AmendedRow(NamedTuple):
     """A line that was written to the amendment, also where it says again what is in force."""
 
-    content: dict[str, Any] | None
-    """`ActionIn`; None: the line is taken out."""
+    content: ActionContent | None
+    """None: the line is taken out."""
     reasons: Reasons
     version: int
     updated_at: datetime | None = None
@@ -110,7 +108,7 @@ def amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -
     }
 
 
-def lines_of(session: Session, amendment: Amendment, codes: list[str] | None = None) -> list[dict[str, Any]]:
+def lines_of(session: Session, amendment: Amendment, codes: list[str] | None = None) -> list[AmendedRecord]:
     """Return the lines as they shall be (`AmendedAction`), one that is taken out as it is in force."""
     plan = amendment.plan
     in_force, rows = whole_actions(session, plan, codes), amended_rows(session, plan, codes)
@@ -123,24 +121,25 @@ def untouched_version(amendment: Amendment, in_force: int) -> int:
 
 
 def _line(
-    amendment: Amendment, code: str, in_force: dict[str, object] | None, row: AmendedRow | None
-) -> dict[str, object]:
-    before = in_force and {name: in_force[name] for name in ActionIn.model_fields}
-    shown: dict[str, Any] = {
-        **(in_force or {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()})
-    }
+    amendment: Amendment, code: str, in_force: ActionRecord | None, row: AmendedRow | None
+) -> AmendedRecord:
     if row is None:
-        shown["version"] = untouched_version(amendment, shown["version"])
-        return {**shown, "change": "unchanged", "reasons": [], "lacking": []}
+        assert in_force is not None
+        version = untouched_version(amendment, in_force["version"])
+        return {**in_force, "version": version, "change": "unchanged", "reasons": [], "lacking": []}
+    before = None if in_force is None else whole("action", in_force)
     line = Amended(before, row.content, row.reasons, row.version)
-    shown |= {**(row.content or {}), "version": row.version, "updated_at": row.updated_at}
+    new = {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()}
+    shown: dict[str, Any] = {**(in_force or new), **(row.content or {})}
     shown |= {
+        "version": row.version,
+        "updated_at": row.updated_at,
         "absorption_percent": absorption_percent(shown["spent"], shown["allocation"]),
         "change": line.change,
         "reasons": row.reasons,
         "lacking": line.lacking,
     }
-    return {name: shown[name] for name in AmendedAction.model_fields}
+    return cast(AmendedRecord, {name: shown[name] for name in AmendedAction.model_fields})
 
 
 class Editions(NamedTuple):
@@ -153,12 +152,8 @@ class Editions(NamedTuple):
 
 def editions(session: Session, amendment: Amendment) -> Editions:
     """Both sides of an amendment whole."""
-    names = ActionIn.model_fields
     rows = amended_rows(session, amendment.plan)
-    in_force = {
-        code: {name: action[name] for name in names}
-        for code, action in whole_actions(session, amendment.plan).items()
-    }
+    in_force = {code: action.content for code, action in stored_actions(session, amendment.plan).items()}
     after = in_force | {code: row.content for code, row in rows.items() if row.content is not None}
     for code, row in rows.items():
         if row.content is None:
@@ -180,13 +175,12 @@ def amendment_differences(session: Session, amendment: Amendment) -> Content:
     plan = amendment.plan
     assert plan.revision is not None  # an amendment lies beside a revision in force
     before, after, by_line = editions(session, amendment)
-    reasons = [{**reason, "action": None} for reason in amendment.reasons]
-    reasons += [{**reason, "action": code} for code, of_line in by_line.items() for reason in of_line]
+    by_place = [(None, amendment.reasons), *by_line.items()]
     return build_differences(
         plan.code,
         before,
         after,
-        [{**reason, "revision": None} for reason in reasons],
+        {code: [with_revision(one, None) for one in of_line] for code, of_line in by_place},
         sealed(session, plan)[plan.revision].shown,
         {"revision": None, "sha256": None, "adopted_at": None},
     )

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from app.plans.actions.rules import ActionContent, ActionRecord
 from app.plans.amendments.models import Change as LineChange
 from app.plans.revisions.differences.rules import (
     Change,
-    Content,
     Edition,
     Reasons,
     changes_of,
@@ -65,12 +65,20 @@ def lacking(changes: Iterable[Change], reasons: Reasons) -> list[str]:
     ]
 
 
+class AmendedRecord(ActionRecord):
+    """A line of an amendment as it is shown (`AmendedAction`)."""
+
+    change: LineChange
+    reasons: Reasons
+    lacking: list[str]
+
+
 class Amended(NamedTuple):
     """A line as it shall be, beside the line in force."""
 
-    before: Content | None
+    before: ActionContent | None
     """In force; None: there is none."""
-    after: Content | None
+    after: ActionContent | None
     """None: it is taken out."""
     reasons: Reasons
     version: int

@@ -1,9 +1,9 @@
 """Writing plans: created, replaced, patched, deleted while empty."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.write import Write
@@ -13,7 +13,15 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
-from app.plans.core.models import Plan, PlanIn, PlanRow, PlanState, PriorityLocationRow
+from app.plans.core.models import (
+    Plan,
+    PlanContent,
+    PlanIn,
+    PlanRow,
+    PlanState,
+    PriorityContent,
+    PriorityLocationRow,
+)
 from app.plans.core.queries import (
     check_locations,
     check_region,
@@ -87,7 +95,7 @@ def _store(
     code: str,
     chain: Chain,
     plan: Plan | None,
-    before: dict[str, Any] | None,
+    before: PlanContent | None,
     content: PlanIn,
 ) -> None:
     """Write a plan over the one in force (None: it is new), whose content is `before`; the caller holds the chain."""
@@ -123,12 +131,13 @@ def _store(
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])
         follow_locations(session, region, year, [*old_locations, *after["priority_locations"]])
-    recorded = after if plan else {**after, "state": PlanState.draft}
+    created = {} if plan else {"state": PlanState.draft}
+    recorded = {**after, **created}
     entry = Entry.of("plan", region, f"plans/{code}", version, before, recorded, is_draft=True)
     record(session, chain, write.author, [entry])
 
 
-def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, Any]:
+def fitting_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
     """Return the content of a plan to store, with its edition. Raises Invalid if it refers to something unknown."""
     places = [
         (f"/priority_locations/{n}/region_code", location.region_code)
@@ -137,12 +146,12 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> dict[str, An
     if errors := check_locations(session, region, places):
         raise Invalid(errors=errors)
     edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
-    return {**content.model_dump(mode="json"), "nomenclature_edition": edition}
+    wanted: PlanContent = to_jsonable_python(content)
+    wanted["nomenclature_edition"] = edition
+    return wanted
 
 
-def replace_priority_locations(
-    session: Session, plan_id: int, locations: Sequence[dict[str, object]]
-) -> None:
+def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[PriorityContent]) -> None:
     """Replace the poverty pockets that a plan names, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
@@ -153,7 +162,7 @@ def replace_priority_locations(
     )
 
 
-def follow_locations(session: Session, region: str, year: int, locations: Sequence[dict[str, Any]]) -> None:
+def follow_locations(session: Session, region: str, year: int, locations: Sequence[PriorityContent]) -> None:
     """Tell the areas above which priority locations came, went or changed."""
     codes = {location["region_code"] for location in locations}
     for follow in AFTER_LOCATIONS if codes else ():

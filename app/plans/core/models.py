@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from pydantic import BaseModel, StringConstraints, model_validator
@@ -178,6 +178,29 @@ class PlanOut(PlanIn):
     allocation: int = ShapeField(description="Whole rupiah of all actions.")
 
     model_config = show_example(PLAN_OUT_EXAMPLE)
+
+
+class PriorityContent(TypedDict):
+    """A priority location as JSON has it: the keys that rules read."""
+
+    region_code: str
+    target_families: int | None
+    source_period: str | None
+
+
+class PlanContent(TypedDict):
+    """The plan's own fields (`PlanIn`) as JSON has them: the keys that rules read."""
+
+    nomenclature_edition: str
+    priority_locations: list[PriorityContent]
+
+
+class ReasonContent(TypedDict):
+    """A reason (`Reason`) as JSON has it."""
+
+    field: str
+    category: str
+    text: str
 
 
 # Notes of the province

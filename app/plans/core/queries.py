@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -14,17 +14,19 @@ from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import fields_of, json_rows, json_texts
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
 from app.plans.core.models import (
     NoteState,
     Plan,
+    PlanContent,
     PlanIn,
     PlanNote,
     PlanNoteRow,
     PlanRow,
+    PriorityLocation,
     PriorityLocationRow,
 )
 from app.plans.core.rules import PLAN_CHAIN, is_inside
@@ -111,18 +113,20 @@ def read_again(session: Session, plan: Plan) -> Plan:
     return _one(read_plans(session, sa.select(plans).where(plans.c.id == plan.id)))
 
 
-def stored_plan(session: Session, plan: Plan) -> dict[str, Any]:
-    """A plan's content as `PlanIn` has it."""
-    found = session.execute(
-        sa.select(_priorities).where(_priorities.c.plan_id == plan.id).order_by(_priorities.c.position)
-    ).mappings()
-    locations = [
-        {k: v for k, v in location.items() if k not in ("plan_id", "position")} for location in found
-    ]
-    return {
-        name: locations if name == "priority_locations" else getattr(plan, name)
-        for name in PlanIn.model_fields
-    }
+def stored_plan(session: Session, plan: Plan) -> PlanContent:
+    """Return a plan's content as `PlanIn` has it."""
+    columns = fields_of(PlanIn, plans, priority_locations=json_rows(select_priorities(), name="priorities"))
+    text = session.scalars(json_texts(sa.select(*columns).where(plans.c.id == plan.id))).one()
+    content: PlanContent = json.loads(text)
+    return content
+
+
+@cache
+def select_priorities() -> Select[Any]:
+    """Return the SELECT of a plan's priority locations in their order, beside its plan."""
+    columns = fields_of(PriorityLocation, _priorities)
+    found = sa.select(*columns).where(_priorities.c.plan_id == plans.c.id).order_by(_priorities.c.position)
+    return found.correlate(plans)
 
 
 def is_plan(session: Session, code: str) -> bool:

@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
-from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
-from app.plans.actions.models import RecipientRow
-from app.plans.actions.queries import actions, stored_actions
-from app.plans.core.models import Plan, PriorityLocation, PriorityLocationRow
+from app.kit.database.json_sql import json_texts
+from app.plans.actions.queries import action_columns, actions, stored_actions
+from app.plans.actions.rules import ActionContent, CostContent
+from app.plans.core.models import Plan, PriorityContent
+from app.plans.core.queries import stored_plan
 from app.plans.core.rules import government_level
 from app.plans.findings.kinds import W07, Finding
-from app.plans.findings.rules import Facts, Line, Placed, findings_of, findings_of_plan, spreads_of
+from app.plans.findings.rules import Facts, Placed, findings_of, findings_of_plan, spreads_of
 from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
 from app.reference.nomenclature.queries import codes_not_in_force
 
@@ -23,14 +23,12 @@ REPORT_CHECKS: list[Callable[[Session, Plan], Iterable[Placed]]] = []
 """Called with a plan; gives what is to be said of the reports on its lines. `app.wiring` adds those of the areas above:
 plans must not know progress."""
 
-_priorities, _recipients = table_of(PriorityLocationRow), table_of(RecipientRow)
-
 
 @dataclass(frozen=True)
 class Checked:
     """A plan, checked."""
 
-    lines: Mapping[str, Line]
+    lines: Mapping[str, ActionContent]
     found: list[Placed]
     """Everything that is open, in the order of the codes, then of the lines."""
     explained: int
@@ -57,10 +55,10 @@ def check_plan(session: Session, plan: Plan) -> Checked:
     )
 
 
-def check_lines(session: Session, plan: Plan, lines: Mapping[str, Line]) -> list[Placed]:
+def check_lines(session: Session, plan: Plan, lines: Mapping[str, ActionContent]) -> list[Placed]:
     """What is to be said of a plan if these (contents by code) were its lines, and of each of them; overlaps
     and reports aside, which are of stored lines."""
-    priorities = priority_locations(session, plan)
+    priorities = stored_plan(session, plan)["priority_locations"]
     facts = _facts(session, plan, lines.values(), priorities, alike=lines.values())
     found = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
     found += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
@@ -72,15 +70,18 @@ def in_order(found: Iterable[Placed]) -> list[Placed]:
     return sorted(found, key=lambda one: (one.finding.code, one.action or "", one.period or ""))
 
 
-def findings_by_line(session: Session, plan: Plan, lines: Mapping[str, Line]) -> dict[str, list[Finding]]:
+def findings_by_line(
+    session: Session, plan: Plan, lines: Mapping[str, ActionContent]
+) -> dict[str, list[Finding]]:
     """What is to be said of each of some of the plan's lines (contents by code), overlaps aside."""
-    codes = {line["subactivity_code"] for line in lines.values()} - {None}
+    codes = {code for line in lines.values() if (code := line["subactivity_code"]) is not None}
     alike = _alike(session, plan, codes) if codes else ()
-    facts = _facts(session, plan, lines.values(), priority_locations(session, plan), alike=alike)
+    priorities = stored_plan(session, plan)["priority_locations"]
+    facts = _facts(session, plan, lines.values(), priorities, alike=alike)
     return {code: findings_of(line, facts) for code, line in lines.items()}
 
 
-def findings_on(session: Session, plan: Plan, code: str, line: Line) -> list[Finding]:
+def findings_on(session: Session, plan: Plan, code: str, line: ActionContent) -> list[Finding]:
     """What is to be said of one stored line, the overlaps with other lines among it."""
     found = findings_by_line(session, plan, {code: line})[code]
     known = overlaps_of(session, plan, action=code)
@@ -92,7 +93,7 @@ def findings_on(session: Session, plan: Plan, code: str, line: Line) -> list[Fin
 
 
 def _overlap_findings(
-    session: Session, plan: Plan, overlaps: Collection[Overlap], lines: Mapping[str, Line]
+    session: Session, plan: Plan, overlaps: Collection[Overlap], lines: Mapping[str, ActionContent]
 ) -> list[Placed]:
     """W07: one for each pair, placed at its first line."""
     if not overlaps:
@@ -126,15 +127,15 @@ def _overlap_findings(
 def _facts(
     session: Session,
     plan: Plan,
-    lines: Collection[Line],
-    priorities: Collection[Line],
+    lines: Collection[ActionContent],
+    priorities: Collection[PriorityContent],
     *,
-    alike: Collection[Line],
+    alike: Collection[CostContent],
 ) -> Facts:
     codes = {
-        (line["nomenclature_edition"], line["subactivity_code"])
+        (edition, code)
         for line in lines
-        if line["subactivity_code"] is not None
+        if (code := line["subactivity_code"]) is not None and (edition := line["nomenclature_edition"])
     }
     level = government_level(plan.region_code)
     gone = codes_not_in_force(session, level, codes)
@@ -153,26 +154,8 @@ def _facts(
     )
 
 
-def priority_locations(session: Session, plan: Plan) -> list[Line]:
-    """The priority locations of a plan in their order."""
-    query = (
-        sa.select(*fields_of(PriorityLocation, _priorities))
-        .where(_priorities.c.plan_id == plan.id)
-        .order_by(_priorities.c.position)
-    )
-    return [dict(row._mapping) for row in session.execute(query)]
-
-
-def _alike(session: Session, plan: Plan, codes: Collection[str]) -> list[Line]:
-    """What the plan's lines of these sub-activities cost, and for how many."""
-    recipients = (
-        sa.select(_recipients.c.kind, _recipients.c["count"])
-        .where(_recipients.c.action_id == actions.c.id)
-        .correlate(actions)
-    )
-    query = sa.select(
-        actions.c.subactivity_code,
-        actions.c.allocation,
-        json_rows(recipients, name="recipients").label("recipients"),
-    ).where(actions.c.plan_id == plan.id, actions.c.subactivity_code.in_(codes))
-    return [json.loads(text) for (text,) in session.execute(json_texts(query))]
+def _alike(session: Session, plan: Plan, codes: Collection[str]) -> list[CostContent]:
+    """Return the costs of the plan's lines of these sub-activities, and for how many."""
+    columns = [column for column in action_columns() if column.name in CostContent.__annotations__]
+    query = sa.select(*columns).where(actions.c.plan_id == plan.id, actions.c.subactivity_code.in_(codes))
+    return [json.loads(text) for text in session.scalars(json_texts(query))]

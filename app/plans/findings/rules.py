@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import date
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
 from app.kit.periods import Period
 from app.kit.problems import ErrorShape, FieldError, Kind, Language
+from app.plans.actions.rules import ActionContent, CostContent, RecipientContent
+from app.plans.core.models import PriorityContent
 from app.plans.core.rules import government_level, is_inside
 from app.plans.findings.kinds import (
     E01,
@@ -31,8 +33,6 @@ from app.plans.findings.kinds import (
     W10,
     Finding,
 )
-
-Line = dict[str, Any]
 
 
 class Placed(NamedTuple):
@@ -92,8 +92,12 @@ def blocking(placed: Placed) -> BlockingFinding:
 # One line
 
 
-def _sums(line: Line, facts: Facts) -> Iterator[Finding]:
-    for part in ("components", "budget_lines"):
+_AMOUNTS: tuple[Literal["components", "budget_lines"], ...] = ("components", "budget_lines")
+_NEEDED: tuple[Literal["lead_agency", "strategy"], ...] = ("lead_agency", "strategy")
+
+
+def _sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+    for part in _AMOUNTS:
         amounts = [item["amount"] for item in line[part]]
         if not amounts or (part == "components" and None in amounts):
             continue  # The matrix gives components as words; without amounts there is nothing to compare.
@@ -102,13 +106,18 @@ def _sums(line: Line, facts: Facts) -> Iterator[Finding]:
             yield E01.at(f"/{part}", part=part, sum=total, allocation=line["allocation"])
 
 
-def _code_in_force(line: Line, facts: Facts) -> Iterator[Finding]:
+def _code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     code, edition = line["subactivity_code"], line["nomenclature_edition"]
     if code is None:
         yield E02.at("/subactivity_code", subactivity=line["subactivity"] or line["title"])
-    elif (edition, code) in facts.successors and _level_of(code) in (
-        None,
-        government_level(facts.region_code),
+    elif (
+        edition is not None
+        and (edition, code) in facts.successors
+        and _level_of(code)
+        in (
+            None,
+            government_level(facts.region_code),
+        )
     ):
         successors = ", ".join(facts.successors[edition, code]) or "–"
         yield E02.at("/subactivity_code", about="retired", code=code, edition=edition, successors=successors)
@@ -119,13 +128,13 @@ def _level_of(code: str) -> str | None:
     return {"1": "province", "2": "regency"}.get(code.split(".")[3])
 
 
-def _level(line: Line, facts: Facts) -> Iterator[Finding]:
+def _level(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     code, level = line["subactivity_code"], government_level(facts.region_code)
     if code is not None and _level_of(code) not in (None, level):
         yield E03.at("/subactivity_code", code=code, found=_level_of(code), level=level)
 
 
-def _places_inside(line: Line, facts: Facts) -> Iterator[Finding]:
+def _places_inside(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, location in enumerate(line["locations"]):
         if not is_inside(location["region_code"], facts.region_code):
             yield E04.at(
@@ -133,35 +142,36 @@ def _places_inside(line: Line, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _deciles(line: Line, facts: Facts) -> Iterator[Finding]:
+def _deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, recipient in enumerate(line["recipients"]):
         first, last = recipient.get("decile_from"), recipient.get("decile_to")
         if first is last is None or (first is not None and last is not None and 1 <= first <= last <= 10):
             continue
-        shown = {"first": "–" if first is None else first, "last": "–" if last is None else last}
-        yield E05.at(f"/recipients/{n}/decile_from", recipient=recipient["code"], **shown)
+        first_shown, last_shown = ("–" if decile is None else decile for decile in (first, last))
+        at, code = f"/recipients/{n}/decile_from", recipient["code"]
+        yield E05.at(at, recipient=code, first=first_shown, last=last_shown)
 
 
-def _whole(line: Line, facts: Facts) -> Iterator[Finding]:
-    for name in ("lead_agency", "strategy"):
+def _whole(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+    for name in _NEEDED:
         if not line[name]:
             yield E09.at(f"/{name}", about=name)
     if not line["budget_lines"] or line["allocation"] == 0:
         yield E09.at("/budget_lines")
 
 
-def _without_village(line: Line, facts: Facts) -> Iterator[Finding]:
+def _without_village(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     if not any(location["region_code"].count(".") == 3 for location in line["locations"]):
         yield W01.at("/locations")
 
 
-def _nothing_direct(line: Line, facts: Facts) -> Iterator[Finding]:
+def _nothing_direct(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     classes = {component["component_class"] for component in line["components"]}
     if classes and "direct" not in classes:
         yield W02.at("/components")
 
 
-def _beyond_eligible(line: Line, facts: Facts) -> Iterator[Finding]:
+def _beyond_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     """Families alone are compared: a priority location counts families, and a family has several persons."""
     if {recipient["kind"] for recipient in line["recipients"]} != {"families"}:
         return
@@ -191,16 +201,17 @@ _NARROWEST = 0.05
 """Share of the median that a deviation has at least: where most cost the same, a little more is no outlier."""
 
 
-def cost_of(line: Line) -> tuple[tuple[str, str], float] | None:
+def cost_of(line: CostContent) -> tuple[tuple[str, str], float] | None:
     """((sub-activity code, kind), rupiah per recipient); None where a line counts several kinds or not all."""
     kinds = {recipient["kind"] for recipient in line["recipients"]}
-    counts = [recipient.get("count") for recipient in line["recipients"]]
-    if line["subactivity_code"] is None or len(kinds) != 1 or None in counts or not sum(counts):
+    counts = [recipient["count"] for recipient in line["recipients"]]
+    total = sum(count or 0 for count in counts)
+    if line["subactivity_code"] is None or len(kinds) != 1 or None in counts or not total:
         return None
-    return (line["subactivity_code"], kinds.pop()), line["allocation"] / sum(counts)
+    return (line["subactivity_code"], kinds.pop()), line["allocation"] / total
 
 
-def spreads_of(lines: Iterable[Line]) -> dict[tuple[str, str], Spread]:
+def spreads_of(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
     """What lines of the same sub-activity and kind of recipient cost, where there are enough of them."""
     costs: dict[tuple[str, str], list[float]] = {}
     for line in lines:
@@ -215,7 +226,7 @@ def spreads_of(lines: Iterable[Line]) -> dict[tuple[str, str], Spread]:
     return result
 
 
-def _outlying_cost(line: Line, facts: Facts) -> Iterator[Finding]:
+def _outlying_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     found = cost_of(line)
     spread = facts.spreads.get(found[0]) if found else None
     if found is None or spread is None:
@@ -232,17 +243,17 @@ def _outlying_cost(line: Line, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _direct_travel(line: Line, facts: Facts) -> Iterator[Finding]:
+def _direct_travel(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, component in enumerate(line["components"]):
         if component["is_travel"] and component["component_class"] == "direct":
             yield W08.at(f"/components/{n}/component_class")
 
 
-def _old_data(line: Line, facts: Facts) -> Iterator[Finding]:
+def _old_data(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     yield from _older("recipients", line["recipients"], facts.year)
 
 
-def _older(name: str, items: Sequence[Line], year: int) -> Iterator[Finding]:
+def _older(name: str, items: Sequence[RecipientContent | PriorityContent], year: int) -> Iterator[Finding]:
     """Against the first quarter of the plan's year, so that a plan does not age by being read later."""
     for n, item in enumerate(items):
         period = item.get("source_period")
@@ -255,14 +266,14 @@ def _quarters(period: Period) -> int:
     return period.year * 4 + int(period.last_quarter[-1])
 
 
-def _milestone_dates(line: Line, facts: Facts) -> Iterator[Finding]:
+def _milestone_dates(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, milestone in enumerate(line["milestones"]):
-        due = milestone["due"] and date.fromisoformat(milestone["due"])
-        if due is None or due.year > facts.year:
+        due = milestone["due"]
+        if due is None or date.fromisoformat(due).year > facts.year:
             yield W10.at(f"/milestones/{n}/due", milestone=milestone["code"], year=facts.year)
 
 
-LINE_RULES: tuple[Callable[[Line, Facts], Iterator[Finding]], ...] = (
+LINE_RULES: tuple[Callable[[ActionContent, Facts], Iterator[Finding]], ...] = (
     _sums,
     _code_in_force,
     _level,
@@ -279,7 +290,7 @@ LINE_RULES: tuple[Callable[[Line, Facts], Iterator[Finding]], ...] = (
 )
 
 
-def findings_of(line: Line, facts: Facts) -> list[Finding]:
+def findings_of(line: ActionContent, facts: Facts) -> list[Finding]:
     """What is to be said of one line, errors first, in the order of the codes."""
     found = [finding for rule in LINE_RULES for finding in rule(line, facts)]
     return sorted(found, key=lambda finding: finding.code)
@@ -292,7 +303,7 @@ SUPPORTING_PERCENT = 30
 _STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 
 
-def _supporting_share(lines: Collection[Line]) -> Iterator[Finding]:
+def _supporting_share(lines: Collection[ActionContent]) -> Iterator[Finding]:
     allocation = sum(line["allocation"] for line in lines)
     supporting = sum(_supporting(line) for line in lines)
     if supporting * 100 > SUPPORTING_PERCENT * allocation:
@@ -302,16 +313,16 @@ def _supporting_share(lines: Collection[Line]) -> Iterator[Finding]:
         )
 
 
-def _supporting(line: Line) -> int:
+def _supporting(line: ActionContent) -> int:
     """Amounts of supporting components; the allocation where all are so and none has an amount."""
     parts = line["components"]
     own = [part["amount"] for part in parts if part["component_class"] == "supporting"]
     if parts and len(own) == len(parts) and set(own) == {None}:
-        return int(line["allocation"])
+        return line["allocation"]
     return sum(amount or 0 for amount in own)
 
 
-def _unreached(lines: Collection[Line], priorities: Sequence[Line]) -> Iterator[Finding]:
+def _unreached(lines: Collection[ActionContent], priorities: Sequence[PriorityContent]) -> Iterator[Finding]:
     """A line reaches a priority location by naming it, or a place inside it: “all districts” reaches no village."""
     reached: dict[str, set[str]] = {}
     for line in lines:
@@ -326,7 +337,9 @@ def _unreached(lines: Collection[Line], priorities: Sequence[Line]) -> Iterator[
             yield W04.at(f"/priority_locations/{n}", place=place, missing=missing)
 
 
-def findings_of_plan(lines: Collection[Line], priorities: Sequence[Line], year: int) -> list[Finding]:
+def findings_of_plan(
+    lines: Collection[ActionContent], priorities: Sequence[PriorityContent], year: int
+) -> list[Finding]:
     """What is to be said of a plan as a whole: pointers are into the plan."""
     return [
         *_supporting_share(lines),

@@ -5,12 +5,13 @@ from app.access.write import Write
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
 from app.kit.problems import NotFound, Problem, Text
+from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
 from app.plans.overlaps.queries import Explanation, contents_of, explanations_in, explanations_of
-from app.plans.overlaps.rules import Line, Pair, coincidence
+from app.plans.overlaps.rules import Pair, coincidence
 
 
 class NoOverlap(Problem):
@@ -65,7 +66,7 @@ def _hold_plan(write: Write, plan: Plan) -> tuple[Plan, Chain]:
     return now, chain
 
 
-def _require_either(actor: Actor, plan: Plan, lines: dict[str, Line]) -> None:
+def _require_either(actor: Actor, plan: Plan, lines: dict[str, ActionContent]) -> None:
     """Raise Forbidden for an operator who leads neither of the lines."""
     agencies = sorted({line["lead_agency"] for line in lines.values()})
     actor.require("write_actions", plan.region_code, *(agencies or [""]))

@@ -22,9 +22,10 @@ from app.kit.database.resources import Resource
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
 from app.plans.actions.queries import actions, stored_actions
+from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
 from app.plans.overlaps.models import ExplanationIn, ExplanationOut, OverlapExplanationRow, OverlapQuery
-from app.plans.overlaps.rules import BETWEEN, Line, Pair, coincidence
+from app.plans.overlaps.rules import BETWEEN, CoincidenceContent, Pair, coincidence
 
 explanations = table_of(OverlapExplanationRow)
 _locations, _recipients = table_of(LocationRow), table_of(RecipientRow)
@@ -199,12 +200,12 @@ class Explanation(NamedTuple):
 
     verdict: str
     text: str
-    explained: dict[str, object]
+    explained: CoincidenceContent
     version: int
     explained_at: datetime
     explained_by: str
 
-    def is_stale(self, coincides: dict[str, object] | None) -> bool:
+    def is_stale(self, coincides: CoincidenceContent | None) -> bool:
         return self.explained != coincides
 
 
@@ -213,7 +214,7 @@ class Overlap:
     """A pair of lines with what coincides, and what somebody said of it."""
 
     pair: Pair
-    coincides: dict[str, Any]
+    coincides: CoincidenceContent
     explanation: Explanation | None
 
     @property
@@ -278,7 +279,7 @@ def explanations_of(session: Session, plan: Plan, pair: Pair | None = None) -> d
     return {Pair(first, second): Explanation(*said) for first, second, *said in session.execute(query)}
 
 
-def completed(overlaps: Overlaps, lines: Mapping[str, Line]) -> list[Overlap]:
+def completed(overlaps: Overlaps, lines: Mapping[str, ActionContent]) -> list[Overlap]:
     """The pairs with what coincides, from the contents of their lines; without those that somebody has just
     changed, between the reading of the one and of the other."""
     found = []
@@ -320,18 +321,20 @@ def with_contents(session: Session, plan: Plan, page: bytes) -> bytes:
     return to_json(body).encode()
 
 
-def contents_of(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, Line]:
+def contents_of(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, ActionContent]:
     """The contents of lines as `ActionIn` has them, by code."""
     return {code: stored.content for code, stored in stored_actions(session, plan, sorted(codes)).items()}
 
 
-def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, Line]) -> bool:
+def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, ActionContent]) -> bool:
     """Whether somebody may say why these lines overlap: the secretariat, and who leads one of them."""
     agencies = [line["lead_agency"] for line in lines.values()] or [""]
     return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)
 
 
-def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]) -> dict[str, object]:
+def _shown(
+    overlap: Overlap, lines: Mapping[str, ActionContent], names: Mapping[str, str]
+) -> dict[str, object]:
     first, second = (_side(key, lines[key], names) for key in overlap.pair)
     return {
         "pair": str(overlap.pair),
@@ -345,7 +348,7 @@ def _shown(overlap: Overlap, lines: Mapping[str, Line], names: Mapping[str, str]
     }
 
 
-def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, object]:
+def _side(key: str, line: ActionContent, names: Mapping[str, str]) -> dict[str, object]:
     return {
         "action": key,
         "title": line["title"],
@@ -355,7 +358,7 @@ def _side(key: str, line: Line, names: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def explanation_shown(found: Explanation, coincides: dict[str, object] | None) -> dict[str, object]:
+def explanation_shown(found: Explanation, coincides: CoincidenceContent | None) -> dict[str, object]:
     """As `ExplanationOut` has it."""
     shown = {**found._asdict(), "is_stale": found.is_stale(coincides)}
     return {name: shown[name] for name in ExplanationOut.model_fields}

@@ -4,12 +4,30 @@
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
-Line = dict[str, Any]
+from app.plans.actions.rules import ActionContent, RecipientContent
 
 BETWEEN = "~"
 """Stands between the two keys of a pair; no key has it."""
+
+
+class CommonRecipientsContent(TypedDict):
+    kind: str
+    decile_from: int
+    decile_to: int
+    vulnerable_groups: list[str]
+
+
+class CoincidenceContent(TypedDict):
+    """What two lines have in common (`Coincidence`)."""
+
+    agencies: list[str]
+    benefit_forms: list[str]
+    recipients: list[CommonRecipientsContent]
+    places: list[str]
+    first_month: int
+    last_month: int
 
 
 class Pair(NamedTuple):
@@ -28,7 +46,7 @@ def pair_of(text: str) -> Pair | None:
     return Pair(*keys) if len(keys) == 2 and keys[0] != keys[1] and all(keys) else None
 
 
-def coincidence(one: Line, other: Line) -> dict[str, Any] | None:
+def coincidence(one: ActionContent, other: ActionContent) -> CoincidenceContent | None:
     """What two lines have in common, as `Coincidence` has it; None where they do not overlap.
 
     What a line does not say is not excluded: without months it is the whole year, without deciles all of
@@ -56,13 +74,13 @@ def _common(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
     return max(one[0], other[0]), min(one[1], other[1])
 
 
-def _months(line: Line) -> tuple[int, int]:
+def _months(line: ActionContent) -> tuple[int, int]:
     return line["first_month"] or 1, line["last_month"] or 12
 
 
-def _common_recipients(one: Line, other: Line) -> list[dict[str, object]]:
+def _common_recipients(one: ActionContent, other: ActionContent) -> list[CommonRecipientsContent]:
     found = {
-        (mine["kind"], *deciles, *groups)
+        (mine["kind"], deciles, groups)
         for mine in one["recipients"]
         for theirs in other["recipients"]
         if mine["kind"] == theirs["kind"]
@@ -72,11 +90,11 @@ def _common_recipients(one: Line, other: Line) -> list[dict[str, object]]:
     }
     return [
         {"kind": kind, "decile_from": first, "decile_to": last, "vulnerable_groups": list(groups)}
-        for kind, first, last, *groups in sorted(found)
+        for kind, (first, last), groups in sorted(found)
     ]
 
 
-def _deciles(recipient: Line) -> tuple[int, int]:
+def _deciles(recipient: RecipientContent) -> tuple[int, int]:
     return recipient["decile_from"] or 1, recipient["decile_to"] or 10
 
 
@@ -87,7 +105,7 @@ def _common_groups(one: list[str], other: list[str]) -> Iterator[tuple[str, ...]
         yield tuple(sorted(common))
 
 
-def _places(line: Line) -> set[str]:
+def _places(line: ActionContent) -> set[str]:
     return {location["region_code"] for location in line["locations"]}
 
 

@@ -1,10 +1,10 @@
 """Reading plans as an actor may see them now, and what was adopted of them: whole, or as of an instant."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cache, lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
@@ -21,14 +21,14 @@ from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, search_text
-from app.plans.actions.rules import absorption_percent
-from app.plans.core.models import Plan, PlanOut, PlanState, PriorityLocation, PriorityLocationRow
-from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen
+from app.plans.actions.rules import ActionRecord, absorption_percent
+from app.plans.core.models import Plan, PlanOut, PlanState
+from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen, select_priorities
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
 from app.reference.rules import words_of
 
-revisions, _priorities = table_of(PlanRevisionRow), table_of(PriorityLocationRow)
+revisions = table_of(PlanRevisionRow)
 
 
 # Plans as they are shown
@@ -76,12 +76,6 @@ def _columns_for(actor: Actor) -> list[ColumnElement[Any]]:
 
 @cache
 def _plan_columns() -> list[ColumnElement[Any]]:
-    priorities = (
-        sa.select(*fields_of(PriorityLocation, _priorities))
-        .where(_priorities.c.plan_id == plans.c.id)
-        .order_by(_priorities.c.position)
-        .correlate(plans)
-    )
     of_plan = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
     money = sa.func.coalesce(sa.func.sum(actions.c.allocation), 0)
     return fields_of(
@@ -89,7 +83,7 @@ def _plan_columns() -> list[ColumnElement[Any]]:
         plans,
         plan=plans.c.code,
         region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
-        priority_locations=json_rows(priorities, name="priorities"),
+        priority_locations=json_rows(select_priorities(), name="priorities"),
         action_count=of_plan.scalar_subquery(),
         allocation=sa.cast(
             sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
@@ -270,7 +264,7 @@ def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, obje
     return {name: then[name] for name in PlanOut.model_fields}
 
 
-def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, dict[str, object]]:
+def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, ActionRecord]:
     """The lines as `ActionOut`, by code."""
     found = revision_at(session, plan, instant)
     figures = _figures(session, plan)
@@ -288,7 +282,7 @@ class ReportedFigures(NamedTuple):
     physical_percent: float | None = None
 
 
-def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: ReportedFigures) -> dict[str, object]:
+def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: ReportedFigures) -> ActionRecord:
     then = {
         **whole("action", line),
         **now._asdict(),
@@ -298,7 +292,7 @@ def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: ReportedFi
         "updated_at": found.adopted_at,
         "absorption_percent": absorption_percent(now.spent, line["allocation"]),
     }
-    return {name: then[name] for name in ActionOut.model_fields}
+    return cast(ActionRecord, {name: then[name] for name in ActionOut.model_fields})
 
 
 def _figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
@@ -312,11 +306,8 @@ def _figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
 # chosen, sorted and paged like those in force. A plan has about a thousand lines at most, so they are chosen here and
 # handed to the database, whose keyset pages are then the same for both.
 
-Line = Mapping[str, Any]
-"""An action as `ActionOut` has it, as JSON; it may have further fields."""
 
-
-def is_chosen(line: Line, query: ActionQuery) -> bool:
+def is_chosen(line: ActionRecord, query: ActionQuery) -> bool:
     """Whether a line is one that the query asks for, as the SELECT of actions in force would say."""
     return (
         query.strategy in (None, line["strategy"])
@@ -345,10 +336,13 @@ def _is_code_within(code: str | None, start: str) -> bool:
     return code is not None and (code == start or code.startswith(f"{start}."))
 
 
-def list_lines(session: Session, lines: Iterable[Line], query: ActionQuery) -> Listing:
+def list_lines(session: Session, lines: Iterable[ActionRecord], query: ActionQuery) -> Listing:
     """Those of the lines that the query asks for, as a list that the database sorts and cuts."""
     chosen = [line for line in lines if is_chosen(line, query)]
-    rows = [{**{name: line[name] for name in ACTION_SORTS}, "json": to_json(line)} for line in chosen]
+    rows = [
+        {**{name: value for name, value in line.items() if name in ACTION_SORTS}, "json": to_json(line)}
+        for line in chosen
+    ]
     types = {name: actions.c[name].type for name in ACTION_SORTS}
     found = records(session, {**types, "json": sa.Text()})
     sorts = {name: found.c[name] for name in ACTION_SORTS}

@@ -77,11 +77,10 @@ def put_actions(
     call.actor.require("write_actions", row.region_code)
     items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, narrow(item, ActionIn), pointer=f"/items/{n}") for n, item in items]
-    written = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
-    outcomes = commands.put_actions(call.write_of_list, row, written)
-    contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
-    findings = findings_by_line(call.session, row, contents)
-    result = batch_result(outcomes, refused, findings, language=language_of(call.request))
+    wanted = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    written = commands.put_actions(call.write_of_list, row, wanted)
+    findings = findings_by_line(call.session, row, written.contents)
+    result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -102,7 +101,7 @@ def put_action(call: Caller, plan: PlanKey, action: ActionKey, content: ActionIn
     (code, funding source, region), so that what was reported on an item that stays survives."""
     row = plan_of(call.session, call.actor, plan)
     draft = Draft(checked_key(action), content)
-    (outcome,) = commands.put_actions(call.write, row, BatchWrite([draft]))
+    (outcome,) = commands.put_actions(call.write, row, BatchWrite([draft])).outcomes
     return _action_reply(call, row, action, status=201 if outcome.status == "created" else 200)
 
 

@@ -119,12 +119,11 @@ def put_amended_actions(
     """
     items, refused = read_items(AmendedActionItem, batch.items, key="code")
     drafts = [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items]
-    written = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    wanted = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
     reasons = {item.code: item.reasons for _, item in items}
-    outcomes = commands.put_amended_actions(call.write_of_list, plan, written, reasons)
-    contents = {outcome.code: outcome.content for outcome in outcomes if outcome.content is not None}
-    findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), contents)
-    result = batch_result(outcomes, refused, findings, language=language_of(call.request))
+    written = commands.put_amended_actions(call.write_of_list, plan, wanted, reasons)
+    findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), written.contents)
+    result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
@@ -148,7 +147,7 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
     is unchanged again, its reasons gone.
     """
     written = BatchWrite([Draft(checked_key(action), content.action)])
-    (outcome,) = commands.put_amended_actions(call.write, plan, written, {action: content.reasons})
+    (outcome,) = commands.put_amended_actions(call.write, plan, written, {action: content.reasons}).outcomes
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
 

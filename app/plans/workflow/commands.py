@@ -275,12 +275,13 @@ def delete_plan(write: Write, code: str) -> None:
     count = session.scalar(sa.select(sa.func.count()).where(actions.c.plan_id == plan.id))
     if count:
         raise PlanInUse(count=count)
-    before = {**stored_plan(session, plan), "state": plan.state}
+    content = stored_plan(session, plan)
+    before = {**content, "state": plan.state}
     session.execute(
         sa.delete(table_of(PriorityLocationRow)).where(table_of(PriorityLocationRow).c.plan_id == plan.id)
     )
     session.execute(sa.delete(plans).where(plans.c.id == plan.id))
-    follow_locations(session, plan.region_code, plan.year, before["priority_locations"])
+    follow_locations(session, plan.region_code, plan.year, content["priority_locations"])
     version = plan.version + 1
     entry = Entry("plan.deleted", plan.region_code, f"plans/{code}", version, before, None, is_draft=True)
     record(session, chain, write.author, [entry])

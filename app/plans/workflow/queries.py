@@ -13,6 +13,7 @@ from app.kit.database.journal import JournalRow
 from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
+from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
@@ -25,8 +26,8 @@ from app.reference.rules import local_date
 _notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
 _amended = table_of(AmendmentActionRow)
 
-Contents = Mapping[str, dict[str, object]]
-"""Lines by code, each as `ActionIn` has it."""
+Contents = Mapping[str, ActionContent]
+"""Lines by code."""
 
 PROPOSED: list[Callable[[Session, Plan], Contents]] = []
 """Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of

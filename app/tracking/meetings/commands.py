@@ -1,23 +1,25 @@
 """Writing meetings and commitments, following commitments up, and what a merger of agencies makes of both."""
 
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
+from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.rules import Actor
 from app.access.write import Write
 from app.agencies.queries import Referrer, check_agencies, count_by, home_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
-from app.kit.database.resources import update_versioned
+from app.kit.database.journal import Chain, Entry, Versioned, hold, next_version, record
+from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (
-    Stored,
+    StoredCommitment,
+    StoredMeeting,
     attended,
     check_links,
     check_meeting,
@@ -29,7 +31,15 @@ from app.tracking.meetings.queries import (
     stored_meetings,
     supported,
 )
-from app.tracking.meetings.rules import STEPS, CommitmentState, Verb, allowed, meetings_chain
+from app.tracking.meetings.rules import (
+    STEPS,
+    CommitmentContent,
+    CommitmentState,
+    MeetingContent,
+    Verb,
+    allowed,
+    meetings_chain,
+)
 
 Noun = Literal["meeting", "commitment"]
 FollowUpVerb = Literal["note", "start", "complete", "cancel", "reopen"]
@@ -61,27 +71,27 @@ class WrongCommitmentState(Problem):
 def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> bool:
     """Create a meeting (True) or replace its content (False); the same content changes nothing."""
     chain = _held(write, region)
-    stored = _find(write.session, "meeting", region, code)
+    stored = _find_meeting(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
-    after = content.model_dump(mode="json")
+    after: MeetingContent = to_jsonable_python(content)
     if stored is not None and stored.content == after:
         return False
     named = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
     kept = stored.content["agencies_present"] if stored else ()
     if errors := check_agencies(write.session, region, named, kept):
         raise Invalid(errors=errors)
-    new = stored or _begin(write.session, "meeting", region, code)
-    said = {name: value for name, value in after.items() if name != "agencies_present"}
-    id = _write(write, meetings, region, new, said)
+    version = _next_version(write.session, "meeting", region, code, stored)
+    id = _write(write, meetings, region, code, version, after)
     _replace_agencies(write.session, "meeting", id, region, after["agencies_present"])
-    record(write.session, chain, write.author, [_entry("meeting", region, new, after)])
+    entry = _entry("meeting", region, code, version, stored.content if stored else None, after)
+    record(write.session, chain, write.author, [entry])
     return stored is None
 
 
 def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a meeting, read under the lock of its chain."""
     _held(write, region)
-    stored = write.precondition.check_existing(_find(write.session, "meeting", region, code))
+    stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
     content = validated(MeetingIn, merge_patch(stored.content, patch))
     put_meeting(write.unconditional(), region, code, content)
 
@@ -89,12 +99,17 @@ def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]
 def delete_meeting(write: Write, region: str, code: str) -> None:
     """Delete a meeting. Raises MeetingInUse with the commitments made there."""
     chain = _held(write, region)
-    stored = write.precondition.check_existing(_find(write.session, "meeting", region, code))
+    stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
     made_there = stored_commitments(write.session, region, commitments.c.meeting == code)
     if made_there:
         raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
     write.session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
-    record(write.session, chain, write.author, [_entry("meeting", region, stored, None)])
+    record(
+        write.session,
+        chain,
+        write.author,
+        [_entry("meeting", region, code, stored.version + 1, stored.content, None)],
+    )
 
 
 # Commitments
@@ -106,18 +121,17 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
     Raises WrongCommitmentState if it is closed.
     """
     chain = _held(write, region)
-    stored = _find(write.session, "commitment", region, code)
+    stored = _find_commitment(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
-    after = content.model_dump(mode="json")
+    after: CommitmentContent = to_jsonable_python(content)
     if stored is not None:
         if stored.content == after:
             return False
         _check_step(write.actor, region, stored, "edit")
-    ids = _check_references(write, region, after, stored)
-    new = stored or _begin(write.session, "commitment", region, code)
-    lists = ("supporting_agencies", "linked_actions")
-    said = {name: value for name, value in after.items() if name not in lists}
-    id = _write(write, commitments, region, new, {**said, "state": new.state or CommitmentState.open})
+    ids = _check_references(write, region, after, stored.content if stored else None)
+    version = _next_version(write.session, "commitment", region, code, stored)
+    state = stored.state if stored else CommitmentState.open
+    id = _write(write, commitments, region, code, version, {**after, "state": state})
     _replace_agencies(write.session, "commitment", id, region, after["supporting_agencies"])
     write.session.execute(sa.delete(links).where(links.c.commitment_id == id))
     upsert(
@@ -125,14 +139,15 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
         links,
         [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
     )
-    record(write.session, chain, write.author, [_entry("commitment", region, new, after)])
+    entry = _entry("commitment", region, code, version, stored.content if stored else None, after)
+    record(write.session, chain, write.author, [entry])
     return stored is None
 
 
 def patch_commitment(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
     """Merge a patch into a commitment, read under the lock of its chain."""
     _held(write, region)
-    stored = write.precondition.check_existing(_find(write.session, "commitment", region, code))
+    stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     content = validated(CommitmentIn, merge_patch(stored.content, patch))
     put_commitment(write.unconditional(), region, code, content)
 
@@ -140,10 +155,15 @@ def patch_commitment(write: Write, region: str, code: str, patch: dict[str, obje
 def delete_commitment(write: Write, region: str, code: str) -> None:
     """Delete a commitment that is not closed, its follow-up with it; the journal keeps both."""
     chain = _held(write, region)
-    stored = write.precondition.check_existing(_find(write.session, "commitment", region, code))
+    stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     _check_step(write.actor, region, stored, "delete")
     write.session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
-    record(write.session, chain, write.author, [_entry("commitment", region, stored, None)])
+    record(
+        write.session,
+        chain,
+        write.author,
+        [_entry("commitment", region, code, stored.version + 1, stored.content, None)],
+    )
 
 
 def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> None:
@@ -156,8 +176,8 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
     home_of(write.session, write.actor, region)
     write.actor.require(step.right, region)
     chain = hold(write.session, meetings_chain(region))
-    stored = _find(write.session, "commitment", region, code)
-    if stored is None or stored.state is None:
+    stored = _find_commitment(write.session, region, code)
+    if stored is None:
         raise NotFound()
     write.actor.require(step.right, region, stored.content["responsible_agency"])
     write.precondition.check(stored.version)
@@ -165,8 +185,7 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
         return
     _check_step(write.actor, region, stored, verb)
     state = step.to_state or stored.state
-    before = {"id": stored.id, "version": stored.version}
-    update_versioned(write.session, commitments, before, {"state": state, "updated_at": write.author.at})
+    write_version(write.session, commitments, stored, {"state": state, "updated_at": write.author.at})
     told = {"state": state.value, **said.model_dump(mode="json")}
     count = sa.select(sa.func.count()).where(follow_ups.c.commitment_id == stored.id)
     row = {"commitment_id": stored.id, "position": (write.session.scalar(count) or 0) + 1}
@@ -185,14 +204,16 @@ def _held(write: Write, region: str) -> Chain:
     return hold(write.session, meetings_chain(region))
 
 
-def _find(session: Session, noun: Noun, region: str, code: str) -> Stored | None:
-    table, _, read = _NOUNS[noun]
-    return next(iter(read(session, region, table.c.code == code)), None)
+def _find_meeting(session: Session, region: str, code: str) -> StoredMeeting | None:
+    return next(iter(stored_meetings(session, region, meetings.c.code == code)), None)
 
 
-def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
+def _find_commitment(session: Session, region: str, code: str) -> StoredCommitment | None:
+    return next(iter(stored_commitments(session, region, commitments.c.code == code)), None)
+
+
+def _check_step(actor: Actor, region: str, stored: StoredCommitment, verb: Verb) -> None:
     """WrongCommitmentState, with what this caller can do instead."""
-    assert stored.state is not None
     if stored.state in STEPS[verb].from_states:
         return
     verbs = allowed(actor, region, stored.content["responsible_agency"], stored.state)
@@ -200,15 +221,15 @@ def _check_step(actor: Actor, region: str, stored: Stored, verb: Verb) -> None:
     raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=shown)
 
 
-def _check_references(write: Write, region: str, after: dict[str, Any], stored: Stored | None) -> list[int]:
+def _check_references(
+    write: Write, region: str, after: CommitmentContent, before: CommitmentContent | None
+) -> list[int]:
     """Return the ids of the linked lines. Raises Invalid with every unknown reference."""
-    before = stored.content if stored else {"supporting_agencies": [], "linked_actions": []}
     named = [("/responsible_agency", after["responsible_agency"])]
     named += [(f"/supporting_agencies/{n}", one) for n, one in enumerate(after["supporting_agencies"])]
-    kept = {before.get("responsible_agency"), *before["supporting_agencies"]} - {None}
-    ids, errors = check_links(
-        write.session, write.actor, region, after["linked_actions"], before["linked_actions"]
-    )
+    kept = {before["responsible_agency"], *before["supporting_agencies"]} if before else ()
+    linked = before["linked_actions"] if before else ()
+    ids, errors = check_links(write.session, write.actor, region, after["linked_actions"], linked)
     errors = [
         *check_agencies(write.session, region, named, kept),
         *check_meeting(write.session, region, after["meeting"]),
@@ -219,16 +240,15 @@ def _check_references(write: Write, region: str, after: dict[str, Any], stored: 
     return ids
 
 
-def _write(write: Write, table: sa.Table, region: str, stored: Stored, values: dict[str, object]) -> int:
-    """Write the row as its next version and give its id."""
-    fixed = {
-        "region_code": region,
-        "code": stored.code,
-        "version": stored.version + 1,
-        "updated_at": write.author.at.isoformat(),
-    }
+def _write(
+    write: Write, table: sa.Table, region: str, code: str, version: int, content: Mapping[str, object]
+) -> int:
+    """Write what the row holds of a content as its next version. Return its id."""
+    row = {name: value for name, value in content.items() if name in table.c}
+    row |= {"region_code": region, "code": code, "version": version}
+    row |= {"updated_at": write.author.at.isoformat()}
     key = ["region_code", "code"]
-    written = upsert(write.session, table, [{**fixed, **values}], key=key, versioned=True, returning=["id"])
+    written = upsert(write.session, table, [row], key=key, versioned=True, returning=["id"])
     if not written:
         raise PreconditionFailed()
     return int(written[0].id)
@@ -244,18 +264,23 @@ def _replace_agencies(session: Session, noun: Noun, id: int, region: str, agenci
     upsert(session, named, rows)
 
 
-def _begin(session: Session, noun: Noun, region: str, code: str) -> Stored:
-    """Return what a create starts from: nothing, at the version before its first."""
-    version = next_version(session, _subject(noun, region, checked_key(code)), None)
-    return Stored(0, code, version - 1, {})
+def _next_version(session: Session, noun: Noun, region: str, code: str, stored: Versioned | None) -> int:
+    """Return the version of a write. Raises Invalid if the key of a new row can be none."""
+    known = code if stored else checked_key(code)
+    return next_version(session, _subject(noun, region, known), stored.version if stored else None)
 
 
 def _entry(
-    noun: Noun, region: str, stored: Stored, after: dict[str, object] | None, reason: str | None = None
+    noun: Noun,
+    region: str,
+    code: str,
+    version: int,
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
+    reason: str | None = None,
 ) -> Entry:
     """Return the journal's entry for a write of a whole meeting or commitment."""
-    subject = _subject(noun, region, stored.code)
-    return Entry.of(noun, region, subject, stored.version + 1, stored.content or None, after, reason)
+    return Entry.of(noun, region, _subject(noun, region, code), version, before, after, reason)
 
 
 def _subject(noun: Noun, region: str, code: str) -> str:
@@ -301,8 +326,11 @@ def _move(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Ent
         session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(answers)))
     raised = {"version": table.c.version + 1, "updated_at": write.author.at}
     session.execute(sa.update(table).where(chosen).values(**raised))
-    after = {one.id: one.content for one in read(session, region, chosen)}
-    return [_entry(noun, region, one, after[one.id], f"merge {old} → {new}") for one in before]
+    after: dict[int, Mapping[str, object]] = {one.id: one.content for one in read(session, region, chosen)}
+    why = f"merge {old} → {new}"
+    return [
+        _entry(noun, region, one.code, one.version + 1, one.content, after[one.id], why) for one in before
+    ]
 
 
 class _Kind(NamedTuple):
@@ -311,7 +339,7 @@ class _Kind(NamedTuple):
     table: sa.Table
     named: sa.Table
     """Agencies that attended or support one."""
-    read: Callable[[Session, str, sa.ColumnElement[bool]], list[Stored]]
+    read: Callable[[Session, str, sa.ColumnElement[bool]], Sequence[StoredMeeting | StoredCommitment]]
 
 
 _NOUNS: dict[Noun, _Kind] = {

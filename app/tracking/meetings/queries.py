@@ -40,7 +40,13 @@ from app.tracking.meetings.models import (
     RegionCommitmentQuery,
     RegionMeetingQuery,
 )
-from app.tracking.meetings.rules import PENDING, CommitmentState
+from app.tracking.meetings.rules import (
+    PENDING,
+    CommitmentContent,
+    CommitmentState,
+    LinkContent,
+    MeetingContent,
+)
 
 meetings, commitments = table_of(MeetingRow), table_of(CommitmentRow)
 attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
@@ -129,30 +135,36 @@ def meeting_text(session: Session, region: str, code: str, now: datetime) -> Mee
     return MeetingText(*row)
 
 
-class Stored(NamedTuple):
-    """A meeting or a commitment as it stands, for comparing, patching and journaling."""
+class StoredMeeting(NamedTuple):
+    """A meeting in force, for comparing, patching and journaling."""
 
     id: int
     code: str
     version: int
-    content: dict[str, Any]
-    state: CommitmentState | None = None
+    content: MeetingContent
 
 
-def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[Stored]:
+def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[StoredMeeting]:
     """The meetings of a region for which that holds, in the order of their keys."""
     columns = fields_of(MeetingIn, meetings, agencies_present=_present())
-    beside = [meetings.c[name].label(f"_{name}") for name in ("id", "code", "version")]
-    return _stored(session, sa.select(*columns, *beside), meetings, region, condition)
+    rows = _stored(session, columns, meetings, region, condition)
+    return [StoredMeeting(id, code, version, json.loads(text)) for text, id, code, version in rows]
 
 
 def _stored(
-    session: Session, query: Select[Any], table: sa.Table, region: str, condition: ColumnElement[bool]
-) -> list[Stored]:
-    found = query.where(table.c.region_code == region, condition).order_by(table.c.code)
-    beside = [name for name in found.selected_columns.keys() if name.startswith("_")]  # noqa: SIM118 - a collection of columns, not a dict
-    rows = session.execute(json_texts(found, *beside))
-    return [Stored(id, code, version, json.loads(text), *state) for text, id, code, version, *state in rows]
+    session: Session,
+    columns: Sequence[ColumnElement[Any]],
+    table: sa.Table,
+    region: str,
+    condition: ColumnElement[bool],
+    *more: str,
+) -> sa.Result[*tuple[Any, ...]]:
+    """Return those columns of rows of a region as JSON, with id, code, version and `more` columns."""
+    beside = [table.c[name].label(f"_{name}") for name in ("id", "code", "version", *more)]
+    query = (
+        sa.select(*columns, *beside).where(table.c.region_code == region, condition).order_by(table.c.code)
+    )
+    return session.execute(json_texts(query, *[column.name for column in beside]))
 
 
 # Commitments
@@ -253,17 +265,29 @@ def commitment_text(session: Session, region: str, code: str, now: datetime) -> 
     return CommitmentText(*row)
 
 
-def stored_commitments(session: Session, region: str, condition: ColumnElement[bool]) -> list[Stored]:
+class StoredCommitment(NamedTuple):
+    """A commitment in force, for comparing, patching and journaling."""
+
+    id: int
+    code: str
+    version: int
+    content: CommitmentContent
+    state: CommitmentState
+
+
+def stored_commitments(
+    session: Session, region: str, condition: ColumnElement[bool]
+) -> list[StoredCommitment]:
     """The commitments of a region for which that holds, in the order of their keys."""
     columns = fields_of(CommitmentIn, commitments, **_parts())
-    beside = [commitments.c[name].label(f"_{name}") for name in ("id", "code", "version", "state")]
-    return _stored(session, sa.select(*columns, *beside), commitments, region, condition)
+    rows = _stored(session, columns, commitments, region, condition, "state")
+    return [
+        StoredCommitment(id, code, version, json.loads(text), state)
+        for text, id, code, version, state in rows
+    ]
 
 
 # What meetings and commitments refer to must exist
-
-Link = dict[str, str]
-"""A linked line as `LinkedAction` has it."""
 
 
 def check_meeting(session: Session, region: str, code: str | None) -> list[FieldError]:
@@ -282,8 +306,8 @@ def check_links(
     session: Session,
     actor: Actor,
     region: str,
-    linked: Sequence[Link],
-    kept: Sequence[Link],
+    linked: Sequence[LinkContent],
+    kept: Sequence[LinkContent],
 ) -> tuple[list[int], list[FieldError]]:
     """(ids of the linked lines, errors of those that are none of the region's or that the actor does not see).
 
@@ -304,7 +328,10 @@ def check_links(
 
 
 def _line_ids(
-    session: Session, is_reachable: ColumnElement[bool], linked: Sequence[Link], kept: Sequence[Link]
+    session: Session,
+    is_reachable: ColumnElement[bool],
+    linked: Sequence[LinkContent],
+    kept: Sequence[LinkContent],
 ) -> dict[tuple[str, str], int]:
     """(plan, action) → id, in the order in which they are linked; one SELECT."""
     if not linked:
@@ -323,5 +350,5 @@ def _line_ids(
     return {_key(link): ids[_key(link)] for link in linked if _key(link) in ids}
 
 
-def _key(link: Link) -> tuple[str, str]:
+def _key(link: LinkContent) -> tuple[str, str]:
     return link["plan"], link["action"]

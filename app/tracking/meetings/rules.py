@@ -1,11 +1,33 @@
-"""What may happen to a commitment, as one table. Pure."""
+"""What may happen to a commitment, as one table, and the contents that it is decided by. Pure."""
 
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 from app.access.rules import Actor
 
 Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"]
+
+
+class MeetingContent(TypedDict):
+    """A meeting (`MeetingIn`) as JSON has it: the keys that commands read."""
+
+    agencies_present: list[str]
+
+
+class LinkContent(TypedDict):
+    """A linked line (`LinkedAction`)."""
+
+    plan: str
+    action: str
+
+
+class CommitmentContent(TypedDict):
+    """A commitment (`CommitmentIn`) as JSON has it: the keys that commands read."""
+
+    meeting: str | None
+    responsible_agency: str
+    supporting_agencies: list[str]
+    linked_actions: list[LinkContent]
 
 
 class CommitmentState(StrEnum):

@@ -1,10 +1,10 @@
 """Progress of an action in a quarter. Every figure is cumulative from January ("s.d.")."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
 import sqlalchemy as sa
 from pydantic import BaseModel, model_validator
@@ -252,54 +252,47 @@ def _of_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyConstraint
     return sa.ForeignKeyConstraint(["action_id", own], [f"{table}.action_id", f"{table}.{key}"])
 
 
-class SpendingRow(SpendingFields, Table, table=True):
+class _OfReport(Table):
+    """A row of a list inside a report."""
+
+    action_id: int = Field(primary_key=True)
+    period: str = Field(primary_key=True, max_length=7)
+    position: int
+
+
+class SpendingRow(SpendingFields, _OfReport, table=True):
     __tablename__ = "progress_spending"
     __table_args__ = (_of_progress(), _of_part("action_budget_line", "funding_source", "funding_source"))
 
-    action_id: int = Field(primary_key=True)
-    period: str = Field(primary_key=True, max_length=7)
     funding_source: str = Field(primary_key=True, max_length=40)
-    position: int
 
 
-class ComponentSpendingRow(ComponentSpendingFields, Table, table=True):
+class ComponentSpendingRow(ComponentSpendingFields, _OfReport, table=True):
     __tablename__ = "progress_component"
     __table_args__ = (_of_progress(),)
 
-    action_id: int = Field(primary_key=True)
-    period: str = Field(primary_key=True, max_length=7)
     component_class: ComponentClass = Field(primary_key=True)
-    position: int
 
 
-class OutputProgressRow(OutputProgressFields, Table, table=True):
+class OutputProgressRow(OutputProgressFields, _OfReport, table=True):
     __tablename__ = "progress_output"
     __table_args__ = (_of_progress(), _of_part("action_output", "code"))
 
-    action_id: int = Field(primary_key=True)
-    period: str = Field(primary_key=True, max_length=7)
     code: str = Field(primary_key=True, max_length=40)
-    position: int
 
 
-class RecipientProgressRow(RecipientProgressFields, Table, table=True):
+class RecipientProgressRow(RecipientProgressFields, _OfReport, table=True):
     __tablename__ = "progress_recipient"
     __table_args__ = (_of_progress(), _of_part("action_recipient", "code"))
 
-    action_id: int = Field(primary_key=True)
-    period: str = Field(primary_key=True, max_length=7)
     code: str = Field(primary_key=True, max_length=40)
-    position: int
 
 
-class MilestoneProgressRow(MilestoneProgressFields, Table, table=True):
+class MilestoneProgressRow(MilestoneProgressFields, _OfReport, table=True):
     __tablename__ = "progress_milestone"
     __table_args__ = (_of_progress(), _of_part("action_milestone", "code"))
 
-    action_id: int = Field(primary_key=True)
-    period: str = Field(primary_key=True, max_length=7)
     code: str = Field(primary_key=True, max_length=40)
-    position: int
 
 
 class ProgressPart(NamedTuple):
@@ -312,6 +305,15 @@ class ProgressPart(NamedTuple):
     figure: str | None
     shape: type[Shape]
     reports_on: str | None
+
+    def items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the items of this list in a report."""
+        items: list[dict[str, Any]] = content[self.name]
+        return items
+
+    def figures(self, content: Mapping[str, Any]) -> dict[str, float]:
+        """Return the figures of this list in a report, by key; none where its items have no figure."""
+        return {item[self.key]: item[self.figure] for item in self.items(content)} if self.figure else {}
 
 
 PROGRESS_PARTS = (
@@ -346,16 +348,27 @@ class Line:
         return list(self.known["budget_lines"])
 
 
+class ReachedContent(TypedDict):
+    code: str
+    reached: int
+
+
+class SpendingContent(TypedDict):
+    funding_source: str
+    amount: int
+
+
+class ReportContent(TypedDict):
+    """A report (`ProgressIn`) as JSON has it: the keys that rules read."""
+
+    spent: int
+    spending: list[SpendingContent]
+    recipients: list[ReachedContent]
+
+
 class StoredProgress(NamedTuple):
     """A report in force, for comparing, patching and journaling."""
 
-    content: dict[str, Any]
-    """As `ProgressIn` has it."""
+    content: ReportContent
     version: int
     period: str
-
-    @classmethod
-    def parse(cls, text: str) -> "StoredProgress":
-        """Return what a JSON object holds that has version and period among its fields."""
-        row = json.loads(text)
-        return cls({name: row[name] for name in ProgressIn.model_fields}, row["version"], row["period"])

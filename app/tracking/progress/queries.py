@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
+from app.kit.database.resources import ResourceText
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import NotFound
@@ -92,19 +93,19 @@ def list_quarters(action_id: int) -> Listing:
     return Listing(found, {"period": progress.c.period}, {"period": progress.c.period})
 
 
-def progress_json(session: Session, action_id: int, period: str) -> str:
-    """A report as JSON text; NotFound where none was made."""
+def progress_text(session: Session, action_id: int, period: str) -> ResourceText:
+    """Return a report as JSON text, with its version. Raises NotFound if none was made."""
     bound = {"action_id": action_id, "period": period}
-    text = session.connection().execute(_one_report(session), bound).scalar_one_or_none()
-    if text is None:
+    row = session.connection().execute(_one_report(session), bound).one_or_none()
+    if row is None:
         raise NotFound()
-    return str(text)
+    return ResourceText(*row)
 
 
 @built_once
 def _one_report(session: Session) -> Select[Any]:
     chosen = (progress.c.action_id == sa.bindparam("action_id"), progress.c.period == sa.bindparam("period"))
-    return json_texts(sa.select(*progress_columns()).where(*chosen))
+    return json_texts(sa.select(*progress_columns()).where(*chosen), "version")
 
 
 def lines_by_code(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, Line]:
@@ -160,14 +161,14 @@ def stored_and_before(
     before: dict[int, StoredProgress] = {}
     ids = to_json([{"action_id": id} for id in action_ids])
     bound = {"records": ids, "period": period, "year": period[:4]}
-    for text, id in session.connection().execute(_stored_and_before(session), bound):
-        found = StoredProgress.parse(text)
-        (stored if found.period == period else before)[id] = found
+    for text, version, of_period, id in session.connection().execute(_stored_and_before(session), bound):
+        report = StoredProgress(json.loads(text), version, of_period)
+        (stored if of_period == period else before)[id] = report
     return stored, before
 
 
 @built_once
-def _stored_and_before(session: Session) -> Select[str, int]:
+def _stored_and_before(session: Session) -> Select[str, int, str, int]:
     ids, earlier = records(session, {"action_id": progress.c.action_id.type}), progress.alias("earlier")
     latest = (
         sa.select(sa.func.max(earlier.c.period))
@@ -183,12 +184,16 @@ def _stored_and_before(session: Session) -> Select[str, int]:
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
         sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
     )
-    return json_texts(query, "_id")
+    return json_texts(query, *_BESIDE, "_id")
 
 
 def _stored_columns() -> list[ColumnElement[Any]]:
-    """Return what `StoredProgress.parse` reads."""
-    return [c for c in progress_columns() if c.name in {*ProgressIn.model_fields, "version", "period"}]
+    """Return the content of a report, with its version and its period in columns of their own (`_BESIDE`)."""
+    content = [column for column in progress_columns() if column.name in ProgressIn.model_fields]
+    return [*content, progress.c.version.label("_version"), progress.c.period.label("_period")]
+
+
+_BESIDE = ("_version", "_period")
 
 
 def latest_spent(
@@ -211,10 +216,10 @@ def latest_spent(
 # What is to be said of reports
 
 
-def findings_on(session: Session, line: Line, found: StoredProgress) -> list[Finding]:
-    """What is to be said of one stored report."""
-    _, before = stored_and_before(session, [line.id], found.period)
-    return findings_of(found.content, before.get(line.id), line)
+def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
+    """Return the findings of the stored report of a quarter."""
+    stored, before = stored_and_before(session, [line.id], period)
+    return findings_of(stored[line.id].content, before.get(line.id), line)
 
 
 def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
@@ -226,7 +231,8 @@ def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
         .order_by(actions.c.code, progress.c.period)
     )
     reports = [
-        (code, StoredProgress.parse(text)) for text, code in session.execute(json_texts(query, "_code"))
+        (code, StoredProgress(json.loads(text), version, period))
+        for text, version, period, code in session.execute(json_texts(query, *_BESIDE, "_code"))
     ]
     lines = lines_by_code(session, plan, sorted({code for code, _ in reports}))
     earlier: dict[str, StoredProgress] = {}

@@ -1,13 +1,12 @@
 """Rules of progress: cumulative figures, and what is to be said of them. Pure."""
 
 from dataclasses import replace
-from typing import Any
 
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import UnknownPeriod
 from app.kit.problems import FieldError, Text
 from app.plans.findings.kinds import Finding, FindingKind
-from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressIn, StoredProgress
+from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressIn, ReportContent, StoredProgress
 
 E06 = FindingKind(
     "E06",
@@ -54,26 +53,23 @@ def progress_subject(plan: str, action: str, period: str) -> str:
     return f"plans/{plan}/actions/{action}/progress/{period}"
 
 
-def cumulated(content: dict[str, Any], before: dict[str, Any]) -> dict[str, object]:
+def cumulated(content: ReportContent, before: ReportContent) -> dict[str, object]:
     """Figures of one quarter alone, added to the cumulative ones of the latest earlier report.
 
     Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
     that only the earlier report has stays as it was then.
     """
-    result = {**content, "spent": content["spent"] + before["spent"]}
+    result: dict[str, object] = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
-        figure, items = part.figure, content[part.name]
+        key, figure, items, figures = part.key, part.figure, part.items(content), part.figures(before)
         if figure is not None:
-            figures = {item[part.key]: item[figure] for item in before[part.name]}
-            items = [
-                {**item, figure: round(item[figure] + figures.get(item[part.key], 0), 4)} for item in items
-            ]
-        sent = {item[part.key] for item in items}
-        result[part.name] = items + [item for item in before[part.name] if item[part.key] not in sent]
+            items = [{**item, figure: round(item[figure] + figures.get(item[key], 0), 4)} for item in items]
+        sent = {item[key] for item in items}
+        result[part.name] = items + [item for item in part.items(before) if item[key] not in sent]
     return result
 
 
-def split_single_source(content: dict[str, object], sources: list[str]) -> dict[str, object]:
+def split_single_source(content: ReportContent, sources: list[str]) -> ReportContent:
     """A total without a split belongs to the only source there is; with several it stays unsplit."""
     if content["spending"] or not content["spent"] or len(sources) != 1:
         return content
@@ -81,7 +77,7 @@ def split_single_source(content: dict[str, object], sources: list[str]) -> dict[
 
 
 def without_what_follows(
-    content: dict[str, object], patch: dict[str, object], sources: list[str]
+    content: ReportContent, patch: dict[str, object], sources: list[str]
 ) -> dict[str, object]:
     """A report without the money that follows from what a patch sends: the total from its split, the
     split from the total where there is one source only."""
@@ -93,7 +89,7 @@ def without_what_follows(
     return {name: value for name, value in content.items() if name not in dropped}
 
 
-def findings_of(content: dict[str, Any], before: StoredProgress | None, line: Line) -> list[Finding]:
+def findings_of(content: ReportContent, before: StoredProgress | None, line: Line) -> list[Finding]:
     """E06 (falls below the quarter before), E07 (beyond the allocation), E08 (beyond those planned).
 
     `before` is the latest earlier report of the year.
@@ -106,11 +102,8 @@ def findings_of(content: dict[str, Any], before: StoredProgress | None, line: Li
                 E06.at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
             )
         for part in PROGRESS_PARTS:
-            if part.figure is None:
-                continue
-            figures = {item[part.key]: item[part.figure] for item in before.content[part.name]}
-            for n, item in enumerate(content[part.name]):
-                what, value = item[part.key], item[part.figure]
+            figures = part.figures(before.content)
+            for n, (what, value) in enumerate(part.figures(content).items()):
                 if value < (old := figures.get(what, 0)):
                     at = f"/{part.name}/{n}/{part.figure}"
                     found.append(E06.at(at, what=what, value=value, before=old, period=period))

@@ -1,11 +1,12 @@
 """Commands of progress: a write of a thousand reports takes as many statements as a write of one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
 from app.access.write import Write
@@ -22,7 +23,14 @@ from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, check_right, plan_chain
 from app.plans.findings.kinds import Finding
-from app.tracking.progress.models import PROGRESS_PARTS, Line, ProgressFields, ProgressIn, StoredProgress
+from app.tracking.progress.models import (
+    PROGRESS_PARTS,
+    Line,
+    ProgressFields,
+    ProgressIn,
+    ReportContent,
+    StoredProgress,
+)
 from app.tracking.progress.queries import (
     lines_by_code,
     physical_basis,
@@ -107,7 +115,7 @@ class _Reporting:
             raise closed.problem()
 
     def make_entry(
-        self, code: str, version: int, after: dict[str, object] | None, reason: str | None = None
+        self, code: str, version: int, after: ReportContent | None, reason: str | None = None
     ) -> Entry:
         """Return the journal's entry of a write of a report; `after` None: of its deletion."""
         before = self.stored[code].content if code in self.stored else None
@@ -185,33 +193,30 @@ def _store(
         reporting.make_entry(code, versions[code], content, reason) for code, content in changes.items()
     ]
     record(write.session, reporting.chain, write.author, entries)
-    outcomes = batch.outcomes(wanted, stored, versions)
     findings = {
-        one.code: findings_of(one.content, before.get(one.code), lines[one.code])
-        for one in outcomes
-        if one.content is not None
+        code: findings_of(content, before.get(code), lines[code])
+        for code, content in batch.select_accepted(wanted).items()
     }
-    return Reported(outcomes, findings, lines)
+    return Reported(batch.outcomes(stored, versions), findings, lines)
 
 
 def _complete(
     plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line], added: dict[str, StoredProgress]
-) -> dict[str, dict[str, object]]:
+) -> dict[str, ReportContent]:
     """Return the contents by action, cumulative by the reports to be `added`; refuses reports that do not fit."""
     errors = _errors(plan, batch, lines)
-    wanted: dict[str, dict[str, object]] = {}
+    wanted: dict[str, ReportContent] = {}
     for code, report in batch.items.items():
         if code in errors:
             continue
-        content = report.content.model_dump(mode="json")
-        content = split_single_source(content, lines[code].sources)
+        content = split_single_source(to_jsonable_python(report.content), lines[code].sources)
         if code in added:
             try:
                 cumulative = ProgressIn.model_validate(cumulated(content, added[code].content))
             except ValidationError as error:
                 errors[code] = body_errors(error, prefix=report.pointer.split("/")[1:])
                 continue
-            content = cumulative.model_dump(mode="json")
+            content = to_jsonable_python(cumulative)
         wanted[code] = content
     batch.invalidate(errors)
     return wanted
@@ -238,9 +243,9 @@ def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: di
     reporting = _Reporting.open(write, plan, period, [action])
     line, stored = reporting.require(write, action)
     write.precondition.check(stored.version)
-    target = dict(stored.content)
+    target: Mapping[str, object] = stored.content
     if {"spent", "spending", "components"} & patch.keys():
-        target = without_what_follows(target, patch, line.sources)
+        target = without_what_follows(stored.content, patch, line.sources)
     content = validated(ProgressIn, merge_patch(target, patch))
     reporting.check_open(write, line)
     return _store(write, reporting, BatchWrite([Report(action, content)]))
@@ -260,9 +265,7 @@ def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
 # Rows
 
 
-def _write_reports(
-    write: Write, reporting: _Reporting, contents: dict[str, dict[str, Any]]
-) -> dict[str, int]:
+def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, ReportContent]) -> dict[str, int]:
     """Write whole reports. Return their new versions, by action."""
     if not contents:
         return {}
@@ -272,7 +275,7 @@ def _write_reports(
     versions = next_versions(session, subjects, stored)
     rows = [
         {
-            **{name: content[name] for name in ProgressFields.model_fields},
+            **{name: value for name, value in content.items() if name in ProgressFields.model_fields},
             "action_id": lines[code].id,
             "period": period,
             "plan_id": plan.id,
@@ -293,8 +296,8 @@ def _write_reports(
         lists = [
             PartList(
                 {"action_id": lines[code].id, "period": period},
-                content[part.name],
-                stored[code].content[part.name] if code in stored else [],
+                part.items(content),
+                part.items(stored[code].content) if code in stored else [],
             )
             for code, content in contents.items()
         ]
@@ -307,7 +310,7 @@ def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None
     """Delete a report with its parts, and the figures that follow from it."""
     of_report = {"action_id": line.id, "period": stored.period}
     for part in PROGRESS_PARTS:
-        keys = [{**of_report, part.key: item[part.key]} for item in stored.content[part.name]]
+        keys = [{**of_report, part.key: item[part.key]} for item in part.items(stored.content)]
         delete_parts(session, part.table, keys)
     session.execute(
         sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == stored.period)

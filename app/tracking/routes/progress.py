@@ -36,7 +36,6 @@ from app.tracking.progress.models import (
     ProgressOut,
     ProgressReply,
     QuarterKey,
-    StoredProgress,
 )
 from app.tracking.progress.queries import ProgressQuery, QuartersQuery
 from app.tracking.progress.rules import check_period, progress_subject
@@ -201,10 +200,9 @@ def _reply(
     line = (done.lines if done else queries.lines_by_code(call.session, plan, [action])).get(action)
     if line is None:
         raise NotFound()
-    text = queries.progress_json(call.session, line.id, period)
-    stored = StoredProgress.parse(text)
+    report = queries.progress_text(call.session, line.id, period)
     language = language_of(call.request)
-    findings = done.findings[action] if done else queries.findings_on(call.session, line, stored)
+    findings = done.findings[action] if done else queries.findings_on(call.session, line, period)
     may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
     if may and not done:
         standing = standing_of(call.session, plan, period, call.now)
@@ -212,8 +210,8 @@ def _reply(
         may = standing.why_closed(line.lead_agency, compiles=compiles) is None
     return answer_resource(
         call.request,
-        text,
-        stored.version,
+        report.json,
+        report.version,
         progress_subject(plan.code, action, period),
         status=status,
         findings=[finding.shown(language) for finding in findings],

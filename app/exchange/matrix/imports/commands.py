@@ -141,7 +141,7 @@ def import_matrix(
     stored = (
         amended.lines
         if amended
-        else {code: action.content for code, action in stored_actions(session, row).items()}
+        else {code: dict(action.content) for code, action in stored_actions(session, row).items()}
     )
     looked = resolve(session, run.plan, matrix.rows, stored.values(), resolutions, query)
     errors = [*matrix.errors, *_basis_errors(matrix, query)]
@@ -183,7 +183,8 @@ def _amended(session: Session, plan: Plan, reason: Reason | None) -> Amended | N
             raise BadRequest(errors=[FieldError(no_amendment, parameter="reason")])
         return None
     before, after, reasons = editions(session, amendment)
-    return Amended(after.actions, [*{**before.actions, **reasons}], reason)
+    lines = {code: dict(content) for code, content in after.actions.items()}
+    return Amended(lines, [*{**before.actions, **reasons}], reason)
 
 
 def _basis_errors(matrix: Matrix, query: ImportQuery) -> list[FieldError]:
@@ -263,11 +264,11 @@ def _put(run: _Import, drafts: Sequence[Draft], errors: Sequence[FieldError]) ->
     """Write drafts into the plan, or into its open amendment with the import's reason for each line."""
     batch = BatchWrite(drafts, errors_before=errors)
     if run.amended is None:
-        return put_actions(run.write, run.plan, batch, reason=run.reason)
+        return put_actions(run.write, run.plan, batch, reason=run.reason).outcomes
     if not drafts and not errors:
         return []  # Nothing to draft: what was spent is taken whatever state the amendment is in.
     reasons = _reasons(run, drafts)
-    return put_amended_actions(run.write, run.plan.code, batch, reasons, note=run.reason)
+    return put_amended_actions(run.write, run.plan.code, batch, reasons, note=run.reason).outcomes
 
 
 def _reasons(run: _Import, drafts: Sequence[Draft]) -> dict[str, list[Reason]]:

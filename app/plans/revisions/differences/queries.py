@@ -1,6 +1,7 @@
 """Reading the two sides of a comparison: revisions as they were frozen, the amendment as it is drafted."""
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,13 +14,16 @@ from app.kit.problems import BadRequest, FieldError
 from app.plans.core.models import Plan
 from app.plans.revisions.differences.rules import (
     NOTHING,
+    ChangeReasonContent,
     Content,
     Edition,
+    RevisionReasonContent,
     changes_of,
     line_differences,
     sums,
     telling,
     whole,
+    with_revision,
 )
 from app.plans.revisions.queries import revisions
 
@@ -69,15 +73,14 @@ class Frozen(NamedTuple):
     """What a revision holds."""
 
     edition: Edition
-    reasons: list[Content]
-    """Each with the key of its line, or null, as `action`."""
+    reasons: list[ChangeReasonContent]
 
 
 def opened(content: str) -> Frozen:
     """The canonical JSON of a revision, with the defaults of fields that are younger than it."""
     document = json.loads(content)
     lines = {action["code"]: whole("action", action) for action in document["actions"]}
-    return Frozen(Edition(whole("plan", document), lines), document.get("reasons", []))
+    return Frozen(Edition(whole("plan", document), lines), document.get("reasons", ()))
 
 
 def revision_differences(session: Session, plan: Plan, before: Sealed | None, after: Sealed) -> Content:
@@ -90,12 +93,10 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
         .order_by(c.number)
     )
     found = {number: opened(content) for number, content in rows}
-    reasons = [
-        {**reason, "revision": number}
-        for number, frozen in found.items()
-        if number > first
-        for reason in frozen.reasons
-    ]
+    reasons: dict[str | None, list[RevisionReasonContent]] = {}
+    for number, frozen in found.items():
+        for reason in frozen.reasons if number > first else ():
+            reasons.setdefault(reason["action"], []).append(with_revision(reason, number))
     return build_differences(
         plan.code,
         found[before.number].edition if before else NOTHING,
@@ -107,12 +108,14 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
 
 
 def build_differences(
-    plan: str, before: Edition, after: Edition, reasons: list[Content], side: Content | None, other: Content
+    plan: str,
+    before: Edition,
+    after: Edition,
+    reasons: Mapping[str | None, Sequence[RevisionReasonContent]],
+    side: Content | None,
+    other: Content,
 ) -> Content:
-    by_line: dict[str | None, list[Content]] = {}
-    for reason in reasons:
-        told = {name: value for name, value in reason.items() if name != "action"}
-        by_line.setdefault(reason["action"], []).append(told)
+    """Return everything that differs between two editions (`Differences`), with the reasons by line."""
     own = changes_of(before.plan, after.plan) if before.plan else []
     return {
         "plan": plan,
@@ -120,14 +123,14 @@ def build_differences(
         "after": other,
         "sums": sums(before, after),
         "changes": [change._asdict() for change in own],
-        "reasons": telling(own, by_line.get(None, [])),
+        "reasons": telling(own, reasons.get(None, ())),
         "actions": [
             {
                 "code": line.code,
                 "title": line.content["title"],
                 "change": line.change,
                 "changes": [change._asdict() for change in line.changes],
-                "reasons": telling(line.changes, by_line.get(line.code, [])),
+                "reasons": telling(line.changes, reasons.get(line.code, ())),
             }
             for line in line_differences(before, after)
         ],

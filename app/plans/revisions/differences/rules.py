@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from pydantic import BaseModel
 
 from app.kit.http.validation import pointer_of
 from app.plans.actions.models import PARTS, ActionIn
-from app.plans.core.models import PlanIn, PriorityLocation
+from app.plans.actions.rules import ActionContent
+from app.plans.core.models import PlanContent, PlanIn, PriorityLocation, ReasonContent
 from app.plans.revisions.differences.models import amounts
 
-Content = dict[str, Any]
-"""An action, or a plan's own fields, as JSON has them (`ActionIn`, `PlanIn`)."""
+Content = Mapping[str, Any]
+"""An action, or a plan's own fields, as JSON has them, to be compared field by field."""
 
 KEYS: dict[str, str | None] = {
     **{part.name: part.key if part.shape else None for part in PARTS},
@@ -33,7 +34,7 @@ class Edition(NamedTuple):
     """A plan as it was adopted, or as it shall be."""
 
     plan: Content
-    actions: dict[str, Content]
+    actions: dict[str, ActionContent]
     """By code."""
 
 
@@ -45,12 +46,12 @@ class LineDifference(NamedTuple):
 
     code: str
     change: Literal["created", "changed", "removed"]
-    content: Content
+    content: ActionContent
     """As it is; of a line that was removed, as it was."""
     changes: list[Change]
 
 
-def _defaults(shape: type[BaseModel]) -> Content:
+def _defaults(shape: type[BaseModel]) -> dict[str, Any]:
     return {name: field.get_default(call_default_factory=True) for name, field in shape.model_fields.items()}
 
 
@@ -61,9 +62,13 @@ _ITEMS = {
 }
 
 
-def whole(kind: Literal["plan", "action"], content: Content) -> Content:
-    """The declared fields of a content, in their order; one that is younger than the content has its default."""
-    found: Content = {name: content.get(name, default) for name, default in _DEFAULTS[kind].items()}
+@overload
+def whole(kind: Literal["plan"], content: Content) -> PlanContent: ...
+@overload
+def whole(kind: Literal["action"], content: Content) -> ActionContent: ...
+def whole(kind: Literal["plan", "action"], content: Content) -> object:
+    """Return the declared fields of a content, in their order; one that is younger than it has its default."""
+    found = {name: content.get(name, default) for name, default in _DEFAULTS[kind].items()}
     for name in _ITEMS.keys() & found.keys():
         found[name] = [
             {field: item.get(field, default) for field, default in _ITEMS[name].items()}
@@ -126,11 +131,11 @@ def line_differences(before: Edition, after: Edition) -> list[LineDifference]:
 # Sums
 
 
-def sums(before: Edition, after: Edition) -> Content:
+def sums(before: Edition, after: Edition) -> dict[str, object]:
     """What all lines sum up to, before and after (`Sums`)."""
     old, new = list(before.actions.values()), list(after.actions.values())
 
-    def by(field: str, count: Callable[[Iterable[Content]], Mapping[str, int]]) -> list[Content]:
+    def by(field: str, count: Callable[[Iterable[ActionContent]], Mapping[str, int]]) -> list[object]:
         was, now = count(old), count(new)
         return [{field: name, **amounts(was.get(name, 0), now.get(name, 0))} for name in sorted({*was, *now})]
 
@@ -144,22 +149,22 @@ def sums(before: Edition, after: Edition) -> Content:
     }
 
 
-def _total(lines: Iterable[Content]) -> int:
+def _total(lines: Iterable[ActionContent]) -> int:
     return sum(line["allocation"] for line in lines)
 
 
-def _places(lines: Iterable[Content]) -> int:
+def _places(lines: Iterable[ActionContent]) -> int:
     return len({location["region_code"] for line in lines for location in line["locations"]})
 
 
-def _money(lines: Iterable[Content], field: str) -> Counter[str]:
+def _money(lines: Iterable[ActionContent], field: Literal["strategy", "lead_agency"]) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in lines:
         found[line[field]] += line["allocation"]
     return found
 
 
-def _recipients(lines: Iterable[Content]) -> Counter[str]:
+def _recipients(lines: Iterable[ActionContent]) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in lines:
         for recipient in line["recipients"]:
@@ -167,8 +172,30 @@ def _recipients(lines: Iterable[Content]) -> Counter[str]:
     return found
 
 
-Reasons = Sequence[dict[str, Any]]
-"""As `Reason` declares them."""
+Reasons = Sequence[ReasonContent]
+Given = TypeVar("Given", bound=ReasonContent)
+
+
+class RevisionReasonContent(ReasonContent):
+    """A reason with the revision that keeps it (`RevisionReason`)."""
+
+    revision: int | None
+
+
+class ChangeReasonContent(ReasonContent):
+    """A reason with the key of its line, or null (`ChangeReason`)."""
+
+    action: str | None
+
+
+def with_revision(reason: ReasonContent, number: int | None) -> RevisionReasonContent:
+    """Return a reason with the number of the revision that keeps it."""
+    return {
+        "field": reason["field"],
+        "category": reason["category"],
+        "text": reason["text"],
+        "revision": number,
+    }
 
 
 def covers(above: str, field: str) -> bool:
@@ -176,7 +203,7 @@ def covers(above: str, field: str) -> bool:
     return above == field or field.startswith(f"{above}/") or above == ""
 
 
-def telling(changes: Sequence[Change], reasons: Reasons) -> list[dict[str, object]]:
+def telling(changes: Sequence[Change], reasons: Sequence[Given]) -> list[Given]:
     """The reasons that speak of something that changed: those that an adopted revision keeps.
 
     A reason may name a part of what changed: of a line that is new, its budget.

@@ -1,0 +1,171 @@
+"""Contents that rules read as JSON are declared beside the shapes they come from: the two are held together here."""
+
+import ast
+from pathlib import Path
+from typing import Any, get_args, get_type_hints, is_typeddict
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, create_model
+
+from app.agencies.models import AgencyRow
+from app.agencies.queries import FoundAgency, StoredAgency
+from app.plans.actions import rules as actions
+from app.plans.actions.models import (
+    ActionIn,
+    ActionOut,
+    ActionRow,
+    BudgetLine,
+    Component,
+    Location,
+    Milestone,
+    Output,
+    Recipient,
+)
+from app.plans.amendments.models import AmendedAction
+from app.plans.amendments.rules import AmendedRecord
+from app.plans.core.models import (
+    Plan,
+    PlanContent,
+    PlanIn,
+    PlanRow,
+    PriorityContent,
+    PriorityLocation,
+    Reason,
+    ReasonContent,
+)
+from app.plans.overlaps.models import Coincidence, CommonRecipients, OverlapExplanationRow
+from app.plans.overlaps.queries import Explanation
+from app.plans.overlaps.rules import CoincidenceContent, CommonRecipientsContent
+from app.plans.revisions.differences.models import RevisionReason
+from app.plans.revisions.differences.rules import ChangeReasonContent, RevisionReasonContent
+from app.plans.revisions.models import ChangeReason
+from app.plans.revisions.queries import ReportedFigures
+from app.tracking.meetings import rules as meetings
+from app.tracking.meetings.models import CommitmentIn, LinkedAction, MeetingIn
+from app.tracking.progress.models import (
+    ProgressOut,
+    ReachedContent,
+    RecipientProgress,
+    ReportContent,
+    Spending,
+    SpendingContent,
+)
+
+pytestmark = pytest.mark.one_engine
+
+CONTENTS: dict[type, type[BaseModel]] = {
+    actions.ComponentContent: Component,
+    actions.BudgetLineContent: BudgetLine,
+    actions.OutputContent: Output,
+    actions.RecipientContent: Recipient,
+    actions.LocationContent: Location,
+    actions.MilestoneContent: Milestone,
+    actions.CostContent: ActionIn,
+    actions.ActionContent: ActionIn,
+    actions.ActionRecord: ActionOut,
+    AmendedRecord: AmendedAction,
+    PriorityContent: PriorityLocation,
+    PlanContent: PlanIn,
+    ReasonContent: Reason,
+    RevisionReasonContent: RevisionReason,
+    ChangeReasonContent: ChangeReason,
+    CommonRecipientsContent: CommonRecipients,
+    CoincidenceContent: Coincidence,
+    ReachedContent: RecipientProgress,
+    SpendingContent: Spending,
+    ReportContent: ProgressOut,
+    meetings.MeetingContent: MeetingIn,
+    meetings.LinkContent: LinkedAction,
+    meetings.CommitmentContent: CommitmentIn,
+}
+"""Each `TypedDict` of these areas, and the shape of which it has the keys that are read."""
+
+RECORDS: dict[type, type[BaseModel]] = {
+    StoredAgency: AgencyRow,
+    FoundAgency: AgencyRow,
+    Explanation: OverlapExplanationRow,
+    Plan: PlanRow,
+    ReportedFigures: ActionRow,
+}
+"""Records whose fields are columns."""
+
+AREAS = ("agencies", "plans", "tracking")
+
+
+def kinds_of(schema: dict[str, Any], whole: dict[str, Any]) -> frozenset[Any]:
+    """Return the JSON types of a schema, of a list with those of its items, of an object with those of its keys."""
+    if "$ref" in schema:
+        return kinds_of(whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole)
+    if "anyOf" in schema:
+        return frozenset().union(*[kinds_of(one, whole) for one in schema["anyOf"]])
+    if schema.get("type") == "array":
+        return frozenset({("array", kinds_of(schema["items"], whole))})
+    if "properties" in schema:
+        return frozenset((name, kinds_of(of, whole)) for name, of in schema["properties"].items())
+    return frozenset({schema["type"]})
+
+
+def keys_of(declared: type) -> dict[str, object]:
+    """Return the JSON types of the keys of a `TypedDict` or of a shape."""
+    if is_typeddict(declared):
+        return {name: kinds_of_hint(hint) for name, hint in get_type_hints(declared).items()}
+    schema = TypeAdapter(declared).json_schema(mode="serialization")
+    properties = schema.get("properties") or schema["$defs"][schema["$ref"].rsplit("/", 1)[1]]["properties"]
+    return {name: kinds_of(of, schema) for name, of in properties.items()}
+
+
+def kinds_of_hint(hint: Any) -> object:
+    (item, *_) = get_args(hint) or (None,)
+    if is_typeddict(item):
+        return frozenset({("array", frozenset(keys_of(item).items()))})
+    schema = TypeAdapter(hint).json_schema()
+    return kinds_of(schema, schema)
+
+
+def differing(read: dict[str, Any], offered: dict[str, Any], at: str) -> list[str]:
+    """Return the places at which what is read has another type than what there is, or is missing."""
+    places = []
+    for name, kinds in read.items():
+        place, there = f"{at}.{name}", offered.get(name)
+        items = [
+            [items for kind, items in one if kind == "array"] for one in map(pairs, (kinds, there or ()))
+        ]
+        if all(items) and isinstance(next(iter(items[0][0])), tuple):
+            places += differing(dict(items[0][0]), dict(items[1][0]), place)
+        elif kinds != there:
+            places.append(place)
+    return places
+
+
+def pairs(kinds: Any) -> list[tuple[str, Any]]:
+    return [one for one in kinds if isinstance(one, tuple)]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=lambda content: content.__name__)
+def test_a_content_has_the_keys_and_types_of_its_shape(content: type) -> None:
+    assert differing(keys_of(content), keys_of(CONTENTS[content]), content.__name__) == []
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
+def test_a_record_has_the_columns_of_its_table(record: Any) -> None:
+    assert {*record._fields} - {"stamp"} <= RECORDS[record].model_fields.keys()
+
+
+def test_every_content_is_held_to_a_shape() -> None:
+    root = Path(__file__).parents[1] / "app"
+    declared = {"TypedDict"}
+    for file in sorted(file for area in AREAS for file in (root / area).rglob("*.py")):
+        declared |= {
+            node.name
+            for node in ast.parse(file.read_text()).body
+            if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "TypedDict" for base in node.bases)
+        }
+    assert declared - {"TypedDict"} <= {content.__name__ for content in CONTENTS}
+
+
+def test_a_field_of_another_name_or_type_is_found() -> None:
+    renamed = create_model("Renamed", codes=(str, ...))
+    retyped = create_model("Retyped", code=(int, ...))
+    wanted = keys_of(actions.OutputContent)
+    assert differing(wanted, keys_of(renamed), "output") == ["output.code"]
+    assert differing(wanted, keys_of(retyped), "output") == ["output.code"]
