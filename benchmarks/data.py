@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from alembic import command
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
-from app.access.write import Write
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import Database, alembic_config, table_of
 from app.kit.database.journal import Author, Entry, hold, record

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.models import Membership
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import table_of

@@ -18,9 +18,9 @@ import structlog
 from cryptography.fernet import Fernet
 
 from app import cli
+from app.access.commands import Write
 from app.access.queries import actor_of
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.console import frame, service
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author

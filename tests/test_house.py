@@ -52,7 +52,6 @@ NAMED_BY_NOUN = {
     "access/actor",
     "access/issuer",
     "access/tokens",
-    "access/write",
     "changes/history",
     "changes/webhooks/sending",
     "changes/webhooks/worker",

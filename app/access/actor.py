@@ -10,10 +10,9 @@ import anyio.to_thread
 from fastapi import Depends, Response
 from sqlmodel import Session
 
-from app.access.commands import Uses
+from app.access.commands import Uses, Write
 from app.access.queries import Bearer, actor_of, person_of
 from app.access.rules import Actor, Untrusted, anybody
-from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.http.anonymous import is_public, is_sent_without_token, let_in
 from app.kit.http.bodies import HouseRequest

@@ -8,6 +8,7 @@ process had noted is lost: less than the time between two writings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -28,13 +29,30 @@ from app.access.rules import (
     scope_chain,
     scope_changes,
 )
-from app.access.write import Write
 from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain, Entry, hold, next_version, record
+from app.kit.database.journal import Author, Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
+from app.kit.http.precondition import UNCONDITIONAL, Precondition
 from app.kit.http.validation import checked_key, unknown_reference
 from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.kit.write_behind import WriteBehind
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The session, author, actor and condition of a write: what every command takes first."""
+
+    session: Session
+    author: Author
+    """As the journal names the actor, with the instant and the request."""
+    actor: Actor
+    """Whose rights decide."""
+    precondition: Precondition = UNCONDITIONAL
+
+    def unconditional(self) -> "Write":
+        """Return the same write without its condition: for what follows from a write that was checked."""
+        return replace(self, precondition=UNCONDITIONAL)
+
 
 CHAIN = "access"
 """Chain of what concerns the access of a whole region at once; of the nation's administrators alone."""

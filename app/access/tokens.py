@@ -12,11 +12,10 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, StoredPrincipal, enrol_chained, held, stored_principal
+from app.access.commands import NameTaken, StoredPrincipal, Write, enrol_chained, held, stored_principal
 from app.access.models import Principal, Token, TokenIn
 from app.access.queries import hash_of
 from app.access.rules import LONGEST_LIFE, Grant, expiry_of, principal_chain, principal_subject
-from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version

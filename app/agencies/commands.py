@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.models import Membership, Principal
-from app.access.write import Write
 from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import (
     StoredAgency,

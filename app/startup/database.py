@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.client.tls import BadAuthorities, trusting_context
 from app.kit.database.engine import ENDLESS, Database, Patience
 from app.kit.database.errors import sentence_for_operators

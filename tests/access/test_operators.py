@@ -4,12 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.access.commands import enrol
+from app.access.commands import Write, enrol
 from app.access.models import Role, TokenScope
 from app.access.queries import list_principals, list_tokens
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import revoke_token
-from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.problems import NotFound
 from tests.conftest import token_for

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.queries import verify_journal

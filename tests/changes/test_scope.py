@@ -9,10 +9,10 @@ from anyio.from_thread import BlockingPortal
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant, ScopeChange, scope_changes
 from app.access.tokens import create_token, revoke_token
-from app.access.write import Write
 from app.kit.database.journal import Author
 from tests.calling import Client
 from tests.changes.feed import follow, now, page

@@ -22,10 +22,10 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token
-from app.access.write import Write
 from app.changes.rules import Place, cursor_of
 from app.client import AlreadyRunning, Misused, Patience, Rata, Refused, Unreachable, Unwritable
 from app.client.copy import Copy

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 from fastapi.testclient import TestClient
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.kit.database.journal import Author
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn

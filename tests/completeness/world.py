@@ -4,9 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from app.access.commands import Write
 from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
-from app.access.write import Write
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
 from app.reference.models import Timezone

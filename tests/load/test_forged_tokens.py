@@ -10,11 +10,11 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.access.commands import Write
 from app.access.models import Role, TokenIn, TokenScope
 from app.access.queries import list_tokens
 from app.access.rules import CONSOLE, Grant
 from app.access.tokens import create_token, revoke_token
-from app.access.write import Write
 from app.kit.database.journal import Author
 from app.kit.http.credentials import read_address, read_secret
 from app.kit.problems import TooManyFailures

@@ -8,8 +8,8 @@ import httpx2 as httpx
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import Database

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.access.commands import Write
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
-from app.access.write import Write
 from app.kit.database.journal import Author
 from app.reference.models import Timezone
 from app.reference.rules import end_of, local_date

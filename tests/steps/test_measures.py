@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author
 from app.reference.models import RegionRow

@@ -11,8 +11,8 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.access.commands import Write
 from app.access.rules import CONSOLE
-from app.access.write import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.changes.webhooks.models import WebhookRow

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.commands import NameTaken, not_administered
+from app.access.commands import NameTaken, Write, not_administered
 from app.access.models import Principal
 from app.access.queries import MISSING_REGIONS
-from app.access.write import Write
 from app.changes.queries import end_for, end_of_feed, number_of
 from app.changes.rules import expired_cursor, place_of
 from app.changes.webhooks.models import ReplayIn, WebhookIn, WebhookSecretIn

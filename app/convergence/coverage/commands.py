@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.access.commands import Write
 from app.access.rules import Actor
-from app.access.write import Write
 from app.convergence.coverage.models import CoverageFields, CoverageIn
 from app.convergence.coverage.queries import cells, coverage, stored_coverage
 from app.convergence.coverage.rules import (

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.convergence.editions.models import EditionFields
 from app.convergence.editions.queries import (
     ChoiceKind,

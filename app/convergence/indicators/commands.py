@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.convergence.editions.queries import check_seen
 from app.convergence.indicators.files.rules import Told, wrong_period
 from app.convergence.indicators.models import (

@@ -1,7 +1,7 @@
 """Writing evidence, by the region, and grades, by the panel of the province."""
 
+from app.access.commands import Write
 from app.access.rules import is_within
-from app.access.write import Write
 from app.convergence.coverage.rules import is_village
 from app.convergence.editions.commands import hold_choices, pin_choices
 from app.convergence.editions.step_templates.models import TemplateStep

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.agencies.queries import Referrer, count_by
 from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.engine import table_of

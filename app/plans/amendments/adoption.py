@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.batch import flatten
 from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.problems import FieldError, Kind

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.agencies.queries import Referrer
 from app.kit.batch import BatchWrite
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record

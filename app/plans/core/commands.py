@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.upsert import upsert

@@ -1,7 +1,7 @@
 """Commands of explanations of overlaps."""
 
+from app.access.commands import Write
 from app.access.rules import Actor
-from app.access.write import Write
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
 from app.kit.problems import NotFound, Problem, Text

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain
 from app.plans.actions.queries import stored_actions

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.rules import Actor
-from app.access.write import Write
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.database.upsert import upsert

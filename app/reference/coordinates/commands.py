@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.database.journal import hold
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind

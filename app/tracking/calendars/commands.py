@@ -1,6 +1,6 @@
 """Setting the days of a quarter for a region and everything below it."""
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
 from app.tracking.calendars.models import CalendarIn

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
+from app.access.commands import Write
 from app.access.rules import Actor
-from app.access.write import Write
 from app.agencies.queries import Referrer, check_agencies, count_by, home_of
 from app.kit.database.journal import Chain, Entry, Versioned, hold, next_version, record
 from app.kit.database.resources import write_version

@@ -11,7 +11,7 @@ from typing import Any, Generic
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.agencies.queries import Referrer, agencies_by_code, count_by
 from app.kit.database.journal import Author, Chain, Entry, hold, record
 from app.kit.database.resources import Stored

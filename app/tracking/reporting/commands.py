@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.journal import Chain, Entry, hold, next_versions, record
 from app.kit.database.json_sql import built_once, to_json

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 from sqlmodel import Session
 
-from app.access.write import Write
+from app.access.commands import Write
 from app.agencies.commands import put_agency
 from app.agencies.models import AgencyIn, AgencyKind
 from app.exchange.matrix.amounts import basis_contradictions, cumulative_spent
