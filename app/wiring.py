@@ -15,11 +15,8 @@ from app.convergence.steps.queries import steps_have_begun
 from app.plans.actions import commands as action_commands
 from app.plans.actions import queries as actions
 from app.plans.amendments import commands as amendments
-from app.plans.amendments.adoption import apply_amendment, blocks, proposed
 from app.plans.core import commands as plans
 from app.plans.findings import queries as findings
-from app.plans.revisions import commands as revisions
-from app.plans.workflow import queries as workflow
 from app.reference.queries import missing_regions
 from app.tracking.meetings import commands as meetings
 from app.tracking.meetings.queries import links
@@ -53,11 +50,8 @@ def wire() -> None:
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
     plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
 
-    # a plan is checked, submitted and adopted
+    # a plan is checked
     findings.REPORT_CHECKS[:] = [findings_on_reports]
-    workflow.PROPOSED[:] = [proposed]
-    workflow.BLOCKS[:] = [blocks]
-    revisions.BEFORE_ADOPTION[:] = [apply_amendment]
 
     # a quarter is frozen; an edition is chosen
     quarters.AFTER_FREEZING[:] = [store_scorecard]

@@ -22,8 +22,8 @@ from app.changes.webhooks.sending import Sender
 from app.changes.webhooks.worker import Worker
 from app.kit.database.engine import Database, alembic_config, table_of
 from app.main import create_app
+from app.plans.amendments.models import AmendmentActionRow
 from app.plans.core.models import PlanRow
-from app.plans.revisions.models import AmendmentActionRow
 from app.settings import Settings
 from app.startup.configuration import CannotStart
 from app.startup.database import check_schema

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
-from app.plans.revisions.models import AmendmentActionRow
+from app.plans.amendments.models import AmendmentActionRow
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, SIGNED_AGAIN, Movers, amend, because, budget, ok
 from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, PARTNER, SOCIAL, WORKS, refused, report, rows, walk

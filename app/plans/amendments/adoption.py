@@ -34,6 +34,7 @@ from app.plans.amendments.queries import (
     Editions,
     amended_rows,
     amendment_chain,
+    amendments,
     editions,
     open_amendment,
 )
@@ -187,6 +188,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
         for code, line in lines.items()
         for reason in telling(line.changes, line.reasons)
     ]
+    session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
     return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": kept}
 
 

@@ -41,11 +41,10 @@ from app.plans.amendments.queries import (
     amendments,
     untouched_version,
 )
-from app.plans.core.commands import fitting_plan
+from app.plans.core.commands import fitting_plan, state_entry
 from app.plans.core.models import Plan, PlanIn, PlanState, Reason, ReasonContent
 from app.plans.core.queries import plans, read_plans
 from app.plans.core.rules import EDITABLE, action_subject, plan_chain
-from app.plans.workflow.commands import state_entry
 
 
 class AmendmentNotEditable(Problem):

@@ -1,12 +1,15 @@
-"""The amendment of a plan as it goes over the wire; its tables stand with the revisions."""
+"""The amendment that is drafted beside the plan in force, and its lines: tables and wire shapes."""
 
 from datetime import datetime
 from typing import Any, Literal
 
+import sqlalchemy as sa
 from pydantic import BaseModel, SkipValidation, model_validator
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
+from sqlmodel import Field
 
+from app.kit.database.engine import Table
 from app.kit.fields import Batch, Key, Version, show_example
 from app.kit.http.validation import RuleBroken, narrow, nearest, refuse_repeated
 from app.kit.problems import BadRequest, FieldError, Kind
@@ -184,3 +187,38 @@ class AmendmentReply(AmendmentIn):
     allowed: list[Literal["edit", "write_actions", "import_matrix", "discard"]]
 
     model_config = show_example(AMENDMENT_OUT_EXAMPLE, allowed=["edit", "write_actions", "discard"])
+
+
+# Tables
+
+
+class AmendmentRow(Table, table=True):
+    """What shall become a plan's next revision."""
+
+    __tablename__ = "plan_amendment"
+
+    plan_id: int = Field(foreign_key="plan.id", primary_key=True)
+    content: dict[str, object] | None = Field(
+        default=None,
+        sa_type=sa.JSON,
+        description="The plan's own fields as they shall be; null: as they are.",
+    )
+    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
+    purpose: str = Field(description="Why the plan is amended at all.")
+    opened_at: datetime
+    version: int = 1
+
+
+class AmendmentActionRow(Table, table=True):
+    """A line as it shall be in the next revision."""
+
+    __tablename__ = "plan_amendment_action"
+
+    plan_id: int = Field(foreign_key="plan_amendment.plan_id", primary_key=True, ondelete="CASCADE")
+    code: str = Field(primary_key=True, max_length=40)
+    content: dict[str, object] | None = Field(
+        default=None, sa_type=sa.JSON, description="Null: the line is taken out."
+    )
+    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
+    version: int = 1
+    updated_at: datetime

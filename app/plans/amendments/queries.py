@@ -13,14 +13,13 @@ from app.kit.database.journal import JournalRow, stamp
 from app.kit.problems import NotFound
 from app.plans.actions.queries import ActionQuery, stored_actions, whole_actions
 from app.plans.actions.rules import ActionContent, ActionRecord, absorption_percent
-from app.plans.amendments.models import AmendedAction
+from app.plans.amendments.models import AmendedAction, AmendmentActionRow, AmendmentRow
 from app.plans.amendments.rules import Amended, AmendedRecord
 from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import plan_of, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
 from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole, with_revision
-from app.plans.revisions.models import AmendmentActionRow, AmendmentRow
 from app.plans.revisions.queries import ReportedFigures
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)

@@ -167,3 +167,10 @@ def follow_locations(session: Session, region: str, year: int, locations: Sequen
     codes = {location["region_code"] for location in locations}
     for follow in AFTER_LOCATIONS if codes else ():
         follow(session, region, year, codes)
+
+
+def state_entry(plan: Plan, to_state: PlanState) -> Entry:
+    """Return the entry of a draft that reached a state, for readers of drafts alone."""
+    before, after = {"state": plan.state}, {"state": str(to_state)}
+    subject, version = f"plans/{plan.code}", plan.version + 1
+    return Entry("plan.changed", plan.region_code, subject, version, before, after, is_draft=True)

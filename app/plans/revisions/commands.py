@@ -1,26 +1,17 @@
 """Commands of revisions: an adoption freezes the plan. Nothing changes or deletes a frozen revision."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import date as date_type
 from typing import Protocol
 
 import sqlalchemy as sa
 
 from app.access.commands import Write
-from app.kit.database.engine import table_of
-from app.kit.database.journal import Chain
 from app.plans.actions.queries import stored_actions
 from app.plans.core.models import Instrument, Plan
 from app.plans.core.queries import read_again, stored_plan
 from app.plans.core.rules import canonical, sha256_of
-from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import revisions
-
-Apply = Callable[[Write, Plan, Chain], tuple[Chain, dict[str, object]]]
-BEFORE_ADOPTION: list[Apply] = []
-"""Called when an amendment is adopted, with the plan as it stands and the plan's chain: writes what was
-drafted beside it into the plan, records it there, and gives the chain as it then is and what the
-revision keeps of it (`purpose`, `reasons`). The part of this area that keeps amendments adds it when it is imported."""
 
 
 class Signed(Protocol):
@@ -31,16 +22,14 @@ class Signed(Protocol):
     date: date_type
 
 
-def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Chain:
-    """Freeze the plan, with its amendment if it has one, as its next revision; the caller holds its chain."""
+def adopt_revision(write: Write, plan: Plan, signed: Signed, kept: Mapping[str, object] | None) -> None:
+    """Freeze the plan as its next revision; the caller holds its chain.
+
+    `kept` is what the revision keeps of the amendment that was just written into the plan: `purpose` and `reasons`.
+    """
     session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1
-    kept: dict[str, object] = {"purpose": None, "reasons": []}
-    if plan.revision is not None:
-        for apply in BEFORE_ADOPTION:
-            chain, kept = apply(write, plan, chain)
-        amendments = table_of(AmendmentRow)
-        session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
+    if kept is not None:
         plan = read_again(session, plan)
     lines = {
         code: {"version": action.version, **action.content}
@@ -56,7 +45,7 @@ def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Ch
             "instrument": str(signed.instrument),
             "instrument_number": signed.number,
             "instrument_date": signed.date.isoformat(),
-            **kept,
+            **(kept or {"purpose": None, "reasons": []}),
             "actions": [{"code": code, **lines[code]} for code in sorted(lines)],
         }
     )
@@ -76,4 +65,3 @@ def adopt_revision(write: Write, plan: Plan, chain: Chain, signed: Signed) -> Ch
             plan_version=plan.version + 1,
         )
     )
-    return chain

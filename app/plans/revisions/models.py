@@ -1,9 +1,8 @@
-"""Revisions of a plan and the amendment that is drafted beside the one in force (domain, section 5)."""
+"""Revisions of a plan: what was adopted, as it was signed (domain, section 5)."""
 
 from datetime import date, datetime
 from typing import Annotated
 
-import sqlalchemy as sa
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
@@ -116,35 +115,3 @@ class PlanRevisionRow(Table, table=True):
     adopted_at: datetime
     adopted_by: str = Field(max_length=200)
     plan_version: int = Field(description="The plan's, when it was adopted: what readers see until the next.")
-
-
-class AmendmentRow(Table, table=True):
-    """What shall become a plan's next revision."""
-
-    __tablename__ = "plan_amendment"
-
-    plan_id: int = Field(foreign_key="plan.id", primary_key=True)
-    content: dict[str, object] | None = Field(
-        default=None,
-        sa_type=sa.JSON,
-        description="The plan's own fields as they shall be; null: as they are.",
-    )
-    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
-    purpose: str = Field(description="Why the plan is amended at all.")
-    opened_at: datetime
-    version: int = 1
-
-
-class AmendmentActionRow(Table, table=True):
-    """A line as it shall be in the next revision."""
-
-    __tablename__ = "plan_amendment_action"
-
-    plan_id: int = Field(foreign_key="plan_amendment.plan_id", primary_key=True, ondelete="CASCADE")
-    code: str = Field(primary_key=True, max_length=40)
-    content: dict[str, object] | None = Field(
-        default=None, sa_type=sa.JSON, description="Null: the line is taken out."
-    )
-    reasons: list[dict[str, object]] = Field(sa_type=sa.JSON)
-    version: int = 1
-    updated_at: datetime

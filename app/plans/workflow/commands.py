@@ -14,12 +14,13 @@ from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import Invalid, Problem, Text
 from app.plans.actions.queries import actions
-from app.plans.core.commands import follow_locations, hold_plan
-from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState, PriorityLocationRow
+from app.plans.amendments.adoption import apply_amendment
+from app.plans.amendments.queries import amendments
+from app.plans.core.commands import follow_locations, hold_plan, state_entry
+from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PriorityLocationRow
 from app.plans.core.queries import plan_of, plans, read_again, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN, plan_chain
 from app.plans.revisions.commands import adopt_revision
-from app.plans.revisions.models import AmendmentRow
 from app.plans.revisions.queries import latest_instrument_date
 from app.plans.workflow.models import AdoptIn
 from app.plans.workflow.queries import (
@@ -45,7 +46,7 @@ from app.plans.workflow.rules import (
 )
 
 _NOT_CHECKED = Submission(())
-_notes, _amendments = table_of(PlanNoteRow), table_of(AmendmentRow)
+_notes = table_of(PlanNoteRow)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
-        chain = adopt_revision(write, plan, chain, move.instrument)
+        chain, kept = apply_amendment(write, plan, chain) if plan.revision is not None else (chain, None)
+        adopt_revision(write, plan, move.instrument, kept)
         revision = 0 if revision is None else revision + 1
     _move(write, plan, chain, move, {"revision": plan.revision, **before}, revision)
     return checked
@@ -179,13 +181,6 @@ def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> En
     return Entry("amendment.created", plan.region_code, subject, version, None, after, is_draft=True)
 
 
-def state_entry(plan: Plan, to_state: PlanState) -> Entry:
-    """Return the entry of a draft that reached a state, for readers of drafts alone."""
-    before, after = {"state": plan.state}, {"state": str(to_state)}
-    subject, version = f"plans/{plan.code}", plan.version + 1
-    return Entry("plan.changed", plan.region_code, subject, version, before, after, is_draft=True)
-
-
 # What a move does beside moving
 
 
@@ -244,7 +239,7 @@ def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) ->
         "opened_at": write.author.at.isoformat(),
         "version": hold(write.session, f"{AMENDMENT_CHAIN}{plan.code}").position + 1,
     }
-    upsert(write.session, _amendments, [row])
+    upsert(write.session, amendments, [row])
 
 
 _PREPARE = {

@@ -1,6 +1,6 @@
 """Reading what a move depends on: what blocks it, and what was said before."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -14,27 +14,17 @@ from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
 from app.plans.actions.rules import ActionContent
+from app.plans.amendments.adoption import blocks, proposed
+from app.plans.amendments.queries import amended_actions
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import Placed, blocking
-from app.plans.revisions.models import AmendmentActionRow
 from app.plans.revisions.queries import instrument_in_force
 from app.plans.workflow.rules import Standing
 from app.reference.rules import local_date
 
 _notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
-_amended = table_of(AmendmentActionRow)
-
-Contents = Mapping[str, ActionContent]
-"""Lines by code."""
-
-PROPOSED: list[Callable[[Session, Plan], Contents]] = []
-"""Gives the lines of a plan in force as its amendment would make them: what is submitted then. The part of
-this area that keeps amendments adds it when it is imported."""
-
-BLOCKS: list[Callable[[Session, Plan], Sequence[FieldError]]] = []
-"""Gives what keeps the amendment of a plan in force from being submitted, findings aside; filled as above."""
 
 
 def standing_of(session: Session, plan: Plan, now: datetime) -> Standing:
@@ -75,7 +65,7 @@ def check_submission(session: Session, plan: Plan) -> Submission:
         found = check_lines(session, plan, lines_to_submit(session, plan))
     of_plan = [placed for placed in found if placed.period is None]
     errors = [placed for placed in of_plan if placed.finding.severity == "error"]
-    lacking = [error for ask in BLOCKS for error in ask(session, plan)] if plan.revision is not None else []
+    lacking = blocks(session, plan) if plan.revision is not None else ()
     return Submission(
         [*lacking, *(blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or ""))],
         [placed for placed in of_plan if placed.finding.severity == "warning"],
@@ -83,11 +73,10 @@ def check_submission(session: Session, plan: Plan) -> Submission:
     )
 
 
-def lines_to_submit(session: Session, plan: Plan) -> Contents:
+def lines_to_submit(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
     """The lines of a plan, or of its open amendment, as they would be adopted."""
     if plan.revision is not None:
-        for propose in PROPOSED:
-            return propose(session, plan)
+        return proposed(session, plan)
     return {code: action.content for code, action in stored_actions(session, plan).items()}
 
 
@@ -129,6 +118,6 @@ def known_lines(session: Session, plan: Plan) -> list[str]:
     """Codes of a plan's lines, those of an open amendment among them."""
     found = sa.union(
         sa.select(_actions.c.code).where(_actions.c.plan_id == plan.id),
-        sa.select(_amended.c.code).where(_amended.c.plan_id == plan.id),
+        sa.select(amended_actions.c.code).where(amended_actions.c.plan_id == plan.id),
     )
     return sorted(session.scalars(found))
