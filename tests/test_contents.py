@@ -18,7 +18,6 @@ from app.plans.actions.models import (
     Component,
     Location,
     Milestone,
-    Output,
     Recipient,
 )
 from app.plans.amendments.models import AmendedAction
@@ -56,7 +55,6 @@ pytestmark = pytest.mark.one_engine
 CONTENTS: dict[type, type[BaseModel]] = {
     actions.ComponentContent: Component,
     actions.BudgetLineContent: BudgetLine,
-    actions.OutputContent: Output,
     actions.RecipientContent: Recipient,
     actions.LocationContent: Location,
     actions.MilestoneContent: Milestone,
@@ -164,8 +162,8 @@ def test_every_content_is_held_to_a_shape() -> None:
 
 
 def test_a_field_of_another_name_or_type_is_found() -> None:
-    renamed = create_model("Renamed", codes=(str, ...))
-    retyped = create_model("Retyped", code=(int, ...))
-    wanted = keys_of(actions.OutputContent)
-    assert differing(wanted, keys_of(renamed), "output") == ["output.code"]
-    assert differing(wanted, keys_of(retyped), "output") == ["output.code"]
+    renamed = create_model("Renamed", sources=(str, ...), amount=(int | None, None))
+    retyped = create_model("Retyped", funding_source=(int, ...), amount=(int | None, None))
+    wanted = keys_of(actions.BudgetLineContent)
+    assert differing(wanted, keys_of(renamed), "line") == ["line.funding_source"]
+    assert differing(wanted, keys_of(retyped), "line") == ["line.funding_source"]

@@ -25,8 +25,8 @@ from app.access.models import (
 )
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
-from app.kit.database.resources import ResourceText, read_text
+from app.kit.database.json_sql import fields_of, json_rows
+from app.kit.database.resources import ResourceText, read_record, read_text
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 
@@ -262,11 +262,8 @@ class PrincipalText(NamedTuple):
 
 def principal_text(session: Session, actor: Actor, name: str) -> PrincipalText:
     """One principal. NotFound: there is none, or it is of a region whose access the actor may not read."""
-    one = json_texts(_principals(actor).where(_principal.c.name == name), "region_code", "version")
-    row = session.execute(one).one_or_none()
-    if row is None:
-        raise NotFound()
-    return PrincipalText(*row)
+    found = _principals(actor).where(_principal.c.name == name)
+    return read_record(session, found, PrincipalText, "region_code", "version")
 
 
 def allowed(actor: Actor, region: str) -> list[PrincipalVerb]:

@@ -1,6 +1,6 @@
 """Writing agencies: each write holds the region's chain first, then looks, then writes and records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -130,6 +130,15 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     _move_memberships(write, region, code, target)
     for move in MOVERS:
         move(write, region, code, into)
+
+
+def replace_named(session: Session, owner: sa.Column[int], ids: Sequence[int], old: str, new: str) -> None:
+    """Point the rows of some owners that name an agency at another, for movers; a row that names it already stays."""
+    named = owner.table
+    is_old = sa.and_(owner.in_(ids), named.c.agency_code == old)
+    both = sa.select(owner).where(owner.in_(ids), named.c.agency_code == new)
+    session.execute(sa.delete(named).where(is_old, owner.in_(both)))
+    session.execute(sa.update(named).where(is_old).values(agency_code=new))
 
 
 def delete_agency(write: Write, region: str, code: str) -> None:

@@ -12,7 +12,8 @@ from app.access.rules import Actor
 from app.agencies.models import PARTNER_KINDS, AgencyKind, AgencyOut, AgencyQuery, AgencyRow, AgencyState
 from app.agencies.rules import Verb, is_home, verbs_from
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_texts
+from app.kit.database.json_sql import fields_of
+from app.kit.database.resources import read_record
 from app.kit.http.pagination import Listing
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
@@ -57,12 +58,8 @@ class AgencyText(NamedTuple):
 
 def agency_text(session: Session, region: str, code: str) -> AgencyText:
     """One agency. NotFound: the region has none of that code."""
-    row = session.execute(
-        json_texts(_agencies(region).where(_agency.c.code == code), "state", "version")
-    ).one_or_none()
-    if row is None:
-        raise NotFound()
-    return AgencyText(*row)
+    found = _agencies(region).where(_agency.c.code == code)
+    return read_record(session, found, AgencyText, "state", "version")
 
 
 class StoredAgency(NamedTuple):

@@ -4,7 +4,7 @@ Thousands are as many statements as one. The caller holds the chain, and has che
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
@@ -20,6 +20,7 @@ from app.kit.database.upsert import records, upsert
 from app.kit.problems import NotFound, PreconditionFailed
 
 Key = TypeVar("Key", bound=tuple[object, ...])
+Made = TypeVar("Made")
 
 Outcome = Literal["created", "updated", "unchanged"]
 
@@ -46,10 +47,18 @@ class ResourceText(NamedTuple):
 
 def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
     """Return the only row of a query that selects `version` too. Raises NotFound if there is none."""
-    row = session.execute(json_texts(query, "version")).one_or_none()
+    return read_record(session, query, ResourceText, "version")
+
+
+def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Made], *beside: str) -> Made:
+    """Return what is made of the only row of a query: of its JSON, and of the columns `beside` it.
+
+    Raises NotFound if there is none.
+    """
+    row = session.execute(json_texts(query, *beside)).one_or_none()
     if row is None:
         raise NotFound()
-    return ResourceText(*row)
+    return make(*row)
 
 
 class Numbered(Versioned, Protocol):

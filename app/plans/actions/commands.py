@@ -1,13 +1,14 @@
 """Commands of actions: a write of many lines takes as many statements as a write of one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from app.access.commands import Write
+from app.agencies.commands import replace_named
 from app.agencies.queries import Referrer, count_by
 from app.kit.batch import BatchWrite, Outcome
 from app.kit.database.engine import table_of
@@ -42,7 +43,7 @@ IN_USE: list[Callable[[Session, Gone], Gone]] = []
 """Called with the items that are about to leave their actions; gives those that something hangs on.
 `app.wiring` adds those of the areas above: plans must not know progress."""
 
-FOLLOWED: tuple[Literal["outputs", "milestones"], ...] = ("outputs", "milestones")
+FOLLOWED = ("outputs", "milestones")
 """Parts of an action that figures of areas above follow from."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
@@ -292,10 +293,12 @@ def write_actions(
             for code, content in contents.items()
         ]
         write_parts(session, part.table, part.key, lists)
+    followed = [part for part in PARTS if part.name in FOLLOWED]
     rewritten = [
         ids[code]
         for code, content in contents.items()
-        if code in stored and any(content[name] != stored[code].content[name] for name in FOLLOWED)
+        if code in stored
+        and any(part.items(content) != part.items(stored[code].content) for part in followed)
     ]
     if rewritten:
         for follow in AFTER_ACTIONS:
@@ -362,7 +365,11 @@ def move_lines(write: Write, region: str, old: str, new: str) -> None:
         session.execute(
             sa.update(actions).where(chosen, actions.c.lead_agency == old).values(lead_agency=new)
         )
-        _move_support(session, ids, old, new)
+        replace_named(session, _supporting.c.action_id, ids, old, new)
+        # No agency supports what it leads.
+        leads = sa.select(actions.c.id).where(chosen, actions.c.lead_agency == new)
+        supports = sa.and_(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
+        session.execute(sa.delete(_supporting).where(supports))
         raised = {"version": actions.c.version + 1, "updated_at": write.author.at}
         session.execute(sa.update(actions).where(chosen).values(**raised))
         after = stored_actions(session, plan, codes)
@@ -371,24 +378,6 @@ def move_lines(write: Write, region: str, old: str, new: str) -> None:
             for code in codes
         ]
         record(session, chain, write.author, entries)
-
-
-def _move_support(session: Session, ids: list[int], old: str, new: str) -> None:
-    """A line that both supported keeps the one that stays; nobody supports what it leads."""
-    both = sa.select(_supporting.c.action_id).where(
-        _supporting.c.action_id.in_(ids), _supporting.c.agency_code == new
-    )
-    doubled = sa.and_(_supporting.c.agency_code == old, _supporting.c.action_id.in_(both))
-    session.execute(sa.delete(_supporting).where(doubled))
-    session.execute(
-        sa.update(_supporting)
-        .where(_supporting.c.action_id.in_(ids), _supporting.c.agency_code == old)
-        .values(agency_code=new)
-    )
-    leads = sa.select(actions.c.id).where(actions.c.id.in_(ids), actions.c.lead_agency == new)
-    session.execute(
-        sa.delete(_supporting).where(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
-    )
 
 
 REFERRERS = [

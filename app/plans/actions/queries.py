@@ -15,6 +15,7 @@ from app.access.queries import within
 from app.agencies.queries import check_agencies
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
+from app.kit.database.resources import read_record
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown, unknown_reference
@@ -163,10 +164,7 @@ def _has(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[boo
 def action_json(session: Session, plan: Plan, code: str) -> str:
     """An action of a visible plan as JSON text; NotFound when there is none of that key."""
     query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id, actions.c.code == code)
-    text = session.execute(json_texts(query)).scalar_one_or_none()
-    if text is None:
-        raise NotFound()
-    return str(text)
+    return read_record(session, query, str)
 
 
 def action_id_of(session: Session, plan: Plan, code: str) -> int:

@@ -20,10 +20,6 @@ class BudgetLineContent(TypedDict):
     amount: int | None
 
 
-class OutputContent(TypedDict):
-    code: str
-
-
 class RecipientContent(TypedDict):
     code: str
     kind: str
@@ -68,7 +64,6 @@ class ActionContent(CostContent):
     last_month: int | None
     components: list[ComponentContent]
     budget_lines: list[BudgetLineContent]
-    outputs: list[OutputContent]
     locations: list[LocationContent]
     milestones: list[MilestoneContent]
     tags: list[str]

@@ -14,7 +14,8 @@ from sqlmodel import Session
 from app.access.queries import within
 from app.access.rules import Actor, is_within
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts, to_json
+from app.kit.database.json_sql import fields_of, json_rows, to_json
+from app.kit.database.resources import read_record
 from app.kit.database.upsert import records
 from app.kit.fields import Instant, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
@@ -109,10 +110,7 @@ def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
     """A plan; NotFound when not visible."""
     zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
     query = sa.select(*_columns_for(actor), zone.label("_timezone")).where(seen(actor), plans.c.code == code)
-    row = session.execute(json_texts(query, *PlanText._fields[1:-1], "_timezone")).one_or_none()
-    if row is None:
-        raise NotFound()
-    return PlanText(*row)
+    return read_record(session, query, PlanText, *PlanText._fields[1:-1], "_timezone")
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:

@@ -9,8 +9,9 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.access.rules import Actor
+from app.agencies.commands import replace_named
 from app.agencies.queries import Referrer, check_agencies, count_by, home_of
-from app.kit.database.journal import Chain, Entry, Versioned, hold, next_version, record
+from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, validated
@@ -80,11 +81,7 @@ def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> boo
     kept = stored.content["agencies_present"] if stored else ()
     if errors := check_agencies(write.session, region, named, kept):
         raise Invalid(errors=errors)
-    version = _next_version(write.session, "meeting", region, code, stored)
-    id = _write(write, meetings, region, code, version, after)
-    _replace_agencies(write.session, "meeting", id, region, after["agencies_present"])
-    entry = _entry("meeting", region, code, version, stored.content if stored else None, after)
-    record(write.session, chain, write.author, [entry])
+    _store(write, chain, _Address("meeting", region, code), stored, after, after["agencies_present"])
     return stored is None
 
 
@@ -103,13 +100,7 @@ def delete_meeting(write: Write, region: str, code: str) -> None:
     made_there = stored_commitments(write.session, region, commitments.c.meeting == code)
     if made_there:
         raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
-    write.session.execute(sa.delete(meetings).where(meetings.c.id == stored.id))
-    record(
-        write.session,
-        chain,
-        write.author,
-        [_entry("meeting", region, code, stored.version + 1, stored.content, None)],
-    )
+    _delete(write, chain, _Address("meeting", region, code), stored)
 
 
 # Commitments
@@ -129,18 +120,14 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
             return False
         _check_step(write.actor, region, stored, "edit")
     ids = _check_references(write, region, after, stored.content if stored else None)
-    version = _next_version(write.session, "commitment", region, code, stored)
-    state = stored.state if stored else CommitmentState.open
-    id = _write(write, commitments, region, code, version, {**after, "state": state})
-    _replace_agencies(write.session, "commitment", id, region, after["supporting_agencies"])
+    address, state = _Address("commitment", region, code), stored.state if stored else CommitmentState.open
+    id = _store(write, chain, address, stored, after, after["supporting_agencies"], state=state)
     write.session.execute(sa.delete(links).where(links.c.commitment_id == id))
     upsert(
         write.session,
         links,
         [{"commitment_id": id, "action_id": line, "position": n} for n, line in enumerate(ids)],
     )
-    entry = _entry("commitment", region, code, version, stored.content if stored else None, after)
-    record(write.session, chain, write.author, [entry])
     return stored is None
 
 
@@ -157,13 +144,7 @@ def delete_commitment(write: Write, region: str, code: str) -> None:
     chain = _held(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     _check_step(write.actor, region, stored, "delete")
-    write.session.execute(sa.delete(commitments).where(commitments.c.id == stored.id))
-    record(
-        write.session,
-        chain,
-        write.author,
-        [_entry("commitment", region, code, stored.version + 1, stored.content, None)],
-    )
+    _delete(write, chain, _Address("commitment", region, code), stored)
 
 
 def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> None:
@@ -191,7 +172,7 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
     row = {"commitment_id": stored.id, "position": (write.session.scalar(count) or 0) + 1}
     signed = {"at": write.author.at.isoformat(), "by": write.author.actor}
     upsert(write.session, follow_ups, [{**row, **signed, **told}])
-    subject = _subject("commitment", region, code)
+    subject = _Address("commitment", region, code).subject
     old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
     done = Entry(step.kind, region, subject, stored.version + 1, old, new)
     record(write.session, chain, write.author, [done])
@@ -240,51 +221,58 @@ def _check_references(
     return ids
 
 
-def _write(
-    write: Write, table: sa.Table, region: str, code: str, version: int, content: Mapping[str, object]
+class _Address(NamedTuple):
+    """Under which noun and key a region has a meeting or a commitment."""
+
+    noun: Noun
+    region: str
+    code: str
+
+    @property
+    def subject(self) -> str:
+        """The address below /v1/."""
+        return f"regions/{self.region}/{self.noun}s/{self.code}"
+
+
+def _store(
+    write: Write,
+    chain: Chain,
+    address: _Address,
+    stored: StoredMeeting | StoredCommitment | None,
+    after: Mapping[str, object],
+    agencies: Sequence[str],
+    **columns: object,
 ) -> int:
-    """Write what the row holds of a content as its next version. Return its id."""
-    row = {name: value for name, value in content.items() if name in table.c}
-    row |= {"region_code": region, "code": code, "version": version}
-    row |= {"updated_at": write.author.at.isoformat()}
+    """Write the next version of a row, with the agencies that it names, and record it. Return its id."""
+    session, (noun, region, code), owner = write.session, address, f"{address.noun}_id"
+    table, named, _ = _NOUNS[noun]
+    if stored is None:
+        checked_key(code)
+    version = next_version(session, address.subject, stored.version if stored else None)
+    columns |= {name: value for name, value in after.items() if name in table.c}
+    columns |= {"region_code": region, "code": code, "version": version}
+    row = {**columns, "updated_at": write.author.at.isoformat()}
     key = ["region_code", "code"]
-    written = upsert(write.session, table, [row], key=key, versioned=True, returning=["id"])
+    written = upsert(session, table, [row], key=key, versioned=True, returning=["id"])
     if not written:
         raise PreconditionFailed()
-    return int(written[0].id)
-
-
-def _replace_agencies(session: Session, noun: Noun, id: int, region: str, agencies: list[str]) -> None:
-    named, owner = _NOUNS[noun].named, f"{noun}_id"
+    id = int(written[0].id)
     session.execute(sa.delete(named).where(named.c[owner] == id))
     rows = [
         {owner: id, "agency_code": agency, "region_code": region, "position": n}
         for n, agency in enumerate(agencies)
     ]
     upsert(session, named, rows)
+    before = stored.content if stored else None
+    record(session, chain, write.author, [Entry.of(noun, region, address.subject, version, before, after)])
+    return id
 
 
-def _next_version(session: Session, noun: Noun, region: str, code: str, stored: Versioned | None) -> int:
-    """Return the version of a write. Raises Invalid if the key of a new row can be none."""
-    known = code if stored else checked_key(code)
-    return next_version(session, _subject(noun, region, known), stored.version if stored else None)
-
-
-def _entry(
-    noun: Noun,
-    region: str,
-    code: str,
-    version: int,
-    before: Mapping[str, object] | None,
-    after: Mapping[str, object] | None,
-    reason: str | None = None,
-) -> Entry:
-    """Return the journal's entry for a write of a whole meeting or commitment."""
-    return Entry.of(noun, region, _subject(noun, region, code), version, before, after, reason)
-
-
-def _subject(noun: Noun, region: str, code: str) -> str:
-    return f"regions/{region}/{noun}s/{code}"
+def _delete(write: Write, chain: Chain, address: _Address, stored: StoredMeeting | StoredCommitment) -> None:
+    table, version = _NOUNS[address.noun].table, stored.version + 1
+    write.session.execute(sa.delete(table).where(table.c.id == stored.id))
+    entry = Entry.of(address.noun, address.region, address.subject, version, stored.content, None)
+    record(write.session, chain, write.author, [entry])
 
 
 # Agencies that are merged
@@ -313,11 +301,7 @@ def _move(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Ent
         return []
     ids = [one.id for one in before]
     chosen = table.c.id.in_(ids)
-    is_old = sa.and_(owner.in_(ids), named.c.agency_code == old)
-    # Where both are named, the one that stays.
-    both = sa.select(owner).where(owner.in_(ids), named.c.agency_code == new)
-    session.execute(sa.delete(named).where(is_old, owner.in_(both)))
-    session.execute(sa.update(named).where(is_old).values(agency_code=new))
+    replace_named(session, owner, ids, old, new)
     if noun == "commitment":
         answered = sa.and_(chosen, commitments.c.responsible_agency == old)
         session.execute(sa.update(commitments).where(answered).values(responsible_agency=new))
@@ -329,7 +313,9 @@ def _move(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Ent
     after: dict[int, Mapping[str, object]] = {one.id: one.content for one in read(session, region, chosen)}
     why = f"merge {old} → {new}"
     return [
-        _entry(noun, region, one.code, one.version + 1, one.content, after[one.id], why) for one in before
+        Entry.of(noun, region, subject, one.version + 1, one.content, after[one.id], why)
+        for one in before
+        for subject in [_Address(noun, region, one.code).subject]
     ]
 
 

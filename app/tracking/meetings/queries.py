@@ -14,9 +14,10 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import DaysBetween, fields_of, json_rows, json_texts, json_values
+from app.kit.database.resources import read_record
 from app.kit.http.pagination import Listing
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, NotFound
+from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
 from app.reference.models import Timezone
@@ -129,10 +130,7 @@ class MeetingText(NamedTuple):
 def meeting_text(session: Session, region: str, code: str, now: datetime) -> MeetingText:
     """A meeting of a visible region; NotFound where there is none of that key."""
     found = _meetings(now).where(meetings.c.region_code == region, meetings.c.code == code)
-    row = session.execute(json_texts(found, *MeetingText._fields[1:])).one_or_none()
-    if row is None:
-        raise NotFound()
-    return MeetingText(*row)
+    return read_record(session, found, MeetingText, *MeetingText._fields[1:])
 
 
 class StoredMeeting(NamedTuple):
@@ -259,10 +257,7 @@ class CommitmentText(NamedTuple):
 def commitment_text(session: Session, region: str, code: str, now: datetime) -> CommitmentText:
     """A commitment of a visible region; NotFound where there is none of that key."""
     found = _commitments(now).where(commitments.c.region_code == region, commitments.c.code == code)
-    row = session.execute(json_texts(found, *CommitmentText._fields[1:])).one_or_none()
-    if row is None:
-        raise NotFound()
-    return CommitmentText(*row)
+    return read_record(session, found, CommitmentText, *CommitmentText._fields[1:])
 
 
 class StoredCommitment(NamedTuple):
