@@ -24,13 +24,13 @@ from app.kit.database.engine import Database, alembic_config, table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.json_sql import to_json
 from app.kit.database.upsert import records
+from app.kit.fields import folded
 from app.plans.actions.models import PARTS, ActionFields, ActionRow, LocationRow
 from app.plans.core.models import PlanRow
 from app.plans.core.rules import plan_chain
 from app.reference.commands import load_reference
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.nomenclature.models import SubactivityRow
-from app.reference.rules import folded
 from app.tracking.progress.models import PROGRESS_PARTS, ProgressFields, ProgressRow
 from app.wiring import wire
 from benchmarks.convergence import fill_convergence

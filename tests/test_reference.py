@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
+from app.kit.fields import folded
 from app.reference.models import RegionRow
-from app.reference.rules import folded
 from tests.database import OneTransaction
 from tests.pages import walk
 

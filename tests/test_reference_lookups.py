@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from app.access.rules import ancestors_of
 from app.kit.database.engine import table_of
+from app.kit.fields import folded
 from app.reference.commands import DATA
 from app.reference.models import FundingSourceRow
 from app.reference.nomenclature.queries import (
@@ -24,7 +25,7 @@ from app.reference.queries import (
     regions_by_code,
     regions_named,
 )
-from app.reference.rules import folded, forms_of, level_of, nearest_ancestor, parent_of
+from app.reference.rules import forms_of, level_of, nearest_ancestor, parent_of
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.both_engines

@@ -22,11 +22,10 @@ from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
-from app.kit.fields import AgencyCode
+from app.kit.fields import AgencyCode, folded
 from app.kit.http.validation import describe_unknown, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
 from app.kit.problems import FieldError, Invalid, Kind, Problem, Text
-from app.reference.rules import folded
 
 Mover = Callable[[Write, str, str, str], None]
 """(write, region code, from agency, to agency): point what refers to the one at the other."""

@@ -14,11 +14,11 @@ from app.agencies.rules import Verb, is_home, verbs_from
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import read_record
+from app.kit.fields import folded
 from app.kit.http.pagination import Listing
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
 from app.reference.queries import among, has_words, is_region
-from app.reference.rules import folded
 
 _agency, _membership = table_of(AgencyRow), table_of(Membership)
 

@@ -50,6 +50,10 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 """Of the categories Cc and Cs, but for line feed and tabulator."""
 
 
+_DROPPED = re.compile("['’‘ʼ`´]")
+_BETWEEN = re.compile(r"[\W_]+")
+
+
 def has_piled_marks(text: str) -> bool:
     """Whether more combining characters stand in a row than any writing has: sorting n of them, as composing does,
     takes n² steps, and a hundred thousand half a minute."""
@@ -61,6 +65,22 @@ def has_piled_marks(text: str) -> bool:
         if row > MOST_MARKS:
             return True
     return False
+
+
+def folded(text: str) -> str:
+    """A name as it is compared: without case, apostrophes, punctuation and repeated spaces.
+
+    `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
+    """
+    if not has_piled_marks(text):  # of which nothing could be made that is like any name
+        text = unicodedata.normalize("NFKC", text)
+    text = text.casefold()
+    return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a search, each once."""
+    return list(dict.fromkeys(folded(text).split()))
 
 
 def _clean(text: object) -> object:

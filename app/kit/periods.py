@@ -1,8 +1,8 @@
-"""Periods: quarters are stored, semesters and years derived (domain, section 5)."""
+"""Periods: quarters are stored, semesters and years derived (domain, section 5); and days in the zones of Indonesia."""
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Annotated
 
 from pydantic import Field
@@ -31,6 +31,24 @@ _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
 def is_quarter(text: str) -> bool:
     """Whether this is a quarter, such as `2026-Q2`."""
     return re.fullmatch(QUARTER_PATTERN, text) is not None
+
+
+#: Indonesia knows no summer time; its three zones have had these offsets since Keppres 41/1987.
+OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
+
+
+def zone_of(name: str) -> timezone:
+    return timezone(timedelta(hours=OFFSETS[name]), name)
+
+
+def local_date(at: datetime, zone: str) -> date:
+    """The day that it is in a zone of Indonesia, by which its deadlines are judged."""
+    return at.astimezone(zone_of(zone)).date()
+
+
+def end_of(day: date, zone: str) -> datetime:
+    """The last second of a day in a zone, with its offset."""
+    return datetime.combine(day, time(23, 59, 59), zone_of(zone))
 
 
 malformed_period = Kind(

@@ -18,6 +18,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.json_sql import to_json
 from app.kit.database.upsert import records, upsert
+from app.kit.fields import folded
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceRow,
@@ -27,7 +28,7 @@ from app.reference.models import (
     StrategyRow,
 )
 from app.reference.nomenclature.models import GovernmentLevel, SubactivityRow
-from app.reference.rules import folded, level_of, nearest_ancestor, parent_of
+from app.reference.rules import level_of, nearest_ancestor, parent_of
 
 CHAIN = "reference"
 DATA = Path(__file__).parent / "data"

@@ -10,11 +10,10 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.kit.database.engine import Table
-from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, show_example
+from app.kit.fields import REGION_PATTERN, FundingSourceCode, RegionCode, address, show_example, words_of
 from app.kit.http.pagination import PageQuery
 from app.kit.http.validation import RuleBroken
 from app.kit.problems import Kind
-from app.reference.rules import words_of
 
 no_words = Kind(
     "no_words",

@@ -15,6 +15,7 @@ from app.access.rules import ancestors_of
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, to_json
 from app.kit.database.upsert import records
+from app.kit.fields import folded, words_of
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.reference.models import (
@@ -32,7 +33,7 @@ from app.reference.models import (
     StrategyOut,
     StrategyRow,
 )
-from app.reference.rules import folded, forms_of, words_of
+from app.reference.rules import forms_of
 
 _region, _source, _strategy = table_of(RegionRow), table_of(FundingSourceRow), table_of(StrategyRow)
 _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "above"))

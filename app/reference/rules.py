@@ -1,50 +1,10 @@
-"""Names as they are compared, and codes as they are read."""
+"""Codes as they are read, and the names of places as people write them."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta, timezone
 from typing import NamedTuple
 
-from app.kit.fields import has_piled_marks
-
-_DROPPED = re.compile("['’‘ʼ`´]")
-_BETWEEN = re.compile(r"[\W_]+")
-
-
-def folded(text: str) -> str:
-    """A name as it is compared: without case, apostrophes, punctuation and repeated spaces.
-
-    `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
-    """
-    if not has_piled_marks(text):  # of which nothing could be made that is like any name
-        text = unicodedata.normalize("NFKC", text)
-    text = text.casefold()
-    return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a search, each once."""
-    return list(dict.fromkeys(folded(text).split()))
-
-
-#: Indonesia knows no summer time; its three zones have had these offsets since Keppres 41/1987.
-OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
-
-
-def zone_of(name: str) -> timezone:
-    return timezone(timedelta(hours=OFFSETS[name]), name)
-
-
-def local_date(at: datetime, zone: str) -> date:
-    """The day that it is in a zone of Indonesia, by which its deadlines are judged."""
-    return at.astimezone(zone_of(zone)).date()
-
-
-def end_of(day: date, zone: str) -> datetime:
-    """The last second of a day in a zone, with its offset."""
-    return datetime.combine(day, time(23, 59, 59), zone_of(zone))
-
+from app.kit.fields import folded
 
 _LEVELS = ("province", "regency", "district", "village")
 

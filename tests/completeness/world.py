@@ -9,8 +9,8 @@ from app.access.models import Role, TokenScope
 from app.access.rules import CONSOLE, Actor, Grant
 from app.kit.database.engine import Database
 from app.kit.database.journal import Author
+from app.kit.periods import zone_of
 from app.reference.models import Timezone
-from app.reference.rules import zone_of
 from app.tracking.completeness.queries import CompletenessQuery, completeness_json
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter, put_extension
 from app.tracking.quarters.models import ExtensionIn, QuarterSubmitIn, QuarterVerb

@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from app.convergence.coverage.rules import is_village
 from app.kit.database.engine import Database, table_of
 from app.kit.database.upsert import upsert
+from app.kit.fields import folded
 from app.reference.models import RegionRow
-from app.reference.rules import folded
 
 PERIOD = "2026-Q2"
 AT = f"/v1/coverage/{PERIOD}"

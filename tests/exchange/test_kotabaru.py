@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from app.exchange.matrix.rules import read_matrix
 from app.kit.database.engine import table_of
+from app.kit.fields import folded
 from app.reference.nomenclature.models import SubactivityRow
-from app.reference.rules import folded
 from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, edited, place_of
 
 pytestmark = pytest.mark.one_engine

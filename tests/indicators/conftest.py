@@ -9,9 +9,10 @@ from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
 from app.kit.database.upsert import upsert
+from app.kit.fields import folded
 from app.reference.commands import DATA
 from app.reference.models import RegionRow
-from app.reference.rules import folded, level_of, parent_of
+from app.reference.rules import level_of, parent_of
 from tests.database import OneTransaction
 
 Send = Callable[..., Any]

@@ -9,8 +9,8 @@ from app.access.commands import Write
 from app.access.models import Role, TokenScope
 from app.access.rules import Actor, Grant
 from app.kit.database.journal import Author
+from app.kit.periods import end_of, local_date
 from app.reference.models import Timezone
-from app.reference.rules import end_of, local_date
 from app.tracking.quarters.commands import QuarterMove, move_part, move_quarter
 from app.tracking.quarters.models import QuarterState, QuarterSubmitIn
 from app.tracking.quarters.queries import plan_at, standing_of

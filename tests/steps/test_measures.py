@@ -12,8 +12,8 @@ from app.access.commands import Write
 from app.access.rules import CONSOLE
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author
+from app.kit.periods import zone_of
 from app.reference.models import RegionRow
-from app.reference.rules import zone_of
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn
 from tests.coverage.world import put as put_coverage

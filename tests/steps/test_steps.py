@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from app.kit.periods import zone_of
 from app.reference.models import Timezone
-from app.reference.rules import zone_of
 from tests.database import OneTransaction
 from tests.pages import walk
 from tests.plans.world import put_plan, refused

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from app.access.models import TokenScope
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
+from app.kit.periods import local_date
 from app.plans.core.models import PlanState
 from app.plans.workflow.rules import BY_VERB, Standing, failures
-from app.reference.rules import local_date
 from tests.database import OneTransaction
 from tests.plans.world import ANY, LEAN, put, put_many, put_plan, refused, rows
 from tests.workflow.moves import AT, CODED, NOTES, PLAN, SIGNED, Movers

@@ -11,9 +11,9 @@ from app.convergence.steps.models import EvidenceIn, PanelGradeIn
 from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, step_at
 from app.kit.database.journal import hold
 from app.kit.http.validation import checked_key, describe_unknown
+from app.kit.periods import local_date
 from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
 from app.reference.queries import regions_by_code
-from app.reference.rules import local_date
 
 after_today = Kind(
     "after_today",

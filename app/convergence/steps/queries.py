@@ -35,12 +35,12 @@ from app.convergence.steps.rules import Facts, Shown, scored, standings
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource, ResourceText
+from app.kit.periods import local_date
 from app.kit.problems import NotFound
 from app.plans.core.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow
 from app.reference.models import RegionLevel, Timezone
 from app.reference.queries import among
-from app.reference.rules import local_date
 
 grades, _revisions = table_of(StepGradeRow), table_of(PlanRevisionRow)
 

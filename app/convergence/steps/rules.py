@@ -31,7 +31,7 @@ from app.convergence.steps.models import (
     StepStanding,
     StepState,
 )
-from app.reference.rules import end_of
+from app.kit.periods import end_of
 
 Inputs = Mapping[str, Any]
 """Name → what was counted; whole numbers of rupiah and families, and a rate."""

@@ -16,7 +16,7 @@ from app.agencies.queries import check_agencies
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
 from app.kit.database.resources import read_record
-from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag
+from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, folded
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, NotFound
@@ -39,7 +39,6 @@ from app.plans.core.rules import government_level
 from app.reference.models import Words
 from app.reference.nomenclature.queries import editions, subactivities_by_code, subactivities_like
 from app.reference.queries import funding_source_labels, funding_sources_by_code, has_words
-from app.reference.rules import folded
 
 actions = table_of(ActionRow)
 

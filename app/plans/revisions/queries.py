@@ -17,7 +17,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, to_json
 from app.kit.database.resources import read_record
 from app.kit.database.upsert import records
-from app.kit.fields import Instant, RegionCode
+from app.kit.fields import Instant, RegionCode, words_of
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
 from app.plans.actions.models import ActionOut
@@ -27,7 +27,6 @@ from app.plans.core.models import Plan, PlanOut, PlanState
 from app.plans.core.queries import can_read_drafts, plans, region_name, regions, seen, select_priorities
 from app.plans.revisions.differences.rules import whole
 from app.plans.revisions.models import PlanRevisionRow, RevisionOut
-from app.reference.rules import words_of
 
 revisions = table_of(PlanRevisionRow)
 

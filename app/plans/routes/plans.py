@@ -13,6 +13,7 @@ from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, language_of, no_content
 from app.kit.http.routing import house_router
 from app.kit.merge_patch import Patch
+from app.kit.periods import local_date
 from app.plans.core import commands
 from app.plans.core.models import PlanIn, PlanKey, PlanNote, PlanOut, PlanState
 from app.plans.core.queries import NotesQuery, list_notes, plan_of, published_plan_of
@@ -24,7 +25,6 @@ from app.plans.workflow import commands as workflow
 from app.plans.workflow.commands import Move
 from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
 from app.plans.workflow.rules import Standing, allowed
-from app.reference.rules import local_date
 
 router = house_router(tags=["plans"])
 

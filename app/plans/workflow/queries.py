@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
+from app.kit.periods import local_date
 from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
 from app.plans.actions.queries import stored_actions
@@ -22,7 +23,6 @@ from app.plans.findings.queries import check_lines, check_plan
 from app.plans.findings.rules import Placed, blocking
 from app.plans.revisions.queries import instrument_in_force
 from app.plans.workflow.rules import Standing
-from app.reference.rules import local_date
 
 _notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_of(ActionRow)
 

@@ -7,13 +7,14 @@ from sqlmodel import Session
 
 from app.access.commands import Write
 from app.kit.database.journal import hold
+from app.kit.fields import folded
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import COORDINATES
 from app.reference.coordinates.rules import CHAIN, NATION, Told
 from app.reference.queries import regions_by_code
-from app.reference.rules import folded, forms_of
+from app.reference.rules import forms_of
 
 name_of_other_region = Kind(
     "name_of_other_region",

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.kit.fields import REGION_PATTERN
+from app.kit.fields import REGION_PATTERN, folded
 from app.kit.files.books import Book, Sheet, Value
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
 from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind
 from app.reference.coordinates.models import CoordinatesIn
-from app.reference.rules import add_dots, folded
+from app.reference.rules import add_dots
 
 no_such_column = Kind(
     "no_such_column",

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, to_json
 from app.kit.database.upsert import records
+from app.kit.fields import folded
 from app.kit.http.pagination import Listing
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow
@@ -24,7 +25,6 @@ from app.reference.nomenclature.models import (
     SubactivityRow,
 )
 from app.reference.queries import among, equal, has_words, one_json
-from app.reference.rules import folded
 
 NOMENCLATURE = "nomenclature"
 

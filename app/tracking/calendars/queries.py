@@ -17,12 +17,11 @@ from app.agencies.rules import is_home
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.database.resources import Resource
-from app.kit.periods import QUARTER_PATTERN
+from app.kit.periods import OFFSETS, QUARTER_PATTERN, local_date
 from app.kit.problems import NotFound
 from app.reference.models import RegionRow, ReportingCalendarRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
 from app.reference.queries import is_region
-from app.reference.rules import OFFSETS, local_date
 from app.tracking.calendars.models import CalendarIn, CalendarOut, CalendarRow
 
 rules, calendar, _regions = table_of(ReportingCalendarRow), table_of(CalendarRow), table_of(RegionRow)

@@ -17,11 +17,11 @@ from app.kit.database.json_sql import DaysBetween, fields_of, json_rows, json_te
 from app.kit.database.resources import read_record
 from app.kit.http.pagination import Listing
 from app.kit.http.validation import describe_unknown
+from app.kit.periods import local_date
 from app.kit.problems import FieldError
 from app.plans.actions.queries import actions
 from app.plans.core.queries import plans, regions, seen
 from app.reference.models import Timezone
-from app.reference.rules import local_date
 from app.tracking.meetings.models import (
     CommitmentActionRow,
     CommitmentAgencyRow,

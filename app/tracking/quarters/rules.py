@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, NamedTuple, TypeVar
 
+from app.kit.periods import end_of, local_date
 from app.kit.problems import FieldError, Kind, Problem, Text
 from app.reference.models import Timezone
-from app.reference.rules import end_of, local_date
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
 REPORTING = frozenset({QuarterState.open, QuarterState.correcting})

@@ -27,13 +27,13 @@ from app.convergence.coverage.models import CoverageImportQuery, CoverageImportR
 from app.convergence.coverage.rules import district_of, is_village
 from app.convergence.editions.methods.queries import services_until
 from app.kit.batch import Outcome
-from app.kit.fields import REGION_PATTERN
+from app.kit.fields import REGION_PATTERN, folded
 from app.kit.files.books import HEADER_WITHIN, Book, Sheet
 from app.kit.files.sheets import open_book
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.problems import Cell, FieldError, Invalid, Kind, Language
 from app.reference.queries import FoundRegion, regencies_by_bps, region_labels, regions_by_code
-from app.reference.rules import add_dots, folded, forms_of
+from app.reference.rules import add_dots, forms_of
 
 malformed_village_code = Kind(
     "malformed_village_code",

@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from app.convergence.coverage.models import CoverageIn, complete_over_target, served_over_eligible
 from app.convergence.editions.methods.models import Service
+from app.kit.fields import folded
 from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.periods import PERIOD_PATTERN, malformed_period
 from app.kit.problems import Cell, FieldError, Invalid, Kind
-from app.reference.rules import folded
 
 missing_heading = Kind(
     "missing_heading",

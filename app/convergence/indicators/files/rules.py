@@ -21,11 +21,11 @@ from app.convergence.indicators.files.cells import (
 )
 from app.convergence.indicators.models import IndicatorIn, Symbol, TableQuery
 from app.convergence.indicators.rules import Observed, half_of_month, is_period_of, period_meant, periods_of
+from app.kit.fields import folded
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge
-from app.reference.rules import folded
 
 no_table = Kind(
     "no_table_header",

@@ -21,13 +21,13 @@ from app.convergence.steps.models import StepEvidenceRow
 from app.kit.database.engine import BigInt, table_of
 from app.kit.database.json_sql import built_once, json_tables, to_json
 from app.kit.database.upsert import records
+from app.kit.periods import local_date
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
 from app.plans.overlaps.queries import explanations, overlapping
 from app.reference.models import RegionLevel
-from app.reference.rules import local_date
 from app.tracking.calendars.queries import clock, today
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.meetings.queries import attended, commitments, meetings

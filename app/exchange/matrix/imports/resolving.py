@@ -32,13 +32,13 @@ from app.exchange.matrix.imports.queries import code_in, look_up, pairs_of
 from app.exchange.matrix.imports.rules import Key, Resolved, Subactivity, keys_of, words_key
 from app.exchange.matrix.models import Content, MatrixRow, Named, Place
 from app.exchange.matrix.rows import joined_lines
+from app.kit.fields import folded
 from app.kit.http.validation import duplicate_key, nearest, unknown_reference
 from app.kit.problems import MOST_CELL_ERRORS, Cell, FieldError, Kind
 from app.plans.core.models import Plan
 from app.plans.core.rules import government_level, is_inside
 from app.reference.nomenclature.queries import FoundSubactivity, subactivities_like
 from app.reference.queries import FoundFundingSource, FoundRegion, funding_source_labels
-from app.reference.rules import folded
 
 _SOURCES = {
     "agency": "regions/{region}/agencies",

@@ -16,7 +16,7 @@ from typing import Any
 from app.exchange.matrix.cells import CLASSES, OF_WORDS, Names, cells_of, in_order, line_of, written
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.models import BY_KEY, Content, MatrixRow, Named, Share
-from app.reference.rules import folded
+from app.kit.fields import folded
 
 
 @dataclass(frozen=True)
