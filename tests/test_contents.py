@@ -36,8 +36,7 @@ from app.plans.overlaps.models import Coincidence, CommonRecipients, OverlapExpl
 from app.plans.overlaps.queries import Explanation
 from app.plans.overlaps.rules import CoincidenceContent, CommonRecipientsContent
 from app.plans.revisions.differences.models import RevisionReason
-from app.plans.revisions.differences.rules import ChangeReasonContent, RevisionReasonContent
-from app.plans.revisions.models import ChangeReason
+from app.plans.revisions.differences.rules import RevisionReasonContent
 from app.plans.revisions.queries import ReportedFigures
 from app.tracking.meetings import rules as meetings
 from app.tracking.meetings.models import CommitmentIn, LinkedAction, MeetingIn
@@ -66,7 +65,6 @@ CONTENTS: dict[type, type[BaseModel]] = {
     PlanContent: PlanIn,
     ReasonContent: Reason,
     RevisionReasonContent: RevisionReason,
-    ChangeReasonContent: ChangeReason,
     CommonRecipientsContent: CommonRecipients,
     CoincidenceContent: Coincidence,
     ReachedContent: RecipientProgress,
@@ -90,58 +88,58 @@ RECORDS: dict[type, type[BaseModel]] = {
 AREAS = ("agencies", "plans", "tracking")
 
 
-def kinds_of(schema: dict[str, Any], whole: dict[str, Any]) -> frozenset[Any]:
+def read_schema(schema: dict[str, Any], whole: dict[str, Any]) -> frozenset[Any]:
     """Return the JSON types of a schema, of a list with those of its items, of an object with those of its keys."""
     if "$ref" in schema:
-        return kinds_of(whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole)
+        return read_schema(whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], whole)
     if "anyOf" in schema:
-        return frozenset().union(*[kinds_of(one, whole) for one in schema["anyOf"]])
+        return frozenset().union(*[read_schema(one, whole) for one in schema["anyOf"]])
     if schema.get("type") == "array":
-        return frozenset({("array", kinds_of(schema["items"], whole))})
+        return frozenset({("array", read_schema(schema["items"], whole))})
     if "properties" in schema:
-        return frozenset((name, kinds_of(of, whole)) for name, of in schema["properties"].items())
+        return frozenset((name, read_schema(of, whole)) for name, of in schema["properties"].items())
     return frozenset({schema["type"]})
 
 
-def keys_of(declared: type) -> dict[str, object]:
+def list_keys(declared: type) -> dict[str, object]:
     """Return the JSON types of the keys of a `TypedDict` or of a shape."""
     if is_typeddict(declared):
-        return {name: kinds_of_hint(hint) for name, hint in get_type_hints(declared).items()}
+        return {name: read_hint(hint) for name, hint in get_type_hints(declared).items()}
     schema = TypeAdapter(declared).json_schema(mode="serialization")
     properties = schema.get("properties") or schema["$defs"][schema["$ref"].rsplit("/", 1)[1]]["properties"]
-    return {name: kinds_of(of, schema) for name, of in properties.items()}
+    return {name: read_schema(of, schema) for name, of in properties.items()}
 
 
-def kinds_of_hint(hint: Any) -> object:
+def read_hint(hint: Any) -> object:
     (item, *_) = get_args(hint) or (None,)
     if is_typeddict(item):
-        return frozenset({("array", frozenset(keys_of(item).items()))})
+        return frozenset({("array", frozenset(list_keys(item).items()))})
     schema = TypeAdapter(hint).json_schema()
-    return kinds_of(schema, schema)
+    return read_schema(schema, schema)
 
 
-def differing(read: dict[str, Any], offered: dict[str, Any], at: str) -> list[str]:
+def find_differences(read: dict[str, Any], offered: dict[str, Any], at: str) -> list[str]:
     """Return the places at which what is read has another type than what there is, or is missing."""
     places = []
     for name, kinds in read.items():
         place, there = f"{at}.{name}", offered.get(name)
         items = [
-            [items for kind, items in one if kind == "array"] for one in map(pairs, (kinds, there or ()))
+            [items for kind, items in one if kind == "array"] for one in map(list_pairs, (kinds, there or ()))
         ]
         if all(items) and isinstance(next(iter(items[0][0])), tuple):
-            places += differing(dict(items[0][0]), dict(items[1][0]), place)
+            places += find_differences(dict(items[0][0]), dict(items[1][0]), place)
         elif kinds != there:
             places.append(place)
     return places
 
 
-def pairs(kinds: Any) -> list[tuple[str, Any]]:
+def list_pairs(kinds: Any) -> list[tuple[str, Any]]:
     return [one for one in kinds if isinstance(one, tuple)]
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=lambda content: content.__name__)
 def test_a_content_has_the_keys_and_types_of_its_shape(content: type) -> None:
-    assert differing(keys_of(content), keys_of(CONTENTS[content]), content.__name__) == []
+    assert find_differences(list_keys(content), list_keys(CONTENTS[content]), content.__name__) == []
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.__name__)
@@ -164,6 +162,6 @@ def test_every_content_is_held_to_a_shape() -> None:
 def test_a_field_of_another_name_or_type_is_found() -> None:
     renamed = create_model("Renamed", sources=(str, ...), amount=(int | None, None))
     retyped = create_model("Retyped", funding_source=(int, ...), amount=(int | None, None))
-    wanted = keys_of(actions.BudgetLineContent)
-    assert differing(wanted, keys_of(renamed), "line") == ["line.funding_source"]
-    assert differing(wanted, keys_of(retyped), "line") == ["line.funding_source"]
+    wanted = list_keys(actions.BudgetLineContent)
+    assert find_differences(wanted, list_keys(renamed), "line") == ["line.funding_source"]
+    assert find_differences(wanted, list_keys(retyped), "line") == ["line.funding_source"]

@@ -20,7 +20,6 @@ from app.access.models import (
     Role,
     Token,
     TokenOut,
-    TokenQuery,
     TokenScope,
 )
 from app.access.rules import RIGHTS, ROLES_BELOW, Actor, Grant, scopes_of_person
@@ -280,7 +279,7 @@ def principal_id(session: Session, actor: Actor, name: str) -> int:
     return int(found)
 
 
-def tokens(principal: int, query: TokenQuery) -> Listing:
+def tokens(principal: int) -> Listing:
     """The tokens of a principal, revoked and expired ones too."""
     c = _token.c
     statement = sa.select(*fields_of(TokenOut, _token)).where(c.principal_id == principal)

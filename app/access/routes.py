@@ -108,7 +108,7 @@ def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
 def list_tokens(call: Caller, principal: PrincipalKey, query: Annotated[TokenQuery, Query()]) -> Response:
     """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
     owner = queries.principal_id(call.session, call.actor, principal)
-    body = read_page(call.session, call.request, queries.tokens(owner, query), query, sort=query.sort)
+    body = read_page(call.session, call.request, queries.tokens(owner), query, sort=query.sort)
     return answer_page(call.request, body)
 
 

@@ -13,10 +13,10 @@ from app.agencies.models import AgencyIn, AgencyRow, AgencyState
 from app.agencies.queries import (
     StoredAgency,
     agency_labels,
+    find_agency,
     home_of,
-    merged_agencies,
+    list_merged,
     references_to,
-    stored_agency,
 )
 from app.agencies.rules import Verb, region_chain, verbs_from
 from app.kit.database.engine import table_of
@@ -79,7 +79,7 @@ class WrongState(Problem):
 def put_agency(write: Write, region: str, code: str, content: AgencyIn) -> bool:
     """Create an agency (True) or replace its content (False); the same content changes nothing."""
     chain = _held(write, region)
-    stored = stored_agency(write.session, region, code)
+    stored = find_agency(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
     if stored is not None:
         _replace(write, chain, stored, content)
@@ -124,7 +124,7 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     target = _check_target(write.session, region, code, into)
     merged = stored._replace(state=AgencyState.merged, merged_into=into)
     chain = _change(write, chain, stored, merged, "merged")
-    for earlier in merged_agencies(write.session, region, code):
+    for earlier in list_merged(write.session, region, code):
         chain = _change(write, chain, earlier, earlier._replace(merged_into=into), "merged")
     _move_memberships(write, region, code, target)
     for move in MOVERS:
@@ -160,7 +160,7 @@ def _held(write: Write, region: str) -> Chain:
 
 
 def _existing(write: Write, region: str, code: str) -> StoredAgency:
-    return write.precondition.check_existing(stored_agency(write.session, region, code))
+    return write.precondition.check_existing(find_agency(write.session, region, code))
 
 
 def _replace(write: Write, chain: Chain, stored: StoredAgency, content: AgencyIn) -> None:
@@ -186,7 +186,7 @@ def _check_target(session: Session, region: str, code: str, into: str) -> Stored
     """Return the agency into which another is merged. Raises Invalid if it is unknown, not active, or the same."""
     if into == code:
         raise Invalid(errors=[FieldError(into_itself, pointer="/into", value=into)])
-    target = stored_agency(session, region, into)
+    target = find_agency(session, region, into)
     if target is not None and target.state == AgencyState.active:
         return target
     active = agency_labels(session, region, state=AgencyState.active)

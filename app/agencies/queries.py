@@ -79,14 +79,14 @@ class StoredAgency(NamedTuple):
 _STORED = [_agency.c[name] for name in StoredAgency._fields]
 
 
-def stored_agency(session: Session, region: str, code: str) -> StoredAgency | None:
+def find_agency(session: Session, region: str, code: str) -> StoredAgency | None:
     """Return one agency of a region. Returns None if there is none of that code."""
     found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.code == code)
     row = session.execute(found).one_or_none()
     return StoredAgency(*row) if row else None
 
 
-def merged_agencies(session: Session, region: str, into: str) -> list[StoredAgency]:
+def list_merged(session: Session, region: str, into: str) -> list[StoredAgency]:
     """Return the agencies of a region that were merged into another."""
     found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.merged_into == into)
     return [StoredAgency(*row) for row in session.execute(found.order_by(_agency.c.code))]

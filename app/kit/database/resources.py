@@ -51,7 +51,7 @@ def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
 
 
 def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Made], *beside: str) -> Made:
-    """Return what is made of the only row of a query: of its JSON, and of the columns `beside` it.
+    """Make a record of the only row of a query: of its JSON and of the columns `beside` it.
 
     Raises NotFound if there is none.
     """

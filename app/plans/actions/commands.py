@@ -204,7 +204,7 @@ def parts_in_use(
     gone: Gone = {}
     for code, content in wanted.items():
         for part in PARTS if code in stored else ():
-            if left := part.keys(stored[code].content) - part.keys(content):
+            if left := part.list_keys(stored[code].content) - part.list_keys(content):
                 gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
     if not gone:
         return {}
@@ -298,7 +298,7 @@ def write_actions(
         ids[code]
         for code, content in contents.items()
         if code in stored
-        and any(part.items(content) != part.items(stored[code].content) for part in followed)
+        and any(part.list_items(content) != part.list_items(stored[code].content) for part in followed)
     ]
     if rewritten:
         for follow in AFTER_ACTIONS:
@@ -309,7 +309,7 @@ def write_actions(
 def _items_of(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, object]]:
     """Return the rows of one list of an action; rows of agencies name the region too."""
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
-    return [{**item, **extra} for item in part.items(content)]
+    return [{**item, **extra} for item in part.list_items(content)]
 
 
 def delete_action(write: Write, plan: Plan, code: str) -> None:

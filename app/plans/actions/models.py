@@ -425,14 +425,14 @@ class Part(NamedTuple):
     shape: type[Shape] | None
     """None: the items are the keys themselves."""
 
-    def items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the items of this list in an action, each as a row has it."""
         items: list[Any] = content[self.name]
         return items if self.shape else [{self.key: item} for item in items]
 
-    def keys(self, content: Mapping[str, Any]) -> set[str]:
+    def list_keys(self, content: Mapping[str, Any]) -> set[str]:
         """Return the keys of the items of this list in an action."""
-        return {str(item[self.key]) for item in self.items(content)}
+        return {str(item[self.key]) for item in self.list_items(content)}
 
 
 PARTS = (

@@ -193,6 +193,12 @@ def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None)
     }
 
 
+def contents_of(session: Session, plan: Plan, codes: Iterable[str] | None = None) -> dict[str, ActionContent]:
+    """Return the contents of the actions of those codes (all: None), by code."""
+    wanted = None if codes is None else sorted(codes)
+    return {code: stored.content for code, stored in stored_actions(session, plan, wanted).items()}
+
+
 def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, ActionRecord]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
     return {

@@ -41,7 +41,7 @@ class MilestoneContent(TypedDict):
 
 
 class CostContent(TypedDict):
-    """What an action costs, and for how many."""
+    """The cost of an action, and its recipients."""
 
     subactivity_code: str | None
     allocation: int

@@ -42,7 +42,7 @@ from app.plans.amendments.rules import Amended, in_short, missing_reasons
 from app.plans.core.commands import follow_locations, replace_priority_locations
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans
-from app.plans.revisions.differences.rules import Change, ChangeReasonContent, changes_of, telling
+from app.plans.revisions.differences.rules import Change, changes_of, telling
 
 missing_reason = Kind(
     "missing_reason",
@@ -165,7 +165,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     own = changes_of(amendment.in_force, amendment.content)
     entries = [_store_own(session, plan, amendment, own)] if own else []
     lines = {
-        code: Amended(stored[code].content if code in stored else None, row.content, row.reasons, row.version)
+        code: Amended(stored[code].content if code in stored else None, row.content, row.reasons)
         for code, row in sorted(rows.items())
     }
     entries += [
@@ -180,9 +180,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
         for code, line in lines.items()
         if code in versions
     ]
-    kept: list[ChangeReasonContent] = [
-        {"action": None, **reason} for reason in telling(own, amendment.reasons)
-    ]
+    kept: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
     kept += [
         {"action": code, **reason}
         for code, line in lines.items()

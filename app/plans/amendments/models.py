@@ -1,4 +1,4 @@
-"""The amendment that is drafted beside the plan in force, and its lines: tables and wire shapes."""
+"""An open amendment of a plan in force, and its lines: tables and wire shapes."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -11,7 +11,7 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow, stamp
 from app.kit.problems import NotFound
-from app.plans.actions.queries import ActionQuery, stored_actions, whole_actions
+from app.plans.actions.queries import ActionQuery, contents_of, whole_actions
 from app.plans.actions.rules import ActionContent, ActionRecord, absorption_percent
 from app.plans.amendments.models import AmendedAction, AmendmentActionRow, AmendmentRow
 from app.plans.amendments.rules import Amended, AmendedRecord
@@ -19,7 +19,7 @@ from app.plans.core.models import Plan, PlanContent
 from app.plans.core.queries import plan_of, stored_plan
 from app.plans.core.rules import AMENDMENT_CHAIN
 from app.plans.revisions.differences.queries import build_differences, sealed
-from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole, with_revision
+from app.plans.revisions.differences.rules import Content, Edition, Reasons, whole
 from app.plans.revisions.queries import ReportedFigures
 
 amendments, amended_actions = table_of(AmendmentRow), table_of(AmendmentActionRow)
@@ -127,7 +127,7 @@ def _line(
         version = untouched_version(amendment, in_force["version"])
         return {**in_force, "version": version, "change": "unchanged", "reasons": [], "lacking": []}
     before = None if in_force is None else whole("action", in_force)
-    line = Amended(before, row.content, row.reasons, row.version)
+    line = Amended(before, row.content, row.reasons)
     new = {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()}
     shown: dict[str, Any] = {**(in_force or new), **(row.content or {})}
     shown |= {
@@ -152,11 +152,9 @@ class Editions(NamedTuple):
 def editions(session: Session, amendment: Amendment) -> Editions:
     """Both sides of an amendment whole."""
     rows = amended_rows(session, amendment.plan)
-    in_force = {code: action.content for code, action in stored_actions(session, amendment.plan).items()}
-    after = in_force | {code: row.content for code, row in rows.items() if row.content is not None}
-    for code, row in rows.items():
-        if row.content is None:
-            after.pop(code, None)
+    in_force = contents_of(session, amendment.plan)
+    lines = {**in_force, **{code: row.content for code, row in rows.items()}}
+    after = {code: content for code, content in lines.items() if content is not None}
     return Editions(
         Edition(amendment.in_force, in_force),
         Edition(amendment.content, after),
@@ -179,7 +177,7 @@ def amendment_differences(session: Session, amendment: Amendment) -> Content:
         plan.code,
         before,
         after,
-        {code: [with_revision(one, None) for one in of_line] for code, of_line in by_place},
+        {code: [{**reason, "revision": None} for reason in of_line] for code, of_line in by_place},
         sealed(session, plan)[plan.revision].shown,
         {"revision": None, "sha256": None, "adopted_at": None},
     )

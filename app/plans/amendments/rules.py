@@ -10,6 +10,7 @@ from app.plans.revisions.differences.rules import (
     Edition,
     Reasons,
     changes_of,
+    compare_lines,
     covers,
     line_differences,
 )
@@ -81,7 +82,6 @@ class Amended(NamedTuple):
     after: ActionContent | None
     """None: it is taken out."""
     reasons: Reasons
-    version: int
 
     @property
     def change(self) -> LineChange:
@@ -93,9 +93,7 @@ class Amended(NamedTuple):
 
     @property
     def changes(self) -> list[Change]:
-        if self.before is None or self.after is None:
-            return [Change("", self.before, self.after)]
-        return changes_of(self.before, self.after)
+        return compare_lines(self.before, self.after)
 
     @property
     def lacking(self) -> list[str]:

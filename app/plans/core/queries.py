@@ -123,7 +123,7 @@ def stored_plan(session: Session, plan: Plan) -> PlanContent:
 
 @cache
 def select_priorities() -> Select[Any]:
-    """Return the SELECT of a plan's priority locations in their order, beside its plan."""
+    """Return the SELECT of a plan's priority locations in their order, correlated with the plan."""
     columns = fields_of(PriorityLocation, _priorities)
     found = sa.select(*columns).where(_priorities.c.plan_id == plans.c.id).order_by(_priorities.c.position)
     return found.correlate(plans)

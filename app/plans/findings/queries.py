@@ -9,14 +9,14 @@ from sqlmodel import Session
 
 from app.agencies.queries import agency_labels
 from app.kit.database.json_sql import json_texts
-from app.plans.actions.queries import action_columns, actions, stored_actions
+from app.plans.actions.queries import action_columns, actions, contents_of
 from app.plans.actions.rules import ActionContent, CostContent
 from app.plans.core.models import Plan, PriorityContent
 from app.plans.core.queries import stored_plan
 from app.plans.core.rules import government_level
 from app.plans.findings.kinds import W07, Finding
 from app.plans.findings.rules import Facts, Placed, findings_of, findings_of_plan, spreads_of
-from app.plans.overlaps.queries import Overlap, completed, contents_of, overlaps_of
+from app.plans.overlaps.queries import Overlap, completed, overlaps_of
 from app.reference.nomenclature.queries import codes_not_in_force
 
 REPORT_CHECKS: list[Callable[[Session, Plan], Iterable[Placed]]] = []
@@ -39,7 +39,7 @@ class Checked:
 
 def check_plan(session: Session, plan: Plan) -> Checked:
     """Everything that is to be said of a visible plan, its lines and the reports on them, in one pass."""
-    lines = {code: stored.content for code, stored in stored_actions(session, plan).items()}
+    lines = contents_of(session, plan)
     found = check_lines(session, plan, lines)
     known = overlaps_of(session, plan)
     overlaps = completed(known, lines)
@@ -84,6 +84,9 @@ def findings_by_line(
 def findings_on(session: Session, plan: Plan, code: str, line: ActionContent) -> list[Finding]:
     """What is to be said of one stored line, the overlaps with other lines among it."""
     found = findings_by_line(session, plan, {code: line})[code]
+    # Without one of these a line overlaps with none (`coincidence`).
+    if not (line["benefit_forms"] and line["recipients"] and line["locations"]):
+        return found
     known = overlaps_of(session, plan, action=code)
     if known.pairs:
         others = contents_of(session, plan, {key for pair in known.pairs for key in pair})

@@ -93,7 +93,6 @@ def blocking(placed: Placed) -> BlockingFinding:
 
 
 _AMOUNTS: tuple[Literal["components", "budget_lines"], ...] = ("components", "budget_lines")
-_NEEDED: tuple[Literal["lead_agency", "strategy"], ...] = ("lead_agency", "strategy")
 
 
 def _sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
@@ -153,8 +152,8 @@ def _deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
 
 
 def _whole(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    for name in _NEEDED:
-        if not line[name]:
+    for name, value in (("lead_agency", line["lead_agency"]), ("strategy", line["strategy"])):
+        if not value:
             yield E09.at(f"/{name}", about=name)
     if not line["budget_lines"] or line["allocation"] == 0:
         yield E09.at("/budget_lines")

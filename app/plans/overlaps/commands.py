@@ -5,12 +5,13 @@ from app.access.rules import Actor
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
 from app.kit.problems import NotFound, Problem, Text
+from app.plans.actions.queries import contents_of
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
 from app.plans.core.rules import check_reportable, plan_chain
 from app.plans.overlaps.models import ExplanationIn
-from app.plans.overlaps.queries import Explanation, contents_of, explanations_in, explanations_of
+from app.plans.overlaps.queries import Explanation, explanations_in, explanations_of
 from app.plans.overlaps.rules import Pair, coincidence
 
 

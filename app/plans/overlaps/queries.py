@@ -5,7 +5,7 @@ equality, so that the work grows with what really lies together, not with the sq
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from app.kit.database.json_sql import built_once, elements, to_json
 from app.kit.database.resources import Resource
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import LocationRow, RecipientRow
-from app.plans.actions.queries import actions, stored_actions
+from app.plans.actions.queries import actions, contents_of
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
 from app.plans.overlaps.models import ExplanationIn, ExplanationOut, OverlapExplanationRow, OverlapQuery
@@ -319,11 +319,6 @@ def with_contents(session: Session, plan: Plan, page: bytes) -> bytes:
     found = completed(Overlaps(pairs, explanations_of(session, plan), len(pairs)), lines)
     body["items"] = [_shown(overlap, lines, names) for overlap in found]
     return to_json(body).encode()
-
-
-def contents_of(session: Session, plan: Plan, codes: Collection[str]) -> dict[str, ActionContent]:
-    """The contents of lines as `ActionIn` has them, by code."""
-    return {code: stored.content for code, stored in stored_actions(session, plan, sorted(codes)).items()}
 
 
 def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, ActionContent]) -> bool:

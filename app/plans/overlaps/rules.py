@@ -20,7 +20,7 @@ class CommonRecipientsContent(TypedDict):
 
 
 class CoincidenceContent(TypedDict):
-    """What two lines have in common (`Coincidence`)."""
+    """The common agencies, forms, recipients, places and months of two lines (`Coincidence`)."""
 
     agencies: list[str]
     benefit_forms: list[str]

@@ -13,6 +13,7 @@ from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer_page, answer_resource, created, no_content
 from app.kit.http.routing import house_router, revalidated
 from app.kit.problems import NotFound
+from app.plans.actions.queries import contents_of
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.core.rules import is_reportable, plan_chain
@@ -98,7 +99,7 @@ def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response
     found = queries.explanations_of(call.session, plan, pair).get(pair)
     if found is None:
         raise NotFound()
-    lines = queries.contents_of(call.session, plan, pair)
+    lines = contents_of(call.session, plan, pair)
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
     may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]

@@ -1,4 +1,4 @@
-"""What is sent when a plan moves, and what the replies to it show."""
+"""Requests that move a plan, and the replies to them."""
 
 from typing import Annotated, Literal
 

@@ -13,7 +13,7 @@ from app.kit.database.journal import JournalRow
 from app.kit.periods import local_date
 from app.kit.problems import FieldError
 from app.plans.actions.models import ActionRow
-from app.plans.actions.queries import stored_actions
+from app.plans.actions.queries import contents_of
 from app.plans.actions.rules import ActionContent
 from app.plans.amendments.adoption import blocks, proposed
 from app.plans.amendments.queries import amended_actions
@@ -77,7 +77,7 @@ def lines_to_submit(session: Session, plan: Plan) -> Mapping[str, ActionContent]
     """The lines of a plan, or of its open amendment, as they would be adopted."""
     if plan.revision is not None:
         return proposed(session, plan)
-    return {code: action.content for code, action in stored_actions(session, plan).items()}
+    return contents_of(session, plan)
 
 
 class Said(NamedTuple):

@@ -34,7 +34,7 @@ from app.tracking.completeness.models import (
 from app.tracking.completeness.rules import SUBMITTED
 from app.tracking.progress.queries import progress
 from app.tracking.quarters.models import PartState
-from app.tracking.quarters.queries import PlanQuarters, extended, parts, plan_quarters, quarters
+from app.tracking.quarters.queries import extended, parts, plan_quarters, quarters
 
 _agencies, _homes, _asked = table_of(AgencyRow), regions.alias("home"), regions.alias("asked")
 _HOMES = (RegionLevel.province, RegionLevel.regency)
@@ -66,7 +66,7 @@ class MissingQuery(PageQuery):
 # What both stand on
 
 
-def _chosen(of: PlanQuarters, actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
+def _chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
     """Predicate: the quarter of a plan that the actor sees in a region or below it."""
     seen = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
     return sa.and_(
@@ -156,7 +156,7 @@ def _quarter(actor: Actor, region: str, quarter: str) -> CTE:
             c.frozen_at,
         )
         .select_from(of.source)
-        .where(_chosen(of, actor, region, quarter))
+        .where(_chosen(actor, region, quarter))
         .cte("quarter_of_plan")
     )
 
@@ -325,7 +325,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
             .outerjoin(parts, _is_part(region, period, agency))
             .outerjoin(progress, report)
         )
-        .where(_chosen(of, actor, query.region, quarter), progress.c.action_id.is_(None))
+        .where(_chosen(actor, query.region, quarter), progress.c.action_id.is_(None))
     )
     if query.agency is not None:
         found = found.where(agency == query.agency)

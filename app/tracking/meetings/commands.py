@@ -222,7 +222,7 @@ def _check_references(
 
 
 class _Address(NamedTuple):
-    """Under which noun and key a region has a meeting or a commitment."""
+    """The noun and the key of a meeting or a commitment in its region."""
 
     noun: Noun
     region: str

@@ -1,4 +1,4 @@
-"""What may happen to a commitment, as one table, and the contents that it is decided by. Pure."""
+"""Contents of meetings and commitments, and the steps of a commitment as one table. Pure."""
 
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypedDict

@@ -306,14 +306,14 @@ class ProgressPart(NamedTuple):
     shape: type[Shape]
     reports_on: str | None
 
-    def items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the items of this list in a report."""
         items: list[dict[str, Any]] = content[self.name]
         return items
 
-    def figures(self, content: Mapping[str, Any]) -> dict[str, float]:
+    def map_figures(self, content: Mapping[str, Any]) -> dict[str, float]:
         """Return the figures of this list in a report, by key; none where its items have no figure."""
-        return {item[self.key]: item[self.figure] for item in self.items(content)} if self.figure else {}
+        return {item[self.key]: item[self.figure] for item in self.list_items(content)} if self.figure else {}
 
 
 PROGRESS_PARTS = (

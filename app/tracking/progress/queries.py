@@ -93,7 +93,7 @@ def list_quarters(action_id: int) -> Listing:
     return Listing(found, {"period": progress.c.period}, {"period": progress.c.period})
 
 
-def progress_text(session: Session, action_id: int, period: str) -> ResourceText:
+def read_progress(session: Session, action_id: int, period: str) -> ResourceText:
     """Return a report as JSON text, with its version. Raises NotFound if none was made."""
     bound = {"action_id": action_id, "period": period}
     row = session.connection().execute(_one_report(session), bound).one_or_none()

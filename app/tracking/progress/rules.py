@@ -61,11 +61,16 @@ def cumulated(content: ReportContent, before: ReportContent) -> dict[str, object
     """
     result: dict[str, object] = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
-        key, figure, items, figures = part.key, part.figure, part.items(content), part.figures(before)
+        key, figure, items, figures = (
+            part.key,
+            part.figure,
+            part.list_items(content),
+            part.map_figures(before),
+        )
         if figure is not None:
             items = [{**item, figure: round(item[figure] + figures.get(item[key], 0), 4)} for item in items]
         sent = {item[key] for item in items}
-        result[part.name] = items + [item for item in part.items(before) if item[key] not in sent]
+        result[part.name] = items + [item for item in part.list_items(before) if item[key] not in sent]
     return result
 
 
@@ -102,8 +107,8 @@ def findings_of(content: ReportContent, before: StoredProgress | None, line: Lin
                 E06.at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
             )
         for part in PROGRESS_PARTS:
-            figures = part.figures(before.content)
-            for n, (what, value) in enumerate(part.figures(content).items()):
+            figures = part.map_figures(before.content)
+            for n, (what, value) in enumerate(part.map_figures(content).items()):
                 if value < (old := figures.get(what, 0)):
                     at = f"/{part.name}/{n}/{part.figure}"
                     found.append(E06.at(at, what=what, value=value, before=old, period=period))

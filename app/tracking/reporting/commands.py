@@ -296,8 +296,8 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
         lists = [
             PartList(
                 {"action_id": lines[code].id, "period": period},
-                part.items(content),
-                part.items(stored[code].content) if code in stored else [],
+                part.list_items(content),
+                part.list_items(stored[code].content) if code in stored else [],
             )
             for code, content in contents.items()
         ]
@@ -310,7 +310,7 @@ def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None
     """Delete a report with its parts, and the figures that follow from it."""
     of_report = {"action_id": line.id, "period": stored.period}
     for part in PROGRESS_PARTS:
-        keys = [{**of_report, part.key: item[part.key]} for item in part.items(stored.content)]
+        keys = [{**of_report, part.key: item[part.key]} for item in part.list_items(stored.content)]
         delete_parts(session, part.table, keys)
     session.execute(
         sa.delete(progress).where(progress.c.action_id == line.id, progress.c.period == stored.period)

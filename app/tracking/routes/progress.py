@@ -200,7 +200,7 @@ def _reply(
     line = (done.lines if done else queries.lines_by_code(call.session, plan, [action])).get(action)
     if line is None:
         raise NotFound()
-    report = queries.progress_text(call.session, line.id, period)
+    report = queries.read_progress(call.session, line.id, period)
     language = language_of(call.request)
     findings = done.findings[action] if done else queries.findings_on(call.session, line, period)
     may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)

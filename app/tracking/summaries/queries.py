@@ -18,6 +18,7 @@ from app.kit.database.json_sql import json_rows
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
+from app.plans.actions.rules import absorption_percent
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans, regions, seen, seen_lines
 from app.reference.queries import funding_source_labels, strategy_labels
@@ -199,7 +200,7 @@ class _Roll:
         sums = self.sums
         return {
             **{name: sums[name] for name in ("actions", "reported", "allocated", "spent")},
-            "absorption_percent": percent(sums["spent"], sums["allocated"]),
+            "absorption_percent": absorption_percent(sums["spent"], sums["allocated"]),
             "physical_percent": round(sums["physical_sum"] / sums["physical_weight"], 2)
             if sums["physical_weight"]
             else None,
@@ -210,11 +211,6 @@ class _Roll:
             "milestones_due": sums["due"],
             "milestones_met": sums["met"],
         }
-
-
-def percent(part: int, whole: int) -> float | None:
-    """part/whole × 100 at two decimals; null where there is no whole."""
-    return round(part * 100 / whole, 2) if whole else None
 
 
 class _Groups:
@@ -267,11 +263,17 @@ class _Groups:
             for code, roll in rolls
         ]
 
-    def by_source(self, session: Session) -> list[MoneyFigures]:
-        return _money(self.rows["sources"], funding_source_labels(session), self.total())
-
-    def by_class(self) -> list[MoneyFigures]:
-        return _money(self.rows["classes"], {}, self.total())
+    def summarize(self, session: Session, period: Period) -> dict[str, Any]:
+        """Return the fields that the summaries of a plan and of a region share."""
+        total = self.total()
+        return {
+            **total.figures(),
+            "by_funding_source": _money(self.rows["sources"], funding_source_labels(session), total),
+            "by_component_class": _money(self.rows["classes"], {}, total),
+            "period": str(period),
+            "to_quarter": period.last_quarter,
+            "by_strategy": self.keyed(lambda row: str(row.strategy), strategy_labels(session)),
+        }
 
 
 def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[MoneyFigures]:
@@ -288,7 +290,7 @@ def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[Mon
             name=names.get(key) if key else None,
             allocated=planned,
             spent=used,
-            absorption_percent=percent(used, planned) if planned >= 0 else None,
+            absorption_percent=absorption_percent(used, planned) if planned >= 0 else None,
         )
         for key, planned, used in rest
     ]
@@ -298,13 +300,8 @@ def summary_of(session: Session, plan: Plan, period: Period) -> Summary:
     """A visible plan at a period; semester and year derive from their last quarter."""
     groups = _Groups(session, actions.c.plan_id == plan.id, period)
     return Summary.model_construct(
-        **groups.total().figures(),
-        by_funding_source=groups.by_source(session),
-        by_component_class=groups.by_class(),
+        **groups.summarize(session, period),
         plan=plan.code,
-        period=str(period),
-        to_quarter=period.last_quarter,
-        by_strategy=groups.keyed(lambda row: str(row.strategy), strategy_labels(session)),
         by_agency=groups.keyed(lambda row: str(row.lead_agency), agency_labels(session, plan.region_code)),
     )
 
@@ -337,12 +334,7 @@ def region_summary(session: Session, actor: Actor, region: str, period: Period) 
         figure.key: figure for figure in groups.keyed(lambda row: str(plan_of[row.plan_id].code), names)
     }
     return RegionSummary.model_construct(
-        **groups.total().figures(),
-        by_funding_source=groups.by_source(session),
-        by_component_class=groups.by_class(),
+        **groups.summarize(session, period),
         region_code=region,
-        period=str(period),
-        to_quarter=period.last_quarter,
         by_plan=[by_plan[code] for code in sorted(by_plan)],
-        by_strategy=groups.keyed(lambda row: str(row.strategy), strategy_labels(session)),
     )

@@ -11,10 +11,9 @@ from sqlmodel import Session
 
 from app.kit.http.validation import unknown_value
 from app.kit.problems import BadRequest, FieldError
-from app.plans.core.models import Plan
+from app.plans.core.models import Plan, ReasonContent
 from app.plans.revisions.differences.rules import (
     NOTHING,
-    ChangeReasonContent,
     Content,
     Edition,
     RevisionReasonContent,
@@ -23,7 +22,6 @@ from app.plans.revisions.differences.rules import (
     sums,
     telling,
     whole,
-    with_revision,
 )
 from app.plans.revisions.queries import revisions
 
@@ -73,14 +71,18 @@ class Frozen(NamedTuple):
     """What a revision holds."""
 
     edition: Edition
-    reasons: list[ChangeReasonContent]
+    reasons: dict[str | None, list[ReasonContent]]
+    """By the key of the line; None: of the plan's own fields."""
 
 
 def opened(content: str) -> Frozen:
     """The canonical JSON of a revision, with the defaults of fields that are younger than it."""
     document = json.loads(content)
     lines = {action["code"]: whole("action", action) for action in document["actions"]}
-    return Frozen(Edition(whole("plan", document), lines), document.get("reasons", ()))
+    reasons: dict[str | None, list[ReasonContent]] = {}
+    for reason in document.get("reasons", []):
+        reasons.setdefault(reason.pop("action"), []).append(reason)
+    return Frozen(Edition(whole("plan", document), lines), reasons)
 
 
 def revision_differences(session: Session, plan: Plan, before: Sealed | None, after: Sealed) -> Content:
@@ -95,8 +97,8 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
     found = {number: opened(content) for number, content in rows}
     reasons: dict[str | None, list[RevisionReasonContent]] = {}
     for number, frozen in found.items():
-        for reason in frozen.reasons if number > first else ():
-            reasons.setdefault(reason["action"], []).append(with_revision(reason, number))
+        for action, of_line in frozen.reasons.items() if number > first else ():
+            reasons.setdefault(action, []).extend({**reason, "revision": number} for reason in of_line)
     return build_differences(
         plan.code,
         found[before.number].edition if before else NOTHING,

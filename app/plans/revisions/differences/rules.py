@@ -10,7 +10,7 @@ from app.kit.http.validation import pointer_of
 from app.plans.actions.models import PARTS, ActionIn
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import PlanContent, PlanIn, PriorityLocation, ReasonContent
-from app.plans.revisions.differences.models import amounts
+from app.plans.revisions.differences.models import LineChange, amounts
 
 Content = Mapping[str, Any]
 """An action, or a plan's own fields, as JSON has them, to be compared field by field."""
@@ -45,7 +45,7 @@ class LineDifference(NamedTuple):
     """A line that is not as it was."""
 
     code: str
-    change: Literal["created", "changed", "removed"]
+    change: LineChange
     content: ActionContent
     """As it is; of a line that was removed, as it was."""
     changes: list[Change]
@@ -114,17 +114,22 @@ def _items(name: str, key: str | None, old: list[Any], new: list[Any]) -> Iterat
         yield Change(pointer_of([name]), list(was), list(now))  # the same items, in another order
 
 
+def compare_lines(before: ActionContent | None, after: ActionContent | None) -> list[Change]:
+    """Return what differs between two versions of a line; one that comes or goes is one change of the whole."""
+    if before is None or after is None:
+        return [Change("", before, after)]
+    return changes_of(before, after)
+
+
 def line_differences(before: Edition, after: Edition) -> list[LineDifference]:
     """The lines that are not as they were, by code."""
     found = []
     for code in sorted(before.actions.keys() | after.actions.keys()):
         old, new = before.actions.get(code), after.actions.get(code)
-        if old is None and new is not None:
-            found.append(LineDifference(code, "created", new, [Change("", None, new)]))
-        elif new is None and old is not None:
-            found.append(LineDifference(code, "removed", old, [Change("", old, None)]))
-        elif old is not None and new is not None and (changes := changes_of(old, new)):
-            found.append(LineDifference(code, "changed", new, changes))
+        content = old if new is None else new
+        if content is not None and (changes := compare_lines(old, new)):
+            change: LineChange = "created" if old is None else "removed" if new is None else "changed"
+            found.append(LineDifference(code, change, content, changes))
     return found
 
 
@@ -177,25 +182,9 @@ Given = TypeVar("Given", bound=ReasonContent)
 
 
 class RevisionReasonContent(ReasonContent):
-    """A reason with the revision that keeps it (`RevisionReason`)."""
+    """A reason with the revision that keeps it, null while it is drafted (`RevisionReason`)."""
 
     revision: int | None
-
-
-class ChangeReasonContent(ReasonContent):
-    """A reason with the key of its line, or null (`ChangeReason`)."""
-
-    action: str | None
-
-
-def with_revision(reason: ReasonContent, number: int | None) -> RevisionReasonContent:
-    """Return a reason with the number of the revision that keeps it."""
-    return {
-        "field": reason["field"],
-        "category": reason["category"],
-        "text": reason["text"],
-        "revision": number,
-    }
 
 
 def covers(above: str, field: str) -> bool:
