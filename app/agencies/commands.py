@@ -15,7 +15,7 @@ from app.agencies.queries import (
     agency_labels,
     find_agency,
     home_of,
-    list_merged,
+    list_stored,
     references_to,
 )
 from app.agencies.rules import Verb, region_chain, verbs_from
@@ -124,7 +124,7 @@ def merge_agency(write: Write, region: str, code: str, into: str) -> None:
     target = _check_target(write.session, region, code, into)
     merged = stored._replace(state=AgencyState.merged, merged_into=into)
     chain = _change(write, chain, stored, merged, "merged")
-    for earlier in list_merged(write.session, region, code):
+    for earlier in list_stored(write.session, region, _table.c.merged_into == code):
         chain = _change(write, chain, earlier, earlier._replace(merged_into=into), "merged")
     _move_memberships(write, region, code, target)
     for move in MOVERS:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.models import Membership
@@ -79,41 +79,25 @@ class StoredAgency(NamedTuple):
 _STORED = [_agency.c[name] for name in StoredAgency._fields]
 
 
-def find_agency(session: Session, region: str, code: str) -> StoredAgency | None:
-    """Return one agency of a region. Returns None if there is none of that code."""
-    found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.code == code)
-    row = session.execute(found).one_or_none()
-    return StoredAgency(*row) if row else None
-
-
-def list_merged(session: Session, region: str, into: str) -> list[StoredAgency]:
-    """Return the agencies of a region that were merged into another."""
-    found = sa.select(*_STORED).where(_agency.c.region_code == region, _agency.c.merged_into == into)
+def list_stored(session: Session, region: str, *conditions: ColumnElement[bool]) -> list[StoredAgency]:
+    """Return the agencies of a region that meet the conditions, in the order of their codes."""
+    found = sa.select(*_STORED).where(_agency.c.region_code == region, *conditions)
     return [StoredAgency(*row) for row in session.execute(found.order_by(_agency.c.code))]
 
 
-class FoundAgency(NamedTuple):
-    """An agency as other areas refer to it."""
-
-    code: str
-    name: str
-    state: AgencyState
-    merged_into: str | None
+def find_agency(session: Session, region: str, code: str) -> StoredAgency | None:
+    """Return one agency of a region. Returns None if there is none of that code."""
+    return next(iter(list_stored(session, region, _agency.c.code == code)), None)
 
 
-_FOUND = [_agency.c[name] for name in FoundAgency._fields]
-
-
-def agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, FoundAgency]:
+def agencies_by_code(session: Session, region: str, codes: Collection[str]) -> dict[str, StoredAgency]:
     """Code → agency of the region, in one SELECT; in whatever state it is."""
     if not codes:
         return {}
-    c = _agency.c
-    found = session.execute(sa.select(*_FOUND).where(c.region_code == region, among(session, c.code, codes)))
-    return {row.code: FoundAgency(*row) for row in found}
+    return {one.code: one for one in list_stored(session, region, among(session, _agency.c.code, codes))}
 
 
-def agencies_named(session: Session, region: str, names: Collection[str]) -> dict[str, list[FoundAgency]]:
+def agencies_named(session: Session, region: str, names: Collection[str]) -> dict[str, list[StoredAgency]]:
     """Name as written → the region's agencies of exactly that folded name, in one SELECT.
 
     Where active ones bear the name, only those; merged ones say by `merged_into` who took over.
@@ -121,16 +105,10 @@ def agencies_named(session: Session, region: str, names: Collection[str]) -> dic
     """
     if not names:
         return {}
-    c = _agency.c
     wanted = {name: folded(name) for name in names}
-    rows = session.execute(
-        sa.select(c.folded, *_FOUND)
-        .where(c.region_code == region, among(session, c.folded, wanted.values()))
-        .order_by(c.code)
-    )
-    by_name: dict[str, list[FoundAgency]] = {}
-    for name, *row in rows:
-        by_name.setdefault(name, []).append(FoundAgency(*row))
+    by_name: dict[str, list[StoredAgency]] = {}
+    for agency in list_stored(session, region, among(session, _agency.c.folded, wanted.values())):
+        by_name.setdefault(agency.folded, []).append(agency)
     result = {}
     for name, key in wanted.items():
         found = by_name.get(key, [])

@@ -302,7 +302,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
             for code, content in contents.items()
         ]
         write_parts(session, part.table, part.key, lists)
-    _refresh(session, [lines[code].id for code in contents], period)
+    refresh_figures(session, [lines[code].id for code in contents], period)
     return versions
 
 
@@ -318,16 +318,12 @@ def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None
     refresh_figures(session, [line.id])
 
 
-def refresh_figures(session: Session, action_ids: Sequence[int]) -> None:
+def refresh_figures(session: Session, action_ids: Sequence[int], period: str | None = None) -> None:
     """Recompute the physical progress of those actions' reports and put their latest on the actions.
 
-    For after deletions of reports, and after writes of actions: milestones and targets decide it too.
+    For after writes of reports of a quarter (`period`), deletions of reports, and writes of actions: milestones and
+    targets decide it too.
     """
-    _refresh(session, action_ids, None)
-
-
-def _refresh(session: Session, action_ids: Sequence[int], period: str | None) -> None:
-    """Recompute the figures after a write; with a period, of the reports of that quarter alone."""
     bound = {"records": to_json([{"action_id": id} for id in action_ids])}
     connection = session.connection()
     if period is None:

@@ -7,7 +7,7 @@ from hashlib import sha256
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from app.agencies.queries import FoundAgency, agencies_by_code, agencies_named
+from app.agencies.queries import StoredAgency, agencies_by_code, agencies_named
 from app.exchange.matrix.imports.models import Resolution
 from app.exchange.matrix.models import Matrix, MatrixRow, Named, Place
 from app.exchange.matrix.rules import read_matrix
@@ -65,8 +65,8 @@ def action_ids(session: Session, plan: Plan) -> dict[str, int]:
 class Known:
     """What there is of what a file and its resolutions name, by code and by name as written."""
 
-    agencies: Mapping[str, FoundAgency]
-    agencies_named: Mapping[str, Sequence[FoundAgency]]
+    agencies: Mapping[str, StoredAgency]
+    agencies_named: Mapping[str, Sequence[StoredAgency]]
     subs: Mapping[str, FoundSubactivity]
     subs_named: Mapping[Pair, Sequence[FoundSubactivity]]
     successors: Mapping[str, Sequence[FoundSubactivity]]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlmodel import Session
 
-from app.agencies.queries import FoundAgency, agency_labels
+from app.agencies.queries import StoredAgency, agency_labels
 from app.exchange.matrix.codes import write_named
 from app.exchange.matrix.imports.models import (
     Acceptance,
@@ -217,7 +217,7 @@ class _Run:
         )
         return None
 
-    def _in_force(self, found: FoundAgency | None, cell: Cell, seen: str) -> str | None:
+    def _in_force(self, found: StoredAgency | None, cell: Cell, seen: str) -> str | None:
         """An agency, or the one that it was merged into. One that is retired may keep its lines as they are."""
         if found is not None and found.merged_into is not None:
             heir = self.known.agencies.get(found.merged_into)
