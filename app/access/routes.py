@@ -1,8 +1,6 @@
 """Who am I, and who else may do what, over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access import commands, queries, tokens
 from app.access.actor import Call, Caller
@@ -23,7 +21,7 @@ from app.access.models import (
 from app.access.rules import principal_subject, rights_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 
 router = house_router(tags=["access"])
 
@@ -56,7 +54,7 @@ def read_me(call: Caller) -> Response:
 
 
 @router.get("/principals", response_model=Page[PrincipalOut])
-def list_principals(call: Caller, query: Annotated[PrincipalQuery, Query()]) -> Response:
+def list_principals(call: Caller, query: FromQuery[PrincipalQuery]) -> Response:
     """Services and positions whose home the caller administers, with their memberships.
 
     For administrators whose token has the scope `administer`; nobody else finds any.
@@ -105,7 +103,7 @@ def _principal_reply(call: Call, name: str, *, status: int = 200) -> Response:
 
 
 @router.get("/principals/{principal}/tokens", response_model=Page[TokenOut])
-def list_tokens(call: Caller, principal: PrincipalKey, query: Annotated[TokenQuery, Query()]) -> Response:
+def list_tokens(call: Caller, principal: PrincipalKey, query: FromQuery[TokenQuery]) -> Response:
     """The service tokens of a principal, revoked and expired ones too: scopes, networks, end, last use."""
     owner = queries.principal_id(call.session, call.actor, principal)
     body = read_page(call.session, call.request, queries.tokens(owner), query, sort=query.sort)

@@ -1,8 +1,6 @@
 """The agencies of a region over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies import commands, queries
@@ -12,7 +10,7 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer_resource, created, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 
@@ -22,7 +20,7 @@ _CONDITIONAL = {"x-conditional": True}
 
 
 @router.get("", response_model=Page[AgencyOut])
-def list_agencies(call: Caller, region: RegionKey, query: Annotated[AgencyQuery, Query()]) -> Response:
+def list_agencies(call: Caller, region: RegionKey, query: FromQuery[AgencyQuery]) -> Response:
     """The bodies of a province, regency or city that lead or support its actions, partners included.
 
     For choosing who is responsible. Merged and retired ones are listed too; `state=active` leaves them out.
@@ -95,7 +93,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
 
 @router.get("/{agency}/history", response_model=Page[HistoryEntry])
 def list_agency_history(
-    call: Caller, region: RegionKey, agency: AgencyKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, agency: AgencyKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Every write to an agency, mergers and retirement among them: who, when, from what to what.
 

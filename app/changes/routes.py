@@ -1,8 +1,6 @@
 """The feed over HTTP, and the history of a principal."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Caller
 from app.access.models import PrincipalKey
@@ -13,13 +11,13 @@ from app.changes.queries import feed
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 
 router = house_router(tags=["changes"])
 
 
 @router.get("/changes", response_model=ChangePage, openapi_extra={"x-problems": [410]})
-def list_changes(call: Caller, query: Annotated[ChangesQuery, Query()]) -> Response:
+def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
     """What changed since a cursor, in the order of commits: the way to keep a copy true.
 
     Every change that the token may see comes at least once, deletions included; no later page brings an earlier
@@ -36,9 +34,7 @@ def list_changes(call: Caller, query: Annotated[ChangesQuery, Query()]) -> Respo
 
 
 @router.get("/principals/{principal}/history", response_model=Page[HistoryEntry])
-def list_principal_history(
-    call: Caller, principal: PrincipalKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_principal_history(call: Caller, principal: PrincipalKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to a principal, its memberships and its tokens: who, when, from what to what.
 
     For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.

@@ -1,8 +1,6 @@
 """Webhooks, their secrets and their log over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
@@ -27,14 +25,14 @@ from app.changes.webhooks.rules import ALLOWED, sealer_of, webhook_chain, webhoo
 from app.kit.http.etags import tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, no_content, with_fields
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.settings import Settings
 
 router = house_router(tags=["changes"])
 
 
 @router.get("/webhooks", response_model=Page[WebhookOut])
-def list_webhooks(call: Caller, query: Annotated[WebhookQuery, Query()]) -> Response:
+def list_webhooks(call: Caller, query: FromQuery[WebhookQuery]) -> Response:
     """The webhooks of the regions that the caller administers, with their states.
 
     For administrators whose token has the scope `administer`; nobody else finds any.
@@ -75,9 +73,7 @@ def delete_webhook(call: Caller, webhook: WebhookKey) -> Response:
 
 
 @router.get("/webhooks/{webhook}/history", response_model=Page[HistoryEntry])
-def list_webhook_history(
-    call: Caller, webhook: WebhookKey, query: Annotated[HistoryQuery, Query()]
-) -> Response:
+def list_webhook_history(call: Caller, webhook: WebhookKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to a webhook and its secrets, and when the service switched it off; stays after it was deleted."""
     return history_page(call, webhook_chain(webhook), webhook_subject(webhook), query)
 
@@ -91,9 +87,7 @@ def _webhook_reply(call: Call, name: str, *, status: int = 200) -> Response:
 
 
 @router.get("/webhooks/{webhook}/secrets", response_model=Page[WebhookSecretOut])
-def list_webhook_secrets(
-    call: Caller, webhook: WebhookKey, query: Annotated[WebhookSecretQuery, Query()]
-) -> Response:
+def list_webhook_secrets(call: Caller, webhook: WebhookKey, query: FromQuery[WebhookSecretQuery]) -> Response:
     """The secrets by which a webhook's hints are signed now, without themselves."""
     owner = queries.webhook_id(call.session, call.actor, webhook)
     body = read_page(call.session, call.request, queries.list_secrets(owner), query, sort=query.sort)
@@ -158,9 +152,7 @@ def _secret_reply(
 
 
 @router.get("/webhooks/{webhook}/deliveries", response_model=Page[DeliveryOut])
-def list_webhook_deliveries(
-    call: Caller, webhook: WebhookKey, query: Annotated[DeliveryQuery, Query()]
-) -> Response:
+def list_webhook_deliveries(call: Caller, webhook: WebhookKey, query: FromQuery[DeliveryQuery]) -> Response:
     """What was sent and what will be, the newest first: how often it was tried, what came of it, what follows.
 
     What is over is kept for 30 days. One delivery is under way at a time; what changes meanwhile is in the next.

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
@@ -22,7 +21,7 @@ from app.kit.http.replies import (
     no_content,
     with_fields,
 )
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import checked_key, narrow
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
@@ -49,7 +48,7 @@ class ActionsQuery(ActionQuery, AsOfQuery):
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
 @revalidated(plan_tag)
-def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionsQuery, Query()]) -> Response:
+def list_actions(call: Caller, plan: PlanKey, query: FromQuery[ActionsQuery]) -> Response:
     """Actions of a plan with all their parts and the latest figures reported on each.
 
     The entity tag changes with any write in the plan, so an unattended reader polls for the price of a
@@ -65,9 +64,7 @@ def list_actions(call: Caller, plan: PlanKey, query: Annotated[ActionsQuery, Que
 
 
 @router.put("/plans/{plan}/actions", response_model=BatchResult)
-def put_actions(
-    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: ActionBatch
-) -> Response:
+def put_actions(call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch: ActionBatch) -> Response:
     """Create or replace up to 1,000 actions in one call: all of them or none.
 
     With `each=true` an item with errors is refused with them and the others are written. Actions that
@@ -85,9 +82,7 @@ def put_actions(
 
 
 @router.get("/plans/{plan}/actions/{action}", response_model=ActionReply)
-def read_action(
-    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[AsOfQuery, Query()]
-) -> Response:
+def read_action(call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[AsOfQuery]) -> Response:
     """One action with its findings (what to mend or know) and what the caller may do with it."""
     row = plan_of(call.session, call.actor, plan)
     if query.as_of is not None:
@@ -122,7 +117,7 @@ def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
 
 @router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
 def list_action_history(
-    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
 

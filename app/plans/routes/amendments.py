@@ -1,8 +1,8 @@
 """The amendment of a plan over HTTP."""
 
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
@@ -14,7 +14,7 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.etags import STATE, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
 from app.kit.problems import NotFound
@@ -82,7 +82,7 @@ def discard_amendment(call: Caller, plan: PlanKey) -> Response:
 
 
 @router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
-def list_amendment_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery, Query()]) -> Response:
+def list_amendment_history(call: Caller, plan: PlanKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to the amendments of a plan while they were drafted, and how each moved; what was adopted is in the
     plan's own history. Only for tokens that may read drafts."""
     if not call.actor.may("read_drafts", plan.partition("-")[0]):
@@ -91,9 +91,7 @@ def list_amendment_history(call: Caller, plan: PlanKey, query: Annotated[History
 
 
 @router.get("/plans/{plan}/amendment/actions", response_model=Page[AmendedAction])
-def list_amended_actions(
-    call: Caller, plan: PlanKey, query: Annotated[AmendedActionQuery, Query()]
-) -> Response:
+def list_amended_actions(call: Caller, plan: PlanKey, query: FromQuery[AmendedActionQuery]) -> Response:
     """The lines as they shall be, those that are taken out among them: what changes says `change`.
 
     The part of the entity tag before the dash can be sent as `If-Match` of a call that writes many.
@@ -110,7 +108,7 @@ def list_amended_actions(
 
 @router.put("/plans/{plan}/amendment/actions", response_model=BatchResult)
 def put_amended_actions(
-    call: Caller, plan: PlanKey, query: Annotated[BatchQuery, Query()], batch: AmendedActionBatch
+    call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch: AmendedActionBatch
 ) -> Response:
     """Say how up to 1,000 lines shall be in one call: all of them or none.
 
@@ -167,7 +165,7 @@ class RemovalQuery(BaseModel):
 
 @router.delete("/plans/{plan}/amendment/actions/{action}", status_code=204)
 def delete_amended_action(
-    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[RemovalQuery, Query()]
+    call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[RemovalQuery]
 ) -> Response:
     """Take a line out of the next revision; it stays in force until then. 409 where progress was reported on it.
 

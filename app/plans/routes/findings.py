@@ -4,14 +4,14 @@ from collections import Counter
 from functools import cache
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 
 from app.access.actor import Call, Caller
 from app.agencies.rules import region_chain
 from app.kit.fields import address
 from app.kit.http.constants import CONSTANT, Constant
 from app.kit.http.replies import answer, language_of
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import nearest, unknown_value
 from app.kit.problems import BadRequest, FieldError, Language, NotFound
 from app.plans.core.models import Plan, PlanKey
@@ -43,7 +43,7 @@ def _tag_in(call: Call, plan: Plan) -> str:
 
 @router.get("/plans/{plan}/findings", response_model=PlanFindings)
 @revalidated(make_early(_tag_in))
-def read_plan_findings(call: Caller, plan: PlanKey, query: Annotated[FindingsQuery, Query()]) -> Response:
+def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQuery]) -> Response:
     """Everything that a plan has to mend (errors) or should know (warnings): its lines, the reports on them,
     and the plan as a whole, checked in one pass, in Indonesian or English.
 

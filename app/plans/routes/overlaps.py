@@ -1,8 +1,6 @@
 """Overlaps of a plan and their explanations over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.rules import region_chain
@@ -11,7 +9,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer_page, answer_resource, created, no_content
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.problems import NotFound
 from app.plans.actions.queries import contents_of
 from app.plans.core.models import Plan, PlanKey
@@ -32,7 +30,7 @@ def _tag_in(call: Call, plan: Plan) -> str:
 
 @router.get("/plans/{plan}/overlaps", response_model=Page[OverlapOut])
 @revalidated(make_early(_tag_in))
-def list_overlaps(call: Caller, plan: PlanKey, query: Annotated[OverlapQuery, Query()]) -> Response:
+def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -> Response:
     """Pairs of lines of different agencies that bring the same kind of benefit to the same recipients in the
     same place and months, with what coincides and how it was explained (finding `W07`).
 
@@ -81,7 +79,7 @@ def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
 
 @router.get("/plans/{plan}/overlaps/{pair}/explanation/history", response_model=Page[HistoryEntry])
 def list_explanation_history(
-    call: Caller, plan: PlanKey, pair: PairKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, plan: PlanKey, pair: PairKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
     subject = f"plans/{plan}/overlaps/{_pair(pair)}/explanation"

@@ -1,8 +1,6 @@
 """Plans over HTTP: reading and writing them, moving them, and the notes that they came back with."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
@@ -11,7 +9,7 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, language_of, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.merge_patch import Patch
 from app.kit.periods import local_date
 from app.plans.core import commands
@@ -32,13 +30,13 @@ _CONDITIONAL = {"x-conditional": True}
 
 
 @router.get("/plans", response_model=Page[PlanOut])
-def list_plans(call: Caller, query: Annotated[PlanQuery, Query()]) -> Response:
+def list_plans(call: Caller, query: FromQuery[PlanQuery]) -> Response:
     """Plans that the caller sees, of a region and everything below it, of a year."""
     return call.answer_list(queries.list_plans(call.actor, query), query, sort=query.sort)
 
 
 @router.get("/plans/{plan}", response_model=PlanReply, openapi_extra=PUBLIC)
-def read_plan(call: Caller, plan: PlanKey, query: Annotated[AsOfQuery, Query()]) -> Response:
+def read_plan(call: Caller, plan: PlanKey, query: FromQuery[AsOfQuery]) -> Response:
     """One plan with its priority locations; `allowed` says what the caller may do with it.
 
     With `as_of`, the plan that was in force then; 404 (`not_in_force_then`) before its first adoption. The public
@@ -75,7 +73,7 @@ def delete_plan(call: Caller, plan: PlanKey) -> Response:
 
 
 @router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
-def list_plan_history(call: Caller, plan: PlanKey, query: Annotated[HistoryQuery, Query()]) -> Response:
+def list_plan_history(call: Caller, plan: PlanKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to a plan, its actions and their reports: who, when, from what to what, why.
 
     `kind=plan` leaves out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the
@@ -138,7 +136,7 @@ def close_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
 
 
 @router.get("/plans/{plan}/notes", response_model=Page[PlanNote])
-def list_plan_notes(call: Caller, plan: PlanKey, query: Annotated[NotesQuery, Query()]) -> Response:
+def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -> Response:
     """The notes with which a plan was returned: from whom, on what, whether they were answered.
 
     For whoever may read drafts; they stay after the plan was adopted. 404 for others.

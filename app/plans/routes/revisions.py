@@ -1,8 +1,6 @@
 """What was adopted, over HTTP: immutable, and cacheable for ever; and what differs, also of an open amendment."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Caller
 from app.kit.database.json_sql import to_json
@@ -10,7 +8,7 @@ from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged, tag_of
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.openapi.schemas import FROZEN
 from app.kit.problems import NotFound
 from app.plans.amendments.queries import amendment_differences, amendment_of
@@ -26,7 +24,7 @@ router = house_router(tags=["plans"])
 
 
 @router.get("/plans/{plan}/revisions", response_model=Page[RevisionOut], openapi_extra=PUBLIC)
-def list_revisions(call: Caller, plan: PlanKey, query: Annotated[RevisionsQuery, Query()]) -> Response:
+def list_revisions(call: Caller, plan: PlanKey, query: FromQuery[RevisionsQuery]) -> Response:
     """Every revision in which the plan was adopted: by what instrument, when, how much, with its SHA-256."""
     row = published_plan_of(call.session, call.actor, plan)
     listing = queries.list_revisions(call.actor, row)
@@ -63,7 +61,7 @@ def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Resp
     "/plans/{plan}/revisions/{revision}/differences", response_model=Differences, openapi_extra=PUBLIC
 )
 def read_revision_differences(
-    call: Caller, plan: PlanKey, revision: RevisionNumber, query: Annotated[DifferencesQuery, Query()]
+    call: Caller, plan: PlanKey, revision: RevisionNumber, query: FromQuery[DifferencesQuery]
 ) -> Response:
     """What a revision changed: lines that came, went or changed, field by field, with the reasons and the sums.
 

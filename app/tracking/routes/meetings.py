@@ -1,8 +1,6 @@
 """Coordination meetings and joint commitments over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.queries import home_of
@@ -10,7 +8,7 @@ from app.changes.history import history_page
 from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer_resource, created, no_content
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.merge_patch import Patch
 from app.reference.models import RegionKey
 from app.tracking.meetings import commands, queries
@@ -43,7 +41,7 @@ _CONDITIONAL = {"x-conditional": True}
 
 
 @router.get("/meetings", response_model=Page[MeetingOut])
-def list_meetings(call: Caller, query: Annotated[MeetingQuery, Query()]) -> Response:
+def list_meetings(call: Caller, query: FromQuery[MeetingQuery]) -> Response:
     """Coordination meetings of all regions that the caller sees, of a region and everything below it, of a year.
 
     `state` follows from day and attendance and is judged today in the zone of each region: the entity tag
@@ -54,9 +52,7 @@ def list_meetings(call: Caller, query: Annotated[MeetingQuery, Query()]) -> Resp
 
 
 @router.get("/regions/{region}/meetings", response_model=Page[MeetingOut])
-def list_region_meetings(
-    call: Caller, region: RegionKey, query: Annotated[RegionMeetingQuery, Query()]
-) -> Response:
+def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[RegionMeetingQuery]) -> Response:
     """Coordination meetings (rakor) of one province, regency or city, with who attended and where the minutes are.
 
     404 for a region that the caller does not see.
@@ -100,7 +96,7 @@ def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Resp
 
 @router.get(f"{_MEETING}/history", response_model=Page[HistoryEntry])
 def list_meeting_history(
-    call: Caller, region: RegionKey, meeting: MeetingKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, meeting: MeetingKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Every write to a meeting: who, when, from what to what. Stays after it was deleted."""
     return history_page(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
@@ -119,7 +115,7 @@ def _meeting_reply(call: Call, region: str, code: str, *, status: int = 200) -> 
 
 
 @router.get("/commitments", response_model=Page[CommitmentOut])
-def list_commitments(call: Caller, query: Annotated[CommitmentQuery, Query()]) -> Response:
+def list_commitments(call: Caller, query: FromQuery[CommitmentQuery]) -> Response:
     """Joint commitments of all regions that the caller sees, with their follow-up, the first due first.
 
     `region=73&overdue=true` is what a province has to ask after. `overdue` and `days_overdue` are judged
@@ -131,7 +127,7 @@ def list_commitments(call: Caller, query: Annotated[CommitmentQuery, Query()]) -
 
 @router.get("/regions/{region}/commitments", response_model=Page[CommitmentOut])
 def list_region_commitments(
-    call: Caller, region: RegionKey, query: Annotated[RegionCommitmentQuery, Query()]
+    call: Caller, region: RegionKey, query: FromQuery[RegionCommitmentQuery]
 ) -> Response:
     """Joint commitments of one province, regency or city; 404 for a region that the caller does not see."""
     home = home_of(call.session, call.actor, region)
@@ -231,7 +227,7 @@ def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, s
 
 @router.get(f"{_COMMITMENT}/history", response_model=Page[HistoryEntry])
 def list_commitment_history(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, commitment: CommitmentKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Every write to a commitment and every step of its follow-up. Stays after it was deleted."""
     return history_page(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)

@@ -1,8 +1,8 @@
 """Progress and summaries over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel, SkipValidation
 from pydantic import Field as ShapeField
 
@@ -15,7 +15,7 @@ from app.kit.fields import Batch, RegionCode, show_example
 from app.kit.http.etags import is_unchanged, unchanged
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page, answer_resource, created, language_of, no_content
-from app.kit.http.routing import house_router, revalidated
+from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import narrow
 from app.kit.merge_patch import Patch
 from app.kit.periods import PeriodText, period_in
@@ -80,7 +80,7 @@ class RegionSummaryQuery(SummaryQuery):
 @router.get("/plans/{plan}/progress/{period}", response_model=Page[ProgressOut])
 @revalidated(plan_tag)
 def list_quarter_progress(
-    call: Caller, plan: PlanKey, period: QuarterKey, query: Annotated[ProgressQuery, Query()]
+    call: Caller, plan: PlanKey, period: QuarterKey, query: FromQuery[ProgressQuery]
 ) -> Response:
     """The reports of a quarter, action by action. Money in whole rupiah, every figure cumulative from January."""
     row = plan_of(call.session, call.actor, plan)
@@ -94,7 +94,7 @@ def put_quarter_progress(
     call: Caller,
     plan: PlanKey,
     period: QuarterKey,
-    query: Annotated[ProgressBatchQuery, Query()],
+    query: FromQuery[ProgressBatchQuery],
     batch: ProgressBatch,
 ) -> Response:
     """Report a quarter on up to 1,000 actions in one call: all of them or none.
@@ -116,7 +116,7 @@ def put_quarter_progress(
 
 @router.get("/plans/{plan}/actions/{action}/progress", response_model=Page[ProgressOut])
 def list_action_progress(
-    call: Caller, plan: PlanKey, action: ActionKey, query: Annotated[QuartersQuery, Query()]
+    call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[QuartersQuery]
 ) -> Response:
     """The reports on one action, quarter by quarter."""
     id = action_id_of(call.session, plan_of(call.session, call.actor, plan), action)
@@ -139,7 +139,7 @@ def put_progress(
     plan: PlanKey,
     action: ActionKey,
     period: QuarterKey,
-    query: Annotated[Basis, Query()],
+    query: FromQuery[Basis],
     content: ProgressIn,
 ) -> Response:
     """Report a quarter on an action: spending per funding source and component class, outputs,
@@ -177,7 +177,7 @@ def list_progress_history(
     plan: PlanKey,
     action: ActionKey,
     period: QuarterKey,
-    query: Annotated[HistoryQuery, Query()],
+    query: FromQuery[HistoryQuery],
 ) -> Response:
     """Every write to a report: what was first reported and each correction.
 
@@ -220,7 +220,7 @@ def _reply(
 
 
 @router.get("/plans/{plan}/summary", response_model=Summary)
-def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Query()]) -> Response:
+def read_summary(call: Caller, plan: PlanKey, query: FromQuery[SummaryQuery]) -> Response:
     """A plan at a period: allocated, spent, absorption, physical progress, recipients, milestones due and
     met; in all, by strategy, agency, funding source and component class. Semester and year derive from
     the quarter they end with."""
@@ -234,7 +234,7 @@ def read_summary(call: Caller, plan: PlanKey, query: Annotated[SummaryQuery, Que
 
 
 @router.get("/summaries", response_model=RegionSummary, openapi_extra={"x-problems": [404]})
-def read_region_summary(call: Caller, query: Annotated[RegionSummaryQuery, Query()]) -> Response:
+def read_region_summary(call: Caller, query: FromQuery[RegionSummaryQuery]) -> Response:
     """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
     period = period_in(query.period)
     found = region_summary(call.session, call.actor, query.region, period)

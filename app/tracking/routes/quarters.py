@@ -1,8 +1,6 @@
 """Quarters, their parts and their extensions over HTTP."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.models import AgencyKey
@@ -11,7 +9,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, no_content, with_fields
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
 from app.tracking.quarters import commands, queries
@@ -42,7 +40,7 @@ _AT = "/regions/{region}/quarters/{period}"
 
 
 @router.get("/quarters", response_model=Page[QuarterOut])
-def list_quarters(call: Caller, query: Annotated[QuartersQuery, Query()]) -> Response:
+def list_quarters(call: Caller, query: FromQuery[QuartersQuery]) -> Response:
     """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
     reported. `state=open` with a `period` is who has not submitted yet."""
     found = queries.list_quarters(call.actor, query, call.now)
@@ -50,9 +48,7 @@ def list_quarters(call: Caller, query: Annotated[QuartersQuery, Query()]) -> Res
 
 
 @router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
-def list_region_quarters(
-    call: Caller, region: RegionKey, query: Annotated[RegionQuartersQuery, Query()]
-) -> Response:
+def list_region_quarters(call: Caller, region: RegionKey, query: FromQuery[RegionQuartersQuery]) -> Response:
     """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
     found = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
     return call.answer_list(found, query, sort=query.sort)
@@ -118,7 +114,7 @@ def correct_quarter(
 
 @router.get(f"{_AT}/history", response_model=Page[HistoryEntry])
 def list_quarter_history(
-    call: Caller, region: RegionKey, period: QuarterPeriod, query: Annotated[HistoryQuery, Query()]
+    call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[HistoryQuery]
 ) -> Response:
     """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
     none."""
@@ -161,7 +157,7 @@ def return_quarter_part(
 
 @router.get(f"{_AT}/extensions", response_model=Page[ExtensionOut])
 def list_quarter_extensions(
-    call: Caller, region: RegionKey, period: QuarterPeriod, query: Annotated[ExtensionsQuery, Query()]
+    call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[ExtensionsQuery]
 ) -> Response:
     """The extensions of a quarter, of the region and of single agencies."""
     plan = queries.plan_at(call.session, call.actor, region, period)

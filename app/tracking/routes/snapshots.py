@@ -1,8 +1,6 @@
 """Frozen quarters over HTTP: the same bytes for ever."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import history_page
@@ -10,7 +8,7 @@ from app.changes.models import HistoryEntry, HistoryQuery
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page
-from app.kit.http.routing import house_router
+from app.kit.http.routing import FromQuery, house_router
 from app.kit.openapi.schemas import FROZEN
 from app.plans.core.rules import plan_chain
 from app.reference.models import RegionKey
@@ -25,7 +23,7 @@ _FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
 
 
 @router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
-def list_snapshots(call: Caller, query: Annotated[SnapshotsQuery, Query()]) -> Response:
+def list_snapshots(call: Caller, query: FromQuery[SnapshotsQuery]) -> Response:
     """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
     has, and the SHA-256 to check it by."""
     found = queries.list_snapshots(call.actor, query)
@@ -42,7 +40,7 @@ def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Re
 
 @router.get("/{period}/{region}/amendments", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
 def list_snapshot_amendments(
-    call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[AmendmentsQuery, Query()]
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: FromQuery[AmendmentsQuery]
 ) -> Response:
     """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
     found = queries.list_amendments(call.session, call.actor, region, period)
@@ -64,7 +62,7 @@ def read_snapshot_amendment(
 
 @router.get("/{period}/{region}/history", response_model=Page[HistoryEntry])
 def list_snapshot_history(
-    call: Caller, period: SnapshotPeriod, region: RegionKey, query: Annotated[HistoryQuery, Query()]
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: FromQuery[HistoryQuery]
 ) -> Response:
     """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
     chain = plan_chain(f"{region}-{period[:4]}")
