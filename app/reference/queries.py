@@ -124,8 +124,11 @@ def region_json(session: Session, region: str) -> str:
     )
 
 
+_BY_CODE = sa.select(_region.c.code).where(_region.c.code == sa.bindparam("region"))
+
+
 def is_region(session: Session, region: str) -> bool:
-    return session.scalar(sa.select(_region.c.code).where(_region.c.code == region)) is not None
+    return session.scalar(_BY_CODE, {"region": region}) is not None
 
 
 def missing_regions(session: Session, codes: Collection[str]) -> set[str]:

@@ -397,12 +397,7 @@ class World:
 
     def rows(self) -> dict[str, int]:
         """Table → number of rows."""
-        counts = {
-            name: sa.select(sa.func.count()).select_from(table).scalar_subquery().label(name)
-            for name, table in Table.metadata.tables.items()
-        }
-        found = self.database.connection.execute(sa.select(*counts.values())).one()
-        return dict(found._mapping)
+        return dict(self.database.connection.execute(_counts()).one()._mapping)
 
     def journaled(self) -> int:
         """How many rows the journal has."""
@@ -412,6 +407,15 @@ class World:
     def journal(self) -> list[Any]:
         table = Table.metadata.tables["journal"]
         return list(self.database.connection.execute(sa.select(table).order_by(table.c.sequence)))
+
+
+@cache
+def _counts() -> sa.Select[Any]:
+    counts = {
+        name: sa.select(sa.func.count()).select_from(table).scalar_subquery().label(name)
+        for name, table in Table.metadata.tables.items()
+    }
+    return sa.select(*counts.values())
 
 
 def check_problem(reply: Any) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 from sqlalchemy.sql import ColumnElement, FromClause
 from sqlmodel import Session
@@ -14,8 +14,17 @@ from sqlmodel import Session
 from app.access.queries import within
 from app.agencies.queries import check_agencies
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, fixed_object, json_rows, json_texts, json_values
-from app.kit.database.resources import read_record
+from app.kit.database.json_sql import (
+    TextSelect,
+    built_once,
+    fields_of,
+    fixed_object,
+    json_rows,
+    json_texts,
+    json_values,
+    to_json,
+)
+from app.kit.database.upsert import records
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, folded
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown, unknown_reference
@@ -162,8 +171,16 @@ def _has(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[boo
 
 def action_json(session: Session, plan: Plan, code: str) -> str:
     """An action of a visible plan as JSON text; NotFound when there is none of that key."""
-    query = sa.select(*action_columns()).where(actions.c.plan_id == plan.id, actions.c.code == code)
-    return read_record(session, query, str)
+    text = session.scalar(_select_action(), {"plan": plan.id, "code": code})
+    if text is None:
+        raise NotFound()
+    return text
+
+
+@cache
+def _select_action() -> TextSelect:
+    at = (actions.c.plan_id == sa.bindparam("plan"), actions.c.code == sa.bindparam("code"))
+    return json_texts(sa.select(*action_columns()).where(*at))
 
 
 def action_id_of(session: Session, plan: Plan, code: str) -> int:
@@ -186,10 +203,9 @@ class StoredAction(NamedTuple):
 
 def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
     """The actions of those codes (all: None), by code, in one statement whatever their number."""
-    columns = [column for column in action_columns() if column.name in ActionIn.model_fields]
     return {
         code: StoredAction(id, version, json.loads(text))
-        for text, code, id, version in _read_actions(session, plan, codes, columns)
+        for text, code, id, version in _read_actions(session, plan, codes, ActionIn)
     }
 
 
@@ -201,20 +217,26 @@ def contents_of(session: Session, plan: Plan, codes: Iterable[str] | None = None
 
 def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, ActionRecord]:
     """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
-    return {
-        code: json.loads(text) for text, code, *_ in _read_actions(session, plan, codes, action_columns())
-    }
+    return {code: json.loads(text) for text, code, *_ in _read_actions(session, plan, codes, ActionOut)}
 
 
 def _read_actions(
-    session: Session, plan: Plan, codes: list[str] | None, columns: Sequence[ColumnElement[Any]]
+    session: Session, plan: Plan, codes: list[str] | None, shape: type[BaseModel]
 ) -> Iterable[sa.Row[str, str, int, int]]:
-    """Return those columns of actions as JSON, with code, id and version."""
+    """Return actions as JSON of a shape, with code, id and version."""
+    bound = {"plan": plan.id} | ({} if codes is None else {"records": to_json([{"code": c} for c in codes])})
+    return session.execute(_select_actions(session, shape, codes is not None), bound)
+
+
+@built_once
+def _select_actions(session: Session, shape: type[BaseModel], has_codes: bool) -> TextSelect:
+    columns = [column for column in action_columns() if column.name in shape.model_fields]
     beside = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
-    query = sa.select(*columns, *beside).where(actions.c.plan_id == plan.id)
-    if codes is not None:
-        query = query.where(actions.c.code.in_(codes))
-    return session.execute(json_texts(query, *[column.name for column in beside]))
+    query = sa.select(*columns, *beside).where(actions.c.plan_id == sa.bindparam("plan"))
+    if has_codes:
+        asked = records(session, {"code": actions.c.code.type})
+        query = query.where(actions.c.code.in_(sa.select(asked.c.code)))
+    return json_texts(query, *[column.name for column in beside])
 
 
 def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:

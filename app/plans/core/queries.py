@@ -14,7 +14,7 @@ from app.access.queries import opened, visible
 from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.json_sql import TextSelect, fields_of, json_rows, json_texts
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Invalid, Kind, NotFound
@@ -108,17 +108,24 @@ def _one_plan(actor: Actor) -> Select[Any]:
     return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
+_BY_ID = sa.select(plans).where(plans.c.id == sa.bindparam("id"))
+
+
 def read_again(session: Session, plan: Plan) -> Plan:
     """Return a plan as it is once its chain is locked. Raises NotFound if it was deleted meanwhile."""
-    return _one(read_plans(session, sa.select(plans).where(plans.c.id == plan.id)))
+    return _one(read_plans(session, _BY_ID, id=plan.id))
 
 
 def stored_plan(session: Session, plan: Plan) -> PlanContent:
     """Return a plan's content as `PlanIn` has it."""
-    columns = fields_of(PlanIn, plans, priority_locations=json_rows(select_priorities(), name="priorities"))
-    text = session.scalars(json_texts(sa.select(*columns).where(plans.c.id == plan.id))).one()
-    content: PlanContent = json.loads(text)
+    content: PlanContent = json.loads(session.scalars(_select_content(), {"id": plan.id}).one())
     return content
+
+
+@cache
+def _select_content() -> TextSelect:
+    columns = fields_of(PlanIn, plans, priority_locations=json_rows(select_priorities(), name="priorities"))
+    return json_texts(sa.select(*columns).where(plans.c.id == sa.bindparam("id")))
 
 
 @cache
