@@ -6,7 +6,7 @@ statement sends it to the other engine in another test: a whole run fails where 
 """
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any
@@ -35,10 +35,18 @@ OF_ONE_ENGINE = {"exchange/pulls/writing.py Asked._write", "exchange/pulls/writi
 _names: dict[int, tuple[CodeType, str | None]] = {}
 """By identity: the hash of a code object reads all of it."""
 _senders: dict[str, set[str]] = defaultdict(set)
+_sent: Counter[tuple[str, str]] = Counter()
+"""(engine, statement) → how often its sender was looked for."""
+OFTEN = 20
+"""A statement that was sent as often has shown who sends it: looking each time took a twentieth of the run."""
 
 
-def note_sender(connection: Any, *_: object) -> None:
+def note_sender(connection: Any, cursor: object, statement: str, *_: object) -> None:
     """Note the function of the service that sends a statement."""
+    key = connection.dialect.name, statement
+    if _sent[key] >= OFTEN:
+        return
+    _sent[key] += 1
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -77,15 +85,21 @@ def _without_engine(item: pytest.Item) -> str:
     return item.nodeid.replace(engine_of(item) or "", "")
 
 
+def _mark_of(item: pytest.Item) -> str | None:
+    """Return the mark that says the engines of a test, its own before that of its module."""
+    names = (mark.name for mark in item.iter_markers())
+    return next((name for name in names if name in ("one_engine", "both_engines")), None)
+
+
 def repeated(items: Iterable[pytest.Item], *, is_whole: bool) -> set[pytest.Item]:
     """Return the tests that another one does on another engine."""
     twins: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if engine_of(item) is not None and item.get_closest_marker("both_engines") is None:
+        if engine_of(item) is not None and _mark_of(item) != "both_engines":
             twins[_without_engine(item)].append(item)
     left_out = set[pytest.Item]()
     for name, group in twins.items():
-        if group[0].get_closest_marker("one_engine") is not None:
+        if _mark_of(group[0]) == "one_engine":
             left_out.update(item for item in group if engine_of(item) != ENGINES[0])
         elif is_whole and len(group) == len(ENGINES):
             chosen = ENGINES[crc32(name.encode()) % len(ENGINES)]

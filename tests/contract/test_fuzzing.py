@@ -51,18 +51,16 @@ Callers = list[tuple[World, str]]
 @pytest.mark.parametrize("mode", MODES)
 def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
     anybody = cycle([[(world, token(world, name)) for world in worlds] for name in CALLERS])
-    engines, modes = cycle(range(len(worlds))), cycle(MODES)
+    engines = cycle(range(len(worlds)))
     failures: list[str] = []
     worlds[0].turn = (0, 4)
-    asked = worlds[0].share(worlds[0])  # a quarter of those without a body; `make proofs GROUP=fuzz` asks all
+    asked = worlds[0].share(worlds[0])  # a quarter of the operations; `make proofs GROUP=fuzz` asks all
     for result in schema(worlds[0]).get_all_operations():
         operation = result.ok()
         known = worlds[0].operations[operation.definition.raw["operationId"]]
         if not known.is_v1 or (known.body and not known.takes_json):
             continue
-        if known.body and next(modes) is not mode:
-            continue  # each in one of the two, or else the walk takes a minute
-        if not known.body and (mode is GenerationMode.NEGATIVE or known not in asked):
+        if known not in asked or (not known.body and mode is GenerationMode.NEGATIVE):
             continue  # test_bad_input walks the parameters
         whose = [(world, world.client_for(known).headers["Authorization"]) for world in worlds]
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=known.keys)
@@ -99,9 +97,9 @@ def prober(strategy: Any, callers: list[Callers], conditions: dict[str, str]) ->
     return probe
 
 
-@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("caller", ["secretariat", "reviewer"])
 def test_links_lead_to_nothing_unforeseen(worlds: list[World], caller: str) -> None:
-    """One engine for each caller."""
+    """One engine for each caller; `make proofs GROUP=fuzz` takes all of them."""
     world = worlds[list(CALLERS).index(caller) % len(worlds)]
     along = schema(world, token(world, caller), phases=["stateful"])
     along.app = world.app

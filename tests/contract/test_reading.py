@@ -139,13 +139,17 @@ def pages(world: World, operation: Operation, **params: Any) -> list[Any]:
     return items
 
 
+EVERY_ORDER = 2
+"""Every how many-th order of a list is tried; `make proofs GROUP=contract` tries all."""
+
+
 def test_pages_in_every_order_miss_nothing(world: World) -> None:
     several = 0
-    for operation in world.share(lists(world)):
+    for turn, operation in enumerate(world.share(lists(world))):
         if operation.id == "list_changes":
             continue  # it has one order and no end: tests/changes
         sorts = operation.query.get("sort", {"schema": {"enum": [None]}})["schema"]["enum"]
-        for sort in sorts:
+        for sort in sorts[turn % EVERY_ORDER :: EVERY_ORDER] or sorts:
             params = {"sort": sort} if sort else {}
             whole = world.call(operation, params={**params, "limit": 4, "count": "exact"}).json()
             assert whole["count"] >= len(whole["items"]) > 0, operation
@@ -153,7 +157,7 @@ def test_pages_in_every_order_miss_nothing(world: World) -> None:
             assert found == whole["items"][: len(found)], f"{operation} by {sort}"
             assert len(found) == min(4, len(whole["items"]))
             several += len(found) > 1
-    assert several > 30 / world.turn[1]
+    assert several > 30 / world.turn[1] / EVERY_ORDER
 
 
 def test_cursor_that_is_not_of_this_list(one_world: World) -> None:

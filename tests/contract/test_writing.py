@@ -177,6 +177,10 @@ def version_before(world: World, operation: Operation) -> str | None:
     return world.call(read, keys=operation.keys).headers["ETag"] if read else None
 
 
+EVERY_CONDITION = 2
+"""Every how many-th wrong condition a write is sent; `make proofs GROUP=contract` sends all."""
+
+
 def test_conditions_of_every_write(world: World) -> None:
     checked = 0
     for turn, operation in enumerate(world.share(world.writes)):
@@ -195,7 +199,7 @@ def test_conditions_of_every_write(world: World) -> None:
             if operation.method == "put":
                 refused += [({"If-None-Match": "*"}, 412), ({"If-None-Match": '"7"'}, 400)]
             before = world.rows()
-            for conditions, status in refused:
+            for conditions, status in refused[turn % EVERY_CONDITION :: EVERY_CONDITION]:
                 reply = world.call(operation, conditions=conditions)
                 assert reply.status_code == status, f"{operation} {conditions}: {reply.text}"
             assert world.rows() == before, operation

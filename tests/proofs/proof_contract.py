@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.contract import test_writing
+from tests.contract import test_reading, test_writing
 from tests.contract.conftest import (  # noqa: F401 - fixtures
     one_world,
     postgres_world,
@@ -44,8 +44,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(autouse=True)
-def _all_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+def _everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_writing, "EVERY", 1)
+    monkeypatch.setattr(test_writing, "EVERY_CONDITION", 1)
+    monkeypatch.setattr(test_reading, "EVERY_ORDER", 1)
 
 
 def test_the_document_is_openapi() -> None:
