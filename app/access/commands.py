@@ -34,7 +34,7 @@ from app.kit.database.journal import Author, Chain, Entry, hold, next_version, r
 from app.kit.database.resources import write_version
 from app.kit.http.precondition import UNCONDITIONAL, Precondition
 from app.kit.http.validation import checked_key, unknown_reference
-from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import Conflict, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
 from app.kit.write_behind import WriteBehind
 
 
@@ -113,7 +113,7 @@ def put_principal(write: Write, name: str, content: PrincipalIn, *, issuer: str 
 
     `issuer` is the one that the service trusts now; subjects are of it.
     """
-    _check_administers_somewhere(write.actor)
+    write.actor.require_somewhere("read_access")
     chain = hold(write.session, principal_chain(name))
     stored = stored_principal(write.session, name)
     if stored is not None and not write.actor.may("read_access", stored.region_code):
@@ -171,19 +171,11 @@ def delete_principal(write: Write, name: str) -> None:
     write.session.execute(sa.delete(_principals).where(_principals.c.id == stored.id))
 
 
-def _check_administers_somewhere(actor: Actor) -> None:
-    """Raise NotFound if the actor administers nothing: it sees no principal."""
-    if not any(actor.may("read_access", grant.region) for grant in actor.grants):
-        raise NotFound()
-
-
 def held(write: Write, name: str) -> tuple[Chain, StoredPrincipal]:
     """A principal that the actor may write, with its chain."""
     principal_id(write.session, write.actor, name)
     chain = hold(write.session, principal_chain(name))
-    stored = stored_principal(write.session, name)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(stored_principal(write.session, name))
     write.actor.require("write_access", stored.region_code)
     return chain, stored
 
@@ -213,8 +205,7 @@ def _check_content(write: Write, content: PrincipalIn, home: str, issuer: str | 
             errors.append(FieldError(unknown_reference, pointer=pointer, value=code, values=values))
         elif not is_within(code, home) and pointer != "/region_code":
             errors.append(FieldError(outside_home, pointer=pointer, value=code, allowed=home))
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
 
 
 def _check_subject_is_free(

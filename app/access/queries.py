@@ -27,7 +27,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows
 from app.kit.database.resources import ResourceText, read_record, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 
 _token, _principal, _membership = table_of(Token), table_of(Principal), table_of(Membership)
 
@@ -273,9 +273,7 @@ def allowed(actor: Actor, region: str) -> list[PrincipalVerb]:
 def principal_id(session: Session, actor: Actor, name: str) -> int:
     """Row of a principal that the actor sees. NotFound: there is none."""
     seen = visible(actor, _principal.c.region_code, "read_access")
-    found = session.scalar(sa.select(_principal.c.id).where(_principal.c.name == name, seen))
-    if found is None:
-        raise NotFound()
+    found = require_found(session.scalar(sa.select(_principal.c.id).where(_principal.c.name == name, seen)))
     return int(found)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from app.access.models import Role, TokenScope
-from app.kit.problems import FieldError, Forbidden, Kind, Problem, Text
+from app.kit.problems import FieldError, Forbidden, Kind, NotFound, Problem, Text
 
 missing_role = Kind(
     "missing_role",
@@ -190,6 +190,16 @@ class Actor:
 
     def _may_any(self, verb: str, region: str, agencies: Iterable[str]) -> bool:
         return any(self.may(verb, region, agency) for agency in agencies or (None,))
+
+    def require_seen(self, region: str) -> None:
+        """Raise NotFound if nothing of the region's plans is visible."""
+        if not self.sees(region):
+            raise NotFound()
+
+    def require_somewhere(self, verb: str) -> None:
+        """Raise NotFound if the right holds in no region: the actor sees nothing that it is about."""
+        if not any(self.may(verb, grant.region) for grant in self.grants):
+            raise NotFound()
 
     def require_anywhere(self, verb: str) -> None:
         """Raise Forbidden if the right holds in no region: before a file is read that names the regions."""

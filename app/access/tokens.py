@@ -20,7 +20,16 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
 from app.kit.http.validation import checked_key
-from app.kit.problems import Conflict, FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import (
+    Conflict,
+    FieldError,
+    Kind,
+    NotFound,
+    Problem,
+    Text,
+    refuse,
+    require_found,
+)
 
 _tokens, _principals = table_of(Token), table_of(Principal)
 
@@ -85,9 +94,7 @@ def put_token(write: Write, principal: str, name: str, content: TokenIn) -> str 
 def end_token(write: Write, principal: str, name: str) -> None:
     """Revoke a token: the next request with it is refused. One that was revoked stays as it is."""
     chain, owner = held(write, principal)
-    stored = _stored_token(write.session, owner.id, name)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(_stored_token(write.session, owner.id, name))
     if stored.revoked_at is None:
         _revoke(write, chain, owner, stored)
 
@@ -116,8 +123,7 @@ def _check_token(write: Write, content: TokenIn, expires_at: datetime, stored: S
         errors.append(
             FieldError(expiry_out_of_range, pointer="/expires_at", value=said, allowed=latest.isoformat())
         )
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
 
 
 def _issue(
@@ -199,9 +205,7 @@ def revoke_token(write: Write, *, name: str) -> None:
     """End a token at once. Raises NotFound if no token of that name is valid."""
     c = _tokens.c
     owned = sa.select(_principals.c.name).join(_tokens, c.principal_id == _principals.c.id)
-    principal = write.session.scalar(owned.where(c.name == name, c.revoked_at.is_(None)))
-    if principal is None:
-        raise NotFound()
+    principal = require_found(write.session.scalar(owned.where(c.name == name, c.revoked_at.is_(None))))
     chain = hold(write.session, principal_chain(principal))
     owner = stored_principal(write.session, principal)
     stored = _stored_token(write.session, owner.id, name) if owner else None

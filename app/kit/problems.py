@@ -8,11 +8,13 @@ change by accident and `/problems/{code}` can document all of them.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar, Literal, NamedTuple, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, TypedDict, TypeVar
 
 from pydantic import BaseModel, Field
 
 from app.extras import is_installed, package_of
+
+Found = TypeVar("Found")
 
 MOST_ERRORS = 100
 """That a reply lists; a caller mends these before asking again."""
@@ -319,6 +321,19 @@ class Invalid(Problem):
         "Ada yang harus diperbaiki; lihat errors. Tidak ada yang disimpan.",
         "Something must be mended; see errors. Nothing was stored.",
     )
+
+
+def require_found(value: Found | None) -> Found:
+    """Return the value. Raises NotFound if it is None."""
+    if value is None:
+        raise NotFound()
+    return value
+
+
+def refuse(errors: Sequence[FieldError]) -> None:
+    """Raise Invalid with the errors, if there are any."""
+    if errors:
+        raise Invalid(errors=errors)
 
 
 class PreconditionRequired(Problem):

@@ -17,7 +17,7 @@ from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts
 from app.kit.database.upsert import records
 from app.kit.fields import folded, words_of
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.problems import NotFound, require_found
 from app.reference.models import (
     FundingSourceKind,
     FundingSourceOut,
@@ -50,10 +50,7 @@ def equal(**conditions: tuple[sa.SQLColumnExpression[object], object]) -> list[C
 
 def one_json(session: Session, query: Select[Any]) -> str:
     """Return the one row of a query as JSON. Raises NotFound if there is none."""
-    text: str | None = session.scalar(json_texts(query))
-    if text is None:
-        raise NotFound()
-    return text
+    return require_found(session.scalar(json_texts(query)))
 
 
 _VALUES = {"value": sa.String()}
@@ -129,6 +126,12 @@ _BY_CODE = sa.select(_region.c.code).where(_region.c.code == sa.bindparam("regio
 
 def is_region(session: Session, region: str) -> bool:
     return session.scalar(_BY_CODE, {"region": region}) is not None
+
+
+def check_region(session: Session, region: str) -> None:
+    """Raise NotFound if there is no such region."""
+    if not is_region(session, region):
+        raise NotFound()
 
 
 def missing_regions(session: Session, codes: Collection[str]) -> set[str]:

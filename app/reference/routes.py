@@ -7,7 +7,6 @@ from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page, PageQuery
 from app.kit.http.replies import answer
 from app.kit.http.routing import FromQuery, house_router
-from app.kit.problems import NotFound
 from app.reference import queries
 from app.reference.models import (
     FundingSourceKey,
@@ -52,8 +51,7 @@ def list_region_children(call: Caller, region: RegionKey, query: FromQuery[PageQ
 
     404 where there is no such region; an empty list below a village.
     """
-    if not queries.is_region(call.session, region):
-        raise NotFound()
+    queries.check_region(call.session, region)
     return call.answer_list(queries.children_of(region), query, sort="code")
 
 

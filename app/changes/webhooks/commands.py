@@ -38,7 +38,7 @@ from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.resources import write_version
 from app.kit.http.pagination import foreign_cursor
 from app.kit.http.validation import checked_key, unknown_reference
-from app.kit.problems import BadRequest, FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import BadRequest, FieldError, Invalid, Kind, Problem, Text, refuse, require_found
 
 _principals = table_of(Principal)
 
@@ -72,8 +72,7 @@ def put_webhook(write: Write, name: str, content: WebhookIn, *, allow_loopback: 
 
     The actor owns it, also if the previous owner lost all rights to read. Active again, it goes on where it stopped.
     """
-    if not any(write.actor.may("write_webhooks", grant.region) for grant in write.actor.grants):
-        raise NotFound()
+    write.actor.require_somewhere("write_webhooks")
     chain = hold(write.session, webhook_chain(name))
     stored = stored_webhook(write.session, webhooks.c.name == name, write.author.at)
     if stored is not None and not write.actor.may("write_webhooks", stored.row["region_code"]):
@@ -111,9 +110,7 @@ def _held(write: Write, name: str) -> tuple[Chain, StoredWebhook]:
     """A webhook that the actor may write, with its chain."""
     id = webhook_id(write.session, write.actor, name)
     chain = hold(write.session, webhook_chain(name))
-    stored = stored_webhook(write.session, webhooks.c.id == id, write.author.at)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(stored_webhook(write.session, webhooks.c.id == id, write.author.at))
     return chain, stored
 
 
@@ -136,8 +133,7 @@ def _check_content(
     elif stored is not None and region != stored.row["region_code"]:
         kept = stored.row["region_code"]
         errors.append(FieldError(region_stays, pointer="/region_code", value=region, allowed=kept))
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
 
 
 def _create(write: Write, chain: Chain, said: dict[str, Any]) -> None:
@@ -210,9 +206,7 @@ def put_secret(
 def delete_secret(write: Write, webhook: str, name: str) -> None:
     """Delete a secret: the next attempt is not signed by it any more."""
     chain, owner = _held(write, webhook)
-    stored = _secrets_of(write.session, owner).get(name)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(_secrets_of(write.session, owner).get(name))
     write.precondition.check(stored.version)
     write.session.execute(sa.delete(secrets).where(secrets.c.id == stored.id))
     record(write.session, chain, write.author, [_secret_entry("deleted", owner, stored, None)])

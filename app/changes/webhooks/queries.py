@@ -29,7 +29,7 @@ from app.kit.database.journal import FEED, JournalHead
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import ResourceText, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 
 webhooks, secrets = table_of(WebhookRow), table_of(WebhookSecretRow)
 deliveries = table_of(WebhookDeliveryRow)
@@ -77,9 +77,7 @@ def webhook_text(session: Session, actor: Actor, name: str, now: datetime) -> Re
 def webhook_id(session: Session, actor: Actor, name: str) -> int:
     """Row of a webhook that the actor sees. NotFound: there is none."""
     seen = visible(actor, _w.region_code, "write_webhooks")
-    found = session.scalar(sa.select(_w.id).where(_w.name == name, seen))
-    if found is None:
-        raise NotFound()
+    found = require_found(session.scalar(sa.select(_w.id).where(_w.name == name, seen)))
     return int(found)
 
 

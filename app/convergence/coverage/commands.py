@@ -34,7 +34,7 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, PreconditionFailed
+from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, PreconditionFailed, require_found
 from app.reference.queries import is_region, regions_by_code
 
 not_your_region = Kind(
@@ -230,9 +230,7 @@ def delete_coverage(write: Write, period: str, village: str) -> None:
         raise NotFound()
     write.actor.require("write_coverage", regency)
     chain = hold(write.session, f"{COVERAGE_CHAIN}{regency}")
-    stored = stored_coverage(write.session, period, [village]).get(village)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(stored_coverage(write.session, period, [village]).get(village))
     write.precondition.check(stored.version)
     session.execute(sa.delete(cells).where(cells.c.period == period, cells.c.village == village))
     session.execute(sa.delete(coverage).where(coverage.c.period == period, coverage.c.village == village))

@@ -25,7 +25,7 @@ from app.kit.database.json_sql import built_once, fields_of, json_rows, json_tex
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.reference.models import RegionRow
 
 coverage, cells, regions = table_of(CoverageRow), table_of(ServiceCoverageRow), table_of(RegionRow)
@@ -72,8 +72,7 @@ def coverage_columns() -> list[ColumnElement[Any]]:
 
 def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listing:
     """The villages of a region that report; NotFound where the actor does not see the region."""
-    if not actor.sees(regency_of(query.region)):
-        raise NotFound()
+    actor.require_seen(regency_of(query.region))
     c = coverage.c
     found = sa.select(*coverage_columns()).where(
         visible(actor, c.region_code), c.period == period, within(c.village, query.region)
@@ -84,11 +83,8 @@ def list_coverage(actor: Actor, period: str, query: CoverageListQuery) -> Listin
 def coverage_text(session: Session, actor: Actor, period: str, village: str) -> str:
     """A village's coverage as JSON (`CoverageOut`); NotFound where none is seen."""
     bound = {"period": period, "village": village}
-    if not actor.sees(regency_of(village)):
-        raise NotFound()
-    text = session.connection().execute(_one(session), bound).scalar_one_or_none()
-    if text is None:
-        raise NotFound()
+    actor.require_seen(regency_of(village))
+    text = require_found(session.connection().execute(_one(session), bound).scalar_one_or_none())
     return str(text)
 
 

@@ -26,7 +26,7 @@ from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, describe_unknown
-from app.kit.problems import Invalid, PreconditionFailed, Problem, Text
+from app.kit.problems import Invalid, PreconditionFailed, Problem, Text, refuse
 
 
 class EditionInUse(Problem):
@@ -130,8 +130,7 @@ def _check_known(session: Session, kind: ChoiceKind[Chosen], content: Mapping[st
         known, edition = known_editions(session, of), content[field]
         if edition not in known:
             errors.append(describe_unknown(edition, of.address, known, allowed=known, pointer=f"/{field}"))
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
 
 
 def hold_choices(

@@ -16,8 +16,8 @@ from app.convergence.editions.rules import FirstYear, edition_for
 from app.kit.database.json_sql import fields_of, json_texts
 from app.kit.database.resources import Resource, ResourceText, Stored, read_text
 from app.kit.http.pagination import Listing
-from app.kit.problems import FieldError, NotFound, Problem
-from app.reference.queries import is_region
+from app.kit.problems import FieldError, Problem
+from app.reference.queries import check_region
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def is_chosen(column: sa.SQLColumnExpression[object], edition: sa.Column[str]) -
 
 def check_seen(session: Session, actor: Actor, region: str) -> None:
     """Raises NotFound if there is no such region, or the actor does not see it."""
-    if not (actor.sees(region) and is_region(session, region)):
-        raise NotFound()
+    actor.require_seen(region)
+    check_region(session, region)
 
 
 def list_editions(kind: EditionKind) -> Listing:

@@ -40,7 +40,7 @@ from app.convergence.indicators.rules import (
 from app.kit.database.journal import Author, hold
 from app.kit.database.resources import Outcome, Stored
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Invalid, Kind, Problem, Text, refuse, require_found
 from app.reference.queries import regions_by_code
 
 SHIPPED = Path(__file__).parent / "data" / "indicators.csv"
@@ -134,8 +134,7 @@ def put_indicator(write: Write, code: str, content: IndicatorIn) -> bool:
         for n, one in enumerate(content.related)
         if one not in others
     ]
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     key, after = (code,), content.model_dump(mode="json")
     replaced = {key: _make_stored(before)} if before else {}
     INDICATOR.put(write.session, write.author, chain, {key: after}, replaced, shipped=False)
@@ -167,8 +166,7 @@ def put_observations(write: Write, told: Sequence[Told]) -> ObservationsWritten:
     drafts = {one.key: one.content for one in told}
     stored = OBSERVATION.read(write.session, drafts)
     write.precondition.check_many(write.session, [one.version for one in stored.values()], OBSERVATIONS)
-    if errors := _errors(write.session, told):
-        raise Invalid(errors=errors)
+    refuse(_errors(write.session, told))
     return _written(told, OBSERVATION.put(write.session, write.author, chain, drafts, stored))
 
 
@@ -230,15 +228,12 @@ def put_target(write: Write, region: str, indicator: str, year: int, content: Ta
     """Set (True) or replace (False) the target of a region for a year; the same content changes nothing."""
     check_seen(write.session, write.actor, region)
     write.actor.require("write_targets", region)
-    definition = all_indicators(write.session).get(indicator)
-    if definition is None:
-        raise NotFound()
+    definition = require_found(all_indicators(write.session).get(indicator))
     chain = hold(write.session, targets_chain(region))
     key = (region, indicator, year)
     stored = TARGET.read(write.session, [key])
     write.precondition.check(stored[key].version if stored else None)
-    if errors := _target_errors(indicator, definition, year, content):
-        raise Invalid(errors=errors)
+    refuse(_target_errors(indicator, definition, year, content))
     TARGET.put(write.session, write.author, chain, {key: content.model_dump(mode="json")}, stored)
     return not stored
 

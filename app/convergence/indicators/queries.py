@@ -36,9 +36,8 @@ from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.files.books import Sheet
 from app.kit.files.sheets import open_book
 from app.kit.http.pagination import Listing
-from app.kit.problems import NotFound
 from app.reference.models import RegionLevel, RegionRow
-from app.reference.queries import among, is_region
+from app.reference.queries import among, check_region
 
 indicators, observations, targets = table_of(IndicatorRow), table_of(ObservationRow), table_of(TargetRow)
 _regions = table_of(RegionRow)
@@ -129,8 +128,7 @@ def observation_text(session: Session, region: str, indicator: str, period: str)
 def check_place(session: Session, region: str, indicator: str) -> None:
     """NotFound: there is no such region, or no such indicator."""
     INDICATOR.read_reply(session, IndicatorOut, indicator)
-    if not is_region(session, region):
-        raise NotFound()
+    check_region(session, region)
 
 
 # Targets

@@ -49,7 +49,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
 from app.kit.database.json_sql import built_once, fixed_object, to_json
 from app.kit.http.validation import unknown_value
-from app.kit.problems import BadRequest, FieldError, Invalid, NotFound
+from app.kit.problems import BadRequest, FieldError, NotFound, refuse, require_found
 from app.reference.models import RegionLevel
 from app.reference.rules import level_of
 from app.tracking.calendars.queries import clock, today
@@ -133,10 +133,8 @@ class State:
 
     def own_row(self) -> GroupRow:
         """The row of the region asked for, in the quarter asked for. NotFound: there is no such region."""
-        found = next((r for r in self.rows if r.code == self.own and r.period == self.first), None)
-        if found is None:
-            raise NotFound()
-        return found
+        own = (self.own, self.first)
+        return require_found(next((row for row in self.rows if (row.code, row.period) == own), None))
 
     def group(self, session: Session, kept: Kept, now: datetime, *, anew: str | None = None) -> Group:
         """The figures: frozen or kept ones as they are, the others computed. `anew`: computed in any case."""
@@ -399,8 +397,7 @@ def scorecard_json(
     session: Session, actor: Actor, kept: Kept, region: str, period: str, now: datetime
 ) -> bytes | FrozenScorecard:
     """A region in a quarter, explained (`Scorecard`), or as it was frozen. NotFound where the actor does not see it."""
-    if not actor.sees(regency_of(region)):
-        raise NotFound()
+    actor.require_seen(regency_of(region))
     if RegionLevel(level_of(region)) in (RegionLevel.district, RegionLevel.village):
         level_seen(session, actor, region)
         below = _below_regency(session, actor, kept, region, period, now)
@@ -445,15 +442,12 @@ def frozen_scorecard(
 ) -> FrozenScorecard:
     """What was frozen of a region's quarter: that amendment, or the one in force. NotFound where the actor does not see
     the region, or there is no such."""
-    if not actor.sees(regency_of(region)):
-        raise NotFound()
+    actor.require_seen(regency_of(region))
     c = frozen_scorecards.c
     found = sa.select(c.answer, c.sha256).where(c.region_code == region, c.period == period)
     if amendment is not None:
         found = found.where(c.amendment == amendment)
-    row = session.execute(found.order_by(c.amendment.desc()).limit(1)).one_or_none()
-    if row is None:
-        raise NotFound()
+    row = require_found(session.execute(found.order_by(c.amendment.desc()).limit(1)).one_or_none())
     return FrozenScorecard(row.answer.encode(), row.sha256)
 
 
@@ -465,8 +459,7 @@ def ranking_json(
 
     Ranks are the same for every caller: a plan counts once it is in force.
     """
-    if not actor.sees(regency_of(region)):
-        raise NotFound()
+    actor.require_seen(regency_of(region))
     if RegionLevel(level_of(region)) not in _RANKED:
         level_seen(session, actor, region)
         error = FieldError(unknown_value, parameter="region", value=region, allowed=["73", "73.22"])
@@ -521,6 +514,5 @@ def read_subject(
 def try_changes(subject: Subject, changes: ScorecardChanges) -> WhatIf:
     """Compare a scorecard with the one of other inputs. Raises Invalid for an input that it does not have."""
     inputs, errors = changed(subject.inputs, changes.model_dump(exclude_none=True))
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return compared(subject, subject.evaluated(), replace(subject, inputs=inputs).evaluated())

@@ -12,7 +12,7 @@ from app.convergence.steps.queries import EVIDENCE, GRADE, PartKey, StepPart, st
 from app.kit.database.journal import hold
 from app.kit.http.validation import checked_key, describe_unknown
 from app.kit.periods import local_date
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Kind, NotFound, Problem, Text, refuse
 from app.reference.queries import regions_by_code
 
 after_today = Kind(
@@ -63,8 +63,7 @@ def put_part(write: Write, part: StepPart, key: PartKey, content: EvidenceIn | P
     else:
         if not stored:
             checked_key(code)
-        if errors := _evidence_errors(write, region, asked, content):
-            raise Invalid(errors=errors)
+        refuse(_evidence_errors(write, region, asked, content))
     after = content.model_dump(mode="json")
     if stored and stored[key].content == after:
         return False

@@ -36,7 +36,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource, ResourceText
 from app.kit.periods import local_date
-from app.kit.problems import NotFound
+from app.kit.problems import NotFound, require_found
 from app.plans.core.queries import plans, regions, seen
 from app.plans.revisions.models import PlanRevisionRow
 from app.reference.models import RegionLevel, Timezone
@@ -233,9 +233,7 @@ def region_step(
 ) -> StepReply:
     """One step of a region's year. NotFound where its template has none of that code, too."""
     found = _one(session, actor, region, year, now)
-    step = next((one for one in found.steps if one.step == code), None)
-    if step is None:
-        raise NotFound()
+    step = require_found(next((one for one in found.steps if one.step == code), None))
     return StepReply.model_construct(
         **dict(step),
         region_code=region,
@@ -246,8 +244,7 @@ def region_step(
 
 
 def _one(session: Session, actor: Actor, region: str, year: int, now: datetime) -> _Judged:
-    if not actor.sees(region):
-        raise NotFound()
+    actor.require_seen(region)
     found = _judged(session, actor, regions.c.code == region, year, now, with_evidence=True)
     if region not in found:
         raise NotFound()
@@ -261,9 +258,7 @@ def _allowed(actor: Actor, region: str) -> list[object]:
 def steps_overview(session: Session, actor: Actor, query: StepsQuery, now: datetime) -> StepsOverview:
     """The region and those below it that the actor sees. NotFound: it sees none of them."""
     chosen = within(regions.c.code, query.region)
-    found = _judged(session, actor, chosen, query.year, now)
-    if not found:
-        raise NotFound()
+    found = require_found(_judged(session, actor, chosen, query.year, now) or None)
     return StepsOverview.model_construct(
         region_code=query.region,
         year=query.year,

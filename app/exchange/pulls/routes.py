@@ -19,7 +19,7 @@ from app.kit.http.routing import FromQuery, house_router
 from app.kit.http.validation import unknown_value
 from app.kit.openapi.schemas import FROZEN
 from app.kit.periods import is_quarter, malformed_period
-from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra
+from app.kit.problems import FieldError, NotAcceptable, NotFound, require_extra, require_found
 
 router = house_router(tags=["exchange"])
 
@@ -112,9 +112,7 @@ def _pulled(call: Call, kind: str, period: str, query: PullQuery, vary: str) -> 
             errors=[FieldError(malformed_period, parameter="period", value=period, allowed=["2026-Q2"])]
         )
     request, state = call.request, call.request.app.state
-    found = sources(call.session, call.actor, period, query.region)
-    if not found:
-        raise NotFound()
+    found = require_found(sources(call.session, call.actor, period, query.region) or None)
     if kind in LIBRARIES:
         require_extra(kind)
     coding = coding_for(request.headers.get("accept-encoding"), kind)

@@ -34,7 +34,7 @@ from app.kit.exports.cache import About, Making, Written
 from app.kit.files.books import LARGEST_ROW, LONGEST_CELL, MADE
 from app.kit.files.delimited import escaped
 from app.kit.openapi.schemas import fields_by_age
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -336,9 +336,7 @@ class Asked:
         return database.in_one_state(partial(self._write, database, making))
 
     def _write(self, database: Database, making: Making, session: Session) -> str:
-        found = sources(session, self.actor, self.period, self.region)
-        if not found:
-            raise NotFound()
+        found = require_found(sources(session, self.actor, self.period, self.region) or None)
         counted = counts(session, found, self.period)
         # The feed is nobody's who only reads what is opened: there it begins at the beginning.
         followed = [one for one in found if self.actor.sees(one.region_code)]

@@ -17,7 +17,7 @@ from sqlmodel import Session
 from app.kit.database.journal import Author, Chain, Entry, Versioned, next_versions, record
 from app.kit.database.json_sql import built_once, fields_of, json_texts, to_json
 from app.kit.database.upsert import records, upsert
-from app.kit.problems import NotFound, PreconditionFailed
+from app.kit.problems import PreconditionFailed, require_found
 
 Key = TypeVar("Key", bound=tuple[object, ...])
 Made = TypeVar("Made")
@@ -55,9 +55,7 @@ def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Mad
 
     Raises NotFound if there is none.
     """
-    row = session.execute(json_texts(query, *beside)).one_or_none()
-    if row is None:
-        raise NotFound()
+    row = require_found(session.execute(json_texts(query, *beside)).one_or_none())
     return make(*row)
 
 

@@ -14,7 +14,14 @@ from starlette.requests import Request
 
 from app.kit.database.journal import Versioned, stamp
 from app.kit.http.etags import STATE
-from app.kit.problems import BadRequest, FieldError, Kind, NotFound, PreconditionFailed, PreconditionRequired
+from app.kit.problems import (
+    BadRequest,
+    FieldError,
+    Kind,
+    PreconditionFailed,
+    PreconditionRequired,
+    require_found,
+)
 
 malformed_tag = Kind(
     "malformed_etag",
@@ -91,10 +98,9 @@ class Precondition:
 
     def check_existing(self, stored: Existing | None) -> Existing:
         """Return what the write changes. Raises NotFound if there is nothing, and as `check` does."""
-        if stored is None:
-            raise NotFound()
-        self.check(stored.version)
-        return stored
+        existing = require_found(stored)
+        self.check(existing.version)
+        return existing
 
     def check_many(self, session: Session, versions: Collection[int], *chains: str) -> None:
         """Hold a write of many to the state of the chains, given the versions of those that exist.

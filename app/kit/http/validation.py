@@ -19,6 +19,7 @@ from app.kit.problems import (
     Kind,
     NotFound,
     Problem,
+    refuse,
 )
 
 unknown_parameter = Kind(
@@ -290,8 +291,7 @@ def read_each(
         else:
             seen.add(found)
             items.append(item)
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return items
 
 

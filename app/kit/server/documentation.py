@@ -21,7 +21,7 @@ from app.kit.fields import SOMETIMES, address, show_example
 from app.kit.http.constants import CONSTANT, Constant, LateConstant
 from app.kit.http.routing import house_router
 from app.kit.openapi.document import DOCUMENT
-from app.kit.problems import Kind, NotFound, Problem, require_extra
+from app.kit.problems import Kind, NotFound, Problem, require_extra, require_found
 
 STATIC = "/docs/static"
 
@@ -92,9 +92,7 @@ def install_docs(app: FastAPI) -> None:
     files = {file.name: LateConstant(partial(_read_file, file)) for file in _docs_files()}
 
     async def read_docs_file(request: Request) -> Response:
-        file = files.get(request.path_params["name"])
-        if file is None:
-            raise NotFound()
+        file = require_found(files.get(request.path_params["name"]))
         return await file.answer(request)
 
     app.add_route(f"{STATIC}/{{name}}", read_docs_file, include_in_schema=False)

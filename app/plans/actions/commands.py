@@ -17,7 +17,7 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Kind, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import FieldError, Kind, PreconditionFailed, Problem, Text, require_found
 from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part, SupportingAgencyRow
 from app.plans.actions.queries import (
     StoredAction,
@@ -123,9 +123,7 @@ def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredActi
     """Hold the chain of the plan. Return it with the action, which this write may change under its condition."""
     write.actor.require("write_actions", plan.region_code)
     chain = hold(write.session, plan_chain(plan.code))
-    stored = stored_actions(write.session, plan, [code]).get(code)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(stored_actions(write.session, plan, [code]).get(code))
     write.actor.require("write_actions", plan.region_code, stored.content["lead_agency"])
     write.precondition.check(stored.version)
     _check_editable(write.session, plan)

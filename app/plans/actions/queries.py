@@ -28,7 +28,7 @@ from app.kit.database.upsert import records
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, folded
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.http.validation import describe_unknown, unknown_reference
-from app.kit.problems import FieldError, Kind, NotFound
+from app.kit.problems import FieldError, Kind, require_found
 from app.plans.actions.models import (
     PARTS,
     ActionIn,
@@ -171,10 +171,7 @@ def _has(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[boo
 
 def action_json(session: Session, plan: Plan, code: str) -> str:
     """An action of a visible plan as JSON text; NotFound when there is none of that key."""
-    text = session.scalar(_select_action(), {"plan": plan.id, "code": code})
-    if text is None:
-        raise NotFound()
-    return text
+    return require_found(session.scalar(_select_action(), {"plan": plan.id, "code": code}))
 
 
 @cache
@@ -188,9 +185,7 @@ def action_id_of(session: Session, plan: Plan, code: str) -> int:
     found = session.scalar(
         sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code)
     )
-    if found is None:
-        raise NotFound()
-    return int(found)
+    return int(require_found(found))
 
 
 class StoredAction(NamedTuple):

@@ -12,7 +12,7 @@ from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, NotFound, PreconditionFailed
+from app.kit.problems import FieldError, Invalid, Kind, PreconditionFailed, refuse
 from app.plans.core.models import (
     Plan,
     PlanContent,
@@ -22,16 +22,9 @@ from app.plans.core.models import (
     PriorityContent,
     PriorityLocationRow,
 )
-from app.plans.core.queries import (
-    check_locations,
-    check_region,
-    edition_in_force,
-    plan_of,
-    plans,
-    read_plans,
-    stored_plan,
-)
+from app.plans.core.queries import check_locations, edition_in_force, plan_of, plans, read_plans, stored_plan
 from app.plans.core.rules import FIRST_YEAR, check_editable, plan_chain, plan_key
+from app.reference.queries import check_region
 
 malformed_plan_key = Kind(
     "malformed_plan_key",
@@ -57,8 +50,7 @@ def put_plan(write: Write, code: str, content: PlanIn) -> bool:
             values={"first": FIRST_YEAR},
         )
         raise Invalid(errors=[error])
-    if not write.actor.sees(key[0]):
-        raise NotFound()
+    write.actor.require_seen(key[0])
     check_region(write.session, key[0])
     write.actor.require("write_plan", key[0])
     chain = hold(write.session, plan_chain(code))
@@ -143,8 +135,7 @@ def fitting_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
         (f"/priority_locations/{n}/region_code", location.region_code)
         for n, location in enumerate(content.priority_locations)
     ]
-    if errors := check_locations(session, region, places):
-        raise Invalid(errors=errors)
+    refuse(check_locations(session, region, places))
     edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
     wanted: PlanContent = to_jsonable_python(content)
     wanted["nomenclature_edition"] = edition

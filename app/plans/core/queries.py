@@ -188,12 +188,6 @@ outside_region = Kind(
 )
 
 
-def check_region(session: Session, region: str) -> None:
-    """NotFound where the region does not exist."""
-    if region not in regions_by_code(session, [region]):
-        raise NotFound()
-
-
 def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
     """The edition named, or the newest. Invalid names the editions there are."""
     chosen = edition or latest_edition(session)

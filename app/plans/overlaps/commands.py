@@ -4,7 +4,7 @@ from app.access.commands import Write
 from app.access.rules import Actor
 from app.kit.database.journal import Chain, hold
 from app.kit.database.resources import Stored
-from app.kit.problems import NotFound, Problem, Text
+from app.kit.problems import NotFound, Problem, Text, require_found
 from app.plans.actions.queries import contents_of
 from app.plans.actions.rules import ActionContent
 from app.plans.core.models import Plan
@@ -50,9 +50,7 @@ def put_explanation(write: Write, plan: Plan, pair: Pair, content: ExplanationIn
 def delete_explanation(write: Write, plan: Plan, pair: Pair) -> None:
     """Delete an explanation: the overlap is open again. Raises NotFound if there is none."""
     plan, chain = _hold_plan(write, plan)
-    stored = explanations_of(write.session, plan, pair).get(pair)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(explanations_of(write.session, plan, pair).get(pair))
     _require_either(write.actor, plan, contents_of(write.session, plan, pair))
     write.precondition.check(stored.version)
     explanations_in(plan).delete(write.session, write.author, chain, (plan.id, *pair), _content(stored))

@@ -19,7 +19,7 @@ from app.kit.database.resources import read_record
 from app.kit.database.upsert import records
 from app.kit.fields import Instant, RegionCode, words_of
 from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import FieldError, Kind, NotFound, Problem, Text
+from app.kit.problems import FieldError, Kind, Problem, Text, require_found
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, search_text
 from app.plans.actions.rules import ActionRecord, absorption_percent
@@ -161,9 +161,7 @@ def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
         if is_number
         else None
     )
-    if row is None:
-        raise NotFound()
-    return Frozen(*row)
+    return Frozen(*require_found(row))
 
 
 def latest_instrument_date(session: Session, plan: Plan) -> date | None:

@@ -24,7 +24,7 @@ from app.kit.http.replies import (
 from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import checked_key, narrow
 from app.kit.merge_patch import Patch
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.plans.actions import commands, queries
 from app.plans.actions.models import ActionIn, ActionItem, ActionKey, ActionOut
 from app.plans.actions.queries import ActionQuery, action_json, references_to
@@ -146,9 +146,7 @@ def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Re
 
 def _reply_then(call: Call, plan: Plan, code: str, instant: datetime) -> Response:
     """The action as it was in force at an instant; nothing can be done with it."""
-    content = lines_then(call.session, plan, instant).get(code)
-    if content is None:
-        raise NotFound()
+    content = require_found(lines_then(call.session, plan, instant).get(code))
     fields = _fields(call, plan, code, findings_by_line(call.session, plan, {code: content})[code])
     return answer(call.request, with_fields(to_json(content), **fields, allowed=[]))
 

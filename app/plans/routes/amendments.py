@@ -17,7 +17,7 @@ from app.kit.http.replies import answer, answer_page, answer_resource, created, 
 from app.kit.http.routing import FromQuery, house_router
 from app.kit.http.validation import checked_key
 from app.kit.merge_patch import Patch
-from app.kit.problems import NotFound
+from app.kit.problems import NotFound, require_found
 from app.plans.actions.models import ActionKey
 from app.plans.actions.rules import Draft
 from app.plans.amendments import commands
@@ -208,9 +208,7 @@ def _amendment_reply(call: Call, plan: str) -> Response:
 
 def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> Response:
     amendment = amendment_of(call.session, call.actor, plan)
-    found = lines_of(call.session, amendment, [action])
-    if not found:
-        raise NotFound()
+    found = require_found(lines_of(call.session, amendment, [action]) or None)
     text, version = to_json(found[0]), found[0]["version"]
     address = f"plans/{plan}/amendment/actions/{action}"
     return answer_resource(call.request, text, version, address, status=status)

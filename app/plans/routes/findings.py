@@ -13,7 +13,7 @@ from app.kit.http.constants import CONSTANT, Constant
 from app.kit.http.replies import answer, language_of
 from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import nearest, unknown_value
-from app.kit.problems import BadRequest, FieldError, Language, NotFound
+from app.kit.problems import BadRequest, FieldError, Language, require_found
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
 from app.plans.findings.kinds import W07, FindingKind, kinds
@@ -124,9 +124,7 @@ def _make_list() -> Constant:
 @cache
 def _make_meaning(code: str) -> Constant:
     """The document of a kind. Raises NotFound, which is not kept."""
-    kind = FindingKind.known.get(code)
-    if kind is None:
-        raise NotFound()
+    kind = require_found(FindingKind.known.get(code))
     return Constant(meaning_of(kind).model_dump_json().encode(), "application/json")
 
 

@@ -10,7 +10,7 @@ from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer_page, answer_resource, created, no_content
 from app.kit.http.routing import FromQuery, house_router, revalidated
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.plans.actions.queries import contents_of
 from app.plans.core.models import Plan, PlanKey
 from app.plans.core.queries import plan_of
@@ -87,16 +87,11 @@ def list_explanation_history(
 
 
 def _pair(text: str) -> Pair:
-    found = pair_of(text)
-    if found is None:
-        raise NotFound()
-    return found
+    return require_found(pair_of(text))
 
 
 def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response:
-    found = queries.explanations_of(call.session, plan, pair).get(pair)
-    if found is None:
-        raise NotFound()
+    found = require_found(queries.explanations_of(call.session, plan, pair).get(pair))
     lines = contents_of(call.session, plan, pair)
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
     may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)

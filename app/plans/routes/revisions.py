@@ -10,7 +10,7 @@ from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer, answer_page
 from app.kit.http.routing import FromQuery, house_router
 from app.kit.openapi.schemas import FROZEN
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.plans.amendments.queries import amendment_differences, amendment_of
 from app.plans.core.models import PlanKey
 from app.plans.core.queries import published_plan_of
@@ -70,9 +70,7 @@ def read_revision_differences(
     """
     row = published_plan_of(call.session, call.actor, plan)
     known = sealed(call.session, row)
-    number = next((number for number in known if str(number) == revision), None)
-    if number is None:
-        raise NotFound()
+    number = require_found(next((number for number in known if str(number) == revision), None))
     before, after = sides(known, number, query.since)
     tag = tag_of("differences", before and before.sha256, after.sha256)
     headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}

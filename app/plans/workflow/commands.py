@@ -12,7 +12,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import Invalid, Problem, Text
+from app.kit.problems import Problem, Text, refuse
 from app.plans.actions.queries import actions
 from app.plans.amendments.adoption import apply_amendment
 from app.plans.amendments.queries import amendments
@@ -201,8 +201,7 @@ def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> Non
         for n, note in enumerate(move.notes)
         if note.action is not None and note.action not in known
     ]
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     last = (
         write.session.scalar(sa.select(sa.func.max(_notes.c.number)).where(_notes.c.plan_id == plan.id)) or 0
     )
@@ -224,8 +223,7 @@ def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> Non
 def _check_instrument(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
     assert move.instrument is not None
     previous = latest_instrument_date(write.session, plan)
-    if errors := [*check_instrument_date(move.instrument.date, standing, previous)]:
-        raise Invalid(errors=errors)
+    refuse([*check_instrument_date(move.instrument.date, standing, previous)])
 
 
 def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) -> None:

@@ -9,7 +9,7 @@ from app.access.commands import Write
 from app.kit.database.journal import hold
 from app.kit.fields import folded
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import FieldError, Invalid, Kind
+from app.kit.problems import FieldError, Kind, refuse
 from app.reference.coordinates.models import CoordinatesWritten
 from app.reference.coordinates.queries import COORDINATES
 from app.reference.coordinates.rules import CHAIN, NATION, Told
@@ -30,8 +30,7 @@ def put_coordinates(write: Write, told: Sequence[Told]) -> CoordinatesWritten:
     """
     for code in sorted({one.region for one in told}):
         write.actor.require("write_coordinates", code)
-    if errors := _errors(write.session, told):
-        raise Invalid(errors=errors)
+    refuse(_errors(write.session, told))
     chain = hold(write.session, CHAIN)
     drafts = {(one.region,): one.content.model_dump(mode="json") for one in told}
     stored = COORDINATES.read(write.session, drafts)

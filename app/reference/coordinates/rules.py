@@ -14,7 +14,7 @@ from app.kit.fields import REGION_PATTERN, folded
 from app.kit.files.books import Book, Sheet, Value
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import body_errors, duplicate_key, nearest, unknown_value
-from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind
+from app.kit.problems import Cell, ErrorPlace, FieldError, Invalid, Kind, refuse
 from app.reference.coordinates.models import CoordinatesIn
 from app.reference.rules import add_dots
 
@@ -90,8 +90,7 @@ def read_table(book: Book, sheet: str | None, source: str | None) -> list[Told]:
             seen.add(one.region)
             told.append(one)
         errors += row.errors
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return told
 
 
@@ -124,8 +123,7 @@ def _columns(sheet: Sheet, header: int) -> dict[str, int]:
         for name in _NEEDED
         if name not in found
     ]
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return found
 
 

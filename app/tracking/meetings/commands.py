@@ -16,7 +16,7 @@ from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import Invalid, NotFound, PreconditionFailed, Problem, Text
+from app.kit.problems import PreconditionFailed, Problem, Text, refuse, require_found
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (
     StoredCommitment,
@@ -79,8 +79,7 @@ def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> boo
         return False
     named = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
     kept = stored.content["agencies_present"] if stored else ()
-    if errors := check_agencies(write.session, region, named, kept):
-        raise Invalid(errors=errors)
+    refuse(check_agencies(write.session, region, named, kept))
     _store(write, chain, _Address("meeting", region, code), stored, after, after["agencies_present"])
     return stored is None
 
@@ -157,9 +156,7 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
     home_of(write.session, write.actor, region)
     write.actor.require(step.right, region)
     chain = hold(write.session, meetings_chain(region))
-    stored = _find_commitment(write.session, region, code)
-    if stored is None:
-        raise NotFound()
+    stored = require_found(_find_commitment(write.session, region, code))
     write.actor.require(step.right, region, stored.content["responsible_agency"])
     write.precondition.check(stored.version)
     if step.to_state == stored.state:
@@ -216,8 +213,7 @@ def _check_references(
         *check_meeting(write.session, region, after["meeting"]),
         *errors,
     ]
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return ids
 
 

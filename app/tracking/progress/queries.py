@@ -14,7 +14,7 @@ from app.kit.database.json_sql import built_once, fields_of, json_rows, json_tex
 from app.kit.database.resources import ResourceText
 from app.kit.database.upsert import records
 from app.kit.http.pagination import Listing, PageQuery
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.plans.actions.models import PARTS, MilestoneRow, OutputRow, Part
 from app.plans.actions.queries import actions
 from app.plans.actions.rules import Gone
@@ -96,9 +96,7 @@ def list_quarters(action_id: int) -> Listing:
 def read_progress(session: Session, action_id: int, period: str) -> ResourceText:
     """Return a report as JSON text, with its version. Raises NotFound if none was made."""
     bound = {"action_id": action_id, "period": period}
-    row = session.connection().execute(_one_report(session), bound).one_or_none()
-    if row is None:
-        raise NotFound()
+    row = require_found(session.connection().execute(_one_report(session), bound).one_or_none())
     return ResourceText(*row)
 
 

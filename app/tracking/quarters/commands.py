@@ -17,7 +17,7 @@ from app.kit.database.journal import Author, Chain, Entry, hold, record
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, unknown_reference
-from app.kit.problems import FieldError, Invalid, Kind, NotFound
+from app.kit.problems import FieldError, Kind, NotFound, refuse
 from app.plans.core.models import Plan
 from app.plans.core.queries import plans_in, read_again
 from app.plans.core.rules import plan_chain
@@ -277,8 +277,7 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
     if agency is not None and agency not in agencies_by_code(session, region, [agency]):
         told = {"source": f"regions/{region}/agencies"}
         errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=told))
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     drafts = {key: content.model_dump(mode="json")}
     extensions_in(plan).put(session, write.author, chain, drafts, stored)
     return not stored

@@ -21,7 +21,7 @@ from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter
-from app.kit.problems import NotFound
+from app.kit.problems import NotFound, require_found
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of, plans, seen, visible_plans
@@ -333,9 +333,7 @@ def _one_quarter(session: Session) -> Select[str]:
 
 def semester_json(session: Session, actor: Actor, region: str, semester: str, now: datetime) -> str:
     """A half-year of a visible plan, as `SemesterReply`. NotFound: there is no such."""
-    found = re.fullmatch(r"(20[0-9]{2})-S([12])", semester)
-    if found is None:
-        raise NotFound()
+    found = require_found(re.fullmatch(r"(20[0-9]{2})-S([12])", semester))
     last = 2 * int(found[2])
     periods = [f"{found[1]}-Q{last - 1}", f"{found[1]}-Q{last}"]
     texts = _quarters_json(session, plan_at(session, actor, region, periods[1]), periods, now)
@@ -400,11 +398,8 @@ def _parts(of: PlanQuarters) -> sa.SelectBase:
 
 def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
     """The part of an agency (`PartOut`). NotFound: it leads no line of the plan."""
-    found = [one for one in json.loads(text.json)["parts"] if one["agency_code"] == agency]
-    if not found:
-        raise NotFound()
-    part: dict[str, object] = found[0]
-    return part
+    rows: list[dict[str, Any]] = json.loads(text.json)["parts"]
+    return require_found(next((row for row in rows if row["agency_code"] == agency), None))
 
 
 # What was reported

@@ -19,7 +19,7 @@ from app.kit.http.routing import FromQuery, house_router, revalidated
 from app.kit.http.validation import narrow
 from app.kit.merge_patch import Patch
 from app.kit.periods import PeriodText, period_in
-from app.kit.problems import NotFound
+from app.kit.problems import NotFound, require_found
 from app.plans.actions.models import ActionKey
 from app.plans.actions.queries import action_id_of
 from app.plans.core.models import Plan, PlanKey
@@ -197,9 +197,8 @@ def _reply(
 ) -> Response:
     """Answer with a report; `done` is the result of its write in this request."""
     check_period(plan.year, period)
-    line = (done.lines if done else queries.lines_by_code(call.session, plan, [action])).get(action)
-    if line is None:
-        raise NotFound()
+    lines = done.lines if done else queries.lines_by_code(call.session, plan, [action])
+    line = require_found(lines.get(action))
     report = queries.read_progress(call.session, line.id, period)
     language = language_of(call.request)
     findings = done.findings[action] if done else queries.findings_on(call.session, line, period)

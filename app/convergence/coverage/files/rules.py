@@ -18,7 +18,7 @@ from app.kit.files.books import Sheet, Value, column_letter
 from app.kit.files.cells import as_text, why_unusable
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
 from app.kit.periods import PERIOD_PATTERN, malformed_period
-from app.kit.problems import Cell, FieldError, Invalid, Kind
+from app.kit.problems import Cell, FieldError, Kind, refuse
 
 missing_heading = Kind(
     "missing_heading",
@@ -201,8 +201,7 @@ def _columns(sheet: Sheet, header: int, services: Sequence[Service]) -> _Columns
             near = nearest(as_text(value), names)
             errors.append(FieldError(unknown_heading, cell=cell, value=as_text(value), nearest=near))
     errors += _missing(sheet, header, plain, wide)
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     return _Columns(plain, wide)
 
 

@@ -52,7 +52,7 @@ from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.models import RecipientKind
 from app.reference.models import RegionLevel
-from app.reference.queries import is_region
+from app.reference.queries import check_region
 from app.reference.rules import level_of
 
 _KEPT = (RegionLevel.district, RegionLevel.regency)
@@ -63,8 +63,7 @@ def region_coverage(session: Session, actor: Actor, region: str, period: str) ->
 
     NotFound where the actor does not see it, or for a village, which has its own address.
     """
-    if not actor.sees(regency_of(region)):
-        raise NotFound()
+    actor.require_seen(regency_of(region))
     read = _read(session, region, period)
     if read.level in (None, RegionLevel.village):
         raise NotFound()
@@ -234,8 +233,8 @@ def _service_sums(service: Service, count: Count) -> ServiceSums:
 
 def level_seen(session: Session, actor: Actor, region: str) -> RegionLevel:
     """Return the level of a region. Raises NotFound if there is no such region, or the actor does not see it."""
-    if not actor.sees(regency_of(region)) or not is_region(session, region):
-        raise NotFound()
+    actor.require_seen(regency_of(region))
+    check_region(session, region)
     return RegionLevel(level_of(region))
 
 

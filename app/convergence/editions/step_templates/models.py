@@ -15,7 +15,7 @@ from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken, duplicate_key, refuse_repeated
-from app.kit.problems import Kind, NotFound
+from app.kit.problems import Kind, require_found
 
 thresholds_out_of_order = Kind(
     "thresholds_out_of_order",
@@ -240,10 +240,7 @@ class Template(NamedTuple):
 
     def step(self, code: str) -> TemplateStep:
         """NotFound where the template has none of that code."""
-        found = next((step for step in self.steps if step.code == code), None)
-        if found is None:
-            raise NotFound()
-        return found
+        return require_found(next((step for step in self.steps if step.code == code), None))
 
 
 # Which of them a region's year follows

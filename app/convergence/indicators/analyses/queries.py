@@ -48,7 +48,7 @@ from app.convergence.indicators.queries import Indicator, all_indicators, observ
 from app.convergence.indicators.rules import Observed, achievement, period_meant
 from app.kit.database.engine import table_of
 from app.kit.http.validation import describe_unknown
-from app.kit.problems import BadRequest, NotFound
+from app.kit.problems import BadRequest, NotFound, require_found
 from app.reference.models import RegionRow
 from app.reference.rules import parent_of
 
@@ -365,9 +365,7 @@ def _correlated(pairs: Sequence[tuple[str, float, float]]) -> Correlated:
 
 def quadrants(session: Session, code: str, query: QuadrantQuery) -> Quadrants:
     """The regions one level below, each in its priority quadrant. NotFound: no such region or indicator."""
-    indicator = all_indicators(session).get(code)
-    if indicator is None:
-        raise NotFound()
+    indicator = require_found(all_indicators(session).get(code))
     r = _regions.c
     chosen = sa.or_(r.code == query.region, r.parent_code == query.region)
     published = _published(session, chosen, observations.c.indicator == code)

@@ -25,7 +25,7 @@ from app.kit.fields import folded
 from app.kit.files.books import Sheet, Value
 from app.kit.files.cells import as_text
 from app.kit.http.validation import describe_unknown, duplicate_key, nearest
-from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge
+from app.kit.problems import ErrorPlace, FieldError, Invalid, Kind, TooLarge, refuse
 
 no_table = Kind(
     "no_table_header",
@@ -355,14 +355,12 @@ def read_table(
         and not query.period
     ):
         reader.errors.append(_not_said("period"))
-    if reader.errors:
-        raise Invalid(errors=reader.errors)
+    refuse(reader.errors)
     told = list(islice(reader.rows(header, roles, columns), MOST + 1))
     if len(told) > MOST:
         raise TooLarge(allowed=f"{MOST} observations")
     _judge_columns(reader, header, columns, told)
-    if reader.errors:
-        raise Invalid(errors=reader.errors)
+    refuse(reader.errors)
     return told
 
 

@@ -42,6 +42,7 @@ from app.kit.problems import (
     Invalid,
     Language,
     Problem,
+    refuse,
 )
 from app.plans.actions.commands import put_actions
 from app.plans.actions.models import ActionIn
@@ -148,8 +149,7 @@ def import_matrix(
     told = {error.cell for error in errors}
     errors += [error for error in looked.errors if error.cell is None or error.cell not in told]
     agencies, wrong_agencies = _agencies(looked)
-    if errors := [*errors, *wrong_agencies]:
-        raise Invalid(errors=errors)
+    refuse([*errors, *wrong_agencies])
     for code, content in agencies.items():
         put_agency(write.unconditional(), run.plan.region_code, code, content)
     names = names_for(session, run.plan, list(stored.values()))
@@ -407,8 +407,7 @@ def _report(
         except ValidationError as error:
             errors += [_at(writing.found.line.cell(column), found) for found in body_errors(error)]
         told.append(writing)
-    if errors:
-        raise Invalid(errors=errors)
+    refuse(errors)
     if not reports:
         return [], {}
     with _by_cell(told, column):

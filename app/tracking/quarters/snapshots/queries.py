@@ -15,7 +15,7 @@ from app.kit.database.json_sql import built_once, fields_of, json_row, json_text
 from app.kit.fields import RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Quarter
-from app.kit.problems import NotFound
+from app.kit.problems import require_found
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import action_columns, actions
 from app.plans.core.models import Plan
@@ -88,9 +88,7 @@ def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendm
             c.amendment == amendment,
         )
     ).one_or_none()
-    if row is None:
-        raise NotFound()
-    return SnapshotKey(*row)
+    return SnapshotKey(*require_found(row))
 
 
 def content_of(session: Session, key: SnapshotKey) -> bytes:
