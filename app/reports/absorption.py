@@ -10,9 +10,8 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
-from app.convergence.coverage.sums.queries import whole_sum
 from app.kit.database.engine import table_of, text_type
-from app.kit.database.json_sql import fields_of
+from app.kit.database.json_sql import fields_of, whole_sum
 from app.kit.fields import AgencyCode, show_example
 from app.kit.http.pagination import Listing
 from app.kit.periods import Period

@@ -8,9 +8,8 @@ from sqlmodel import Session
 
 from app.access.queries import below, visible, within
 from app.access.rules import Actor
-from app.convergence.coverage.sums.queries import whole_sum
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_values
+from app.kit.database.json_sql import fields_of, json_values, whole_sum
 from app.kit.fields import RegionCode, show_example
 from app.kit.http.pagination import Listing
 from app.kit.problems import Text

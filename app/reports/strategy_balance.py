@@ -10,10 +10,10 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.convergence.coverage.queries import percent_of
-from app.convergence.coverage.sums.queries import service_sums, whole_sum
+from app.convergence.coverage.sums.queries import service_sums
 from app.convergence.editions.methods.queries import services
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of
+from app.kit.database.json_sql import fields_of, whole_sum
 from app.kit.fields import show_example
 from app.kit.http.pagination import Listing
 from app.kit.periods import Period

@@ -34,7 +34,7 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import nearest, unknown_reference
-from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, PreconditionFailed, require_found
+from app.kit.problems import Cell, FieldError, Forbidden, Kind, NotFound, require_found
 from app.reference.queries import is_region, regions_by_code
 
 not_your_region = Kind(
@@ -210,10 +210,7 @@ def _write(
         )
         before = stored[village].content["services"] if village in stored else []
         lists.append(PartList(key, content["services"], before))
-    key_columns = ["period", "village"]
-    written = upsert(session, coverage, rows, key=key_columns, versioned=True, returning=["village"])
-    if len(written) != len(rows):
-        raise PreconditionFailed()
+    upsert(session, coverage, rows, key=["period", "village"], versioned=True)
     write_parts(session, cells, "service", lists)
     return versions
 

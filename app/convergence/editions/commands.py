@@ -26,7 +26,7 @@ from app.kit.database.journal import Author, Entry, hold, record
 from app.kit.database.resources import Stored
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, describe_unknown
-from app.kit.problems import Invalid, PreconditionFailed, Problem, Text, refuse
+from app.kit.problems import Invalid, Problem, Text, refuse
 
 
 class EditionInUse(Problem):
@@ -73,8 +73,7 @@ def _store(
     part = kind.part
     own = {name: value for name, value in content.items() if part is None or name != part.field}
     row = {**own, "edition": edition, "version": version, "updated_at": author.at.isoformat()}
-    if not upsert(session, kind.table, [row], key=["edition"], versioned=True, returning=["edition"]):
-        raise PreconditionFailed()
+    upsert(session, kind.table, [row], key=["edition"], versioned=True)
     if part is not None:
         session.execute(sa.delete(part.table).where(part.table.c.edition == edition))
         items = [{**item, "edition": edition, "position": n} for n, item in enumerate(content[part.field])]

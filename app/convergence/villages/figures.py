@@ -15,9 +15,9 @@ from sqlmodel import Session
 from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.convergence.coverage.queries import coverage
-from app.convergence.coverage.sums.queries import sum_where, whole_sum
 from app.convergence.villages.models import Efforts
 from app.kit.database.engine import table_of
+from app.kit.database.json_sql import sum_where, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, LocationRow, MilestoneRow, Strategy
 from app.plans.actions.queries import actions

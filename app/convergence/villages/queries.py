@@ -15,7 +15,6 @@ from sqlmodel import Session
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.convergence.coverage.queries import percent_of
-from app.convergence.coverage.sums.queries import whole_sum
 from app.convergence.villages.figures import (
     ABOVE,
     EFFORTS,
@@ -38,7 +37,7 @@ from app.convergence.villages.models import (
     WiderEfforts,
 )
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import fields_of, json_rows, json_texts
+from app.kit.database.json_sql import fields_of, json_rows, json_texts, whole_sum
 from app.kit.http.pagination import Listing
 from app.plans.actions.models import Strategy
 from app.plans.actions.queries import actions

@@ -22,7 +22,7 @@ from app.plans.revisions.queries import revisions
 from app.reference.coordinates.queries import COORDINATES
 from app.reference.queries import funding_source_labels, regions_by_code, strategy_labels
 from app.tracking.progress.queries import progress, progress_columns
-from app.tracking.quarters.snapshots.queries import snapshots
+from app.tracking.quarters.snapshots.queries import is_latest, snapshots
 
 
 class NotAdopted(Problem):
@@ -87,13 +87,9 @@ def _names(session: Session, found: InForce) -> Names:
 def _frozen(session: Session, plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """Frozen quarter → its lines, as the latest snapshot says them."""
     s = snapshots.c
-    newer = snapshots.alias("newer")
-    is_latest = ~sa.exists().where(
-        newer.c.region_code == s.region_code, newer.c.period == s.period, newer.c.amendment > s.amendment
-    )
     found = session.execute(
         sa.select(s.period, s.content).where(
-            s.region_code == plan.region_code, s.year == plan.year, is_latest
+            s.region_code == plan.region_code, s.year == plan.year, is_latest()
         )
     )
     return {row.period: json.loads(row.content)["rows"] for row in found}

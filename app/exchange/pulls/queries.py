@@ -20,16 +20,14 @@ from app.changes.rules import BEGINNING, Place
 from app.exchange.pulls.models import PulledPlan, PullLine
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalHead, JournalRow
-from app.kit.database.json_sql import TextSelect, built_once, json_row, json_texts, members, to_json
+from app.kit.database.json_sql import TextSelect, built_once, json_texts, members, to_json
 from app.kit.database.upsert import records
 from app.kit.exports.prefetch import ahead
 from app.plans.actions.models import ActionIn
 from app.plans.actions.queries import action_columns, actions
 from app.plans.core.queries import plans, seen
 from app.plans.core.rules import PLAN_CHAIN
-from app.tracking.progress.queries import progress, progress_columns
-from app.tracking.quarters.snapshots.models import SnapshotReport
-from app.tracking.quarters.snapshots.queries import snapshots
+from app.tracking.quarters.snapshots.queries import is_latest, report_of_line, snapshots
 
 _heads, _journal = table_of(JournalHead), table_of(JournalRow)
 
@@ -64,14 +62,10 @@ def sources(session: Session, actor: Actor, period: str, region: str | None) -> 
     are, and never because something is opened: what is reported and not frozen is not anybody's.
     """
     s = snapshots.c
-    newer = snapshots.alias("newer")
-    is_latest = ~sa.exists().where(
-        newer.c.region_code == s.region_code, newer.c.period == s.period, newer.c.amendment > s.amendment
-    )
     frozen = sa.select(
         s.region_code, s.plan, s.revision, s.amendment, s.sha256.label("mark"), sa.literal(0).label("plan_id")
     ).where(
-        published(actor, s.region_code), within(s.region_code, region or "0"), s.period == period, is_latest
+        published(actor, s.region_code), within(s.region_code, region or "0"), s.period == period, is_latest()
     )
     head = sa.func.coalesce(_heads.c.hash, "")
     live = (
@@ -186,17 +180,12 @@ def _together(found: Sequence[Source], counted: dict[str, int]) -> Iterator[tupl
 def _live_lines(session: Session) -> TextSelect:
     # Few ids in the statement itself: of a list in a parameter PostgreSQL expects so many that it reads the table.
     chosen = actions.c.plan_id.in_(sa.bindparam("plan_ids", expanding=True))
-    report = (
-        sa.select(*[one for one in progress_columns() if one.name in SnapshotReport.model_fields])
-        .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
-        .correlate(actions)
-    )
     given: dict[str, ColumnElement[Any]] = {
         **{one.name: one for one in action_columns() if one.name in ActionIn.model_fields},
         "region_code": actions.c.region_code,
         "plan": plans.c.code,
         "action": actions.c.code,
-        "report": json_row(report, name="of_quarter"),
+        "report": report_of_line(),
     }
     found = (
         sa.select(*[given[name].label(name) for name in PullLine.model_fields])

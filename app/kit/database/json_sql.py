@@ -91,6 +91,18 @@ def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -
     return f"json_object({', '.join(pairs)})"
 
 
+def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
+    """A sum as the whole number that it is, 0 where there is nothing."""
+    return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
+
+
+def sum_where(
+    condition: ColumnElement[bool], value: sa.SQLColumnExpression[object] | int = 1
+) -> ColumnElement[int]:
+    """The sum of a value over the rows for which a condition holds; without a value their number."""
+    return whole_sum(sa.case((condition, value), else_=0))
+
+
 class DaysBetween(ColumnElement[int]):
     """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
 

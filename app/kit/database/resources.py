@@ -176,9 +176,7 @@ class Resource:
             for key, content in drafts.items()
         ]
         unique = [column.name for column in self.table.primary_key]
-        written = upsert(session, self.table, rows, key=unique, versioned=True, returning=["version"])
-        if len(written) != len(rows):
-            raise PreconditionFailed()
+        upsert(session, self.table, rows, key=unique, versioned=True)
         return [
             self.make_entry(key, versions[key], stored.get(key), content) for key, content in drafts.items()
         ]

@@ -12,6 +12,7 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 
 from app.kit.database.engine import text_type
 from app.kit.database.json_sql import Json, to_json
+from app.kit.problems import PreconditionFailed
 
 
 @lru_cache(maxsize=256)
@@ -54,16 +55,20 @@ def upsert(
     """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
 
     Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
-    `versioned`, a row is replaced only when its `version` is one less than the given one; a row
-    that lost that race is missing from what is returned. Values are what JSON can hold; instants and
-    dates as ISO text.
+    `versioned`, a row is replaced only when its `version` is one less than the given one. Values are what
+    JSON can hold; instants and dates as ISO text. Raises PreconditionFailed if a versioned row was written
+    meanwhile.
     """
     if not rows:
         return []
     dialect = session.get_bind().dialect.name
-    statement = _upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, tuple(returning))
+    names = tuple(returning) or (("version",) if versioned else ())
+    statement = _upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, names)
     result = session.connection().execute(statement, {"records": to_json(rows)})
-    return list(result.all()) if returning else []
+    written = list(result.all()) if names else []
+    if versioned and len(written) != len(rows):
+        raise PreconditionFailed()
+    return written
 
 
 def records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:

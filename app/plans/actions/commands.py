@@ -17,8 +17,8 @@ from app.kit.database.parts import PartList, write_parts
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Kind, PreconditionFailed, Problem, Text, require_found
-from app.plans.actions.models import PARTS, ActionFields, ActionIn, ActionRow, Part, SupportingAgencyRow
+from app.kit.problems import FieldError, Kind, Problem, Text, require_found
+from app.plans.actions.models import PARTS, ActionFields, ActionIn, Part, SupportingAgencyRow
 from app.plans.actions.queries import (
     StoredAction,
     actions,
@@ -270,16 +270,8 @@ def write_actions(
         }
         for code, content in contents.items()
     ]
-    written = upsert(
-        session,
-        table_of(ActionRow),
-        rows,
-        key=["plan_id", "code"],
-        versioned=True,
-        returning=["id", "code", "version"],
-    )
-    if len(written) != len(rows):
-        raise PreconditionFailed()
+    key = ["plan_id", "code"]
+    written = upsert(session, actions, rows, key=key, versioned=True, returning=["id", "code", "version"])
     ids = {row.code: row.id for row in written}
     for part in PARTS:
         lists = [

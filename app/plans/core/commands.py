@@ -12,7 +12,7 @@ from app.kit.database.journal import Chain, Entry, hold, next_version, record
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, Invalid, Kind, PreconditionFailed, refuse
+from app.kit.problems import FieldError, Invalid, Kind, refuse
 from app.plans.core.models import (
     Plan,
     PlanContent,
@@ -99,26 +99,16 @@ def _store(
         return
     scalars = {name: value for name, value in after.items() if name != "priority_locations"}
     version = next_version(session, f"plans/{code}", plan.version if plan else None)
-    written = upsert(
-        session,
-        table_of(PlanRow),
-        [
-            {
-                "code": code,
-                "region_code": region,
-                "year": year,
-                "state": plan.state if plan else PlanState.draft,
-                "version": version,
-                "updated_at": write.author.at.isoformat(),
-                **scalars,
-            }
-        ],
-        key=["code"],
-        versioned=True,
-        returning=["id"],
-    )
-    if not written:
-        raise PreconditionFailed()
+    row = {
+        "code": code,
+        "region_code": region,
+        "year": year,
+        "state": plan.state if plan else PlanState.draft,
+        "version": version,
+        "updated_at": write.author.at.isoformat(),
+        **scalars,
+    }
+    written = upsert(session, table_of(PlanRow), [row], key=["code"], versioned=True, returning=["id"])
     old_locations = before["priority_locations"] if before else []
     if after["priority_locations"] != old_locations:
         replace_priority_locations(session, written[0].id, after["priority_locations"])

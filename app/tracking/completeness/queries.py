@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, Field
@@ -14,7 +14,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import DaysBetween, fields_of, json_row, json_rows, json_texts
+from app.kit.database.json_sql import DaysBetween, fields_of, json_row, json_rows, json_texts, whole_sum
 from app.kit.fields import AgencyCode, RegionCode
 from app.kit.http.pagination import Listing, PageQuery
 from app.kit.periods import Period, PeriodText
@@ -187,7 +187,9 @@ def _counted(quarter: CTE, region: str, period: Period) -> CTE:
 def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE) -> sa.SelectBase:
     """`RegionCompleteness` of every region that can have a plan."""
     sums = (
-        sa.select(counted.c.plan_id, _whole(counted.c.expected), _whole(counted.c.reported))
+        sa.select(
+            counted.c.plan_id, *[whole_sum(counted.c[name]).label(name) for name in ("expected", "reported")]
+        )
         .group_by(counted.c.plan_id)
         .subquery("sums")
     )
@@ -251,9 +253,9 @@ def _totals(rows: CTE) -> sa.SelectBase:
     """`Totals` of the regions."""
     c, count = rows.c, sa.func.count
     given = {
-        "expected": _whole(c.expected),
-        "reported": _whole(c.reported),
-        "missing": _whole(c.missing),
+        "expected": whole_sum(c.expected),
+        "reported": whole_sum(c.reported),
+        "missing": whole_sum(c.missing),
         "regions": count(),
         "without_plan": count().filter(c.plan.is_(None)),
         "submitted": count().filter(_is_submitted(c.state)),
@@ -263,11 +265,6 @@ def _totals(rows: CTE) -> sa.SelectBase:
         "late": count().filter(c.on_time.is_(False)),
     }
     return sa.select(*fields_of(Totals, rows, **given)).select_from(rows)
-
-
-def _whole(column: ColumnElement[Any]) -> ColumnElement[int]:
-    """The sum of a column, 0 where there are no rows."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger).label(column.name)
 
 
 # An agency's part

@@ -16,7 +16,7 @@ from app.kit.database.resources import write_version
 from app.kit.database.upsert import upsert
 from app.kit.http.validation import checked_key, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import PreconditionFailed, Problem, Text, refuse, require_found
+from app.kit.problems import Problem, Text, refuse, require_found
 from app.tracking.meetings.models import CommitmentIn, FollowUpIn, MeetingIn
 from app.tracking.meetings.queries import (
     StoredCommitment,
@@ -250,8 +250,6 @@ def _store(
     row = {**columns, "updated_at": write.author.at.isoformat()}
     key = ["region_code", "code"]
     written = upsert(session, table, [row], key=key, versioned=True, returning=["id"])
-    if not written:
-        raise PreconditionFailed()
     id = int(written[0].id)
     session.execute(sa.delete(named).where(named.c[owner] == id))
     rows = [

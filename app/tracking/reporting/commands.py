@@ -17,7 +17,7 @@ from app.kit.database.parts import PartList, delete_parts, write_parts
 from app.kit.database.upsert import records, upsert
 from app.kit.http.validation import body_errors, unknown_reference, validated
 from app.kit.merge_patch import merge_patch
-from app.kit.problems import FieldError, NotFound, PreconditionFailed
+from app.kit.problems import FieldError, NotFound
 from app.plans.actions.queries import actions
 from app.plans.core.models import Plan
 from app.plans.core.queries import read_again
@@ -288,10 +288,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
         }
         for code, content in contents.items()
     ]
-    key = ["action_id", "period"]
-    written = upsert(session, progress, rows, key=key, versioned=True, returning=["version"])
-    if len(written) != len(rows):
-        raise PreconditionFailed()
+    upsert(session, progress, rows, key=["action_id", "period"], versioned=True)
     for part in PROGRESS_PARTS:
         lists = [
             PartList(

@@ -14,7 +14,7 @@ from app.access.queries import visible, within
 from app.access.rules import Actor
 from app.agencies.queries import agency_labels
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_rows
+from app.kit.database.json_sql import json_rows, whole_sum
 from app.kit.periods import Period
 from app.plans.actions.models import BudgetLineRow, ComponentRow, MilestoneRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
@@ -85,9 +85,9 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
             *_group(lines),
             sa.func.count().label("actions"),
             sa.func.count(_progress.c.period).label("reported"),
-            _sum(lines.c.allocation).label("allocated"),
-            _sum(_progress.c.spent).label("spent"),
-            _sum(weight).label("physical_weight"),
+            whole_sum(lines.c.allocation).label("allocated"),
+            whole_sum(_progress.c.spent).label("spent"),
+            whole_sum(weight).label("physical_weight"),
             sa.func.coalesce(sa.func.sum(sa.cast(lines.c.allocation, sa.Float) * physical), 0.0).label(
                 "physical_sum"
             ),
@@ -103,8 +103,8 @@ def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
         sa.select(
             *_group(lines),
             _recipients.c.kind,
-            _sum(_recipients.c["count"]).label("planned"),
-            _sum(_reached.c.reached).label("reached"),
+            whole_sum(_recipients.c["count"]).label("planned"),
+            whole_sum(_reached.c.reached).label("reached"),
         )
         .select_from(_with_reports(lines, _recipients, _reached, "code"))
         .group_by(*_group(lines), _recipients.c.kind)
@@ -129,8 +129,8 @@ def money_by_source(lines: sa.CTE) -> sa.SelectBase:
     return (
         sa.select(
             _budget_lines.c.funding_source.label("key"),
-            _sum(_budget_lines.c.amount).label("allocated"),
-            _sum(_spending.c.amount).label("spent"),
+            whole_sum(_budget_lines.c.amount).label("allocated"),
+            whole_sum(_spending.c.amount).label("spent"),
         )
         .select_from(_with_reports(lines, _budget_lines, _spending, "funding_source"))
         .group_by(_budget_lines.c.funding_source)
@@ -150,7 +150,7 @@ def money_by_class(lines: sa.CTE) -> sa.SelectBase:
     )
     both = sa.union_all(planned, spent).subquery("both")
     return sa.select(
-        both.c.key, _sum(both.c.allocated).label("allocated"), _sum(both.c.spent).label("spent")
+        both.c.key, whole_sum(both.c.allocated).label("allocated"), whole_sum(both.c.spent).label("spent")
     ).group_by(both.c.key)
 
 
@@ -169,11 +169,6 @@ def _with_reports(
 
 def _group(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
-
-
-def _sum(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
-    """A sum of whole rupiah stays a whole number on both engines."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(column), 0), sa.BigInteger)
 
 
 # Summaries

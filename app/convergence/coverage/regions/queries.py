@@ -35,7 +35,6 @@ from app.convergence.coverage.sums.queries import (
     service_sums,
     sources_of,
     sums_of_villages,
-    whole_sum,
 )
 from app.convergence.editions.methods.models import Service
 from app.convergence.editions.methods.queries import (
@@ -47,7 +46,7 @@ from app.convergence.editions.methods.queries import (
     services_of,
 )
 from app.convergence.editions.rules import edition_for
-from app.kit.database.json_sql import built_once, fields_of, json_tables
+from app.kit.database.json_sql import built_once, fields_of, json_tables, whole_sum
 from app.kit.http.pagination import Listing
 from app.kit.problems import NotFound
 from app.plans.actions.models import RecipientKind

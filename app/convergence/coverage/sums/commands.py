@@ -24,13 +24,12 @@ from app.convergence.coverage.sums.queries import (
     sums_of_villages,
     touched_by,
     touched_records,
-    whole_sum,
 )
 from app.convergence.editions.methods.queries import region_editions
 from app.convergence.editions.methods.rules import COVERAGE_CHAIN
 from app.kit.database.engine import table_of
 from app.kit.database.journal import hold
-from app.kit.database.json_sql import built_once, to_json
+from app.kit.database.json_sql import built_once, to_json, whole_sum
 from app.reference.models import RegionLevel
 
 cells = table_of(ServiceCoverageRow)

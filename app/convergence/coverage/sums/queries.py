@@ -11,7 +11,7 @@ from app.access.queries import below
 from app.convergence.coverage.models import CoverageRegionRow, CoverageRow, CoverageTotalRow
 from app.convergence.coverage.rules import QUARTERS_BACK, VillageStatus, quarters_from, regency_of
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import to_json
+from app.kit.database.json_sql import sum_where, to_json
 from app.kit.database.upsert import records
 from app.plans.core.models import PlanRow, PriorityLocationRow
 
@@ -126,15 +126,3 @@ def _villages(touched: Subquery) -> Subquery:
         .label("place"),
         sa.func.max(words.c.rank).over(partition_by=village).label("last_rank"),
     ).subquery("one")
-
-
-def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
-    """A sum as the whole number that it is, 0 where there is nothing."""
-    return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
-
-
-def sum_where(
-    condition: ColumnElement[bool], value: sa.SQLColumnExpression[object] | int = 1
-) -> ColumnElement[int]:
-    """The sum of a value over the rows for which a condition holds; without a value their number."""
-    return whole_sum(sa.case((condition, value), else_=0))

@@ -22,7 +22,7 @@ from app.access.rules import CONSOLE, Actor, Grant
 from app.convergence.coverage.models import CoverageRow
 from app.convergence.coverage.queries import regions
 from app.convergence.coverage.rules import QUARTERS_BACK, quarters_from
-from app.convergence.coverage.sums.queries import region_sums, service_sums, sum_where, whole_sum
+from app.convergence.coverage.sums.queries import region_sums, service_sums
 from app.convergence.editions.methods.models import MethodFields
 from app.convergence.editions.methods.queries import EDITIONS, methods_of, services
 from app.convergence.editions.queries import choices_of
@@ -31,7 +31,7 @@ from app.convergence.indicators.queries import observations, outcome_inputs
 from app.convergence.scorecards.models import NO_COVERAGE, SUMS, Content, CoverageContent, ServiceContent
 from app.convergence.steps.queries import process_scores
 from app.kit.database.engine import table_of
-from app.kit.database.json_sql import json_tables
+from app.kit.database.json_sql import json_tables, sum_where, whole_sum
 from app.plans.actions.models import ComponentRow, LocationRow, RecipientKind, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow

@@ -13,20 +13,20 @@ from sqlalchemy.sql import ColumnElement, Subquery
 from sqlmodel import Session
 
 from app.access.queries import below
-from app.convergence.coverage.sums.queries import region_sums, sum_where, whole_sum
+from app.convergence.coverage.sums.queries import region_sums
 from app.convergence.editions.step_templates.models import Template
 from app.convergence.editions.step_templates.rules import window_of
 from app.convergence.indicators.queries import observations
 from app.convergence.steps.models import StepEvidenceRow
 from app.kit.database.engine import BigInt, table_of
-from app.kit.database.json_sql import built_once, json_tables, to_json
+from app.kit.database.json_sql import built_once, json_tables, sum_where, to_json, whole_sum
 from app.kit.database.upsert import records
 from app.kit.periods import local_date
 from app.plans.actions.models import LocationRow, OutputRow, RecipientRow, Strategy
 from app.plans.actions.queries import actions
 from app.plans.core.models import PriorityLocationRow
 from app.plans.core.queries import plans, regions
-from app.plans.overlaps.queries import explanations, overlapping
+from app.plans.overlaps.queries import explains, explanations, overlapping
 from app.reference.models import RegionLevel
 from app.tracking.calendars.queries import clock, today
 from app.tracking.completeness.rules import SUBMITTED
@@ -291,18 +291,13 @@ def _quarters(chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
 
 def _overlaps(session: Session, chosen: sa.ScalarSelect[int]) -> sa.SelectBase:
     pairs = overlapping(session, actions.c.plan_id.in_(chosen))
-    explains = sa.and_(
-        explanations.c.plan_id == pairs.c.plan_id,
-        explanations.c.first_action == pairs.c.first,
-        explanations.c.second_action == pairs.c.second,
-    )
     return (
         sa.select(
             pairs.c.plan_id.label("of"),
             sa.func.count().label("overlaps"),
             sa.func.count(explanations.c.version).label("overlaps_explained"),
         )
-        .select_from(pairs.outerjoin(explanations, explains))
+        .select_from(pairs.outerjoin(explanations, explains(pairs)))
         .group_by(pairs.c.plan_id)
     )
 

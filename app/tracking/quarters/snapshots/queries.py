@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import Field
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 from sqlmodel import Session
 
 from app.access.queries import published, visible, within
@@ -68,6 +68,13 @@ def list_amendments(session: Session, actor: Actor, region: str, period: str) ->
     return Listing(found, {"amendment": c.amendment}, {"amendment": c.amendment})
 
 
+def is_latest() -> ColumnElement[bool]:
+    """Predicate: no amendment of the region's quarter is newer than the snapshot."""
+    c, newer = snapshots.c, snapshots.alias("newer").c
+    same = (newer.region_code == c.region_code, newer.period == c.period)
+    return ~sa.exists().where(*same, newer.amendment > c.amendment)
+
+
 class SnapshotKey(NamedTuple):
     """A snapshot without its bytes."""
 
@@ -109,15 +116,18 @@ def lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[st
         yield row[0]
 
 
-@built_once
-def _lines_with_reports(session: Session) -> Select[str]:
+def report_of_line() -> ColumnElement[Any]:
+    """The report of a line in the quarter bound as `period`, as snapshots have it; null without one."""
     report = (
         sa.select(*[one for one in progress_columns() if one.name in SnapshotReport.model_fields])
         .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
         .correlate(actions)
     )
+    return json_row(report, name="of_quarter")
+
+
+@built_once
+def _lines_with_reports(session: Session) -> Select[str]:
     columns = [one for one in action_columns() if one.name in ActionIn.model_fields]
-    lines = sa.select(
-        *columns, actions.c.code.label("action"), json_row(report, name="of_quarter").label("report")
-    )
+    lines = sa.select(*columns, actions.c.code.label("action"), report_of_line().label("report"))
     return json_texts(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))
