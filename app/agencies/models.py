@@ -139,3 +139,11 @@ class AgencyRow(AgencyFields, Table, table=True):
     merged_into: str | None = Field(default=None, max_length=40)
     folded: str = Field(max_length=500, description="Name as it is searched and matched.")
     version: int = 1
+
+
+def refer_to_agency(column: str = "agency_code") -> tuple[sa.ForeignKeyConstraint, sa.Index]:
+    """Return the reference of a table with `region_code` to an agency of that region, and its index."""
+    return (
+        sa.ForeignKeyConstraint(["region_code", column], ["agency.region_code", "agency.code"]),
+        sa.Index(None, "region_code", column),
+    )

@@ -1,7 +1,7 @@
 """Webhooks, their secrets and the log of their deliveries: tables and wire shapes, each field declared once."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, BaseModel, JsonValue, StringConstraints, model_validator
@@ -53,20 +53,24 @@ KindGlob = Annotated[str, StringConstraints(max_length=60, pattern=r"^[a-z_]+\.(
 # Webhooks
 
 
+_ADDRESS: Any = ShapeField(
+    description="Where to POST, https only, on the public internet; redirects are not followed."
+)
+_KINDS: Any = ShapeField(
+    default=[],
+    max_length=20,
+    description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
+    "owner always.",
+)
+
+
 class WebhookFields(BaseModel):
-    address: str = ShapeField(
-        description="Where to POST, https only, on the public internet; redirects are not followed."
-    )
+    address: str = _ADDRESS
     region_code: RegionCode = ShapeField(
         description="It is told of this region and everything below it, and managed by this region's "
         "administrators. It stays as it was created."
     )
-    kinds: list[str] = ShapeField(
-        default=[],
-        max_length=20,
-        description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
-        "owner always.",
-    )
+    kinds: list[str] = _KINDS
     is_active: bool = ShapeField(
         default=True, description="False: nothing is sent; once true again, one hint tells of all since."
     )
@@ -95,15 +99,8 @@ _WEBHOOK_OUT: dict[str, JsonValue] = {
 class WebhookIn(WebhookFields, Shape):
     """Whom to tell, and of what."""
 
-    address: Receiver = ShapeField(
-        description="Where to POST, https only, on the public internet; redirects are not followed."
-    )
-    kinds: list[KindGlob] = ShapeField(
-        default=[],
-        max_length=20,
-        description="Only of these kinds of change: `plan.*`, `progress.changed`; none: of all. `scope.changed` of its "
-        "owner always.",
-    )
+    address: Receiver = _ADDRESS
+    kinds: list[KindGlob] = _KINDS
 
     model_config = show_example(_WEBHOOK)
 

@@ -5,7 +5,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 from pydantic import Field as ShapeField
+from sqlmodel import Field
 
+from app.kit.database.engine import Table
 from app.kit.fields import Line, Prose, Version, Year
 
 
@@ -29,6 +31,15 @@ class EditionFields(BaseModel):
         "not after it, unless another was chosen; of equal ones by the last by name."
     )
     note: Prose = ""
+
+
+class EditionTable(EditionFields, Table):
+    """An edition as it is stored."""
+
+    edition: str = Field(primary_key=True, max_length=40)
+    status: EditionStatus
+    version: int
+    updated_at: datetime
 
 
 class Told(BaseModel):

@@ -39,6 +39,12 @@ from app.reference.models import RegionKey
 router = house_router(tags=["reference"])
 choices = house_router(tags=["convergence"])
 
+_PACKAGE = "/service-packages/{edition}"
+_METHOD = "/methods/{edition}"
+_TEMPLATE = "/step-templates/{template}"
+_REGION_EDITIONS = "/regions/{region}/editions/{year}"
+_REGION_TEMPLATE = "/regions/{region}/step-templates/{year}"
+
 
 def _read(call: Call, kind: EditionKind, edition: str, *, is_new: bool = False) -> Response:
     text, version = queries.edition_json(call.session, kind, edition)
@@ -92,15 +98,13 @@ def list_service_packages(call: Caller, query: FromQuery[PageQuery]) -> Response
     return call.answer_list(queries.list_editions(PACKAGE), query, sort="edition")
 
 
-@router.get("/service-packages/{edition}", response_model=ServicePackageOut)
+@router.get(_PACKAGE, response_model=ServicePackageOut)
 def read_service_package(call: Caller, edition: PackageKey) -> Response:
     """One edition of the service package; 404 where there is none."""
     return _read(call, PACKAGE, edition)
 
 
-@router.put(
-    "/service-packages/{edition}", response_model=ServicePackageOut, responses=created(ServicePackageOut)
-)
+@router.put(_PACKAGE, response_model=ServicePackageOut, responses=created(ServicePackageOut))
 def put_service_package(call: Caller, edition: PackageKey, content: ServicePackageIn) -> Response:
     """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
 
@@ -109,7 +113,7 @@ def put_service_package(call: Caller, edition: PackageKey, content: ServicePacka
     return _put(call, PACKAGE, edition, content)
 
 
-@router.get("/service-packages/{edition}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_PACKAGE}/history", response_model=Page[HistoryEntry])
 def list_service_package_history(call: Caller, edition: PackageKey, query: History) -> Response:
     """Every write to an edition of the service package."""
     return _history(call, PACKAGE, edition, query)
@@ -127,13 +131,13 @@ def list_methods(call: Caller, query: FromQuery[PageQuery]) -> Response:
     return call.answer_list(queries.list_editions(METHOD), query, sort="edition")
 
 
-@router.get("/methods/{edition}", response_model=MethodOut)
+@router.get(_METHOD, response_model=MethodOut)
 def read_method(call: Caller, edition: MethodKey) -> Response:
     """One edition of the method; 404 where there is none."""
     return _read(call, METHOD, edition)
 
 
-@router.put("/methods/{edition}", response_model=MethodOut, responses=created(MethodOut))
+@router.put(_METHOD, response_model=MethodOut, responses=created(MethodOut))
 def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
     """Add an edition, or replace one that nothing was measured by yet: the nation's administrator alone.
 
@@ -142,7 +146,7 @@ def put_method(call: Caller, edition: MethodKey, content: MethodIn) -> Response:
     return _put(call, METHOD, edition, content)
 
 
-@router.get("/methods/{edition}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_METHOD}/history", response_model=Page[HistoryEntry])
 def list_method_history(call: Caller, edition: MethodKey, query: History) -> Response:
     """Every write to an edition of the method."""
     return _history(call, METHOD, edition, query)
@@ -160,13 +164,13 @@ def list_step_templates(call: Caller, query: FromQuery[PageQuery]) -> Response:
     return call.answer_list(queries.list_editions(TEMPLATE), query, sort="edition")
 
 
-@router.get("/step-templates/{template}", response_model=StepTemplateOut)
+@router.get(_TEMPLATE, response_model=StepTemplateOut)
 def read_step_template(call: Caller, template: TemplateKey) -> Response:
     """One template; 404 where there is none."""
     return _read(call, TEMPLATE, template)
 
 
-@router.put("/step-templates/{template}", response_model=StepTemplateOut, responses=created(StepTemplateOut))
+@router.put(_TEMPLATE, response_model=StepTemplateOut, responses=created(StepTemplateOut))
 def put_step_template(call: Caller, template: TemplateKey, content: StepTemplateIn) -> Response:
     """Add a template, or replace one that no region's year follows yet: the nation's administrator alone.
 
@@ -175,7 +179,7 @@ def put_step_template(call: Caller, template: TemplateKey, content: StepTemplate
     return _put(call, TEMPLATE, template, content)
 
 
-@router.get("/step-templates/{template}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_TEMPLATE}/history", response_model=Page[HistoryEntry])
 def list_step_template_history(call: Caller, template: TemplateKey, query: History) -> Response:
     """Every write to a template."""
     return _history(call, TEMPLATE, template, query)
@@ -184,11 +188,7 @@ def list_step_template_history(call: Caller, template: TemplateKey, query: Histo
 # The editions of a region's year
 
 
-@choices.get(
-    "/regions/{region}/editions/{year}",
-    response_model=RegionEditionReply,
-    openapi_extra={"x-problems": [409]},
-)
+@choices.get(_REGION_EDITIONS, response_model=RegionEditionReply, openapi_extra={"x-problems": [409]})
 def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Response:
     """The editions of service package and method that a region's year is measured by.
 
@@ -198,27 +198,19 @@ def read_region_editions(call: Caller, region: RegionKey, year: YearKey) -> Resp
     return _read_choice(call, EDITIONS, region, year_in(year))
 
 
-@choices.put(
-    "/regions/{region}/editions/{year}",
-    response_model=RegionEditionReply,
-    responses=created(RegionEditionReply),
-)
+@choices.put(_REGION_EDITIONS, response_model=RegionEditionReply, responses=created(RegionEditionReply))
 def put_region_editions(call: Caller, region: RegionKey, year: YearKey, content: RegionEditionIn) -> Response:
     """Choose the editions of a region's year: an administrator, before its coverage is written (409 after)."""
     return _put_choice(call, EDITIONS, region, year_in(year), content)
 
 
-@choices.get("/regions/{region}/editions/{year}/history", response_model=Page[HistoryEntry])
+@choices.get(f"{_REGION_EDITIONS}/history", response_model=Page[HistoryEntry])
 def list_region_edition_history(call: Caller, region: RegionKey, year: YearKey, query: History) -> Response:
     """Who chose the editions of a region's year, or by which write they were settled."""
     return _choice_history(call, EDITIONS, region, year, query)
 
 
-@choices.get(
-    "/regions/{region}/step-templates/{year}",
-    response_model=RegionTemplateReply,
-    openapi_extra={"x-problems": [409]},
-)
+@choices.get(_REGION_TEMPLATE, response_model=RegionTemplateReply, openapi_extra={"x-problems": [409]})
 def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey) -> Response:
     """The template that a region's year follows.
 
@@ -228,11 +220,7 @@ def read_region_step_template(call: Caller, region: RegionKey, year: StepYearKey
     return _read_choice(call, TEMPLATES, region, year_in(year))
 
 
-@choices.put(
-    "/regions/{region}/step-templates/{year}",
-    response_model=RegionTemplateReply,
-    responses=created(RegionTemplateReply),
-)
+@choices.put(_REGION_TEMPLATE, response_model=RegionTemplateReply, responses=created(RegionTemplateReply))
 def put_region_step_template(
     call: Caller, region: RegionKey, year: StepYearKey, content: RegionTemplateIn
 ) -> Response:
@@ -240,7 +228,7 @@ def put_region_step_template(
     return _put_choice(call, TEMPLATES, region, year_in(year), content)
 
 
-@choices.get("/regions/{region}/step-templates/{year}/history", response_model=Page[HistoryEntry])
+@choices.get(f"{_REGION_TEMPLATE}/history", response_model=Page[HistoryEntry])
 def list_region_step_template_history(
     call: Caller, region: RegionKey, year: StepYearKey, query: History
 ) -> Response:

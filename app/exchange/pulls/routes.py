@@ -48,13 +48,16 @@ class Ndjson(JSONResponse):
     media_type = MEDIA_TYPES[Format.ndjson]
 
 
-@router.get(
-    "/pulls/{period}.{format}",
+_pull = partial(
+    router.get,
     response_model=PullLine | PullEnd,
     response_class=Ndjson,
     responses=_PULLED,
     openapi_extra={"x-problems": [406, 416, 501], **PUBLIC, **FROZEN},
 )
+
+
+@_pull("/pulls/{period}.{format}")
 def read_pull_as(
     call: Caller,
     period: PullPeriod,
@@ -70,13 +73,7 @@ def read_pull_as(
     return _pulled(call, format, period, query, VARY)
 
 
-@router.get(
-    "/pulls/{period}",
-    response_model=PullLine | PullEnd,
-    response_class=Ndjson,
-    responses=_PULLED,
-    openapi_extra={"x-problems": [406, 416, 501], **PUBLIC, **FROZEN},
-)
+@_pull("/pulls/{period}")
 def read_pull(
     call: Caller,
     period: PullPeriod,

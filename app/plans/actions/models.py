@@ -14,6 +14,7 @@ from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
+from app.agencies.models import refer_to_agency
 from app.kit.database.engine import Table, table_of
 from app.kit.fields import (
     AgencyCode,
@@ -331,11 +332,7 @@ class ActionOut(ActionIn):
 
 class ActionRow(ActionFields, Table, table=True):
     __tablename__ = "action"
-    __table_args__ = (
-        sa.UniqueConstraint("plan_id", "code"),
-        sa.ForeignKeyConstraint(["region_code", "lead_agency"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "lead_agency"),
-    )
+    __table_args__ = (sa.UniqueConstraint("plan_id", "code"), *refer_to_agency("lead_agency"))
 
     id: int | None = Field(default=None, primary_key=True)
     plan_id: int = Field(foreign_key="plan.id")
@@ -401,10 +398,7 @@ class MilestoneRow(MilestoneFields, _OfAction, table=True):
 
 class SupportingAgencyRow(_OfAction, table=True):
     __tablename__ = "action_supporting_agency"
-    __table_args__ = (
-        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "agency_code"),
-    )
+    __table_args__ = refer_to_agency()
 
     agency_code: str = Field(primary_key=True, max_length=40)
     region_code: str = Field(max_length=13)

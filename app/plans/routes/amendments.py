@@ -49,6 +49,8 @@ from app.plans.revisions.queries import list_lines
 
 router = house_router(tags=["plans"])
 
+_ACTION = "/plans/{plan}/amendment/actions/{action}"
+
 
 @router.get("/plans/{plan}/amendment", response_model=AmendmentReply)
 def read_amendment(call: Caller, plan: PlanKey) -> Response:
@@ -125,17 +127,13 @@ def put_amended_actions(
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
 
 
-@router.get("/plans/{plan}/amendment/actions/{action}", response_model=AmendedAction)
+@router.get(_ACTION, response_model=AmendedAction)
 def read_amended_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
     """One line as it shall be; of one that is taken out (`change: removed`), as it is in force."""
     return _action_reply(call, plan, action)
 
 
-@router.put(
-    "/plans/{plan}/amendment/actions/{action}",
-    response_model=AmendedAction,
-    responses=created(AmendedAction),
-)
+@router.put(_ACTION, response_model=AmendedAction, responses=created(AmendedAction))
 def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: AmendedActionIn) -> Response:
     """Say how a line shall be, with reasons. It is held to all that a line in a plan is held to.
 
@@ -149,7 +147,7 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
 
-@router.patch("/plans/{plan}/amendment/actions/{action}", response_model=AmendedAction)
+@router.patch(_ACTION, response_model=AmendedAction)
 def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: Patch) -> Response:
     """Change some fields of a line as it shall be, or its reasons (JSON Merge Patch); a list replaces that list."""
     commands.patch_amended_action(call.write, plan, action, patch)
@@ -163,7 +161,7 @@ class RemovalQuery(BaseModel):
     reason: ReasonText | None = ShapeField(default=None, description="Why, in a sentence.")
 
 
-@router.delete("/plans/{plan}/amendment/actions/{action}", status_code=204)
+@router.delete(_ACTION, status_code=204)
 def delete_amended_action(
     call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[RemovalQuery]
 ) -> Response:

@@ -22,6 +22,8 @@ from app.plans.tags import make_early, tag_in
 
 router = house_router(tags=["plans"])
 
+_EXPLANATION = "/plans/{plan}/overlaps/{pair}/explanation"
+
 
 def _tag_in(call: Call, plan: Plan) -> str:
     """Tag of a list that writes in its plan change, and the names of its region's agencies."""
@@ -44,18 +46,14 @@ def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -
     return answer_page(call.request, queries.with_contents(call.session, row, page), tag=tag)
 
 
-@router.get("/plans/{plan}/overlaps/{pair}/explanation", response_model=ExplanationReply)
+@router.get(_EXPLANATION, response_model=ExplanationReply)
 def read_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Why an overlap stays as it is, with what coincided when it was explained; on record also when nothing
     coincides any more."""
     return _reply(call, plan_of(call.session, call.actor, plan), _pair(pair))
 
 
-@router.put(
-    "/plans/{plan}/overlaps/{pair}/explanation",
-    response_model=ExplanationReply,
-    responses=created(ExplanationReply),
-)
+@router.put(_EXPLANATION, response_model=ExplanationReply, responses=created(ExplanationReply))
 def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: ExplanationIn) -> Response:
     """Explain an overlap: it stays in the list and is no open warning any more.
 
@@ -69,7 +67,7 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
     return _reply(call, row, _pair(pair), status=201 if is_new else 200)
 
 
-@router.delete("/plans/{plan}/overlaps/{pair}/explanation", status_code=204)
+@router.delete(_EXPLANATION, status_code=204)
 def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
     row = plan_of(call.session, call.actor, plan)
@@ -77,7 +75,7 @@ def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     return no_content()
 
 
-@router.get("/plans/{plan}/overlaps/{pair}/explanation/history", response_model=Page[HistoryEntry])
+@router.get(f"{_EXPLANATION}/history", response_model=Page[HistoryEntry])
 def list_explanation_history(
     call: Caller, plan: PlanKey, pair: PairKey, query: FromQuery[HistoryQuery]
 ) -> Response:

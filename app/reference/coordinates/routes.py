@@ -26,6 +26,8 @@ from app.reference.queries import is_region
 
 router = house_router(tags=["reference"])
 
+_COORDINATES = "/regions/{region}/coordinates"
+
 
 @router.get("/coordinates", response_model=Page[CoordinatesOut])
 def list_coordinates(call: Caller, query: FromQuery[CoordinatesQuery]) -> Response:
@@ -56,15 +58,13 @@ def import_coordinates(call: Caller, query: FromQuery[CoordinatesImportQuery]) -
     return answer(call.request, done.model_dump_json().encode())
 
 
-@router.get("/regions/{region}/coordinates", response_model=CoordinatesReply)
+@router.get(_COORDINATES, response_model=CoordinatesReply)
 def read_coordinates(call: Caller, region: RegionKey) -> Response:
     """Where a region lies; 404 where nobody says so."""
     return _reply(call, region)
 
 
-@router.put(
-    "/regions/{region}/coordinates", response_model=CoordinatesReply, responses=created(CoordinatesReply)
-)
+@router.put(_COORDINATES, response_model=CoordinatesReply, responses=created(CoordinatesReply))
 def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> Response:
     """Tell where a region lies: a point in it, its office or its middle, in degrees of WGS 84.
 
@@ -79,14 +79,14 @@ def put_coordinates(call: Caller, region: RegionKey, content: CoordinatesIn) -> 
     return _reply(call, region, status=201 if done.created else 200)
 
 
-@router.delete("/regions/{region}/coordinates", status_code=204)
+@router.delete(_COORDINATES, status_code=204)
 def delete_coordinates(call: Caller, region: RegionKey) -> Response:
     """Take back where a region lies."""
     commands.delete_coordinates(call.write, region)
     return no_content()
 
 
-@router.get("/regions/{region}/coordinates/history", response_model=Page[HistoryEntry])
+@router.get(f"{_COORDINATES}/history", response_model=Page[HistoryEntry])
 def list_coordinates_history(call: Caller, region: RegionKey, query: FromQuery[HistoryQuery]) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
     return history_page(call, CHAIN, queries.COORDINATES.format_subject(region), query)

@@ -10,6 +10,7 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 from sqlmodel import Field
 
+from app.agencies.models import refer_to_agency
 from app.kit.database.engine import Table
 from app.kit.fields import (
     AgencyCode,
@@ -316,10 +317,7 @@ class MeetingAgencyRow(Table, table=True):
     """An agency that attended a meeting."""
 
     __tablename__ = "meeting_agency"
-    __table_args__ = (
-        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "agency_code"),
-    )
+    __table_args__ = refer_to_agency()
 
     meeting_id: int = Field(foreign_key="meeting.id", primary_key=True, ondelete="CASCADE")
     agency_code: str = Field(primary_key=True, max_length=40)
@@ -332,9 +330,8 @@ class CommitmentRow(CommitmentFields, Table, table=True):
     __table_args__ = (
         sa.UniqueConstraint("region_code", "code"),
         sa.ForeignKeyConstraint(["region_code", "meeting"], ["meeting.region_code", "meeting.code"]),
-        sa.ForeignKeyConstraint(["region_code", "responsible_agency"], ["agency.region_code", "agency.code"]),
+        *refer_to_agency("responsible_agency"),
         sa.Index(None, "region_code", "meeting"),
-        sa.Index(None, "region_code", "responsible_agency"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -352,10 +349,7 @@ class CommitmentAgencyRow(Table, table=True):
     """An agency that supports a commitment."""
 
     __tablename__ = "commitment_agency"
-    __table_args__ = (
-        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "agency_code"),
-    )
+    __table_args__ = refer_to_agency()
 
     commitment_id: int = Field(foreign_key="commitment.id", primary_key=True, ondelete="CASCADE")
     agency_code: str = Field(primary_key=True, max_length=40)

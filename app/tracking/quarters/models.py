@@ -10,6 +10,7 @@ from pydantic import Field as ShapeField
 from pydantic.config import JsonDict
 from sqlmodel import Field
 
+from app.agencies.models import refer_to_agency
 from app.kit.database.engine import Table
 from app.kit.fields import AgencyCode, Day, Line, Prose, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken
@@ -102,11 +103,7 @@ class QuarterPartRow(MovedFields, Table, table=True):
     """An agency's part of a quarter that somebody has moved."""
 
     __tablename__ = "quarter_part"
-    __table_args__ = (
-        sa.PrimaryKeyConstraint("region_code", "period", "agency_code"),
-        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "agency_code"),
-    )
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "agency_code"), *refer_to_agency())
 
     region_code: str = Field(max_length=13)
     period: str = Field(max_length=7)
@@ -131,11 +128,7 @@ class ExtensionFields(BaseModel):
 
 class QuarterExtensionRow(ExtensionFields, Table, table=True):
     __tablename__ = "quarter_extension"
-    __table_args__ = (
-        sa.PrimaryKeyConstraint("region_code", "period", "name"),
-        sa.ForeignKeyConstraint(["region_code", "agency_code"], ["agency.region_code", "agency.code"]),
-        sa.Index(None, "region_code", "agency_code"),
-    )
+    __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "name"), *refer_to_agency())
 
     region_code: str = Field(foreign_key="region.code", max_length=13)
     period: str = Field(max_length=7)

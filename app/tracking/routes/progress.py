@@ -47,6 +47,8 @@ from app.tracking.summaries.queries import region_summary, summary_of
 
 router = house_router(tags=["tracking"])
 
+_PROGRESS = "/plans/{plan}/actions/{action}/progress/{period}"
+
 
 class Basis(BaseModel):
     """How the figures in the body are to be read."""
@@ -123,17 +125,13 @@ def list_action_progress(
     return call.answer_list(queries.list_quarters(id), query, sort=query.sort)
 
 
-@router.get("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+@router.get(_PROGRESS, response_model=ProgressReply)
 def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """One report, with what is to be said of its figures."""
     return _reply(call, plan_of(call.session, call.actor, plan), action, period)
 
 
-@router.put(
-    "/plans/{plan}/actions/{action}/progress/{period}",
-    response_model=ProgressReply,
-    responses=created(ProgressReply),
-)
+@router.put(_PROGRESS, response_model=ProgressReply, responses=created(ProgressReply))
 def put_progress(
     call: Caller,
     plan: PlanKey,
@@ -152,7 +150,7 @@ def put_progress(
     return _reply(call, row, action, period, done=done, status=201 if is_new else 200)
 
 
-@router.patch("/plans/{plan}/actions/{action}/progress/{period}", response_model=ProgressReply)
+@router.patch(_PROGRESS, response_model=ProgressReply)
 def patch_progress(
     call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey, patch: Patch
 ) -> Response:
@@ -162,7 +160,7 @@ def patch_progress(
     return _reply(call, row, action, period, done=done)
 
 
-@router.delete("/plans/{plan}/actions/{action}/progress/{period}", status_code=204)
+@router.delete(_PROGRESS, status_code=204)
 def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """Take a report back; the latest one before it is then the latest of the action."""
     row = plan_of(call.session, call.actor, plan)
@@ -171,7 +169,7 @@ def delete_progress(call: Caller, plan: PlanKey, action: ActionKey, period: Quar
     return no_content()
 
 
-@router.get("/plans/{plan}/actions/{action}/progress/{period}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_PROGRESS}/history", response_model=Page[HistoryEntry])
 def list_progress_history(
     call: Caller,
     plan: PlanKey,

@@ -9,7 +9,7 @@ from pydantic import Field as ShapeField
 from sqlmodel import Field
 
 from app.convergence.editions.methods.rules import WEIGHTS, not_one
-from app.convergence.editions.models import EditionFields, EditionStatus, Told
+from app.convergence.editions.models import EditionFields, EditionTable, Told
 from app.kit.database.engine import Table
 from app.kit.fields import Key, Line, Percent, RegionCode, Shape, Version, address, show_example
 from app.kit.http.validation import RuleBroken, refuse_repeated
@@ -100,13 +100,8 @@ class ServicePackageOut(ServicePackageIn, Told):
     model_config = show_example(_PACKAGE, _TOLD)
 
 
-class ServicePackageRow(EditionFields, Table, table=True):
+class ServicePackageRow(EditionTable, table=True):
     __tablename__ = "service_package"
-
-    edition: str = Field(primary_key=True, max_length=40)
-    status: EditionStatus
-    version: int
-    updated_at: datetime
 
 
 class ServiceRow(ServiceFields, Table, table=True):
@@ -207,13 +202,8 @@ class MethodOut(MethodIn, Told):
     model_config = show_example(_METHOD, _TOLD)
 
 
-class MethodRow(MethodFields, Table, table=True):
+class MethodRow(EditionTable, MethodFields, table=True):
     __tablename__ = "convergence_method"
-
-    edition: str = Field(primary_key=True, max_length=40)
-    status: EditionStatus
-    version: int
-    updated_at: datetime
 
 
 # Which of them a region's year is measured by

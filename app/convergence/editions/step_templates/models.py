@@ -10,7 +10,7 @@ from pydantic import BaseModel, model_validator
 from pydantic import Field as ShapeField
 from sqlmodel import Field
 
-from app.convergence.editions.models import EditionFields, EditionStatus, Told
+from app.convergence.editions.models import EditionFields, EditionTable, Told
 from app.convergence.editions.step_templates.rules import MEASURES, MeasureName
 from app.kit.database.engine import Table
 from app.kit.fields import Figure, Key, Line, RegionCode, Shape, Version, address, show_example
@@ -220,15 +220,11 @@ class StepTemplateOut(StepTemplateIn, Told):
     )
 
 
-class StepTemplateRow(StepTemplateFields, Table, table=True):
+class StepTemplateRow(EditionTable, StepTemplateFields, table=True):
     __tablename__ = "step_template"
 
-    edition: str = Field(primary_key=True, max_length=40)
-    status: EditionStatus
     grades_counted: GradesCounted
     steps: list[dict[str, object]] = Field(sa_type=sa.JSON)
-    version: int
-    updated_at: datetime
 
 
 class Template(NamedTuple):
