@@ -10,9 +10,9 @@ import threading
 from types import FrameType
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import Layer, at_start
 
 LEAVING = threading.Event()
 """Whether this process was asked to stop."""
@@ -39,13 +39,10 @@ def leave_first(seconds: float) -> None:
     signal.signal(signal.SIGTERM, leave)
 
 
-class ClosesConnections:
+class ClosesConnections(Layer):
     """Has the connection closed behind each reply, once the process is to stop."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         def close(message: Message) -> None:
             if LEAVING.is_set():
                 MutableHeaders(scope=message)["Connection"] = "close"

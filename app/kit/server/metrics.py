@@ -23,7 +23,7 @@ from app.kit.database.replicas import Replicated
 from app.kit.http.routing import NO_OPERATION
 from app.kit.problems import Busy
 from app.kit.server.admission import REASONS, Places
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import Layer, at_start
 
 #: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -122,16 +122,13 @@ def _height(database: Database) -> int | None:
         return None
 
 
-class Measured:
+class Measured(Layer):
     """Counts each request when it ends, by the operation that its route wrote into `scope["operation"]`."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         metrics, status = self.metrics, 500
         # a list, for layers below hand on copies of the scope
         told = scope.setdefault("operation", [NO_OPERATION])

@@ -43,16 +43,24 @@ def at_start(send: Send, note: Callable[[Message], None]) -> Send:
     return send_noted
 
 
-class RequestLog:
-    """Gives each request an id, answers with it, and writes one log line when it ends."""
+class Layer:
+    """A layer around every request over HTTP; other connections pass it by."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        await (self.handle if scope["type"] == "http" else self.app)(scope, receive, send)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on to `app`."""
+        raise NotImplementedError
+
+
+class RequestLog(Layer):
+    """Gives each request an id, answers with it, and writes one log line when it ends."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
             "latin-1"
         )
@@ -87,14 +95,11 @@ class RequestLog:
             )
 
 
-class BoundsHead:
+class BoundsHead(Layer):
     """Refusal of requests whose address and headers are too large or too many."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and _is_too_large(scope):
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_too_large(scope):
             problem = HeadTooLarge(
                 allowed=shown_size(HEAD_BYTES), count=HEADERS, headers={"Connection": "close"}
             )
@@ -113,14 +118,11 @@ def _is_too_large(scope: Scope) -> bool:
     return size > HEAD_BYTES
 
 
-class AnswersHead:
+class AnswersHead(Layer):
     """HEAD is GET without the body: the same status and headers, by the same route."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
 

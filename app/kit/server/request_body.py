@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.http.replies import problem_response, shown_size
 from app.kit.problems import BadRequest, Busy, FieldError, Kind, Problem, TooLarge, UnsupportedMedia
+from app.kit.server.middleware import Layer
 
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
@@ -82,7 +83,7 @@ class Incoming:
             await self._kept.close()
 
 
-class Bodies:
+class Bodies(Layer):
     """Takes in each request's body, or refuses it in the one shape.
 
     `limit`: bytes of one; `together`: bytes of all that are under way.
@@ -92,10 +93,7 @@ class Bodies:
         self.app, self.limit, self.together = app, limit, together
         self._held = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = scope["incoming"] = Incoming(receive)
         length, coding, has_body = b"0", b"", False
         for name, value in scope["headers"]:

@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.database.engine import Database
 from app.kit.http.routing import NO_OPERATION
-from app.kit.server.middleware import at_start
+from app.kit.server.middleware import Layer, at_start
 from app.kit.spans import TRACER, failed
 
 log = structlog.get_logger("rata")
@@ -138,7 +138,7 @@ class _Telling(SpanExporter):
         self._exporter.shutdown()
 
 
-class Traced:
+class Traced(Layer):
     """A span of each request, named by the operation that its route wrote into `scope["operation"]`.
 
     It goes on with the trace that the caller names (`traceparent`). Other layers find its id in `scope["trace_id"]`.
@@ -149,10 +149,7 @@ class Traced:
         self._caller = TraceContextTextMapPropagator()
         self._paths: dict[str, str] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["operation"] = told = [NO_OPERATION]
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         span = self._tracer.start_span(method, self._parent(scope), SpanKind.SERVER)
