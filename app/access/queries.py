@@ -184,9 +184,12 @@ def _comes_from(client: str | None, networks: list[str]) -> bool:
 # What the actor sees
 
 
-def within(column: ColumnElement[str], region: str) -> ColumnElement[bool]:
-    """Predicate: the code in `column` is `region` or lies below it; an index on the column serves it."""
-    if region == "0":
+def within(column: ColumnElement[str], region: str | None) -> ColumnElement[bool]:
+    """Predicate: the code in `column` is `region` or lies below it; an index on the column serves it.
+
+    None: any code.
+    """
+    if region in (None, "0"):
         return sa.true()
     # "/" is the character behind ".", so this is the range of everything that begins with "73.".
     return sa.or_(column == region, sa.and_(column > f"{region}.", column < f"{region}/"))
@@ -242,9 +245,7 @@ def _principals(actor: Actor) -> Select[Any]:
 def principals(actor: Actor, query: PrincipalQuery) -> Listing:
     """The principals that match, of the regions whose access the actor may read."""
     c = _principal.c
-    statement = _principals(actor)
-    if query.region is not None:
-        statement = statement.where(within(c.region_code, query.region))
+    statement = _principals(actor).where(within(c.region_code, query.region))
     if query.role is not None:
         has_role = sa.exists().where(_membership.c.principal_id == c.id, _membership.c.role == query.role)
         statement = statement.where(has_role.correlate(_principal))

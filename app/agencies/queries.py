@@ -15,7 +15,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import read_record
 from app.kit.fields import folded
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.http.validation import describe_unknown
 from app.kit.problems import FieldError, Kind, NotFound
 from app.reference.queries import among, has_words, is_region
@@ -40,11 +40,8 @@ def _agencies(region: str) -> Select[Any]:
 def agencies(region: str, query: AgencyQuery) -> Listing:
     """The agencies of a region that match."""
     c = _agency.c
-    statement = _agencies(region).where(has_words(c.folded, query.q))
-    if query.kind is not None:
-        statement = statement.where(c.kind == query.kind)
-    if query.state is not None:
-        statement = statement.where(c.state == query.state)
+    same = equal((c.kind, query.kind), (c.state, query.state))
+    statement = _agencies(region).where(has_words(c.folded, query.q), *same)
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
 

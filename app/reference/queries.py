@@ -16,7 +16,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_row, json_rows, json_texts, to_json
 from app.kit.database.upsert import records
 from app.kit.fields import folded, words_of
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import NotFound, require_found
 from app.reference.models import (
     FundingSourceKind,
@@ -42,10 +42,6 @@ _parent, _below, _above = (_region.alias(name) for name in ("parent", "below", "
 def has_words(column: ColumnElement[str], text: str | None) -> ColumnElement[bool]:
     """Predicate: every word of `text` occurs in the folded `column`; true without text."""
     return sa.and_(sa.true(), *[column.contains(word, autoescape=True) for word in words_of(text or "")])
-
-
-def equal(**conditions: tuple[sa.SQLColumnExpression[object], object]) -> list[ColumnElement[bool]]:
-    return [column == value for column, value in conditions.values() if value is not None]
 
 
 def one_json(session: Session, query: Select[Any]) -> str:
@@ -81,12 +77,8 @@ def regions(query: RegionQuery) -> Listing:
     statement = _region_items().where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal(
-            level=(c.level, query.level),
-            parent=(c.parent_code, query.parent),
-            bps=(c.bps_code, query.bps_code),
-        ),
-        within(c.code, query.within) if query.within else sa.true(),
+        *equal((c.level, query.level), (c.parent_code, query.parent), (c.bps_code, query.bps_code)),
+        within(c.code, query.within),
     )
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 
@@ -222,7 +214,7 @@ def funding_sources(query: FundingSourceQuery) -> Listing:
     statement = sa.select(*fields_of(FundingSourceOut, _source)).where(
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
-        *equal(kind=(c.kind, query.kind), parent=(c.parent_code, query.parent)),
+        *equal((c.kind, query.kind), (c.parent_code, query.parent)),
     )
     return Listing(statement, {"code": c.code, "name": c.name}, {"code": c.code})
 

@@ -13,7 +13,7 @@ from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of, text_type
 from app.kit.database.json_sql import fields_of, whole_sum
 from app.kit.fields import AgencyCode, show_example
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.periods import Period
 from app.kit.problems import Text
 from app.plans.actions.queries import actions
@@ -73,9 +73,8 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
         within(actions.c.region_code, query.region),
         actions.c.year == period.year,
         seen_lines(actor, actions.c.plan_id),
+        *equal((actions.c.lead_agency, query.agency)),
     ]
-    if query.agency is not None:
-        conditions.append(actions.c.lead_agency == query.agency)
     chosen = sa.and_(*conditions)
     sums = sa.union_all(*[_sums(chosen, quarter) for quarter in period.quarters]).subquery("sums")
     leads = sa.and_(_agencies.c.region_code == plans.c.region_code, _agencies.c.code == sums.c.lead_agency)

@@ -14,7 +14,7 @@ from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import DaysBetween, fields_of
 from app.kit.fields import Day, Key, show_example
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import Text
 from app.plans.actions.models import MilestoneRow
 from app.plans.actions.queries import actions
@@ -122,12 +122,9 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
             within(actions.c.region_code, query.region),
             due < day,
             is_open,
+            *equal((actions.c.year, query.year), (actions.c.lead_agency, query.agency)),
         )
     )
-    if query.year is not None:
-        rows = rows.where(actions.c.year == query.year)
-    if query.agency is not None:
-        rows = rows.where(actions.c.lead_agency == query.agency)
     return listing(
         OverdueMilestone,
         rows if query.on else rows.params(clock(now)),

@@ -14,7 +14,7 @@ from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import json_row, json_rows
 from app.kit.fields import AgencyCode, Key, RegionCode, show_example
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import Text
 from app.plans.actions.models import BenefitForm, LocationRow, RecipientKind, RecipientRow
 from app.plans.actions.queries import actions
@@ -108,9 +108,8 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
         visible(actor, actions.c.region_code),
         within(actions.c.region_code, query.region),
         seen_lines(actor, actions.c.plan_id),
+        *equal((actions.c.year, query.year)),
     ]
-    if query.year is not None:
-        conditions.append(actions.c.year == query.year)
     pairs = overlapping(session, sa.and_(*conditions))
     source: Any = pairs.join(plans, plans.c.id == pairs.c.plan_id).join(
         regions, regions.c.code == plans.c.region_code

@@ -11,7 +11,7 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_values, whole_sum
 from app.kit.fields import RegionCode, show_example
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import Text
 from app.plans.actions.models import LocationRow, Strategy
 from app.plans.actions.queries import actions
@@ -118,10 +118,12 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
             .join(_places, _places.c.code == _priorities.c.region_code)
             .outerjoin(sums, of_sums)
         )
-        .where(seen(actor), within(_priorities.c.region_code, query.region))
+        .where(
+            seen(actor),
+            within(_priorities.c.region_code, query.region),
+            *equal((plans.c.year, query.year)),
+        )
     )
-    if query.year is not None:
-        rows = rows.where(plans.c.year == query.year)
     sorts = ("location_code", "lines", "funded_amount")
     return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
 

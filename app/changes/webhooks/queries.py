@@ -28,7 +28,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.journal import FEED, JournalHead
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import ResourceText, read_text
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import require_found
 
 webhooks, secrets = table_of(WebhookRow), table_of(WebhookSecretRow)
@@ -60,9 +60,7 @@ def _seen(actor: Actor, now: datetime) -> Select[Any]:
 
 def list_webhooks(actor: Actor, query: WebhookQuery, now: datetime) -> Listing:
     """The webhooks of the regions whose webhooks the actor may write."""
-    statement = _seen(actor, now)
-    if query.region is not None:
-        statement = statement.where(within(_w.region_code, query.region))
+    statement = _seen(actor, now).where(within(_w.region_code, query.region))
     return Listing(statement, {"name": _w.name}, {"name": _w.name})
 
 
@@ -96,9 +94,8 @@ def secret_text(session: Session, webhook: int, name: str) -> ResourceText:
 
 def list_deliveries(webhook: int, query: DeliveryQuery) -> Listing:
     """The log of a webhook."""
-    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(_d.webhook_id == webhook)
-    if query.state is not None:
-        statement = statement.where(_d.state == query.state)
+    same = equal((_d.webhook_id, webhook), (_d.state, query.state))
+    statement = sa.select(*fields_of(DeliveryOut, deliveries)).where(*same)
     return Listing(statement, {"created_at": _d.created_at}, {"id": _d.id})
 
 

@@ -35,7 +35,7 @@ from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.files.books import Sheet
 from app.kit.files.sheets import open_book
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.reference.models import RegionLevel, RegionRow
 from app.reference.queries import among, check_region
 
@@ -94,9 +94,8 @@ def is_observed(session: Session, code: str) -> bool:
 def list_observations(query: ObservationQuery) -> Listing:
     c = observations.c
     found = _observed().where(
-        within(c.region_code, query.region) if query.region else sa.true(),
-        _regions.c.level == query.level if query.level else sa.true(),
-        c.indicator == query.indicator if query.indicator else sa.true(),
+        within(c.region_code, query.region),
+        *equal((_regions.c.level, query.level), (c.indicator, query.indicator)),
         _in_period(query.period) if query.period else sa.true(),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "period": c.period}
@@ -138,9 +137,8 @@ def list_targets(actor: Actor, query: TargetQuery) -> Listing:
     c = targets.c
     found = sa.select(*fields_of(TargetOut, targets)).where(
         visible(actor, c.region_code),
-        within(c.region_code, query.region) if query.region else sa.true(),
-        c.indicator == query.indicator if query.indicator else sa.true(),
-        c.year == query.year if query.year else sa.true(),
+        within(c.region_code, query.region),
+        *equal((c.indicator, query.indicator), (c.year, query.year)),
     )
     key = {"region_code": c.region_code, "indicator": c.indicator, "year": c.year}
     return Listing(found, {"region_code": c.region_code, "year": c.year}, key)

@@ -27,11 +27,11 @@ def list_datasets(actor: Actor, query: CatalogueQuery) -> Listing:
     )
     both = sa.union_all(in_force, frozen).subquery("both")
     given = {**both.c, "region_name": regions.c.name}
-    found = sa.select(*[given[name].label(name) for name in Listed._fields]).join_from(
-        both, regions, regions.c.code == both.c.region_code
+    found = (
+        sa.select(*[given[name].label(name) for name in Listed._fields])
+        .join_from(both, regions, regions.c.code == both.c.region_code)
+        .where(within(both.c.region_code, query.region))
     )
-    if query.region is not None:
-        found = found.where(within(both.c.region_code, query.region))
     key = {"identifier": both.c.identifier}
     return Listing(found, key, key)
 

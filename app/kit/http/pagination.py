@@ -72,6 +72,11 @@ class Listing:
     """The item's JSON where it is a `fixed_object`; `query` then selects whatever is cheapest."""
 
 
+def equal(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[ColumnElement[bool]]:
+    """Return the conditions that columns have the values that a query names; None: any."""
+    return [column == value for column, value in pairs if value is not None]
+
+
 def read_page(session: Session, request: Request, listing: Listing, query: PageQuery, *, sort: str) -> bytes:
     """The page as JSON bytes that the database built; `next` is null on the last one."""
     ordered = _ordered(listing, sort)

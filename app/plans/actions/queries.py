@@ -26,7 +26,7 @@ from app.kit.database.json_sql import (
 )
 from app.kit.database.upsert import records
 from app.kit.fields import AgencyCode, FundingSourceCode, RegionCode, Tag, folded
-from app.kit.http.pagination import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.http.validation import describe_unknown, unknown_reference
 from app.kit.problems import FieldError, Kind, require_found
 from app.plans.actions.models import (
@@ -131,13 +131,11 @@ ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent
 
 
 def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
-    for column, value in (
+    yield from equal(
         (actions.c.strategy, query.strategy),
         (actions.c.lead_agency, query.lead_agency),
         (actions.c.progress_period, query.reported),
-    ):
-        if value is not None:
-            yield column == value
+    )
     for column, value in (
         (table_of(SupportingAgencyRow).c.agency_code, query.supporting_agency),
         (table_of(BudgetLineRow).c.funding_source, query.funding_source),

@@ -18,7 +18,7 @@ from app.kit.database.json_sql import fields_of, json_rows, to_json
 from app.kit.database.resources import read_record
 from app.kit.database.upsert import records
 from app.kit.fields import Instant, RegionCode, words_of
-from app.kit.http.pagination import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.problems import FieldError, Kind, Problem, Text, require_found
 from app.plans.actions.models import ActionOut
 from app.plans.actions.queries import ACTION_SORTS, ActionQuery, actions, search_text
@@ -113,13 +113,10 @@ def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:
-    found = sa.select(*_columns_for(actor)).where(seen(actor))
-    if query.region is not None:
-        found = found.where(within(plans.c.region_code, query.region))
-    if query.year is not None:
-        found = found.where(plans.c.year == query.year)
-    if query.state is not None:
-        found = found.where(_in_force(actor).get("state", plans.c.state) == query.state)
+    state = _in_force(actor).get("state", plans.c.state)
+    same = equal((plans.c.year, query.year), (state, query.state))
+    chosen = (seen(actor), within(plans.c.region_code, query.region), *same)
+    found = sa.select(*_columns_for(actor)).where(*chosen)
     sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
     return Listing(found, sorts, {"plan": plans.c.code})
 

@@ -10,7 +10,7 @@ from app.access.queries import within
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of
 from app.kit.database.resources import Resource, ResourceText, read_text
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.reference.coordinates.models import CoordinatesIn, CoordinatesOut, CoordinatesQuery, CoordinatesRow
 from app.reference.coordinates.rules import NATION
 from app.reference.models import RegionRow
@@ -32,10 +32,7 @@ def _told() -> Select[Any]:
 def list_coordinates(query: CoordinatesQuery) -> Listing:
     """The regions whose point is known."""
     code = coordinates.c.region_code
-    found = _told().where(
-        within(code, query.region) if query.region else sa.true(),
-        _regions.c.level == query.level if query.level else sa.true(),
-    )
+    found = _told().where(within(code, query.region), *equal((_regions.c.level, query.level)))
     return Listing(found, {"region_code": code}, {"region_code": code})
 
 

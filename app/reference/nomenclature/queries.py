@@ -12,7 +12,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import fields_of, json_rows, to_json
 from app.kit.database.upsert import records
 from app.kit.fields import folded
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, equal
 from app.kit.problems import Problem, Text
 from app.reference.models import ReferenceEditionRow
 from app.reference.nomenclature.models import (
@@ -24,7 +24,7 @@ from app.reference.nomenclature.models import (
     SubactivityReply,
     SubactivityRow,
 )
-from app.reference.queries import among, equal, has_words, one_json
+from app.reference.queries import among, has_words, one_json
 
 NOMENCLATURE = "nomenclature"
 
@@ -70,11 +70,11 @@ def subactivities(edition: str, query: SubactivityQuery) -> Listing:
         c.retired.is_(query.retired),
         has_words(c.folded, query.q),
         *equal(
-            level=(c.government_level, query.government_level),
-            field=(c.field_code, query.field),
-            program=(c.program_code, query.program),
-            activity=(c.activity_code, query.activity),
-            predecessor=(c.predecessor_code, query.predecessor),
+            (c.government_level, query.government_level),
+            (c.field_code, query.field),
+            (c.program_code, query.program),
+            (c.activity_code, query.activity),
+            (c.predecessor_code, query.predecessor),
         ),
     )
     return Listing(

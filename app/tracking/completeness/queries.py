@@ -16,7 +16,7 @@ from app.agencies.models import AgencyRow
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import DaysBetween, fields_of, json_row, json_rows, json_texts, whole_sum
 from app.kit.fields import AgencyCode, RegionCode
-from app.kit.http.pagination import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.periods import Period, PeriodText
 from app.kit.problems import NotFound
 from app.plans.actions.queries import actions
@@ -322,10 +322,12 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
             .outerjoin(parts, _is_part(region, period, agency))
             .outerjoin(progress, report)
         )
-        .where(_chosen(actor, query.region, quarter), progress.c.action_id.is_(None))
+        .where(
+            _chosen(actor, query.region, quarter),
+            progress.c.action_id.is_(None),
+            *equal((agency, query.agency)),
+        )
     )
-    if query.agency is not None:
-        found = found.where(agency == query.agency)
     if query.accepted is not None:
         found = found.where(part.is_done if query.accepted else sa.not_(part.is_done))
     sorts = {"plan": plans.c.code, "agency_code": agency}

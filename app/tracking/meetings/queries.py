@@ -15,7 +15,7 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import DaysBetween, fields_of, json_rows, json_texts, json_values
 from app.kit.database.resources import read_record
-from app.kit.http.pagination import Listing
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.http.validation import describe_unknown
 from app.kit.periods import local_date
 from app.kit.problems import FieldError
@@ -61,6 +61,14 @@ def _today(now: datetime) -> ColumnElement[date]:
     )
 
 
+def _in_reach(
+    actor: Actor, region: sa.Column[str], query: PageQuery, home: str | None
+) -> ColumnElement[bool]:
+    """Predicate: a visible row of `home`, or without a home, of the region that the query names."""
+    asked = query.region if isinstance(query, MeetingQuery | CommitmentQuery) else None
+    return sa.and_(visible(actor, region), within(region, asked), *equal((region, home)))
+
+
 def _in_regions(table: sa.Table) -> sa.Join:
     return table.join(regions, regions.c.code == table.c.region_code)
 
@@ -103,11 +111,7 @@ def list_meetings(
 ) -> Listing:
     """Meetings that the actor sees: of that region alone, or of all that the query reaches."""
     c = meetings.c
-    found = _meetings(now).where(visible(actor, c.region_code))
-    if home is not None:
-        found = found.where(c.region_code == home)
-    elif isinstance(query, MeetingQuery) and query.region is not None:
-        found = found.where(within(c.region_code, query.region))
+    found = _meetings(now).where(_in_reach(actor, c.region_code, query, home))
     if query.year is not None:
         found = found.where(c.date.between(date(query.year, 1, 1), date(query.year, 12, 31)))
     if query.agency is not None:
@@ -216,20 +220,15 @@ def list_commitments(
 ) -> Listing:
     """Commitments that the actor sees: of that region alone, or of all that the query reaches."""
     c = commitments.c
-    found = _commitments(now).where(visible(actor, c.region_code), *_commitment_conditions(query, now))
-    if home is not None:
-        found = found.where(c.region_code == home)
-    elif isinstance(query, CommitmentQuery) and query.region is not None:
-        found = found.where(within(c.region_code, query.region))
+    reach = _in_reach(actor, c.region_code, query, home)
+    found = _commitments(now).where(reach, *_commitment_conditions(query, now))
     key = {"region_code": c.region_code, "code": c.code}
     return Listing(found, {"due": c.due, "code": c.code}, key)
 
 
 def _commitment_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
     c = commitments.c
-    if query.state is not None:
-        found.append(c.state == query.state)
+    found = equal((c.state, query.state), (c.meeting, query.meeting))
     if query.overdue is not None:
         is_overdue = _is_overdue(now)
         found.append(is_overdue if query.overdue else sa.not_(is_overdue))
@@ -238,8 +237,6 @@ def _commitment_conditions(query: RegionCommitmentQuery, now: datetime) -> list[
             supported.c.commitment_id == c.id, supported.c.agency_code == query.agency
         )
         found.append(sa.or_(c.responsible_agency == query.agency, supports.correlate(commitments)))
-    if query.meeting is not None:
-        found.append(c.meeting == query.meeting)
     if query.due_before is not None:
         found.append(c.due < query.due_before)
     return found

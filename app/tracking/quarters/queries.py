@@ -19,7 +19,7 @@ from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_rows, json_texts, to_json
 from app.kit.database.resources import Resource, ResourceText, read_text
 from app.kit.fields import RegionCode
-from app.kit.http.pagination import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.periods import Quarter
 from app.kit.problems import NotFound, require_found
 from app.plans.actions.queries import actions
@@ -27,7 +27,6 @@ from app.plans.core.models import Plan
 from app.plans.core.queries import plan_of, plans, seen, visible_plans
 from app.reference.models import RegionRow, Timezone
 from app.reference.nomenclature.queries import NotLoaded
-from app.reference.queries import equal
 from app.tracking.calendars.queries import Days, clock, days_of, end_of_day, rules, today
 from app.tracking.progress.models import ProgressRow
 from app.tracking.progress.queries import lines_by_code, stored_and_before
@@ -257,19 +256,15 @@ def _listed(
     found = (
         sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
         .select_from(of.source)
-        .where(seen(actor), *conditions)
+        .where(seen(actor), *conditions, *equal((of.state, state)))
     )
-    if state is not None:
-        found = found.where(of.state == state)
     sorts = {"region_code": plans.c.region_code, "period": of.period}
     return Listing(found.params(clock(now)), sorts, {"region_code": plans.c.region_code, "period": of.period})
 
 
 def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
     """The quarters of every plan that the actor sees."""
-    conditions: list[ColumnElement[bool]] = []
-    if query.region is not None:
-        conditions.append(within(plans.c.region_code, query.region))
+    conditions = [within(plans.c.region_code, query.region)]
     if query.period is not None:
         year, _, quarter = query.period.partition("-")
         conditions += [plans.c.year == int(year), rules.c.quarter == quarter]
@@ -283,7 +278,7 @@ def list_region_quarters(
     of_region = plans.c.region_code == region
     if session.execute(visible_plans(actor).where(of_region).limit(1)).first() is None:
         raise NotFound()
-    return _listed(actor, now, [of_region, *equal(year=(plans.c.year, query.year))])
+    return _listed(actor, now, [of_region, *equal((plans.c.year, query.year))])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.access.rules import Actor
 from app.kit.database.engine import table_of
 from app.kit.database.json_sql import built_once, fields_of, json_row, json_texts
 from app.kit.fields import RegionCode
-from app.kit.http.pagination import Listing, PageQuery
+from app.kit.http.pagination import Listing, PageQuery, equal
 from app.kit.periods import Quarter
 from app.kit.problems import require_found
 from app.plans.actions.models import ActionIn
@@ -51,11 +51,8 @@ def _listed(actor: Actor) -> Select[Any]:
 
 def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
     """Every snapshot that the actor sees, amendments among them."""
-    c, found = snapshots.c, _listed(actor)
-    if query.region is not None:
-        found = found.where(within(c.region_code, query.region))
-    if query.period is not None:
-        found = found.where(c.period == query.period)
+    c = snapshots.c
+    found = _listed(actor).where(within(c.region_code, query.region), *equal((c.period, query.period)))
     key = {"region_code": c.region_code, "period": c.period, "amendment": c.amendment}
     return Listing(found, {"region_code": c.region_code, "period": c.period}, key)
 
