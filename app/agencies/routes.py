@@ -6,8 +6,8 @@ from app.access.actor import Call, Caller
 from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKey, AgencyOut, AgencyQuery, AgencyReply, MergeIn
 from app.agencies.rules import region_chain
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import FromQuery, house_router
@@ -92,9 +92,7 @@ def merge_agency(call: Caller, region: RegionKey, agency: AgencyKey, merge: Merg
 
 
 @router.get("/{agency}/history", response_model=Page[HistoryEntry])
-def list_agency_history(
-    call: Caller, region: RegionKey, agency: AgencyKey, query: FromQuery[HistoryQuery]
-) -> Response:
+def list_agency_history(call: Caller, region: RegionKey, agency: AgencyKey, query: History) -> Response:
     """Every write to an agency, mergers and retirement among them: who, when, from what to what.
 
     Stays after it was deleted.

@@ -1,14 +1,13 @@
 """The page of a history, for the areas that own the addresses."""
 
-from typing import Annotated
-
-from fastapi import Query, Response
+from fastapi import Response
 
 from app.access.actor import Call
 from app.changes.models import HistoryQuery
 from app.changes.queries import history
+from app.kit.http.routing import FromQuery
 
-History = Annotated[HistoryQuery, Query()]
+History = FromQuery[HistoryQuery]
 
 
 def history_page(call: Call, chain: str, subject: str, query: History) -> Response:

@@ -5,8 +5,8 @@ from fastapi import Response
 from app.access.actor import Caller
 from app.access.models import PrincipalKey
 from app.access.rules import principal_chain, principal_subject
-from app.changes.history import history_page
-from app.changes.models import ChangePage, ChangesQuery, HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import ChangePage, ChangesQuery, HistoryEntry
 from app.changes.queries import feed
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
@@ -34,7 +34,7 @@ def list_changes(call: Caller, query: FromQuery[ChangesQuery]) -> Response:
 
 
 @router.get("/principals/{principal}/history", response_model=Page[HistoryEntry])
-def list_principal_history(call: Caller, principal: PrincipalKey, query: FromQuery[HistoryQuery]) -> Response:
+def list_principal_history(call: Caller, principal: PrincipalKey, query: History) -> Response:
     """Every write to a principal, its memberships and its tokens: who, when, from what to what.
 
     For administrators of its home; stays after it was deleted. Of a person's identifier it shows a digest.

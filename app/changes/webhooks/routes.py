@@ -3,8 +3,8 @@
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.changes.webhooks import commands, queries
 from app.changes.webhooks.models import (
     DeliveryOut,
@@ -73,7 +73,7 @@ def delete_webhook(call: Caller, webhook: WebhookKey) -> Response:
 
 
 @router.get("/webhooks/{webhook}/history", response_model=Page[HistoryEntry])
-def list_webhook_history(call: Caller, webhook: WebhookKey, query: FromQuery[HistoryQuery]) -> Response:
+def list_webhook_history(call: Caller, webhook: WebhookKey, query: History) -> Response:
     """Every write to a webhook and its secrets, and when the service switched it off; stays after it was deleted."""
     return history_page(call, webhook_chain(webhook), webhook_subject(webhook), query)
 

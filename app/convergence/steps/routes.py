@@ -6,7 +6,7 @@ from fastapi import Depends, Response
 
 from app.access.actor import Call, Caller
 from app.changes.history import History, history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.models import HistoryEntry
 from app.convergence.editions.rules import year_in
 from app.convergence.editions.step_templates.models import StepYearKey
 from app.convergence.editions.step_templates.rules import STEPS_CHAIN
@@ -165,5 +165,5 @@ def _put(call: Call, part: StepPart, key: PartKey, content: EvidenceIn | PanelGr
     return _read(call, part, key, status=201 if is_new else 200)
 
 
-def _list_history(call: Call, part: StepPart, key: PartKey, query: HistoryQuery) -> Response:
+def _list_history(call: Call, part: StepPart, key: PartKey, query: History) -> Response:
     return history_page(call, f"{STEPS_CHAIN}{key[0]}", part.resource.format_subject(*key), query)

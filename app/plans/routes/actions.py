@@ -7,8 +7,8 @@ from datetime import datetime
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
@@ -116,9 +116,7 @@ def delete_action(call: Caller, plan: PlanKey, action: ActionKey) -> Response:
 
 
 @router.get("/plans/{plan}/actions/{action}/history", response_model=Page[HistoryEntry])
-def list_action_history(
-    call: Caller, plan: PlanKey, action: ActionKey, query: FromQuery[HistoryQuery]
-) -> Response:
+def list_action_history(call: Caller, plan: PlanKey, action: ActionKey, query: History) -> Response:
     """Every write to an action and to the reports on it; `kind=action` leaves the reports out.
 
     Stays after the action was deleted.

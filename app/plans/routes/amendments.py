@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.database.json_sql import to_json
 from app.kit.http.etags import STATE, tag_of
@@ -84,7 +84,7 @@ def discard_amendment(call: Caller, plan: PlanKey) -> Response:
 
 
 @router.get("/plans/{plan}/amendment/history", response_model=Page[HistoryEntry])
-def list_amendment_history(call: Caller, plan: PlanKey, query: FromQuery[HistoryQuery]) -> Response:
+def list_amendment_history(call: Caller, plan: PlanKey, query: History) -> Response:
     """Every write to the amendments of a plan while they were drafted, and how each moved; what was adopted is in the
     plan's own history. Only for tokens that may read drafts."""
     if not call.actor.may("read_drafts", plan.partition("-")[0]):

@@ -4,8 +4,8 @@ from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.rules import region_chain
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page, read_page
 from app.kit.http.replies import answer_page, answer_resource, created, no_content
@@ -76,9 +76,7 @@ def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
 
 
 @router.get(f"{_EXPLANATION}/history", response_model=Page[HistoryEntry])
-def list_explanation_history(
-    call: Caller, plan: PlanKey, pair: PairKey, query: FromQuery[HistoryQuery]
-) -> Response:
+def list_explanation_history(call: Caller, plan: PlanKey, pair: PairKey, query: History) -> Response:
     """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
     subject = f"plans/{plan}/overlaps/{_pair(pair)}/explanation"
     return history_page(call, plan_chain(plan), subject, query)

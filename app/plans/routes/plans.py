@@ -3,8 +3,8 @@
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.database.json_sql import to_json
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.pagination import Page
@@ -73,7 +73,7 @@ def delete_plan(call: Caller, plan: PlanKey) -> Response:
 
 
 @router.get("/plans/{plan}/history", response_model=Page[HistoryEntry])
-def list_plan_history(call: Caller, plan: PlanKey, query: FromQuery[HistoryQuery]) -> Response:
+def list_plan_history(call: Caller, plan: PlanKey, query: History) -> Response:
     """Every write to a plan, its actions and their reports: who, when, from what to what, why.
 
     `kind=plan` leaves out what lies below the plan; `sort=-sequence` begins with the latest. Stays after the

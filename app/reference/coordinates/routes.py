@@ -3,8 +3,8 @@
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.files.sheets import open_book
 from app.kit.http.forms import Upload
 from app.kit.http.pagination import Page
@@ -87,7 +87,7 @@ def delete_coordinates(call: Caller, region: RegionKey) -> Response:
 
 
 @router.get(f"{_COORDINATES}/history", response_model=Page[HistoryEntry])
-def list_coordinates_history(call: Caller, region: RegionKey, query: FromQuery[HistoryQuery]) -> Response:
+def list_coordinates_history(call: Caller, region: RegionKey, query: History) -> Response:
     """Every write to where a region lies. Stays after it was taken back."""
     return history_page(call, CHAIN, queries.COORDINATES.format_subject(region), query)
 

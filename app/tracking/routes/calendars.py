@@ -3,11 +3,11 @@
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer_resource, created, no_content
-from app.kit.http.routing import FromQuery, house_router
+from app.kit.http.routing import house_router
 from app.reference.models import RegionKey
 from app.tracking.calendars import commands, queries
 from app.tracking.calendars.models import CalendarIn, CalendarPeriod, CalendarReply
@@ -40,7 +40,7 @@ def delete_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> 
 
 @router.get("/history", response_model=Page[HistoryEntry])
 def list_calendar_history(
-    call: Caller, region: RegionKey, period: CalendarPeriod, query: FromQuery[HistoryQuery]
+    call: Caller, region: RegionKey, period: CalendarPeriod, query: History
 ) -> Response:
     """Who set which days of a quarter for a region, and when. 404 while nobody has."""
     return history_page(

@@ -4,8 +4,8 @@ from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.queries import home_of
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer_resource, created, no_content
 from app.kit.http.routing import FromQuery, house_router
@@ -95,9 +95,7 @@ def delete_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Resp
 
 
 @router.get(f"{_MEETING}/history", response_model=Page[HistoryEntry])
-def list_meeting_history(
-    call: Caller, region: RegionKey, meeting: MeetingKey, query: FromQuery[HistoryQuery]
-) -> Response:
+def list_meeting_history(call: Caller, region: RegionKey, meeting: MeetingKey, query: History) -> Response:
     """Every write to a meeting: who, when, from what to what. Stays after it was deleted."""
     return history_page(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
 
@@ -227,7 +225,7 @@ def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, s
 
 @router.get(f"{_COMMITMENT}/history", response_model=Page[HistoryEntry])
 def list_commitment_history(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, query: FromQuery[HistoryQuery]
+    call: Caller, region: RegionKey, commitment: CommitmentKey, query: History
 ) -> Response:
     """Every write to a commitment and every step of its follow-up. Stays after it was deleted."""
     return history_page(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)

@@ -8,8 +8,8 @@ from pydantic import Field as ShapeField
 
 from app.access.actor import Call, Caller
 from app.agencies.rules import region_chain
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.batch import BatchQuery, BatchWrite, errors_of, read_items
 from app.kit.fields import Batch, RegionCode, show_example
 from app.kit.http.etags import is_unchanged, unchanged
@@ -175,7 +175,7 @@ def list_progress_history(
     plan: PlanKey,
     action: ActionKey,
     period: QuarterKey,
-    query: FromQuery[HistoryQuery],
+    query: History,
 ) -> Response:
     """Every write to a report: what was first reported and each correction.
 

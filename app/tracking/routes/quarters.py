@@ -4,8 +4,8 @@ from fastapi import Response
 
 from app.access.actor import Call, Caller
 from app.agencies.models import AgencyKey
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.database.json_sql import to_json
 from app.kit.http.pagination import Page
 from app.kit.http.replies import answer, answer_resource, created, no_content, with_fields
@@ -113,9 +113,7 @@ def correct_quarter(
 
 
 @router.get(f"{_AT}/history", response_model=Page[HistoryEntry])
-def list_quarter_history(
-    call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[HistoryQuery]
-) -> Response:
+def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod, query: History) -> Response:
     """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
     none."""
     plan = f"{region}-{period[:4]}"

@@ -3,8 +3,8 @@
 from fastapi import Response
 
 from app.access.actor import Call, Caller
-from app.changes.history import history_page
-from app.changes.models import HistoryEntry, HistoryQuery
+from app.changes.history import History, history_page
+from app.changes.models import HistoryEntry
 from app.kit.http.anonymous import PUBLIC
 from app.kit.http.etags import FOR_EVER, VARY, digest_field, is_unchanged
 from app.kit.http.pagination import Page
@@ -62,7 +62,7 @@ def read_snapshot_amendment(
 
 @router.get("/{period}/{region}/history", response_model=Page[HistoryEntry])
 def list_snapshot_history(
-    call: Caller, period: SnapshotPeriod, region: RegionKey, query: FromQuery[HistoryQuery]
+    call: Caller, period: SnapshotPeriod, region: RegionKey, query: History
 ) -> Response:
     """When a quarter was frozen and each correction of it, by whom, why, with the hash of each."""
     chain = plan_chain(f"{region}-{period[:4]}")
