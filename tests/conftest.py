@@ -84,7 +84,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-GROWTH = 150 * 2**20
+GROWTH = 50 * 2**20
 """Bytes by which a process may grow until what nothing refers to any more is collected."""
 _collected = [0]
 
@@ -235,7 +235,8 @@ def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -
 
     def connect_as(*roles: Any, **options: Any) -> TestClient:
         secret = token_for(database, *roles, **options)
-        opened.append(Client(app, portal, headers={"Authorization": f"Bearer {secret}"}))
+        headers = {"Authorization": f"Bearer {secret}"}
+        opened.append(Client(app, portal, headers=headers, in_loop=True))
         return opened[-1]
 
     yield connect_as

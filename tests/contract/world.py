@@ -187,7 +187,7 @@ class World:
 
     def connect(self, app: FastAPI | None = None, /, **headers: str) -> TestClient:
         """A client; all share one loop, so that a request does not start one."""
-        return Client(app or self.app, self.portal, headers=headers)
+        return Client(app or self.app, self.portal, headers=headers, in_loop=True)
 
     def __iter__(self) -> Iterator[Operation]:
         return iter(self.operations.values())

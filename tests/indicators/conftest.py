@@ -1,6 +1,7 @@
 import csv
 import gzip
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ Send = Callable[..., Any]
 TABLES = Path(__file__).parent / "data"
 
 
-@pytest.fixture
-def everywhere(database: OneTransaction) -> None:
-    """Every province and regency, with its BPS code; the tests' own reference data has five."""
+@cache
+def all_regions() -> list[dict[str, Any]]:
+    """Return the row of each province and regency, with its BPS code."""
     with (DATA / "region_bps_crosswalk.csv").open(newline="") as lines:
         bps = {line["code"]: line["bps_code"] for line in csv.DictReader(lines)}
     with gzip.open(DATA / "regions.csv.gz", "rt", newline="") as lines:
-        rows = [
+        return [
             {
                 "code": line["code"],
                 "name": line["name"],
@@ -39,8 +40,13 @@ def everywhere(database: OneTransaction) -> None:
             for line in csv.DictReader(lines)
             if len(line["code"]) <= 5
         ]
+
+
+@pytest.fixture
+def everywhere(database: OneTransaction) -> None:
+    """Every province and regency, with its BPS code; the tests' own reference data has five."""
     with database.writing() as session:
-        upsert(session, table_of(RegionRow), rows, key=["code"])
+        upsert(session, table_of(RegionRow), all_regions(), key=["code"])
 
 
 @pytest.fixture
