@@ -76,7 +76,7 @@ $(STAMP): $(RUNTIME) $(TEST_LOCK)
 # The suite's threads come and go: with an arena for each the allocator keeps what all of them once had.
 test test-sqlite test-postgres: export MALLOC_ARENA_MAX = 2
 # Large bodies are given back when they are let go, instead of leaving holes.
-test test-sqlite test-postgres: export MALLOC_MMAP_THRESHOLD_ = 1048576
+test test-sqlite test-postgres: export MALLOC_MMAP_THRESHOLD_ = 8388608
 
 # The suite decides by RATA_TEST_ENGINES what it runs on; unset means both engines.
 .PHONY: test

@@ -6,7 +6,7 @@ statement sends it to the other engine in another test: a whole run fails where 
 """
 
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from types import CodeType, FrameType
 from typing import Any
@@ -35,18 +35,10 @@ OF_ONE_ENGINE = {"exchange/pulls/writing.py Asked._write", "exchange/pulls/writi
 _names: dict[int, tuple[CodeType, str | None]] = {}
 """By identity: the hash of a code object reads all of it."""
 _senders: dict[str, set[str]] = defaultdict(set)
-_sent: Counter[tuple[str, str]] = Counter()
-"""(engine, statement) → how often its sender was looked for."""
-OFTEN = 20
-"""A statement that was sent as often has shown who sends it: looking each time took a twentieth of the run."""
 
 
-def note_sender(connection: Any, cursor: object, statement: str, *_: object) -> None:
+def note_sender(connection: Any, *_: object) -> None:
     """Note the function of the service that sends a statement."""
-    key = connection.dialect.name, statement
-    if _sent[key] >= OFTEN:
-        return
-    _sent[key] += 1
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
