@@ -38,8 +38,8 @@ from tests.postgres import share_with_workers
 
 pytest_plugins = ["tests.engines"]
 ConnectAs = Callable[..., TestClient]
-LARGEST_PROCESS = 5 * 2**28
-"""Bytes of memory that a process of the suite may take at its peak: 1.25 GB. The goal is 2**30."""
+LARGEST_PROCESS = 2**30
+"""Bytes of memory that a process of the suite may take at its peak."""
 
 # A busy machine is no fault of a strategy, and slow examples are none of the code.
 settings.register_profile(

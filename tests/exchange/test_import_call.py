@@ -74,7 +74,7 @@ def test_who_may_import(office: Office, connect: ConnectAs, stranger: TestClient
 
 
 def bomb() -> bytes:
-    return with_sheet(" " * (60 * 1024 * 1024))
+    return with_sheet(" " * (8 * 1024 * 1024))
 
 
 def picture_in_a_zip() -> bytes:
