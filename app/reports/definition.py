@@ -137,11 +137,21 @@ def csv_of(
     """All rows of a report as CSV, by one statement and in memory that does not grow with them."""
     statement = whole_list(report.rows(session, actor, asked, now), sort=asked.sort)
 
-    def write(state: Session) -> CsvFile:
-        texts = state.connection().execute(statement, execution_options={"yield_per": _ROWS})
-        return _written(delimited(_cells(report, (row[0] for row in texts))))
+    written: list[CsvFile] = []
 
-    return database.in_one_state(write)
+    def write(state: Session) -> CsvFile:
+        while written:  # an attempt whose database was lost after the last row
+            written.pop().file.close()
+        with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
+            written.append(_written(delimited(_cells(report, (row[0] for row in texts)))))
+        return written[-1]
+
+    try:
+        return database.in_one_state(write)
+    except BaseException:
+        while written:
+            written.pop().file.close()
+        raise
 
 
 def _cells(report: Report, texts: Iterable[str]) -> Iterator[list[Cell]]:
