@@ -72,7 +72,7 @@ def folded(text: str) -> str:
 
     `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
     """
-    if not has_piled_marks(text):  # of which nothing could be made that is like any name
+    if not has_piled_marks(text):  # composing takes too long, and no name has such marks
         text = unicodedata.normalize("NFKC", text)
     text = text.casefold()
     return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()

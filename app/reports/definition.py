@@ -137,20 +137,23 @@ def csv_of(
     """All rows of a report as CSV, by one statement and in memory that does not grow with them."""
     statement = whole_list(report.rows(session, actor, asked, now), sort=asked.sort)
 
-    written: list[CsvFile] = []
+    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
 
-    def write(state: Session) -> CsvFile:
-        while written:  # an attempt whose database was lost after the last row
-            written.pop().file.close()
+    def write(state: Session) -> str:
+        """Write the file from its beginning: an attempt may lose its database after the last row."""
+        file.seek(0)
+        file.truncate()
+        digest = hashlib.sha256()
         with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
-            written.append(_written(delimited(_cells(report, (row[0] for row in texts)))))
-        return written[-1]
+            for line in delimited(_cells(report, (row[0] for row in texts))):
+                digest.update(line)
+                file.write(line)
+        return digest.hexdigest()
 
     try:
-        return database.in_one_state(write)
+        return CsvFile(file, database.in_one_state(write), file.tell())
     except BaseException:
-        while written:
-            written.pop().file.close()
+        file.close()
         raise
 
 
@@ -173,16 +176,3 @@ def _cell(value: Any) -> Cell:
         return "; ".join(map(str, value))
     cell: Cell = value
     return cell
-
-
-def _written(lines: Iterable[bytes]) -> CsvFile:
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by whoever sends it
-    digest = hashlib.sha256()
-    try:
-        for line in lines:
-            digest.update(line)
-            file.write(line)
-    except BaseException:
-        file.close()
-        raise
-    return CsvFile(file, digest.hexdigest(), file.tell())

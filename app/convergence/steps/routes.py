@@ -71,7 +71,7 @@ def read_region_step(call: Caller, region: RegionKey, year: StepYearKey, step: S
 
 
 class PartAt(NamedTuple):
-    """The address of evidence or a grade, as it was sent."""
+    """The keys of evidence or a grade in an address."""
 
     region: str
     year: str

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import structlog
@@ -43,7 +44,7 @@ def at_start(send: Send, note: Callable[[Message], None]) -> Send:
     return send_noted
 
 
-class Layer:
+class Layer(ABC):
     """A layer around every request over HTTP; other connections pass it by."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,9 +53,9 @@ class Layer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self.handle if scope["type"] == "http" else self.app)(scope, receive, send)
 
+    @abstractmethod
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on to `app`."""
-        raise NotImplementedError
 
 
 class RequestLog(Layer):

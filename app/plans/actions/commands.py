@@ -335,7 +335,7 @@ def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
 def move_lines(write: Write, region: str, old: str, new: str) -> None:
     """Point every line of a region that an agency leads or supports at another, plan by plan.
 
-    Every plan's chain is held first: whoever writes lines meanwhile is done before, or waits.
+    It locks each plan's chain first, so that another write of its lines ends before it or waits.
     """
     session, reason = write.session, f"merge {old} → {new}"
     of_old = sa.select(_supporting.c.action_id).where(

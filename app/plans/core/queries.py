@@ -172,7 +172,7 @@ def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
 
 
 def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
-    """The open notes on one line as JSON (`PlanNote`); none for whoever may not read drafts."""
+    """Return the open notes on one line as JSON (`PlanNote`); none if the actor may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         return []
     found = _select_notes(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))

@@ -1,4 +1,4 @@
-"""Revisions of a plan: what was adopted, as it was signed (domain, section 5)."""
+"""Revisions of a plan: immutable copies, each with its instrument of adoption (domain, section 5)."""
 
 from datetime import date, datetime
 from typing import Annotated
