@@ -4,11 +4,13 @@ What a command needs is imported when it is called: the whole service takes seco
 pulls needs nothing of it.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from importlib import import_module
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -33,11 +35,20 @@ FINISHING = {"serve", "deliver", "pull", "follow"}
 """Commands that finish what is under way when they are asked to stop; the others end at once."""
 
 
+def import_quickly(name: str) -> ModuleType:
+    """Import a module without collecting garbage meanwhile, which finds none and takes a fifth of the time."""
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.enable()
+
+
 class Commands(Mapping[str, object]):
     """The commands by name, each imported when somebody looks at it."""
 
     def __getitem__(self, name: str) -> object:
-        group: Any = typer.main.get_command(import_module(PLACES[name]).cli)
+        group: Any = typer.main.get_command(import_quickly(PLACES[name]).cli)
         return group.commands[name]
 
     def __iter__(self) -> Iterator[str]:
