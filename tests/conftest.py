@@ -1,10 +1,7 @@
 """What every test stands on: a database of either engine, an application over it, callers with roles."""
 
-import gc
 import os
-import resource
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -38,8 +35,6 @@ from tests.postgres import share_with_workers
 
 pytest_plugins = ["tests.engines"]
 ConnectAs = Callable[..., TestClient]
-LARGEST_PROCESS = 2**30
-"""Bytes of memory that a process of the suite may take at its peak."""
 
 # A busy machine is no fault of a strategy, and slow examples are none of the code.
 settings.register_profile(
@@ -62,9 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # a shell starts what runs in the background so, and every process that a test stops would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    gc.set_threshold(
-        100_000, 50, 50
-    )  # what is imported and compiled stays: looking through it took a tenth of the run
     structlog.configure(processors=[structlog.stdlib.add_log_level, structlog.processors.JSONRenderer()])
     # what applications keep to send from: this run's own, and gone with it
     spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
@@ -75,60 +67,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
     if "postgres" in ENGINES:
         share_with_workers(config)
-
-
-def pytest_collection_finish() -> None:
-    """Leave what was imported out of every collection: it stays to the end, and looking through it takes a second."""
-    gc.collect()
-    gc.freeze()
-
-
-GROWTH = 150 * 2**20
-"""Bytes by which a process may grow until what nothing refers to any more is collected."""
-_collected = [0]
-
-
-def pytest_runtest_logfinish(nodeid: str) -> None:
-    """Collect the rings that tests leave behind, which the thresholds above would keep for ever, as memory grows."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return
-    resident = int(statm.read_text().split()[1]) * resource.getpagesize()
-    if resident > _collected[0] + GROWTH:
-        gc.collect()
-        _collected[0] = int(statm.read_text().split()[1]) * resource.getpagesize()
-
-
-PEAKS = pytest.StashKey[dict[str, int]]()
-"""Bytes that each process of the run took at its peak."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Note what a worker told of itself when it ended."""
-    peaks = node.config.stash.setdefault(PEAKS, {})
-    peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get("peak", 0)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run of which a process outgrew its bound: a test keeps what it should let go."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["peak"] = peak  # the controller decides
-        return
-    peaks = session.config.stash.setdefault(PEAKS, {})
-    peaks["main"] = peak
-    if max(peaks.values()) > LARGEST_PROCESS:
-        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, peak in config.stash.get(PEAKS, {}).items():
-        is_large = peak > LARGEST_PROCESS
-        bound = f", more than {LARGEST_PROCESS / 2**20:,.0f}" if is_large else ""
-        terminalreporter.write_line(
-            f"Memory at the peak of {name}: {peak / 2**20:,.0f} MB{bound}", red=is_large
-        )
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,7 @@ def forking(folder: Path) -> Iterator[Path]:
 
 def serve(address: str) -> None:
     """Fork a process for each caller, until this one is ended."""
+    gc.disable()
     from app.cli import PLACES  # imported by the process that forks alone
     from app.main import create_app  # noqa: F401
     from app.wiring import wire
@@ -72,8 +73,8 @@ def serve(address: str) -> None:
     for place in set(PLACES.values()):
         __import__(place)
     wire()
-    gc.collect()
     gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that answer ended
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{address}.new")

@@ -41,6 +41,7 @@ class Standby:
         self._folder, self._account = Path(home) / "standby", Account()
         self._binaries = Path(str(self.ask(primary, "SELECT setting FROM pg_config WHERE name = 'BINDIR'")))
         self._server: subprocess.Popen[bytes] | None = None
+        self.was_killed = False
         copied = ["-D", self._folder, "-h", home, "-U", "postgres", "-R", "-C", "-S", "standby", "--no-sync"]
         self._account.run(self._binaries / "pg_basebackup", *copied, "-c", "fast")
         self.start()
@@ -63,6 +64,7 @@ class Standby:
         assert self._server is not None
         self._server.send_signal(signal.SIGQUIT)
         self._server.wait()
+        self.was_killed = True
 
     def pause(self) -> None:
         self.ask(self.url, "SELECT pg_wal_replay_pause()")
