@@ -28,6 +28,7 @@ from app.kit.database.engine import Database, table_of
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import wire
+from tests import forked
 from tests.calling import Client
 from tests.database import ENGINES, OneTransaction, own_database, rolled_back
 from tests.docs.server import Demo, running_demo
@@ -65,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # no test waits for a budget, yet every reply reports one
     for budget in ("READS", "WRITES", "FAILURES"):
         os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
+    forked.share_with_workers(config)
     if "postgres" in ENGINES:
         share_with_workers(config)
 

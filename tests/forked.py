@@ -1,26 +1,33 @@
-"""Commands of `rata` in processes of their own, forked from one that has imported the service.
+"""Python in processes of their own that have the service imported: forked from one process that imported it.
 
-A command takes three seconds of processor time to import what it needs, and the examples of the documentation run a
-hundred of them. `forking(folder)` starts one process that imports everything, and returns an executable that behaves
-as `rata` does: arguments, variables, working directory, standard streams, exit code and signals are the caller's.
+To import the service takes three seconds of processor time, and the suite runs a hundred commands of it and more.
+`python_with_service` is an executable that behaves as `python -c` and `python -m` do: arguments, variables, working
+directory, standard streams, exit code and signals are the caller's.
 """
 
 import array
+import contextlib
 import gc
 import json
 import os
+import runpy
+import select
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-START_SECONDS = 60
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDER = "TEST_FORKS"
+"""Variable of the folder in which the run's process listens and the executable lies."""
 
 _CALL = """#!/bin/sh
 exec {python} -I -S -c '
@@ -42,29 +49,55 @@ if code < 0:
 sys.exit(code)
 ' {address} "$@"
 """
-"""What stands in for `rata`: it hands over its streams and waits for the exit code."""
+"""What stands in for the process: it hands over its streams and waits for the exit code."""
+
+RATA = "from app.cli import main; main()"
+"""The program that `rata` is."""
 
 
-@contextmanager
-def forking(folder: Path) -> Iterator[Path]:
-    """Yield an executable `rata` in `folder`, whose commands are forked from one process."""
-    address, command = folder / "forks", folder / "rata"
+def share_with_workers(config: "pytest.Config") -> None:
+    """Called from `pytest_configure`: one process, which imports at its first call, forks for the whole run."""
+    if hasattr(config, "workerinput"):
+        return
+    shared = contextlib.ExitStack()
+    config.add_cleanup(shared.close)
+    folder = Path(shared.enter_context(tempfile.TemporaryDirectory(prefix="rata-forks-")))
+    address, command = folder / "address", folder / "python"
     command.write_text(_CALL.format(python=shlex.quote(sys.executable), address=shlex.quote(str(address))))
     command.chmod(0o755)
-    with subprocess.Popen([sys.executable, "-m", "tests.forked", str(address)]) as service:
-        try:
-            end = time.monotonic() + START_SECONDS
-            while not address.exists():
-                assert service.poll() is None, "what forks has ended"
-                assert time.monotonic() < end, "what forks does not begin"
-                time.sleep(0.05)
-            yield command
-        finally:
-            service.terminate()
+    listening = shared.enter_context(socket.socket(socket.AF_UNIX))
+    listening.bind(str(address))
+    listening.listen(50)
+    inherited = listening.fileno()
+    # it ends when its input does: also with a run that is killed
+    words = [sys.executable, "-m", "tests.forked", str(inherited)]
+    shared.enter_context(subprocess.Popen(words, pass_fds=[inherited], stdin=subprocess.PIPE, cwd=ROOT))
+    os.environ[FOLDER] = str(folder)
+    shared.callback(os.environ.pop, FOLDER, None)
 
 
-def serve(address: str) -> None:
-    """Fork a process for each caller, until this one is ended."""
+def python_with_service() -> str:
+    """Return the path of the executable."""
+    return os.environ[FOLDER] + "/python"
+
+
+def serve(listening: socket.socket) -> None:
+    """Fork a process for each caller, until standard input ends."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that answer ended
+    is_prepared = False
+    while select.select([listening.fileno(), 0], [], [])[0] == [listening.fileno()]:
+        caller, _ = listening.accept()
+        if not is_prepared:
+            _prepare()
+            is_prepared = True
+        if os.fork() == 0:
+            listening.close()
+            _answer(caller)
+        caller.close()
+
+
+def _prepare() -> None:
+    """Import what a command may need, which the processes that are forked share."""
     gc.disable()
     from app.cli import PLACES  # imported by the process that forks alone
     from app.main import create_app  # noqa: F401
@@ -75,21 +108,10 @@ def serve(address: str) -> None:
     wire()
     gc.freeze()
     gc.enable()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how those that answer ended
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(f"{address}.new")
-    listening.listen(50)
-    Path(f"{address}.new").rename(address)
-    while True:
-        caller, _ = listening.accept()
-        if os.fork() == 0:
-            listening.close()
-            _answer(caller)
-        caller.close()
 
 
 def _answer(caller: socket.socket) -> NoReturn:
-    """Run one command in a child, and report its number and its exit code."""
+    """Run one command in a child, and report its number and its exit code. If the caller is killed, so is the child."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     streams = array.array("i")
     head, ancillary, _, _ = caller.recvmsg(4, socket.CMSG_SPACE(3 * streams.itemsize))
@@ -108,24 +130,30 @@ def _answer(caller: socket.socket) -> NoReturn:
     for stream in streams:
         os.close(stream)
     caller.sendall(b"%d\n" % child)
+    ended, _, _ = select.select([caller.fileno(), os.pidfd_open(child)], [], [])
+    if ended == [caller.fileno()]:
+        os.kill(child, signal.SIGKILL)
+        os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     caller.sendall(b"%d\n" % code)
     os._exit(0)
 
 
 def _run(words: list[str], environment: dict[str, str], folder: str) -> NoReturn:
-    """Be the command."""
-    from app.cli import main
-
+    """Be the process: the program after `-c`, or the module after `-m`."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["rata", *words]
-    main()
+    how, program, *arguments = words
+    sys.argv = [how, *arguments]
+    if how == "-m":
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    else:
+        exec(program, {"__name__": "__main__"})  # noqa: S102 - what a test would give to Python
     sys.exit()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(socket.socket(fileno=int(sys.argv[1])))

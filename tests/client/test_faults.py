@@ -25,7 +25,7 @@ from tests.test_cli import ROOT, environment
 
 pytestmark = pytest.mark.one_engine
 
-RUNS = 8
+RUNS = 4
 PERIOD, PLAN = "2026-Q2", "63.02-2026"
 FORMATS = ("ndjson", "csv", "parquet", "xlsx")
 """As they are sent; a file of tables is made of the first, and tried in `test_tables`."""

@@ -21,6 +21,7 @@ from app.startup.configuration import CannotStart
 from app.startup.stopping import STOPPED
 from tests.database import ENGINES
 from tests.docs.server import free_port
+from tests.forked import python_with_service
 from tests.postgres import create_database, drop_database, postgres_server
 from tests.test_cli import PLAN, Rata, environment, prepared, rata
 
@@ -249,7 +250,7 @@ def test_a_secret_that_cannot_be_printed_is_no_token(
     buffered = {name: value for name, value in environment().items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [python_with_service(), "-c", code],
             cwd=tmp_path, env=buffered, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "No space left on device.")
@@ -311,7 +312,7 @@ event.listen(Engine, "after_cursor_execute", stop_half_way)
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, "migrate"],
+        [python_with_service(), "-c", code, "migrate"],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, STOPPED)

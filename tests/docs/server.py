@@ -20,7 +20,7 @@ from cryptography.fernet import Fernet
 from app.startup.demo import DATABASE, TOKEN
 from tests.clients.tools import NODE, with_node
 from tests.docs.pages import ROOT
-from tests.forked import forking
+from tests.forked import RATA, python_with_service
 
 START_SECONDS = 120
 ADDRESS, POSTGRES = "http://127.0.0.1:8000", "postgresql+psycopg://rata:secret@localhost/rata"
@@ -107,10 +107,9 @@ def running_demo(folder: Path) -> Iterator[Demo]:
     port, output = free_port(), folder / "demo.out"
     own = {"RATA_PORT": str(port), "RATA_SECRETS_KEY": Fernet.generate_key().decode()}
     with (
-        forking(folder / "bin") as rata,
         output.open("w") as out,
         subprocess.Popen(
-            [rata, "demo"],
+            [folder / "bin" / "rata", "demo"],
             cwd=folder,
             env=environment | own,
             stdout=out,
@@ -137,6 +136,7 @@ def _environment(folder: Path) -> dict[str, str]:
     commands = {
         "python": python,
         "npx": f"node {shlex.quote(str(npx))} --offline",
+        "rata": shlex.join([python_with_service(), "-c", RATA]),
     }
     for name, words in commands.items():
         (binaries / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')

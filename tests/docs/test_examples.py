@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +114,10 @@ def test_demo_prints_lines_that_work(demo: Demo, reader: Reader) -> None:
 def test_demo_prints_a_shell_for_the_console(demo: Demo, reader: Reader) -> None:
     exports = re.findall(r"^ *(export .+)$", demo.greeting, re.MULTILINE)
     assert len(exports) == 3
-    done = reader.run(
-        "\n".join(exports) + "\nrata token list\nrata pull 2025-Q2 --region 63 --out var/examples"
-    )
+    done = reader.run("\n".join(exports) + "\ncommand -v rata")
+    assert Path(done.stdout.strip()) == Path(sys.executable).with_name("rata")
+    # one whose process need not import the service
+    quick = shlex.quote(str(demo.folder / "bin" / "rata"))
+    done = reader.run(f"{quick} token list\n{quick} pull 2025-Q2 --region 63 --out var/examples")
     assert done.returncode == 0, done.stderr
     assert "demo-" in done.stdout

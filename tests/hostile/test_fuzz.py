@@ -15,7 +15,7 @@ from tests.contract.operations import Operation
 from tests.hostile.service import Service
 from tests.hostile.test_payloads import OPERATIONS, PARTS
 
-COUNT, SEED = 60, 5
+COUNT, SEED = 30, 5
 AT_ONCE = 8
 WORDS: tuple[Any, ...] = (
     *(

@@ -6,7 +6,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from app.settings import Settings
 from tests.conftest import token_for
 from tests.database import OneTransaction, sqlite_url
 from tests.docs.server import free_port
+from tests.forked import RATA, python_with_service
 from tests.plans.world import LEAN, PLAN, furnish, put, put_plan
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -330,7 +330,7 @@ def test_a_running_service_tells_a_real_collector(
         "OTEL_SERVICE_NAME": "rata-kalsel",
         "OTEL_BSP_SCHEDULE_DELAY": "600000",  # what waits is sent when it stops
     }
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve"]
+    command = [python_with_service(), "-c", RATA, "serve"]
     with (
         log.open("w") as out,
         subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=out, stderr=out) as server,

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from fastapi.testclient import TestClient
 from app.changes.webhooks.models import WebhookRow
 from app.changes.webhooks.worker import LEASE
 from app.kit.database.engine import table_of
+from tests.forked import python_with_service
 from tests.webhooks.conftest import Hook, Place
 from tests.webhooks.receiver import Post, Receiver
 
@@ -56,7 +56,13 @@ def test_a_worker_killed_while_it_sends_loses_nothing(place: Place, hook: Hook, 
     receiver.answer = hold
     place.write()
     url = place.database.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "tests.webhooks.worker_process", url, str(place.settings.secrets_key)]
+    command = [
+        python_with_service(),
+        "-m",
+        "tests.webhooks.worker_process",
+        url,
+        str(place.settings.secrets_key),
+    ]
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL) as worker:
         assert came.wait(PATIENCE)
         os.kill(worker.pid, signal.SIGKILL)
