@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,7 @@ class RealIssuer:
         usual = {"iss": self.address, "aud": [AUDIENCE], "sub": PERSON, "iat": now, "exp": now + 300}
         told = {name: value for name, value in (usual | claims).items() if value is not None}
         headers = {"kid": self.keys[key]["kid"]} | (header or {})
-        private = jwt.PyJWK(self.keys[key], "RS512").key
-        return jwt.encode(told, private, algorithm="RS512", headers=headers)
+        return jwt.encode(told, _read_key(json.dumps(self.keys[key])), algorithm="RS512", headers=headers)
 
     def rotate(self) -> None:
         """The second key signs from now on, and stands in the key set beside the first."""
@@ -71,12 +71,24 @@ class RealIssuer:
         return self._log.read_text().splitlines().count(path)
 
 
+@cache
+def _make_keys() -> list[Any]:
+    """Make the two keys of this run's issuers."""
+    return [RSAKey.generate_key(2048, auto_kid=True).as_dict(private=True) for _ in range(2)]
+
+
+@cache
+def _read_key(text: str) -> Any:
+    """Read a private key, which takes as long as ten requests: it is checked."""
+    return jwt.PyJWK(json.loads(text), "RS512").key
+
+
 @contextmanager
 def running_issuer(folder: Path) -> Iterator[RealIssuer]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    keys: list[Any] = [RSAKey.generate_key(2048, auto_kid=True).as_dict(private=True) for _ in range(2)]
+    keys = _make_keys()
     log = folder / "issuer.log"
     script = Path(__file__).with_name("issuer_process.py")
     command = [sys.executable, "-W", "ignore", str(script), str(port), json.dumps(keys), AUDIENCE]
