@@ -4,12 +4,14 @@ It is cut out of the real files and loaded by the real command, so its SHA-256 i
 files, and loading those on top of it is a test of an edition that changed.
 """
 
+import atexit
 import gzip
 import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from sqlmodel import Session
@@ -44,9 +46,16 @@ def small_files(folder: Path, *more: str) -> Path:
 def load_small_reference(session: Session, *more: str) -> None:
     """Nation, three provinces, five regencies and `more`, Kotabaru's districts and theirs, some villages; the
     codes of regencies and of one field of provinces; all funding sources, groups and strategies."""
-    with tempfile.TemporaryDirectory() as folder:
-        load_reference(session, folder=small_files(Path(folder), *more))
+    load_reference(session, folder=_cut_files(*more))
     load_indicators(session, Author(CONSOLE.token, datetime.now(UTC)))
+
+
+@cache
+def _cut_files(*more: str) -> Path:
+    """Return the folder of the files, which are cut once in a process."""
+    folder = Path(tempfile.mkdtemp(prefix="rata-test-"))
+    atexit.register(shutil.rmtree, folder)
+    return small_files(folder, *more)
 
 
 def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:
