@@ -63,7 +63,13 @@ def postgres_server(**settings: str) -> Iterator[str]:
     if given := os.environ.get(ADDRESS):
         yield _with_driver(given)
         return
+    with own_server(**settings) as url:
+        yield url
 
+
+@contextlib.contextmanager
+def own_server(**settings: str) -> Iterator[str]:
+    """A server that no other test shares, also where one is named from outside."""
     arguments = [f"{name}={value}" for name, value in settings.items()]
     supervisor = subprocess.Popen(
         [sys.executable, "-P", str(Path(__file__).resolve()), *arguments],

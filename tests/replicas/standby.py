@@ -1,7 +1,6 @@
 """A real streaming replica of a server of tests, in that server's throw-away directory: pause it, kill it, start it."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -12,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import psycopg
 
-from tests.postgres import ADDRESS, THROW_AWAY, Account, create_database, postgres_server
+from tests.postgres import THROW_AWAY, Account, create_database, own_server
 
 PATIENCE = 60
 SETTINGS = {
@@ -108,17 +107,12 @@ class Standby:
 @contextlib.contextmanager
 def replicated(build: Callable[[str], None]) -> Iterator[Standby]:
     """The replica of a database that `build` fills, on a server that no other test writes to."""
-    given = os.environ.pop(ADDRESS, None)
-    try:
-        # only what is flushed reaches a replica, and it is to be there soon
-        with postgres_server(synchronous_commit="on") as admin:
-            url = create_database(admin, "rata_replicated")
-            build(url)
-            standby = Standby(url)
-            try:
-                yield standby
-            finally:
-                standby.kill()
-    finally:
-        if given is not None:
-            os.environ[ADDRESS] = given
+    # only what is flushed reaches a replica, and it is to be there soon
+    with own_server(synchronous_commit="on") as admin:
+        url = create_database(admin, "rata_replicated")
+        build(url)
+        standby = Standby(url)
+        try:
+            yield standby
+        finally:
+            standby.kill()
