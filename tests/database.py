@@ -57,11 +57,16 @@ def own_url(engine: str) -> Iterator[str]:
     """The same by its address, for whoever opens it in another process."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="rata-test-") as folder:
-            shutil.copyfile(_prepared_file(), Path(folder) / "own.db")
-            yield sqlite_url(Path(folder), "own")
+            yield copy_prepared(Path(folder))
         return
     with worker_database(_prepare) as url:
         yield url
+
+
+def copy_prepared(folder: Path) -> str:
+    """Copy what `prepare` makes of a file to `rata.db` in `folder`; return its address."""
+    shutil.copyfile(_prepared_file(), folder / "rata.db")
+    return sqlite_url(folder, "rata")
 
 
 def _prepare(url: str) -> None:

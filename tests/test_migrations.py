@@ -31,7 +31,7 @@ from app.startup.schema import Table
 from tests.conftest import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
-from tests.database import ENGINES, prepare, sqlite_url
+from tests.database import ENGINES, own_url, prepare, sqlite_url
 from tests.findings.world import CLEAN, OTHER
 from tests.meetings.world import commit, put_meeting, step
 from tests.plans.test_actions import WHOLE
@@ -59,18 +59,6 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-def test_up_check_down_and_up(empty_url: str) -> None:
-    config = alembic_config(empty_url)
-    command.upgrade(config, "head")
-    command.check(config)
-    command.downgrade(config, "base")
-    database = Database(empty_url)
-    assert tables_of(database) == set()
-    command.upgrade(config, "head")
-    assert tables_of(database) == set(Table.metadata.tables)
-    database.close()
-
-
 def run_alembic(*words: str) -> str:
     """Run the command line of Alembic and return what it prints on standard output."""
     out = io.StringIO()
@@ -80,16 +68,22 @@ def run_alembic(*words: str) -> str:
     return out.getvalue()
 
 
-@pytest.mark.one_engine
-def test_alembic_takes_the_database_of_the_settings(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_check_down_and_up(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command line of Alembic, which takes the database of the settings; the service asks for the newest."""
     monkeypatch.setenv("RATA_DATABASE_URL", empty_url)
+    database = Database(empty_url, creates=True)
+    with pytest.raises(CannotStart, match="rata migrate"):
+        check_schema(database)
     run_alembic("upgrade", "0002")
     assert run_alembic("current") == "0002\n"
     run_alembic("upgrade", "head")
     run_alembic("check")
     assert "0015 -> 0016" in run_alembic("history", "-r", "0015:")
-    database = Database(empty_url)
     check_schema(database)
+    run_alembic("downgrade", "base")
+    assert tables_of(database) == set()
+    run_alembic("upgrade", "head")
+    assert tables_of(database) == set(Table.metadata.tables)
     database.close()
 
 
@@ -124,24 +118,20 @@ def test_alembic_names_the_next_revisions_as_the_rules_ask(
         command.upgrade(config, "head", sql=True)
 
 
-@pytest.mark.one_engine
-def test_service_refuses_an_old_schema_and_says_the_command(empty_url: str) -> None:
-    database = Database(empty_url, creates=True)
-    with pytest.raises(CannotStart, match="rata migrate"):
-        check_schema(database)
-    command.upgrade(alembic_config(empty_url), "head")
-    check_schema(database)
-    database.close()
-
-
 STEPS: int | None = 3
 """How many migrations are gone back with data; `make proofs GROUP=migrations` goes back all of them."""
 
 
-def test_each_step_down_and_up_again_with_data_in_every_table(empty_url: str) -> None:
-    config = alembic_config(empty_url)
-    fill(prepare(empty_url))
-    database = Database(empty_url)
+@pytest.fixture(params=ENGINES)
+def prepared_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with own_url(request.param) as url:
+        yield url
+
+
+def test_each_step_down_and_up_again_with_data_in_every_table(prepared_url: str) -> None:
+    config = alembic_config(prepared_url)
+    fill(Database(prepared_url))
+    database = Database(prepared_url)
     before = counts(database)
     assert [table for table, number in before.items() if number == 0] == []
     assert set(before) == set(Table.metadata.tables)
@@ -157,7 +147,7 @@ def test_each_step_down_and_up_again_with_data_in_every_table(empty_url: str) ->
     assert_no_orphans(database)
     database.close()
     if STEPS is None:
-        again = prepare(empty_url)  # what came up again is as good as new
+        again = prepare(prepared_url)  # what came up again is as good as new
         fill(again)
         assert_no_orphans(again)
         again.close()

@@ -4,7 +4,7 @@ import pytest
 
 from tests import test_migrations
 from tests.test_migrations import (  # noqa: F401 - a test and its fixture
-    empty_url,
+    prepared_url,
     test_each_step_down_and_up_again_with_data_in_every_table,
 )
 

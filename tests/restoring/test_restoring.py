@@ -14,7 +14,7 @@ from app.console.storage import cli
 from app.kit.database.backups import NotBackedUp, back_up, name_of_day
 from app.kit.database.engine import Database, table_of
 from app.kit.database.journal import JournalRow
-from tests.database import ENGINES, own_url, prepare, sqlite_url
+from tests.database import ENGINES, copy_prepared, own_url
 from tests.docs.pages import ROOT
 from tests.postgres import program
 from tests.restoring.world import Rehearsal, documented, left_behind_nothing, operate
@@ -27,8 +27,8 @@ BACKUP = documented("rata backup rata.backup")
 @pytest.mark.skipif("sqlite" not in ENGINES, reason="RATA_TEST_ENGINES leaves SQLite out")
 def test_sqlite_while_somebody_writes(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
-    url = sqlite_url(tmp_path / "var", "rata")
-    rehearsal, database = Rehearsal(tmp_path), prepare(url)
+    rehearsal, database = Rehearsal(tmp_path), Database(copy_prepared(tmp_path / "var"))
+    url = str(database.url)
     with rehearsal.before(database) as writing:
         begun = writing.count
         operate(BACKUP, tmp_path, {"RATA_DATABASE_URL": url})
@@ -43,7 +43,7 @@ def test_sqlite_while_somebody_writes(tmp_path: Path) -> None:
 
 
 def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -> None:
-    database = prepare(sqlite_url(tmp_path, "rata"))
+    database = Database(copy_prepared(tmp_path))
     file, journal = tmp_path / "rata.backup", table_of(JournalRow)
     file.write_bytes(b"PGDMP of yesterday")
 
@@ -67,7 +67,7 @@ def test_what_is_not_whole_does_not_take_the_place_of_what_was(tmp_path: Path) -
 
 
 def test_a_backup_replaces_nothing_but_a_backup(tmp_path: Path) -> None:
-    database = prepare(sqlite_url(tmp_path, "rata"))
+    database = Database(copy_prepared(tmp_path))
     database.close()
     text, foreign = tmp_path / "notes.txt", tmp_path / "foreign.db"
     text.write_text("notes")
