@@ -2,11 +2,17 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 
+from app.exchange.matrix.models import BY_KEY
+from tests.conftest import begin_in
+from tests.database import OneTransaction
 from tests.exchange.office import (
     AID_CODE,
     DINKES,
@@ -23,6 +29,7 @@ from tests.exchange.office import (
     sheet,
     told,
 )
+from tests.matrix.build import xlsx
 
 pytestmark = pytest.mark.one_engine
 
@@ -71,6 +78,18 @@ FULL = {
 
 
 @pytest.fixture
+def database(opened_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(opened_once) as database:
+        yield database
+
+
+@pytest.fixture
+def office(secretariat: TestClient, database: OneTransaction) -> Office:
+    """The secretariat of Kotabaru in the office that was opened once."""
+    return Office(secretariat, database)
+
+
+@pytest.fixture
 def full(office: Office) -> Office:
     """A plan with one line that has everything, some of which no matrix can show."""
     office.make_agency(DINKES, DINKES_NAME)
@@ -88,10 +107,27 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple
     }
 
 
+@cache
+def cells_of(data: bytes) -> list[list[Any]]:
+    """The rows of a workbook; read once for each file, since every test exports the same plan."""
+    return [[cell.value for cell in row] for row in load_workbook(io.BytesIO(data)).active.iter_rows()]
+
+
 def first_row(data: bytes) -> int:
     """The first row below the section row of an export."""
-    values = load_workbook(io.BytesIO(data)).active
-    return next(row for row in range(1, 20) if values[f"A{row}"].value == 1 and values[f"K{row}"].value != 11)
+    rows = cells_of(data)
+    return next(row for row in range(1, 20) if rows[row - 1][0] == 1 and rows[row - 1][10] != 11)
+
+
+def with_cell(data: bytes, key: str, value: Any, ending: str) -> bytes:
+    """A file with the cells of an export of which one in the first row has another value."""
+    rows = [list(row) for row in cells_of(data)]
+    rows[first_row(data) - 1][BY_KEY[key].number - 1] = value
+    if ending == "xlsx":
+        return xlsx(rows)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
 
 
 def test_everything_goes_out_and_comes_in_again(full: Office) -> None:
@@ -151,12 +187,7 @@ def filled(items: Any) -> Any:
 def test_one_cell_changes_exactly_its_field(full: Office, key: str, ending: str) -> None:
     cell, fields = CHANGES[key]
     before, out = full.lines()["A-001"], full.export()
-    changed = edited(out, {(first_row(out), key): cell})
-    if ending == "csv":
-        book = load_workbook(io.BytesIO(changed)).active
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows([cell.value for cell in row] for row in book.iter_rows())
-        changed = text.getvalue().encode()
+    changed = with_cell(out, key, cell, ending)
     report = full.bring(changed, f"a.{ending}")
     assert (report["updated"], report["absent"], report["created"]) == (int(bool(fields)), [], 0)
     found = difference(before, full.lines()["A-001"])

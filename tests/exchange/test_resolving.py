@@ -1,12 +1,16 @@
 """Names in a file, and what is done with those that fit nothing, several, or something of old."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
 from app.reference.nomenclature.models import SubactivityRow
+from tests.conftest import begin_in
+from tests.database import OneTransaction
 from tests.exchange.office import (
     AID_CODE,
     DINKES,
@@ -23,6 +27,18 @@ from tests.exchange.office import (
 )
 
 pytestmark = pytest.mark.one_engine
+
+
+@pytest.fixture
+def database(opened_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(opened_once) as database:
+        yield database
+
+
+@pytest.fixture
+def office(secretariat: TestClient, database: OneTransaction) -> Office:
+    """The secretariat of Kotabaru in the office that was opened once."""
+    return Office(secretariat, database)
 
 
 def settle(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
