@@ -35,9 +35,8 @@ def opened_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
         yield world
 
 
-@pytest.fixture
-def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
-    """The secretariat of Kotabaru with an empty plan of 2025, for the real files."""
-    office = Office(secretariat, database, "63.02-2025")
+def open_kotabaru(client: TestClient, database: OneTransaction) -> Office:
+    """Make an empty plan of 2025, for the real files."""
+    office = Office(client, database, "63.02-2025")
     office.make_plan()
     return office

@@ -1,22 +1,63 @@
-"""The real plan and report of Kabupaten Kotabaru, in, out, and in again."""
+"""The real plan and report of Kabupaten Kotabaru: what an office meets when it brings them."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
 
 from app.exchange.matrix.rules import read_matrix
 from app.kit.database.engine import table_of
 from app.kit.fields import folded
 from app.reference.nomenclature.models import SubactivityRow
-from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, edited, place_of
+from tests.conftest import ConnectAs, begin_in, made_once
+from tests.database import ENGINES, OneTransaction
+from tests.exchange.conftest import open_kotabaru
+from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, place_of
 
 pytestmark = pytest.mark.one_engine
 
 TAKEN = {"accept": "free_text", "new_agencies": "create"}
 PLAN, REPORT = PLAN_FILE.read_bytes(), REPORT_FILE.read_bytes()
 ROWS = {row.row: row for row in read_matrix(PLAN, PLAN_FILE.name).rows}
+
+
+Made = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    """What the office met on its way: the reply that refused the plan, the report of its import."""
+    return {}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def imported_once(request: pytest.FixtureRequest, made: Made) -> Iterator[OneTransaction]:
+    """The database with the plan, which was refused before with the names that are not clear."""
+
+    def bring(connect: ConnectAs, database: OneTransaction) -> None:
+        office = open_kotabaru(connect(("secretariat", "63.02")), database)
+        made["refused"] = office.send(PLAN, new_agencies="create")
+        made["agencies"] = office.client.get("/v1/regions/63.02/agencies").json()["items"]
+        made["lines"] = office.lines()
+        made["report"] = office.bring(PLAN, **TAKEN)
+
+    with made_once(request, bring) as world:
+        yield world
+
+
+@pytest.fixture
+def database(imported_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(imported_once) as database:
+        yield database
+
+
+@pytest.fixture
+def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
+    """The secretariat of Kotabaru with the real plan of 2025."""
+    return Office(secretariat, database, "63.02-2025")
 
 
 def official(office: Office) -> dict[str, tuple[str, str]]:
@@ -29,8 +70,8 @@ def official(office: Office) -> dict[str, tuple[str, str]]:
         return {code: (activity, name) for code, activity, name in rows}
 
 
-def test_the_plan_comes_in_whole(kotabaru: Office) -> None:
-    report = kotabaru.bring(PLAN, **TAKEN)
+def test_the_plan_comes_in_whole(kotabaru: Office, made: Made) -> None:
+    report = made["report"]
     assert (report["lines"], report["created"], report["allocation"]) == (156, 156, 632_470_087_081)
     assert len(report["agencies_created"]) == 33
     assert report["by_strategy"] == {
@@ -47,9 +88,9 @@ def test_the_plan_comes_in_whole(kotabaru: Office) -> None:
     assert kinds == {"dinas": 13, "badan": 1, "kecamatan": 19}
 
 
-def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office) -> None:
+def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office, made: Made) -> None:
     names = official(kotabaru)
-    refused = kotabaru.send(PLAN, new_agencies="create")
+    refused = made["refused"]
     assert refused.status_code == 422
     told = {error["cell"]["row"]: error for error in refused.json()["errors"]}
     assert len(told) == len(refused.json()["errors"]) == 84
@@ -58,10 +99,9 @@ def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office
         assert error.get("allowed") or error.get("nearest")
         for candidate in error.get("allowed") or error["nearest"]:
             assert candidate.split()[0] in names
-    assert kotabaru.client.get("/v1/regions/63.02/agencies").json()["items"] == []
-    assert kotabaru.lines() == {}
+    assert (made["agencies"], made["lines"]) == ([], {})
 
-    report = kotabaru.bring(PLAN, **TAKEN)
+    report = made["report"]
     unclear = {finding["cell"]["row"] for finding in report["findings"] if finding["code"] == "E02"}
     assert unclear == set(told)
     assert report["free_text"] == 84
@@ -78,43 +118,7 @@ def test_no_name_is_guessed_and_each_that_is_not_clear_is_named(kotabaru: Office
             ]
 
 
-def test_the_same_files_twice_change_nothing(kotabaru: Office) -> None:
-    kotabaru.bring(PLAN, **TAKEN)
-    kotabaru.bring(REPORT, basis="period", **TAKEN)
-    lines, journal = kotabaru.lines(), kotabaru.journal()
-    assert len(journal) == 1 + 33 + 156 + 2 * 156
-    for _ in range(2):
-        again = kotabaru.bring(PLAN, **TAKEN)
-        assert (again["unchanged"], again["agencies_created"], again["absent"]) == (156, [], [])
-        again = kotabaru.bring(REPORT, basis="period")
-        assert [one["unchanged"] for one in again["progress"]] == [156, 156]
-    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
-
-
-@pytest.mark.parametrize("ending", ["xlsx", "csv"])
-def test_what_goes_out_comes_in_again_without_a_difference(kotabaru: Office, ending: str) -> None:
-    kotabaru.bring(PLAN, **TAKEN)
-    kotabaru.bring(REPORT, basis="period")
-    lines, journal = kotabaru.lines(), kotabaru.journal()
-    ways: list[dict[str, Any]] = [
-        {},
-        {"period": "2025-S1"},
-        {"period": "2025-S2", "basis": "period"},
-        {"period": "2025", "basis": "period"},
-        {"period": "2025", "basis": "cumulative"},
-    ]
-    for way in ways:
-        out = kotabaru.export(ending, **way)
-        assert kotabaru.export(ending, **way) == out
-        basis = {"basis": way.get("basis", "period")} if way else {}
-        report = kotabaru.bring(out, f"a.{ending}", **basis)
-        assert (report["unchanged"], report["absent"], report["warnings"]) == (156, [], []), way
-        assert {(one["created"], one["updated"]) for one in report["progress"]} <= {(0, 0)}, way
-    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
-
-
 def test_the_report_says_how_its_half_years_are_meant(kotabaru: Office) -> None:
-    kotabaru.bring(PLAN, **TAKEN)
     assert kotabaru.refused(REPORT) == [("basis_required", "basis")]
     contradicted = kotabaru.refused(REPORT, basis="cumulative")
     assert {code for code, _ in contradicted} == {"total_contradicts_basis"}
@@ -136,23 +140,9 @@ def test_the_report_says_how_its_half_years_are_meant(kotabaru: Office) -> None:
 
 
 def test_totals_that_contradict_can_be_accepted(kotabaru: Office) -> None:
-    kotabaru.bring(PLAN, **TAKEN)
     report = kotabaru.bring(REPORT, basis="cumulative", accept=["totals", "free_text"])
     assert [one["created"] for one in report["progress"]] == [156, 156]
     # Read as cumulative, most second halves stand below the first.
     assert Counter(finding["code"] for finding in report["findings"])["E06"] > 0
     summary = kotabaru.client.get(f"{kotabaru.url}/summary?period=2025-S2").json()
     assert summary["absorption_percent"] < 45
-
-
-def test_as_many_statements_for_many_lines_as_for_few(kotabaru: Office) -> None:
-    kotabaru.bring(PLAN, **TAKEN)
-    kotabaru.bring(REPORT, basis="period")
-    counts = []
-    for number in (30, 156):
-        cells = {(row, "allocation"): ROWS[row]["allocation"] + number for row in sorted(ROWS)[:number]}
-        kotabaru.database.statements.clear()
-        report = kotabaru.bring(edited(PLAN, cells))
-        assert report["updated"] == number
-        counts.append(len(kotabaru.database.statements))
-    assert counts[0] == counts[1] < 60

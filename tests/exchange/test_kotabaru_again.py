@@ -1,0 +1,81 @@
+"""The real plan and report of Kabupaten Kotabaru, once they are in: again, out, and in again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.conftest import ConnectAs, begin_in, made_once
+from tests.database import ENGINES, OneTransaction
+from tests.exchange.conftest import open_kotabaru
+from tests.exchange.office import Office, edited
+from tests.exchange.test_kotabaru import PLAN, REPORT, ROWS, TAKEN
+
+pytestmark = pytest.mark.one_engine
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def imported_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
+    """The database with the plan and the report."""
+
+    def bring(connect: ConnectAs, database: OneTransaction) -> None:
+        office = open_kotabaru(connect(("secretariat", "63.02")), database)
+        office.bring(PLAN, **TAKEN)
+        office.bring(REPORT, basis="period", **TAKEN)
+
+    with made_once(request, bring) as world:
+        yield world
+
+
+@pytest.fixture
+def database(imported_once: OneTransaction) -> Iterator[OneTransaction]:
+    with begin_in(imported_once) as database:
+        yield database
+
+
+@pytest.fixture
+def kotabaru(secretariat: TestClient, database: OneTransaction) -> Office:
+    """The secretariat of Kotabaru with the real plan of 2025 and its reports."""
+    return Office(secretariat, database, "63.02-2025")
+
+
+def test_the_same_files_twice_change_nothing(kotabaru: Office) -> None:
+    lines, journal = kotabaru.lines(), kotabaru.journal()
+    assert len(journal) == 1 + 33 + 156 + 2 * 156
+    again = kotabaru.bring(PLAN, **TAKEN)
+    assert (again["unchanged"], again["agencies_created"], again["absent"]) == (156, [], [])
+    again = kotabaru.bring(REPORT, basis="period")
+    assert [one["unchanged"] for one in again["progress"]] == [156, 156]
+    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
+
+
+WAYS: dict[str, list[dict[str, Any]]] = {
+    "xlsx": [{}, {"period": "2025-S2", "basis": "period"}, {"period": "2025", "basis": "cumulative"}],
+    "csv": [{}, {"period": "2025-S1"}, {"period": "2025", "basis": "period"}],
+}
+"""Ending → how the matrix is exported; both go out by the same columns."""
+
+
+@pytest.mark.parametrize("ending", WAYS)
+def test_what_goes_out_comes_in_again_without_a_difference(kotabaru: Office, ending: str) -> None:
+    lines, journal = kotabaru.lines(), kotabaru.journal()
+    for way in WAYS[ending]:
+        out = kotabaru.export(ending, **way)
+        assert kotabaru.export(ending, **way) == out
+        basis = {"basis": way.get("basis", "period")} if way else {}
+        report = kotabaru.bring(out, f"a.{ending}", **basis)
+        assert (report["unchanged"], report["absent"], report["warnings"]) == (156, [], []), way
+        assert {(one["created"], one["updated"]) for one in report["progress"]} <= {(0, 0)}, way
+    assert (kotabaru.lines(), kotabaru.journal()) == (lines, journal)
+
+
+def test_as_many_statements_for_many_lines_as_for_few(kotabaru: Office) -> None:
+    counts = []
+    for number in (30, 156):
+        cells = {(row, "allocation"): ROWS[row]["allocation"] + number for row in sorted(ROWS)[:number]}
+        kotabaru.database.statements.clear()
+        report = kotabaru.bring(edited(PLAN, cells))
+        assert report["updated"] == number
+        counts.append(len(kotabaru.database.statements))
+    assert counts[0] == counts[1] < 60
