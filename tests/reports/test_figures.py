@@ -14,8 +14,6 @@ from tests.findings.world import NEXT_VILLAGE, VILLAGE
 from tests.plans.world import AT, HEALTH, PLAN, SOCIAL, WORKS, put, report, walk
 from tests.reports.world import ASKED, FAR_VILLAGE, LINES, ask
 
-pytestmark = pytest.mark.both_engines
-
 VERDICT = {"verdict": "complementary", "text": "A-1 permakanan, A-2 gizi"}
 
 
@@ -23,6 +21,7 @@ def of(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
 
 
+@pytest.mark.both_engines
 def test_absorption_is_that_of_summaries(provincial_reviewer: TestClient) -> None:
     rows = ask(provincial_reviewer, "absorption")
     for quarter in ("2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4"):
@@ -47,6 +46,7 @@ def test_absorption_is_that_of_summaries(provincial_reviewer: TestClient) -> Non
     assert by_money[:2] == [(SOCIAL, 100_000_000), (HEALTH, 100)]
 
 
+@pytest.mark.both_engines
 def test_milestones_overdue_on_a_day(provincial_reviewer: TestClient) -> None:
     def overdue(on: str, **asked: str) -> list[tuple[Any, ...]]:
         found = ask(provincial_reviewer, "overdue-milestones", on=on, **asked)
@@ -63,6 +63,7 @@ def test_milestones_overdue_on_a_day(provincial_reviewer: TestClient) -> None:
     assert overdue("2027-01-01", year="2025") == []
 
 
+@pytest.mark.both_engines
 def test_today_is_that_of_the_region(database: OneTransaction) -> None:
     """Half past midnight in Kalimantan is half past four in the afternoon in Greenwich."""
 
@@ -75,6 +76,7 @@ def test_today_is_that_of_the_region(database: OneTransaction) -> None:
     assert (overdue(15), overdue(16)) == (0, 2)
 
 
+@pytest.mark.both_engines
 def test_reach_is_that_of_the_finding(provincial_reviewer: TestClient) -> None:
     rows = ask(provincial_reviewer, "priority-locations", region="63.02.01") + ask(
         provincial_reviewer, "priority-locations", region=FAR_VILLAGE
@@ -93,6 +95,7 @@ def test_reach_is_that_of_the_finding(provincial_reviewer: TestClient) -> None:
     assert rows[0]["strategies"] == ["reduce_spending_burden", "reduce_poverty_pockets"]
 
 
+@pytest.mark.both_engines
 def test_register_is_the_overlaps_of_all_plans(provincial_reviewer: TestClient, connect: ConnectAs) -> None:
     secretariat = connect(("secretariat", "63.02"))
 
@@ -117,6 +120,7 @@ def test_register_is_the_overlaps_of_all_plans(provincial_reviewer: TestClient, 
     assert register() == [(PLAN, "A-1~A-2", "stale", VERDICT["verdict"], VERDICT["text"])]
 
 
+@pytest.mark.both_engines
 def test_unreported_lines_are_those_of_completeness(provincial_reviewer: TestClient) -> None:
     for asked in ({}, {"agency": HEALTH}, {"accepted": "true"}, {"sort": "-agency_code"}):
         listed = provincial_reviewer.get(
@@ -131,6 +135,7 @@ def test_unreported_lines_are_those_of_completeness(provincial_reviewer: TestCli
     ]
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("region", ["63.02", "63"])
 def test_balance_is_that_of_summaries_and_coverage(provincial_reviewer: TestClient, region: str) -> None:
     rows = [row for row in ask(provincial_reviewer, "strategy-balance") if row["region_code"] == region]
@@ -171,6 +176,7 @@ def test_only_what_the_caller_sees(name: str, provincial_reviewer: TestClient, c
         assert len(lines) == 1
 
 
+@pytest.mark.both_engines
 def test_a_report_that_arrives_is_there_at_once(provincial_reviewer: TestClient, connect: ConnectAs) -> None:
     report(connect(("secretariat", "63.02")), "A-2", 2, spent=5, milestones=[{"code": "M1", "state": "done"}])
     assert ("A-2",) not in of(ask(provincial_reviewer, "unreported-lines"), "action")
