@@ -37,6 +37,10 @@ CALLERS: list[tuple[str, str] | None] = [
 ]
 
 
+EVERY_STRANGER = 2
+"""Callers who see nothing of the plan are tried in each second state; by `make proofs GROUP=moves` in each."""
+
+
 def expected(state: str, verb: str, who: tuple[str, str] | None) -> int:
     if who is None or not sees(*who, is_in_force=state in ("adopted", "amended", "closed")):
         return 404
@@ -62,7 +66,10 @@ def test_each_role_moves_a_plan_as_the_domain_says(
 ) -> None:
     movers.bring(state)
     before = secretariat.get(AT).json()
+    turn = [*WAYS].index(state)
     for number, who in enumerate(CALLERS):
+        if (number + turn) % EVERY_STRANGER and not (who and sees(*who, is_in_force=True)):
+            continue
         caller = connect(*([who] if who else []))
         possible = set()
         for verb in verbs_for(who, number):
