@@ -9,6 +9,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
@@ -21,6 +22,7 @@ from app.kit.database.engine import Database, table_of
 from app.kit.database.journal import FEED, Author, JournalHead, JournalRow
 from app.main import create_app
 from app.settings import Settings
+from tests.calling import Client
 from tests.changes.feed import follow, now, page
 from tests.conftest import token_for
 from tests.pages import walk
@@ -34,14 +36,14 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def connect(committed: Database) -> Iterator[Callable[..., TestClient]]:
+def connect(committed: Database, portal: BlockingPortal) -> Iterator[Callable[..., TestClient]]:
     app = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
     opened: list[TestClient] = []
 
     def connect_as(*roles: tuple[str, str]) -> TestClient:
         secret = token_for(committed, *roles)
         opened.append(
-            TestClient(app, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False)
+            Client(app, portal, headers={"Authorization": f"Bearer {secret}"}, raise_server_exceptions=False)
         )
         return opened[-1]
 
@@ -133,21 +135,13 @@ class Copy:
 
     def poll(self) -> None:
         found = page(self.client, self.cursor, limit=7)
+        paths = dict[str, None]()
         for change in found["items"]:
             self.seen.append((change["subject"].split("/")[1], change["sequence"]))
-            self._refresh(change["subject"])
+            paths |= dict.fromkeys(paths_of(change["subject"]))
+        for path in paths:
+            self._read(path)
         self.cursor = found["next"]
-
-    def _refresh(self, subject: str) -> None:
-        """Read an action with its reports, and the plan above them: they show figures of one another."""
-        steps = subject.split("/")
-        if steps[0] != "plans":
-            return
-        self._read(f"/v1/plans/{steps[1]}")
-        if len(steps) > 2:
-            action = "/v1/" + "/".join(steps[:4])
-            self._read(action)
-            self._read(f"{action}/progress")
 
     def _read(self, path: str) -> None:
         reply = self.client.get(path)
@@ -155,6 +149,15 @@ class Copy:
             self.kept.pop(path, None)
         else:
             self.kept[path] = content(reply)
+
+
+def paths_of(subject: str) -> list[str]:
+    """An action with its reports, and the plan above them: they show figures of one another."""
+    steps = subject.split("/")
+    if steps[0] != "plans":
+        return []
+    action = "/v1/" + "/".join(steps[:4])
+    return [f"/v1/plans/{steps[1]}", *([action, f"{action}/progress"] if len(steps) > 2 else [])]
 
 
 def content(reply: httpx.Response) -> Any:

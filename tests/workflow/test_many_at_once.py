@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
 from app.changes.queries import verify_journal
@@ -17,6 +18,7 @@ from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.revisions.models import PlanRevisionRow
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, furnish, put, put_plan, rows
@@ -37,13 +39,13 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 
 @pytest.fixture
-def connect(committed: Database) -> Iterator[Callable[..., TestClient]]:
+def connect(committed: Database, portal: BlockingPortal) -> Iterator[Callable[..., TestClient]]:
     app = create_app(Settings(_env_file=None, database_url=str(committed.url)), committed)
     opened: list[TestClient] = []
 
     def connect_as(*roles: Any) -> TestClient:
         headers = {"Authorization": f"Bearer {token_for(committed, *roles)}"}
-        opened.append(TestClient(app, headers=headers, raise_server_exceptions=False))
+        opened.append(Client(app, portal, headers=headers, raise_server_exceptions=False))
         return opened[-1]
 
     yield connect_as
