@@ -23,7 +23,7 @@ from tests.plans.world import ACTION, ANY, AT, LEAN, PLAN, furnish, put, put_man
 
 pytestmark = pytest.mark.both_engines
 
-THREADS = 8
+THREADS, ROUNDS = 8, 5
 A1 = f"{AT}/actions/A-1"
 
 
@@ -45,8 +45,8 @@ def clients(committed: Database, portal: BlockingPortal) -> Iterator[list[TestCl
     put_plan(made[0])
     yield made
     for line in made[0].get(f"{AT}/actions?limit=500").json()["items"]:
-        for quarter in (1, 2, 3, 4):
-            made[0].delete(f"{AT}/actions/{line['code']}/progress/2026-Q{quarter}", headers=ANY)
+        for reported in made[0].get(f"{AT}/actions/{line['code']}/progress").json()["items"]:
+            made[0].delete(f"{AT}/actions/{line['code']}/progress/{reported['period']}", headers=ANY)
         made[0].delete(f"{AT}/actions/{line['code']}", headers=ANY)
     assert made[0].delete(AT, headers=ANY).status_code == 204
     for client in made:
@@ -69,21 +69,21 @@ def test_of_many_who_change_what_they_read_one_wins_and_the_others_hear_412(
     clients: list[TestClient],
 ) -> None:
     first = put(clients[0], "A-1")["version"]
-    for _ in range(3):
+    for _ in range(2):
         tag = clients[0].get(A1).headers["ETag"]
         bodies = [{**ACTION, "note": f"{tag} {number}"} for number in range(THREADS)]
         done = at_once(clients, lambda c, n: c.put(A1, json=bodies[n], headers={"If-Match": tag}))  # noqa: B023
         assert Counter(one.status_code for one in done) == {200: 1, 412: THREADS - 1}
         (winner,) = [body for body, one in zip(bodies, done, strict=True) if one.status_code == 200]
         assert clients[0].get(A1).json()["note"] == winner["note"]
-    assert clients[0].get(A1).json()["version"] == first + 3
+    assert clients[0].get(A1).json()["version"] == first + 2
 
 
 def test_of_many_who_create_a_deleted_key_at_once_one_goes_on_from_its_version(
     clients: list[TestClient],
 ) -> None:
     last = put(clients[0], "A-1")["version"]
-    for _ in range(3):
+    for _ in range(2):
         assert clients[0].delete(A1, headers={"If-Match": f'"{last}"'}).status_code == 204
         create = {"If-None-Match": "*"}
         done = at_once(clients, lambda c, n: c.put(A1, json={**ACTION, "note": str(n)}, headers=create))  # noqa: B023
@@ -99,18 +99,16 @@ def test_read_modify_write_loses_no_update(clients: list[TestClient]) -> None:
 
     def add(client: TestClient, number: int) -> set[int]:
         seen = set()
-        for _ in range(2):
-            while True:
-                found = client.get(A1)
-                change = {"allocation": found.json()["allocation"] + 1}
-                done = client.patch(A1, json=change, headers={"If-Match": found.headers["ETag"]})
-                seen.add(done.status_code)
-                if done.status_code != 412:
-                    break
-        return seen
+        while True:
+            found = client.get(A1)
+            change = {"allocation": found.json()["allocation"] + 1}
+            done = client.patch(A1, json=change, headers={"If-Match": found.headers["ETag"]})
+            seen.add(done.status_code)
+            if done.status_code != 412:
+                return seen
 
     assert set().union(*at_once(clients, add)) <= {200, 412}
-    assert clients[0].get(A1).json()["allocation"] == 2 * THREADS
+    assert clients[0].get(A1).json()["allocation"] == THREADS
 
 
 def test_patches_that_accept_to_overwrite_still_lose_nothing_of_each_other(clients: list[TestClient]) -> None:
@@ -206,9 +204,9 @@ def test_readers_meet_whole_writes_only(clients: list[TestClient]) -> None:
         if number < 2:
             return {
                 client.put(f"{AT}/actions", json={"items": batch(n + number)}, headers=ANY).status_code
-                for n in range(8)
+                for n in range(ROUNDS)
             }
-        found = [client.get(f"{AT}/summary?period=2026").json() for _ in range(8)]
+        found = [client.get(f"{AT}/summary?period=2026").json() for _ in range(ROUNDS)]
         return {one["allocated"] for one in found} | {
             sum(part["allocated"] for part in one["by_strategy"]) for one in found
         }
