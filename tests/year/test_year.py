@@ -38,7 +38,7 @@ from tests.year.world import (
 )
 
 REGENCIES = int(os.environ.get("RATA_YEAR_REGENCIES", "2"))
-LINES = int(os.environ.get("RATA_YEAR_LINES", "9"))
+LINES = int(os.environ.get("RATA_YEAR_LINES", "6"))
 CODES = ("73.22", *(f"73.{n:02}" for n in (*range(1, 19), 24, 26, 71, 72, 73)))[:REGENCIES]
 """Regencies and cities of the province; the one that every test knows is first."""
 
