@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.access.rules import CONSOLE
 from app.convergence.indicators.commands import load_indicators
 from app.kit.database.journal import Author
 from app.reference.commands import DATA, load_reference
+from tests.pages import walk
 
 _WHOLE = ("63", "73", "18", "63.02", "63.03", "73.22", "18.02", "18.06")
 _VILLAGES_OF = ("63.02.01.", "63.02.02.", "63.02.05.")
@@ -62,3 +64,11 @@ def _cut(path: Path, is_kept: Callable[[str], bool]) -> None:
     head, *lines = gzip.decompress(path.read_bytes()).decode().splitlines()
     kept = [head, *(line for line in lines if is_kept(line)), ""]
     path.write_bytes(gzip.compress("\n".join(kept).encode(), compresslevel=1, mtime=0))
+
+
+def check_whole_regions(client: TestClient) -> None:
+    """Assert that the regions of the files that are shipped are there, each once."""
+    below = client.get("/v1/regions/0").json()["below"]
+    assert below == {"province": 38, "regency": 514, "district": 7285, "village": 83762}
+    codes = [item["code"] for item in walk(client, "/v1/regions?limit=500&within=63")]
+    assert len(codes) == len(set(codes)) == 1 + sum(client.get("/v1/regions/63").json()["below"].values())

@@ -14,12 +14,14 @@ from app.kit.database.engine import Database, table_of
 from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.plans.actions.models import ActionOut
+from app.reference.nomenclature.models import SubactivityRow
 from app.settings import Settings
 from app.tracking.progress.models import ProgressOut
 from benchmarks import calls, data, naive, pulls, raw
 from benchmarks.load import request
 from tests.database import ENGINES, sqlite_url
 from tests.postgres import worker_database
+from tests.reference import check_whole_regions
 
 SIZE = data.Size(plans=2, actions=6, quarters=2, big_plan=8)
 
@@ -63,6 +65,12 @@ def _got(client: TestClient, path: str) -> Any:
     reply = client.get(path)
     assert reply.status_code == 200, reply.text
     return reply.json()
+
+
+def test_it_has_the_whole_reference(variants: Variants) -> None:
+    with variants.database.read_session() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow))) == 7581
+    check_whole_regions(variants.service)
 
 
 def test_the_page_is_the_same(variants: Variants) -> None:

@@ -1,4 +1,8 @@
-"""Loading reference data: once for each content, whole or not at all."""
+"""Loading reference data: once for each content, whole or not at all.
+
+The files that are shipped, on top of these small ones, are `make proofs GROUP=reference`; tests/test_benchmarks.py has
+them in an empty database.
+"""
 
 import gzip
 import hashlib
@@ -14,7 +18,6 @@ from sqlmodel import Session
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, JournalRow
 from app.reference.commands import BrokenReference, load_reference
-from app.reference.nomenclature.models import SubactivityRow
 from app.reference.queries import (
     regions_by_code,
 )
@@ -82,15 +85,3 @@ def test_a_file_that_contradicts_itself_is_refused(database: OneTransaction, tmp
         load_reference(session, folder=folder)
     with database.read_session() as session:
         assert regions_by_code(session, ["99.01"]) == {}
-
-
-@pytest.mark.one_engine
-def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
-    with database.writing() as session:
-        assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]
-        rows = session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow)))
-        assert rows == 7581
-    below = stranger.get("/v1/regions/0").json()["below"]
-    assert below == {"province": 38, "regency": 514, "district": 7285, "village": 83762}
-    codes = [item["code"] for item in walk(stranger, "/v1/regions?limit=500&within=63")]
-    assert len(codes) == len(set(codes)) == 1 + sum(stranger.get("/v1/regions/63").json()["below"].values())

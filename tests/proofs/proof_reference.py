@@ -1,0 +1,18 @@
+"""The reference data that is shipped, loaded on top of the small files that the suite works with, on both engines."""
+
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from app.kit.database.engine import table_of
+from app.reference.commands import load_reference
+from app.reference.nomenclature.models import SubactivityRow
+from tests.database import OneTransaction
+from tests.reference import check_whole_regions
+
+
+def test_the_whole_files_load_on_top(database: OneTransaction, stranger: TestClient) -> None:
+    with database.writing() as session:
+        assert load_reference(session) == ["regions", "nomenclature 2027", "reporting calendar"]
+        rows = session.scalar(sa.select(sa.func.count()).select_from(table_of(SubactivityRow)))
+        assert rows == 7581
+    check_whole_regions(stranger)
