@@ -2,17 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 
 from app.exchange.matrix.models import BY_KEY
-from tests.conftest import begin_in
-from tests.database import OneTransaction
 from tests.exchange.office import (
     AID_CODE,
     DINKES,
@@ -75,18 +71,6 @@ FULL = {
     "milestones": [{"code": "M1", "title": "Salur", "due": "2026-06-30", "weight": 100}],
     "tags": ["lansia", "sembako"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def database(opened_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(opened_once) as database:
-        yield database
-
-
-@pytest.fixture
-def office(secretariat: TestClient, database: OneTransaction) -> Office:
-    """The secretariat of Kotabaru in the office that was opened once."""
-    return Office(secretariat, database)
 
 
 @pytest.fixture

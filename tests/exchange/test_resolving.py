@@ -1,16 +1,12 @@
 """Names in a file, and what is done with those that fit nothing, several, or something of old."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fastapi.testclient import TestClient
 
 from app.kit.database.engine import table_of
 from app.reference.nomenclature.models import SubactivityRow
-from tests.conftest import begin_in
-from tests.database import OneTransaction
 from tests.exchange.office import (
     AID_CODE,
     DINKES,
@@ -27,18 +23,6 @@ from tests.exchange.office import (
 )
 
 pytestmark = pytest.mark.one_engine
-
-
-@pytest.fixture
-def database(opened_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(opened_once) as database:
-        yield database
-
-
-@pytest.fixture
-def office(secretariat: TestClient, database: OneTransaction) -> Office:
-    """The secretariat of Kotabaru in the office that was opened once."""
-    return Office(secretariat, database)
 
 
 def settle(column: str, value: str, code: str | None, row: int | None = None) -> dict[str, Any]:
@@ -336,34 +320,35 @@ def test_funding_sources_with_and_without_their_amounts(office: Office) -> None:
     assert office.lines()["A-001"]["budget_lines"][0]["funding_source"] == "DAK"
 
 
-@pytest.mark.parametrize(
-    ("words", "codes", "warned"),
-    [
-        ("Desa Semaras", ["63.02.02.2009"], 0),
-        ("Kec. Pulau Sebuku", ["63.02.05"], 0),
-        ("63.02.05.2007 Desa Rampa; 63.02.05.2008", ["63.02.05.2007", "63.02.05.2008"], 0),
-        ("Semaras, Rampa (Kec. Pulau Sebuku)", ["63.02.02.2009", "63.02.05.2007"], 0),
-        ("Kecamatan Pulau Sebuku: Rampa, Ujung", ["63.02.05.2007", "63.02.05.2008"], 0),
-        ("Kabupaten Kotabaru", ["63.02"], 0),
-        ("Desa Semaras (Kec. Pulau Sebuku)", [], 1),  # there is no Semaras in that district
-        ("Seluruh Kecamatan", [], 0),
-        ("Desa Semaras, Desa Entah", [], 1),
-        ("73.22.01 Malangke", [], 1),
-        ("Kecamatan Semaras", [], 1),
-    ],
-)
-def test_places_are_known_whole_or_their_words_are_kept(
-    office: Office, words: str, codes: list[str], warned: int
-) -> None:
-    report = office.bring(sheet(line(location=words)))
-    (only,) = office.lines().values()
-    assert [item["region_code"] for item in only["locations"]] == codes
-    assert only["matrix_texts"].get("location") == (None if codes else words)
-    assert told(report["warnings"]) == [("unresolved_place", "N2")] * warned
+# Words, the places they are, whether they are warned of.
+PLACES: list[tuple[str, list[str], bool]] = [
+    ("Desa Semaras", ["63.02.02.2009"], False),
+    ("Kec. Pulau Sebuku", ["63.02.05"], False),
+    ("63.02.05.2007 Desa Rampa; 63.02.05.2008", ["63.02.05.2007", "63.02.05.2008"], False),
+    ("Semaras, Rampa (Kec. Pulau Sebuku)", ["63.02.02.2009", "63.02.05.2007"], False),
+    ("Kecamatan Pulau Sebuku: Rampa, Ujung", ["63.02.05.2007", "63.02.05.2008"], False),
+    ("Kabupaten Kotabaru", ["63.02"], False),
+    ("Desa Semaras (Kec. Pulau Sebuku)", [], True),  # there is no Semaras in that district
+    ("Seluruh Kecamatan", [], False),
+    ("Desa Semaras, Desa Entah", [], True),
+    ("73.22.01 Malangke", [], True),
+    ("Kecamatan Semaras", [], True),
+]
+
+
+def test_places_are_known_whole_or_their_words_are_kept(office: Office) -> None:
+    report = office.bring(
+        sheet(*[line(location=words, allocation=n) for n, (words, _, _) in enumerate(PLACES)])
+    )
+    for (words, codes, _), one in zip(PLACES, office.lines().values(), strict=True):
+        assert [item["region_code"] for item in one["locations"]] == codes
+        assert one["matrix_texts"].get("location") == (None if codes else words)
+    warned = [("unresolved_place", f"N{row}") for row, (_, _, is_warned) in enumerate(PLACES, 2) if is_warned]
+    assert told(report["warnings"]) == warned
+    text = office.export("csv").decode()
+    assert [words for words, codes, _ in PLACES if not codes and words not in text] == []
     for ending in ("xlsx", "csv"):
-        out = office.export(ending)
-        assert codes or words.split()[-1].encode() in office.export("csv")
-        assert office.bring(out, f"a.{ending}")["unchanged"] == 1
+        assert office.bring(office.export(ending), f"a.{ending}")["unchanged"] == len(PLACES)
 
 
 def test_recipients_benefit_and_duration(office: Office) -> None:
