@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.contract import test_reading, test_writing
+from tests.contract import test_problems, test_reading, test_writing
 from tests.contract.conftest import (  # noqa: F401 - fixtures
     one_world,
     postgres_world,
     sqlite_world,
 )
+from tests.contract.test_problems import test_log_tells_no_query_no_token_no_body  # noqa: F401 - a test
 from tests.contract.test_reading import (  # noqa: F401 - tests
     test_pages_in_every_order_miss_nothing,
-    test_same_rights_same_tag_and_304,
+    test_same_rights_same_tag_304_and_head,
     test_tag_changes_with_what_is_shown,
 )
 from tests.contract.test_versions import (  # noqa: F401 - a test
@@ -28,8 +29,7 @@ from tests.contract.test_writing import (  # noqa: F401 - tests
     test_creating,
     test_idempotency_key_on_every_post,
     test_refused_write_leaves_nothing,
-    test_trial_run_answers_as_the_real_one_and_keeps_nothing,
-    test_write_is_journaled_and_an_unchanged_repeat_is_not,
+    test_trial_run_keeps_nothing_and_the_real_one_is_journaled_once,
 )
 from tests.contract.world import World, declared
 from tests.database import ENGINES
@@ -46,8 +46,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 @pytest.fixture(autouse=True)
 def _everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_writing, "EVERY", 1)
+    monkeypatch.setattr(test_writing, "EVERY_UNPREPARED", 1)
     monkeypatch.setattr(test_writing, "EVERY_CONDITION", 1)
     monkeypatch.setattr(test_reading, "EVERY_ORDER", 1)
+    monkeypatch.setattr(test_problems, "EVERY_LOGGED", 1)
 
 
 def test_the_document_is_openapi() -> None:
