@@ -53,8 +53,8 @@ def test_nothing_unforeseen(worlds: list[World], mode: GenerationMode) -> None:
     anybody = cycle([[(world, token(world, name)) for world in worlds] for name in CALLERS])
     engines = cycle(range(len(worlds)))
     failures: list[str] = []
-    worlds[0].turn = (0, 4)
-    asked = worlds[0].share(worlds[0])  # a quarter of the operations; `make proofs GROUP=fuzz` asks all
+    worlds[0].turn = (0, 10)
+    asked = worlds[0].share(worlds[0])  # a tenth of the operations; `make proofs GROUP=fuzz` asks all
     for result in schema(worlds[0]).get_all_operations():
         operation = result.ok()
         known = worlds[0].operations[operation.definition.raw["operationId"]]
