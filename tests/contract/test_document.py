@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from app.kit.openapi.document import COMMITTED, document_bytes
-from app.main import create_app
-from app.settings import Settings
 from tests.contract.operations import Operation, operations
 from tests.contract.world import declared
 
@@ -21,9 +20,8 @@ OPERATIONS = list(operations(DOCUMENT))
 SHAPES: dict[str, Any] = DOCUMENT["components"]["schemas"]
 
 
-def test_committed_file_is_current() -> None:
-    application = create_app(Settings(_env_file=None, database_url="sqlite://"))
-    if not COMMITTED.exists() or COMMITTED.read_bytes() != document_bytes(application):
+def test_committed_file_is_current(built_app: FastAPI) -> None:
+    if not COMMITTED.exists() or COMMITTED.read_bytes() != document_bytes(built_app):
         pytest.fail(
             f"{COMMITTED.name} is not what the service says any more. Run: make openapi", pytrace=False
         )
