@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import start_blocking_portal
 from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database, table_of
 from app.main import create_app
 from app.plans.actions.models import ActionRow, BudgetLineRow
 from app.settings import Settings
+from tests.calling import Client
 from tests.conftest import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
@@ -62,9 +64,8 @@ def open_world(engine: str, rows: int) -> Iterator[World]:
         furnish(database)
         app = create_app(Settings(_env_file=None, database_url=str(database.url)), database)
         headers = {"Authorization": f"Bearer {token_for(database, ('administrator', '63'))}"}
-        reader, writer = (
-            stack.enter_context(TestClient(app, headers=headers, raise_server_exceptions=False)) for _ in "rw"
-        )
+        portal = stack.enter_context(start_blocking_portal())
+        reader, writer = (Client(app, portal, headers=headers, raise_server_exceptions=False) for _ in "rw")
         put_plan(writer)
         put(writer, "PATTERN", base=LEAN)
         report(writer, "PATTERN", 1, spent=50)
