@@ -1,7 +1,6 @@
 """Databases for tests: one migrated template per engine, one rolled-back transaction per test."""
 
 import atexit
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -20,10 +19,9 @@ from app.convergence.editions.methods.queries import METHOD, PACKAGE
 from app.convergence.editions.step_templates.queries import TEMPLATE
 from app.kit.database.engine import WRITE, Database, alembic_config
 from app.kit.database.journal import Author
+from tests.engines import ENGINES as ENGINES
 from tests.postgres import worker_database
 from tests.reference import load_small_reference
-
-ENGINES = tuple(os.environ.get("RATA_TEST_ENGINES", "sqlite,postgres").split(","))
 
 
 def prepare(url: str) -> Database:

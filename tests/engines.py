@@ -5,6 +5,7 @@ first. A run of a part takes every test on both. Nothing is left out by that as 
 statement sends it to the other engine in another test: a whole run fails where one did not.
 """
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -16,9 +17,9 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from tests.database import ENGINES
 from tests.docs.pages import ROOT
 
+ENGINES = tuple(os.environ.get("RATA_TEST_ENGINES", "sqlite,postgres").split(","))
 APP = f"{ROOT / 'app'}/"
 SENDS_FOR_OTHERS = (
     "kit/database/",

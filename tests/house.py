@@ -24,7 +24,7 @@ from fastapi.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import own_database
 from tests.plans.world import ANY, furnish, put, put_plan
 from tests.workflow.moves import AT, BODIES, CODED, PLAN, SIGNED, Movers

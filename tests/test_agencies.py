@@ -16,7 +16,7 @@ from app.agencies import commands, queries
 from app.agencies.models import AgencyIn, AgencyKind
 from app.kit.database.engine import table_of
 from app.kit.database.journal import Author, JournalRow
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.one_engine

@@ -17,7 +17,7 @@ from app.kit.database.journal import NOT_HASHED, JournalRow, link_hash
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ACTION, ANY, AT, LEAN, PLAN, furnish, put, put_many, put_plan
 

@@ -28,7 +28,7 @@ from app.settings import Settings
 from app.startup.configuration import CannotStart
 from app.startup.database import check_schema
 from app.startup.schema import Table
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, own_url, prepare, sqlite_url

@@ -19,7 +19,7 @@ from app.main import create_app
 from app.plans.actions.models import ActionRow, BudgetLineRow
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, HEALTH, LEAN, SOCIAL, furnish, put, put_plan, report
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.access.issuer import IMPATIENCE, Issuer, IssuerUnreachable, issuer_of
 from app.settings import Settings
 from tests.access.issuer import AUDIENCE
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 
 pytestmark = pytest.mark.one_engine
 

@@ -14,7 +14,7 @@ from app.kit.database.engine import Database, table_of
 from app.main import create_app
 from app.settings import Settings
 from tests.access.people import HEAD, PeopleApp
-from tests.conftest import ConnectAs, token_for
+from tests.common import ConnectAs, token_for
 from tests.database import OneTransaction, own_database
 
 

@@ -15,7 +15,7 @@ from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from app.startup.serving import options
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import own_database
 
 OFFICE = "203.0.113.7"

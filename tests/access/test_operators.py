@@ -11,7 +11,7 @@ from app.access.rules import CONSOLE, Grant
 from app.access.tokens import revoke_token
 from app.kit.database.journal import Author
 from app.kit.problems import NotFound
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.both_engines

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from app.access.issuer import KEPT, PATIENCE, RENEWED
 from tests.access.issuer import OTHER, PERSON
 from tests.access.people import ANY, HEAD, PeopleApp
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.one_engine

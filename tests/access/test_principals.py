@@ -13,7 +13,7 @@ from app.access.rules import home_around
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
 from tests.access.people import ANY, PeopleApp
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.plans.world import AT, PARTNER, SOCIAL, furnish, put_plan
 

@@ -12,7 +12,7 @@ from app.kit.database.engine import table_of
 from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.conftest import draft
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
-from tests.conftest import ConnectAs, begin_in, made_once
+from tests.common import ConnectAs, begin_in, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, report, walk
 

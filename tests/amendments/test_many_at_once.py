@@ -16,7 +16,7 @@ from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.amendments.world import AMENDMENT, HEALTHY, LINES, Movers, because, ok
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, AT, furnish, put, put_plan, walk
 from tests.workflow.moves import CODED, SIGNED

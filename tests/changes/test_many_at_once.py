@@ -24,7 +24,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
 from tests.changes.feed import follow, now, page
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.pages import walk
 from tests.plans.world import ANY, LEAN, put_plan
 

@@ -20,7 +20,7 @@ from app.client.cli import main
 from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.plans.world import furnish
 
 IMPATIENT = Patience(total=30, sleep=lambda seconds: None)

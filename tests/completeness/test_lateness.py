@@ -10,6 +10,7 @@ from app.access.rules import CONSOLE
 from app.kit.database.journal import Author
 from app.tracking.calendars.commands import put_calendar
 from app.tracking.calendars.models import CalendarIn
+from tests.common import ConnectAs
 from tests.completeness.world import (
     LAST_SECOND,
     QUARTER,
@@ -21,7 +22,6 @@ from tests.completeness.world import (
     region_at,
     submit_part,
 )
-from tests.conftest import ConnectAs
 from tests.database import OneTransaction
 from tests.plans.world import HEALTH, SOCIAL, furnish, put_plan
 

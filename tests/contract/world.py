@@ -24,7 +24,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.startup.schema import Table
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.contract.operations import ADOPTED, AMENDED, Operation, Schemas, operations
 from tests.database import OneTransaction, rolled_back
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ConnectAs, begin_in, made_once
+from tests.common import ConnectAs, begin_in, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.exchange.office import Office
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.kit.database.engine import table_of
 from app.kit.database.journal import JournalRow
 from app.kit.files import sheets
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.exchange.office import DINSOS, OWN, Office, edited, line, place_of, sheet
 from tests.matrix.test_files import OLE, PNG, with_sheet
 

@@ -12,7 +12,7 @@ from app.exchange.matrix.rules import read_matrix
 from app.kit.database.engine import table_of
 from app.kit.fields import folded
 from app.reference.nomenclature.models import SubactivityRow
-from tests.conftest import ConnectAs, begin_in, made_once
+from tests.common import ConnectAs, begin_in, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.exchange.conftest import open_kotabaru
 from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, place_of

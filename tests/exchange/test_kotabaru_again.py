@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ConnectAs, begin_in, made_once
+from tests.common import ConnectAs, begin_in, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.exchange.conftest import open_kotabaru
 from tests.exchange.office import Office, edited

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from app.plans.actions.queries import actions
 from app.plans.overlaps.queries import candidates, overlapping
 from app.plans.overlaps.rules import coincidence, common_places, pair_of
-from tests.conftest import ConnectAs, begin_in, made_once
+from tests.common import ConnectAs, begin_in, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.findings.world import CLEAN, DISTRICT, NEXT_VILLAGE, OTHER, VILLAGE, at, checked, line, recipients
 from tests.plans.world import AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, furnish, put, put_many, put_plan, walk

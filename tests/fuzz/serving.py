@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 from cryptography.fernet import Fernet
 
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.contract.world import World
 from tests.database import prepare, sqlite_url
 from tests.docs.server import free_port

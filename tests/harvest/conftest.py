@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers
-from tests.conftest import ConnectAs, made_once
+from tests.common import ConnectAs, made_once
 from tests.database import ENGINES, OneTransaction
 from tests.harvest.world import BARE, FULL
 from tests.plans.world import furnish, put, put_plan

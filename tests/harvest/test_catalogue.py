@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from rdflib import RDF, Literal, Namespace, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 
-from tests.conftest import ConnectAs, begin_in
+from tests.common import ConnectAs, begin_in
 from tests.database import OneTransaction
 from tests.harvest.world import AT, HOST, SPDX, harvested, one
 

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers, amend, because, budget
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.harvest.world import EXPORT, VILLAGE, attributes, exported, narrative
 from tests.plans.world import HEALTH, PARTNER, SOCIAL, put_plan, report

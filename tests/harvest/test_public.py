@@ -12,7 +12,7 @@ from rdflib.namespace import DCAT, DCTERMS
 
 from app.access.models import TokenScope
 from tests.amendments.world import Movers, amend, because, budget
-from tests.conftest import ConnectAs, begin_in
+from tests.common import ConnectAs, begin_in
 from tests.database import OneTransaction
 from tests.harvest.test_iati import FIRST, SECOND, spent
 from tests.harvest.world import AT, EXPORT, HOST, SPDX, exported, harvested, narrative, one

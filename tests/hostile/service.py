@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from app.kit.database.engine import Database
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.docs.pages import ROOT
 from tests.docs.server import free_port
 from tests.plans.world import furnish

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.indicators.test_observations import ANY, TARGET, item, put
 

@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 from fastapi.testclient import TestClient
 
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.indicators.conftest import TABLES, Send, cells
 

@@ -10,7 +10,7 @@ from app.access.rules import CONSOLE
 from app.convergence.indicators.commands import load_indicators
 from app.convergence.indicators.queries import outcome_inputs
 from app.kit.database.journal import Author
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 
 ANY = {"If-Match": "*"}

@@ -21,7 +21,7 @@ from app.kit.problems import TooManyFailures
 from app.kit.server.rate_limit import RECOGNISED_SECONDS, WINDOW_SECONDS, Charge, Rates
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import OneTransaction
 
 pytestmark = pytest.mark.one_engine

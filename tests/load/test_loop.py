@@ -16,7 +16,7 @@ from app.kit.http.bodies import LONGEST_QUERY, MOST_PARAMETERS
 from app.kit.openapi.document import COMMITTED
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.contract.operations import Operation, operations
 from tests.database import own_database
 from tests.load.loop import MeteredClient, metered

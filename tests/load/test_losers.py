@@ -16,7 +16,7 @@ from app.kit.database.engine import Database, Patience
 from app.kit.http import routing as requests
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import OneTransaction, sqlite_url
 from tests.plans.world import AT, put_plan
 

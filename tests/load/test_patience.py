@@ -13,7 +13,7 @@ from app.kit.database.errors import problem_of
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
 

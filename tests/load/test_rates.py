@@ -16,7 +16,7 @@ from app.kit.server.rate_limit import (
 )
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import OneTransaction
 from tests.plans.world import put_plan
 

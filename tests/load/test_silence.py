@@ -29,7 +29,7 @@ from app.kit.database.errors import is_lost, problem_of
 from app.kit.problems import Busy
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.load.silent_line import SilentLine, settled_threads, threads
 from tests.plans.world import ANY, AT, put_plan

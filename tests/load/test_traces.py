@@ -31,7 +31,7 @@ from app.kit.server import tracing as traces
 from app.kit.spans import step
 from app.main import VERSION, create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import OneTransaction, sqlite_url
 from tests.docs.server import free_port
 from tests.forked import RATA, python_with_service

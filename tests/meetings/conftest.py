@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.meetings.world import EVER, Clock
 from tests.plans.world import furnish, put_plan

@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import prepare, sqlite_url
 from tests.plans.world import LEAN, furnish, put_many, put_plan
 from tests.proofs import read_number

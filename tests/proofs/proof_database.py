@@ -24,7 +24,7 @@ import pytest
 
 from app.kit.database.engine import Database
 from app.kit.server.admission import SPARE_THREADS
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import prepare
 from tests.load.silent_line import SilentLine
 from tests.plans.world import AT, furnish

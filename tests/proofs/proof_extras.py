@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from app.kit.database.engine import Database
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import own_url
 from tests.docs.pages import ROOT
 from tests.plans.world import furnish

@@ -14,7 +14,7 @@ from app.changes.queries import verify_journal
 from app.kit.database.engine import Database, alembic_config
 from app.main import create_app
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.coverage.world import SEKAPUNG
 from tests.coverage.world import put as put_coverage
 from tests.database import ENGINES, own_url

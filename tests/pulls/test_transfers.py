@@ -22,7 +22,7 @@ from app.kit.exports.range_responses import RangeNotSatisfiable, Span, span_of
 from app.main import create_app
 from app.plans.actions.models import ActionRow
 from app.settings import Settings
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import LEAN, furnish, put, put_many, put_plan
 from tests.pulls.world import PLAIN, PULL, forget, pull, went_on

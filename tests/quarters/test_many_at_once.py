@@ -13,7 +13,7 @@ from app.kit.database.journal import JournalRow
 from app.main import create_app
 from app.settings import Settings
 from app.tracking.quarters.snapshots.models import SnapshotRow
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, LEAN, furnish, put_many, put_plan
 from tests.quarters.world import ACCEPTED

@@ -28,7 +28,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.startup.bootstrap import upgrade_schema
 from app.startup.database import check_schema
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.docs.server import free_port
 from tests.plans.world import ANY, AT

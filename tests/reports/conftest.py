@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.access.commands import Uses
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
 from tests.reports import world
 

@@ -18,7 +18,7 @@ from app.reports.catalogue import REPORTS, catalogue
 from app.reports.definition import Report, csv_of, listing
 from app.reports.models import OfRegion, ReportColumn, ReportOut
 from app.reports.strategy_balance import BalanceQuery
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.contract.world import declared
 from tests.database import OneTransaction
 from tests.plans.world import LEAN, put_many

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from app.access.rules import CONSOLE
 from app.reports.overdue_milestones import OverdueQuery, overdue_milestones
-from tests.conftest import ConnectAs
+from tests.common import ConnectAs
 from tests.database import OneTransaction
 from tests.findings.world import NEXT_VILLAGE, VILLAGE
 from tests.plans.world import AT, HEALTH, PLAN, SOCIAL, WORKS, put, report, walk

@@ -11,7 +11,7 @@ from app.convergence.scorecards.cache import Kept
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, OneTransaction, rolled_back
 from tests.scorecards.world import make, observe
 

@@ -24,7 +24,7 @@ from app.kit.database.journal import Author
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY
 from tests.webhooks.receiver import Receiver, receiving

@@ -60,6 +60,7 @@ def test_a_worker_tells_a_collector_what_it_did(place: Place, hook: Hook, receiv
             assert word not in one.to_json()
 
 
+@pytest.mark.both_engines  # no other test deletes a secret
 def test_every_secret_signs_until_it_is_deleted(place: Place, hook: Hook, receiver: Receiver) -> None:
     second = hook.add_secret("second")
     place.write()

@@ -19,7 +19,7 @@ from app.main import create_app
 from app.plans.revisions.models import PlanRevisionRow
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.plans.world import ANY, furnish, put, put_plan, rows
 from tests.workflow.moves import CODED, SIGNED, Movers, move

@@ -20,7 +20,7 @@ from app.kit.database.engine import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.calling import Client
-from tests.conftest import token_for
+from tests.common import token_for
 from tests.database import ENGINES, own_database
 from tests.pages import walk
 from tests.reference import load_small_reference

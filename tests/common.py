@@ -1,0 +1,257 @@
+"""What every test stands on: a database of either engine, an application over it, callers with roles."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import structlog
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, settings
+
+from app.access.commands import Uses
+from app.access.models import Membership, Principal, Token, TokenScope
+from app.access.queries import hash_of
+from app.access.rules import home_around
+from app.convergence.scorecards.cache import Kept
+from app.kit.database.engine import Database, table_of
+from app.main import create_app
+from app.settings import Settings
+from app.wiring import wire
+from tests.calling import Client
+from tests.database import ENGINES, OneTransaction, own_database, rolled_back
+from tests.docs.server import Demo, running_demo
+
+ConnectAs = Callable[..., TestClient]
+
+# A busy machine is no fault of a strategy, and slow examples are none of the code.
+settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+)
+settings.load_profile("suite")
+
+# Each role has one fixture, below, which alone says its rights. A folder that needs content beforehand overrides the
+# fixture with one of the same name that takes it, writes the content and returns the same client.
+
+
+@pytest.fixture(scope="session")
+def sqlite_template() -> Iterator[Database]:
+    with own_database("sqlite") as database:
+        yield database
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    wire()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell starts what runs in the background so, and every process that a test stops would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    structlog.configure(processors=[structlog.stdlib.add_log_level, structlog.processors.JSONRenderer()])
+    # what applications keep to send from: this run's own, and gone with it
+    spool = tempfile.TemporaryDirectory(prefix="rata-spool-")
+    config.add_cleanup(spool.cleanup)
+    os.environ["RATA_SPOOL_FOLDER"] = spool.name
+    # no test waits for a budget, yet every reply reports one
+    for budget in ("READS", "WRITES", "FAILURES"):
+        os.environ[f"RATA_{budget}_PER_MINUTE"] = "10000000"
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[Database]:
+    with own_database("postgres") as database:
+        yield database
+
+
+@pytest.fixture(params=ENGINES)
+def template(request: pytest.FixtureRequest) -> Database:
+    """The committed database of one engine; tests that commit copy it first."""
+    found: Database = request.getfixturevalue(f"{request.param}_template")
+    return found
+
+
+@pytest.fixture
+def database(template: Database) -> Iterator[OneTransaction]:
+    with rolled_back(template) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def built_app() -> FastAPI:
+    """The application, built once: that takes as long as a test."""
+    ours = Settings(_env_file=None, database_url="sqlite://")
+    return create_app(ours, Database(ours.database_url))
+
+
+@pytest.fixture
+def app(built_app: FastAPI, database: OneTransaction) -> FastAPI:
+    """The application over the test's own database."""
+    put_over(built_app, database)
+    return built_app
+
+
+def put_over(app: FastAPI, database: OneTransaction) -> None:
+    """Let the application work on this database, remembering nothing of another."""
+    app.state.database = database
+    app.state.uses = Uses()
+    app.state.kept = Kept()
+
+
+_principals = sa.insert(table_of(Principal)).values(version=1).returning(sa.column("id"))
+_tokens = sa.insert(table_of(Token)).values(version=1)
+_memberships = sa.insert(table_of(Membership))
+
+
+def token_for(
+    database: Database,
+    *roles: tuple[str, str] | tuple[str, str, str],
+    scopes: tuple[TokenScope, ...] = tuple(TokenScope),
+    networks: tuple[str, ...] = (),
+    days: int = 1,
+    prefix: str = "",
+) -> str:
+    """A token with the given (role, region[, agency]) memberships; without any, a stranger's.
+
+    Its rows are inserted as they are, without a journal: a test's callers are not what it tests, and the command is a
+    tenth of what a test takes.
+    """
+    now = datetime.now(UTC)
+    label = prefix + "-".join(["-".join(role) for role in roles] or ["stranger"])
+    name = f"{label[:25]}-{time.time_ns() % 10**14}"  # as long as a key may be
+    secret = f"rata_{token_urlsafe(32)}"
+    owner = {"name": name, "region_code": home_around(role[1] for role in roles), "created_at": now}
+    token = {
+        "name": name,
+        "hash": hash_of(secret),
+        "scopes": [str(scope) for scope in scopes],
+        "networks": list(networks),
+        "created_at": now,
+        "expires_at": now + timedelta(days=days),
+    }
+    memberships = [
+        {"role": role[0], "region_code": role[1], "agency_code": "".join(role[2:])} for role in roles
+    ]
+    with database.writing() as session:
+        principal = {"principal_id": session.scalar(_principals, owner)}
+        session.connection().execute(_tokens, {**token, **principal})
+        if memberships:
+            session.connection().execute(_memberships, [{**one, **principal} for one in memberships])
+    return secret
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[BlockingPortal]:
+    """One event loop for the clients of all tests: a client would start a thread and a loop for each request."""
+    with start_blocking_portal() as portal:
+        yield portal
+
+
+@pytest.fixture
+def connect(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
+    """`connect(("secretariat", "63.02"))`: a client with a token of these memberships."""
+    with connecting(app, database, portal) as connect_as:
+        yield connect_as
+
+
+@contextmanager
+def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -> Iterator[ConnectAs]:
+    """Yield what makes clients with memberships; they are closed at the end."""
+    opened: list[TestClient] = []
+
+    def connect_as(*roles: Any, **options: Any) -> TestClient:
+        secret = token_for(database, *roles, **options)
+        headers = {"Authorization": f"Bearer {secret}"}
+        opened.append(Client(app, portal, headers=headers, in_loop=True))
+        return opened[-1]
+
+    yield connect_as
+    for client in opened:
+        client.close()
+
+
+@contextmanager
+def made_once(
+    request: pytest.FixtureRequest, make: Callable[[ConnectAs, OneTransaction], object]
+) -> Iterator[OneTransaction]:
+    """Yield a database in which `make` was done, for a fixture of a module with the engines as its parameters.
+
+    Each test of the module overrides `database` and begins by `begin_in`. SQLite lets one write at a time: a module
+    that takes this takes no other database of the engine.
+    """
+    app, portal = request.getfixturevalue("built_app"), request.getfixturevalue("portal")
+    with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
+        put_over(app, database)
+        with connecting(app, database, portal) as connect_as:
+            make(connect_as, database)
+        yield database
+
+
+@contextmanager
+def begin_in(world: OneTransaction) -> Iterator[OneTransaction]:
+    """Yield the database as it was made; what happens there is taken back."""
+    point = world.connection.begin_nested()
+    world.statements.clear()
+    yield world
+    point.rollback()
+
+
+@pytest.fixture
+def secretariat(connect: ConnectAs) -> TestClient:
+    """The secretariat of Kotabaru (63.02)."""
+    return connect(("secretariat", "63.02"))
+
+
+@pytest.fixture
+def provincial_reader(connect: ConnectAs) -> TestClient:
+    """A reader of Kalimantan Selatan (63), who may not read drafts."""
+    return connect(("reader", "63"))
+
+
+@pytest.fixture
+def provincial_reviewer(connect: ConnectAs) -> TestClient:
+    """The reviewer of Kalimantan Selatan (63), who sees its regencies and their drafts."""
+    return connect(("reviewer", "63"))
+
+
+@pytest.fixture
+def provincial_administrator(connect: ConnectAs) -> TestClient:
+    """The administrator of Kalimantan Selatan (63)."""
+    return connect(("administrator", "63"))
+
+
+@pytest.fixture
+def national_administrator(connect: ConnectAs) -> TestClient:
+    """The administrator of the nation (0)."""
+    return connect(("administrator", "0"))
+
+
+@pytest.fixture
+def stranger(connect: ConnectAs) -> TestClient:
+    """A valid token without any membership."""
+    return connect()
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """`rata demo`, running: for what is tried from outside."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return Path(__file__).parents[1]
