@@ -19,7 +19,7 @@ PLAN = "/v1/plans/63.02-2026"
 MERGE = f"/v1/regions/63.02/agencies/{SOCIAL}/merge?dry_run=true"
 BODY = json.dumps({"title": "RAT 2031"}).encode()
 REQUESTS: dict[str, tuple[str, str, list[str], bytes]] = {
-    "GET": ("GET", "/v1/me", [], b""),
+    "GET": ("GET", "/v1/regions/63.02", [], b""),
     "PUT": ("PUT", "/v1/plans/63.02-2031?dry_run=true", [], BODY),
     "PUT without a body": ("PUT", "/v1/plans/63.02-2031?dry_run=true", [], b""),
     "PATCH": ("PATCH", f"{PLAN}?dry_run=true", ["If-Match: *"], BODY),
