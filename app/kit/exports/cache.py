@@ -243,8 +243,8 @@ class Spool:
         if failure is not None and not making.readers:
             log.error("spool_failed", exc_info=failure)  # otherwise said by whoever reads it
         making.path.unlink(missing_ok=True)
-        making.end(failure)
-        with self._lock:
+        with self._lock:  # a request that follows a failure has it made again
+            making.end(failure)
             self._drop(name, making)
 
     def _keep(self, making: Making, name: str) -> None:
