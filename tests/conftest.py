@@ -8,6 +8,8 @@ import pytest
 from tests import forked, postgres
 
 pytest_plugins = ["tests.engines"]
+# the conftest of a folder that is named on the command line imports it before it is a plugin
+pytest.register_assert_rewrite("tests.common")
 
 
 def pytest_configure(config: pytest.Config) -> None:
