@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def _trees() -> Iterator[None]:
     TREES.update({file: ast.parse(file.read_text(), str(file)) for file in FILES})
     yield
     TREES.clear()
+    nodes_of.cache_clear()
+
+
+@cache
+def nodes_of(tree: ast.AST) -> list[ast.AST]:
+    """Return all nodes of a tree; most rules look through them."""
+    return list(ast.walk(tree))
 
 
 AREAS = (
@@ -129,11 +137,11 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
     """(module, name) of everything that a file imports to run; what only types need is not there."""
     hidden = {
         inner
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if node in hidden:
             continue
         if isinstance(node, ast.Import):
@@ -144,7 +152,7 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """(last name of what is called, line)."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Call):
             called = node.func
             yield (
@@ -230,7 +238,7 @@ def test_queries_never_write() -> None:
     writes = {"insert", "update", "delete", "upsert", "add", "add_all", "merge", "flush", "record", "hold"}
     found = []
     for file in [*named("queries", "summaries", "figures"), *reports()]:
-        for node in ast.walk(TREES[file]):
+        for node in nodes_of(TREES[file]):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 owner = ast.unparse(node.func.value)
                 if node.func.attr in writes and owner in ("sa", "session", "table", "call.session"):
@@ -281,7 +289,7 @@ def test_reports_know_no_http() -> None:
 
 def handlers(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """(method, function) of a module's endpoints."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in node.decorator_list:
                 method = getattr(getattr(decorator, "func", None), "attr", "")
@@ -353,9 +361,9 @@ def test_only_the_kit_names_an_engine() -> None:
         # copies and files of the client are databases of its own, opened without the kit
         if name_of(file) in NAMES_ENGINES or name_of(file).startswith("client/"):
             continue
-        said = {id(node.value) for node in ast.walk(TREES[file]) if isinstance(node, ast.Expr)}
+        said = {id(node.value) for node in nodes_of(TREES[file]) if isinstance(node, ast.Expr)}
         texts = [
-            node for node in ast.walk(TREES[file]) if isinstance(node, ast.Constant) and id(node) not in said
+            node for node in nodes_of(TREES[file]) if isinstance(node, ast.Constant) and id(node) not in said
         ]
         found += [f"{name_of(file)}:{text.lineno}" for text in texts if names.search(str(text.value))]
         found += [
@@ -383,7 +391,7 @@ def test_no_personal_data() -> None:
     fields = [
         (file, node.lineno, ast.unparse(node.target))
         for file in FILES
-        for node in ast.walk(TREES[file])
+        for node in nodes_of(TREES[file])
         if isinstance(node, ast.AnnAssign)
     ]
     found = [f"{name_of(file)}:{line} {field}" for file, line, field in fields if PERSONAL.search(field)]
@@ -398,7 +406,7 @@ def test_nothing_is_printed() -> None:
         [
             f"{name_of(f)}:{node.lineno}"
             for f in FILES
-            for node in ast.walk(TREES[f])
+            for node in nodes_of(TREES[f])
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
         ],
         "Log with structlog, or let the command line say it.",
