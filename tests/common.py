@@ -36,7 +36,7 @@ ConnectAs = Callable[..., TestClient]
 
 # A busy machine is no fault of a strategy, and slow examples are none of the code.
 settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50
+    "suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30
 )
 settings.load_profile("suite")
 

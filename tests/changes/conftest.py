@@ -7,13 +7,13 @@ from fastapi.testclient import TestClient
 
 from app.kit.database.engine import Database
 from tests.database import ENGINES, OneTransaction, own_database
-from tests.plans.world import furnish, put_plan
+from tests.plans.world import furnish_by_command, put_plan
 
 
 @pytest.fixture
 def secretariat(secretariat: TestClient, database: OneTransaction) -> TestClient:
     """The secretariat of Kotabaru, with agencies and an empty plan."""
-    furnish(database)
+    furnish_by_command(database)
     put_plan(secretariat)
     return secretariat
 
@@ -23,5 +23,5 @@ def committed(request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database of each engine that keeps what is written to it, with the agencies of two regencies."""
     with own_database(request.param) as database:
         for region in ("63.02", "63.03"):
-            furnish(database, region)
+            furnish_by_command(database, region)
         yield database

@@ -12,7 +12,7 @@ from app.tracking.progress.models import ProgressIn
 from tests.changes.feed import now, page
 from tests.changes.walks import BEGIN, STEPS, WAY, Walk
 from tests.database import OneTransaction
-from tests.plans.world import furnish
+from tests.plans.world import furnish_by_command
 from tests.workflow.moves import PLAN, Connect, Movers
 
 pytestmark = pytest.mark.one_engine
@@ -128,7 +128,7 @@ def walk(connect: Connect, database: OneTransaction, steps: list[str], seed: int
         Copy(connect(("reader", "63")), reads_drafts=False),
     ]
     movers = Movers(connect)
-    furnish(database)
+    furnish_by_command(database)
     refused, walker = [], Walk(movers, Random(seed))
     for turn, name in enumerate(steps):
         reply = walker.take(name)

@@ -20,7 +20,7 @@ from app.kit.database.engine import Database, table_of
 from app.kit.database.journal import NOT_HASHED, Author, JournalHead, JournalRow, link_hash
 from app.kit.problems import NotFound
 from tests.database import OneTransaction, own_database
-from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish, put, put_many, report
+from tests.plans.world import AGENCIES, ANY, AT, LEAN, PLAN, furnish_by_command, put, put_many, report
 
 CHAIN = f"plan:{PLAN}"
 _table, _heads = table_of(JournalRow), table_of(JournalHead)
@@ -191,7 +191,7 @@ def test_the_command_says_what_it_found_by_its_exit_code_too(monkeypatch: pytest
         return CliRunner().invoke(cli, ["verify", *arguments])
 
     with own_database("sqlite") as database:
-        furnish(database)
+        furnish_by_command(database)
         monkeypatch.setenv("RATA_DATABASE_URL", str(database.url))
         whole = command()
         assert (whole.exit_code, whole.stdout[:17]) == (0, "The journal holds")
