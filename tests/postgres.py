@@ -49,6 +49,12 @@ THROW_AWAY = {
 }
 
 
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+"""How many wait for a lock in a database; others of the server are other tests'."""
+
+
 class PostgresUnavailable(RuntimeError):
     """No server could be brought up; the text says what was tried."""
 

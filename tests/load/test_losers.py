@@ -19,6 +19,7 @@ from app.settings import Settings
 from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.plans.world import ANY, AT, put_plan
+from tests.postgres import WAITING
 
 ATTEMPTS = len(requests.PAUSES) + 1
 IMPORT = "/v1/coordinates/import?code_system=kemendagri"
@@ -161,7 +162,7 @@ class TestOnPostgres:
 
 
 def until_somebody_waits(database: Database) -> None:
-    waits = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    waits = sa.text(WAITING)
     for _ in range(500):
         with database.read_session() as session:
             if session.scalar(waits):

@@ -71,7 +71,8 @@ LEAN: dict[str, Any] = {
 
 
 def furnish(database: Database, region: str = "63.02") -> None:
-    """Insert the agencies of a region as rows, without a journal: few tests are about them."""
+    """Insert the agencies that a region lacks as rows, without a journal: few tests are about them."""
+    table = table_of(AgencyRow)
     rows = [
         {
             "region_code": region,
@@ -85,7 +86,9 @@ def furnish(database: Database, region: str = "63.02") -> None:
         for code, name in AGENCIES.items()
     ]
     with database.writing() as session:
-        session.connection().execute(sa.insert(table_of(AgencyRow)), rows)
+        there = set(session.scalars(sa.select(table.c.code).where(table.c.region_code == region)))
+        if missing := [row for row in rows if row["code"] not in there]:
+            session.connection().execute(sa.insert(table), missing)
 
 
 def furnish_by_command(database: Database, region: str = "63.02") -> None:

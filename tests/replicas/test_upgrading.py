@@ -32,6 +32,7 @@ from tests.common import token_for
 from tests.database import ENGINES, own_url
 from tests.docs.server import free_port
 from tests.plans.world import ANY, AT
+from tests.postgres import WAITING
 from tests.pulls.world import PULL
 from tests.replicas.conftest import fill
 from tests.replicas.standby import PATIENCE, until
@@ -250,7 +251,7 @@ class Load:
 def waits(url: str) -> bool:
     """Whether somebody stands in line for a table."""
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        row = connection.execute(WAITING).fetchone()
     return bool(row and row[0])
 
 
