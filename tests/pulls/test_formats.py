@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from app.exchange.pulls import writing
 from app.exchange.pulls.rules import COLUMNS, FISCAL
+from app.kit.exports.cache import Making
 from app.kit.files.delimited import unescaped
 from tests.plans.world import put
 from tests.pulls.world import PULL, Pulled, forget, pull
@@ -161,6 +163,24 @@ def test_a_sheet_that_is_too_small_says_so(office: Office, monkeypatch: pytest.M
     assert (
         "There are 2 rows; a sheet of Excel holds 1. Pull as ndjson, csv, parquet" in refused.json()["detail"]
     )
+    monkeypatch.setattr(writing, "LARGEST_ROW", 3)
+    assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_pull_that_failed_is_made_again_by_the_next_request(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by one that comes before the failed export is off the list of those under way."""
+    end = Making.end
+
+    def end_and_wait(making: Making, failure: BaseException | None = None) -> None:
+        end(making, failure)
+        time.sleep(0.1)
+
+    monkeypatch.setattr(Making, "end", end_and_wait)
+    monkeypatch.setattr(writing, "LARGEST_ROW", 2)
+    assert office.secretariat.get(f"{PULL}.xlsx").status_code == 406
     monkeypatch.setattr(writing, "LARGEST_ROW", 3)
     assert office.secretariat.get(f"{PULL}.xlsx").status_code == 200
 
