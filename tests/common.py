@@ -177,30 +177,30 @@ def connecting(app: FastAPI, database: OneTransaction, portal: BlockingPortal) -
         client.close()
 
 
-@contextmanager
-def made_once(
-    request: pytest.FixtureRequest, make: Callable[[ConnectAs, OneTransaction], object]
-) -> Iterator[OneTransaction]:
-    """Yield a database in which `make` was done, for a fixture of a module with the engines as its parameters.
+def begin_with(make: Callable[[ConnectAs, OneTransaction], object]) -> tuple[Any, Any]:
+    """Return the fixtures `world` and `database` of a module whose tests all begin with what `make` writes.
 
-    Each test of the module overrides `database` and begins by `begin_in`. SQLite lets one write at a time: a module
-    that takes this takes no other database of the engine.
+    `make` runs once for a module and engine; what a test does after it is rolled back. SQLite lets one write at a
+    time: such a module takes no other database of the engine.
     """
-    app, portal = request.getfixturevalue("built_app"), request.getfixturevalue("portal")
-    with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
-        put_over(app, database)
-        with connecting(app, database, portal) as connect_as:
-            make(connect_as, database)
-        yield database
 
+    @pytest.fixture(scope="module", params=ENGINES)
+    def world(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
+        app, portal = request.getfixturevalue("built_app"), request.getfixturevalue("portal")
+        with rolled_back(request.getfixturevalue(f"{request.param}_template")) as database:
+            put_over(app, database)
+            with connecting(app, database, portal) as connect_as:
+                make(connect_as, database)
+            yield database
 
-@contextmanager
-def begin_in(world: OneTransaction) -> Iterator[OneTransaction]:
-    """Yield the database as it was made; what happens there is taken back."""
-    point = world.connection.begin_nested()
-    world.statements.clear()
-    yield world
-    point.rollback()
+    @pytest.fixture
+    def database(world: OneTransaction) -> Iterator[OneTransaction]:
+        point = world.connection.begin_nested()
+        world.statements.clear()
+        yield world
+        point.rollback()
+
+    return world, database
 
 
 @pytest.fixture

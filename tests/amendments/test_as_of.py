@@ -1,6 +1,5 @@
 """A plan as it was in force at an instant: by another way the same as its frozen revisions."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +11,8 @@ from app.kit.database.engine import table_of
 from app.plans.revisions.models import PlanRevisionRow
 from tests.amendments.conftest import draft
 from tests.amendments.world import HEALTHY, LINES, Movers, amend, because, budget, ok
-from tests.common import ConnectAs, begin_in, made_once
-from tests.database import ENGINES, OneTransaction
+from tests.common import ConnectAs, begin_with
+from tests.database import OneTransaction
 from tests.plans.world import ANY, AT, HEALTH, report, walk
 
 ZERO = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
@@ -40,16 +39,7 @@ def adopt_twice(connect: ConnectAs, database: OneTransaction) -> None:
             session.execute(sa.update(c.number.table).where(c.number == number).values(adopted_at=instant))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def adopted_twice(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
-    with made_once(request, adopt_twice) as world:
-        yield world
-
-
-@pytest.fixture
-def database(adopted_twice: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(adopted_twice) as database:
-        yield database
+world, database = begin_with(adopt_twice)
 
 
 @pytest.fixture

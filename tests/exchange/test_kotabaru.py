@@ -1,7 +1,6 @@
 """The real plan and report of Kabupaten Kotabaru: what an office meets when it brings them."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +11,8 @@ from app.exchange.matrix.rules import read_matrix
 from app.kit.database.engine import table_of
 from app.kit.fields import folded
 from app.reference.nomenclature.models import SubactivityRow
-from tests.common import ConnectAs, begin_in, made_once
-from tests.database import ENGINES, OneTransaction
+from tests.common import ConnectAs, begin_with
+from tests.database import OneTransaction
 from tests.exchange.conftest import open_kotabaru
 from tests.exchange.office import PLAN_FILE, REPORT_FILE, Office, place_of
 
@@ -25,33 +24,25 @@ ROWS = {row.row: row for row in read_matrix(PLAN, PLAN_FILE.name).rows}
 
 
 Made = dict[str, Any]
+MADE: Made = {}
 
 
-@pytest.fixture(scope="module")
-def made() -> Made:
-    """What the office met on its way: the reply that refused the plan, the report of its import."""
-    return {}
+def bring(connect: ConnectAs, database: OneTransaction) -> None:
+    """Import the plan, which is refused before with the names that are not clear, and keep what the office met."""
+    office = open_kotabaru(connect(("secretariat", "63.02")), database)
+    MADE["refused"] = office.send(PLAN, new_agencies="create")
+    MADE["agencies"] = office.client.get("/v1/regions/63.02/agencies").json()["items"]
+    MADE["lines"] = office.lines()
+    MADE["report"] = office.bring(PLAN, **TAKEN)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def imported_once(request: pytest.FixtureRequest, made: Made) -> Iterator[OneTransaction]:
-    """The database with the plan, which was refused before with the names that are not clear."""
-
-    def bring(connect: ConnectAs, database: OneTransaction) -> None:
-        office = open_kotabaru(connect(("secretariat", "63.02")), database)
-        made["refused"] = office.send(PLAN, new_agencies="create")
-        made["agencies"] = office.client.get("/v1/regions/63.02/agencies").json()["items"]
-        made["lines"] = office.lines()
-        made["report"] = office.bring(PLAN, **TAKEN)
-
-    with made_once(request, bring) as world:
-        yield world
+world, database = begin_with(bring)
 
 
 @pytest.fixture
-def database(imported_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(imported_once) as database:
-        yield database
+def made(world: OneTransaction) -> Made:
+    """What the office met on its way: the reply that refused the plan, the report of its import."""
+    return MADE
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The real plan and report of Kabupaten Kotabaru, once they are in: again, out, and in again."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.common import ConnectAs, begin_in, made_once
-from tests.database import ENGINES, OneTransaction
+from tests.common import ConnectAs, begin_with
+from tests.database import OneTransaction
 from tests.exchange.conftest import open_kotabaru
 from tests.exchange.office import Office, edited
 from tests.exchange.test_kotabaru import PLAN, REPORT, ROWS, TAKEN
@@ -15,23 +14,14 @@ from tests.exchange.test_kotabaru import PLAN, REPORT, ROWS, TAKEN
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def imported_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
-    """The database with the plan and the report."""
-
-    def bring(connect: ConnectAs, database: OneTransaction) -> None:
-        office = open_kotabaru(connect(("secretariat", "63.02")), database)
-        office.bring(PLAN, **TAKEN)
-        office.bring(REPORT, basis="period", **TAKEN)
-
-    with made_once(request, bring) as world:
-        yield world
+def bring(connect: ConnectAs, database: OneTransaction) -> None:
+    """Import the plan and the report."""
+    office = open_kotabaru(connect(("secretariat", "63.02")), database)
+    office.bring(PLAN, **TAKEN)
+    office.bring(REPORT, basis="period", **TAKEN)
 
 
-@pytest.fixture
-def database(imported_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(imported_once) as database:
-        yield database
+world, database = begin_with(bring)
 
 
 @pytest.fixture

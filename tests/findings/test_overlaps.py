@@ -2,7 +2,6 @@
 
 import itertools
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,28 +11,19 @@ from fastapi.testclient import TestClient
 from app.plans.actions.queries import actions
 from app.plans.overlaps.queries import candidates, overlapping
 from app.plans.overlaps.rules import coincidence, common_places, pair_of
-from tests.common import ConnectAs, begin_in, made_once
-from tests.database import ENGINES, OneTransaction
+from tests.common import ConnectAs, begin_with
+from tests.database import OneTransaction
 from tests.findings.world import CLEAN, DISTRICT, NEXT_VILLAGE, OTHER, VILLAGE, at, checked, line, recipients
 from tests.plans.world import AT, HEALTH, LEAN, PARTNER, SOCIAL, WORKS, furnish, put, put_many, put_plan, walk
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def planned_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
-    """The database with an empty plan."""
-
-    def plan(connect: ConnectAs, database: OneTransaction) -> None:
-        furnish(database)
-        put_plan(connect(("secretariat", "63.02")))
-
-    with made_once(request, plan) as world:
-        yield world
+def plan(connect: ConnectAs, database: OneTransaction) -> None:
+    """Write the agencies and an empty plan."""
+    furnish(database)
+    put_plan(connect(("secretariat", "63.02")))
 
 
-@pytest.fixture
-def database(planned_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(planned_once) as database:
-        yield database
+world, database = begin_with(plan)
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """A plan of Kotabaru with a line that says everything, one that says the least, and who may move it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.amendments.world import Movers
-from tests.common import ConnectAs, made_once
-from tests.database import ENGINES, OneTransaction
+from tests.common import ConnectAs
+from tests.database import OneTransaction
 from tests.harvest.world import BARE, FULL
 from tests.plans.world import furnish, put, put_plan
 from tests.quarters.world import Office
@@ -61,9 +61,3 @@ def publish(connect: ConnectAs, database: OneTransaction) -> None:
     office = Office(connect)
     office.report("A-1", "A-2", spent=5)
     office.move("submit", "verify", "freeze", "correct", "submit", "verify", "freeze")
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def published_once(request: pytest.FixtureRequest) -> Iterator[OneTransaction]:
-    with made_once(request, publish) as world:
-        yield world

@@ -1,24 +1,21 @@
 """The catalogue as a harvester reads it: linked data, with what DCAT-AP demands of it."""
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
 from rdflib import RDF, Literal, Namespace, URIRef
 from rdflib.namespace import DCAT, DCTERMS, FOAF, XSD
 
-from tests.common import ConnectAs, begin_in
+from tests.common import ConnectAs, begin_with
 from tests.database import OneTransaction
+from tests.harvest.conftest import publish
 from tests.harvest.world import AT, HOST, SPDX, harvested, one
 
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-def database(published_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(published_once) as database:
-        yield database
+world, database = begin_with(publish)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from fastapi import FastAPI
@@ -12,8 +12,8 @@ from rdflib.namespace import DCAT, DCTERMS
 
 from app.access.models import TokenScope
 from tests.amendments.world import Movers, amend, because, budget
-from tests.common import ConnectAs, begin_in
-from tests.database import OneTransaction
+from tests.common import ConnectAs, begin_with
+from tests.harvest.conftest import publish
 from tests.harvest.test_iati import FIRST, SECOND, spent
 from tests.harvest.world import AT, EXPORT, HOST, SPDX, exported, harvested, narrative, one
 from tests.plans.world import report
@@ -21,10 +21,7 @@ from tests.plans.world import report
 pytestmark = pytest.mark.one_engine
 
 
-@pytest.fixture
-def database(published_once: OneTransaction) -> Iterator[OneTransaction]:
-    with begin_in(published_once) as database:
-        yield database
+world, database = begin_with(publish)
 
 
 @pytest.fixture
