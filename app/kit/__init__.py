@@ -1,1 +1,1 @@
-"""What every area is built on; it knows nothing about plans."""
+"""The code that every area uses. It knows nothing about plans."""

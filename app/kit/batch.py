@@ -1,6 +1,6 @@
-"""Writes of many items in one call: all of them or none, or with `each` those without errors.
+"""Writes of many items in one request: all or none, or with `each` those without errors.
 
-Every such command takes the same steps: rights, precondition, references, conflicts, difference, rows, journal.
+Every batch command takes the same steps: rights, precondition, references, conflicts, difference, rows, journal.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,14 +30,14 @@ class Outcome:
 
 
 class Keyed(Protocol):
-    """An item as the client wants it, under its key."""
+    """An item of the request, with its key."""
 
     @property
     def code(self) -> str: ...
 
 
 class StoredContent(Versioned, Protocol):
-    """An item in force."""
+    """A stored item: its content and its version."""
 
     @property
     def content(self) -> object: ...
@@ -49,12 +49,12 @@ Content = TypeVar("Content", bound=Mapping[str, object])
 
 
 class BatchWrite(Generic[Item]):
-    """The items of one write, with the errors that refuse some of them on the way."""
+    """The items of one batch write, and the errors of the refused ones."""
 
     def __init__(
         self, items: Iterable[Item], *, each: bool = False, errors_before: Sequence[FieldError] = ()
     ) -> None:
-        """Take the items; `errors_before` are those of items that do not even parse."""
+        """Keep the items; `errors_before` are the errors of items that do not parse."""
         self.items = {item.code: item for item in items}
         self.each, self.errors_before = each, errors_before
         self._invalid: dict[str, Sequence[FieldError]] = {}
@@ -62,44 +62,44 @@ class BatchWrite(Generic[Item]):
 
     @property
     def errors(self) -> dict[str, list[FieldError]]:
-        """The errors of refused items: first those of the content, then of rights, then of conflicts."""
+        """The errors of refused items by code: those of the content before those of rights and conflicts."""
         codes = [*self._invalid, *(code for code in self._refused if code not in self._invalid)]
         return {code: [*self._invalid.get(code, ()), *self._refused.get(code, ())] for code in codes}
 
     def forbid(self, errors: Errors) -> None:
         """Refuse items that the actor may not write. Raises Forbidden for all of them unless `each`."""
-        self.refuse(errors, lambda found: Forbidden(errors=found, **found[0].values))
+        self.refuse(errors, lambda listed: Forbidden(errors=listed, **listed[0].values))
 
     def invalidate(self, errors: Errors) -> None:
-        """Refuse items that do not fit. Raises Invalid, with the errors before, unless `each`."""
+        """Refuse items with invalid content. Raises Invalid, `errors_before` first, unless `each`."""
         self._invalid.update(errors)
         if not self.each and (errors or self.errors_before):
             raise Invalid(errors=[*self.errors_before, *flatten(errors)])
 
     def refuse(self, errors: Errors, make_problem: Callable[[list[FieldError]], Problem]) -> None:
-        """Refuse items for another reason. Raises that problem for all of them unless `each`."""
+        """Refuse items for another reason. Raises the problem of all their errors unless `each`."""
         if errors and not self.each:
             raise make_problem(flatten(errors))
-        for code, of_item in errors.items():
-            self._refused.setdefault(code, []).extend(of_item)
+        for code, item_errors in errors.items():
+            self._refused.setdefault(code, []).extend(item_errors)
 
-    def select_accepted(self, wanted: Mapping[str, Content]) -> dict[str, Content]:
+    def select_accepted(self, contents: Mapping[str, Content]) -> dict[str, Content]:
         """Return the contents of items without errors."""
         refused = self.errors
-        return {code: content for code, content in wanted.items() if code not in refused}
+        return {code: content for code, content in contents.items() if code not in refused}
 
     def changes(
-        self, wanted: Mapping[str, Content], stored: Mapping[str, StoredContent]
+        self, contents: Mapping[str, Content], stored: Mapping[str, StoredContent]
     ) -> dict[str, Content]:
-        """Return the contents to write: of items without errors that differ from the stored ones."""
+        """Return the contents to write: those without errors that differ from the stored ones."""
         return {
             code: content
-            for code, content in self.select_accepted(wanted).items()
+            for code, content in self.select_accepted(contents).items()
             if code not in stored or stored[code].content != content
         }
 
     def outcomes(self, stored: Mapping[str, Versioned], versions: Mapping[str, int]) -> list[Outcome]:
-        """Return the outcome of each item, in their order; `versions` are those of the rows written."""
+        """Return the outcome of each item, in order; `versions` are those of the written rows."""
         refused = self.errors
 
         def conclude(code: str) -> Outcome:
@@ -122,9 +122,9 @@ class BatchQuery(BaseModel):
 def read_items(
     shape: type[ItemShape], raw_items: Sequence[object], *, key: str
 ) -> tuple[list[tuple[int, ItemShape]], dict[int, Outcome]]:
-    """Return the valid items of a request with their places, and the outcomes of the others by place.
+    """Return (index, item) of each valid item, and the outcome of each invalid one by its index.
 
-    Of two items with one key the second is invalid.
+    An item that repeats a key is invalid.
     """
     items: list[tuple[int, ItemShape]] = []
     refused: dict[int, Outcome] = {}
@@ -152,4 +152,4 @@ def errors_of(refused: Mapping[int, Outcome]) -> list[FieldError]:
 
 def flatten(errors: Errors) -> list[FieldError]:
     """Return the errors of all items in one list."""
-    return [error for of_item in errors.values() for error in of_item]
+    return [error for item_errors in errors.values() for error in item_errors]

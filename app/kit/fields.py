@@ -1,4 +1,4 @@
-"""The types of fields: each with its unit, its bounds and its words for the OpenAPI document."""
+"""The types of fields, each with its unit, bounds and description in the OpenAPI document."""
 
 import re
 import unicodedata
@@ -21,11 +21,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 SOMETIMES: dict[str, JsonValue] = {"x-sometimes": True}
-"""`json_schema_extra` of a reply's field that is left out, not null, where there is nothing to say."""
+"""`json_schema_extra` of a reply's field that the server omits, instead of sending null, if it has no value."""
 
 
 def show_example(*parts: Mapping[str, object], **fields: object) -> ConfigDict:
-    """Return the configuration of a shape whose one example is these parts and fields together."""
+    """Return the configuration of a shape with one example: the parts and fields merged."""
     example: Any = {}
     for part in (*parts, fields):
         example |= part
@@ -33,21 +33,21 @@ def show_example(*parts: Mapping[str, object], **fields: object) -> ConfigDict:
 
 
 class Shape(BaseModel):
-    """Base of what goes over the wire. A field that is not declared is refused, never dropped."""
+    """Base of the shapes of requests and replies. Validation refuses an undeclared field and never drops it."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Batch(Shape):
-    """Base of the body of a call that writes many `items`; each is validated by itself (`inputs.validated_items`)."""
+    """Base of the request body of a batch. `validated_items` validates each of its `items` on its own."""
 
 
 LONGEST = 40_000
-"""Characters beyond which no field takes a text, composed or not: its length is what is wrong with it."""
+"""Characters above which every field refuses a text for its length, so nothing else looks at it."""
 MOST_MARKS = 30
-"""In a row, as in the stream-safe text format of Unicode (UAX #15, section 13)."""
+"""Maximum run of combining characters, as in Unicode's stream-safe text format (UAX #15, section 13)."""
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Of the categories Cc and Cs, but for line feed and tabulator."""
+"""The characters of the categories Cc and Cs, except line feed and tab."""
 
 
 _DROPPED = re.compile("['’‘ʼ`´]")
@@ -55,8 +55,10 @@ _BETWEEN = re.compile(r"[\W_]+")
 
 
 def has_piled_marks(text: str) -> bool:
-    """Whether more combining characters stand in a row than any writing has: sorting n of them, as composing does,
-    takes n² steps, and a hundred thousand half a minute."""
+    """Return whether a text has more consecutive combining characters than any writing system uses.
+
+    NFC and NFKC sort such a run in n² steps: a hundred thousand characters take half a minute.
+    """
     if text.isascii():
         return False
     row = 0
@@ -68,54 +70,54 @@ def has_piled_marks(text: str) -> bool:
 
 
 def folded(text: str) -> str:
-    """A name as it is compared: without case, apostrophes, punctuation and repeated spaces.
+    """Return a name for comparisons: without case, apostrophes, punctuation and repeated spaces.
 
     `folded("Jum’at  Berkah (I/II)") == "jumat berkah i ii"`.
     """
-    if not has_piled_marks(text):  # composing takes too long, and no name has such marks
+    if not has_piled_marks(text):  # it would take too long, and no name has such marks
         text = unicodedata.normalize("NFKC", text)
     text = text.casefold()
     return _BETWEEN.sub(" ", _DROPPED.sub("", text)).strip()
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a search, each once."""
+    """Return the distinct words of a search, folded."""
     return list(dict.fromkeys(folded(text).split()))
 
 
 def _clean(text: object) -> object:
-    """Composed Unicode without control characters: what both databases store and give back unchanged."""
+    """Return a text in NFC, which both databases return unchanged. Raises an error if it has control characters."""
     if not isinstance(text, str) or len(text) > LONGEST:
         return text
     if has_piled_marks(text):
         raise PydanticCustomError("piled_marks", "piles up combining characters")
     text = unicodedata.normalize("NFC", text)
-    if found := _CONTROLS.search(text):
+    if match := _CONTROLS.search(text):
         raise PydanticCustomError(
-            "control_character", "contains the control character {shown}", {"shown": repr(found[0])}
+            "control_character", "contains the control character {shown}", {"shown": repr(match[0])}
         )
     return text
 
 
-def _number(value: object) -> object:
-    """No number is ever a string or a boolean."""
+def _require_number(value: object) -> object:
+    """Return the value. Raises an error if it is a string or a boolean."""
     if isinstance(value, (str, bool)):
         raise PydanticCustomError("not_a_number", "must be a JSON number")
     return value
 
 
-def _written(form: re.Pattern[str], value: object) -> object:
-    """Time is a text of that form: a number, or digits alone, would be read as seconds since 1970."""
-    if isinstance(value, date) or (isinstance(value, str) and form.fullmatch(value)):
+def _require_format(pattern: re.Pattern[str], value: object) -> object:
+    """Return a date, or a text of that pattern. Pydantic would read digits alone as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and pattern.fullmatch(value)):
         return value
     raise PydanticCustomError("date_parsing", "must be written as RFC 3339 does")
 
 
-# The checks before come last in each type: what stands outside of them would be missing in the JSON Schema.
+# The BeforeValidator comes last in each type: the JSON Schema lacks every constraint after it.
 _strip, _composed, _numeric = (
     StringConstraints(strip_whitespace=True),
     BeforeValidator(_clean),
-    BeforeValidator(_number),
+    BeforeValidator(_require_number),
 )
 
 Line = Annotated[str, _strip, Field(min_length=1, max_length=500), _composed]
@@ -125,12 +127,12 @@ Prose = Annotated[str, _strip, Field(max_length=10_000), _composed]
 """Text of several sentences, at most 10,000 characters."""
 
 Statement = Annotated[str, _strip, Field(min_length=1, max_length=10_000), _composed]
-"""The same where something must be said."""
+"""Text of several sentences that is not empty."""
 
 Key = Annotated[
     str, _strip, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), _composed
 ]
-"""Key that a list's items are matched by: letters, digits, dot, dash, underscore; at most 40."""
+"""Key of an item in a list: letters, digits, dot, dash, underscore; at most 40 characters."""
 
 Tag = Annotated[str, _strip, Field(min_length=1, max_length=60), _composed]
 
@@ -148,7 +150,7 @@ Quantity = Annotated[
 """A measured amount in the unit of its output, at most four decimals: 15 digits, which SQLite shows in full."""
 
 Figure = Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False), _numeric]
-"""A published figure in its own unit, below zero too; its decimals are its definition's business."""
+"""A published figure in its own unit, negative too; its indicator's definition sets the decimals."""
 
 Percent = Annotated[
     float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(lambda value: round(value, 2)), _numeric
@@ -182,13 +184,15 @@ Year = Annotated[int, Field(ge=2015, le=2100), _numeric]
 Version = Annotated[
     int, Field(ge=1, description='Row version; send it as `If-Match: "<version>"` to change this.')
 ]
-Day = Annotated[date, BeforeValidator(partial(_written, re.compile(r"\d{4}-\d{2}-\d{2}")))]
+Day = Annotated[date, BeforeValidator(partial(_require_format, re.compile(r"\d{4}-\d{2}-\d{2}")))]
 """A day of the calendar, as RFC 3339 writes it."""
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(partial(_written, re.compile(r"\d{4}-\d{2}-\d{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+)?"))),
+    BeforeValidator(
+        partial(_require_format, re.compile(r"\d{4}-\d{2}-\d{2}[Tt ][0-9:.]+([Zz]|[+-][0-9:]+)?"))
+    ),
 ]
-"""The same with a time and its offset."""
+"""A date, a time and its offset, as RFC 3339 writes them."""
 
 REGION_PATTERN = r"^(0|[0-9]{2}(\.[0-9]{2}(\.[0-9]{2}(\.[0-9]{4})?)?)?)$"
 RegionCode = Annotated[
@@ -221,8 +225,8 @@ FundingSourceCode = Annotated[
 
 
 def address(description: str, example: str) -> Any:
-    """A key as a part of an address, with words and an example for the document.
+    """Return the path parameter of a key, with its description and an example for the document.
 
-    It has no pattern: what cannot be a key is not found, like what is none.
+    It has no pattern: the answer to a malformed key is 404, as to an unknown one.
     """
     return Path(description=description, examples=[example])

@@ -1,7 +1,7 @@
-"""JSON Merge Patch (RFC 7396): what PATCH takes, does, and shows in the OpenAPI document.
+"""JSON Merge Patch (RFC 7396): the body of a PATCH, its merge, and its schema in the OpenAPI document.
 
-A route takes `patch: Patch`, merges it into the thing as a PUT would have sent it, and holds the result
-to the PUT's own shape (`inputs.validated`), so both refuse the same things in the same words.
+A route takes `patch: Patch`, merges it into the body that a PUT would have sent, and validates the result by
+the shape of the PUT (`validated`). So both refuse the same input with the same errors.
 """
 
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ Patch = Annotated[
 
 
 def merge_patch(target: object, patch: object) -> object:
-    """`target` with `patch` merged into it; neither is changed."""
+    """Return `target` with `patch` merged into it; both stay unchanged."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -33,9 +33,9 @@ def merge_patch(target: object, patch: object) -> object:
 
 
 def describe_patch(put: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a PATCH body, from that of the PUT beside it: the same fields, none of them required.
+    """Return the schema of a PATCH body, from that of the PUT: all its fields, none of them required.
 
-    Shapes it needs (`AgencyPatch` for `AgencyIn`) are added to `schemas`.
+    Adds the shapes that it needs (`AgencyPatch` for `AgencyIn`) to `schemas`.
     """
     if "$ref" not in put:
         return put
@@ -45,28 +45,30 @@ def describe_patch(put: dict[str, Any], schemas: dict[str, Any]) -> dict[str, An
     patch = name.removesuffix("In") + "Patch"
     if patch not in schemas:
         whole = schemas[name]
-        schemas[patch] = {}  # a shape that holds itself ends here
+        schemas[patch] = {}  # ends the recursion of a shape that contains itself
         schemas[patch] = {
             "type": "object",
             "title": patch,
             "description": f"Changes to {name.removesuffix('In')}: the fields that are to change.",
-            "properties": {field: _optional(of, schemas) for field, of in whole["properties"].items()},
+            "properties": {
+                name: _make_optional(field, schemas) for name, field in whole["properties"].items()
+            },
             "additionalProperties": False,
         }
         if whole.get("examples"):
-            told = ((field, value) for field, value in whole["examples"][0].items() if value)
-            schemas[patch]["examples"] = [dict([next(told)])]
+            filled = ((field, value) for field, value in whole["examples"][0].items() if value)
+            schemas[patch]["examples"] = [dict([next(filled)])]
     return {"$ref": f"#/components/schemas/{patch}"}
 
 
-def _optional(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """A field that may be left out or be null; an object in it is patched, not replaced."""
-    told = {name: value for name, value in schema.items() if name not in ("default", "examples")}
-    if "anyOf" in told:
-        return {**told, "anyOf": _with_null([describe_patch(one, schemas) for one in told["anyOf"]])}
-    about: dict[str, Any] = {name: told.pop(name) for name in ("title", "description") if name in told}
-    return {**about, "anyOf": _with_null([describe_patch(told, schemas)])}
+def _make_optional(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field that may be absent or null; a PATCH merges into an object in it."""
+    kept = {name: value for name, value in schema.items() if name not in ("default", "examples")}
+    if "anyOf" in kept:
+        return {**kept, "anyOf": _add_null([describe_patch(choice, schemas) for choice in kept["anyOf"]])}
+    about: dict[str, Any] = {name: kept.pop(name) for name in ("title", "description") if name in kept}
+    return {**about, "anyOf": _add_null([describe_patch(kept, schemas)])}
 
 
-def _with_null(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _add_null(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return choices if {"type": "null"} in choices else [*choices, {"type": "null"}]

@@ -1,4 +1,4 @@
-"""Periods: quarters are stored, semesters and years derived (domain, section 5); and days in the zones of Indonesia."""
+"""Periods and days. Quarters are the stored periods; semesters and years derive from them (domain, section 5)."""
 
 import re
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ _LAST_QUARTER = {"": 4, "S1": 2, "S2": 4, "Q1": 1, "Q2": 2, "Q3": 3, "Q4": 4}
 
 
 def is_quarter(text: str) -> bool:
-    """Whether this is a quarter, such as `2026-Q2`."""
+    """Return whether a text is a quarter, such as `2026-Q2`."""
     return re.fullmatch(QUARTER_PATTERN, text) is not None
 
 
-#: Indonesia knows no summer time; its three zones have had these offsets since Keppres 41/1987.
+#: Hours east of UTC. Indonesia has no summer time; Keppres 41/1987 set these offsets.
 OFFSETS = {"WIB": 7, "WITA": 8, "WIT": 9}
 
 
@@ -42,12 +42,12 @@ def zone_of(name: str) -> timezone:
 
 
 def local_date(at: datetime, zone: str) -> date:
-    """The day that it is in a zone of Indonesia, by which its deadlines are judged."""
+    """Return the date in a zone of Indonesia, by which the deadlines of that zone go."""
     return at.astimezone(zone_of(zone)).date()
 
 
 def end_of(day: date, zone: str) -> datetime:
-    """The last second of a day in a zone, with its offset."""
+    """Return the last second of a day in a zone, with its offset."""
     return datetime.combine(day, time(23, 59, 59), zone_of(zone))
 
 
@@ -67,7 +67,7 @@ class Period:
 
     @classmethod
     def parse(cls, text: str) -> "Period":
-        """Read `2026`, `2026-S1` or `2026-Q2`; ValueError for anything else."""
+        """Parse `2026`, `2026-S1` or `2026-Q2`. Raises ValueError for any other text."""
         if not _PERIOD.match(text):
             raise ValueError(text)
         year, _, part = text.partition("-")
@@ -78,12 +78,11 @@ class Period:
 
     @property
     def last_quarter(self) -> str:
-        """The quarter up to whose end this period counts; figures are cumulative within the year."""
+        """The last quarter of this period; figures are cumulative within the year."""
         return f"{self.year}-Q{_LAST_QUARTER[self.part]}"
 
     @property
     def quarters(self) -> list[str]:
-        """Its quarters."""
         last = _LAST_QUARTER[self.part]
         number = {"": 4, "S": 2, "Q": 1}[self.part[:1]]
         return [f"{self.year}-Q{n}" for n in range(last - number + 1, last + 1)]
@@ -105,7 +104,7 @@ class UnknownPeriod(Problem):
 
 
 def period_in(text: str) -> Period:
-    """Read a query's period, or say which ones there are."""
+    """Return the period of a query. Raises BadRequest, with the valid forms, if the text is none."""
     try:
         return Period.parse(text)
     except ValueError:

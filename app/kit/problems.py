@@ -1,8 +1,8 @@
 """One error shape for every failure (RFC 9457), in Indonesian first and English second.
 
-An error is a class with a status, a code and its two texts; the place that finds something wrong
-raises it and knows no HTTP. Each error of a field is of a declared `Kind`, so that codes never
-change by accident and `/problems/{code}` can document all of them.
+An error is a class with a status, a code and two texts; the code that raises it knows no HTTP.
+Each error of a field has a declared `Kind`, so codes never change by accident and
+`/problems/{code}` documents all of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,35 +14,35 @@ from pydantic import BaseModel, Field
 
 from app.extras import is_installed, package_of
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 MOST_ERRORS = 100
-"""That a reply lists; a caller mends these before asking again."""
+"""Maximum number of errors that a reply lists."""
 MOST_CELL_ERRORS = 1_000
-"""The same of cells: a person mends a sheet in one go."""
+"""Maximum number of errors in cells that a reply lists: a person corrects a whole workbook at once."""
 LONGEST_SHOWN = 300
-"""Characters of what a caller sent that a reply repeats in one place."""
+"""Maximum characters of the client's input that a reply repeats in one place."""
 
 Language = Literal["id", "en"]
 
 
 class Text(NamedTuple):
-    """The same sentence in both languages; `{name}` takes the error's values."""
+    """A sentence in both languages; `{name}` takes the error's values."""
 
     id: str
     en: str
 
     def render(self, language: Language, values: Mapping[str, object]) -> str:
         template = self.id if language == "id" else self.en
-        return template.format_map(_Shown(values))
+        return template.format_map(_TextValues(values))
 
 
-class _Shown(dict[str, object]):
-    """Values as a sentence shows them: bounded, and a dash for one that is missing, never a failure."""
+class _TextValues(dict[str, object]):
+    """The values of a sentence: cut to their bound, and a dash, not a KeyError, for a missing one."""
 
     def __getitem__(self, name: str) -> object:
         value = super().__getitem__(name)
-        return _cut(value) if isinstance(value, str) and name not in ("allowed", "nearest") else value
+        return _cut_text(value) if isinstance(value, str) and name not in ("allowed", "nearest") else value
 
     def __missing__(self, key: str) -> str:
         return "–"
@@ -64,7 +64,7 @@ class Kind:
 
 
 class Cell(NamedTuple):
-    """Where in a workbook: sheet name, row from 1, column letter."""
+    """A place in a workbook: sheet name, row from 1, column letter."""
 
     sheet: str
     row: int
@@ -72,7 +72,7 @@ class Cell(NamedTuple):
 
 
 class ErrorPlace(TypedDict, total=False):
-    """The part of an error that says where it is: one of these."""
+    """The place of an error: one of these fields."""
 
     pointer: str
     parameter: str
@@ -82,11 +82,10 @@ class ErrorPlace(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one place of the input, with the value seen and what is allowed.
+    """An error at one place of the input, with the value received and the allowed ones.
 
     Exactly one of `pointer` (JSON Pointer into the body), `parameter` (query or path), `header` and
-    `cell` says where. `values` fill the kind's text; `value`, `allowed` and `nearest` are available
-    to it too.
+    `cell` names the place. The kind's text takes `values`, `value`, `allowed` and `nearest`.
     """
 
     kind: Kind
@@ -103,35 +102,35 @@ class FieldError:
         near = list(self.nearest)
         values = {
             "value": self.value,
-            "allowed": _listed(self.allowed),
-            "nearest": _listed(near) or "–",
+            "allowed": _join(self.allowed),
+            "nearest": _join(near) or "–",
         }
         return ErrorShape(
-            pointer=_cut(self.pointer),
-            parameter=_cut(self.parameter),
+            pointer=_cut_text(self.pointer),
+            parameter=_cut_text(self.parameter),
             header=self.header,
             cell=CellShape(**self.cell._asdict()) if self.cell else None,
             code=self.kind.code,
             message=self.kind.text.render(language, {**values, **self.values}),
-            value=_bounded(self.value),
+            value=_shorten(self.value),
             allowed=self.allowed,
             nearest=near or None,
         )
 
 
-def _cut(text: str | None) -> str | None:
-    """A text that a caller sent, as far as a reply repeats it."""
+def _cut_text(text: str | None) -> str | None:
+    """Return a client's text, cut to the length that a reply repeats."""
     return text if text is None or len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
-def _listed(value: object) -> object:
+def _join(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return ", ".join(str(v) for v in value)
     return value
 
 
-def _bounded(value: object) -> object:
-    """A value as the answer repeats it: never a whole document, never what JSON cannot carry."""
+def _shorten(value: object) -> object:
+    """Return a value that a reply can repeat: short, and valid as JSON."""
     if value is None or (isinstance(value, (bool, int)) and abs(value) < 2**63):
         return value
     if isinstance(value, float):
@@ -176,7 +175,7 @@ class ProblemShape(BaseModel):
 
 
 class Problem(Exception):
-    """A failure that the caller can read. Subclasses give `status`, `code`, `title` and `detail`."""
+    """A failure that the client can read. Subclasses set `status`, `code`, `title` and `detail`."""
 
     known: ClassVar[dict[str, type["Problem"]]] = {}
     status: ClassVar[int]
@@ -184,7 +183,7 @@ class Problem(Exception):
     title: ClassVar[Text]
     detail: ClassVar[Text]
     is_explained_by_error: ClassVar[bool] = False
-    """Whether the message of its only error is its detail too, where it has one."""
+    """True takes the message of its first error, if any, as its detail."""
 
     def __init_subclass__(cls) -> None:
         if cls.code in Problem.known:
@@ -201,9 +200,9 @@ class Problem(Exception):
         super().__init__(self.code, values)
 
     def __str__(self) -> str:
-        return self._detail("en")
+        return self._render_detail("en")
 
-    def _detail(self, language: Language) -> str:
+    def _render_detail(self, language: Language) -> str:
         if self.is_explained_by_error and self.errors:
             return self.errors[0].shown(language).message
         return self.detail.render(language, self.values)
@@ -213,7 +212,7 @@ class Problem(Exception):
             type=f"{base}/problems/{self.code}",
             title=self.title.render(language, self.values),
             status=self.status,
-            detail=self._detail(language),
+            detail=self._render_detail(language),
             code=self.code,
             instance=instance,
             request_id=request_id,
@@ -323,7 +322,7 @@ class Invalid(Problem):
     )
 
 
-def require_found(value: Found | None) -> Found:
+def require_found(value: Value | None) -> Value:
     """Return the value. Raises NotFound if it is None."""
     if value is None:
         raise NotFound()
@@ -331,7 +330,7 @@ def require_found(value: Found | None) -> Found:
 
 
 def refuse(errors: Sequence[FieldError]) -> None:
-    """Raise Invalid with the errors, if there are any."""
+    """Raise Invalid if there are errors."""
     if errors:
         raise Invalid(errors=errors)
 

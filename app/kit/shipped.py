@@ -1,4 +1,4 @@
-"""Files that the service reads and that lie beside the package in a checkout: a wheel carries them inside it."""
+"""Files that the service reads: next to the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def find_shipped(name: str) -> Path:
-    """Return a file or folder of the checkout's top level, such as `migrations`, or the copy that the wheel carries."""
-    carried = _PACKAGE / "shipped" / name
-    return carried if carried.exists() else _PACKAGE.parent / name
+    """Return a file or folder of the checkout's top level, such as `migrations`, or the wheel's copy of it."""
+    copy = _PACKAGE / "shipped" / name
+    return copy if copy.exists() else _PACKAGE.parent / name

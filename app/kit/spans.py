@@ -1,4 +1,4 @@
-"""Work that stands in a trace where one is recorded, and is told of nowhere else."""
+"""Spans of the steps of a request, which only a trace records."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from opentelemetry import context
 from opentelemetry.trace import INVALID_SPAN, Span, StatusCode, Tracer
 
 TRACER = context.create_key("rata.tracer")
-"""Where the context of a traced request has its tracer."""
+"""Key of the tracer in the context of a traced request."""
 
 
 @contextmanager
 def step(name: str, tracer: Tracer | None = None) -> Iterator[Span]:
-    """A span of the trace under way, or of that tracer; without either it costs next to nothing."""
-    found = tracer or context.get_value(TRACER)
-    if not isinstance(found, Tracer):
+    """Run the block in a span of `tracer` or of the current trace; without either it costs next to nothing."""
+    current = tracer or context.get_value(TRACER)
+    if not isinstance(current, Tracer):
         yield INVALID_SPAN
         return
-    # what an exception says is free text: its kind alone is told
-    with found.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
+    # an exception's message is free text, so the span gets its type alone
+    with current.start_as_current_span(name, record_exception=False, set_status_on_exception=False) as span:
         try:
             yield span
         except Exception as error:
@@ -27,5 +27,6 @@ def step(name: str, tracer: Tracer | None = None) -> Iterator[Span]:
 
 
 def failed(span: Span, error: BaseException) -> None:
+    """Mark a span as failed, with the type of the error."""
     span.set_attribute("error.type", type(error).__name__)
     span.set_status(StatusCode.ERROR)

@@ -1,7 +1,7 @@
 """Values that requests note and a thread writes to the database a moment later.
 
-A read must not become a write, wait for one, or fail because of one. What a killed process had noted is lost, so
-only values that are computed or seen again may be noted.
+A read must not become a write, wait for one, or fail because of one. A killed process loses the values that it has
+not written, so requests note only values that they can compute or see again.
 """
 
 import threading
@@ -23,14 +23,14 @@ Value = TypeVar("Value")
 
 
 class WriteBehind(ABC, Generic[Key, Value]):
-    """The values of one process that are not written yet, by key; a newer value replaces an older one."""
+    """The unwritten values of one process, by key; a newer value replaces an older one."""
 
     name: ClassVar[str]
     """Name of the thread, and of the values in the log."""
     pause: ClassVar[float]
-    """Seconds in which values are collected after the first of them was noted."""
+    """Seconds between the first noted value and the write, which collect more of them."""
     largest: ClassVar[int]
-    """Number of values that may wait; more, where the database takes no writes, are dropped."""
+    """Maximum number of waiting values; to stay below it, `add` drops all older ones."""
 
     def __init__(self) -> None:
         self._noted: dict[Key, Value] = {}
@@ -41,10 +41,10 @@ class WriteBehind(ABC, Generic[Key, Value]):
 
     @abstractmethod
     def save(self, session: Session, values: Mapping[Key, Value]) -> None:
-        """Write the values, which come in the order of their keys."""
+        """Write the values, sorted by their keys."""
 
     def add(self, values: Mapping[Key, Value]) -> None:
-        """Note values to be written."""
+        """Note values for the next write."""
         if not values:
             return
         with self._guard:
@@ -54,13 +54,13 @@ class WriteBehind(ABC, Generic[Key, Value]):
         self._is_noted.set()
 
     def get(self, key: Key) -> Value | None:
-        """Return a value that is noted and not written yet."""
+        """Return a value that waits for the write. Returns None if there is none."""
         return self._noted.get(key)
 
     def write(self, database: Database) -> None:
-        """Write what is noted. What the database does not take now stays noted, for the next time."""
+        """Write the noted values. Those that the database refuses wait for the next write."""
         with self._guard:
-            # In one order: two processes that write the same rows must not wait for one another.
+            # Sorted, so that two processes that write the same rows do not deadlock.
             noted = dict(sorted(self._noted.items(), key=lambda item: item[0]))
         if not noted:
             return
@@ -77,7 +77,7 @@ class WriteBehind(ABC, Generic[Key, Value]):
                     del self._noted[key]
 
     def start(self, database: Database) -> None:
-        """Start the thread."""
+        """Start the thread that writes."""
 
         def work() -> None:
             while not self._stopped.is_set():
@@ -91,7 +91,7 @@ class WriteBehind(ABC, Generic[Key, Value]):
         self._thread.start()
 
     def stop(self, database: Database) -> None:
-        """End the thread and write what is left."""
+        """Stop the thread and write the remaining values."""
         self._stopped.set()
         self._is_noted.set()
         if self._thread is not None:
