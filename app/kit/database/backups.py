@@ -1,4 +1,4 @@
-"""The whole database in one file, of one state while others write; it bears its name only once it was looked at."""
+"""Backups: the whole database in one file, from one snapshot. A backup gets its name after its check."""
 
 import os
 import re
@@ -16,40 +16,40 @@ from app.client.disk import synchronise
 from app.kit.database.engine import Database, make_file_address
 
 _ARCHIVE = b"PGDMP"
-"""The first bytes of an archive of pg_dump."""
+"""The first bytes of a pg_dump archive."""
 
 
 class NotBackedUp(Exception):
-    """There is no backup; the text says why. What was under the name before is still there."""
+    """A backup that failed, with the reason. The file of that name stays unchanged."""
 
 
 def back_up(database: Database, file: Path, check: Callable[[Database], None]) -> None:
-    """Write a backup to `file`. A copy that can be opened as it is goes to `check` first; it raises NotBackedUp.
+    """Write a backup to `file`, once `check` has passed the copy of an embedded database.
 
-    What is under that name already is replaced only if it is a backup, or empty.
+    Raises NotBackedUp if it fails, or if `file` exists and is neither a backup nor empty.
     """
     if not _is_replaceable(file):
         raise NotBackedUp(f"{file} is there and is no backup; name another file, or remove it.")
-    beside = file.with_name(f"{file.name}.new")
+    new_file = file.with_name(f"{file.name}.new")
     try:
-        beside.unlink(missing_ok=True)
-        # it holds all that anybody wrote: for its owner alone
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        new_file.unlink(missing_ok=True)
+        # a backup holds all data, so only the owner of the file may read it
+        os.close(os.open(new_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         if database.is_sqlite:
-            _copy(database, file, beside, check)
+            _copy(database, file, new_file, check)
         else:
-            _dump(database, beside)
-        synchronise(beside)
-        beside.replace(file)
+            _dump(database, new_file)
+        synchronise(new_file)
+        new_file.replace(file)
         synchronise(file.parent)
     except OSError as error:
         raise NotBackedUp(f"{file}: {error.strerror or error}.") from error
     finally:
-        beside.unlink(missing_ok=True)
+        new_file.unlink(missing_ok=True)
 
 
 def _is_replaceable(file: Path) -> bool:
-    """Return whether nothing but a backup of either engine would be lost."""
+    """Return whether a file is missing, empty, or a backup of either engine."""
     if not file.exists():
         return True
     if not file.is_file():
@@ -59,21 +59,21 @@ def _is_replaceable(file: Path) -> bool:
             return True
     try:
         return Database(make_file_address(file)).look_into_file() != "foreign"
-    except DBAPIError:  # a text, or no whole database
+    except DBAPIError:  # another kind of file, or a damaged one
         return False
 
 
 def name_of_day(day: date) -> str:
-    """Return the name of the backup of a day."""
+    """Return the file name of a day's backup."""
     return f"rata-{day.isoformat()}.backup"
 
 
 def remove_before(folder: Path, first: date) -> list[Path]:
-    """Remove the backups of days before `first` from a folder; return them. Other files stay."""
+    """Remove the backups of days before `first` from a folder, and return their paths. Other files stay."""
     days = {
-        path: found[1]
+        path: match[1]
         for path in folder.iterdir()
-        if (found := re.fullmatch(r"rata-([0-9]{4}-[0-9]{2}-[0-9]{2})\.backup", path.name))
+        if (match := re.fullmatch(r"rata-([0-9]{4}-[0-9]{2}-[0-9]{2})\.backup", path.name))
     }
     old = sorted(path for path, day in days.items() if day < first.isoformat())
     for path in old:
@@ -81,42 +81,42 @@ def remove_before(folder: Path, first: date) -> list[Path]:
     return old
 
 
-def _copy(database: Database, file: Path, beside: Path, check: Callable[[Database], None]) -> None:
-    """Page by page in one reading transaction, so that writers neither wait nor make it begin anew."""
+def _copy(database: Database, file: Path, new_file: Path, check: Callable[[Database], None]) -> None:
+    """Copy the pages in one read transaction: writers do not wait, and do not make the copy start over."""
     if file.exists() and file.samefile(str(database.url.database)):
         raise NotBackedUp(f"{file} is the database itself.")
-    with database.engine.connect() as source, closing(sqlite3.connect(beside)) as copy:
+    with database.engine.connect() as source, closing(sqlite3.connect(new_file)) as copy:
         driver = source.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.backup(copy)
-        wrong = [row[0] for row in copy.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        wrong += [f"{row[0]} without its {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")]
-    if wrong:
-        raise NotBackedUp(f"The database is harmed, and so would be its copy: {'; '.join(wrong[:5])}")
-    opened = Database(database.url.set(database=str(beside)).render_as_string(hide_password=False))
+        faults = [row[0] for row in copy.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        faults += [f"{row[0]} without its {row[2]}" for row in copy.execute("PRAGMA foreign_key_check")]
+    if faults:
+        raise NotBackedUp(f"The database is harmed, and so would be its copy: {'; '.join(faults[:5])}")
+    copied = Database(database.url.set(database=str(new_file)).render_as_string(hide_password=False))
     try:
-        check(opened)
+        check(copied)
     finally:
-        opened.close()
+        copied.close()
 
 
 def _dump(database: Database, file: Path) -> None:
-    """By the server's own tools; an archive is read to its end before it counts as one."""
-    _, wanted = database.engine.dialect.create_connect_args(database.url)
+    """Dump the database by the server's own tools, and read the archive to its end to check it."""
+    _, options = database.engine.dialect.create_connect_args(database.url)
     names = {"dbname": "DATABASE"}
-    # not as words of the command, which everybody on the machine can read
-    told = {f"PG{names.get(name, name.upper())}": str(value) for name, value in wanted.items()}
-    for words in (
+    # not as arguments of the command, which every user of the machine can read
+    variables = {f"PG{names.get(name, name.upper())}": str(value) for name, value in options.items()}
+    for command in (
         ["pg_dump", "--format=custom", f"--file={file}"],
         ["pg_restore", "--file=/dev/null", str(file)],
     ):
-        if shutil.which(words[0]) is None:
+        if shutil.which(command[0]) is None:
             raise NotBackedUp(
-                f"{words[0]} is not on the PATH; install the client tools of the server, no older than it. "
+                f"{command[0]} is not on the PATH; install the client tools of the server, no older than it. "
                 "The backup is made by: pg_dump --format=custom --file=FILE NAME"
             )
-        done = subprocess.run(
-            words, env={**os.environ, **told}, stderr=subprocess.PIPE, text=True, check=False
+        result = subprocess.run(
+            command, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True, check=False
         )
-        if done.returncode:
-            raise NotBackedUp(f"{words[0]} failed: {' '.join(done.stderr.split())}")
+        if result.returncode:
+            raise NotBackedUp(f"{command[0]} failed: {' '.join(result.stderr.split())}")

@@ -1,11 +1,11 @@
-"""A circuit breaker in front of a database server, for what only the client can notice: that nothing answers.
+"""A circuit breaker in front of a database server that stops answering, which only the client can notice.
 
-The time-outs of the server end what a server at work does. One that is stopped, or is behind a network that swallows
-packets, ends nothing and refuses nothing: each statement and each new connection waits in vain, and a thread with it.
-So each wait for an answer has a bound on this side, and the first one that ends in silence opens the breaker. While
-it is open, one thread at a time tries to connect and the others fail at once; the first new connection closes it.
+A working server ends statements by its own time-outs. A stopped one, or one behind a network that swallows packets,
+ends nothing and refuses nothing: each statement and each new connection waits in vain, and blocks a thread. So the
+client has a time-out for each answer, and the first one that expires opens the breaker. While it is open, one thread
+at a time tries to connect and the others fail at once; the first new connection closes it.
 
-Connections that were pooled before the silence are not used after it: each has the generation in which it was made.
+The pool replaces connections from before the silence: each carries the generation of its creation.
 """
 
 import threading
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger("rata")
 
 SLACK = 2.0
-"""Seconds after the server's own time-out of a statement until the server counts as silent."""
+"""Seconds after the server's own statement time-out until the server counts as silent."""
 PING_SECONDS = 3.0
-"""Seconds that a server has to answer a ping, however long statements may take."""
+"""Seconds that a server has to answer a ping, independent of the statement time-out."""
 IDLE_SECONDS = 5.0
-"""A connection that was idle in the pool for longer, or since a silence, is pinged before it is used."""
+"""Idle seconds in the pool after which a ping checks a connection before its use, as it does after a silence."""
 SILENCE = 1.0
-"""Seconds without an answer to any connection that tell a silent server from one that refuses or is busy."""
+"""Seconds without an answer to any connection, by which a silent server differs from a busy or refusing one."""
 PAUSE = 1.0
 """Seconds between two attempts to connect while the breaker is open."""
 
@@ -43,7 +43,7 @@ _bound: ContextVar[float | None] = ContextVar("bound", default=None)
 
 @contextmanager
 def pinging() -> Iterator[None]:
-    """Bound each wait for an answer of the database within the block to that of a ping."""
+    """Wait `PING_SECONDS` at most for each answer of the database within the block."""
     token = _bound.set(PING_SECONDS)
     try:
         yield
@@ -52,40 +52,40 @@ def pinging() -> Iterator[None]:
 
 
 def is_pinging() -> bool:
-    """Whether the caller is in a block of `pinging`."""
+    """Return whether the caller is in a block of `pinging`."""
     return _bound.get() is not None
 
 
 def bound_of(statement: float) -> float | None:
-    """Return the seconds that one answer may take, by the time-out of statements (0: endless); None if endless."""
+    """Return the seconds that one answer may take, given the statement time-out (0: none). Returns None if endless."""
     bounds = [_bound.get(), statement + SLACK if statement else None]
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
 class Breaker:
-    """The state of one server, as the connections to it learn it."""
+    """The state of one server, as its connections observe it."""
 
     def __init__(self) -> None:
         self.generation = 0
-        """Number of times that all connections were given up."""
+        """Number of times that the breaker gave up all connections."""
         self.silent_at = 0.0
-        """When silence was last noticed."""
+        """Time of the last silence, by the monotonic clock."""
         self.answered_at = 0.0
-        """When any connection last had an answer."""
+        """Time of the last answer to any connection."""
         self.is_open = False
         self._attempt_at: float | None = None
         self._next_at = 0.0
         self._changed = threading.Condition()
 
     def give_up(self) -> None:
-        """Use the present connections no more: they may lead to a server that became a standby."""
+        """Stop using the present connections: they may lead to a server that became a standby."""
         with self._changed:
             self.generation += 1
 
     def lost(self, generation: int, waited: float) -> None:
-        """Note that a connection of that generation was lost, after so many seconds without an answer.
+        """Note the loss of a connection of that generation, after `waited` seconds without an answer.
 
-        If the server was silent to all connections, that opens the breaker. Newer ones know more of the server.
+        Opens the breaker if the server is silent to all connections, and if no newer generation exists.
         """
         with self._changed:
             if self._is_silent(waited) and generation == self.generation:
@@ -93,9 +93,9 @@ class Breaker:
                 self._open()
 
     def may_connect(self) -> bool:
-        """Whether the caller may try to connect; it then calls `connected` or `failed`.
+        """Return whether the caller may try to connect; it then calls `connected` or `failed`.
 
-        If another thread tries, wait a moment for what becomes of that.
+        If another thread is trying, wait up to `SILENCE` for its result.
         """
         with self._changed:
             while self.is_open:
@@ -120,7 +120,7 @@ class Breaker:
             self._changed.notify_all()
 
     def failed(self, waited: float) -> None:
-        """Note that an attempt to connect failed after so many seconds."""
+        """Note that an attempt to connect failed after `waited` seconds."""
         with self._changed:
             if self._is_silent(waited):
                 self._open()
@@ -129,7 +129,7 @@ class Breaker:
             self._changed.notify_all()
 
     def _is_silent(self, waited: float) -> bool:
-        """Whether so long a wait met silence: one of a busy server is no reason to refuse what others still get."""
+        """Return whether no connection had an answer during the wait; a busy server still answers some."""
         return min(waited, time.monotonic() - self.answered_at) >= SILENCE
 
     def _open(self) -> None:
@@ -139,14 +139,14 @@ class Breaker:
 
 
 def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
-    """Let an engine connect by way of the breaker, with a bound on each wait for the server.
+    """Make an engine connect through the breaker, with a time-out for each answer of the server.
 
-    `statement` is the server's own time-out. Only servers need the driver, so it is imported here.
+    `statement` is the server's statement time-out. The import is here because only servers need the driver.
     """
     import psycopg
 
     class Watched(psycopg.Connection[Any]):
-        """A connection that is closed if the server is silent: to a statement, a commit, a fetch of a cursor."""
+        """A connection that closes if the server is silent to a statement, a commit or a cursor's fetch."""
 
         generation: int
 
@@ -183,7 +183,7 @@ def connect_by(breaker: Breaker, engine: Engine, *, statement: float) -> None:
 
 
 def check_pooled(breaker: Breaker, engine: Engine) -> None:
-    """Replace a pooled connection that was given up, or died while it was idle, before a request gets it."""
+    """Replace a pooled connection that the breaker gave up, or that died while idle, before a request gets it."""
 
     @event.listens_for(engine, "checkin")
     def _note(connection: object, record: ConnectionPoolEntry) -> None:
@@ -192,7 +192,7 @@ def check_pooled(breaker: Breaker, engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def _check(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
         if _USED_AT not in record.info:
-            return  # just made
+            return  # a new connection
         if connection.generation != breaker.generation:
             raise DisconnectionError
         if record.info[_USED_AT] < max(breaker.silent_at, time.monotonic() - IDLE_SECONDS):

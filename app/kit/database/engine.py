@@ -1,8 +1,8 @@
 """The two engines; only the modules of this room name one of them.
 
-SQLite is the embedded default, PostgreSQL the production engine. Everything above works on either:
-text compares byte by byte on both, integers hold any amount of rupiah, enums are checked text,
-instants are aware UTC, and a writer never finds out at commit that it lost.
+SQLite is the embedded default, PostgreSQL the production engine. All other code works on either: text
+compares byte by byte, integers hold any amount of rupiah, enum columns take only their values, instants
+are aware UTC, and no transaction fails at its commit because of another.
 """
 
 import sqlite3
@@ -36,11 +36,11 @@ WRITE = "rata_write"
 
 VERSIONS = "alembic_version"
 OWN_TABLES = {VERSIONS, "journal", "journal_head"}
-"""Tables by which a database counts as one of this service: every version since the first has them."""
+"""Tables that identify a database of this service: every version since the first has them."""
 
 
 class Patience(NamedTuple):
-    """How long the database lets a connection go on, in seconds; 0 without end. SQLite knows only locks."""
+    """Time-outs of a connection in seconds; 0: none. SQLite knows only that of locks."""
 
     statement: float = 0
     lock: float = 0
@@ -48,11 +48,11 @@ class Patience(NamedTuple):
 
     @property
     def turn(self) -> float:
-        """How long a writer waits for the one before it on SQLite, where waiting without end is no choice."""
+        """Seconds that a writer waits for its turn on SQLite, where there is no endless wait."""
         return self.lock or 30
 
     def options(self) -> str:
-        """As PostgreSQL takes them when a connection begins."""
+        """Return the time-outs as options of a new PostgreSQL connection."""
         limits = {
             "statement_timeout": self.statement,
             "lock_timeout": self.lock,
@@ -65,7 +65,7 @@ ENDLESS = Patience()
 
 
 class Table(SQLModel):
-    """Base of every table. Relationships stay inside an area; across areas there are keys."""
+    """Base of every table. Relationships stay inside an area; areas refer to one another by keys."""
 
     metadata: ClassVar[sa.MetaData] = sa.MetaData(
         naming_convention={
@@ -79,7 +79,7 @@ class Table(SQLModel):
 
 
 def table_of(model: type[SQLModel]) -> sa.Table:
-    """The Core table of a model; statements are written against it."""
+    """Return the Core table of a model, for statements."""
     table: sa.Table = model.__table__  # type: ignore[attr-defined]  # SQLModel adds it without typing it
     return table
 
@@ -88,13 +88,13 @@ BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def text_type(length: int | None = None) -> sa.types.TypeEngine[str]:
-    """Text that compares byte by byte on both engines, so that a keyset page is the same page."""
+    """Return a text type that compares byte by byte on both engines, so keyset pages have the same order."""
     return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
 
 
 @event.listens_for(sa.Column, "before_parent_attach")
-def _house_types(column: sa.Column[Any], parent: object) -> None:
-    """Columns get the house's types here, once, instead of in every field's declaration."""
+def _set_house_type(column: sa.Column[Any], parent: object) -> None:
+    """Set the house's type of a column here, once, instead of in every field's declaration."""
     if not isinstance(parent, sa.Table) or parent.metadata is not Table.metadata:
         return
     kind = column.type
@@ -117,7 +117,7 @@ def _house_types(column: sa.Column[Any], parent: object) -> None:
 
 
 class Database(Snapshots):
-    """One database: sessions that read, sessions that write, and what can be said of its state."""
+    """One database: its engines, its sessions for reads and writes, and its state."""
 
     def __init__(
         self,
@@ -127,21 +127,21 @@ class Database(Snapshots):
         patience: Patience = ENDLESS,
         creates: bool = False,
     ) -> None:
-        """Without `creates`, a SQLite file that is missing is an error, never a new and empty database."""
+        """Make the engines. Only with `creates` does SQLite create a missing file; otherwise that is an error."""
         self.url, breaker = make_url(url), Breaker()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = (
-            _sqlite_engine(self.url, patience, creates)
+            _make_sqlite_engine(self.url, patience, creates)
             if self.is_sqlite
-            else _postgres_engine(self.url, breaker, pool_size, patience)
+            else _make_postgres_engine(self.url, breaker, pool_size, patience)
         )
         self._writes = self.engine.execution_options(**{WRITE: True})
-        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Connections of
-        # its own: to switch one over and back, and to reset it, takes as long as a small statement.
+        # A read on PostgreSQL is one statement; without BEGIN and ROLLBACK it is one round trip. Reads have their
+        # own connections: to switch the mode of one, and to reset it, takes as long as a small statement.
         self.reads = (
             self.engine
             if self.is_sqlite
-            else _postgres_engine(
+            else _make_postgres_engine(
                 self.url,
                 breaker,
                 pool_size,
@@ -156,19 +156,19 @@ class Database(Snapshots):
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """Each engine by what its connections are for."""
+        """The engines by the purpose of their connections."""
         return {"writes": self.engine} if self.is_sqlite else {"writes": self.engine, "reads": self.reads}
 
     def read_session(self) -> Session:
         return Session(self.reads, autoflush=False, expire_on_commit=False)
 
     def write_session(self) -> Session:
-        """A session whose transaction begins, as the only writer on SQLite, at its first statement."""
+        """Return a session whose transaction begins at its first statement, on SQLite as the only writer."""
         return Session(self._writes, expire_on_commit=False)
 
     @contextmanager
     def writing(self, *, dry_run: bool = False) -> Iterator[Session]:
-        """One transaction for work outside a request: the command line, loading, tests."""
+        """Run the block in one transaction: for work outside a request, such as commands, loading and tests."""
         with self.write_session() as session:
             try:
                 yield session
@@ -179,7 +179,7 @@ class Database(Snapshots):
             finish(session, dry_run=dry_run)
 
     def schema_state(self) -> tuple[str | None, str]:
-        """(revision of the database, newest revision of the migrations)."""
+        """Return (revision of the database, newest revision of the migrations)."""
         with self.engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
         newest = ScriptDirectory.from_config(alembic_config(str(self.url))).get_current_head()
@@ -187,25 +187,25 @@ class Database(Snapshots):
         return current, newest
 
     def log_refusals(self) -> None:
-        """Log what the caller of the service sees as 503 and only an operator can end."""
+        """Log each refusal of the database that only an operator can end; the client gets 503."""
         for engine in {self.engine, self.reads}:
             event.listen(engine, "handle_error", _log_refusal)
 
     @property
     def file(self) -> Path | None:
-        """The file of an embedded database; None of a server, and of a database in memory."""
+        """The file of an embedded database; None for a server or a database in memory."""
         name = self.url.database if self.is_sqlite else None
         return None if not name or name == ":memory:" else Path(name).absolute()
 
     def look_into_file(self) -> Literal["empty", "own", "foreign"]:
-        """Return whose an existing file is, by its tables and views, without changing a byte of it.
+        """Return the kind of an existing file, by its tables and views, without changing a byte of it.
 
-        The connections of the pool switch a file to a write-ahead log.
+        It uses no connection of the pool: those switch a file to a write-ahead log.
         """
         assert self.file is not None
         if not self.file.stat().st_size:
             return "empty"
-        # without a log nothing is left to read but the file; to read such a file as one with a log makes one
+        # without a log the file is complete, and reading it as mutable would create a log
         has_log = self.file.with_name(f"{self.file.name}-wal").exists()
         engine = open_file(self.file, "mode=ro" if has_log else "mode=ro&immutable=1")
         try:
@@ -218,20 +218,20 @@ class Database(Snapshots):
 
     @property
     def address(self) -> str:
-        """The address for people: of a file the whole path, of a server without passwords."""
+        """The address for people: a file with its absolute path, a server without passwords."""
         if self.file is not None:
             return f"{self.url.drivername}:///{self.file}"
         secrets = [name for name in self.url.query if "pass" in name]
         return self.url.difference_update_query(secrets).render_as_string(hide_password=True)
 
     def server_encoding(self) -> str:
-        """Return the encoding in which the database stores text."""
+        """Return the database's text encoding."""
         with self.engine.connect() as connection:
             statement = "PRAGMA encoding" if self.is_sqlite else "SHOW server_encoding"
             return str(connection.exec_driver_sql(statement).scalar_one())
 
     def ping(self) -> None:
-        """Ask the database for an answer: a server for any, a file for what it holds. Raises what it fails by."""
+        """Query a constant of a server, or the header of a file. Raises SQLAlchemyError if that fails."""
         with pinging(), self.engine.connect() as connection:
             connection.execute(sa.text("PRAGMA schema_version" if self.is_sqlite else "SELECT 1"))
 
@@ -241,7 +241,7 @@ class Database(Snapshots):
 
 
 def finish(session: Session, *, dry_run: bool) -> None:
-    """End the one transaction of a unit of work: kept, or in a trial undone."""
+    """End the transaction of a unit of work: commit it, or roll back a dry run."""
     if dry_run:
         session.rollback()
     else:
@@ -260,25 +260,25 @@ def _log_refusal(context: ExceptionContext) -> None:
         log.error("database_refuses", reason=reason)
 
 
-_LINE = {
+_CLIENT_KEEPALIVE = {
     "connect_timeout": 2,
     "tcp_user_timeout": 3000,
     "keepalives_idle": 3,
     "keepalives_interval": 1,
     "keepalives_count": 3,
 }
-"""How soon a connection notices that nothing arrives; an address of a database may say otherwise."""
-_SERVER_LINE = (
+"""Time-outs after which a connection notices a dead network; the database's URL may override them."""
+_SERVER_KEEPALIVE = (
     " -c tcp_user_timeout=3000 -c tcp_keepalives_idle=3"
     " -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
 )
-"""The same for the server's end: else it keeps the locks of a client that the network took away."""
+"""Those of the server: without them it keeps the locks of a client that the network cut off."""
 
 _POOL_SECONDS = 5
 """Seconds that a request waits for a connection of the pool, before 503."""
 
 
-def _postgres_engine(
+def _make_postgres_engine(
     url: sa.URL, breaker: Breaker, pool_size: int, patience: Patience, **options: object
 ) -> Engine:
     settings: dict[str, object] = {
@@ -291,17 +291,17 @@ def _postgres_engine(
     }
     engine = sa.create_engine(
         url,
-        hide_parameters=True,  # an error's text is logged, and what people wrote is none of a log's business
-        # Compiling a statement takes longer than any of ours runs; a wrong guess of its cost must not start that.
-        # What is read through a cursor is read to its end: a plan for its first tenth can take a hundred times longer.
+        hide_parameters=True,  # the log gets the text of errors, and must not get people's data
+        # JIT compilation takes longer than any of our statements runs, and a wrong cost estimate would start it.
+        # We read every cursor to its end: a plan for its first tenth can take a hundred times longer.
         connect_args={
             "options": "-c timezone=UTC -c jit=off -c cursor_tuple_fraction=1"
-            + _SERVER_LINE
+            + _SERVER_KEEPALIVE
             + patience.options(),
             "prepare_threshold": 3,
-            # of a database in another encoding the driver would return bytes, before anything can refuse it
+            # with another encoding the driver returns bytes, before our check can refuse the database
             "client_encoding": "utf8",
-            **{name: value for name, value in _LINE.items() if name not in url.query},
+            **{name: value for name, value in _CLIENT_KEEPALIVE.items() if name not in url.query},
         },
         **settings,
     )
@@ -314,7 +314,7 @@ def _postgres_engine(
             breaker.give_up()
         if is_pinging():
             context.invalidate_pool_on_disconnect = False  # if all are dead, the breaker notices
-        # Prepared statements live as long as their connection; all of this age may hold some that are outdated.
+        # Prepared statements live as long as their connection; each connection of this age may hold outdated ones.
         if is_outdated(error) or is_read_only(error):
             context.is_disconnect = True
 
@@ -322,21 +322,21 @@ def _postgres_engine(
 
 
 def replica_engine(url: sa.URL, pool_size: int, patience: Patience) -> Engine:
-    """Return connections to a replica; no caller waits for a free one."""
+    """Return an engine for a replica; no caller waits for a free connection."""
     breaker = Breaker()
-    engine = _postgres_engine(url, breaker, pool_size, patience, max_overflow=0, pool_timeout=0)
+    engine = _make_postgres_engine(url, breaker, pool_size, patience, max_overflow=0, pool_timeout=0)
     check_pooled(breaker, engine)
     return engine
 
 
 def make_file_address(file: Path) -> str:
-    """Return the address of a database that is this file."""
+    """Return the URL of a SQLite file."""
     return sa.URL.create("sqlite", database=str(file)).render_as_string()
 
 
-def _sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
+def _make_sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
     if url.database and url.database != ":memory:":
-        # by default SQLite creates a file that is missing
+        # by default SQLite creates a missing file
         address = Path(url.database).absolute().as_uri()
         url = url.set(
             database=f"{address}?mode={'rwc' if creates else 'rw'}", query={**url.query, "uri": "true"}
@@ -346,7 +346,7 @@ def _sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
         hide_parameters=True,
         connect_args={"timeout": patience.turn, "check_same_thread": False},
     )
-    turn = threading.Lock()
+    write_lock = threading.Lock()
 
     @event.listens_for(engine, "connect")
     def _connect(dbapi: sqlite3.Connection, record: object) -> None:
@@ -367,20 +367,20 @@ def _sqlite_engine(url: sa.URL, patience: Patience, creates: bool) -> Engine:
         if not connection.get_execution_options().get(WRITE):
             connection.exec_driver_sql("BEGIN")
             return
-        # Waiting in line here is ten times kinder to the slowest writer than SQLite's own polling.
-        if not turn.acquire(timeout=patience.turn):
+        # With this lock the slowest writer waits a tenth of the time that it waits with SQLite's own polling.
+        if not write_lock.acquire(timeout=patience.turn):
             raise Busy(headers={"Retry-After": "1"})
         connection.info["turn"] = True
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         except BaseException:
             connection.info.pop("turn")
-            turn.release()
+            write_lock.release()
             raise
 
     @event.listens_for(engine, "checkin")
     def _checkin(dbapi: object, record: ConnectionPoolEntry) -> None:
         if record.info.pop("turn", False):
-            turn.release()
+            write_lock.release()
 
     return engine

@@ -1,4 +1,4 @@
-"""What a database's refusal means: whether the caller may come again, and what the service may repeat."""
+"""The meaning of a database error: whether the client may retry the request, and whether the service may."""
 
 import sqlite3
 
@@ -6,8 +6,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.kit.problems import Busy, Conflict, Problem
 
-#: States in which the same request may succeed a moment later: lost to another, waited or ran too long,
-#: ended for its idleness, the server going down or coming up, a standby that refuses writes, a disk that fails.
+#: SQLSTATEs after which a retry may succeed: serialization failure, deadlock, time-outs of statement, lock and idle
+#: transaction, a server that shuts down or starts, a standby that refuses writes, a failing disk.
 _TRANSIENT_STATES = {
     "25006",
     "25P03",
@@ -20,24 +20,24 @@ _TRANSIENT_STATES = {
     "57P03",
     "58030",
 }
-#: Classes of such states: the connection failed, the server ran out of space, memory or connections.
+#: Classes of such states: a failed connection; a server without space, memory or connections.
 _TRANSIENT_CLASSES = ("08", "53")
 
-#: Of these, those that say that a transaction lost and is rolled back, without having waited long.
-_LOST_STATES = {"40001", "40P01"}
-#: Of these, the one that says that a statement was given up: it would run as long anywhere else.
-_GIVEN_UP_STATE = "57014"
-#: Of these, the one that says that the server, or its administrator, takes no writes.
+#: Serialization failure and deadlock: the transaction is rolled back, and did not wait long.
+_SERIALIZATION_STATES = {"40001", "40P01"}
+#: Statement time-out: the statement would run as long on any other server.
+_STATEMENT_TIMEOUT_STATE = "57014"
+#: The server takes no writes: a standby, or by its administrator's setting.
 _READ_ONLY_STATE = "25006"
 
-#: Codes of an embedded database that only an operator can end: read-only, a disk that is full or fails, a file away.
+#: SQLite codes that only an operator can end: read-only, a full or failing disk, a missing file.
 _OPERATORS_CODES = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }
-#: These, and those of a database that is locked.
+#: These, and those of a locked database.
 _TRANSIENT_CODES = {
     *_OPERATORS_CODES,
     sqlite3.SQLITE_BUSY,
@@ -46,7 +46,7 @@ _TRANSIENT_CODES = {
 }
 
 
-#: States that an operator ends: rights, a schema that is missing, tables of another program, a standby.
+#: SQLSTATEs that an operator ends: a missing right, schema or table, tables of another program, a standby.
 _OPERATORS_STATES = {
     "25006": "The server takes no writes",
     "3F000": "The role of RATA_DATABASE_URL has no schema to work in",
@@ -55,7 +55,7 @@ _OPERATORS_STATES = {
     "42P07": "The database holds tables of another program",
 }
 
-#: The same of an embedded database.
+#: SQLite codes that an operator ends.
 _FILE_SENTENCES = {
     sqlite3.SQLITE_BUSY: "Another program holds the database and writes; try again later",
     sqlite3.SQLITE_CANTOPEN: "The database file is missing or may not be opened",
@@ -68,90 +68,90 @@ _FILE_SENTENCES = {
 
 
 def sentence_for_operators(error: DBAPIError) -> str | None:
-    """Return one sentence about a refusal that an operator can end, None if it is our fault."""
-    words = str(error.orig).partition("\n")[0].strip(" .?")
-    if sentence := _FILE_SENTENCES.get(_code_of(error.orig) or 0):
-        return f"{sentence} ({words})."
-    if sentence := _OPERATORS_STATES.get(_state_of(error.orig) or ""):
-        return f"{sentence}: {words}."
-    # without a statement it was the connection that failed
+    """Return one sentence about an error that an operator can end. Returns None if it is our fault."""
+    message = str(error.orig).partition("\n")[0].strip(" .?")
+    if sentence := _FILE_SENTENCES.get(_get_sqlite_code(error.orig) or 0):
+        return f"{sentence} ({message})."
+    if sentence := _OPERATORS_STATES.get(_get_sqlstate(error.orig) or ""):
+        return f"{sentence}: {message}."
+    # without a statement the connection itself failed
     if isinstance(error, OperationalError) or error.statement is None:
-        return f"The database cannot be used: {words}."
+        return f"The database cannot be used: {message}."
     return None
 
 
 def problem_of(error: DBAPIError) -> Problem | None:
-    """Return what a database's refusal means to the caller, None if it is our fault."""
+    """Return the problem for the client. Returns None if the error is our fault."""
     if isinstance(error, IntegrityError):
         return Conflict()
-    state = _state_of(error.orig) or ""
-    # the driver's own failures, such as to connect at all, bear no state
+    state = _get_sqlstate(error.orig) or ""
+    # the driver's own failures, such as that to connect, have no state
     is_unreachable = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
     if (
         is_unreachable
         or error.connection_invalidated
         or state in _TRANSIENT_STATES
         or state.startswith(_TRANSIENT_CLASSES)
-        or _code_of(error.orig) in _TRANSIENT_CODES
+        or _get_sqlite_code(error.orig) in _TRANSIENT_CODES
     ):
         return Busy(headers={"Retry-After": "1"})
     return None
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the transaction was rolled back because others won, so that the same work may be repeated at once.
+    """Return whether the database rolled the transaction back because of a concurrent one: a retry may start at once.
 
-    A transaction whose commit got no answer is none of these: it may have been kept.
+    False if only the answer to the commit is missing: the commit may have succeeded.
     """
     return (
-        _state_of(error.orig) in _LOST_STATES
-        or _code_of(error.orig) == sqlite3.SQLITE_BUSY
+        _get_sqlstate(error.orig) in _SERIALIZATION_STATES
+        or _get_sqlite_code(error.orig) == sqlite3.SQLITE_BUSY
         or is_outdated(error.orig)
     )
 
 
 def is_given_up(error: DBAPIError) -> bool:
-    """Whether a statement ran longer than it may."""
-    return _state_of(error.orig) == _GIVEN_UP_STATE
+    """Return whether a statement reached its time-out."""
+    return _get_sqlstate(error.orig) == _STATEMENT_TIMEOUT_STATE
 
 
 def has_no_lock(error: DBAPIError) -> bool:
-    """Whether a statement waited for a lock as long as it may."""
-    return _state_of(error.orig) == "55P03"
+    """Return whether a statement reached the time-out of a lock."""
+    return _get_sqlstate(error.orig) == "55P03"
 
 
 def is_read_only(error: BaseException | None) -> bool:
-    """Whether the server refused a write because it takes none, such as a standby."""
-    return _state_of(error) == _READ_ONLY_STATE
+    """Return whether the server refused a write because it takes none, such as a standby."""
+    return _get_sqlstate(error) == _READ_ONLY_STATE
 
 
 def refusal_for_operators(error: BaseException | None) -> str | None:
-    """Return the name of a refusal that only an operator can end: no writes, no room, a disk that fails."""
-    state = _state_of(error) or ""
+    """Return the name of an error that only an operator can end: no writes, no space, a failing disk."""
+    state = _get_sqlstate(error) or ""
     if state in (_READ_ONLY_STATE, "58030") or state.startswith("53"):
         return type(error).__name__
-    if _code_of(error) in _OPERATORS_CODES:
+    if _get_sqlite_code(error) in _OPERATORS_CODES:
         name: str = getattr(error, "sqlite_errorname", "")
         return name
     return None
 
 
 def is_outdated(error: BaseException | None) -> bool:
-    """Whether a statement that the connection keeps prepared gives other columns since a migration.
+    """Return whether a migration changed the columns of a statement that the connection has prepared.
 
-    The text of the error is in the server's language; who raised it is not.
+    The error's text is in the server's language, so the check compares the function that raised it.
     """
     diagnosis = getattr(error, "diag", None)
     return getattr(diagnosis, "source_function", None) == "RevalidateCachedQuery"
 
 
-def _state_of(error: BaseException | None) -> str | None:
-    """Return the SQLSTATE that a server gave, if any."""
+def _get_sqlstate(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE of a server's error, if any."""
     state: str | None = getattr(error, "sqlstate", None)
     return state
 
 
-def _code_of(error: BaseException | None) -> int | None:
-    """Return the primary result code of an embedded database, if any: the low byte of the extended one."""
+def _get_sqlite_code(error: BaseException | None) -> int | None:
+    """Return SQLite's primary result code, if any: the low byte of the extended code."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

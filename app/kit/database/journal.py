@@ -1,8 +1,8 @@
-"""The journal: every write leaves one row in its own transaction.
+"""The journal: every write adds one row in its own transaction.
 
-Rows of the same chain (a plan with all that hangs on it; a region's agencies; access) are hashed one
-upon the other, so a row that is changed or taken out later shows. The chain's head is also the lock
-that makes writers of one plan take turns, and the stamp by which a list knows that nothing changed.
+The hash of a row covers that of the row before it in its chain (a plan with all its parts; a region's
+agencies; access), so a later change or removal of a row shows. The chain's head is also the lock by
+which writers of one plan take turns, and its hash the state by which a list is stale or unchanged.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from app.kit.database.upsert import records, upsert
 
 
 class JournalRow(Table, table=True):
-    """One write: who, when, what, from and to, why."""
+    """One write: its author, instant, subject, changes and reason."""
 
     __tablename__ = "journal"
     __table_args__ = (
@@ -55,11 +55,11 @@ class JournalRow(Table, table=True):
 
 
 NOT_HASHED = frozenset({"sequence", "hash", "is_draft"})
-"""What a row of the journal has beside what its hash covers."""
+"""Columns that the hash of a row does not cover."""
 
 
 class JournalHead(Table, table=True):
-    """Where a chain ends."""
+    """The last row of a chain."""
 
     __tablename__ = "journal_head"
 
@@ -76,7 +76,7 @@ _UNNUMBERED = "journal rows without their sequence"
 
 @dataclass(frozen=True)
 class Author:
-    """Who writes, in which request."""
+    """The author of a write, with its instant and request."""
 
     actor: str
     at: datetime
@@ -85,7 +85,7 @@ class Author:
 
 @dataclass(frozen=True)
 class Entry:
-    """One change to record. `before` None: created; `after` None: deleted."""
+    """One change for the journal. `before` None: created; `after` None: deleted."""
 
     kind: str
     region_code: str
@@ -95,7 +95,7 @@ class Entry:
     after: Mapping[str, object] | None
     reason: str | None = None
     is_draft: bool = False
-    """Hidden from whoever may not read drafts in that region."""
+    """True hides the entry from readers without the right to drafts of that region."""
 
     @classmethod
     def of(
@@ -110,7 +110,7 @@ class Entry:
         *,
         is_draft: bool = False,
     ) -> "Entry":
-        """A noun that was created, changed or deleted, as what it was and is says."""
+        """Return the entry of a noun; its verb follows from `before` and `after`."""
         verb = "created" if before is None else "deleted" if after is None else "changed"
         return cls(f"{noun}.{verb}", region_code, subject, version, before, after, reason, is_draft)
 
@@ -126,7 +126,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain whose head this transaction holds, so nobody else writes to it meanwhile."""
+    """The end of a chain that this transaction locks, so no other one writes to it."""
 
     name: str
     position: int
@@ -134,11 +134,11 @@ class Chain:
 
 
 def hold(session: Session, name: str) -> Chain:
-    """Lock a chain until the transaction ends; writers of the same chain wait here, in line."""
+    """Lock a chain until the transaction ends; other writers of that chain wait in line."""
     return _move_head(session, name, by=0)
 
 
-# Built once: the same statements run in every write.
+# Every write runs these statements, so they are built once.
 _heads = table_of(JournalHead)
 _MOVE = (
     sa.update(_heads)
@@ -165,7 +165,7 @@ def _move_head(session: Session, name: str, *, by: int) -> Chain:
 
 
 class Versioned(Protocol):
-    """A row that counts its writes."""
+    """A row with a version, which counts its writes."""
 
     @property
     def version(self) -> int: ...
@@ -179,9 +179,9 @@ def next_versions(
 ) -> dict[Key, int]:
     """Return the version that a write gives each subject: one more than that of its row in `stored`.
 
-    A subject without a row goes on from the journal, which outlives rows: a tag of something that was
-    deleted never fits what is created at its address later. The caller holds the chain of the subjects.
-    One statement looks up all of them, none if each has its row.
+    A subject without a row continues from the journal, which outlives rows: the ETag of a deleted row
+    never matches a later one at its address. The caller has locked the chain of the subjects. One
+    statement looks up all subjects without a row; without such subjects there is none.
     """
     new = {key: subject for key, subject in subjects.items() if key not in stored}
     last = _last_versions(session, set(new.values())) if new else {}
@@ -192,14 +192,14 @@ def next_versions(
 
 
 def next_version(session: Session, subject: str, stored: int | None) -> int:
-    """Return the version that a write gives one subject, as `next_versions`; None: it has no row."""
+    """Return the version that a write gives one subject; `stored` None: it has no row."""
     return (_last_versions(session, {subject}).get(subject, 0) if stored is None else stored) + 1
 
 
 def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
-    """Return the highest version that the journal has of each subject, rows of this transaction included.
+    """Return the highest version of each subject in the journal, rows of this transaction included.
 
-    The highest, not the last: an older journal holds subjects whose versions fall.
+    The highest, not the last: in older journals the versions of some subjects fall.
     """
     bound = {"records": to_json([{"subject": subject} for subject in sorted(subjects)])}
     rows = session.connection().execute(_highest_versions(session), bound)
@@ -213,13 +213,13 @@ def _last_versions(session: Session, subjects: set[str]) -> dict[str, int]:
 @built_once
 def _highest_versions(session: Session) -> sa.Select[str, int | None]:
     journal = table_of(JournalRow)
-    asked = records(session, {"subject": journal.c.subject.type})
-    highest = sa.select(sa.func.max(journal.c.version)).where(journal.c.subject == asked.c.subject)
-    return sa.select(asked.c.subject, highest.correlate(asked).scalar_subquery())
+    subjects = records(session, {"subject": journal.c.subject.type})
+    highest = sa.select(sa.func.max(journal.c.version)).where(journal.c.subject == subjects.c.subject)
+    return sa.select(subjects.c.subject, highest.correlate(subjects).scalar_subquery())
 
 
 def record(session: Session, chain: Chain, author: Author, entries: Sequence[Entry]) -> Chain:
-    """Write the entries at the chain's end and give the chain as it then is."""
+    """Append the entries to the chain, and return its new end."""
     rows, position, link = [], chain.position, chain.hash
     for entry in entries:
         position += 1
@@ -245,12 +245,11 @@ def record(session: Session, chain: Chain, author: Author, entries: Sequence[Ent
 
 
 @event.listens_for(Session, "before_commit")
-def _number(session: Session) -> None:
-    """Give the rows their places in the feed, as the last thing before the commit.
+def _number_rows(session: Session) -> None:
+    """Give the rows their sequence numbers in the feed, as the last step before the commit.
 
-    The feed's head is locked from here to the commit alone, always after every other lock. So sequence
-    numbers follow one another in the order of commits, without a gap: a reader that has seen number n
-    can never meet a smaller one later.
+    The transaction locks the feed's head after every other lock, and only until the commit. So the
+    numbers follow the order of commits without a gap: a reader that has seen n meets no smaller one later.
     """
     rows = session.info.pop(_UNNUMBERED, None)
     if rows:
@@ -259,7 +258,7 @@ def _number(session: Session) -> None:
 
 
 @event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
+def _forget_rows(session: Session) -> None:
     session.info.pop(_UNNUMBERED, None)
 
 
@@ -267,18 +266,18 @@ HEIGHT = sa.select(_heads.c.position).where(_heads.c.chain == FEED)
 
 
 def height(session: Session) -> int:
-    """Rows of the journal: how far the session sees, since they are numbered in the order of commits."""
+    """Return the last sequence number that the session sees; the numbers follow the order of commits."""
     return session.connection().scalar(HEIGHT) or 0
 
 
 def link_hash(previous: str, row: dict[str, object]) -> str:
-    """SHA-256 (hex) over the previous link and the row's canonical JSON."""
+    """Return the SHA-256 (hex) of the previous link and the row's canonical JSON."""
     body = to_json({name: row[name] for name in sorted(row)})
     return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 
 def stamp(session: Session, *chains: str) -> str:
-    """What changes whenever something in these chains does: the hashes at their ends."""
+    """Return the state of these chains, which each write to them changes: the hashes of their last rows."""
     table = table_of(JournalHead)
-    found = session.scalars(sa.select(table.c.hash).where(table.c.chain.in_(chains)).order_by(table.c.chain))
-    return ",".join(found)
+    hashes = session.scalars(sa.select(table.c.hash).where(table.c.chain.in_(chains)).order_by(table.c.chain))
+    return ",".join(hashes)

@@ -1,8 +1,8 @@
-"""JSON made and taken apart inside the database, in one vocabulary for both engines.
+"""SQL expressions that build JSON and take it apart, for both engines.
 
-A shape (a Pydantic model) says which fields a JSON object has and in which order; `json_rows` turns a
-SELECT with columns of those names into that object, so the shape that makes the OpenAPI schema also
-makes the bytes, and Python passes them through. The other way is `upsert`.
+A shape (a Pydantic model) declares the fields of a JSON object and their order; `json_rows` turns a
+SELECT with columns of those names into such objects. So the shape of the OpenAPI schema also makes the
+bytes, and Python passes them through. `upsert` does the reverse.
 """
 
 import json
@@ -21,11 +21,11 @@ from sqlmodel.sql.sqltypes import UTCDateTime
 Built = TypeVar("Built")
 
 TextSelect: TypeAlias = Select[str, *tuple[Any, ...]]
-"""SELECT of a text and of some columns that only its maker knows."""
+"""SELECT of a text and of further columns, which only its maker knows."""
 
 
 class Json(sa.types.UserDefinedType[Any]):
-    """Marks an expression as JSON that is embedded as it is, never quoted again."""
+    """The type of an expression that is JSON already, so SQL embeds it without quoting it again."""
 
     cache_ok = True
 
@@ -36,7 +36,7 @@ class Json(sa.types.UserDefinedType[Any]):
 class _RowJson(ColumnElement[object]):
     """One row of a subquery as a JSON object, fields in the order of the subquery's columns.
 
-    A column whose name begins with `_` is not part of the object; it can travel beside it.
+    The object omits columns with names that begin with `_`; the SELECT may still return them.
     """
 
     inherit_cache = True
@@ -48,7 +48,7 @@ class _RowJson(ColumnElement[object]):
 
 
 class _JsonArray(ColumnElement[object]):
-    """Aggregate of JSON values into an array; an empty array where there are none."""
+    """Aggregate of JSON values into an array; an empty array if there are none."""
 
     inherit_cache = True
     type = Json()
@@ -59,10 +59,10 @@ class _JsonArray(ColumnElement[object]):
 
 
 class _FixedObject(ColumnElement[object]):
-    """A JSON object of columns that are always the same under this name.
+    """A JSON object with a name that identifies its columns.
 
-    SQLAlchemy walks a statement at each execution to see whether it knows it; here it is told the name
-    and need not look at hundreds of elements behind it.
+    SQLAlchemy walks a statement at each execution to make its cache key. The name alone is the key of this
+    element, so SQLAlchemy skips the hundreds of elements in it.
     """
 
     inherit_cache = True
@@ -76,7 +76,7 @@ class _FixedObject(ColumnElement[object]):
 @compiles(_FixedObject, "postgresql")
 def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -> str:
     fields = ", ".join(
-        f"{compiler.process(_unlabelled(field), **kw)} AS {compiler.preparer.quote(field.name)}"
+        f"{compiler.process(_strip_label(field), **kw)} AS {compiler.preparer.quote(field.name)}"
         for field in element.fields
     )
     return f"(SELECT row_to_json(fixed) FROM (SELECT {fields}) AS fixed)"  # noqa: S608 - names quoted by the compiler, no values
@@ -85,26 +85,26 @@ def _postgres_object(element: _FixedObject, compiler: SQLCompiler, **kw: object)
 @compiles(_FixedObject, "sqlite")
 def _sqlite_object(element: _FixedObject, compiler: SQLCompiler, **kw: object) -> str:
     pairs = (
-        f"'{field.name}', {_sqlite_value(compiler.process(_unlabelled(field), **kw), field.type)}"
+        f"'{field.name}', {_sqlite_value(compiler.process(_strip_label(field), **kw), field.type)}"
         for field in element.fields
     )
     return f"json_object({', '.join(pairs)})"
 
 
 def whole_sum(value: sa.SQLColumnExpression[object]) -> ColumnElement[int]:
-    """A sum as the whole number that it is, 0 where there is nothing."""
+    """Return the sum of a column as a whole number, 0 without rows."""
     return sa.cast(sa.func.coalesce(sa.func.sum(value), 0), sa.BigInteger)
 
 
 def sum_where(
     condition: ColumnElement[bool], value: sa.SQLColumnExpression[object] | int = 1
 ) -> ColumnElement[int]:
-    """The sum of a value over the rows for which a condition holds; without a value their number."""
+    """Return the sum of a value over the rows that meet a condition; without a value, their number."""
     return whole_sum(sa.case((condition, value), else_=0))
 
 
 class DaysBetween(ColumnElement[int]):
-    """Days from the one date to the other, or from one day as ISO text; negative where that lies before."""
+    """Days from `earlier` to `later`, dates or ISO texts; negative if `later` comes first."""
 
     inherit_cache = True
     type = sa.Integer()
@@ -119,17 +119,17 @@ class DaysBetween(ColumnElement[int]):
 
 @compiles(DaysBetween, "postgresql")
 def _postgres_days(element: DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
-    days = (f"CAST({compiler.process(one, **kw)} AS DATE)" for one in (element.later, element.earlier))
+    days = (f"CAST({compiler.process(date, **kw)} AS DATE)" for date in (element.later, element.earlier))
     return f"({' - '.join(days)})"
 
 
 @compiles(DaysBetween, "sqlite")
 def _sqlite_days(element: DaysBetween, compiler: SQLCompiler, **kw: object) -> str:
-    days = (f"julianday({compiler.process(one, **kw)})" for one in (element.later, element.earlier))
+    days = (f"julianday({compiler.process(date, **kw)})" for date in (element.later, element.earlier))
     return f"CAST({' - '.join(days)} AS INTEGER)"
 
 
-def _unlabelled(column: ClauseElement) -> ClauseElement:
+def _strip_label(column: ClauseElement) -> ClauseElement:
     return column.element if isinstance(column, sa.Label) else column
 
 
@@ -180,10 +180,10 @@ def _sqlite_array(element: _JsonArray, compiler: SQLCompiler, **kw: object) -> s
 def fields_of(
     shape: type[BaseModel], source: FromClause, **given: sa.SQLColumnExpression[object]
 ) -> list[ColumnElement[Any]]:
-    """The columns of a shape in its order: those `given` by name, the others of `source` by name.
+    """Return the columns of a shape in its order: those `given` by name, the others from `source` by name.
 
-    KeyError names a field that neither has, AssertionError one that is given but not in the shape:
-    the declared shape and the SQL cannot drift apart unseen.
+    Raises KeyError for a field that neither has, AssertionError for a column that the shape lacks: so a
+    difference between the declared shape and the SQL shows.
     """
     unused = set(given) - set(shape.model_fields)
     assert not unused, f"{shape.__name__} has no field {sorted(unused)}"
@@ -191,47 +191,47 @@ def fields_of(
 
 
 def fixed_object(name: str, columns: Sequence[ColumnElement[Any]]) -> ColumnElement[str]:
-    """JSON object of a row's `columns` as text, fields in their order; the name stands for exactly these."""
+    """Return the JSON object of a row's `columns` as text, fields in their order; the name identifies the columns."""
     return sa.cast(_FixedObject(name, columns), sa.Text).label("json")
 
 
 def json_row(query: sa.SelectBase, *, name: str = "r") -> ColumnElement[str]:
-    """Scalar JSON object of the only row of `query`, which may refer to outer tables it correlates."""
+    """Return the only row of `query` as a scalar JSON object; `query` may correlate to outer tables."""
     row = query.subquery(name)
     return sa.select(_RowJson(row)).select_from(row).scalar_subquery()
 
 
 def json_rows(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
-    """Scalar JSON array of the rows of `query`, in its order."""
+    """Return the rows of `query` as a scalar JSON array, in order."""
     rows = query.subquery(name)
     return sa.select(_JsonArray(_RowJson(rows))).select_from(rows).scalar_subquery()
 
 
 def json_tables(queries: Mapping[str, sa.SelectBase]) -> Select[*tuple[str, ...]]:
-    """SELECT a single row that has all rows of each query, as the text of a JSON array under its name."""
+    """SELECT one row with the rows of each query under its name, as the text of a JSON array."""
     arrays = {name: json_rows(query, name=f"{name}_row") for name, query in queries.items()}
     return sa.select(*[sa.cast(array, sa.Text).label(name) for name, array in arrays.items()])
 
 
 def json_values(query: sa.SelectBase, *, name: str) -> ColumnElement[str]:
-    """Scalar JSON array of the values of `query`'s one column, in its order."""
+    """Return the values of `query`'s only column as a scalar JSON array, in order."""
     rows = query.subquery(name)
     (column,) = rows.c
     return sa.select(_JsonArray(column)).select_from(rows).scalar_subquery()
 
 
-def json_texts(query: sa.SelectBase, *beside: str) -> TextSelect:
-    """SELECT each row of `query` as JSON text, and beside it some of its columns (a cursor's keys, an id)."""
+def json_texts(query: sa.SelectBase, *extra: str) -> TextSelect:
+    """SELECT each row of `query` as JSON text, and `extra` columns of it, such as a cursor's keys."""
     rows, known = query.subquery("item"), query.selected_columns
-    # by their names: the columns of a subquery are copies of all that it has, which cost more than the rest
-    columns = [sa.column(name, known[name].type) for name in beside]
+    # by name, since `rows.c` copies all columns, which costs more than all else here
+    columns = [sa.column(name, known[name].type) for name in extra]
     return sa.select(sa.cast(_RowJson(rows), sa.Text).label("json"), *columns).select_from(rows)
 
 
 def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: str) -> FromClause:
-    """FROM clause over the texts of a JSON array in `column` of a table beside it: one column, `value`.
+    """Return a FROM clause over the texts of a JSON array in `column`, with one column, `value`.
 
-    Joined ON true; a row of the table comes once for each of its texts.
+    Join it ON true to the table of `column`; a row of that table comes once for each of its texts.
     """
     value = sa.column("value", sa.String)
     if session.get_bind().dialect.name == "postgresql":
@@ -240,16 +240,16 @@ def elements(session: Session, column: sa.SQLColumnExpression[object], *, name: 
 
 
 class Members(NamedTuple):
-    """The items of an array as a FROM clause, joined ON true with the table beside it."""
+    """The items of a JSON array as a FROM clause; join it ON true to the table of the array."""
 
     source: FromClause
     value: ColumnElement[str]
-    """The item's JSON, an object as it was written."""
+    """The JSON of the item, unchanged."""
     place: ColumnElement[int]
 
 
 def members(session: Session, text: ColumnElement[str], field: str, *, name: str) -> Members:
-    """The objects of the array in `field` of the JSON object in `text`, in their order by `place`."""
+    """Return the objects of the array in `field` of the JSON object in `text`; `place` gives their order."""
     if session.get_bind().dialect.name == "postgresql":
         array = sa.func.json_extract_path(sa.cast(text, Json()), field)
         source = sa.func.json_array_elements_text(array).table_valued(
@@ -262,29 +262,29 @@ def members(session: Session, text: ColumnElement[str], field: str, *, name: str
 
 
 def built_once(make: Callable[..., Built]) -> Callable[..., Built]:
-    """`make(session, …)`, called once for each engine and arguments.
+    """Decorate a function that builds a statement, to call it once for each engine and its arguments.
 
-    What it builds is a statement without values, only names for them: building a large one, and telling
-    that it is the same as the last time, costs more than running it.
+    The statement has parameters, no values. To build a large one and to compute its cache key costs more
+    than to run it.
     """
-    made: dict[tuple[object, ...], Built] = {}
+    cache: dict[tuple[object, ...], Built] = {}
 
     @wraps(make)
-    def built(session: Session, *arguments: object) -> Built:
+    def build(session: Session, *arguments: object) -> Built:
         key = (session.get_bind().dialect.name, *arguments)
-        if key not in made:
-            made[key] = make(session, *arguments)
-        return made[key]
+        if key not in cache:
+            cache[key] = make(session, *arguments)
+        return cache[key]
 
-    return built
+    return build
 
 
 def to_json(value: object) -> str:
-    """Compact JSON; NaN and infinity are refused."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+    """Return compact JSON. Raises ValueError for NaN and infinity."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_serialize)
 
 
-def _plain(value: object) -> object:
+def _serialize(value: object) -> object:
     if hasattr(value, "isoformat"):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} is not JSON")

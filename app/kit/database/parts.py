@@ -1,4 +1,4 @@
-"""Lists inside of rows, kept in tables of their own: an item is a row under its owner and its key."""
+"""Lists inside rows, in tables of their own: an item is a row with the key of its owner and its own."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,41 +11,41 @@ from app.kit.database.upsert import records, upsert
 
 
 class PartList(NamedTuple):
-    """The items of one list as they shall be, with those stored of it by now."""
+    """The items of one list after the write, and the stored ones."""
 
     owner: Mapping[str, object]
-    """The columns that name the row the list belongs to."""
+    """Column → value of the key of the row that has the list."""
     items: Sequence[Mapping[str, object]]
     stored: Sequence[Mapping[str, object]]
 
 
 def write_parts(session: Session, table: sa.Table, key: str, lists: Iterable[PartList]) -> None:
-    """Replace lists: many take as many statements as one.
+    """Replace lists, any number of them with the statements of one.
 
-    Items match by `key`: one that stays keeps the rows that refer to it, one that `items` leave out disappears.
+    Items match by `key`: one that stays keeps the rows that refer to it. Deletes those that `items` lack.
     """
-    gone: list[dict[str, object]] = []
+    deleted: list[dict[str, object]] = []
     rows: list[dict[str, object]] = []
     owners: list[str] = []
     for owner, items, stored in lists:
         if items == stored:
             continue
         owners, kept = list(owner), {item[key] for item in items}
-        gone += [{**owner, key: item[key]} for item in stored if item[key] not in kept]
+        deleted += [{**owner, key: item[key]} for item in stored if item[key] not in kept]
         rows += [{**item, **owner, "position": n} for n, item in enumerate(items)]
-    delete_parts(session, table, gone)
+    delete_parts(session, table, deleted)
     upsert(session, table, rows, key=[*owners, key])
 
 
 def delete_parts(session: Session, table: sa.Table, keys: Sequence[Mapping[str, object]]) -> None:
-    """Delete items by their owner and key."""
+    """Delete items by the columns of their owner and key."""
     if keys:
-        statement = _deletion(session, table, *keys[0])
+        statement = _build_delete(session, table, *keys[0])
         session.connection().execute(statement, {"records": to_json(keys)})
 
 
 @built_once
-def _deletion(session: Session, table: sa.Table, *names: str) -> sa.Delete:
+def _build_delete(session: Session, table: sa.Table, *names: str) -> sa.Delete:
     source = records(session, {name: table.c[name].type for name in names})
     key = sa.tuple_(*[table.c[name] for name in names])
     return sa.delete(table).where(key.in_(sa.select(*[source.c[name] for name in names])))

@@ -1,7 +1,7 @@
-"""Pulls, digests and files of reports from a streaming replica, if it has all that the primary has.
+"""Pulls, digests and report files from a streaming replica, if it has no lag.
 
-Rows of the journal are numbered in the order of commits, so its height says how much of the primary a replica has.
-Each such work asks both servers for it once, at its start. Everything else reads the primary.
+Sequence numbers of the journal follow the order of commits, so the last one measures the lag of a replica. Each of
+these jobs compares that of both servers once, at its start. All other reads go to the primary.
 """
 
 import threading
@@ -25,12 +25,12 @@ from app.kit.database.snapshots import MAY_END, ONE_STATE, T
 log = structlog.get_logger("rata")
 
 ASIDE_SECONDS = 8.0
-"""Seconds for which a replica that failed is not asked: while it is away, few requests wait for it in vain."""
+"""Seconds without use of a replica that failed: while it is down, few requests wait for it in vain."""
 
 _STATE = sa.select(
     HEIGHT.scalar_subquery().label("height"),
     sa.func.pg_is_in_recovery().label("is_replica"),
-    # what a replica has in common with its primary and with no other server, once it has the same schema
+    # equal on a replica and its primary, once it has the same schema, and different on any other server
     sa.literal_column("(SELECT system_identifier FROM pg_control_system())"),
     sa.literal_column("(SELECT oid FROM pg_database WHERE datname = current_database())"),
     sa.literal_column("(SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version)"),
@@ -38,7 +38,7 @@ _STATE = sa.select(
 
 
 class _State(NamedTuple):
-    """What a server says of itself, as `_STATE` asks it."""
+    """The row of `_STATE`, which identifies a server and its lag."""
 
     height: int | None
     is_replica: bool
@@ -52,14 +52,14 @@ class OtherDatabase(Exception):
 
 
 class Replicated(Database):
-    """A database with a replica that takes the work of `in_one_state` if it is as far as the primary."""
+    """A database with a replica, which serves `in_one_state` if it has no lag."""
 
     def __init__(self, url: str, replica_url: str, *, pool_size: int, patience: Patience) -> None:
         super().__init__(url, pool_size=pool_size, patience=patience)
         self.replica = replica_engine(make_url(replica_url), pool_size, patience)
         self.reads_by = {"primary": 0, "replica": 0}
         self.rows_behind: int | None = None
-        """Rows of the journal that the replica lacked when it was last asked."""
+        """Lag of the replica in rows of the journal, at the last comparison."""
         self._aside_until, self._reason = 0.0, ""
         self._guard = threading.Lock()
 
@@ -69,13 +69,13 @@ class Replicated(Database):
 
     @property
     def is_replica_in_use(self) -> bool:
-        """Whether the replica is asked; one that failed is put aside for a while."""
+        """False for a while after the replica failed."""
         return time.monotonic() >= self._aside_until
 
     def in_one_state(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` makes of one state of the replica, or of the primary if the replica cannot serve it.
+        """Return the result of `work` in a snapshot of the replica, or of the primary if the replica cannot serve it.
 
-        If the replica fails amid the work, the primary does all of it.
+        If the replica fails during the work, the primary does all of it.
         """
         session = self._open_replica() if self.is_replica_in_use else None
         if session is not None:
@@ -86,7 +86,7 @@ class Replicated(Database):
                 if is_given_up(error):
                     raise
                 if not is_lost(error):
-                    # also what it does not know yet: a column that a migration has just added
+                    # also if it does not have a column yet that a migration has just added
                     self._put_aside(error.orig)
             else:
                 self._count("replica")
@@ -99,21 +99,21 @@ class Replicated(Database):
         self.replica.dispose()
 
     def _open_replica(self) -> Session | None:
-        """Return a session of one state of the replica; None if it fails, is behind, or has no free connection."""
+        """Return a snapshot session of the replica. Returns None if it fails, lags, or has no free connection."""
         with self.read_session() as primary:
-            wanted = _State(*primary.connection().execute(_STATE).one())
+            expected = _State(*primary.connection().execute(_STATE).one())
         session = Session(self.replica.execution_options(**ONE_STATE), autoflush=False)
         try:
             with pinging():
-                found = _State(*session.connection().execute(_STATE).one())
-            if not found.is_replica or found[2:] != wanted[2:]:
+                state = _State(*session.connection().execute(_STATE).one())
+            if not state.is_replica or state[2:] != expected[2:]:
                 raise OtherDatabase
         except (SQLAlchemyError, OtherDatabase) as error:
             session.close()
             if not isinstance(error, NoConnection):
                 self._put_aside(error)
             return None
-        self.rows_behind = max((wanted.height or 0) - (found.height or 0), 0)
+        self.rows_behind = max((expected.height or 0) - (state.height or 0), 0)
         if self.rows_behind:
             session.close()
             return None
@@ -125,7 +125,7 @@ class Replicated(Database):
         return session
 
     def _put_aside(self, error: BaseException | None) -> None:
-        """Ask the replica no more for a while; the log has each reason once."""
+        """Stop using the replica for a while; log each new reason once."""
         reason = type(error).__name__
         with self._guard:
             is_news, self._reason = self._reason != reason, reason

@@ -1,6 +1,7 @@
-"""Rows with a version; above all those that a client replaces whole, each change with an entry of the journal.
+"""Rows with a version, above all those that a client replaces whole, each change with an entry in the journal.
 
-Thousands are as many statements as one. The caller holds the chain, and has checked rights and conditions.
+Thousands of rows take as many statements as one. The caller has locked the chain, and checked rights and
+preconditions.
 """
 
 import json
@@ -26,20 +27,20 @@ Outcome = Literal["created", "updated", "unchanged"]
 
 
 class Stored(NamedTuple):
-    """The content of a row, as JSON has it, and its version."""
+    """The content of a row, as JSON values, and its version."""
 
     content: dict[str, Any]
     version: int
 
     @classmethod
     def parse(cls, text: str) -> "Stored":
-        """Return what a JSON object holds that has the version as one of its fields."""
+        """Parse a JSON object that has the version as one of its fields."""
         content = json.loads(text)
         return cls(content, content.pop("version"))
 
 
 class ResourceText(NamedTuple):
-    """A row as JSON text, and its version."""
+    """The JSON text of a row, and its version."""
 
     json: str
     version: int
@@ -50,26 +51,26 @@ def read_text(session: Session, query: sa.Select[Any]) -> ResourceText:
     return read_record(session, query, ResourceText, "version")
 
 
-def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Made], *beside: str) -> Made:
-    """Make a record of the only row of a query: of its JSON and of the columns `beside` it.
+def read_record(session: Session, query: sa.Select[Any], make: Callable[..., Made], *extra: str) -> Made:
+    """Make a record of the only row of a query, from its JSON text and its `extra` columns.
 
     Raises NotFound if there is none.
     """
-    row = require_found(session.execute(json_texts(query, *beside)).one_or_none())
+    row = require_found(session.execute(json_texts(query, *extra)).one_or_none())
     return make(*row)
 
 
 class Numbered(Versioned, Protocol):
-    """A row with a version that is known by its number."""
+    """A row with a version and a numeric id."""
 
     @property
     def id(self) -> int: ...
 
 
 def write_version(session: Session, table: sa.Table, stored: Numbered, values: Mapping[str, object]) -> int:
-    """Change some columns of a row, and return its next version.
+    """Update columns of a row, and return its next version.
 
-    Raises PreconditionFailed if the row was written meanwhile.
+    Raises PreconditionFailed if another transaction has written the row.
     """
     version = stored.version + 1
     chosen = (table.c.id == stored.id, table.c.version == stored.version)
@@ -81,25 +82,25 @@ def write_version(session: Session, table: sa.Table, stored: Numbered, values: M
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of row that is replaced whole."""
+    """A kind of row that clients replace whole."""
 
     noun: str
-    """As the journal names it."""
+    """Its name in the journal."""
     table: sa.Table
     shape: type[BaseModel]
-    """The fields that a client writes; `reason` is also that of the entry."""
+    """The fields that a client writes; the journal's entry takes its `reason` too."""
     key: tuple[str, ...]
     """Columns that address a row."""
     address: str
-    """Path below /v1/ as a format with the columns of the key."""
+    """Path below /v1/, a format string with the columns of the key."""
     region: str | None = None
-    """Region of the entries; None: that in the column `region_code` of the key."""
+    """Region of the entries; None: the column `region_code` of the key."""
     written_at: str | None = None
     """Column of the instant of the last write."""
     written_by: str | None = None
     """Column of the author of the last write."""
     is_draft: bool = False
-    """Whether the entries are hidden from readers who may not read drafts."""
+    """True hides the entries from readers without the right to drafts."""
 
     def format_subject(self, *key: object) -> str:
         """Return the path of a row below /v1/."""
@@ -114,19 +115,19 @@ class Resource:
         bound = {"records": to_json([self._name_columns(key) for key in keys])}
         rows = session.connection().execute(_select_rows(session, self), bound)
         width = len(self.key)
-        found: dict[Any, Stored] = {}
+        stored: dict[Any, Stored] = {}
         for row in rows:
             content = zip(self.shape.model_fields, map(_make_plain, row[width:-1]), strict=True)
-            found[tuple(row[:width])] = Stored(dict(content), row[-1])
-        return found
+            stored[tuple(row[:width])] = Stored(dict(content), row[-1])
+        return stored
 
     def read_reply(self, session: Session, shape: type[BaseModel], *key: object) -> ResourceText:
-        """Return a row by its key, as JSON with the fields of a shape and then what else is in the key.
+        """Return a row by its key, as JSON with the fields of a shape and then the other columns of the key.
 
         Raises NotFound if there is none.
         """
-        rest = [self.table.c[name] for name in self.key if name not in shape.model_fields]
-        columns = [*fields_of(shape, self.table), *rest]
+        others = [self.table.c[name] for name in self.key if name not in shape.model_fields]
+        columns = [*fields_of(shape, self.table), *others]
         return read_text(session, sa.select(*columns).where(*self.match(*key)))
 
     def put(
@@ -140,10 +141,10 @@ class Resource:
         before: Sequence[Entry] = (),
         **columns: object,
     ) -> dict[Key, Outcome]:
-        """Write the drafts that differ from what is stored, and return what became of each.
+        """Write the drafts that differ from the stored rows, and return the outcome of each.
 
-        The journal gets `before` in front of their entries, each row the other `columns`.
-        Raises PreconditionFailed if a row was written meanwhile.
+        The journal gets the entries of `before` first; each row gets the other `columns`.
+        Raises PreconditionFailed if another transaction has written a row.
         """
         changed = {
             key: content
@@ -166,7 +167,7 @@ class Resource:
     ) -> list[Entry]:
         """Write the drafts as the next versions of their rows, and return the entries for the caller to record.
 
-        Raises PreconditionFailed if a row was written meanwhile.
+        Raises PreconditionFailed if another transaction has written a row.
         """
         versions = next_versions(session, {key: self.format_subject(*key) for key in drafts}, stored)
         stamps = {self.written_at: author.at.isoformat(), self.written_by: author.actor}
@@ -182,7 +183,7 @@ class Resource:
         ]
 
     def delete(self, session: Session, author: Author, chain: Chain, key: Key, stored: Stored) -> None:
-        """Delete a row that exists."""
+        """Delete an existing row, with an entry in the journal."""
         session.execute(sa.delete(self.table).where(*self.match(*key)))
         record(session, chain, author, [self.make_entry(key, stored.version + 1, stored, None)])
 
@@ -192,7 +193,7 @@ class Resource:
     def make_entry(
         self, key: Key, version: int, before: Stored | None, after: dict[str, Any] | None
     ) -> Entry:
-        """Return the journal's entry of a write; `after` None: of a deletion."""
+        """Return the journal's entry for a write, or for a deletion if `after` is None."""
         region = str(self._name_columns(key)["region_code"]) if self.region is None else self.region
         reason = (after or {}).get("reason")
         subject, old = self.format_subject(*key), before.content if before else None
@@ -203,10 +204,10 @@ class Resource:
 @built_once
 def _select_rows(session: Session, resource: Resource) -> sa.Select[Any]:
     c = resource.table.c
-    asked = records(session, {name: c[name].type for name in resource.key})
+    keys = records(session, {name: c[name].type for name in resource.key})
     columns = [c[name] for name in (*resource.key, *resource.shape.model_fields, "version")]
-    same = sa.and_(*[c[name] == asked.c[name] for name in resource.key])
-    return sa.select(*columns).join_from(resource.table, asked, same)
+    is_same = sa.and_(*[c[name] == keys.c[name] for name in resource.key])
+    return sa.select(*columns).join_from(resource.table, keys, is_same)
 
 
 def _make_plain(value: object) -> object:

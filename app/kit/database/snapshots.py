@@ -1,4 +1,4 @@
-"""Sessions that see one committed state of the database while others write."""
+"""Sessions on one snapshot of the database while other transactions write."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 ONE_STATE: dict[str, object] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
-_LEFT = "some of what was read has left"
-MAY_END = "the work may have to be done again"
-"""In `info` of a session whose server may fail where another one does not."""
+_LEFT = "some results are sent"
+MAY_END = "the primary may repeat the work"
+"""In the `info` of a session on a replica: if it fails, the primary repeats the work."""
 
 
 def may_leave(session: Session) -> bool:
-    """Whether what is read in one state may leave before all of it is read; where it may, the work is not repeated."""
+    """Return whether the work may send results before it has read all; if so, it is not repeated after an error."""
     if MAY_END in session.info:
         return False
     session.info[_LEFT] = True
@@ -29,16 +29,16 @@ def may_leave(session: Session) -> bool:
 
 
 class Snapshots:
-    """The part of a database that reads much of one state."""
+    """The part of a database that makes snapshot sessions."""
 
     engine: Engine
     is_sqlite: bool
 
     def in_one_state(self, work: Callable[[Session], T]) -> T:
-        """What `work` makes of one committed state, which its session sees from its first statement to its last.
+        """Return the result of `work` in one snapshot, the same from its first statement to its last.
 
-        Where the database ends the work for reasons of its own, it is begun anew, by a session that sees a later
-        state: so it begins its results anew as well, and asks `may_leave` before any of them is given away.
+        After a serialization failure, call `work` once more with a later snapshot. So it must start its results from
+        empty, and ask `may_leave` before it sends any of them.
         """
         session = None
         try:
@@ -52,16 +52,17 @@ class Snapshots:
 
     @contextmanager
     def shared_state(self, session: Session) -> Iterator[list[Session]]:
-        """A session of one state and, where there is a server, a second one that sees the same: two of its processes
-        can then share what takes long. A file is read in this process, which gains nothing by a second one; nor is
-        there one where all connections are taken."""
+        """Yield a snapshot session, and a second one on its snapshot, so that two server processes share the work.
+
+        There is only the first on SQLite, which gains nothing by a second, and if no connection is free.
+        """
         if self.is_sqlite:
             yield [session]
             return
         first = session.connection()
         try:
             free = first.engine.connect()
-        except NoConnection:  # the first alone does all of it
+        except NoConnection:  # the first session does all the work
             yield [session]
             return
         state = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
@@ -72,9 +73,11 @@ class Snapshots:
 
     @contextmanager
     def one_state(self) -> Iterator[Session]:
-        """A session that sees one committed state from its first statement to its last, whoever writes meanwhile,
-        and writes nothing itself. Large results are read by it in pieces (`yield_per`): a cursor of the server needs
-        a transaction, which reading sessions do without."""
+        """Open a read-only session on one snapshot, the same from its first statement to its last.
+
+        Large results come through it in pieces (`yield_per`): a server-side cursor needs a transaction, which
+        other read sessions do not have.
+        """
         options = {} if self.is_sqlite else ONE_STATE
         with (
             self.engine.connect().execution_options(**options) as connection,

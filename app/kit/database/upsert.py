@@ -1,4 +1,4 @@
-"""Rows written by one statement: a JSON array of validated objects, as a FROM clause for both engines."""
+"""Upserts of many rows in one statement, from a JSON array as a FROM clause, for both engines."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -16,7 +16,7 @@ from app.kit.problems import PreconditionFailed
 
 
 @lru_cache(maxsize=256)
-def _upsert(
+def _build_upsert(
     dialect: str,
     table: sa.Table,
     names: tuple[str, ...],
@@ -25,7 +25,7 @@ def _upsert(
     replace: bool,
     returning: tuple[str, ...],
 ) -> sa.Executable:
-    source = _records(dialect, tuple((name, table.c[name].type) for name in names))
+    source = _build_records(dialect, tuple((name, table.c[name].type) for name in names))
     make = postgresql.insert if dialect == "postgresql" else sqlite.insert
     # WHERE true: without it SQLite reads ON CONFLICT as the join condition of the SELECT.
     statement = make(table).from_select(list(names), sa.select(*source.c).where(sa.true()))
@@ -37,8 +37,8 @@ def _upsert(
     elif key:
         upsert = statement.on_conflict_do_nothing(index_elements=list(key))
     # The cast: SQLite may return a replaced row's whole number as 2.0, before it stores it as 2.
-    told = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
-    complete: sa.Executable = upsert.returning(*told) if returning else upsert
+    columns = [sa.cast(table.c[name], table.c[name].type).label(name) for name in returning]
+    complete: sa.Executable = upsert.returning(*columns) if returning else upsert
     return complete
 
 
@@ -52,18 +52,17 @@ def upsert(
     replace: bool = True,
     returning: Iterable[str] = (),
 ) -> list[sa.Row[*tuple[Any, ...]]]:
-    """Insert `rows` (all with the same names) in one statement; those with the same `key` are replaced.
+    """Insert `rows` (all with the same names) in one statement; replace those with the same `key`.
 
-    Without a `key`, one that is there already is an error; without `replace`, it stays as it is. With
-    `versioned`, a row is replaced only when its `version` is one less than the given one. Values are what
-    JSON can hold; instants and dates as ISO text. Raises PreconditionFailed if a versioned row was written
-    meanwhile.
+    Without a `key`, an existing row is an error; without `replace`, it stays unchanged. With `versioned`,
+    an existing row must have the `version` before the given one. Values are JSON values; instants and
+    dates are ISO texts. Raises PreconditionFailed if another transaction has written a versioned row.
     """
     if not rows:
         return []
     dialect = session.get_bind().dialect.name
     names = tuple(returning) or (("version",) if versioned else ())
-    statement = _upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, names)
+    statement = _build_upsert(dialect, table, tuple(rows[0]), tuple(key), versioned, replace, names)
     result = session.connection().execute(statement, {"records": to_json(rows)})
     written = list(result.all()) if names else []
     if versioned and len(written) != len(rows):
@@ -72,43 +71,43 @@ def upsert(
 
 
 def records(session: Session, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> Subquery:
-    """FROM clause over the JSON array bound as `records`: one column for each name of its objects."""
-    return _records(session.get_bind().dialect.name, tuple(columns.items()))
+    """Return a FROM clause over the JSON array bound as `records`, with a column for each name of its objects."""
+    return _build_records(session.get_bind().dialect.name, tuple(columns.items()))
 
 
 @lru_cache(maxsize=256)
-def _records(dialect: str, columns: tuple[tuple[str, sa.types.TypeEngine[Any]], ...]) -> Subquery:
+def _build_records(dialect: str, columns: tuple[tuple[str, sa.types.TypeEngine[Any]], ...]) -> Subquery:
     bound = sa.bindparam("records", type_=sa.Text)
     if dialect == "postgresql":
         source = (
             sa.func.json_to_recordset(sa.cast(bound, Json()))
-            .table_valued(*[sa.column(name, _unbounded(kind)) for name, kind in columns], name="t")
+            .table_valued(*[sa.column(name, _remove_length(kind)) for name, kind in columns], name="t")
             .render_derived(with_types=True)
         )
         return sa.select(*source.c).subquery("records")
     each = sa.func.json_each(bound).table_valued("value", name="t")
     return sa.select(
         *[
-            sa.type_coerce(_sqlite_stored(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind).label(
-                name
-            )
+            sa.type_coerce(
+                _format_instant(sa.func.json_extract(each.c.value, f"$.{name}"), kind), kind
+            ).label(name)
             for name, kind in columns
         ]
     ).subquery("records")
 
 
-def _unbounded(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
-    """Text of any length: a key that is too long for its column is one that is not there, not an error."""
+def _remove_length(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Return text without a length: a key longer than its column then matches no row, and is no error."""
     return text_type() if type(kind) is sa.String else kind
 
 
-def _sqlite_stored(
+def _format_instant(
     value: sa.SQLColumnExpression[object], kind: sa.types.TypeEngine[Any]
 ) -> sa.SQLColumnExpression[object]:
-    """An instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
+    """Return an instant as SQLite's driver stores it: `2026-11-21 20:04:19.000000`, in UTC."""
     if isinstance(kind, (UTCDateTime, sa.DateTime)):
         # Python leaves out a fraction of zero.
         whole = sa.func.substr(value, 1, 19).concat(".000000")
-        told = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
-        return sa.func.replace(told, "T", " ")
+        precise = sa.case((sa.func.substr(value, 20, 1) == ".", sa.func.substr(value, 1, 26)), else_=whole)
+        return sa.func.replace(precise, "T", " ")
     return value
