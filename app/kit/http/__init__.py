@@ -1,1 +1,1 @@
-"""A request and its reply: routing, validation, tags, pages, preconditions, stored replies."""
+"""A request and its reply: routing, validation, ETags, pages, preconditions, stored replies."""

@@ -1,37 +1,37 @@
-"""Operations that answer without a token, where the operator opened something to the public.
+"""Operations that answer without a token, if the operator opened data to the public.
 
-One is declared so where its route is (`openapi_extra=PUBLIC`), and nowhere else. From that follow what the document
-says of it, whether a request without a token is let in, and what caches and pages of other sites may do with the reply.
+A route declares it (`openapi_extra=PUBLIC`), and no other place does. The OpenAPI document, the admission of requests
+without a token, and the headers of the reply for caches and CORS all follow from that.
 """
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 PUBLIC = {"x-public": True}
-"""`openapi_extra` of a GET that tells nothing but what was adopted, what was frozen, and reference data."""
+"""`openapi_extra` of a GET that returns only adopted plans, frozen quarters and reference data."""
 CACHE = "public, max-age=300"
-"""Also of what never changes: what is closed again must be gone from caches that are not ours."""
+"""`Cache-Control` of public replies, even immutable ones: shared caches must drop what the operator closes again."""
 
 
 def is_public(request: Request) -> bool:
-    """Whether the operation is declared so."""
+    """Return whether the operation of a request is public."""
     return PUBLIC.keys() <= (request.scope["route"].openapi_extra or {}).keys()
 
 
 def is_sent_without_token(request: Request) -> bool:
-    """No `Authorization` at all: a token that does not hold is refused, never taken for the public."""
+    """Return whether a request has no `Authorization` at all; a request with an invalid token gets 401."""
     return "authorization" not in request.headers
 
 
 def let_in(request: Request) -> None:
-    """Note that a request is answered as anybody's."""
+    """Mark a request as public, for the headers of its reply."""
     request.scope["is_anybodys"] = True
 
 
 def shared(request: Request, response: Response) -> Response:
-    """The response; of a request that is anybody's, one that caches and pages of other sites may have too.
+    """Return the response, with headers that open it to shared caches and other origins if its request is public.
 
-    No credentials are in it, so no origin is told apart. Nothing is said to a preflight: a plain GET sends none.
+    It holds no credentials, so every origin gets it. There is no answer to a preflight: a plain GET sends none.
     """
     if request.scope.get("is_anybodys"):
         response.headers["Access-Control-Allow-Origin"] = "*"

@@ -1,7 +1,7 @@
-"""What a request may be made of, before any field is looked at: its media type, its JSON, its characters.
+"""Checks of a request before those of its fields: media type, JSON, number of values, characters.
 
-The middleware has received a body whole (`incoming`). It is parsed and validated by a worker thread once the
-caller is authenticated, so a body costs the event loop nothing and a stranger's is never looked into.
+The middleware receives the body whole (`request_body`). A worker thread parses and validates it after it has
+authenticated the caller, so a body costs the event loop nothing, and one without a valid token is never parsed.
 """
 
 import email.message
@@ -19,16 +19,16 @@ from app.kit.http.validation import body_errors, control_character, malformed_js
 from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Text, UnsupportedMedia
 
 MOST_VALUES = 50_000
-"""In the JSON of one thing, and names of one object; a plan with 2,000 priority locations has 14,000. As bytes a value
-is two, in memory hundreds, and each may be an error of its own: a bound of bytes alone bounds nothing."""
+"""Maximum number of values in the JSON of one resource, and of names in one object; a plan with 2,000 priority
+locations has 14,000. A limit of bytes is not enough: a value of two bytes takes hundreds in memory, or an error."""
 MOST_VALUES_OF_BATCH = 1_000_000
-"""In a call that writes many things; coverage of 10,000 villages has 600,000. Its items are validated one by one."""
+"""Maximum number of values in a batch, which validates item by item; coverage of 10,000 villages has 600,000."""
 LARGE = 2**16
-"""Bytes of a body above which a worker thread frees what was made of it: a million values take 70 ms."""
+"""Bytes of a body above which a worker thread frees its parsed values: a million of them take 70 ms."""
 MOST_PARAMETERS = 100
-"""In the query of an address."""
+"""Maximum number of parameters in the query of a URL."""
 LONGEST_QUERY = 16_000
-"""Bytes of it; each layer that reads a parameter decodes all of them."""
+"""Maximum bytes of the query; each reader of a parameter decodes all of them."""
 
 too_many_values = Kind(
     "too_many_values",
@@ -59,27 +59,27 @@ class TooManyParameters(Problem):
 
 
 class HouseRequest(Request):
-    """A request whose body is there whole; a worker thread reads it once the caller is authenticated."""
+    """A request with a body that has arrived; a worker thread reads it after the authentication."""
 
     _value: object = b""
     invalid: list[FieldError] | None = None
-    """Why the body does not fit its shape; FastAPI then gets a value that fits none, and the handler these errors."""
+    """Errors of the body; FastAPI then gets a value that fits no shape, and the error handler these errors."""
 
     def content(self) -> bytes:
-        """Return the bytes of the body. Reads a file if the body is large: for worker threads."""
+        """Return the bytes of the body. For worker threads: it reads a file if the body is large."""
         content: bytes = self.scope["incoming"].content()
         return content
 
     async def body(self) -> bytes:
-        """FastAPI asks this for whether there is a body at all; `validate` has read it by then."""
+        """Return a placeholder if there is a body: FastAPI only tests it, after `validate` has read the body."""
         return b" " if self.scope["incoming"].size else b""
 
     async def json(self) -> object:
-        """What `validate` made of the body."""
+        """Return the value that `validate` parsed."""
         return self._value
 
     def validate(self, shape: "JsonShape") -> None:
-        """Parse and validate the body, if there is one. Raises BadRequest if it is not JSON or has too many values."""
+        """Parse and validate the body, if any. Raises BadRequest if it is not JSON or has too many values."""
         content = self.content()
         if not content:
             return
@@ -88,8 +88,10 @@ class HouseRequest(Request):
         try:
             value = from_json(content, allow_inf_nan=False, cache_strings="keys")
         except ValueError as error:
-            found = FieldError(malformed_json, pointer="", value=str(error), values=place_in_json(str(error)))
-            raise BadRequest(errors=[found]) from None
+            malformed = FieldError(
+                malformed_json, pointer="", value=str(error), values=place_in_json(str(error))
+            )
+            raise BadRequest(errors=[malformed]) from None
         if isinstance(value, dict) and len(value) > MOST_VALUES:
             raise BadRequest(errors=[FieldError(too_many_values, pointer="", allowed=MOST_VALUES)])
         try:
@@ -99,13 +101,13 @@ class HouseRequest(Request):
 
     @property
     def is_large(self) -> bool:
-        """Return whether freeing what was made of the body would hold up the event loop."""
+        """Return whether freeing the parsed body would block the event loop."""
         return bool(self.scope["incoming"].size > LARGE)
 
     def let_go(self, refused: BaseException | None) -> None:
-        """Free what was made of the body. Call it in a worker thread.
+        """Free the parsed body. Call it in a worker thread.
 
-        The traceback of the refusal, and of what it followed from, holds frames with parts of the body: it goes too.
+        Also drops the tracebacks of the refusal and of its causes: their frames hold parts of the body.
         """
         self._value = b""
         if isinstance(refused, RequestValidationError):
@@ -117,21 +119,21 @@ class HouseRequest(Request):
 
 
 class JsonShape(NamedTuple):
-    """The shape of a JSON body, and how many values it may have."""
+    """The shape of a JSON body, and its maximum number of values."""
 
     adapter: TypeAdapter[object]
     most_values: int
 
 
 class Body(NamedTuple):
-    """What an operation takes as its body: the media type, and of JSON its shape."""
+    """The request body of an operation: its media type, and its shape if it is JSON."""
 
     media_type: str
     shape: JsonShape | None
 
     @classmethod
     def of(cls, route: APIRoute) -> "Body | None":
-        """The body of a route: a parameter of its endpoint, or the form that it declares. None without a body."""
+        """Return the body of a route, a parameter of its endpoint or its declared form. Returns None without one."""
         if route.body_field is None:
             declared = (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
             return next((cls(media_type, None) for media_type in declared), None)
@@ -142,10 +144,10 @@ class Body(NamedTuple):
         return cls(getattr(info, "media_type", "application/json"), JsonShape(TypeAdapter(kind), most))
 
     def check_media_type(self, request: Request) -> None:
-        """Raise UnsupportedMedia if the request has a body of another media type."""
+        """Raise UnsupportedMedia if the body of the request has another media type."""
         sent = request.headers.get("content-type", "")
         if not sent and not request.scope["incoming"].size:
-            return  # No body at all: what is missing is reported field by field.
+            return  # Without a body, the validation reports each missing field.
         parsed = email.message.Message()
         parsed["content-type"] = sent[:1000] or "application/octet-stream"
         kind = parsed.get_content_type()
@@ -164,9 +166,10 @@ class Body(NamedTuple):
 
 
 def check_plain(request: Request) -> None:
-    """Refuse an address of too many parameters, or with control characters.
+    """Refuse a URL with too many parameters or with control characters.
 
-    PostgreSQL stores none of these characters, and no key or word has any. The query is parsed after it is counted.
+    No key or word has a control character, and PostgreSQL does not store all of them. The count comes before the
+    parsing of the query.
     """
     if _CONTROL.search(request.url.path) or _CONTROL.search(request.scope["path"]):
         raise NotFound()
@@ -175,8 +178,8 @@ def check_plain(request: Request) -> None:
     if count > MOST_PARAMETERS or size > LONGEST_QUERY:
         raise TooManyParameters(count=count, size=size, allowed=MOST_PARAMETERS, longest=LONGEST_QUERY)
     for name, value in request.query_params.multi_items():
-        if found := _CONTROL.search(name + value):
-            shown = {"shown": repr(found[0])}
+        if match := _CONTROL.search(name + value):
+            shown = {"shown": repr(match[0])}
             error = FieldError(control_character, parameter=name, value=value, values=shown)
             raise BadRequest(errors=[error])
 

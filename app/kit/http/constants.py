@@ -1,7 +1,7 @@
-"""Replies that are the same for every request of a process: their bytes are made once, plain and compressed.
+"""Constant replies of a process, which makes their bytes once, plain and compressed.
 
-Each has a strong tag, so a client that has the bytes gets 304. The compressing layer leaves bytes that bear a coding
-alone and marks their tag as that of any compressed reply (see `compression`).
+Each has a strong ETag, so a client with the bytes gets 304. The compression middleware passes encoded bytes through
+and marks their ETag like that of any compressed reply (see `compression`).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ CONSTANT = {"x-constant": True}
 
 
 class Constant:
-    """The bytes of a reply, its compressed bytes if these are fewer, and its tag."""
+    """The bytes of a reply, its compressed bytes if these are fewer, and its ETag."""
 
     def __init__(self, body: bytes, media_type: str, headers: Mapping[str, str] | None = None) -> None:
         self.body, self._media_type = body, media_type
@@ -31,7 +31,7 @@ class Constant:
         self.headers = {**(headers or {}), "ETag": tag_of(body), "Cache-Control": CACHE}
 
     def answer(self, request: Request) -> Response:
-        """Answer a GET with the bytes that the client accepts, or with 304 if it has them."""
+        """Return the reply to a GET: the bytes in an accepted encoding, or 304 if the client has them."""
         if is_unchanged(request, self.headers["ETag"]):
             return Response(status_code=304, headers=self.headers)
         if self.packed is not None and accepts_gzip(request.scope):
@@ -41,9 +41,9 @@ class Constant:
 
 
 class LateConstant:
-    """A constant that takes long to make: a thread of its own makes it at the first request, once.
+    """A constant that takes long to make, which a thread of its own does once, at the first request.
 
-    The event loop goes on meanwhile, no thread of the requests waits, and commands that never ask pay nothing.
+    Meanwhile neither the event loop nor a worker thread blocks, and commands without requests pay nothing.
     """
 
     def __init__(self, make: Callable[[], Constant]) -> None:
@@ -51,11 +51,11 @@ class LateConstant:
         self._made: Future[Constant] | None = None
 
     async def answer(self, request: Request) -> Response:
-        """Answer as the constant does, as soon as it is made."""
+        """Return the reply of the constant, as soon as that exists."""
         with self._guard:
             if self._made is None:
                 self._made = Future()
-                self._made.set_running_or_notify_cancel()  # so a client that hangs up cancels its own wait alone
+                self._made.set_running_or_notify_cancel()  # so a client that disconnects cancels only its own wait
                 Thread(target=self._fill, args=(self._made,), name="constant", daemon=True).start()
         made = self._made
         return (made.result() if made.done() else await asyncio.wrap_future(made)).answer(request)

@@ -1,4 +1,4 @@
-"""Who sends a request, as its bytes tell it: read in one place, so that what is counted is what is looked up."""
+"""Token and address of a request's client, read in one place: rate limits count by what authentication looks up."""
 
 from ipaddress import IPv6Address, ip_address
 
@@ -9,20 +9,20 @@ _BLANKS = b" \t"
 
 
 def read_secret(scope: Scope) -> str | None:
-    """Return the secret of the first `Authorization: Bearer`, without the blanks around it. None: there is none.
+    """Return the secret of the first `Authorization: Bearer`, without surrounding blanks. Returns None without one.
 
     Neither the case of the scheme nor the number of blanks matters (RFC 9110, section 11.4).
     """
     sent: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     sent = sent.strip(_BLANKS)
-    rest = sent[len(_SCHEME) :]
-    if sent[: len(_SCHEME)].lower() != _SCHEME or not rest.startswith((b" ", b"\t")):
+    secret = sent[len(_SCHEME) :]
+    if sent[: len(_SCHEME)].lower() != _SCHEME or not secret.startswith((b" ", b"\t")):
         return None
-    return rest.strip(_BLANKS).decode("latin-1") or None
+    return secret.strip(_BLANKS).decode("latin-1") or None
 
 
 def read_address(scope: Scope) -> str:
-    """Return the client's address; of IPv6 the /64 network, which one customer holds whole."""
+    """Return the client's IPv4 address or IPv6 /64 network, which belongs to one customer."""
     host: str = (scope.get("client") or ("",))[0]
     if ":" not in host:
         return host

@@ -1,7 +1,7 @@
 """Uploads: a form (multipart/form-data) with one file, declared once for the document and for the endpoint.
 
-The middleware receives the body; nothing parses it before the endpoint has asked for the caller's right. So the
-form is no parameter of the endpoint, which FastAPI would parse in the event loop before anything else.
+The middleware receives the body, and the endpoint parses it after it has checked the caller's right. A form as
+parameter of the endpoint would not do: FastAPI parses it in the event loop, before any check.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from app.kit.problems import BadRequest, FieldError, Invalid, Kind
 
 MEDIA_TYPE = "multipart/form-data"
 MOST_PARTS = 20
-"""Of files and of texts each; no form has as many."""
+"""Maximum number of files, and of texts; no form has as many."""
 LONGEST_TEXT = 2**20
-"""Bytes of a text."""
+"""Maximum bytes of a text."""
 PIECE = 2**18
 
 unknown_part = Kind(
@@ -54,7 +54,7 @@ unreadable_text = Kind(
 
 @dataclass(frozen=True)
 class Uploaded:
-    """What an upload holds: the file's bytes and name, and the texts sent with it, by part."""
+    """A parsed upload: the file's bytes and name, and the texts by part."""
 
     data: bytes
     filename: str
@@ -84,12 +84,12 @@ class Upload:
         return {"requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": schema}}}}
 
     def read(self, request: HouseRequest) -> Uploaded:
-        """Parse the form in this worker thread. Call it once the caller's right is known.
+        """Parse the form in this worker thread. Call it after the check of the caller's right.
 
-        Raises BadRequest if the body is no such form, Invalid for parts that are missing, unknown or repeated.
+        Raises BadRequest if the body is not a form, Invalid for missing, unknown or repeated parts.
         """
-        items = asyncio.run(_parsed(request))
-        errors = list(self._wrong(items))
+        items = asyncio.run(_parse(request))
+        errors = list(self._find_errors(items))
         if errors:
             for _, part in items:
                 if isinstance(part, UploadFile):
@@ -103,7 +103,7 @@ class Upload:
         defaults = {name: default for name, (_, default) in self.texts.items()}
         return Uploaded(data, file.filename or "", defaults | {k: str(v) for k, v in parts.items()})
 
-    def _wrong(self, items: list[tuple[str, UploadFile | str]]) -> list[FieldError]:
+    def _find_errors(self, items: list[tuple[str, UploadFile | str]]) -> list[FieldError]:
         known = ("file", *self.texts)
         names = [name for name, _ in items]
         errors = [
@@ -132,8 +132,8 @@ class Upload:
         return errors
 
 
-async def _parsed(request: HouseRequest) -> list[tuple[str, UploadFile | str]]:
-    """The parts of a form by Starlette's parser, in an event loop of this thread, bounded in number."""
+async def _parse(request: HouseRequest) -> list[tuple[str, UploadFile | str]]:
+    """Return the parts of a form by Starlette's parser, in an event loop of this thread, with limits."""
     content, at = request.content(), 0
 
     async def receive() -> Message:
@@ -147,6 +147,6 @@ async def _parsed(request: HouseRequest) -> list[tuple[str, UploadFile | str]]:
         )
     except HTTPException as error:
         bounds = {"parts": MOST_PARTS, "size": f"{LONGEST_TEXT // 2**20} MiB"}
-        unread = FieldError(unreadable_form, pointer="", allowed=MEDIA_TYPE, values=bounds)
-        raise BadRequest(errors=[unread]) from error
+        unreadable = FieldError(unreadable_form, pointer="", allowed=MEDIA_TYPE, values=bounds)
+        raise BadRequest(errors=[unreadable]) from error
     return form.multi_items()

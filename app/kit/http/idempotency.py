@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on POST: the same key and body get the stored reply, kept with the write itself."""
+"""`Idempotency-Key` on POST: a retry with its key and body gets the reply that the write stored."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from app.kit.database.engine import Table, table_of
 from app.kit.problems import BadRequest, FieldError, Kind, Problem, Text
 
 KEPT = timedelta(hours=24)
+"""Lifetime of a stored reply."""
 
 malformed_key = Kind(
     "malformed_idempotency_key",
@@ -43,7 +44,7 @@ class StillRunning(Problem):
 
 
 class StoredReply(Table, table=True):
-    """The reply to a POST, stored in the transaction of its write."""
+    """The reply to a POST, which the transaction of its write stores."""
 
     __tablename__ = "stored_reply"
 
@@ -57,7 +58,7 @@ class StoredReply(Table, table=True):
 
 
 class Replay(Exception):
-    """Carries a stored reply out of the request that need not run again."""
+    """A stored reply, which ends a request that has run before."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -68,28 +69,28 @@ _guard = threading.Lock()
 
 
 def body_hashed(content_type: str, body: bytes) -> bytes:
-    """A body as retries have it in common: clients choose the boundary of a form anew each time."""
+    """Return a body without the boundary of its form, which clients choose again for each retry."""
     boundary = re.search(r'boundary="?([^";,]+)', content_type)
     return body.replace(boundary[1].encode("latin-1"), b"") if boundary else body
 
 
 class Attempt:
-    """One POST with a key: looked up before it runs, stored with its write, released at its end."""
+    """One POST with a key: `begin` looks it up, `store` stores its reply, `end` releases it."""
 
     def __init__(self, principal: str, key: str, *, method: str, path: str, query: str, body: bytes) -> None:
         if not (1 <= len(key) <= 200 and key.isascii() and key.isprintable()):
             raise BadRequest(errors=[FieldError(malformed_key, header="Idempotency-Key", value=key)])
         self.principal, self.key = principal, key
         self.request_hash = hashlib.sha256(f"{method} {path}?{query}\n".encode() + body).hexdigest()
-        self._held = False
+        self._is_running = False
 
     def begin(self, session: Session, now: datetime) -> None:
-        """Raise `Replay` where it ran already, `StillRunning` where it runs now."""
+        """Raise Replay if the request ran before, StillRunning if it runs now, KeyReused if another one has its key."""
         with _guard:
             if (self.principal, self.key) in _running:
                 raise StillRunning(headers={"Retry-After": "1"})
             _running.add((self.principal, self.key))
-            self._held = True
+            self._is_running = True
         stored = session.get(StoredReply, (self.principal, self.key))
         if stored is None or stored.at < now - KEPT:
             return
@@ -98,7 +99,7 @@ class Attempt:
         raise Replay(Response(stored.body, stored.status, {**stored.headers, "Idempotency-Replayed": "true"}))
 
     def store(self, session: Session, response: Response, now: datetime) -> None:
-        """Keep the reply in the write's own transaction; one that raced us to it makes ours fail whole."""
+        """Store the reply in the transaction of the write. Raises StillRunning if a concurrent request stored one."""
         table = table_of(StoredReply)
         session.execute(sa.delete(table).where(table.c.at < now - KEPT))
         kept = {
@@ -123,6 +124,6 @@ class Attempt:
             raise StillRunning(headers={"Retry-After": "1"}) from error
 
     def end(self) -> None:
-        if self._held:
+        if self._is_running:
             with _guard:
                 _running.discard((self.principal, self.key))

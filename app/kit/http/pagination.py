@@ -1,7 +1,7 @@
-"""Keyset pages: one query model, one cursor, one way to cut and to go on.
+"""Keyset pages: one query model and one cursor for every list.
 
-A cursor is opaque and bound to the address, the filters and the sort that made it; with any other it
-is a 400, never an empty page. Sort keys are allow-listed, never null, and always end in the key.
+A cursor is opaque and valid only for the path, filters and sort that made it; with others the reply is
+400, never an empty page. A sort uses a declared column that is never null, and then the key.
 """
 
 import base64
@@ -35,7 +35,7 @@ foreign_cursor = Kind(
 
 
 class PageQuery(BaseModel):
-    """What every list takes."""
+    """The query parameters of every list."""
 
     limit: int = Field(default=100, ge=1, le=500, description="Items on a page, at most 500.")
     after: str | None = Field(default=None, max_length=2000, description="Cursor: `next` of the page before.")
@@ -60,41 +60,41 @@ class Page(BaseModel, Generic[Item]):
 
 @dataclass(frozen=True)
 class Listing:
-    """A list as its area declares it: the rows, what may be sorted by, and what ends every sort."""
+    """The declaration of a list: its rows, its sort columns, and its key."""
 
     query: Select[Any]
     """SELECT of the item's fields, by the names of its shape."""
     sorts: Mapping[str, ColumnElement[Any]]
-    """Sort key → a column of `query` that is never null, under the same name in the item."""
+    """Name of a sort → a column of `query` that is never null; the item has a field of that name."""
     key: Mapping[str, ColumnElement[Any]]
-    """The key's fields: unique in the list."""
+    """The columns of the key, unique in the list, which end every sort."""
     item: ColumnElement[str] | None = None
-    """The item's JSON where it is a `fixed_object`; `query` then selects whatever is cheapest."""
+    """The item's JSON if it is a `fixed_object`; `query` then selects the cheapest column."""
 
 
 def equal(*pairs: tuple[sa.SQLColumnExpression[Any], object]) -> list[ColumnElement[bool]]:
-    """Return the conditions that columns have the values that a query names; None: any."""
+    """Return the conditions that each column has its value; a value of None is no condition."""
     return [column == value for column, value in pairs if value is not None]
 
 
 def read_page(session: Session, request: Request, listing: Listing, query: PageQuery, *, sort: str) -> bytes:
-    """The page as JSON bytes that the database built; `next` is null on the last one."""
-    ordered = _ordered(listing, sort)
-    columns = list(ordered.values())
+    """Return a page as JSON bytes, which the database builds; `next` is null on the last page."""
+    order = _select_order(listing, sort)
+    columns = list(order.values())
     seal = _seal(request, sort)
     statement = listing.query
     if query.after is not None:
-        last = _opened(query.after, seal, columns)
+        last = _decode_cursor(query.after, seal, columns)
         left, right = sa.tuple_(*columns), sa.tuple_(*last)
         statement = statement.where(left < right if sort.startswith("-") else left > right)
-    statement = _in_order(statement, columns, sort).limit(query.limit + 1)
+    statement = _order(statement, columns, sort).limit(query.limit + 1)
     if listing.item is None:
-        texts = json_texts(statement, *ordered)
+        texts = json_texts(statement, *order)
     else:
         texts = statement.with_only_columns(listing.item, *columns)
     rows = session.connection().execute(texts).all()
     shown = rows[: query.limit]
-    following = _sealed(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
+    following = _encode_cursor(list(shown[-1])[1:], seal) if len(rows) > query.limit else None
     tail = f'],"next":{to_json(following)}'
     if query.count == "exact":
         total = session.scalar(
@@ -105,24 +105,24 @@ def read_page(session: Session, request: Request, listing: Listing, query: PageQ
 
 
 def whole_list(listing: Listing, *, sort: str) -> TextSelect:
-    """SELECT of every item of a list as JSON text, in the order of its pages; the sort's columns stand beside."""
-    names = list(_ordered(listing, sort))
+    """SELECT every item of a list as JSON text, and the columns of its sort, in the order of its pages."""
+    names = list(_select_order(listing, sort))
     texts = json_texts(listing.query, *names)
-    return _in_order(texts, [texts.selected_columns[name] for name in names], sort)
+    return _order(texts, [texts.selected_columns[name] for name in names], sort)
 
 
-def _ordered(listing: Listing, sort: str) -> dict[str, ColumnElement[Any]]:
-    """What a list is sorted by: the key that was asked for, then that of its items."""
+def _select_order(listing: Listing, sort: str) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of a sort: its own, then the key."""
     name = sort.removeprefix("-")
     return {name: listing.sorts[name], **listing.key}
 
 
-def _in_order(statement: Rows, columns: Sequence[sa.SQLColumnExpression[object]], sort: str) -> Rows:
+def _order(statement: Rows, columns: Sequence[sa.SQLColumnExpression[object]], sort: str) -> Rows:
     return statement.order_by(*[c.desc() if sort.startswith("-") else c.asc() for c in columns])
 
 
 def next_link(request: Request, body: bytes) -> str | None:
-    """The `Link` header of a page, read back from its own `next`."""
+    """Return the `Link` header of a page, from `next` in its body. Returns None for the last page."""
     tail = body[body.rindex(b'],"next":') + 9 :]
     if tail.startswith(b"null"):
         return None
@@ -131,7 +131,7 @@ def next_link(request: Request, body: bytes) -> str | None:
 
 
 def _seal(request: Request, sort: str) -> str:
-    """What a cursor is bound to: the address, every filter, the sort."""
+    """Return the path, filters and sort, to which a cursor is bound."""
     filters = sorted(
         (name, value)
         for name, value in request.query_params.multi_items()
@@ -144,33 +144,33 @@ def _digest(values: Sequence[object], seal: str) -> str:
     return hashlib.sha256((to_json(values) + seal).encode()).hexdigest()[:12]
 
 
-def _last(value: Any, kind: sa.types.TypeEngine[Any]) -> sa.SQLColumnExpression[object]:
-    """TypeError, ValueError: the digest is no secret, and somebody made a cursor of something else."""
-    wanted = getattr(kind, "impl", kind).python_type
-    if wanted is datetime:
+def _make_literal(value: Any, kind: sa.types.TypeEngine[Any]) -> sa.SQLColumnExpression[object]:
+    """Return a cursor's value as a literal. Raises TypeError or ValueError for a forged one; the digest has no key."""
+    expected = getattr(kind, "impl", kind).python_type
+    if expected is datetime:
         return sa.literal(datetime.fromisoformat(value), kind)
-    if wanted is date:
+    if expected is date:
         return sa.literal(date.fromisoformat(value), kind)
-    if issubclass(wanted, Enum):
-        return sa.literal(wanted(value), kind)
-    if type(value) is not wanted or (wanted is int and abs(value) >= 2**63) or "\0" in str(value):
+    if issubclass(expected, Enum):
+        return sa.literal(expected(value), kind)
+    if type(value) is not expected or (expected is int and abs(value) >= 2**63) or "\0" in str(value):
         raise TypeError(value)
     return sa.literal(value, kind)
 
 
-def _sealed(values: Sequence[object], seal: str) -> str:
+def _encode_cursor(values: Sequence[object], seal: str) -> str:
     return base64.urlsafe_b64encode(to_json([_digest(values, seal), *values]).encode()).decode().rstrip("=")
 
 
-def _opened(
+def _decode_cursor(
     cursor: str, seal: str, columns: Sequence[ColumnElement[Any]]
 ) -> list[sa.SQLColumnExpression[object]]:
-    """The key of the last row seen, each value as its column has it."""
+    """Return the sort values in a cursor, typed by their columns. Raises BadRequest if the cursor is invalid."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         digest, *values = json.loads(raw)
         if len(values) == len(columns) and digest == _digest(values, seal):
-            return [_last(value, column.type) for value, column in zip(values, columns, strict=True)]
+            return [_make_literal(value, column.type) for value, column in zip(values, columns, strict=True)]
     except (binascii.Error, ValueError, TypeError, RecursionError):
-        pass  # said below, in one way for every kind of broken cursor
+        pass  # one error for every kind of invalid cursor
     raise BadRequest(errors=[FieldError(foreign_cursor, parameter="after", value=cursor)])

@@ -1,7 +1,7 @@
-"""The conditions that a write bears, as a value: `If-Match` and `If-None-Match` (RFC 9110, section 13).
+"""The precondition of a write, as a value: `If-Match` and `If-None-Match` (RFC 9110, section 13).
 
-`If-Match` of one resource compares its version alone, of a list the state of its journal chains: the part of their
-tags before the dash. The fields are read when they are checked, after rights: a malformed one reveals nothing.
+`If-Match` compares the part of an ETag before the dash: the version of a resource, or the state of a list's journal
+chains. The check parses the headers after it has checked the rights, so a malformed one reveals nothing.
 """
 
 import re
@@ -67,16 +67,16 @@ Existing = TypeVar("Existing", bound=Versioned)
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What the client says of the state that its write is meant for."""
+    """The state that the client expects to change."""
 
     match: str | None
     """`If-Match` as sent."""
     none_match: str | None
     """`If-None-Match` as sent."""
     is_of_list: bool = False
-    """Whether the tag is that of a list, so a write of many."""
+    """True for the ETag of a list: a write of many resources."""
     is_required: bool = True
-    """Whether a write to something that exists is refused without one (428)."""
+    """True refuses a write without a condition to an existing resource (428)."""
 
     @classmethod
     def of(cls, request: Request, *, is_of_list: bool = False) -> "Precondition":
@@ -85,27 +85,27 @@ class Precondition:
         return cls(headers.get("if-match"), headers.get("if-none-match"), is_of_list)
 
     def check(self, version: int | None) -> None:
-        """Hold a write of one resource to the version in force; None: it does not exist.
+        """Compare the precondition with the current version of a resource; None: it does not exist.
 
-        Raises PreconditionFailed (412) if that is another, PreconditionRequired (428) if it exists and no condition
-        was sent, BadRequest if a field is malformed.
+        Raises PreconditionFailed (412) if the version differs, PreconditionRequired (428) if the resource exists and
+        the request has no condition, BadRequest if a header is malformed.
         """
-        sent = self._sent(exists=version is not None)
-        if sent is not None and version is None:
-            raise self._failed(nothing_to_match)
-        if sent and version not in map(_version_of, sent):
-            raise self._failed(stale_version, sent=", ".join(sent), current=version)
+        heads = self._read_heads(exists=version is not None)
+        if heads is not None and version is None:
+            raise self._make_problem(nothing_to_match)
+        if heads and version not in map(_parse_version, heads):
+            raise self._make_problem(stale_version, sent=", ".join(heads), current=version)
 
     def check_existing(self, stored: Existing | None) -> Existing:
-        """Return what the write changes. Raises NotFound if there is nothing, and as `check` does."""
+        """Return the row that the write changes. Raises NotFound if it is None, and as `check` does."""
         existing = require_found(stored)
         self.check(existing.version)
         return existing
 
     def check_many(self, session: Session, versions: Collection[int], *chains: str) -> None:
-        """Hold a write of many to the state of the chains, given the versions of those that exist.
+        """Check a write of many against the state of the chains, or a write of one against its version.
 
-        A write of one resource by the same way is held to its version. Raises as `check` does.
+        `versions` are those of the existing rows. Raises as `check` does.
         """
         if not self.is_of_list:
             self.check(next(iter(versions), None))
@@ -113,43 +113,43 @@ class Precondition:
             self.check_state(stamp(session, *chains), exists=bool(versions))
 
     def check_state(self, state: str, *, exists: bool) -> None:
-        """Hold a write of many to the state of a list; raises as `check` does."""
-        sent = self._sent(exists=exists)
-        if sent and state[:STATE] not in sent:
-            raise self._failed(stale_list)
+        """Check a write of many against the state of a list. Raises as `check` does."""
+        heads = self._read_heads(exists=exists)
+        if heads and state[:STATE] not in heads:
+            raise self._make_problem(stale_list)
 
-    def _sent(self, *, exists: bool) -> list[str] | None:
-        """Return the versions or states that are sent: none of them if any will do, None if nothing is compared."""
+    def _read_heads(self, *, exists: bool) -> list[str] | None:
+        """Return the versions or states in `If-Match`: empty for `*`, None if there is nothing to compare."""
         if not self.is_required:
             return None
         if self.none_match is not None and self.none_match.strip() != "*":
-            sent = FieldError(only_create, header="If-None-Match", value=self.none_match, allowed="*")
-            raise BadRequest(errors=[sent])
+            error = FieldError(only_create, header="If-None-Match", value=self.none_match, allowed="*")
+            raise BadRequest(errors=[error])
         if exists and self.none_match is not None:
             raise PreconditionFailed(errors=[FieldError(exists_already, header="If-None-Match", value="*")])
         if exists and self.match is None:
             raise PreconditionRequired()
         if self.match is None:
             return None
-        return [_head_of(one) for one in self.match.split(",")] if self.match.strip() != "*" else []
+        return [_parse_head(tag) for tag in self.match.split(",")] if self.match.strip() != "*" else []
 
-    def _failed(self, kind: Kind, **values: object) -> PreconditionFailed:
+    def _make_problem(self, kind: Kind, **values: object) -> PreconditionFailed:
         return PreconditionFailed(
             errors=[FieldError(kind, header="If-Match", value=self.match, values=values)]
         )
 
 
 UNCONDITIONAL = Precondition(None, None, is_required=False)
-"""Of a write that no request bears, and of one that was checked already."""
+"""The precondition of a write outside a request, and of one after its check."""
 
 
-def _head_of(tag: str) -> str:
+def _parse_head(tag: str) -> str:
     """Return the part of a tag before its dash: the version of a row, the state of a list."""
-    found = _TAG.match(tag.strip())
-    if not found:
+    match = _TAG.match(tag.strip())
+    if not match:
         raise BadRequest(errors=[FieldError(malformed_tag, header="If-Match", value=tag, allowed='"7", *')])
-    return found[1].partition("-")[0]
+    return match[1].partition("-")[0]
 
 
-def _version_of(head: str) -> int | None:
+def _parse_version(head: str) -> int | None:
     return int(head) if head.isdecimal() and len(head) < 19 else None

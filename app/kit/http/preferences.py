@@ -1,19 +1,19 @@
-"""What a client prefers, by fields such as `Accept` and `Accept-Encoding` (RFC 9110, section 12.4.2)."""
+"""Preferences of a client, from headers such as `Accept` and `Accept-Encoding` (RFC 9110, section 12.4.2)."""
 
 from starlette.types import Scope
 
 MINIMUM_SIZE = 1000
-"""Bytes from which on a reply is compressed."""
+"""Minimum bytes of a reply that the server compresses."""
 MOST = 50
-"""Members of a field that are read; no client has as many to offer."""
+"""Maximum number of a header's members that the server reads; no client sends as many."""
 
 
 def read_weights(sent: str) -> list[tuple[str, float]]:
-    """Return (value, weight) of a field's members in lower case, `MOST` at most; a weight that cannot be read is 0."""
+    """Return (value in lower case, weight) of a header's first `MOST` members; an invalid weight is 0."""
     weights = []
     for part in sent.split(",", MOST)[:MOST]:
-        value, *parameters = (one.strip().lower() for one in part.split(";"))
-        weight = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+        value, *parameters = (item.strip().lower() for item in part.split(";"))
+        weight = next((item[2:] for item in parameters if item.startswith("q=")), "1")
         try:
             weights.append((value, min(float(weight), 1.0) if value else 0.0))
         except ValueError:

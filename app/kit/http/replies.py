@@ -1,4 +1,4 @@
-"""Replies: JSON with its entity tag, pages with their links, and every failure in the one shape."""
+"""Replies: JSON with its ETag, pages with their links, and every error as a problem."""
 
 import structlog
 from fastapi import FastAPI, Request
@@ -42,7 +42,7 @@ def answer(
     location: str | None = None,
     media_type: str = "application/json",
 ) -> Response:
-    """JSON as it is, with its entity tag; 304 where the caller has it already."""
+    """Return a JSON reply with its ETag; 304 if the client has it already."""
     tag = tag or tag_of(body, version=version)
     if request.method in ("GET", "HEAD") and is_unchanged(request, tag):
         return unchanged(tag)
@@ -55,7 +55,7 @@ def answer(
 def answer_resource(
     request: Request, text: str, version: int | None, address: str, *, status: int = 200, **fields: object
 ) -> Response:
-    """Return a row as JSON with `fields` appended; with its address below /v1/ if the request created it."""
+    """Return the reply for a row, with `fields` appended; with its `Location` if the request created it."""
     location = f"/v1/{address}" if status == 201 else None
     body = with_fields(text, **fields) if fields else text.encode()
     return answer(request, body, status=status, version=version, location=location)
@@ -75,7 +75,7 @@ def no_content() -> Response:
 
 
 def created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
-    """Declares that a PUT may also create: 201 with the address of what it made."""
+    """Return the declaration that a PUT may also create: 201 with the `Location` of the resource."""
     return {
         201: {
             "model": shape,
@@ -86,7 +86,7 @@ def created(shape: type[BaseModel]) -> dict[int | str, dict[str, object]]:
 
 
 def with_fields(body: str, **fields: object) -> bytes:
-    """A JSON object from the database with fields appended that only the request knows (`allowed`)."""
+    """Return the database's JSON object with fields appended that depend on the request, such as `allowed`."""
     return f"{body[:-1]},{to_json(fields)[1:]}".encode()
 
 
@@ -94,7 +94,7 @@ def with_fields(body: str, **fields: object) -> bytes:
 
 
 def language_of(request: Request) -> Language:
-    """Indonesian unless English is preferred in `Accept-Language`."""
+    """Return the language that `Accept-Language` prefers, by default Indonesian."""
     best: tuple[float, Language] = (0.0, "id")
     for tag, weight in read_weights(request.headers.get("accept-language", "")):
         primary = tag.split("-")[0]
@@ -121,7 +121,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Every failure of the application leaves in the one shape."""
+    """Install handlers that send every error of the application as a problem."""
 
     @app.exception_handler(Problem)
     def _problem(request: Request, error: Problem) -> Response:
@@ -139,10 +139,10 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == 404:
             return problem_response(request, NotFound())
         if error.status_code == 405:
-            methods = ", ".join(_methods_of(request))
+            methods = ", ".join(_list_methods(request))
             return problem_response(request, MethodNotAllowed(headers={"Allow": methods}, allowed=methods))
-        unread = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
-        return problem_response(request, BadRequest(headers=headers, errors=[unread]))
+        unreadable = FieldError(unreadable_body, pointer="", allowed="JSON, multipart")
+        return problem_response(request, BadRequest(headers=headers, errors=[unreadable]))
 
     @app.exception_handler(DBAPIError)
     def _database(request: Request, error: DBAPIError) -> Response:
@@ -158,21 +158,21 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
-        # Sent from outside of every layer, so the layer that adds the id does not see it; logged there.
+        # Starlette sends this outside all middleware, so that which adds the id does not see it. It logs there.
         response = problem_response(request, ServerError())
         response.headers["X-Request-Id"] = request.scope.get("request_id", "")
         return response
 
 
-def _methods_of(request: Request) -> list[str]:
-    """What an address answers to; each of its methods is a route of its own."""
+def _list_methods(request: Request) -> list[str]:
+    """Return the methods of a path; each has a route of its own."""
     routes = request.app.router.routes
-    found = [
+    methods = [
         method
         for method in ("GET", *sorted(WRITES))
         if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in routes)
     ]
-    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+    return ["GET", "HEAD", *methods[1:]] if methods[:1] == ["GET"] else methods
 
 
 def shown_size(count: int) -> str:

@@ -1,8 +1,8 @@
-"""One request: its route and its attempts.
+"""The route of a request, and its attempts.
 
-`HouseRoute` is where the rules that hold for every operation live, so that none can be forgotten:
-unknown parameters, trial runs, the one transaction that is committed before the response leaves (`unit_of_work`), and
-stored replies. Request ids, log lines and limits are outside of it, in `kit.server`.
+`HouseRoute` applies the rules of every operation, so that no operation lacks one: unknown parameters, dry runs, the
+one transaction that commits before the response leaves (`unit_of_work`), and stored replies. Request ids, log lines
+and rate limits are in `kit.server`.
 """
 
 import secrets as random
@@ -39,31 +39,30 @@ from app.kit.problems import BadRequest, FieldError, Problem, UnknownParameter
 log = structlog.get_logger("rata")
 
 STORES_NOTHING = {"x-stores-nothing": True}
-"""`openapi_extra` of a POST that only computes: no trial run, no stored reply, nothing in the journal."""
+"""`openapi_extra` of a POST that only computes: no dry run, no stored reply, no row in the journal."""
 
 NO_OPERATION = "none"
-"""Operation of a request without a route: unknown addresses, spent budgets, large bodies, files of `/docs`."""
+"""Operation of a request without a route: unknown paths, exceeded rate limits, large bodies, files of `/docs`."""
 
 PAUSES = (0.02, 0.1, 0.5)
-"""Longest pauses, in seconds, before further attempts of a request whose transaction lost; jitter parts the losers."""
+"""Maximum pauses, in seconds, before each retry after a serialization failure; jitter separates concurrent retries."""
 REPEAT_SECONDS = 5
 """No retry starts after this many seconds; the client gets 503."""
 
 
 EarlyTag = Callable[[HouseRequest], str]
-"""The tag that the answer to a request would have, found without its parameters being read; it
-authenticates, and raises what the request itself would."""
+"""Returns the ETag of the reply without reading the parameters; authenticates, and raises as the request itself."""
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., object])
 Parameters = TypeVar("Parameters")
 FromQuery = Annotated[Parameters, Query()]
-"""All parameters in the query of an address, as one shape."""
+"""All query parameters, as one shape."""
 
 
 def revalidated(tag: EarlyTag) -> Callable[[Endpoint], Endpoint]:
-    """Declares a GET whose tag costs less than its parameters: a reader that polls pays for the tag alone.
+    """Declare a GET with an ETag that costs less than its parameters: a polling client pays only for the ETag.
 
-    The tag covers the whole address, so one that matches was given for these very parameters.
+    The ETag covers the whole URL, so a match implies the same parameters.
     """
 
     def declare(endpoint: Endpoint) -> Endpoint:
@@ -77,7 +76,7 @@ class HouseRoute(APIRoute):
     """A route under the house rules."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Compare how the path begins and how many segments it has first: the pattern costs three times as much."""
+        """Compare the beginning of the path and its number of segments first: the pattern costs three times as much."""
         path = scope["path"]
         if scope.get("root_path") or (path.startswith(self._beginning) and path.count("/") == self._depth):
             return super().matches(scope)
@@ -85,7 +84,7 @@ class HouseRoute(APIRoute):
 
     @cached_property
     def _beginning(self) -> str:
-        """The path up to its first parameter."""
+        """The path before its first parameter."""
         return self.path.partition("{")[0]
 
     @cached_property
@@ -103,9 +102,9 @@ class HouseRoute(APIRoute):
             if "operation" in request.scope:
                 request.scope["operation"].append(self.name)
             if not known:
-                known.update(_parameters(self))
+                known.update(_list_parameters(self))
             _check(request, known, body)
-            return shared(request, await _until_won(request, run))
+            return shared(request, await _run_with_retries(request, run))
 
         async def run(request: HouseRequest) -> Response:
             unit = request.state.unit = Unit(request)
@@ -119,7 +118,7 @@ class HouseRoute(APIRoute):
                     await anyio.to_thread.run_sync(_validate, request, shape)
                 response = await inner(request)
                 if unit.is_write:
-                    # A limiter of its own: a commit never waits for the threads that wait for it.
+                    # Its own limiter, so that a commit never waits for the threads that wait for it.
                     await anyio.to_thread.run_sync(unit.keep, response, limiter=anyio.CapacityLimiter(1))
             except Replay as replay:
                 response = replay.response
@@ -131,7 +130,7 @@ class HouseRoute(APIRoute):
 
 
 def _check(request: Request, known: dict[str, bool], body: Body | None) -> None:
-    """Hold a request to what its route takes, as far as address and headers tell."""
+    """Check the URL and headers of a request."""
     check_plain(request)
     _refuse_unknown(request, known)
     if body is not None:
@@ -139,7 +138,7 @@ def _check(request: Request, known: dict[str, bool], body: Body | None) -> None:
 
 
 def _validate(request: HouseRequest, shape: JsonShape) -> None:
-    """Authenticate the caller, then parse and validate the body: both in this thread, in this order."""
+    """Authenticate the caller, and then parse and validate the body, both in this thread."""
     request.app.state.authenticate(request)
     request.validate(shape)
     if request.invalid is not None:
@@ -149,25 +148,25 @@ def _validate(request: HouseRequest, shape: JsonShape) -> None:
 Run = Callable[[HouseRequest], Awaitable[Response]]
 
 
-async def _until_won(request: Request, run: Run) -> Response:
-    """The reply of the first attempt that does not lose its transaction to others; an attempt leaves nothing behind.
+async def _run_with_retries(request: Request, run: Run) -> Response:
+    """Run a request, and retry it after each serialization failure. A failed attempt leaves nothing behind.
 
-    Each attempt has a request of its own over the same body.
+    Each attempt has its own request object over the same body.
     """
     give_up_at = time.monotonic() + REPEAT_SECONDS
     for pause in PAUSES:
         try:
-            return await _attempt(HouseRequest(request.scope, request.receive), run)
+            return await _run_once(HouseRequest(request.scope, request.receive), run)
         except DBAPIError as error:
             if not is_lost(error) or time.monotonic() > give_up_at:
                 raise
         log.warning("lost", request_id=request.scope.get("request_id"), path=request.scope["path"])
         await anyio.sleep(pause * (500 + random.randbelow(500)) / 1000)
-    return await _attempt(HouseRequest(request.scope, request.receive), run)
+    return await _run_once(HouseRequest(request.scope, request.receive), run)
 
 
-async def _attempt(request: HouseRequest, run: Run) -> Response:
-    """Return the reply of one attempt. A worker thread frees what it made of a large body; in the loop others wait."""
+async def _run_once(request: HouseRequest, run: Run) -> Response:
+    """Run one attempt. A worker thread frees a large parsed body, which would block the event loop."""
     refused: Exception | None = None
     try:
         return await run(request)
@@ -181,17 +180,17 @@ async def _attempt(request: HouseRequest, run: Run) -> Response:
         refused = None  # its traceback holds this frame
 
 
-def _parameters(route: APIRoute) -> dict[str, bool]:
-    """Query parameters that a route knows → whether it may be given several times."""
+def _list_parameters(route: APIRoute) -> dict[str, bool]:
+    """Return query parameter → whether it may repeat, for the parameters of a route."""
     stores = (route.methods or set()) & WRITES and not STORES_NOTHING.keys() & (route.openapi_extra or {})
     known = {"dry_run": False} if stores else {}
-    for name, field in _query_fields(route.dependant):
+    for name, field in _list_query_fields(route.dependant):
         known[name] = "list[" in str(field.annotation)
     return known
 
 
-def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
-    """(name in the address, field) of the query parameters; those of a query model one by one."""
+def _list_query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield (name in the URL, field) of the query parameters, those of a query model one by one."""
     for parameter in dependant.query_params:
         model = parameter.field_info.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
@@ -199,7 +198,7 @@ def _query_fields(dependant: Dependant) -> Iterator[tuple[str, FieldInfo]]:
         else:
             yield parameter.alias, parameter.field_info
     for inner in dependant.dependencies:
-        yield from _query_fields(inner)
+        yield from _list_query_fields(inner)
 
 
 def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
@@ -230,7 +229,7 @@ def _refuse_unknown(request: Request, known: dict[str, bool]) -> None:
 
 
 def house_router(prefix: str = "", *, tags: list[str | Enum], root: str = "/v1") -> APIRouter:
-    """Return a router under the house rules, whose routes have their whole path: an application adds them directly.
+    """Return a router of `HouseRoute`s with their whole path, so that an application adds them directly.
 
     FastAPI's `include_router` would match each of them in a copied scope: half the time of a small request.
     """
@@ -240,5 +239,5 @@ def house_router(prefix: str = "", *, tags: list[str | Enum], root: str = "/v1")
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return the function's name: short, and unique over the whole document (a test holds it)."""
+    """Return the name of the endpoint: short, and unique in the document (by a test)."""
     return route.name

@@ -1,4 +1,4 @@
-"""A request's unit of work: its sessions, and the one transaction that ends before the response leaves."""
+"""The unit of work of a request: its sessions, and the one transaction that commits before the response leaves."""
 
 from datetime import UTC, datetime
 
@@ -17,31 +17,31 @@ WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Unit:
-    """A request's unit of work: at most one writing session and one that it reads by, ended by the route."""
+    """The unit of work of a request: at most one write and one read session, which the route ends."""
 
     def __init__(self, request: Request) -> None:
         self.database: Database = request.app.state.database
         self.request = request
         self.now = datetime.now(UTC)
         self.is_write = request.method in WRITES
-        self.dry_run = self.is_write and _flag(request, "dry_run")
+        self.dry_run = self.is_write and _read_flag(request, "dry_run")
         self.attempt: Attempt | None = None
         self.call: object | None = None
-        """Who asks, once that is known."""
+        """The actor of the request, after its authentication."""
         self._read: Session | None = None
         self._write: Session | None = None
 
     @property
     def reading(self) -> Session:
-        """The session that reads; a write reads by it what need not be of its transaction."""
+        """The read session; a write uses it for reads outside its transaction."""
         if self._read is None:
             self._read = self.database.read_session()
         return self._read
 
     @property
     def session(self) -> Session:
-        """The session of the work itself. On a write it begins at its first statement, in the thread
-        of the endpoint: a thread that waits for its turn must not hold one that others need."""
+        """The session of the work itself. A write's transaction begins at its first statement, in the thread of the
+        endpoint: a request that waits for a thread must not hold the lock of the writers."""
         if not self.is_write:
             return self.reading
         if self._write is None:
@@ -49,12 +49,13 @@ class Unit:
         return self._write
 
     def rest(self) -> None:
-        """Give the reading connection back. A request that waits for a thread must not hold one
-        meanwhile, or those that have a thread find the pool empty."""
+        """Return the read connection to the pool: a request that waits for a thread must not hold one, since
+        requests that have a thread need it."""
         if self._read is not None:
             self._read.close()
 
     def keep(self, response: Response) -> None:
+        """Commit the write, if any, with its stored reply; roll back a dry run."""
         if self._write is None:
             return
         if self.attempt and not self.dry_run:
@@ -62,7 +63,7 @@ class Unit:
         finish(self._write, dry_run=self.dry_run)
 
     async def end(self) -> None:
-        """Close what is open. A thread waits for the database to undo a write, the event loop does not."""
+        """Close the sessions. A worker thread, not the event loop, waits for the rollback of a write."""
         if self._write is not None and self._write.in_transaction():
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._write.close, limiter=anyio.CapacityLimiter(1))
@@ -76,7 +77,7 @@ class Unit:
             self.attempt.end()
 
 
-def _flag(request: Request, name: str) -> bool:
+def _read_flag(request: Request, name: str) -> bool:
     value = request.query_params.get(name, "false")
     if value not in ("true", "false"):
         raise BadRequest(

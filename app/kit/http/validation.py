@@ -1,4 +1,4 @@
-"""What validation found, said as our own field errors: stable codes, both languages, the nearest value."""
+"""Validation, with field errors of our own: stable codes, both languages, the nearest values."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,68 +52,68 @@ _KEY: TypeAdapter[str] = TypeAdapter(Key)
 _BY_TYPE: dict[str, Kind] = {}
 
 
-def _kind(code: str, types: str, *, id: str, en: str) -> Kind:
+def _declare_kind(code: str, types: str, *, id: str, en: str) -> Kind:
     kind = Kind(code, id=id, en=en)
     _BY_TYPE.update(dict.fromkeys(types.split(), kind))
     return kind
 
 
-missing = _kind("missing", "missing", id="wajib diisi", en="is required")
-_kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
-malformed_json = _kind(
+missing = _declare_kind("missing", "missing", id="wajib diisi", en="is required")
+_declare_kind("unknown_field", "extra_forbidden", id="tidak dikenal", en="is not a known field")
+malformed_json = _declare_kind(
     "malformed_json",
     "json_invalid json_type",
     id="bukan JSON yang sah (baris {line}, kolom {column})",
     en="is not valid JSON (line {line}, column {column})",
 )
-_kind(
+_declare_kind(
     "wrong_type",
     "string_type dict_type list_type model_type model_attributes_type bool_type bool_parsing tuple_type "
     "none_required string_unicode bytes_type",
     id="harus {type}, bukan jenis lain",
     en="must be of type {type}",
 )
-_kind(
+_declare_kind(
     "not_a_number",
     "not_a_number int_type int_parsing int_from_float float_type float_parsing finite_number int_parsing_size",
     id="harus bilangan JSON ({type})",
     en="must be a JSON number ({type})",
 )
-_kind(
+_declare_kind(
     "out_of_range",
     "greater_than_equal less_than_equal greater_than less_than multiple_of",
     id="di luar batas; harus {allowed}",
     en="is out of range; must be {allowed}",
 )
-_kind(
+_declare_kind(
     "wrong_length",
     "string_too_short string_too_long too_short too_long",
     id="panjangnya tidak sesuai; harus {allowed}",
     en="has the wrong length; must be {allowed}",
 )
-_kind(
+_declare_kind(
     "wrong_pattern",
     "string_pattern_mismatch",
     id="tidak sesuai pola {allowed}",
     en="does not match the pattern {allowed}",
 )
-_kind(
+_declare_kind(
     "not_allowed", "enum literal_error", id="harus salah satu dari {allowed}", en="must be one of {allowed}"
 )
-_kind(
+_declare_kind(
     "malformed_date",
     "date_type date_parsing date_from_datetime_parsing date_from_datetime_inexact datetime_type "
     "datetime_parsing datetime_from_date_parsing timezone_aware datetime_object_invalid",
     id="bukan tanggal yang sah; gunakan 2026-06-30 atau 2026-06-30T08:00:00+07:00",
     en="is not a valid date; use 2026-06-30 or 2026-06-30T08:00:00+07:00",
 )
-control_character = _kind(
+control_character = _declare_kind(
     "control_character",
     "control_character",
     id="memuat karakter kendali {shown}",
     en="contains the control character {shown}",
 )
-piled_marks = _kind(
+piled_marks = _declare_kind(
     "piled_marks",
     "piled_marks",
     id="menumpuk karakter kombinasi lebih dari yang ada dalam tulisan mana pun",
@@ -155,7 +155,7 @@ _JSON_TYPES = {
 
 
 class RuleBroken(ValueError):
-    """A rule over several fields, raised inside a shape's validator; carries its own kind and place."""
+    """A broken rule over several fields, raised in a shape's validator, with its kind and place."""
 
     def __init__(self, kind: Kind, *, at: str = "", **values: object) -> None:
         super().__init__(kind.code)
@@ -163,7 +163,7 @@ class RuleBroken(ValueError):
 
 
 def refuse_repeated(keys: Iterable[object], *, at: str) -> None:
-    """RuleBroken at the first of `keys` (a list's items at `at`, a pointer) that was there before."""
+    """Raise RuleBroken at the first repeated key of a list's items; `at` is the list's pointer."""
     seen = set()
     for place, key in enumerate(keys):
         if key in seen:
@@ -172,7 +172,7 @@ def refuse_repeated(keys: Iterable[object], *, at: str) -> None:
 
 
 class Nearest(Sequence[str]):
-    """The candidates most like a value, best first; looked for when they are shown, since few errors are."""
+    """The candidates most like a value, best first. The search is lazy, since few errors reach a reply."""
 
     def __init__(self, value: str, candidates: Iterable[str], limit: int, cutoff: float) -> None:
         self._value, self._candidates, self._limit, self._cutoff = value, candidates, limit, cutoff
@@ -202,70 +202,72 @@ class Nearest(Sequence[str]):
 
 
 MOST_LISTED = 2_000
-"""Errors of one thing that are listed at all."""
+"""Number of errors of one body above which one error with the count replaces them."""
 LONGEST_LIKENESS = 200
-"""Characters of a value that are compared with the candidates."""
+"""Maximum characters of a value that the search compares with the candidates."""
 
 
 def nearest(value: str, candidates: Iterable[str], *, limit: int = 3, cutoff: float = 50) -> Sequence[str]:
-    """The candidates most like `value`, best first."""
+    """Return the candidates most like `value`, best first."""
     return Nearest(value, candidates, limit, cutoff)
 
 
 def narrow(item: BaseModel, shape: type[Narrow]) -> Narrow:
-    """Return the fields of a smaller shape, which were validated as part of a larger one."""
+    """Return the fields of a smaller shape from a valid item of a larger one."""
     return shape.model_construct(**{name: getattr(item, name) for name in shape.model_fields})
 
 
 def describe_unknown(
     value: str, source: str, known: Iterable[str], *, allowed: object = None, **place: Unpack[ErrorPlace]
 ) -> FieldError:
-    """Return the error of a value that a source does not have, with the nearest of those that it has."""
+    """Return the error of a value that a source lacks, with the nearest values that it has."""
     near, values = nearest(value, known), {"source": source}
     return FieldError(unknown_reference, value=value, allowed=allowed, nearest=near, values=values, **place)
 
 
 def place_in_json(reason: str) -> dict[str, str]:
-    """Line and column that a JSON parser names in its reason, a dash each if it names none."""
+    """Return the line and column in a JSON parser's message, or a dash for each."""
     place = re.search(r"line (\d+) column (\d+)", reason)
     line, column = place.groups() if place else ("–", "–")
     return {"line": line, "column": column}
 
 
 def pointer_of(parts: Sequence[object]) -> str:
-    """JSON Pointer (RFC 6901) of a path."""
+    """Return the JSON Pointer (RFC 6901) of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def problem_from(errors: Sequence[ErrorDetails], body: Sequence[FieldError] | None = None) -> Problem:
-    """The problem behind validation errors: 404 for a path, 400 for query or header, 422 for a body.
+    """Return the problem of validation errors: 404 for a path, 400 for query or header, 422 for a body.
 
-    `body`: the errors of the body if it was validated before; they replace those that FastAPI reports for it.
+    `body`: the errors of an earlier validation of the body; they replace those that FastAPI reports for it.
     """
     places = {str(error["loc"][0]) for error in errors if error["loc"]}
     if "path" in places:
         return NotFound()
     kept = errors if body is None else [error for error in errors if error["loc"][0] != "body"]
-    items = [*(_field_error(error, ()) for error in kept), *(body or ())]
+    items = [*(_make_field_error(error, ()) for error in kept), *(body or ())]
     return BadRequest(errors=items) if places & {"query", "header"} else Invalid(errors=items)
 
 
 def body_errors(error: ValidationError, *, prefix: Sequence[object] = ()) -> list[FieldError]:
-    """The errors of a body that was validated by hand, `MOST_ERRORS` at most, their pointers below `prefix`.
+    """Return the errors of a body, `MOST_ERRORS` at most, with pointers below `prefix`.
 
-    Of more than `MOST_LISTED` none is listed: the list of them would take a kilobyte each.
+    Above `MOST_LISTED` errors, return one error with their number: the list would take a kilobyte each.
     """
     if (count := error.error_count()) > MOST_LISTED:
         return [FieldError(too_many_errors, pointer=pointer_of(prefix), values={"count": count})]
     errors = error.errors(include_url=False)[:MOST_ERRORS]
-    return [_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in errors]
+    return [_make_field_error({**e, "loc": ("body", *e["loc"])}, prefix) for e in errors]
 
 
 def validated_items(
     shape: type[Model], raw_items: Sequence[object]
 ) -> Iterator[tuple[int, Model | list[FieldError]]]:
-    """(place, item or its errors) of the items of a batch, each validated by itself. Of all errors, the first
-    `MOST_ERRORS` are listed; an item beyond them has none."""
+    """Yield (index, item or its errors) of the items of a batch, each validated on its own.
+
+    Lists the first `MOST_ERRORS` errors of the batch; invalid items after them have an empty list.
+    """
     adapter, left = TypeAdapter(shape), MOST_ERRORS
     for place, raw in enumerate(raw_items):
         try:
@@ -279,24 +281,24 @@ def validated_items(
 def read_each(
     shape: type[Model], raw_items: Sequence[object], *, key: Callable[[Model], object]
 ) -> list[Model]:
-    """All items of a batch. Raises Invalid if one does not fit, or a key occurs twice."""
+    """Return the items of a batch. Raises Invalid if an item is invalid or repeats a key."""
     items: list[Model] = []
     errors: list[FieldError] = []
     seen = set()
     for place, item in validated_items(shape, raw_items):
         if isinstance(item, list):
             errors += item
-        elif (found := key(item)) in seen:
-            errors.append(FieldError(duplicate_key, pointer=f"/items/{place}", value=found))
+        elif (item_key := key(item)) in seen:
+            errors.append(FieldError(duplicate_key, pointer=f"/items/{place}", value=item_key))
         else:
-            seen.add(found)
+            seen.add(item_key)
             items.append(item)
     refuse(errors)
     return items
 
 
 def validated(shape: type[Model], content: object) -> Model:
-    """A body that was put together here (a patched one), as its shape; Invalid names what is wrong."""
+    """Return a composed body, such as a patched one, as its shape. Raises Invalid if it does not fit."""
     try:
         return shape.model_validate(content)
     except ValidationError as error:
@@ -304,17 +306,17 @@ def validated(shape: type[Model], content: object) -> Model:
 
 
 def checked_key(key: str) -> str:
-    """A key that is about to be created; Invalid where no such key can be."""
+    """Return the key of a new resource. Raises Invalid if it is malformed."""
     try:
         return str(_KEY.validate_python(key))
     except ValidationError as error:
-        found = _field_error({**error.errors(include_url=False)[0], "loc": ("path", "key")}, ())
-        raise Invalid(errors=[found]) from None
+        malformed = _make_field_error({**error.errors(include_url=False)[0], "loc": ("path", "key")}, ())
+        raise Invalid(errors=[malformed]) from None
 
 
-def _field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
+def _make_field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
     place, path = (error["loc"][0], error["loc"][1:]) if error["loc"] else ("body", ())
-    # an object's key that is wrong has no place of its own
+    # an invalid key of an object has no place of its own
     path = tuple(part for part in path if part != "[key]")
     context = dict(error.get("ctx") or {})
     value = None if error["type"] in ("missing", "json_invalid") else error.get("input")
@@ -323,7 +325,7 @@ def _field_error(error: ErrorDetails, prefix: Sequence[object]) -> FieldError:
     raised = context.pop("error", None)
     where: ErrorPlace
     if place == "body":
-        # A JSON syntax error has its position where a path would be.
+        # The loc of a JSON syntax error is a position, not a path.
         where = {"pointer": pointer_of([*prefix, *path]) if error["type"] != "json_invalid" else ""}
     else:
         name = ".".join(str(part) for part in path)
