@@ -107,7 +107,7 @@ def _require_number(value: object) -> object:
 
 
 def _require_format(pattern: re.Pattern[str], value: object) -> object:
-    """Return a date, or a text of that pattern. Pydantic would read digits alone as seconds since 1970."""
+    """Return a date or a text of the pattern. Raises an error for digits: Pydantic reads them as seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and pattern.fullmatch(value)):
         return value
     raise PydanticCustomError("date_parsing", "must be written as RFC 3339 does")

@@ -20,7 +20,7 @@ from app.kit.problems import BadRequest, FieldError, Kind, NotFound, Problem, Te
 
 MOST_VALUES = 50_000
 """Maximum number of values in the JSON of one resource, and of names in one object; a plan with 2,000 priority
-locations has 14,000. A limit of bytes is not enough: a value of two bytes takes hundreds in memory, or an error."""
+locations has 14,000. A limit of bytes is not enough: a value of two bytes takes hundreds in memory."""
 MOST_VALUES_OF_BATCH = 1_000_000
 """Maximum number of values in a batch, which validates item by item; coverage of 10,000 villages has 600,000."""
 LARGE = 2**16
@@ -168,8 +168,7 @@ class Body(NamedTuple):
 def check_plain(request: Request) -> None:
     """Refuse a URL with too many parameters or with control characters.
 
-    No key or word has a control character, and PostgreSQL does not store all of them. The count comes before the
-    parsing of the query.
+    No key or word has a control character, and PostgreSQL cannot store NUL. The count comes before the parsing.
     """
     if _CONTROL.search(request.url.path) or _CONTROL.search(request.scope["path"]):
         raise NotFound()

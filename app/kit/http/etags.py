@@ -16,7 +16,7 @@ STATE = 12
 """Characters of a chain's hash at the start of a list's ETag: the state of the list."""
 
 VARY = "Authorization, Accept-Language"
-"""`Vary` of every reply: the request headers on which it depends."""
+"""`Vary`: the request headers on which a reply depends."""
 
 FOR_EVER = "private, max-age=31536000, immutable"
 """`Cache-Control` of immutable replies."""

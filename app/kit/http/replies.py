@@ -158,7 +158,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> Response:
-        # Starlette sends this outside all middleware, so that which adds the id does not see it. It logs there.
+        # Starlette sends this reply outside the middleware, which logs the error and cannot add the request id.
         response = problem_response(request, ServerError())
         response.headers["X-Request-Id"] = request.scope.get("request_id", "")
         return response

@@ -40,8 +40,11 @@ class Unit:
 
     @property
     def session(self) -> Session:
-        """The session of the work itself. A write's transaction begins at its first statement, in the thread of the
-        endpoint: a request that waits for a thread must not hold the lock of the writers."""
+        """The session of the work itself.
+
+        A write's transaction begins at its first statement, in the endpoint's thread: a request that waits for
+        a thread must not hold the lock of the writers.
+        """
         if not self.is_write:
             return self.reading
         if self._write is None:
@@ -49,8 +52,10 @@ class Unit:
         return self._write
 
     def rest(self) -> None:
-        """Return the read connection to the pool: a request that waits for a thread must not hold one, since
-        requests that have a thread need it."""
+        """Return the read connection to the pool.
+
+        A request that waits for a thread must not hold a connection that requests with a thread wait for.
+        """
         if self._read is not None:
             self._read.close()
 
