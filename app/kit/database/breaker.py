@@ -129,7 +129,7 @@ class Breaker:
             self._changed.notify_all()
 
     def _is_silent(self, waited: float) -> bool:
-        """Return whether no connection had an answer during the wait; a busy server still answers some."""
+        """Return whether no connection had an answer for `SILENCE` seconds of the wait; a busy server answers some."""
         return min(waited, time.monotonic() - self.answered_at) >= SILENCE
 
     def _open(self) -> None:
