@@ -1,1 +1,1 @@
-"""Large contents: made once, kept as files, sent whole or in part."""
+"""Large exports: a thread writes each once into a file, requests send it whole or in part."""

@@ -1,9 +1,9 @@
-"""Contents that are made once, kept as files, and read while they are still being made.
+"""Cache of exports: a thread writes each export once into a file, and requests read it meanwhile and later.
 
-Making a large content holds a connection to the database; sending it may take as long as the slowest line
-does. So it is made as fast as the database gives it, into a file, by few at a time and in the order in which
-they came, and whoever asked reads along at a speed of its own. Who comes later, or goes on after a cut, reads
-the very same bytes. The folder is bounded; what was not read for longest goes first.
+Writing an export holds a connection to the database; sending it lasts as long as the slowest client takes. So a
+few threads write exports at the speed of the database, in the order of their requests, and each request reads at
+a speed of its own. A later request, or one that resumes a transfer, reads the very same bytes. The folder has a
+limit: the cache evicts the least recently read export first.
 """
 
 import asyncio
@@ -34,20 +34,20 @@ _ABANDONED_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a content beside its bytes."""
+    """The metadata of an export: its ETag, headers and digest."""
 
     tag: str
-    """Its entity tag, quotes included."""
+    """The entity tag, quotes included."""
     headers: dict[str, str]
     is_long: bool
-    """Sent while it is being made; what is not is made first, so that its length and digest can be told."""
+    """A long export streams while its thread writes; a short one waits for its end, so its length and digest go out."""
     sha256: str | None = None
-    """Hex, of all bytes; known at the end."""
+    """Hex digest of all bytes; None until the export is whole."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A whole content, open for reading."""
+    """A whole export, open for reading."""
 
     file: int
     size: int
@@ -55,7 +55,7 @@ class Kept:
 
 
 class Making:
-    """A content that is being made: written by one thread, read along by any number of requests."""
+    """An export in progress: one thread writes it, any number of requests read it meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         handle, name = tempfile.mkstemp(_UNFINISHED, dir=folder)
@@ -69,17 +69,17 @@ class Making:
         self.is_whole = False
         self.readers = 0
 
-    # The thread that makes it
+    # For the thread that writes
 
     def begin(self, about: About) -> None:
-        """Say what it is; from here on it can be read. Said again of one that was not long, it is begun anew."""
+        """Set the metadata and let readers start. A second call restarts a short export from its first byte."""
         if self.about is not None:
             assert not self.about.is_long
             os.ftruncate(self._out, 0)
             os.lseek(self._out, 0, os.SEEK_SET)
             self._hash, self.size = hashlib.sha256(), 0
         self.about = about
-        self._tell()
+        self._wake_readers()
 
     def write(self, data: bytes) -> int:
         left = memoryview(data)
@@ -88,68 +88,70 @@ class Making:
         self._hash.update(data)
         self.size += len(data)
         if data:
-            self._tell()
+            self._wake_readers()
         return len(data)
 
     def finish(self) -> None:
-        """Nothing more comes."""
+        """Close the file for writing and store its digest."""
         os.close(self._out)
         if self.about is not None:
             self.about = replace(self.about, sha256=self._hash.hexdigest())
 
     def end(self, failure: BaseException | None = None) -> None:
+        """Mark the export as whole, or as failed, and wake its readers."""
         self.failure, self.is_whole = failure, failure is None
-        self._tell()
+        self._wake_readers()
 
-    def _tell(self) -> None:
+    def _wake_readers(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for loop, woken in waiting:
-            with contextlib.suppress(RuntimeError):  # that loop, and who waited in it, is gone
-                loop.call_soon_threadsafe(_wake, woken)
+            with contextlib.suppress(RuntimeError):  # the event loop has closed
+                loop.call_soon_threadsafe(_resolve, woken)
 
-    # Who reads along
+    # For the readers
 
     def open(self) -> int:
-        """The file, open for reading, also where it has gone from the folder; the caller closes it."""
+        """Return the file, open for reading, even if the folder no longer has it; the caller closes it."""
         return os.dup(self._in)
 
     def close(self) -> None:
-        """Nobody reads along any more."""
+        """Close the file for reading, after the last reader."""
         os.close(self._in)
 
     async def begun(self) -> None:
-        """Wait until it is said what it is."""
-        await self._until(lambda: self.about is not None)
+        """Wait until the export has its metadata. Raises the failure of the thread that writes."""
+        await self._wait_until(lambda: self.about is not None)
 
     async def beyond(self, at: int) -> None:
-        """Wait until there is more than `at` bytes, or it ended; raises what it failed by."""
-        await self._until(lambda: self.size > at)
+        """Wait until the file has more than `at` bytes or is whole. Raises the failure of the thread that writes."""
+        await self._wait_until(lambda: self.size > at)
 
     async def ended(self) -> None:
-        await self._until(lambda: False)
+        """Wait until the export is whole. Raises the failure of the thread that writes."""
+        await self._wait_until(lambda: False)
 
-    async def _until(self, is_so: Callable[[], bool]) -> None:
+    async def _wait_until(self, is_met: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         while True:
             woken: asyncio.Future[None] = loop.create_future()
             with self._lock:
                 self._waiting.append((loop, woken))
-            # looked at only now: what happens from here on wakes us
+            # check only now: every later change wakes this future
             if self.failure is not None:
                 raise self.failure
-            if self.is_whole or is_so():
+            if self.is_whole or is_met():
                 return
             await woken
 
 
-def _wake(waiting: "asyncio.Future[None]") -> None:
-    if not waiting.done():  # who waited may have gone
-        waiting.set_result(None)
+def _resolve(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():  # its reader may have cancelled it
+        woken.set_result(None)
 
 
 class Written(io.RawIOBase):
-    """The same as a file, for libraries that write into one; closing it ends nothing."""
+    """A pending export as a writable file, for libraries that need one; closing it does not end the export."""
 
     def __init__(self, making: Making) -> None:
         super().__init__()
@@ -163,21 +165,21 @@ class Written(io.RawIOBase):
 
 
 class Spool:
-    """A bounded folder of whole contents by name, and those that are being made."""
+    """A bounded folder of whole exports by name, and the pending ones."""
 
     def __init__(self, folder: str | None, *, limit: int, at_once: int) -> None:
         self.folder = Path(folder or Path(tempfile.gettempdir()) / f"rata-spool-{os.getuid()}")
         self.limit = limit
-        self._makers = ThreadPoolExecutor(at_once, "spool")
+        self._writers = ThreadPoolExecutor(at_once, "spool")
         self._making: dict[str, tuple[Making, Future[None]]] = {}
         self._lock = threading.Lock()
 
     def check_writable(self) -> None:
-        """Raise OSError if no file can be made in the folder."""
-        tempfile.TemporaryFile(dir=self._own_folder()).close()
+        """Raise OSError if the process cannot create a file in the folder."""
+        tempfile.TemporaryFile(dir=self._prepare_folder()).close()
 
     def find(self, name: str) -> Kept | None:
-        """A whole content; the caller closes its file."""
+        """Return a whole export, whose file the caller closes. Returns None if the folder lacks it."""
         path = self.folder / name
         try:
             about = About(**json.loads(path.with_name(name + _ABOUT).read_text()))
@@ -185,44 +187,45 @@ class Spool:
         except (OSError, ValueError, TypeError):
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # read just now
+            os.utime(path)  # the order of eviction
         return Kept(file, os.fstat(file).st_size, about)
 
     def make(self, name: str, write: Callable[[Making], str]) -> Making:
-        """Make a content, or join who is making it already. `write` gives the name under which to keep it."""
+        """Start an export, or join the pending one of that name. `write` returns the name to keep it under."""
         with self._lock:
             if name in self._making:
                 making, _ = self._making[name]
             else:
-                making = Making(self._own_folder())
-                # the trace that asked for it tells of it too
+                making = Making(self._prepare_folder())
+                # the span of the export belongs to the trace of the request that starts it
                 run = contextvars.copy_context().run
-                self._making[name] = (making, self._makers.submit(run, self._run, name, making, write))
+                self._making[name] = (making, self._writers.submit(run, self._run, name, making, write))
             making.readers += 1
             return making
 
     def leave(self, name: str, making: Making) -> None:
-        """Who asked waits no longer; what nobody waits for and nobody began is not made."""
+        """Drop one reader. Cancels an export without readers that has not started."""
         with self._lock:
             making.readers -= 1
             if making.readers:
                 return
-            found = self._making.get(name)
-            if found is None or found[0] is not making:
+            pending = self._making.get(name)
+            if pending is None or pending[0] is not making:
                 making.close()
-            elif found[1].cancel():
+            elif pending[1].cancel():
                 making.finish()
                 making.path.unlink()
                 self._drop(name, making)
 
     def _drop(self, name: str, making: Making) -> None:
-        """It is made no longer."""
+        """Forget a pending export, and close its file unless a reader has it."""
         del self._making[name]
         if not making.readers:
             making.close()
 
     def close(self) -> None:
-        self._makers.shutdown(wait=True, cancel_futures=True)
+        """Cancel the exports that have not started, and wait for the others."""
+        self._writers.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, name: str, making: Making, write: Callable[[Making], str]) -> None:
         failure = None
@@ -238,10 +241,10 @@ class Spool:
             try:
                 self._keep(making, kept)
             except Exception as error:
-                # it is whole, and is sent; the next who asks has it made again
+                # the readers get the whole export all the same; the next request starts it again
                 log.error("spool_not_kept", exc_info=error)
         if failure is not None and not making.readers:
-            log.error("spool_failed", exc_info=failure)  # otherwise said by whoever reads it
+            log.error("spool_failed", exc_info=failure)  # a reader reports it otherwise
         making.path.unlink(missing_ok=True)
         with self._lock:  # a request that follows a failure has it made again
             making.end(failure)
@@ -257,31 +260,31 @@ class Spool:
         self._make_room(path)
 
     def _make_room(self, newest: Path) -> None:
-        """Let go of what was read longest ago, down to the limit; the newest stays, however large."""
-        found = []
-        for one in self.folder.iterdir():
+        """Evict the least recently read exports down to the limit; the newest stays, however large."""
+        files = []
+        for path in self.folder.iterdir():
             with contextlib.suppress(OSError):
-                found.append((one.stat(), one))
-        now = max((state.st_mtime for state, _ in found), default=0.0)
-        for state, one in found:
-            if one.suffix == _UNFINISHED and now - state.st_mtime > _ABANDONED_SECONDS:
-                one.unlink(missing_ok=True)
+                files.append((path.stat(), path))
+        now = max((state.st_mtime for state, _ in files), default=0.0)
+        for state, path in files:
+            if path.suffix == _UNFINISHED and now - state.st_mtime > _ABANDONED_SECONDS:
+                path.unlink(missing_ok=True)
         whole = sorted(
-            ((state, one) for state, one in found if one.suffix not in (_ABOUT, _UNFINISHED)),
+            ((state, path) for state, path in files if path.suffix not in (_ABOUT, _UNFINISHED)),
             key=lambda pair: pair[0].st_mtime,
         )
         size = sum(state.st_size for state, _ in whole)
-        for state, one in whole:
-            if size <= self.limit or one == newest:
+        for state, path in whole:
+            if size <= self.limit or path == newest:
                 break
-            one.with_name(one.name + _ABOUT).unlink(missing_ok=True)
-            one.unlink(missing_ok=True)
+            path.with_name(path.name + _ABOUT).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             size -= state.st_size
 
-    def _own_folder(self) -> Path:
-        """Return the folder, made if it is missing.
+    def _prepare_folder(self) -> Path:
+        """Return the folder, created if it is missing.
 
-        Raises PermissionError if it belongs to another user, who could put anything into it.
+        Raises PermissionError if it belongs to another user: that user could forge exports.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.stat().st_uid != os.getuid():

@@ -1,4 +1,4 @@
-"""Parts of something large, each fetched while the one before it is at work."""
+"""Prefetch: a thread fetches the next part while the caller works on the one before."""
 
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,15 +10,16 @@ T = TypeVar("T")
 
 
 def ahead(parts: Generator[T]) -> Generator[T]:
-    """The same parts in the same order, one of them ahead: a database that is asked for the next rows makes them while
-    Python writes those that it has, instead of waiting for it. `parts` runs in a thread of its own, and never beside
-    itself."""
-    with closing(parts), ThreadPoolExecutor(1, "ahead") as fetching:
+    """Yield the parts in order, and fetch the next one meanwhile.
+
+    The database works on the next rows while Python writes the current ones. One thread runs `parts`, a part at a time.
+    """
+    with closing(parts), ThreadPoolExecutor(1, "ahead") as pool:
 
         def fetch() -> T | None:
             return next(parts, None)
 
-        coming = fetching.submit(copy_context().run, fetch)
-        while (part := coming.result()) is not None:
-            coming = fetching.submit(copy_context().run, fetch)
+        following = pool.submit(copy_context().run, fetch)
+        while (part := following.result()) is not None:
+            following = pool.submit(copy_context().run, fetch)
             yield part

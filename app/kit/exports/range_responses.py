@@ -1,11 +1,11 @@
-"""Large contents on their way: whole, in part, or while they are still being made (RFC 9110, section 14).
+"""Responses with exports: whole, in part, or streamed while a thread still writes (RFC 9110, section 14).
 
-A transfer that was cut goes on with `Range: bytes=N-` and `If-Range` with the entity tag: from the file of
-that very state while it is kept, whatever the database says meanwhile.
+A client resumes a transfer with `Range: bytes=N-` and the ETag in `If-Range`. The response comes from the file of
+exactly that state as long as the cache has it, even if the database has changed since.
 
-Starlette's `FileResponse` (1.10) cannot send the files that are kept: it answers 416 as plain text, 400 to a `Range`
-that it cannot read and 206 to HEAD, sends several ranges as multipart, adds `Last-Modified`, and opens a file by a
-name that the spool may have removed meanwhile. None of this can be set.
+Starlette's `FileResponse` (1.10) cannot send these files: it answers 416 as plain text, 400 to a `Range` that it
+cannot parse and 206 to HEAD, sends several ranges as multipart, adds `Last-Modified`, and opens a file by a name
+that the cache may have evicted meanwhile. It has no option for any of this.
 """
 
 import os
@@ -26,7 +26,7 @@ from app.kit.http.etags import digest_field
 from app.kit.problems import Busy, Problem, Text
 
 PIECE = 2**20
-"""Bytes that are read and sent at a time."""
+"""Size of a chunk, in bytes."""
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -39,21 +39,21 @@ class RangeNotSatisfiable(Problem):
 
 
 class Span(NamedTuple):
-    """Bytes from `first` to before `end`."""
+    """A range of bytes, from `first` up to but not including `end`."""
 
     first: int
     end: int
 
 
 def span_of(sent: str | None, size: int) -> Span | None:
-    """The one range that a `Range` field asks for; None: all of it, as for a field that is none or several.
+    """Return the range of a `Range` field. Returns None for no range, several, or a field that does not parse.
 
-    RangeNotSatisfiable: it begins behind the end.
+    Raises RangeNotSatisfiable if the range starts after the last byte.
     """
-    found = _RANGE.fullmatch(sent.strip()) if sent else None
-    if found is None or not any(found.groups()):
+    match = _RANGE.fullmatch(sent.strip()) if sent else None
+    if match is None or not any(match.groups()):
         return None
-    first, last = (int(text) if text else None for text in found.groups())
+    first, last = (int(text) if text else None for text in match.groups())
     if first is None:
         assert last is not None
         first, last = max(size - last, 0), size - 1 if last else -1
@@ -78,25 +78,25 @@ def ranged(
         ),
     ] = None,
 ) -> None:
-    """Declares the fields that `Transfer` reads."""
+    """Declare the request headers that `Transfer` reads."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A content by its name in the spool, and how to make it where it is not there."""
+    """An export by its name in the cache, with the function that writes it if the cache lacks it."""
 
     name: str
     make: Callable[[Making], str]
 
 
 class Transfer(StreamingResponse):
-    """A content of the spool, or the part of it that was asked for."""
+    """A response with an export of the cache, or with the requested range of it."""
 
     def __init__(
         self,
         request: Request,
         spool: Spool,
-        wanted: Wanted,
+        source: Wanted,
         kept: Kept | None,
         *,
         headers: Mapping[str, str],
@@ -105,7 +105,7 @@ class Transfer(StreamingResponse):
         in_parts: bool = True,
     ) -> None:
         super().__init__(iter(()), headers=headers, media_type=media_type)
-        self._spool, self._wanted, self._kept, self._seconds = spool, wanted, kept, seconds
+        self._spool, self._source, self._kept, self._seconds = spool, source, kept, seconds
         self._in_parts = in_parts
         self._range = request.headers.get("range") if in_parts else None
         self._if_range = request.headers.get("if-range")
@@ -116,8 +116,8 @@ class Transfer(StreamingResponse):
             await self._send_kept(self._kept, scope, receive, send)
             return
         if give_back := scope.get("give_back_place"):
-            give_back()  # it waits for its turn in the spool, and then for the line
-        making = await anyio.to_thread.run_sync(self._spool.make, self._wanted.name, self._wanted.make)
+            give_back()  # from here on the request only waits: for a thread of the cache, then for the client
+        making = await anyio.to_thread.run_sync(self._spool.make, self._source.name, self._source.make)
         file = -1
         try:
             with anyio.move_on_after(self._seconds):
@@ -131,17 +131,17 @@ class Transfer(StreamingResponse):
                 await self._send_kept(kept, scope, receive, send)
                 return
             self._describe(making.about)
-            self.body_iterator = self._along(making, file)
+            self.body_iterator = self._follow(making, file)
             await super().__call__(scope, receive, send)
         finally:
             if file >= 0:
                 os.close(file)
-            self._spool.leave(self._wanted.name, making)
+            self._spool.leave(self._source.name, making)
 
     async def _send_kept(self, kept: Kept, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            # Of another state than the part that is there already, nothing but all of it makes sense.
-            applies = self._if_range in (None, self._tag(kept.about)) and not self._is_head
+            # a range of another state does not continue the part that the client has: send all of it
+            applies = self._if_range in (None, self._find_tag(kept.about)) and not self._is_head
             span = span_of(self._range, kept.size) if applies else None
             self._describe(kept.about)
             if span is not None:
@@ -151,7 +151,7 @@ class Transfer(StreamingResponse):
             if kept.about.sha256 is not None:
                 self.headers["Repr-Digest"] = digest_field(kept.about.sha256)
             self.headers["Content-Length"] = str(span.end - span.first)
-            self.body_iterator = self._pieces(kept.file, span)
+            self.body_iterator = self._read_span(kept.file, span)
             await super().__call__(scope, receive, send)
         finally:
             os.close(kept.file)
@@ -163,12 +163,12 @@ class Transfer(StreamingResponse):
         for name, value in about.headers.items():
             self.headers[name] = value
 
-    def _tag(self, about: About) -> str:
-        """The tag as the caller knows it: of a coded content with its mark (see `compression`)."""
+    def _find_tag(self, about: About) -> str:
+        """Return the ETag that clients see: compressed content has the mark of its coding (see `compression`)."""
         coding = self.headers.get("content-encoding")
         return f'{about.tag[:-1]}-{coding}"' if coding else about.tag
 
-    async def _pieces(self, file: int, span: Span) -> AsyncIterator[bytes]:
+    async def _read_span(self, file: int, span: Span) -> AsyncIterator[bytes]:
         at = span.first
         while at < span.end and not self._is_head:
             piece = await anyio.to_thread.run_sync(os.pread, file, min(PIECE, span.end - at), at)
@@ -177,7 +177,8 @@ class Transfer(StreamingResponse):
             at += len(piece)
             yield piece
 
-    async def _along(self, making: Making, file: int) -> AsyncIterator[bytes]:
+    async def _follow(self, making: Making, file: int) -> AsyncIterator[bytes]:
+        """Yield the chunks of an export as its thread writes them."""
         at = 0
         while not self._is_head:
             await making.beyond(at)

@@ -1,1 +1,1 @@
-"""Tables that people send as files, .xlsx or CSV: opened without trusting anything in them, typed cells out."""
+"""Tables in files, .xlsx or CSV: a reader turns untrusted bytes into typed cells, writers return files."""

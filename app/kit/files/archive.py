@@ -1,4 +1,4 @@
-"""The parts of an uploaded workbook, unpacked one at a time, piece by piece and counted."""
+"""The archive of an uploaded workbook: unpacks one part at a time, chunk by chunk, within bounds."""
 
 import io
 import zipfile
@@ -12,25 +12,25 @@ _CHUNK = 64 * 1024
 
 
 class Archive:
-    """The parts by name. Part names are the same in upper and lower case, as the packaging format says."""
+    """The parts of a workbook by name, regardless of case, as the packaging format demands."""
 
     def __init__(self, data: bytes, meter: Meter) -> None:
         self._meter = meter
-        # Python lists all entries before they can be counted; each takes half a kilobyte.
+        # Python lists all entries before any code can count them; each takes half a kilobyte.
         if data.count(b"PK\x01\x02") > 4 * MOST_PARTS:
             raise meter.too_large(f"> {MOST_PARTS} entri")
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
-        # all that it raises over a damaged list of entries, an unknown version or a name in no encoding
+        # zipfile raises these for a damaged list of entries, an unknown version and an undecodable name
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
             raise meter.damaged() from None
         entries = self._archive.infolist()
-        self._check(entries, len(data))
+        self._check_entries(entries, len(data))
         self._entries = {entry.filename.lstrip("/").lower(): entry for entry in entries}
         if len(self._entries) != len(entries):
             raise meter.damaged()
 
-    def _check(self, entries: list[zipfile.ZipInfo], size: int) -> None:
+    def _check_entries(self, entries: list[zipfile.ZipInfo], size: int) -> None:
         meter = self._meter
         if any(entry.flag_bits & 0x1 for entry in entries):
             raise unreadable(PASSWORD_PROTECTED, meter.filename)
@@ -40,7 +40,7 @@ class Archive:
         if declared > LARGEST_UNPACKED:
             raise meter.too_large(f"{declared // 1024**2} MB")
         if sum(entry.compress_size for entry in entries) > size:
-            raise meter.damaged()  # entries overlap, or declare more than there is
+            raise meter.damaged()  # entries overlap, or declare more bytes than the file has
         names = {entry.filename for entry in entries}
         if "[Content_Types].xml" not in names:
             value = ".ods" if "content.xml" in names else "arsip ZIP"
@@ -52,7 +52,7 @@ class Archive:
         return name.lower() in self._entries
 
     def unpack(self, name: str) -> Iterator[bytes]:
-        """Yield a part in pieces. Raises `UnreadableFile` if it is missing, damaged or far larger than packed."""
+        """Yield a part in chunks. Raises `UnreadableFile` if it is missing, damaged or far larger than its entry."""
         entry = self._entries.get(name.lower())
         if entry is None or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise self._meter.damaged()
@@ -66,6 +66,6 @@ class Archive:
                         raise self._meter.too_large(f"{entry.filename}: {ratio:.0f} : 1")
                     self._meter.count_unpacked(len(chunk))
                     yield chunk
-        # all that it raises over a damaged entry; RuntimeError: it is encrypted though its flags deny it
+        # zipfile raises these for a damaged entry, RuntimeError for an encrypted one whose flags deny it
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
             raise self._meter.damaged() from None

@@ -1,4 +1,4 @@
-"""How much a workbook may cost to read, counted while reading and never believed from the file."""
+"""Bounds on the cost of reading a workbook. The reader counts; it trusts no size that the file declares."""
 
 from app.kit.files.books import LARGEST_COLUMN, LONGEST_CELL
 from app.kit.files.unreadable import (
@@ -17,7 +17,7 @@ RATIO_FROM = 4 * 1024 * 1024
 MOST_PARTS = 2_000
 # Excel keeps at most 65,490.
 MOST_STYLES = 65_536
-# An attribute or a namespace counts one, an element two, as they take time: a cell with a text of its own eleven.
+# An attribute or a namespace counts one, an element two, by their share of time: a cell with inline text eleven.
 MOST_NODES = 8_000_000
 MOST_CELLS = 600_000
 MOST_MERGED = 100_000
@@ -33,15 +33,15 @@ class Meter:
         self._nodes = self._unpacked = self._cells = self._text = 0
 
     def damaged(self) -> UnreadableFile:
-        """Return the refusal of a workbook that is not as the format says."""
+        """Return the refusal of a workbook that violates the format."""
         return unreadable(DAMAGED_WORKBOOK, self.filename)
 
     def too_large(self, value: str) -> UnreadableFile:
-        """Return the refusal of a workbook that holds far more than its file."""
+        """Return the refusal of a workbook whose content is far larger than its file."""
         return unreadable(ARCHIVE_BOMB, self.filename, value)
 
     def too_many_cells(self) -> UnreadableFile:
-        """Return the refusal of a sheet with cells beyond the largest row or column, or too many."""
+        """Return the refusal of a sheet with too many cells, or with one beyond the largest row or column."""
         return unreadable(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
 
     def count_nodes(self, nodes: int) -> None:
@@ -66,5 +66,5 @@ class Meter:
 
 
 def weigh_text(text: str) -> int:
-    """Return the most bytes that Python keeps a text in: one sign above the basic plane makes it four for each."""
+    """Return an upper bound of a text's bytes in memory: four per character as soon as one is not ASCII."""
     return len(text) if text.isascii() else 4 * len(text)

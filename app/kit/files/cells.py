@@ -1,4 +1,4 @@
-"""What a cell says whatever its column: its text, and why it cannot be used at all."""
+"""Rules for cells of any column: the text of a cell, and the reasons to refuse one."""
 
 import re
 from datetime import date, time, timedelta
@@ -23,21 +23,21 @@ BECAME_DATE = Kind(
     "The spreadsheet has turned the content into a date ({value}). Format the cell as text and "
     "enter it again.",
 )
-# Control signs other than tab and line feed, zero-width space, byte order mark.
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
+# Control characters other than tab and line feed, zero-width space, byte order mark.
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\ufeff]")
 
 
 def clean(value: str) -> str:
-    """A cell's text without what nobody sees (control signs, outer and double spaces); its lines stay."""
+    """Return a text without control characters, outer and double spaces; line breaks stay."""
     if value.isprintable() and "  " not in value:
-        return value.strip()  # nearly every cell; no sign here but the plain space can be unseen
-    text = _UNSEEN.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+        return value.strip()  # nearly every cell: the plain space is its only invisible character
+    text = _INVISIBLE.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
     text = "\n".join(" ".join(line.split()) for line in text.split("\n")).strip()
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def why_unusable(value: Value) -> Kind | None:
-    """Why a cell cannot be used whatever its column: a formula, an error, a date or a time."""
+    """Return why no column takes a cell: it has a formula, an error, a date or a time. Returns None if it is usable."""
     if isinstance(value, Formula):
         return FORMULA
     if isinstance(value, ErrorValue):
@@ -48,7 +48,7 @@ def why_unusable(value: Value) -> Kind | None:
 
 
 def as_text(value: Value) -> str:
-    """A usable cell as the text a person would see; blank is the empty string."""
+    """Return a usable cell as the text that a person sees; blank is the empty string."""
     if value is None:
         return ""
     if isinstance(value, bool):

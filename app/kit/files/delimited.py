@@ -1,13 +1,13 @@
 """CSV in the dialects that offices produce, and CSV that Excel opens without running anything.
 
 Reading: UTF-8 with or without a byte order mark, UTF-16 with one, else Windows-1252 (Excel's own
-"CSV" in Indonesia) and, for the five bytes that it lacks, Latin-1; parted by comma, semicolon or
-tab, whichever gives the most even table.
+"CSV" in Indonesia) and, for the five bytes that it lacks, Latin-1. The separator is the comma,
+semicolon or tab that gives the most even table.
 
-Writing: UTF-8 with a byte order mark, without which Excel garbles names, comma-parted. Excel runs a
-text that begins with `=`, `+`, `-`, `@` as a formula, quotes or not, so such a text gets an
-apostrophe in front, which `read_delimited` takes off again. A text that itself has an apostrophe
-before such a sign gets one more, so that reading gives back exactly what was written.
+Writing: UTF-8 with commas and a byte order mark, without which Excel garbles names. Excel runs a
+text that begins with `=`, `+`, `-`, `@` as a formula, quotes or not, so the writer puts an
+apostrophe in front, and `read_delimited` removes it. A text that itself has an apostrophe before
+such a character gets one more, so reading returns exactly the written text.
 """
 
 import codecs
@@ -21,22 +21,22 @@ from pathlib import PurePath
 from app.kit.files.books import LARGEST_COLUMN, LARGEST_ROW, Formula, Sheet, Value
 from app.kit.files.unreadable import DAMAGED_CSV, EMPTY_FILE, NOT_A_TABLE, TOO_MANY_CELLS, unreadable
 
-# What Excel, LibreOffice and (full width) East Asian editions take for the start of a formula.
+# The start of a formula for Excel, LibreOffice and (full width) East Asian editions.
 _RISKY = re.compile(r"['\s]*[=+\-@＝＋－＠]|['\s]*[\t\r\n]")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = ",;\t"
 LONGEST_CELL = 131_072
-"""Characters; a cell of a spreadsheet holds a quarter of them."""
+"""Characters; four times the bound of a cell in a spreadsheet."""
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
-    """A text as it may stand in a CSV that Excel opens."""
+    """Return a text with an apostrophe in front if Excel would run it as a formula."""
     return "'" + text if _RISKY.match(text) else text
 
 
 def unescaped(text: str) -> str:
-    """The inverse of `escaped`."""
+    """Return the original of a text that `escaped` returned."""
     return text[1:] if text.startswith("'") and _RISKY.match(text, 1) else text
 
 
@@ -44,12 +44,12 @@ Cell = str | int | float | None
 
 
 def write_delimited(rows: Iterable[Sequence[Cell]]) -> bytes:
-    """Rows as CSV; numbers are written as digits, text so that no spreadsheet runs it."""
+    """Return rows as CSV: numbers as digits, text in a form that no spreadsheet runs."""
     return b"".join(delimited(rows))
 
 
 def delimited(rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
-    """The same, row by row as they come."""
+    """Yield rows as CSV, row by row: numbers as digits, text in a form that no spreadsheet runs."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     yield codecs.BOM_UTF8
@@ -61,27 +61,27 @@ def delimited(rows: Iterable[Sequence[Cell]]) -> Iterator[bytes]:
 
 
 def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> Sheet:
-    """The one sheet of a CSV file, named after it; row numbers are those of its records.
+    """Return a CSV file as one sheet, named after the file; its row numbers count records.
 
-    Every cell is text (or a `Formula`, where it begins with `=`). Raises `UnreadableFile`.
+    A cell is text, or a `Formula` if it begins with `=`. Raises `UnreadableFile`.
     """
-    text = _decoded(data, filename)
+    text = _decode(data, filename)
     skipped = 0
-    if found := _SEPARATOR_LINE.match(text):
-        separator, skipped = found[1], 1
-        text = text[found.end() :]
+    if match := _SEPARATOR_LINE.match(text):
+        separator, skipped = match[1], 1
+        text = text[match.end() :]
     else:
-        separator = _separator(text)
+        separator = _choose_separator(text)
     rows: list[list[Value]] = [[] for _ in range(skipped)]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for record in reader:
             if len(rows) >= most_rows or len(record) > LARGEST_COLUMN:
                 raise unreadable(TOO_MANY_CELLS, filename, rows=most_rows, columns=LARGEST_COLUMN)
-            # the reader's own bound is one of the process, which others may raise
+            # the reader's own bound is global to the process, and other code may raise it
             if any(len(cell) > LONGEST_CELL for cell in record):
                 raise csv.Error
-            rows.append([_value(cell) for cell in record])
+            rows.append([_read_cell(cell) for cell in record])
     except csv.Error:
         raise unreadable(DAMAGED_CSV, filename, len(rows) + 1) from None
     if not any(cell is not None for row in rows for cell in row):
@@ -89,7 +89,7 @@ def read_delimited(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> 
     return Sheet(PurePath(filename).stem or "CSV", rows)
 
 
-def _decoded(data: bytes, filename: str) -> str:
+def _decode(data: bytes, filename: str) -> str:
     if data.startswith(_UTF16):
         try:
             return data.decode("utf-16")
@@ -106,14 +106,14 @@ def _decoded(data: bytes, filename: str) -> str:
     return data.decode("latin-1")
 
 
-def _separator(text: str) -> str:
-    """The separator that gives most rows the same number of cells, the widest first."""
+def _choose_separator(text: str) -> str:
+    """Return the separator that gives most rows the same number of cells, weighted by that number."""
     sample = "".join(text.splitlines(keepends=True)[:200])
-    scores = {separator: _evenness(sample, separator) for separator in _SEPARATORS}
+    scores = {separator: _score_evenness(sample, separator) for separator in _SEPARATORS}
     return max(scores, key=lambda separator: scores[separator])
 
 
-def _evenness(sample: str, separator: str) -> int:
+def _score_evenness(sample: str, separator: str) -> int:
     widths: Counter[int] = Counter()
     try:
         for record in csv.reader(io.StringIO(sample, newline=""), delimiter=separator):
@@ -123,7 +123,7 @@ def _evenness(sample: str, separator: str) -> int:
     return max((width * count for width, count in widths.items() if width > 1), default=0)
 
 
-def _value(text: str) -> Value:
+def _read_cell(text: str) -> Value:
     if not text.strip():
         return None
     if text.lstrip().startswith("="):

@@ -1,4 +1,4 @@
-"""What a number format shows: a number, a date or time, or a time that elapsed; and numbers as such.
+"""Number formats of a workbook: whether one shows a number, a moment or an elapsed time; and the text of numbers.
 
 Source: ECMA-376 part 1, 18.8.30 (numFmt) and 18.17.4 (dates and times).
 """
@@ -15,7 +15,7 @@ Moment = date | time | timedelta
 _DATES = frozenset((*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)))
 _ELAPSED = 46
 
-# A text in quotes, a sign that is escaped or gives only its width, brackets, or one sign that counts.
+# A text in quotes, an escaped or width-only character, brackets, or one character that counts.
 _PIECE = re.compile(r'"[^"]*"?|[\\_*].?|\[[^\]]*\]?|.', re.DOTALL)
 _ELAPSED_UNIT = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
 _DATE_SIGNS = frozenset("dmyhsDMYHS")
@@ -32,17 +32,17 @@ _EPOCH_1904 = date(1904, 1, 1)
 
 
 def classify_builtin(number: int) -> Shows:
-    """Return what a built-in format shows."""
+    """Return the kind of value that a built-in format shows."""
     if number == _ELAPSED:
         return "elapsed"
     return "date" if number in _DATES else "number"
 
 
 def classify_format(code: str) -> Shows:
-    """Return what a format's code shows, judged by its first section outside of quotes, brackets and escapes."""
+    """Return the kind of value that a format's code shows: its first section, without quotes, brackets and escapes."""
     shows: Shows = "number"
-    for found in _PIECE.finditer(code):
-        piece = found[0]
+    for match in _PIECE.finditer(code):
+        piece = match[0]
         if piece == ";":
             break
         if _ELAPSED_UNIT.fullmatch(piece):
@@ -53,7 +53,7 @@ def classify_format(code: str) -> Shows:
 
 
 def read_number(text: str) -> int | float | None:
-    """Return the number of a cell, int if it is whole; None if the text is no finite xsd:double."""
+    """Return the number of a cell, int if it is whole. Returns None if the text is no finite xsd:double."""
     if len(text) < 16 and text.isascii() and text.isdigit():
         return int(text)
     if not _NUMBER.fullmatch(text):
@@ -65,19 +65,19 @@ def read_number(text: str) -> int | float | None:
 
 
 def read_serial(number: float, shows: Shows, is_1904: bool) -> int | float | Moment:
-    """Return what a number is under a format. A number that is no moment of the calendar stays a number.
+    """Return the value of a serial number under a format. A number outside the calendar stays a number.
 
-    The two days before 1 March 1900 that Excel numbers 59 and 60 are both 28 February, since 1900 had
-    no leap day. Moments are rounded to milliseconds.
+    Excel's days 59 and 60, before 1 March 1900, are both 28 February, since 1900 had no leap day.
+    The precision is a millisecond.
     """
     if shows == "number" or not -1e9 < number < 1e9:
         return number
     milliseconds = round(number * _DAY)
     if shows == "elapsed":
         return timedelta(milliseconds=milliseconds)
-    days, rest = divmod(milliseconds, _DAY)
-    minutes, below = divmod(rest, 60_000)
-    clock = time(minutes // 60, minutes % 60, below // 1000, below % 1000 * 1000)
+    days, of_day = divmod(milliseconds, _DAY)
+    minutes, of_minute = divmod(of_day, 60_000)
+    clock = time(minutes // 60, minutes % 60, of_minute // 1000, of_minute % 1000 * 1000)
     if days == 0:
         return clock
     if not is_1904 and days < 60:
@@ -86,18 +86,18 @@ def read_serial(number: float, shows: Shows, is_1904: bool) -> int | float | Mom
     if not 0 < days <= (date.max - epoch).days:
         return number
     day = epoch + timedelta(days=days)
-    return datetime.combine(day, clock) if rest else day
+    return datetime.combine(day, clock) if of_day else day
 
 
 def read_iso(text: str) -> date | time | None:
-    """Return the date, time or both of a cell that holds ISO 8601; None if the text is neither."""
-    found = _ISO.fullmatch(text)
-    if found is None or (found["date"] is None and found["time"] is None):
+    """Return the date, time or both of an ISO 8601 text. Returns None if it has neither."""
+    match = _ISO.fullmatch(text)
+    if match is None or (match["date"] is None and match["time"] is None):
         return None
     text = text.removesuffix("Z")
     try:
-        if found["time"] is None:
+        if match["time"] is None:
             return date.fromisoformat(text)
-        return datetime.fromisoformat(text) if found["date"] else time.fromisoformat(text)
+        return datetime.fromisoformat(text) if match["date"] else time.fromisoformat(text)
     except ValueError:
         return None

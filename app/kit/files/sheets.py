@@ -1,8 +1,7 @@
-"""A file's bytes become sheets of typed cells, whatever the file is and whoever made it.
+"""Reader of uploaded files: turns untrusted bytes into sheets of typed cells.
 
-What a file is, is told by its first bytes and never by its name alone. An .xlsx goes through
-`workbooks.py`, which trusts nothing in it; everything that is text goes through `delimited.py`. A
-file that cannot be read raises `UnreadableFile` with the one cause, in words that say what to do.
+The first bytes decide the format, never the name alone. `workbooks.py` reads .xlsx, `delimited.py`
+reads text. `UnreadableFile` names the one cause and its remedy.
 """
 
 from pathlib import PurePath
@@ -17,9 +16,9 @@ LARGEST_FILE = 20 * 1024 * 1024
 
 
 def open_book(data: bytes, filename: str, *, most_rows: int = LARGEST_ROW) -> Book:
-    """The sheets of an .xlsx (or .xlsm, its macros unread) or CSV file, each of at most so many rows.
+    """Return the sheets of an .xlsx (or .xlsm, without its macros) or CSV file, each of at most `most_rows` rows.
 
-    Raises `TooLarge` above 20 MB and `UnreadableFile` for everything that is no such file.
+    Raises `TooLarge` above 20 MB and `UnreadableFile` for any other format.
     """
     filename = PurePath(filename.replace("\\", "/")).name or "-"
     if len(data) > LARGEST_FILE:
@@ -34,7 +33,7 @@ def open_book(data: bytes, filename: str, *, most_rows: int = LARGEST_ROW) -> Bo
             raise unreadable(PASSWORD_PROTECTED, filename)
         raise unreadable(OLD_WORKBOOK, filename, ".xls")
     if PurePath(filename).suffix.lower() in {".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"}:
-        raise unreadable(NOT_A_WORKBOOK, filename, _what(data))
+        raise unreadable(NOT_A_WORKBOOK, filename, _name_format(data))
     sheet = read_delimited(data, filename, most_rows)
     return Book(filename, (sheet.name,), (sheet.name,), lambda _: sheet)
 
@@ -50,6 +49,6 @@ _SIGNATURES = (
 )
 
 
-def _what(data: bytes) -> str:
+def _name_format(data: bytes) -> str:
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
     return next((name for signature, name in _SIGNATURES if start.startswith(signature)), "data lain")

@@ -1,4 +1,4 @@
-"""Why a file cannot be read at all, each cause in words that say what to do about it."""
+"""Causes for which the service refuses a whole file, each in words that name the remedy."""
 
 from app.kit.problems import FieldError, Kind, Problem, Text
 
@@ -71,6 +71,6 @@ DAMAGED_CSV = Kind(
 
 
 def unreadable(kind: Kind, filename: str, value: object = None, **values: object) -> UnreadableFile:
-    """The problem for one cause, with the file as its place."""
+    """Return the problem for one cause, which points at the uploaded file."""
     error = FieldError(kind, pointer="/file", value=value, allowed=values.pop("allowed", None), values=values)
     return UnreadableFile(errors=[error], filename=filename)

@@ -1,4 +1,4 @@
-"""What a workbook holds beside its sheets: relations, the list of sheets, texts and number formats.
+"""The parts of a workbook that its sheets refer to: relationships, list of sheets, texts and number formats.
 
 Source: ECMA-376 part 1, 18.2 (workbook), 18.4 (shared strings), 18.8 (styles); part 2, 9.3 (relationships).
 """
@@ -19,33 +19,33 @@ _BOOLEANS = {"0": False, "false": False, "1": True, "true": True}
 
 
 def read_index(text: str | None, meter: Meter) -> int:
-    """Return the number of an index written in plain digits; raises `UnreadableFile` for all else."""
+    """Return an index in plain digits as a number. Raises `UnreadableFile` for any other text."""
     if text is None or not _INDEX.fullmatch(text):
         raise meter.damaged()
     return int(text)
 
 
 def read_boolean(text: str, meter: Meter) -> bool:
-    """Return an xsd:boolean; raises `UnreadableFile` for all else."""
+    """Return an xsd:boolean. Raises `UnreadableFile` for any other text."""
     if text not in _BOOLEANS:
         raise meter.damaged()
     return _BOOLEANS[text]
 
 
 def unescape_text(text: str) -> str:
-    """Return a text with Excel's escapes (`_x000D_`) as the signs that they mean; half a sign stays escaped."""
+    """Return a text with Excel's escapes (`_x000D_`) decoded; half of a surrogate pair stays escaped."""
 
-    def replace(found: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         try:
-            return bytes.fromhex(found[0].replace("_x", "").replace("_", "")).decode("utf-16-be")
+            return bytes.fromhex(match[0].replace("_x", "").replace("_", "")).decode("utf-16-be")
         except UnicodeDecodeError:
-            return found[0]
+            return match[0]
 
     return _ESCAPED.sub(replace, text) if "_x" in text else text
 
 
 class RichText:
-    """The text of a cell, put together of its runs; guides to pronunciation are not part of it."""
+    """The text of a cell, joined from its runs without the guides to pronunciation."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -68,7 +68,7 @@ class RichText:
             raise self._meter.damaged()
 
     def take(self) -> str:
-        """Return the text so far and begin the next. Raises `UnreadableFile` if no cell can hold it."""
+        """Return the text so far and start the next. Raises `UnreadableFile` if it is too long for a cell."""
         text = unescape_text("".join(self._runs))
         self._runs, self._length = [], 0
         if len(text) > LONGEST_TEXT:
@@ -78,16 +78,16 @@ class RichText:
 
 @dataclass(frozen=True)
 class Relationship:
-    """What a part refers to: its kind, such as `worksheet`, and the part's name, None outside the file."""
+    """The target of a reference: its kind, such as `worksheet`, and its part, None outside the file."""
 
     kind: str
     part: str | None
 
 
 def read_relationships(archive: Archive, part: str, meter: Meter) -> dict[str, Relationship]:
-    """Return the relationships of a part by id; those of the whole file for the part ``."""
+    """Return the relationships of a part by id; for the empty name those of the whole file."""
     folder, name = posixpath.split(part)
-    found: dict[str, Relationship] = {}
+    relationships: dict[str, Relationship] = {}
 
     def add(attributes: Attributes) -> None:
         try:
@@ -96,23 +96,25 @@ def read_relationships(archive: Archive, part: str, meter: Meter) -> dict[str, R
             raise meter.damaged() from None
         base, _, kind = kind.rpartition("/")
         mode = attributes.get("TargetMode", "Internal")
-        if key in found or mode not in ("Internal", "External"):
+        if key in relationships or mode not in ("Internal", "External"):
             raise meter.damaged()
-        if len(found) >= MOST_PARTS:
+        if len(relationships) >= MOST_PARTS:
             raise meter.too_large(f"> {MOST_PARTS} entri")
         path = posixpath.normpath(posixpath.join("/" + folder, target)).lstrip("/")
-        found[key] = Relationship(kind if base in RELATIONSHIPS else "", path if mode == "Internal" else None)
+        relationships[key] = Relationship(
+            kind if base in RELATIONSHIPS else "", path if mode == "Internal" else None
+        )
 
     known = attribute_names("Id Type Target TargetMode")
-    one = Element(opens=add, attributes=known, skips_others=True)
+    relationship = Element(opens=add, attributes=known, skips_others=True)
     chunks = archive.unpack(posixpath.join(folder, "_rels", f"{name}.rels"))
-    walk(chunks, "Relationships", Element(children={"Relationship": one}), meter, PACKAGE)
-    return found
+    walk(chunks, "Relationships", Element(children={"Relationship": relationship}), meter, PACKAGE)
+    return relationships
 
 
 @dataclass(frozen=True)
 class ListedSheet:
-    """A sheet as the workbook lists it."""
+    """An entry in the workbook's list of sheets."""
 
     name: str
     relationship: str
@@ -120,13 +122,13 @@ class ListedSheet:
 
 
 class WorkbookIndex:
-    """The sheets of a workbook in order, its system of dates, and whether it asks to be calculated."""
+    """The sheets of a workbook in order, its system of dates, and whether it asks its reader to recalculate."""
 
     def __init__(self, archive: Archive, part: str, meter: Meter) -> None:
         self.sheets: list[ListedSheet] = []
         self.is_1904 = self.asks_to_calculate = False
         self._meter = meter
-        sheet = Element(opens=self._add, attributes=_SHEET, skips_others=True)
+        sheet = Element(opens=self._add_sheet, attributes=_SHEET, skips_others=True)
         children = {
             "workbookPr": Element(opens=self._set_dates, attributes=_WORKBOOK, skips_others=True),
             "sheets": Element(children={"sheet": sheet}),
@@ -135,7 +137,7 @@ class WorkbookIndex:
         root = Element(children=children, skips_others=True)
         walk(archive.unpack(part), "workbook", root, meter, nowhere_else=frozenset(children) | {"sheet"})
 
-    def _add(self, attributes: Attributes) -> None:
+    def _add_sheet(self, attributes: Attributes) -> None:
         keys = [f"{namespace} id" for namespace in RELATIONSHIPS]
         relationship = next((attributes[key] for key in keys if key in attributes), None)
         name = unescape_text(attributes.get("name", ""))
@@ -170,7 +172,7 @@ _CALCULATION = attribute_names(
 )
 
 
-# What Python keeps beside the signs of a text.
+# Bytes that Python adds to the characters of a text.
 _TEXT_OVERHEAD = 64
 
 
@@ -178,14 +180,14 @@ def read_texts(archive: Archive, part: str, meter: Meter) -> list[str]:
     """Return the shared texts in order."""
     texts: list[str] = []
     rich = RichText(meter)
-    held = 0
+    memory = 0
 
     def close(_: str) -> None:
-        nonlocal held
+        nonlocal memory
         text = rich.take()
-        held += _TEXT_OVERHEAD + weigh_text(text)
-        if held > MOST_TEXT:
-            raise meter.too_large(f"{held // 1024**2} MB teks")
+        memory += _TEXT_OVERHEAD + weigh_text(text)
+        if memory > MOST_TEXT:
+            raise meter.too_large(f"{memory // 1024**2} MB teks")
         texts.append(text)
 
     item = Element(closes=close, children=rich.children)
@@ -220,7 +222,7 @@ class _Styles:
             raise self._meter.damaged()
         self.cells.append(read_index(attributes.get("numFmtId", "0"), self._meter))
 
-    def shows(self) -> list[Shows]:
+    def list_kinds(self) -> list[Shows]:
         return [self._formats.get(number) or classify_builtin(number) for number in self.cells]
 
 
@@ -232,8 +234,8 @@ _CELL = attribute_names(
 
 
 def read_styles(archive: Archive, part: str, meter: Meter) -> list[Shows]:
-    """Return what the number format of each cell style shows, in order."""
+    """Return the kind of value that each cell style shows, in order."""
     styles = _Styles(meter)
     outside = frozenset(("numFmts", "cellXfs"))
     walk(archive.unpack(part), "styleSheet", styles.root, meter, nowhere_else=outside)
-    return styles.shows()
+    return styles.list_kinds()

@@ -1,14 +1,15 @@
-"""Reading .xlsx from strangers, with one reader that bounds itself.
+"""Reader of untrusted .xlsx, with bounds on its own cost.
 
 A workbook is an archive of XML, and both can be weapons: a few kilobytes that unpack to gigabytes,
 one cell in the last row that makes a reader allocate the whole grid, one long shared text that a
-million cells point to, entities that multiply. So only the parts that are needed are unpacked
-(`archive.py`), expat walks each piece by piece (`xml_walk.py`), and the walk counts what it keeps
-(`bounds.py`). Nothing that the file says about its own size is believed.
-The reader never unpacks macros, links to other files, pictures and connections.
+million cells point to, entities that multiply. So the reader unpacks only the parts that it needs
+(`archive.py`), expat walks each chunk by chunk (`xml_walk.py`), and the walk counts what it keeps
+(`bounds.py`). The reader trusts no size that the file declares, and never unpacks macros, links to
+other files, pictures and connections.
 
-One reader, because two disagree: what a check takes for no address, the reader behind it may take for
-the last cell of a sheet. What is not exactly as the format says is refused (`worksheets.py`).
+One pass both checks and reads, because two readers disagree: a check may overlook an address that the
+reader behind it takes for the last cell of a sheet. The reader refuses any deviation from the format
+(`worksheets.py`).
 """
 
 import posixpath
@@ -32,7 +33,7 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
     """Return the worksheets of an .xlsx. Raises `UnreadableFile` naming the one cause."""
     meter = Meter(filename, most_rows)
     archive = Archive(data, meter)
-    main = _main_part(archive, meter)
+    main = _find_main_part(archive, meter)
     index = WorkbookIndex(archive, main, meter)
     related = read_relationships(archive, main, meter)
     parts: dict[str, str] = {}
@@ -46,9 +47,9 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
             parts[sheet.name] = target.part
     if not parts:
         raise unreadable(EMPTY_FILE, filename)
-    texts = _one_part(related, "sharedStrings", meter)
-    styles = _one_part(related, "styles", meter)
-    # A workbook without styles has the one that cells without a style have.
+    texts = _find_part(related, "sharedStrings", meter)
+    styles = _find_part(related, "styles", meter)
+    # A workbook without styles has only the default one.
     listed = read_styles(archive, styles, meter) if styles is not None else []
     shown: list[Shows] = listed or ["number"]
     shared = SharedParts(
@@ -65,9 +66,9 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
     return Book(filename, tuple(parts), visible, read)
 
 
-def _main_part(archive: Archive, meter: Meter) -> str:
+def _find_main_part(archive: Archive, meter: Meter) -> str:
     related = read_relationships(archive, "", meter)
-    part = next((one.part for one in related.values() if one.kind == "officeDocument"), None)
+    part = next((target.part for target in related.values() if target.kind == "officeDocument"), None)
     if part is None or part not in archive:
         raise unreadable(NOT_A_WORKBOOK, meter.filename, "dokumen lain")
     if posixpath.basename(part) in {"document.xml", "presentation.xml"}:
@@ -75,9 +76,9 @@ def _main_part(archive: Archive, meter: Meter) -> str:
     return part
 
 
-def _one_part(related: dict[str, Relationship], kind: str, meter: Meter) -> str | None:
-    """Return the one part of a kind, None if there is none."""
-    found = [one.part for one in related.values() if one.kind == kind]
-    if len(found) > 1:
+def _find_part(related: dict[str, Relationship], kind: str, meter: Meter) -> str | None:
+    """Return the part of a kind, None if there is none. Raises `UnreadableFile` if there are several."""
+    parts = [target.part for target in related.values() if target.kind == kind]
+    if len(parts) > 1:
         raise meter.damaged()
-    return found[0] if found else None
+    return parts[0] if parts else None

@@ -1,7 +1,7 @@
-"""One sheet of a workbook: its cells as typed values, its merged ranges.
+"""Reader of one sheet of a workbook: its cells as typed values, its merged ranges.
 
-An address, an index or a value that is not exactly as the format says makes the workbook damaged: a
-reader that takes it for something else than the next reader does is how files get past a check.
+An address, an index or a value that deviates from the format makes the workbook damaged: files get
+past a check if two readers take it for different things.
 
 Source: ECMA-376 part 1, 18.3 (worksheets) and 18.18.11 (types of cells).
 """
@@ -34,7 +34,7 @@ _TYPES = frozenset(("b", "d", "e", "inlineStr", "n", "s", "str"))
 
 @dataclass(frozen=True)
 class SharedParts:
-    """What the sheets of a workbook share: texts, what each style shows, the system of dates, stale results."""
+    """The parts that sheets of a workbook share: texts, styles, the system of dates, and if results are stale."""
 
     texts: Sequence[str]
     styles: Mapping[str, Shows]
@@ -46,11 +46,11 @@ def read_worksheet(archive: Archive, part: str, name: str, shared: SharedParts, 
     """Return the sheet of a part. Raises `UnreadableFile`."""
     walker = _Worksheet(shared, meter)
     walk(archive.unpack(part), "worksheet", walker.root, meter, nowhere_else=_READ)
-    return Sheet(name, walker.rows, _spread(walker.rows, walker.ranges, meter))
+    return Sheet(name, walker.rows, _spread_merged(walker.rows, walker.ranges, meter))
 
 
 class _Worksheet:
-    """The rows of a sheet while it is read. Rows and columns count from 0."""
+    """The rows of a sheet that a walk has read so far. Rows and columns count from 0."""
 
     def __init__(self, shared: SharedParts, meter: Meter) -> None:
         self._shared, self._meter = shared, meter
@@ -109,7 +109,7 @@ class _Worksheet:
             letters = address.rstrip("0123456789")
             if address[len(letters) :] != self._row_number:
                 raise self._meter.damaged()
-            column = _COLUMNS[letters] if letters in _COLUMNS else self._far_column(letters)
+            column = _COLUMNS[letters] if letters in _COLUMNS else self._read_far_column(letters)
         if not self._column < column < _LAST_COLUMN:
             raise self._meter.damaged()
         self._column = column
@@ -118,10 +118,10 @@ class _Worksheet:
             raise self._meter.damaged()
         self._content = self._formula = None
 
-    def _far_column(self, letters: str) -> int:
+    def _read_far_column(self, letters: str) -> int:
         if not re.fullmatch("[A-Z]{1,3}", letters):
             raise self._meter.damaged()
-        return _column(letters)
+        return _count_column(letters)
 
     def _set_formula(self, text: str) -> None:
         if self._formula is not None or len(text) > LONGEST_TEXT:
@@ -144,14 +144,14 @@ class _Worksheet:
         if content is None and formula is None:
             return
         self._meter.count_cell()
-        value = self._read(content) if content else None
+        value = self._read_content(content) if content else None
         if formula is not None:
             is_stale = self._shared.asks_to_calculate
-            self._place(Formula(formula, None if is_stale or isinstance(value, ErrorValue) else value))
+            self._add_value(Formula(formula, None if is_stale or isinstance(value, ErrorValue) else value))
         elif value is not None:
-            self._place(value)
+            self._add_value(value)
 
-    def _place(self, value: Value) -> None:
+    def _add_value(self, value: Value) -> None:
         if self._row >= self._meter.most_rows or self._column >= LARGEST_COLUMN:
             raise self._meter.too_many_cells()
         while len(self.rows) <= self._row:
@@ -160,25 +160,25 @@ class _Worksheet:
         row.extend([None] * (self._column - len(row)))
         row.append(value)
 
-    def _read(self, content: str) -> Plain | ErrorValue | None:
+    def _read_content(self, content: str) -> Plain | ErrorValue | None:
         match self._type:
             case "s":
                 index = read_index(content, self._meter)
                 if index >= len(self._shared.texts):
                     raise self._meter.damaged()
                 text = self._shared.texts[index]
-                self._meter.count_text(len(text))  # each time that a cell holds it
+                self._meter.count_text(len(text))  # once per cell that refers to it
                 return text if text.strip() else None
             case "n":
-                return self._number(content)
+                return self._read_number(content)
             case "inlineStr":
-                return self._text(content)
+                return self._check_text(content)
             case "str":
-                return self._text(unescape_text(content))
+                return self._check_text(unescape_text(content))
             case "b":
                 return read_boolean(content, self._meter)
             case "e":
-                self._text(content)
+                self._check_text(content)
                 return ErrorValue(content)
             case _:
                 moment = read_iso(content)
@@ -186,15 +186,15 @@ class _Worksheet:
                     raise self._meter.damaged()
                 return moment
 
-    def _number(self, content: str) -> Plain:
+    def _read_number(self, content: str) -> Plain:
         number = read_number(content)
         if number is None:
             raise self._meter.damaged()
         shows = self._shared.styles[self._style]
         return number if shows == "number" else read_serial(number, shows, self._shared.is_1904)
 
-    def _text(self, text: str) -> str | None:
-        """Return a text that is in the cell itself, None if it is blank."""
+    def _check_text(self, text: str) -> str | None:
+        """Return a text that is in the cell itself, None if it is blank. Raises `UnreadableFile` if it is too long."""
         if len(text) > LONGEST_TEXT:
             raise self._meter.damaged()
         self._meter.count_text(weigh_text(text))
@@ -202,32 +202,32 @@ class _Worksheet:
 
     def _add_range(self, attributes: Attributes) -> None:
         first, colon, last = attributes.get("ref", "").partition(":")
-        top, left = self._position(first)
-        bottom, right = self._position(last) if colon else (top, left)
+        top, left = self._read_address(first)
+        bottom, right = self._read_address(last) if colon else (top, left)
         if bottom < top or right < left:
             raise self._meter.damaged()
         if len(self.ranges) >= bounds.MOST_MERGED:
             raise self._meter.too_many_cells()
         self.ranges.append((top, left, bottom, right))
 
-    def _position(self, address: str) -> tuple[int, int]:
-        found = _ADDRESS.fullmatch(address)
-        if found is None or int(found[2]) > _LAST_ROW or _column(found[1]) >= _LAST_COLUMN:
+    def _read_address(self, address: str) -> tuple[int, int]:
+        match = _ADDRESS.fullmatch(address)
+        if match is None or int(match[2]) > _LAST_ROW or _count_column(match[1]) >= _LAST_COLUMN:
             raise self._meter.damaged()
-        return int(found[2]) - 1, _column(found[1])
+        return int(match[2]) - 1, _count_column(match[1])
 
 
-def _column(letters: str) -> int:
+def _count_column(letters: str) -> int:
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
 
 
-def _spread(
+def _spread_merged(
     rows: list[list[Value]], ranges: Sequence[tuple[int, int, int, int]], meter: Meter
 ) -> dict[tuple[int, int], tuple[int, int]]:
-    """Show each merged range's value in all its cells within the used area; returns cell → first cell.
+    """Copy the value of each merged range to all its cells within the used area, and return cell → first cell.
 
     Raises `UnreadableFile` if two ranges share a cell of that area.
     """

@@ -1,9 +1,9 @@
 """A walk over one XML part of a workbook that reads declared elements and skips or refuses all others.
 
-Expat stops at a document type, so no entity is ever expanded. The walk counts elements, attributes
-and namespaces, and bounds what expat itself would have to hold: nesting, one token, and the address
-of a namespace, which expat copies into the name of every element. Pieces come straight from the
-archive; no part is ever held whole.
+Expat stops at a document type, so it never expands an entity. The walk counts elements, attributes
+and namespaces, and bounds the memory of expat itself: nesting, one token, and the address of a
+namespace, which expat copies into the name of every element. The archive delivers a part in chunks,
+so no part is in memory as a whole.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,11 +15,11 @@ from app.kit.files.unreadable import XML_ENTITIES, unreadable
 
 DEEPEST = 64
 MOST_NAMES = 1_000
-"""Distinct names of elements and attributes, which expat and its caller keep to the end; a part has some fifty."""
+"""Distinct names of elements and attributes, which expat and the walk keep to the end; a part has some fifty."""
 LONGEST_NAME = 500
 LONGEST_TOKEN = 256 * 1024
 LONGEST_NAMESPACE = 200
-# An escaped sign (`_x000D_`) takes seven.
+# An escaped character (`_x000D_`) takes seven.
 _LONGEST_RAW = 7 * LONGEST_TEXT
 
 # The two forms of the format, transitional and strict.
@@ -40,9 +40,9 @@ Attributes = Mapping[str, str]
 class Element:
     """An element that a walk reads.
 
-    `opens` gets its attributes, `closes` its text, which is kept if `has_text`. An element that is
-    not among `children` is skipped with all it holds if `skips_others`, else the part is damaged.
-    Attributes without a namespace must be among `attributes`, if these are declared.
+    `opens` gets its attributes, `closes` its text, which the walk collects if `has_text`. With
+    `skips_others` the walk skips an element that is not among `children`, with all in it; otherwise
+    the part is damaged. Attributes without a namespace must be among `attributes`, unless that is None.
     """
 
     opens: Callable[[Attributes], None] | None = None
@@ -54,11 +54,11 @@ class Element:
 
 
 def attribute_names(names: str) -> frozenset[str]:
-    """Return the names of a line, parted by spaces."""
+    """Return the names in a text, separated by spaces."""
     return frozenset(names.split())
 
 
-# A known element that no value depends on, such as formatting or an extension.
+# An element without influence on values, such as formatting or an extension.
 SKIPPED = Element(skips_others=True)
 
 
@@ -70,11 +70,11 @@ def walk(
     namespaces: tuple[str, ...] = SPREADSHEET,
     nowhere_else: frozenset[str] = frozenset(),
 ) -> None:
-    """Read a part whose root is `root` in one of `namespaces`.
+    """Read a part that has the root `root` in one of `namespaces`.
 
-    Elements of another namespace are never taken for those of the root's. `nowhere_else` names
-    elements that make the part damaged inside of what is skipped, since other readers find them
-    there. Raises `UnreadableFile`.
+    Elements of another namespace never count as those of the root's. An element of `nowhere_else`
+    inside a skipped one makes the part damaged, since other readers find it there. Raises
+    `UnreadableFile`.
     """
     walker = _Walk(root, element, meter, namespaces, nowhere_else)
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -90,7 +90,7 @@ def walk(
         for chunk in chunks:
             parser.Parse(chunk, False)
             fed += len(chunk)
-            # a token that is not complete is read again with each piece
+            # expat reads an incomplete token again with each chunk
             if fed - max(parser.CurrentByteIndex, 0) > LONGEST_TOKEN:
                 raise meter.too_large("XML")
         parser.Parse(b"", True)
@@ -100,7 +100,7 @@ def walk(
 
 
 class _Walk:
-    """The state of a walk: the open elements, and how deep it is inside of what it skips."""
+    """The state of a walk: the open elements, and the depth inside a skipped one."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class _Walk:
         self._roots = {f"{namespace} {root}": namespace for namespace in namespaces}
         self._namespace = ""
         self._path = [Element(children={root: element})]
-        self._vocabulary = {root, *_vocabulary(element), *nowhere_else}
+        self._vocabulary = {root, *_collect_names(element), *nowhere_else}
         self._nowhere_else = nowhere_else
         self._local: dict[str, str] = {}
         self._names: set[str] = set()
@@ -133,12 +133,12 @@ class _Walk:
         self._meter.count_nodes(1)
         if address is not None and len(address) > LONGEST_NAMESPACE:
             raise self._meter.damaged()
-        self._meet({prefix or "", address or ""})
+        self._note_names({prefix or "", address or ""})
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._meter.count_nodes(2 + len(attributes))
         if name not in self._names or not attributes.keys() <= self._names:
-            self._meet({name, *attributes})
+            self._note_names({name, *attributes})
         if self._skipped:
             self._skip(name)
             return
@@ -154,14 +154,14 @@ class _Walk:
             self._skip(name)
             return
         if element.attributes is not None:
-            self._check(attributes, element.attributes)
+            self._check_attributes(attributes, element.attributes)
         self._path.append(element)
         if element.has_text:
             self._words, self._length = [], 0
         if element.opens is not None:
             element.opens(attributes)
 
-    def _meet(self, names: set[str]) -> None:
+    def _note_names(self, names: set[str]) -> None:
         self._names |= names
         if len(self._names) > MOST_NAMES or max(map(len, names)) > LONGEST_NAME:
             raise self._meter.too_large("XML")
@@ -189,14 +189,14 @@ class _Walk:
         if self._skipped > DEEPEST or self._local.get(name) in self._nowhere_else:
             raise self._meter.damaged()
 
-    def _check(self, attributes: Attributes, known: frozenset[str]) -> None:
+    def _check_attributes(self, attributes: Attributes, known: frozenset[str]) -> None:
         for name in attributes:
             if name not in known and (" " not in name or name.startswith(f"{self._namespace} ")):
                 raise self._meter.damaged()
 
 
-def _vocabulary(element: Element) -> set[str]:
+def _collect_names(element: Element) -> set[str]:
     names = set(element.children)
     for child in element.children.values():
-        names |= _vocabulary(child)
+        names |= _collect_names(child)
     return names
