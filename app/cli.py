@@ -1,7 +1,7 @@
-"""`rata`: the door to what an operator does on the server, and to the client's commands on any machine.
+"""`rata`: entry point of the operator's commands on the server, and of the client's commands on any machine.
 
-What a command needs is imported when it is called: the whole service takes seconds to import, and a cron line that
-pulls needs nothing of it.
+Each command imports its modules only when it runs: the whole service takes seconds to import, and a cron line that
+pulls needs none of it.
 """
 
 import gc
@@ -26,17 +26,17 @@ PLACES = {
     **dict.fromkeys(("principal", "token"), "app.console.access"),
     **dict.fromkeys(("pull", "follow"), "app.console.pulling"),
 }
-"""Command → the module whose `cli` has it."""
+"""Command → the module with its `cli`."""
 
 GONE = {"partition": "docs/growing.md has the SQL that cuts tables by year and takes a year out"}
 """Commands that earlier versions had → the sentence that says what replaces each."""
 
 FINISHING = {"serve", "deliver", "pull", "follow"}
-"""Commands that finish what is under way when they are asked to stop; the others end at once."""
+"""Commands that finish their work under way on SIGTERM or Ctrl-C; the others end at once."""
 
 
 def import_quickly(name: str) -> ModuleType:
-    """Import a module without collecting garbage meanwhile, which finds none and takes a fifth of the time."""
+    """Import a module without garbage collection, which finds nothing to free and takes a fifth of the time."""
     gc.disable()
     try:
         return import_module(name)
@@ -45,7 +45,7 @@ def import_quickly(name: str) -> ModuleType:
 
 
 class Commands(Mapping[str, object]):
-    """The commands by name, each imported when somebody looks at it."""
+    """The commands by name; a look-up imports the module of a command."""
 
     def __getitem__(self, name: str) -> object:
         group: Any = typer.main.get_command(import_quickly(PLACES[name]).cli)
@@ -59,7 +59,7 @@ class Commands(Mapping[str, object]):
 
 
 def print_version(is_asked: bool) -> None:
-    """Print the version, the commit that it was built from and the newest migration, and end."""
+    """Print the version, its commit and the newest migration, and exit."""
     if is_asked:
         migrations = (find_shipped("migrations") / "versions").glob("[0-9]*.py")
         newest = max(file.name[:4] for file in migrations)
@@ -82,7 +82,7 @@ def take_options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Take the options before a command."""
 
 
 cli: Any = typer.main.get_command(front)
@@ -90,7 +90,7 @@ cli.name, cli.commands = "rata", Commands()
 
 
 def drop_unwritten() -> None:
-    """Let Python end without a second failure, if standard output takes no more."""
+    """Discard unwritten output if standard output fails, so that Python exits without a second error."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -98,7 +98,7 @@ def drop_unwritten() -> None:
 
 
 def main() -> None:
-    """Run a command. A wrong option is one sentence and exit code 2, another refusal one sentence and exit code 1."""
+    """Run a command. Exit with one sentence and code 2 for a wrong option, code 1 for any other refusal."""
     name = "".join(sys.argv[1:2])
     if name in GONE:
         typer.echo(f"rata {name} is no command any more; {GONE[name]}.", err=True)
@@ -115,7 +115,7 @@ def main() -> None:
         drop_unwritten()
         code = 1
     except Exception as error:
-        # by now it is imported, or the error is none that it would know
+        # a command that can raise an error for `explain` has imported its module by now
         frame = sys.modules.get("app.console.frame")
         if frame is None or not frame.explain(error):
             raise

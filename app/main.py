@@ -1,4 +1,4 @@
-"""The application: areas put together, nothing of their own."""
+"""The FastAPI application: routers of the areas, middleware, and the state that they share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -83,11 +83,14 @@ AREAS = {
     "tracking": "Progress quarter by quarter, always cumulative from January, and what it sums up to; "
     "coordination meetings and the commitments made there.",
 }
-"""What the document says of each area."""
+"""Tag → its description in the document."""
 
 
 def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
-    """The application over one database; `database` is given by tests and by the command line."""
+    """Return the application over one database, that of the settings unless the caller passes another.
+
+    The lifespan starts and stops background threads only for the database of the settings.
+    """
     wire()
     settings = settings or load_settings()
 
@@ -124,15 +127,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_tags=[{"name": name, "description": text} for name, text in AREAS.items()],
-        # the framework's own spans bear query strings
+        # the framework's own spans have query strings
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        openapi_url=None,  # `openapi.install` has its own
+        openapi_url=None,  # `openapi.install` adds its own route
         docs_url=None,
         redoc_url=None,
     )
     app.state.settings = settings
     app.state.authenticate = authenticate
-    app.state.issuer = _issuer_of(settings)
+    app.state.issuer = _make_issuer(settings)
     app.state.uses = Uses()
     app.state.rates = Rates(
         reads=settings.reads_per_minute,
@@ -150,7 +153,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     app.state.database.log_refusals()
     app.state.probe = Probe(lambda: app.state.database.ping())
     places = Places(settings.threads, length=settings.queue_length, seconds=settings.queue_seconds)
-    # Addresses are tried in this order: first what must answer under any load, then what is asked most.
+    # Starlette tries routes in this order: first those that must answer under any load, then the most frequent.
     for router in (
         health_router(VERSION),
         actions.router,
@@ -210,18 +213,18 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
 
 
 def make_worker() -> FastAPI:
-    """Return the application of a worker process, logging as the settings say."""
+    """Return the application of a worker process, and configure its logs and its shutdown by the settings."""
     settings = load_settings()
     configure_logs(settings.log_format)
     leave_first(settings.leave_seconds)
     return create_app(settings)
 
 
-# What an extra brings is imported where it is switched on: without it the service starts, and starts sooner.
+# The functions below import an extra only if a setting needs it: the service starts without it, and sooner.
 
 
-def _issuer_of(settings: Settings) -> "Issuer | None":
-    """Return the OIDC issuer that the settings name, if any."""
+def _make_issuer(settings: Settings) -> "Issuer | None":
+    """Return the OIDC issuer of the settings, None if they name none."""
     if settings.oidc_issuer is None:
         return None
     from app.access.issuer import issuer_of
@@ -230,7 +233,7 @@ def _issuer_of(settings: Settings) -> "Issuer | None":
 
 
 def _add_metrics(app: FastAPI, settings: Settings, places: Places) -> None:
-    """Count requests where the settings say so."""
+    """Install the metrics unless the settings turn them off."""
     app.state.metrics = None
     if settings.metrics == "off":
         return
@@ -243,11 +246,11 @@ def _add_metrics(app: FastAPI, settings: Settings, places: Places) -> None:
 
 
 def _add_traces(app: FastAPI, settings: Settings) -> None:
-    """Record spans where the settings say so."""
+    """Install the traces if the settings turn them on."""
     app.state.traces = None
     if not settings.traces:
         return
-    from app.kit.server.tracing import Traced, Traces  # half a second and 20 MB
+    from app.kit.server.tracing import Traced, Traces  # takes half a second and 20 MB
 
     app.state.traces = Traces(VERSION)
     app.state.traces.watch(app.state.database)

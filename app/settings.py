@@ -1,4 +1,4 @@
-"""Settings: `RATA_*` of the environment and of one file. `app/startup/configuration.py` reads and refuses them."""
+"""Settings: variables `RATA_*` of the environment and of one file, which `app/startup/configuration.py` reads."""
 
 import ipaddress
 import re
@@ -15,16 +15,16 @@ from app.extras import check_setting
 SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
-"""Algorithms of which the service holds only the public half; with any other it could make tokens itself."""
+"""Asymmetric algorithms: the service needs only public keys, with which it could not sign tokens itself."""
 
 
 def words(text: str) -> list[str]:
-    """The words of a setting that lists some."""
+    """Return the words of a setting with a list, separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def is_safe_address(url: str) -> bool:
-    """Whether keys may be fetched from there: over https, or without it on this machine alone."""
+    """Return whether keys may come from an address: over https, or over http from this machine alone."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -42,7 +42,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _database_address(text: str) -> str:
+def _check_database(text: str) -> str:
     allowed = "use sqlite:///FILE or postgresql+psycopg://USER:SECRET@HOST/NAME"
     try:
         url = make_url(text)
@@ -58,14 +58,14 @@ def _database_address(text: str) -> str:
     return text
 
 
-def _signatures(text: str) -> str:
+def _check_signatures(text: str) -> str:
     unknown = [word for word in words(text) if word not in SIGNATURES]
     if unknown or not words(text):
         raise ValueError(f"use some of {', '.join(sorted(SIGNATURES))}")
     return text
 
 
-def _proxies(text: str) -> str:
+def _check_proxies(text: str) -> str:
     try:
         for word in words(text):
             ipaddress.ip_network(word)
@@ -74,13 +74,13 @@ def _proxies(text: str) -> str:
     return text
 
 
-def _regions(text: str | None) -> str | None:
+def _check_regions(text: str | None) -> str | None:
     if any(not re.fullmatch(r"0|[0-9]{2}(\.[0-9]{2})?", word) for word in words(text or "")):
         raise ValueError("use codes of provinces and regencies by commas, 63,73.22, or 0 for the nation")
     return text
 
 
-def _issuer(text: str | None) -> str | None:
+def _check_issuer(text: str | None) -> str | None:
     if text is not None and ("?" in text or not is_safe_address(text)):
         raise ValueError("use the issuer's https address; http only on this machine")
     if text is not None:
@@ -88,13 +88,13 @@ def _issuer(text: str | None) -> str | None:
     return text
 
 
-def _traces(is_on: bool) -> bool:
+def _check_traces(is_on: bool) -> bool:
     if is_on:
         check_setting("traces")
     return is_on
 
 
-def _sealing_keys(text: str | None) -> str | None:
+def _check_keys(text: str | None) -> str | None:
     keys = words(text or "")
     if not keys:
         return None
@@ -110,11 +110,11 @@ def _sealing_keys(text: str | None) -> str | None:
 
 
 class Settings(BaseSettings):
-    """What an operator may set; each is an environment variable `RATA_<NAME>`."""
+    """The settings of an operator, each an environment variable `RATA_<NAME>`."""
 
     model_config = SettingsConfigDict(env_prefix="RATA_", env_file=None, extra="ignore")
 
-    database_url: Annotated[str, AfterValidator(_database_address)] = Field(
+    database_url: Annotated[str, AfterValidator(_check_database)] = Field(
         default="sqlite:///var/rata.db",
         repr=False,
         description="SQLAlchemy address: `sqlite:///var/rata.db` or `postgresql+psycopg://user:secret@host/name`.",
@@ -208,11 +208,11 @@ class Settings(BaseSettings):
     exports_wait_seconds: int = Field(
         default=60, ge=1, le=600, description="How long a further one waits for its turn, before 503."
     )
-    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
+    trusted_proxies: Annotated[str, AfterValidator(_check_proxies)] = Field(
         default="127.0.0.1",
         description="Addresses or networks, by commas, of proxies whose X-Forwarded-For and -Proto are believed.",
     )
-    oidc_issuer: Annotated[str | None, AfterValidator(_issuer)] = Field(
+    oidc_issuer: Annotated[str | None, AfterValidator(_check_issuer)] = Field(
         default=None,
         max_length=300,
         description="Address of the OIDC issuer whose tokens are taken, exactly as it names itself; "
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
         validate_default=True,
         description="What the issuer's tokens say they are for (`aud`): a name of this service, not of a client.",
     )
-    oidc_algorithms: Annotated[str, AfterValidator(_signatures)] = Field(
+    oidc_algorithms: Annotated[str, AfterValidator(_check_signatures)] = Field(
         default="RS256,PS256,ES256,EdDSA", description="Signatures that are taken, by commas."
     )
     oidc_clock_skew_seconds: int = Field(
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
         max_length=200,
         description="Claim that says who the person is, opaque and never reused.",
     )
-    secrets_key: Annotated[str | None, AfterValidator(_sealing_keys)] = Field(
+    secrets_key: Annotated[str | None, AfterValidator(_check_keys)] = Field(
         default=None,
         repr=False,
         description="Keys that seal what is stored and must be readable again, such as secrets of webhooks, by commas: "
@@ -251,11 +251,11 @@ class Settings(BaseSettings):
         description="Where Prometheus reads: nowhere, at `/metrics` beside the service, or on a port of its own.",
     )
     metrics_port: int = Field(default=9464, ge=1, le=65535, description="That port.")
-    traces: Annotated[bool, AfterValidator(_traces)] = Field(
+    traces: Annotated[bool, AfterValidator(_check_traces)] = Field(
         default=False,
         description="Send spans to an OpenTelemetry collector; where, and how many, say OpenTelemetry's own OTEL_….",
     )
-    public_regions: Annotated[str | None, AfterValidator(_regions)] = Field(
+    public_regions: Annotated[str | None, AfterValidator(_check_regions)] = Field(
         default=None,
         description="Regions, by commas, each with all below it, whose adopted plans and frozen quarters anybody reads "
         "without a token; `0`: the nation's; without any nothing is public.",
@@ -297,25 +297,25 @@ class Settings(BaseSettings):
 
     @field_validator("database_read_url")
     @classmethod
-    def _replica_of_a_server(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_replica(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value and not info.data.get("database_url", "").startswith("postgresql"):
             raise ValueError("needs PostgreSQL in RATA_DATABASE_URL: a SQLite file has no replicas")
         if value:
-            _database_address(value)
+            _check_database(value)
         if value and not value.startswith("postgresql+psycopg://"):
             raise ValueError("use an address as in RATA_DATABASE_URL: `postgresql+psycopg://…`")
         return value or None
 
     @field_validator("oidc_audience")
     @classmethod
-    def _audience_with_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _require_audience(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("oidc_issuer") and not value:
             raise ValueError("is needed with RATA_OIDC_ISSUER: else tokens made for others would be taken")
         return value
 
     @field_validator("metrics")
     @classmethod
-    def _metrics_of_one_worker(cls, value: str, info: ValidationInfo) -> str:
+    def _check_metrics(cls, value: str, info: ValidationInfo) -> str:
         if value != "off":
             check_setting("metrics")
         if value != "off" and info.data.get("workers", 1) > 1:

@@ -1,4 +1,4 @@
-"""Which area hooks into which: the areas below call what the areas above put here, and know nothing of them.
+"""Hooks between areas: this module registers functions of upper areas, which lower areas call without importing them.
 
 The service and the console call `wire` before they use the areas.
 """
@@ -29,7 +29,7 @@ def wire() -> None:
     """Fill the hooks of every area. A second call changes nothing."""
     access.MISSING_REGIONS[:] = [missing_regions]
 
-    # an agency is merged into another, or deleted
+    # the merge or the deletion of an agency
     agency_commands.MOVERS[:] = [
         quarters.move_parts,
         action_commands.move_lines,
@@ -44,16 +44,16 @@ def wire() -> None:
         *meetings.REFERRERS,
     ]
 
-    # a line changes, or is deleted
+    # the change or the deletion of a line
     actions.REFERRERS["commitments"] = links.c.action_id
     action_commands.IN_USE[:] = [reported_items]
     action_commands.AFTER_ACTIONS[:] = [refresh_figures]
     plans.AFTER_LOCATIONS[:] = [refresh_after_locations]
 
-    # a plan is checked
+    # the check of a plan
     findings.REPORT_CHECKS[:] = [findings_on_reports]
 
-    # a quarter is frozen; an edition is chosen
+    # the freezing of a quarter; the choice of an edition
     quarters.AFTER_FREEZING[:] = [store_scorecard]
     EDITIONS.settled_by[:] = [has_coverage]
     TEMPLATES.settled_by[:] = [steps_have_begun]

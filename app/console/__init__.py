@@ -1,1 +1,1 @@
-"""What an operator does on the server itself: one file for each of the things that are operated."""
+"""Commands of the operator on the server, a module per subject."""

@@ -1,4 +1,4 @@
-"""Access from the console: service tokens, and the positions that hold roles."""
+"""Commands for access: service tokens, and the principals with roles."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,11 +50,11 @@ _OPTIONS = {
     "scopes": "--scope",
     "subject": "--subject",
 }
-"""Part of a shape, or of an address, of the HTTP interface → the option or argument that has its value here."""
+"""Field or path parameter of the HTTP interface → the option or argument with its value."""
 
 
 def show_first_steps(database: Database) -> None:
-    """Print the one line that makes the first administrator, if the installation has none."""
+    """Print the command line that creates the first administrator, if the installation has none."""
     with database.read_session() as session:
         if has_administrator(session):
             return
@@ -64,8 +64,8 @@ def show_first_steps(database: Database) -> None:
 
 
 @contextmanager
-def _as_options(**values: str | Sequence[str] | None) -> Iterator[None]:
-    """Report what the HTTP interface would refuse as a wrong option; `values` are those of the options."""
+def _report_options(**values: str | Sequence[str] | None) -> Iterator[None]:
+    """Report a refusal by the rules of the HTTP interface as a wrong option; `values` are those of the options."""
     try:
         yield
     except Invalid as invalid:
@@ -94,11 +94,11 @@ def create(
     ] = None,
 ) -> None:
     """Create a token and print its secret, which is shown only now."""
-    with _as_options(memberships=role):
-        grants = _grants(role)
+    with _report_options(memberships=role):
+        grants = _read_grants(role)
         ends = datetime.now(UTC) + timedelta(days=days)
         limits = validated(TokenIn, {"scopes": scope, "networks": network or [], "expires_at": ends})
-    with _as_options(), database().writing() as session:
+    with _report_options(), database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
@@ -109,13 +109,13 @@ def create(
                 grants=grants,
                 content=limits,
             )
-            typer.echo(secret)  # before the commit: a token whose secret was not printed is none
+            typer.echo(secret)  # before the commit: if it fails, the transaction creates no token
         except Conflict:
             raise Refused(f"There is a token named {name} already; names are not used again.") from None
 
 
-def _grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
-    """Return the grants that options name. Raises Invalid as the HTTP interface does."""
+def _read_grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
+    """Return the grants that options name. Raises BadParameter without a region, and Invalid for wrong values."""
     memberships = []
     for text in roles:
         role, _, place = text.partition("@")
@@ -124,11 +124,11 @@ def _grants(roles: Sequence[str], subject: str | None = None) -> list[Grant]:
             raise typer.BadParameter(f"{text}: use ROLE@REGION", param_hint="--role")
         memberships.append({"role": role, "region_code": region, "agency_code": agency or None})
     content = validated(PrincipalIn, {"region_code": "0", "subject": subject, "memberships": memberships})
-    return [Grant(one.role, one.region_code, one.agency_code) for one in content.memberships]
+    return [Grant(item.role, item.region_code, item.agency_code) for item in content.memberships]
 
 
 def _check_place(session: Session, grant: Grant) -> None:
-    """A region that does not exist is a slip; an agency may follow later, with the first import."""
+    """Raise Refused if the region of a grant is unknown; only note an unknown agency, which an import may create."""
     if not is_region(session, "0"):
         raise Refused("The reference data is not loaded. Run: rata reference load")
     if not is_region(session, grant.region):
@@ -148,7 +148,7 @@ def list_(as_json: AsJson = False) -> None:
             {
                 "name": token.name,
                 "principal": principal.name,
-                "memberships": _memberships(grants),
+                "memberships": _list_memberships(grants),
                 "scopes": token.scopes,
                 "networks": token.networks,
                 "expires_at": token.expires_at,
@@ -160,7 +160,7 @@ def list_(as_json: AsJson = False) -> None:
     _show_list(rows, as_json)
 
 
-def _memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
+def _list_memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
     return [
         {"role": str(grant.role), "region_code": grant.region, "agency_code": grant.agency}
         for grant in grants
@@ -168,15 +168,15 @@ def _memberships(grants: Sequence[Grant]) -> list[dict[str, str | None]]:
 
 
 def _show_list(rows: Sequence[Mapping[str, object]], as_json: bool) -> None:
-    """Print rows as a table, or as JSON with whole instants."""
+    """Print rows as a table with minutes, or as JSON with exact times."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=datetime.isoformat))
     elif rows:
         head = [name.removesuffix("_at").replace("_", " ") for name in rows[0]]
-        show_rows(head, [[_cell(value) for value in row.values()] for row in rows])
+        show_rows(head, [[_format_cell(value) for value in row.values()] for row in rows])
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     match value:
         case None | []:
             return "-"
@@ -185,7 +185,7 @@ def _cell(value: object) -> str:
         case {"role": role, "region_code": region, "agency_code": agency}:
             return f"{role}@{region}" + (f"/{agency}" if agency else "")
         case list():
-            return ",".join(map(_cell, value))
+            return ",".join(map(_format_cell, value))
         case _:
             return str(value)
 
@@ -213,13 +213,13 @@ def enrol_(
     ] = None,
 ) -> None:
     """Give a principal exactly these roles, and the position to a person of the OIDC issuer."""
-    with _as_options(memberships=role, subject=subject):
-        grants = _grants(role, subject)
+    with _report_options(memberships=role, subject=subject):
+        grants = _read_grants(role, subject)
     issuer = load_settings().oidc_issuer
     if subject is not None and issuer is None:
         raise Refused("A subject is one of an issuer: set RATA_OIDC_ISSUER first.")
     identity = (issuer, subject) if issuer is not None and subject is not None else None
-    with _as_options(), database().writing() as session:
+    with _report_options(), database().writing() as session:
         for grant in grants:
             _check_place(session, grant)
         try:
@@ -238,7 +238,7 @@ def list_principals_(as_json: AsJson = False) -> None:
                 "name": principal.name,
                 "home": principal.region_code,
                 "held_by": "a person" if principal.subject else "tokens",
-                "memberships": _memberships(grants),
+                "memberships": _list_memberships(grants),
             }
             for principal, grants in list_principals(session)
         ]

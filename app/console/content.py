@@ -1,4 +1,4 @@
-"""What is brought into the database: reference data, matrices, tables of publishers."""
+"""Commands that load data: reference data, matrices, tables of publishers."""
 
 from collections import Counter
 from pathlib import Path
@@ -56,8 +56,8 @@ def import_(
 ) -> None:
     """Import the matrix into a plan that exists: all of it or nothing."""
     creates = "create" if new_agencies else "refuse"
-    wanted = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
-    query = validated(ImportQuery, wanted)
+    options = {"basis": basis, "accept": accept or [], "new_agencies": creates, "sheet": sheet}
+    query = validated(ImportQuery, options)
     known = settled(resolutions.read_bytes()) if resolutions else []
     try:
         report = import_file(database(), file, plan, query, known, dry_run=dry_run)
@@ -70,6 +70,7 @@ def import_(
 
 
 def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
+    """Print the report of an import: counts of lines and progress reports, findings and warnings by code."""
     out.print(
         f"{'Would import' if dry_run else 'Imported'} {report.lines} lines into {report.plan}: "
         f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged; "
@@ -80,9 +81,10 @@ def show_report(report: ImportReport, *, dry_run: bool = False) -> None:
         out.print(f"  {len(report.agencies_created)} agencies created")
     if report.absent:
         out.print(f"  not in the file, left as they are: {', '.join(report.absent)}", soft_wrap=True)
-    for one in report.progress:
+    for period in report.progress:
         out.print(
-            f"  {one.period}: {one.created} reports created, {one.updated} updated, {one.unchanged} unchanged."
+            f"  {period.period}: {period.created} reports created, {period.updated} updated, "
+            f"{period.unchanged} unchanged."
         )
     for code, count in sorted(Counter(finding.code for finding in report.findings).items()):
         out.print(f"  finding {code}: {count}")
@@ -111,14 +113,17 @@ def import_observations(
     dry_run: DryRun = False,
 ) -> None:
     """Import a publisher's table of outcome indicators: all of it or nothing."""
-    wanted = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
-    query = validated(TableQuery, {**wanted, "sheet": sheet, "skip": skip or []})
+    options = {"code_system": code_system, "period": period, "indicator": indicator, "source": source}
+    query = validated(TableQuery, {**options, "sheet": sheet, "skip": skip or []})
     done = import_table(database(), file, query, dry_run=dry_run)
     out.print(
         f"{'Would import' if dry_run else 'Imported'} {done.created + done.updated + done.unchanged} observations: "
         f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.",
         soft_wrap=True,
     )
-    for one in done.series:
-        total = one.created + one.updated + one.unchanged
-        out.print(f"  {one.indicator} {one.period}: {total}, of these {one.symbols} symbols", highlight=False)
+    for series in done.series:
+        total = series.created + series.updated + series.unchanged
+        out.print(
+            f"  {series.indicator} {series.period}: {total}, of these {series.symbols} symbols",
+            highlight=False,
+        )

@@ -1,4 +1,4 @@
-"""Shared parts of the console's commands: the database of the settings, tables, and how a refusal reads."""
+"""Shared parts of the console's commands: the database of the settings, options, tables, refusals."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -25,13 +25,14 @@ Word = TypeVar("Word", bound=str)
 
 
 class Refused(Exception):
-    """A request of the operator that cannot be met; the text says why."""
+    """The reason for which a command refuses the operator's request."""
 
 
 def database(*, creates: bool = False) -> Database:
-    """Return the database of the settings, named on standard error.
+    """Return the database of the settings, and print its address to standard error.
 
-    It is at the schema of this version; with `creates` it may be older, or be made by this call.
+    Raises CannotStart if its schema is not that of this version; with `creates` the schema may be older, and a missing
+    file is no error.
     """
     log_to_stderr()
     opened = open_database(load_settings(), creates=creates, report=lambda text: show(text, err))
@@ -41,7 +42,7 @@ def database(*, creates: bool = False) -> Database:
 
 
 def take_number(lowest: int, highest: int) -> Callable[[str | int], int]:
-    """Return a parser of options: a whole number within bounds; a default comes as a number."""
+    """Return a parser of an option's whole number within bounds; typer passes a default as a number."""
 
     def parse(given: str | int) -> int:
         text = str(given)
@@ -53,7 +54,7 @@ def take_number(lowest: int, highest: int) -> Callable[[str | int], int]:
 
 
 def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
-    """Return a parser of options: one of these words."""
+    """Return a parser of an option that takes one of these words."""
     allowed = {str(word): word for word in words}
 
     def parse(text: str) -> Word:
@@ -67,7 +68,7 @@ def take_word(words: Iterable[Word]) -> Callable[[str], Word]:
 
 
 def choose(words: Iterable[Word], help: str) -> Any:
-    """Return an option whose value is one of these words, which its metavar names."""
+    """Return an option that takes one of these words and lists them in its metavar."""
     known = list(words)
     return typer.Option(parser=take_word(known), metavar="|".join(map(str, known)), help=help)
 
@@ -78,14 +79,14 @@ def show(text: str, console: Console = out) -> None:
 
 
 def show_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose columns are as wide as their longest value, so that nothing is cut."""
+    """Print a table with columns as wide as their longest value, without cutting any."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         show("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
-    """A problem as lines for a person: what, and where."""
+    """Print a problem with its first `most` errors, each with its place."""
     shown = problem.shown("en", base="", instance="", request_id=None)
     err.print(f"[bold red]{escape(shown.title)}[/]: {escape(shown.detail)}", highlight=False, soft_wrap=True)
     errors = shown.errors or []
@@ -98,17 +99,17 @@ def show_problem(problem: Problem, *, most: int | None = SHOWN_ERRORS) -> None:
 
 
 def explain(error: Exception) -> bool:
-    """Print what went wrong in one sentence; return False if the operator cannot have caused it."""
+    """Print an error in one sentence. Return False, without printing, if the operator cannot have caused it."""
     if isinstance(error, Problem):
         show_problem(error)
         return True
-    sentence = _sentence_of(error)
+    sentence = _find_sentence(error)
     if sentence is not None:
         err.print(sentence, style="bold red", highlight=False, markup=False, soft_wrap=True)
     return sentence is not None
 
 
-def _sentence_of(error: Exception) -> str | None:
+def _find_sentence(error: Exception) -> str | None:
     match error:
         case Refused():
             return str(error)

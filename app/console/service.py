@@ -1,4 +1,4 @@
-"""The service as processes: serve, tell webhooks, publish the contract, show a demonstration."""
+"""Commands that run the service: server, delivery of webhooks, OpenAPI document, demo."""
 
 import signal
 import sys
@@ -53,12 +53,12 @@ def deliver(
     settings = load_settings()
     configure_logs(settings.log_format)
     sender = Sender(allow_loopback=settings.webhooks_allow_loopback)
-    found = open_database(settings, patience_of(settings))
-    found.log_refusals()
-    log.info("starting", **sources_of(found))
-    check_schema(found)
-    with traced(settings, found) as tracer:
-        worker = Worker(found, sealer_of(settings), sender, tracer=tracer)
+    database = open_database(settings, patience_of(settings))
+    database.log_refusals()
+    log.info("starting", **sources_of(database))
+    check_schema(database)
+    with traced(settings, database) as tracer:
+        worker = Worker(database, sealer_of(settings), sender, tracer=tracer)
         if once:
             out.print(f"{worker.until_idle()} attempts.", highlight=False)
             return
@@ -70,7 +70,7 @@ def deliver(
 
 @contextmanager
 def traced(settings: Settings, database: Database) -> Iterator[Tracer | None]:
-    """The tracer of a command that works by itself, where traces are switched on."""
+    """Yield the tracer of a command and send its spans at the end of the block; None without RATA_TRACES."""
     if not settings.traces:
         yield None
         return

@@ -1,4 +1,4 @@
-"""The database as a thing: its schema, whether its journal is whole, copies of it."""
+"""Commands for the database: upgrade of the schema, verification of the journal, backup."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,11 +24,11 @@ cli = typer.Typer()
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema; one that a later version brought further stays as it is."""
-    found = database(creates=True)
-    upgrade_schema(found)
-    check_schema(found)
-    show(f"The database is at revision {found.schema_state()[0]}.")
-    show_first_steps(found)
+    target = database(creates=True)
+    upgrade_schema(target)
+    check_schema(target)
+    show(f"The database is at revision {target.schema_state()[0]}.")
+    show_first_steps(target)
 
 
 @cli.command()

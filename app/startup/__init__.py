@@ -1,1 +1,1 @@
-"""What comes before the first request: settings, database, schema, reference data, logs, the server process."""
+"""Start of the service and of commands: settings, database, schema, reference data, logs, the server process."""

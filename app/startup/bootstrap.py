@@ -1,4 +1,4 @@
-"""Preparing a database outside a request: schema, reference data, files. The command line calls this."""
+"""Preparation of a database by the command line: schema, reference data, import of files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ from app.startup.database import begin_console_write, check_encoding, check_sche
 
 
 def upgrade_schema(database: Database) -> None:
-    """Bring the schema to the newest revision; change nothing if it is there already, or beyond it.
+    """Upgrade the schema to the newest revision; change nothing if it has that revision already, or a later one.
 
     Raises CannotStart if the database has another encoding, or revisions of another program.
     """
@@ -40,17 +40,17 @@ def upgrade_schema(database: Database) -> None:
 
 
 def load_shipped_reference(database: Database, out: Console) -> None:
-    """Load what this version ships, with a bar for what takes its time."""
+    """Load the reference data that this version ships, with progress bars."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=out
     )
     with bar, database.writing() as session:
         tasks: dict[str, object] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID
+        def show(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = bar.add_task(title, total=total)
+            bar.update(tasks[title], completed=done, total=total)  # type: ignore[arg-type]  # a TaskID
 
         author = console_author()
         loaded = load_reference(session, show, author=author) + load_indicators(session, author)
@@ -68,7 +68,7 @@ def import_file(
     *,
     dry_run: bool = False,
 ) -> ImportReport:
-    """Import a matrix as the console. Problem where it cannot be done; nothing is written then."""
+    """Import a matrix as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         plan_of(session, CONSOLE, plan)
         read = read_file(session, file.read_bytes(), file.name, query.sheet)
@@ -79,9 +79,9 @@ def import_file(
 def import_table(
     database: Database, file: Path, query: TableQuery, *, dry_run: bool = False
 ) -> ObservationsWritten:
-    """Import a publisher's table as the console. Problem where it cannot be done; nothing is written then."""
+    """Import a publisher's table as the console, in one transaction. Raises a Problem if a rule refuses it."""
     with database.read_session() as session:
         sheet = read_sheet(file.read_bytes(), file.name, query.sheet)
-        told = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
+        observations = read_table(sheet, file.name, all_indicators(session), places_of(session), query)
     with database.writing(dry_run=dry_run) as session:
-        return put_observations(begin_console_write(session), told)
+        return put_observations(begin_console_write(session), observations)

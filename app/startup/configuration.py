@@ -1,4 +1,4 @@
-"""Reading the settings: which file counts, which names exist, and one sentence for each value that does not fit."""
+"""Reader of the settings: chooses the file, checks the names, and explains each wrong value in one sentence."""
 
 import os
 import re
@@ -21,7 +21,7 @@ NAMES = tuple(f"{PREFIX}{field.upper()}" for field in Settings.model_fields)
 
 FILE_VARIABLE = "RATA_ENV_FILE"
 FILES = (Path("/etc/rata/rata.env"), Path(".env"))
-"""Files of settings if `RATA_ENV_FILE` names none: the first that is there counts."""
+"""Settings files to look for without `RATA_ENV_FILE`: the first that exists counts."""
 ENCODING = "utf-8-sig"
 
 READ_ELSEWHERE = {
@@ -41,7 +41,7 @@ READ_ELSEWHERE = {
         "RATA_YEAR_REGENCIES",
     ),
 }
-"""Variables with the prefix that are no settings of the service, by their reader."""
+"""Variables with the prefix that are not settings of the service, by their reader."""
 
 GONE = {
     "RATA_CONNECTIONS": "the proxy in front bounds connections: worker_connections and limit_conn in deploy/nginx.conf",
@@ -56,20 +56,20 @@ _LONGEST_SHOWN = 60
 
 
 class CannotStart(SystemExit):
-    """A command or the service that does not start: the text says why, the exit code is 1."""
+    """The reason for which a command or the service does not start; the exit code is 1."""
 
 
 def load_settings() -> Settings:
     """Return the settings of the environment and of the settings file.
 
-    Raises CannotStart if a name with the prefix is not known, or if a value does not fit.
+    Raises CannotStart for an unknown name with the prefix, and for a value that does not fit.
     """
     file = settings_file()
     given = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
     wrong = [_refuse_name(name, "") for name in given if _is_unknown(name)]
     wrong += [f"{name} is not UTF-8 text." for name in given if not _is_text(name + os.environ[name])]
     if file is not None:
-        wrong += _refusals_in(file)
+        wrong += _check_names(file)
     if wrong:
         raise CannotStart("\n".join(wrong))
     try:
@@ -79,9 +79,9 @@ def load_settings() -> Settings:
 
 
 def settings_file() -> Path | None:
-    """Return the file that settings are read from, None if there is none.
+    """Return the settings file, None if there is none.
 
-    Raises CannotStart if `RATA_ENV_FILE` names no file, or if a folder on the way to it cannot be read.
+    Raises CannotStart if `RATA_ENV_FILE` names no file, or if the process lacks access to a folder of its path.
     """
     named = os.environ.get(FILE_VARIABLE)
     try:
@@ -97,12 +97,12 @@ def settings_file() -> Path | None:
 
 
 def refusals_of(error: ValidationError) -> list[str]:
-    """Return one sentence for each setting that does not fit: its name, its value, what is allowed."""
+    """Return one sentence for each setting that does not fit: its name, its value, the allowed values."""
     return [_refuse_value(str(wrong["loc"][0]), wrong) for wrong in error.errors(include_url=False)]
 
 
-def _refusals_in(file: Path) -> list[str]:
-    """Return one sentence for each line of a settings file that sets nothing the service reads."""
+def _check_names(file: Path) -> list[str]:
+    """Return one sentence for each name in a settings file that is unknown, has no value or has no effect there."""
     try:
         with file.open(encoding=ENCODING) as stream:
             broken = [binding.original.line for binding in parse_stream(stream) if binding.error]
@@ -125,7 +125,7 @@ def _refusals_in(file: Path) -> list[str]:
 
 
 def _is_text(text: str) -> bool:
-    """Return whether a variable was decoded whole; Python keeps other bytes as surrogates."""
+    """Return whether a variable is valid UTF-8; Python turns any other byte into a surrogate."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -136,7 +136,7 @@ def _is_unknown(name: str) -> bool:
 def _refuse_name(name: str, place: str) -> str:
     if name.upper() in GONE:
         return f"{name}{place} is no setting any more; {GONE[name.upper()]}."
-    # all names are alike by their prefix, and the prefix alone is like all of them
+    # the shared prefix makes all names similar, so the cutoff is high, and the prefix alone is similar to each
     close = nearest(name.upper(), sorted(KNOWN), limit=1, cutoff=86) if name.upper() != PREFIX else []
     hint = f"the nearest is {close[0]}" if close else "docs/operating.md lists them"
     return f"{name}{place} is no setting; {hint}."
@@ -145,16 +145,16 @@ def _refuse_name(name: str, place: str) -> str:
 def _refuse_value(field: str, wrong: ErrorDetails) -> str:
     name, info = f"{PREFIX}{field.upper()}", Settings.model_fields[field]
     raised = (wrong.get("ctx") or {}).get("error")
-    allowed = str(raised) if raised is not None else _allowed(info)
+    allowed = str(raised) if raised is not None else _describe_allowed(info)
     if wrong["type"] == "string_pattern_mismatch" and info.examples:
         allowed = f"use a value such as {info.examples[0]}"
     if not allowed.startswith("use "):
         return f"{name} {allowed}."
-    return f"{name} {_shown(wrong['input']) if info.repr else 'does not fit'}; {allowed}."
+    return f"{name} {_describe_value(wrong['input']) if info.repr else 'does not fit'}; {allowed}."
 
 
-def _shown(value: object) -> str:
-    """Return a value on one line, shortened, without a password in front of a host."""
+def _describe_value(value: object) -> str:
+    """Return the words for a value, on one line, shortened, without a password in front of a host."""
     text = re.sub(r"//[^/@\s]*@", "//…@", str(value))
     if not text:
         return "is empty"
@@ -162,8 +162,8 @@ def _shown(value: object) -> str:
     return f"is {short!r}"
 
 
-def _allowed(info: FieldInfo) -> str:
-    """Return what a field takes, as its type and its bounds say it."""
+def _describe_allowed(info: FieldInfo) -> str:
+    """Return the words for the values of a field, by its type and its bounds."""
     bounds = {
         name: getattr(item, name)
         for item in info.metadata

@@ -1,4 +1,4 @@
-"""Opening the database of the settings for the console and the service, and refusing one that they cannot use."""
+"""The database of the settings: opens it for the console and the service, and refuses one that they cannot use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ ENCODING = "UTF8"
 
 
 def patience_of(settings: Settings) -> Patience:
-    """Return the time-outs of what works without a person who waits for it."""
+    """Return the time-outs for requests and background work, as the settings set them."""
     return Patience(settings.statement_seconds, settings.lock_seconds, settings.idle_transaction_seconds)
 
 
@@ -35,11 +35,11 @@ def open_database(
     report: Callable[[str], object] | None = None,
     setting: str = "RATA_DATABASE_URL",
 ) -> Database:
-    """Return the database of the settings, and wire the areas that are to use it.
+    """Return the database of the settings, and wire the areas that use it.
 
-    With `creates`, make a SQLite file that is missing, and its folder. `report` takes the sentence that names the
-    database, `setting` is the variable that a refusal names. Raises CannotStart if a SQLite file is missing or empty
-    and `creates` is not set, or if it is of another program.
+    With `creates`, create a missing SQLite file and its folder. `report` takes the sentence that names the database,
+    a refusal names the variable `setting`. Raises CannotStart if a SQLite file is missing or empty without `creates`,
+    or if it belongs to another program.
     """
     wire()
     database = Database(
@@ -53,7 +53,7 @@ def open_database(
 
 
 def _check_file(database: Database, setting: str, *, creates: bool) -> None:
-    """Make the file of an embedded database, or raise CannotStart, before SQLite opens it and may change it."""
+    """Create a missing SQLite file, or raise CannotStart, before SQLite opens the file and may change it."""
     file, name = database.file, str(database.url.database)
     if file is None:
         raise CannotStart(f"{setting} names a database in memory, which keeps nothing; name a file.")
@@ -65,7 +65,7 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
         if not file.exists():
             if not creates:
                 raise CannotStart(f"There is no database {file}. Run: rata migrate")
-            file.touch(mode=0o600)  # it will hold drafts and all that people wrote
+            file.touch(mode=0o600)  # drafts are not public
         if not file.is_file():
             raise CannotStart(f"{setting} names {file}, which is a folder or a device; name a file.")
         content = database.look_into_file()
@@ -83,7 +83,7 @@ def _check_file(database: Database, setting: str, *, creates: bool) -> None:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Within the block, turn a refusal of the database that an operator can end into CannotStart."""
+    """Within the block, turn a refusal of the database that an operator can mend into CannotStart."""
     try:
         yield
     except DBAPIError as error:
@@ -94,12 +94,12 @@ def refusing() -> Iterator[None]:
 
 
 def spool_of(settings: Settings) -> Spool:
-    """Return the folder of exports that the settings name."""
+    """Return the cache of exports in the folder of the settings."""
     return Spool(settings.spool_folder, limit=settings.spool_max_bytes, at_once=settings.exports_at_once)
 
 
 def check_spool(spool: Spool) -> None:
-    """Raise CannotStart if exports cannot be written: each pull would fail later."""
+    """Raise CannotStart if the process cannot write exports: each pull would fail later."""
     try:
         spool.check_writable()
     except OSError as error:
@@ -118,13 +118,13 @@ def describe_sources(database: Database) -> str:
 
 
 def sources_of(database: Database) -> dict[str, str | None]:
-    """Return the address of a database, without passwords, and the settings file that was read."""
+    """Return the address of a database, without passwords, and the path of the settings file."""
     file = settings_file()
     return {"database": database.address, "settings_file": str(file.absolute()) if file else None}
 
 
 def check_authorities() -> None:
-    """Raise CannotStart if SSL_CERT_FILE or SSL_CERT_DIR names no certificates: no issuer would be reached."""
+    """Raise CannotStart if SSL_CERT_FILE or SSL_CERT_DIR names no certificates: every TLS connection would fail."""
     try:
         trusting_context()
     except BadAuthorities as error:
@@ -132,7 +132,7 @@ def check_authorities() -> None:
 
 
 def check_schema(database: Database) -> None:
-    """Raise CannotStart if this code does not work with the tables; newer ones may name it as one that does."""
+    """Raise CannotStart if this version does not work with the schema; a newer schema may list it as compatible."""
     check_encoding(database)
     current, newest = database.schema_state()
     refusal = refusal_of(newest, current)
@@ -141,7 +141,7 @@ def check_schema(database: Database) -> None:
 
 
 def check_encoding(database: Database) -> None:
-    """Raise CannotStart if a database of PostgreSQL stores text in another encoding than UTF-8."""
+    """Raise CannotStart if a PostgreSQL database has another encoding than UTF-8."""
     encoding = ENCODING if database.is_sqlite else database.server_encoding()
     if encoding != ENCODING:
         name = database.url.database
@@ -152,10 +152,10 @@ def check_encoding(database: Database) -> None:
 
 
 def console_author() -> Author:
-    """Return the console as the author of a write, at the present instant."""
+    """Return the author of a write by the console, at the current time."""
     return Author(CONSOLE.token, datetime.now(UTC))
 
 
 def begin_console_write(session: Session) -> Write:
-    """Return a write of the console, which may write everything, at the present instant."""
+    """Return a write by the console, which has all rights, at the current time."""
     return Write(session, console_author(), CONSOLE)

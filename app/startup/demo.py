@@ -1,6 +1,6 @@
-"""`make demo`: a real regency's plan, served on this machine within a minute.
+"""`make demo`: serves a real regency's plan on this machine within a minute.
 
-All that the demo keeps lies in one folder, with a database of its own: it opens no database that the settings name.
+The demo keeps all its files in one folder, with a database of its own, and opens no other database.
 """
 
 import os
@@ -35,9 +35,9 @@ SAMPLES = Path(__file__).parents[1] / "exchange" / "matrix" / "samples"
 PLAN = "63.02-2025"
 DATABASE, TOKEN, SPOOL = "demo.db", "demo.token", "demo.spool"
 OWN = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", TOKEN, SPOOL)
-"""All that the demo keeps in its folder."""
+"""Files and folders of the demo in its folder."""
 EXAMPLES = "examples"
-"""Folder there for what the examples of the pages write."""
+"""Folder, in that folder, for the files that the examples of the documentation write."""
 FILES: tuple[tuple[str, Basis | None], ...] = (
     ("kotabaru_2025_rat.xlsx", None),
     ("kotabaru_2025_semester_2.xlsx", "period"),
@@ -45,7 +45,7 @@ FILES: tuple[tuple[str, Basis | None], ...] = (
 
 
 def run_demo(settings: Settings, out: Console) -> None:
-    """Prepare the database (again: nothing to do), print how to try it, and serve until stopped."""
+    """Prepare the database unless it is ready, print commands to try, and serve until SIGTERM or Ctrl-C."""
     folder = Path(settings.demo_folder).absolute()
     refusal = _find_refusal(settings, folder)
     if refusal is not None:
@@ -62,7 +62,7 @@ def run_demo(settings: Settings, out: Console) -> None:
     token = demo_token(database, folder / TOKEN)
     database.close()
     _greet(own, folder, token, out)
-    # the workers read the settings for themselves; an empty word beats what a file of settings says
+    # each worker reads the settings itself; even an empty variable overrides the settings file
     for name in ("database_url", "database_read_url", "spool_folder"):
         os.environ[f"RATA_{name.upper()}"] = getattr(own, name) or ""
     run(own)
@@ -80,30 +80,30 @@ def make_own_settings(settings: Settings, folder: Path) -> Settings:
 
 
 def _find_refusal(settings: Settings, folder: Path) -> str | None:
-    """Return why the demo cannot run here, or None."""
+    """Return the sentence that refuses to run the demo here. Returns None if it can run."""
     if _is_taken(settings):
-        return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 {_own_command()}"
+        return f"{settings.host}:{settings.port} is taken. Choose another: RATA_PORT=8001 {_find_command()}"
     if _is_database_named(settings, folder) and not (folder / TOKEN).exists():
         return (
             f"RATA_DATABASE_URL names {folder / DATABASE}, which no demo made. "
-            f"Choose another folder: RATA_DEMO_FOLDER=var/demo {_own_command()}"
+            f"Choose another folder: RATA_DEMO_FOLDER=var/demo {_find_command()}"
         )
     return None
 
 
-def _own_command() -> str:
-    """Return the command that starts the demo: of a checkout, or of an installed package."""
+def _find_command() -> str:
+    """Return the command that starts the demo, in a checkout or in an installed package."""
     return "make demo" if (SAMPLES.parents[3] / "Makefile").exists() else "rata demo"
 
 
 def _is_database_named(settings: Settings, folder: Path) -> bool:
-    """Whether the settings name the file of the demo's database, and it exists."""
+    """Return whether the settings name the file of the demo's database, and it exists."""
     file, named = folder / DATABASE, Path(sa.make_url(settings.database_url).database or "")
     return file.exists() and named.exists() and file.samefile(named)
 
 
 def _describe_set_up(settings: Settings, own: Settings, folder: Path) -> str:
-    """Return what the demo is about to do; with a database in the settings, that it stays untouched."""
+    """Return the line that announces the set-up; it promises to leave another database of the settings alone."""
     text = f"Setting up the demo in {folder}: schema, reference data, a real plan; some ten seconds the first time …"
     if "database_url" in settings.model_fields_set and settings.database_url != own.database_url:
         named = sa.make_url(settings.database_url).render_as_string(hide_password=True)
@@ -112,9 +112,9 @@ def _describe_set_up(settings: Settings, own: Settings, folder: Path) -> str:
 
 
 def load_sample(database: Database) -> None:
-    """Kotabaru's plan of 2025 and its realisation by half-years, as the regency published them.
+    """Import Kotabaru's plan of 2025 and its realisation by half-years, as the regency published them.
 
-    All in one transaction, and not at all where the plan is there: somebody may have worked on it since.
+    One transaction imports all. A plan that exists stays unchanged: it may have edits since.
     """
     with database.writing() as session:
         if is_plan(session, PLAN):
@@ -129,7 +129,7 @@ def load_sample(database: Database) -> None:
 
 
 def demo_token(database: Database, file: Path) -> str:
-    """The secret kept beside the database where it is still valid, else a new one."""
+    """Return the secret in `file` if it is still valid, else create a token and store its secret there."""
     now = datetime.now(UTC)
     if file.exists():
         secret = file.read_text().strip()
@@ -185,7 +185,7 @@ def _greet(settings: Settings, folder: Path, token: str, out: Console) -> None:
 
 
 def _list_exports(settings: Settings, folder: Path, base: str) -> list[str]:
-    """Return the assignments of a shell beside the demo; of the PATH where it lacks this `rata`."""
+    """Return the assignments for a second shell; one for PATH only if that lacks this `rata`."""
     lines = [
         f"RATA_DATABASE_URL={shlex.quote(settings.database_url)}",
         f'RATA_SERVER={base} RATA_TOKEN="$(cat {shlex.quote(str(folder / TOKEN))})"',
@@ -197,7 +197,7 @@ def _list_exports(settings: Settings, folder: Path, base: str) -> list[str]:
 
 
 def render_way_back(folder: Path) -> str:
-    """Return the command that removes the demo, and nothing else that lies in its folder."""
+    """Return the command that removes the demo, but no other file in its folder."""
     here = Path.cwd()
     is_below = folder != here and folder.is_relative_to(here)
     name = shlex.quote(str(folder.relative_to(here) if is_below else folder))

@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logs(form: str) -> None:
-    """`form`: `json` or `console`. The server's own lines pass through the same renderer."""
+    """Log to standard error in a format, `json` or `console`, the lines of uvicorn too."""
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -36,14 +36,16 @@ def configure_logs(form: str) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_no_offer)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
-        logging.getLogger(name).propagate = name != "uvicorn.access"  # RequestLog writes these, with the id
+        logging.getLogger(name).propagate = (
+            name != "uvicorn.access"
+        )  # RequestLog has a line per request, with its id
 
 
 def log_to_stderr() -> None:
-    """Keep what a command logs off standard output, which is for its result."""
+    """Log to standard error: standard output is for the result of a command."""
     structlog.configure(logger_factory=lambda *_: structlog.WriteLogger(sys.stderr))
 
 
 def _is_no_offer(record: logging.LogRecord) -> bool:
-    """Leave out what the server writes of each offer to upgrade: the offer changes nothing, so there is no warning."""
+    """Return False for uvicorn's warnings about offers to upgrade the protocol, which change nothing."""
     return not record.getMessage().startswith(("Unsupported upgrade", "No supported WebSocket"))

@@ -1,4 +1,4 @@
-"""Running the server: one place for uvicorn's settings."""
+"""The server: checks before its start, and the options of uvicorn."""
 
 import errno
 import signal
@@ -20,9 +20,9 @@ log = structlog.get_logger("rata")
 
 
 def check_startable(settings: Settings, database: Database) -> None:
-    """Log the database and the settings file. Raises CannotStart for all that would end a worker at its start.
+    """Log the database and the settings file. Raises CannotStart for any condition that would end a worker early.
 
-    Each worker checks its database again, but would report it in the middle of a traceback.
+    Each worker checks its database again, but would report a refusal in the middle of a traceback.
     """
     configure_logs(settings.log_format)
     log.info("starting", **sources_of(database))
@@ -35,7 +35,7 @@ def check_startable(settings: Settings, database: Database) -> None:
 
 
 def check_port(host: str, port: int, setting: str) -> None:
-    """Raise CannotStart if this process cannot listen there; `setting` is the variable that names the port."""
+    """Raise CannotStart if this process cannot listen on a port; `setting` is the variable that names it."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
@@ -45,13 +45,13 @@ def check_port(host: str, port: int, setting: str) -> None:
         raise CannotStart(f"{host}:{port} is taken by another program; choose another port in {setting}.")
     if errno.EACCES in failures:
         raise CannotStart(f"Port {port} needs rights of root; choose one from 1024 in {setting}.")
-    # a name may have an address of a protocol that this machine lacks, beside one that it has
+    # a host name may also have an address of a protocol that this machine lacks
     if len(failures) == len(addresses):
         raise CannotStart(f"RATA_HOST is {host!r}, which is no address of this machine.")
 
 
 def _listen(family: int, address: tuple[object, ...]) -> int | None:
-    """Listen at an address for a moment, as uvicorn does. Return the number of the error, None if it works."""
+    """Listen at an address for a moment, as uvicorn does. Return the errno of a failure, None if it works."""
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -65,8 +65,8 @@ def _listen(family: int, address: tuple[object, ...]) -> int | None:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
-    # uvicorn stops gracefully and then raises the signal again: asked to stop and stopped is no failure.
+    """Serve until SIGTERM or SIGINT, and finish the requests under way."""
+    # uvicorn stops gracefully and then raises the signal again: exit with 0, since a requested stop is no failure
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: sys.exit(0))
     configure_logs(settings.log_format)
@@ -74,10 +74,10 @@ def run(settings: Settings) -> None:
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's settings, all of them public; its environment decides none of them.
+    """Return the options of uvicorn, which its environment variables do not change.
 
     The protocol is h11: the other one, httptools, loses the body of a request that offers `Upgrade: h2c`.
-    Memory per connection is bounded; time and the number of connections are bounded by the proxy in front.
+    The options bound the memory per connection; the proxy in front bounds time and the number of connections.
     """
     return {
         "host": settings.host,
@@ -90,7 +90,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "timeout_graceful_shutdown": 30,
         "timeout_keep_alive": 30,
         "http": "h11",
-        # twice the bound of `BoundsHead`, which refuses in the one shape; beyond this h11 itself refuses
+        # twice the bound of `BoundsHead`, which answers with a problem; beyond this h11 refuses as plain text
         "h11_max_incomplete_event_size": 2 * HEAD_BYTES,
         "ws": "none",
     }

@@ -1,8 +1,8 @@
-"""Ending a command that is asked to stop: at once and with one sentence.
+"""Handlers of signals that end a command at once, with one sentence.
 
 Python raises KeyboardInterrupt between any two instructions: in a destructor, in the import system, while SQLAlchemy
-returns a connection. There it is dropped or logged with a traceback, and the command goes on. A command whose work is
-one transaction needs no clean-up: the database undoes what is not committed once the process is gone.
+returns a connection. These swallow it or log it with a traceback, and the command goes on. A command that runs one
+transaction needs no clean-up: the database rolls it back when the process ends.
 """
 
 import os
@@ -25,27 +25,27 @@ def end_when_stopped() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> NoReturn:
         try:
             os.write(2, f"\n{STOPPED}\n{_SHOW_CURSOR if os.isatty(2) else ''}".encode())
-        finally:  # also where standard error is closed: an error of the write would let the command go on
+        finally:  # an error of the write, such as a closed standard error, would let the command go on
             os._exit(1)
 
-    with _handling(end):
+    with _handle_stops(end):
         yield
 
 
 @contextmanager
 def raise_when_stopped() -> Iterator[None]:
-    """Within the block, raise KeyboardInterrupt on Ctrl-C, SIGTERM and SIGHUP: for work that has to clean up."""
+    """Within the block, raise KeyboardInterrupt on Ctrl-C, SIGTERM and SIGHUP, so that the block can clean up."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    with _handling(interrupt):
+    with _handle_stops(interrupt):
         yield
 
 
 @contextmanager
-def _handling(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
-    # a signal that the parent has the process ignore stays ignored: `nohup rata migrate` survives its terminal
+def _handle_stops(handler: Callable[[int, FrameType | None], NoReturn]) -> Iterator[None]:
+    # a signal that the parent process has set to SIG_IGN stays ignored: `nohup rata migrate` survives its terminal
     heeded = [number for number in _STOPS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in heeded}
     try:

@@ -179,7 +179,7 @@ class Spool:
         tempfile.TemporaryFile(dir=self._prepare_folder()).close()
 
     def find(self, name: str) -> Kept | None:
-        """Return a whole export, whose file the caller closes. Returns None if the folder lacks it."""
+        """Return a whole export; the caller closes its file. Returns None if the folder lacks it."""
         path = self.folder / name
         try:
             about = About(**json.loads(path.with_name(name + _ABOUT).read_text()))

@@ -66,6 +66,6 @@ class Archive:
                         raise self._meter.too_large(f"{entry.filename}: {ratio:.0f} : 1")
                     self._meter.count_unpacked(len(chunk))
                     yield chunk
-        # zipfile raises these for a damaged entry, RuntimeError for an encrypted one whose flags deny it
+        # zipfile raises these for a damaged entry, RuntimeError for an encrypted one if its flags deny that
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
             raise self._meter.damaged() from None

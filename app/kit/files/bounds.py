@@ -37,7 +37,7 @@ class Meter:
         return unreadable(DAMAGED_WORKBOOK, self.filename)
 
     def too_large(self, value: str) -> UnreadableFile:
-        """Return the refusal of a workbook whose content is far larger than its file."""
+        """Return the refusal of a workbook with far more content than its size suggests."""
         return unreadable(ARCHIVE_BOMB, self.filename, value)
 
     def too_many_cells(self) -> UnreadableFile:

@@ -1,1 +1,1 @@
-"""The published document, made from the routes."""
+"""The published OpenAPI document, generated from the routes."""

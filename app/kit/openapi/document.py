@@ -1,10 +1,10 @@
-"""The OpenAPI document: what the routes declare, completed by the rules that hold for all of them.
+"""The OpenAPI document: the declarations of the routes, plus the rules that all operations share.
 
-A route declares its own shapes; headers, statuses, the security scheme and the error shape are the
-same everywhere and are added here, in one place, so they cannot differ from operation to operation.
-What a route may say beside: `x-problems` (statuses that only it has), `x-conditional` (a POST on
-something that has a version), `x-stores-nothing` (a POST that only computes), `x-public` (a GET that
-needs no token where the operator opened something) and `x-constant` (a GET outside of `/v1` that has a tag).
+A route declares its own shapes. This module adds headers, statuses, the security scheme and the error
+shape, so they cannot differ from operation to operation. `openapi_extra` of a route may also have
+`x-problems` (statuses of its own), `x-conditional` (a POST on a resource with a version),
+`x-stores-nothing` (a POST that only computes), `x-public` (a GET that needs no token in regions that the
+operator opened) and `x-constant` (a GET outside of `/v1` that has an ETag).
 """
 
 import json
@@ -48,7 +48,7 @@ _HEADERS = {
     "WWW-Authenticate": "How to authenticate.",
 }
 _BUDGET = {"RateLimit", "RateLimit-Policy"}
-"""On every reply of `/v1`, refusals too."""
+"""Headers of every reply of `/v1`, refusals too."""
 
 
 def _make_parameter(
@@ -102,11 +102,11 @@ _DONE = {
     "patch": "As it is now.",
     "post": "As it is now.",
 }
-"""What a status of success means, by itself or by the method."""
+"""Descriptions of successful replies, by status or by method."""
 
 
 def describe(app: FastAPI) -> dict[str, object]:
-    """The document of an application, complete and sorted."""
+    """Return the document of an application, complete and sorted."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -148,32 +148,32 @@ def describe(app: FastAPI) -> dict[str, object]:
     }
     components["responses"] = {}
     for path, method, operation in operations_of(document):
-        _complete(path, method, operation, document)
+        _complete_operation(path, method, operation, document)
     described: dict[str, object] = sorted_deeply(document)
     return described
 
 
 def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """(path, method, operation) of every operation."""
+    """Yield (path, method, operation) for every operation."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             yield path, method, operation
 
 
 def _restore_examples(schemas: dict[str, Any]) -> None:
-    """FastAPI drops every null while it makes the document, also where an example shows one."""
-    found = [BaseModel]
-    while found:
-        model = found.pop()
-        found += model.__subclasses__()
+    """Put the nulls back into examples: FastAPI drops every null from the document."""
+    waiting = [BaseModel]
+    while waiting:
+        model = waiting.pop()
+        waiting += model.__subclasses__()
         extra = model.model_config.get("json_schema_extra")
         if isinstance(extra, dict) and "examples" in schemas.get(model.__name__, {}):
-            told: Any = extra["examples"]
-            schemas[model.__name__]["examples"] = [_whole(model, example) for example in told]
+            examples: Any = extra["examples"]
+            schemas[model.__name__]["examples"] = [_add_defaults(model, example) for example in examples]
 
 
-def _whole(model: type[BaseModel], example: object) -> object:
-    """An example with the defaults of fields it leaves out: a new field needs no new example."""
+def _add_defaults(model: type[BaseModel], example: object) -> object:
+    """Return an example with the defaults of fields that it leaves out: a new field needs no new example."""
     if not isinstance(example, dict):
         return example
     defaults = {
@@ -184,7 +184,7 @@ def _whole(model: type[BaseModel], example: object) -> object:
     return {**example, **defaults}
 
 
-def _complete(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
+def _complete_operation(path: str, method: str, operation: dict[str, Any], document: dict[str, Any]) -> None:
     secured = path.startswith("/v1")
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
     is_conditional = operation.pop("x-conditional", False) or method in ("put", "patch", "delete")
@@ -207,20 +207,20 @@ def _complete(path: str, method: str, operation: dict[str, Any], document: dict[
         parameters += {"put": [_CREATE_ONLY], "post": [_IDEMPOTENCY_KEY]}.get(method, [])
     elif is_tagged:
         parameters.append(_IF_NONE_MATCH)
-    statuses = _statuses(path, method, operation)
+    statuses = _list_failures(path, method, operation)
     _complete_responses(
         method, operation, secured, is_conditional, statuses, is_tagged=is_tagged, stores=stores
     )
     for status in operation["responses"]:
         if status[0] in "45":
             operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
-            document["components"]["responses"].setdefault(f"Problem{status}", _problem_response(int(status)))
+            document["components"]["responses"].setdefault(f"Problem{status}", _describe_problem(int(status)))
     for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
         _exemplify(holder, document)
 
 
-def _statuses(path: str, method: str, operation: dict[str, Any]) -> set[int]:
-    """Statuses of failure, from what an operation is."""
+def _list_failures(path: str, method: str, operation: dict[str, Any]) -> set[int]:
+    """Return the statuses of failure that the path, the method and the request body of an operation imply."""
     statuses = {400, 500, *operation.pop("x-problems", [])}
     if "{" in path:
         statuses.add(404)
@@ -273,11 +273,11 @@ def _is_page(response: dict[str, Any]) -> bool:
     return any(media.get("schema", {}).get("$ref", "").endswith("Page") for media in content)
 
 
-def _problem_response(status: int) -> dict[str, object]:
+def _describe_problem(status: int) -> dict[str, object]:
     names = ["X-Request-Id", "Content-Language", *_BUDGET]
     own = {401: "WWW-Authenticate", 416: "Content-Range", **dict.fromkeys((409, 429, 503), "Retry-After")}
     names += [own[status]] if status in own else []
-    # The general one first; never in the order in which modules happen to be imported.
+    # The general problem first, then by code: the order of imports must not change the document.
     known = sorted(
         (problem for problem in Problem.known.values() if problem.status == status),
         key=lambda problem: (problem.__module__ != Problem.__module__, problem.code),
@@ -288,13 +288,13 @@ def _problem_response(status: int) -> dict[str, object]:
         "content": {
             "application/problem+json": {
                 "schema": {"$ref": "#/components/schemas/Problem"},
-                "example": _problem_example(known[0]),
+                "example": _make_example(known[0]),
             }
         },
     }
 
 
-def _problem_example(problem: type[Problem]) -> dict[str, object]:
+def _make_example(problem: type[Problem]) -> dict[str, object]:
     values: dict[str, Any] = dict.fromkeys(("names", "allowed", "sent", "current"), "…")
     values["package"] = "rata[parquet]"
     shown = problem(**values).shown(
@@ -304,7 +304,7 @@ def _problem_example(problem: type[Problem]) -> dict[str, object]:
 
 
 def _exemplify(holder: dict[str, Any], document: dict[str, object]) -> None:
-    """Give each JSON body the example of its schema, where the route gives none of its own."""
+    """Give each JSON body the example of its schema, unless the route has an example of its own."""
     for kind, media in holder.get("content", {}).items():
         if "example" in media or "examples" in media or "json" not in kind:
             continue
@@ -314,7 +314,7 @@ def _exemplify(holder: dict[str, Any], document: dict[str, object]) -> None:
 
 
 def example_of(schema: dict[str, Any], document: dict[str, Any]) -> object:
-    """The example that a schema declares; of a page, a page with the item's; of several, that of the first."""
+    """Return the example of a schema: for a page, a page with one item; for alternatives, the first one's."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     if schema.get("examples"):
@@ -328,12 +328,12 @@ def example_of(schema: dict[str, Any], document: dict[str, Any]) -> object:
 
 
 def document_bytes(app: FastAPI) -> bytes:
-    """The document as it is committed."""
+    """Return the document in the format of the committed file."""
     return (json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def install(app: FastAPI) -> None:
-    """Make the application answer `/openapi.json` with the completed document, made once for a path prefix."""
+    """Serve the completed document at `/openapi.json`, cached per path prefix."""
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:
@@ -345,7 +345,7 @@ def install(app: FastAPI) -> None:
     @cache
     def find_document(root_path: str) -> LateConstant:
         def make() -> Constant:
-            # as committed, which the suite holds equal to `describe`: that takes seconds, and other threads wait
+            # the committed file, which a test compares with `describe`: that takes seconds and blocks other threads
             document = json.loads(COMMITTED.read_bytes())
             if root_path:
                 document = {**document, "servers": [{"url": root_path}, *document["servers"]]}

@@ -1,7 +1,7 @@
-"""JSON Schemas as the document shows them: what Pydantic makes, said the way OpenAPI 3.1 says it.
+"""JSON Schemas of the document: Pydantic's schemas in the idiom of OpenAPI 3.1.
 
-Client generators turn every needless title and every choice of one into a type of its own, so there
-are none here; a field that may be null says so by its type, and a reply says that all its fields are there.
+Client generators turn every needless title and every `anyOf` of one into a type of its own, so this
+module removes them. The type of a nullable field includes null, and the schema of a reply requires all fields.
 """
 
 import json
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 Schema = dict[str, Any]
 
 FROZEN: dict[str, object] = {"x-frozen": True}
-"""`openapi_extra` of an operation that serves frozen content: younger fields are optional in its shapes."""
+"""`openapi_extra` of an operation that serves frozen content, which may lack younger fields of its shapes."""
 
 _REF = "#/components/schemas/"
 _NAMED = {"properties", "$defs"}
@@ -27,33 +27,33 @@ _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multip
 def since(release: str) -> dict[str, JsonValue]:
     """Return the `json_schema_extra` of a field that is younger than the first release, such as `since("1.1")`.
 
-    Content that was frozen before lacks the field: the document requires it in live shapes alone, and it is the last
-    column of the files that are made of such content.
+    Older frozen content lacks the field, so the document requires it in live shapes alone, and it is the last column
+    of files with frozen content.
     """
     return {"x-since": release}
 
 
 def release_of(field: FieldInfo) -> tuple[int, ...]:
-    """Return the release that brought a field, `(1, 1)` for `since("1.1")`; of the first release an empty one."""
+    """Return the release that introduced a field: `(1, 1)` for `since("1.1")`, empty for the first release."""
     extra = field.json_schema_extra
     text = extra.get("x-since") if isinstance(extra, dict) else None
     return tuple(map(int, text.split("."))) if isinstance(text, str) else ()
 
 
 def fields_by_age(shape: type[BaseModel]) -> dict[str, FieldInfo]:
-    """Return the fields of a shape as declared, the younger ones last: readers find columns by place."""
+    """Return the fields of a shape in order, the younger ones last: readers find columns by position."""
     return dict(sorted(shape.model_fields.items(), key=lambda item: release_of(item[1])))
 
 
 def count_younger(shape: type[BaseModel]) -> int:
-    """Return how many fields of a shape, and of the shapes in it, are younger than the first release."""
+    """Return the number of fields, of a shape and of the shapes in it, that are younger than the first release."""
     schema = shape.model_json_schema()
     shapes = [schema, *schema.get("$defs", {}).values()]
-    return sum("x-since" in field for each in shapes for field in each.get("properties", {}).values())
+    return sum("x-since" in field for inner in shapes for field in inner.get("properties", {}).values())
 
 
 def named_pages(document: Schema) -> None:
-    """`Page_AgencyOut_` becomes `AgencyPage`."""
+    """Rename the schemas of pages: `Page_AgencyOut_` becomes `AgencyPage`."""
     schemas = document["components"]["schemas"]
     names = {name: re.sub(r"^Page_(.+?)(?:Out)?_$", r"\1Page", name) for name in schemas}
     for old, new in names.items():
@@ -65,11 +65,11 @@ def named_pages(document: Schema) -> None:
             schema["$ref"] = _REF + names.get(old, old)
         return schema
 
-    _everywhere(document, rename)
+    _change_all(document, rename)
 
 
 def named_forms(document: Schema) -> None:
-    """A form that an operation declares becomes a shape of its own: `import_plan_matrix`, `ImportPlanMatrixForm`."""
+    """Turn the form of an operation into a named schema: `import_plan_matrix` gets `ImportPlanMatrixForm`."""
     for operations in document["paths"].values():
         for operation in operations.values():
             form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
@@ -80,10 +80,12 @@ def named_forms(document: Schema) -> None:
 
 
 def tidy(document: Schema, *, nullable: bool = True) -> None:
-    """Titles go, null becomes a type, whole bounds whole numbers. Where nothing is ever null (`nullable`
-    false: left out instead; a parameter in any case) null goes too."""
+    """Remove titles, turn null into a type and whole bounds into integers.
 
-    def mend(schema: Schema) -> Schema:
+    Parameters are never null, nor are the schemas if `nullable` is false: there null goes too.
+    """
+
+    def tidy_one(schema: Schema) -> Schema:
         schema.pop("title", None)
         for name in _BOUNDS:
             if name in schema and schema[name] == int(schema[name]):
@@ -91,44 +93,45 @@ def tidy(document: Schema, *, nullable: bool = True) -> None:
         if schema.get("default", ...) is None:
             del schema["default"]
         keeps_null = nullable and not schema.get("x-sometimes")
-        return _without_null(schema) if not keeps_null else _nullable(schema)
+        return _remove_null(schema) if not keeps_null else _merge_null(schema)
 
-    _everywhere(document, mend)
+    _change_all(document, tidy_one)
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                parameter["schema"] = _without_null(parameter["schema"])
+                parameter["schema"] = _remove_null(parameter["schema"])
 
 
-def _choices(schema: Schema) -> tuple[list[Schema], Schema]:
-    """What `anyOf` offers beside null, and what stands beside `anyOf`."""
-    beside = {name: value for name, value in schema.items() if name != "anyOf"}
-    return [one for one in schema["anyOf"] if one.get("type") != "null"], beside
+def _split_choices(schema: Schema) -> tuple[list[Schema], Schema]:
+    """Return the alternatives of `anyOf` without null, and the other keywords of the schema."""
+    keywords = {name: value for name, value in schema.items() if name != "anyOf"}
+    return [choice for choice in schema["anyOf"] if choice.get("type") != "null"], keywords
 
 
-def _without_null(schema: Schema) -> Schema:
+def _remove_null(schema: Schema) -> Schema:
     if "anyOf" in schema:
-        choices, beside = _choices(schema)
-        return {**choices[0], **beside} if len(choices) == 1 else {**beside, "anyOf": choices}
+        choices, keywords = _split_choices(schema)
+        return {**choices[0], **keywords} if len(choices) == 1 else {**keywords, "anyOf": choices}
     if isinstance(schema.get("type"), list):
-        rest = [kind for kind in schema["type"] if kind != "null"]
-        schema = {**schema, "type": rest[0] if len(rest) == 1 else rest}
+        kinds = [kind for kind in schema["type"] if kind != "null"]
+        schema = {**schema, "type": kinds[0] if len(kinds) == 1 else kinds}
         if "enum" in schema:
             schema["enum"] = [value for value in schema["enum"] if value is not None]
     return schema
 
 
-def _nullable(schema: Schema) -> Schema:
+def _merge_null(schema: Schema) -> Schema:
+    """Return `anyOf` of a simple type and null as one type with null; any other schema unchanged."""
     if "anyOf" not in schema:
         return schema
-    choices, beside = _choices(schema)
+    choices, keywords = _split_choices(schema)
     if (
         len(choices) != 1
         or len(choices) == len(schema["anyOf"])
         or not isinstance(choices[0].get("type"), str)
     ):
         return schema
-    merged = {**choices[0], **beside, "type": [choices[0]["type"], "null"]}
+    merged = {**choices[0], **keywords, "type": [choices[0]["type"], "null"]}
     if "const" in merged:
         merged["enum"] = [merged.pop("const")]
     if "enum" in merged:
@@ -137,49 +140,50 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def refer(document: Schema) -> None:
-    """A shape that Pydantic wrote out inside another one, though it has a name, is referred to by it."""
+    """Replace each copy of a named schema inside another one, as Pydantic writes some, by a reference."""
     schemas = document["components"]["schemas"]
-    names = {_identity(schema): name for name, schema in schemas.items() if "properties" in schema}
+    names = {_make_key(schema): name for name, schema in schemas.items() if "properties" in schema}
 
     def replace(schema: Schema) -> Schema:
-        name = names.get(_identity(schema)) if "properties" in schema else None
+        name = names.get(_make_key(schema)) if "properties" in schema else None
         return {"$ref": _REF + name} if name else schema
 
     for schema in schemas.values():
-        for field, of in schema.get("properties", {}).items():
-            if "items" in of:
-                schema["properties"][field]["items"] = replace(of["items"])
+        for field, inner in schema.get("properties", {}).items():
+            if "items" in inner:
+                schema["properties"][field]["items"] = replace(inner["items"])
 
 
-def _identity(schema: Schema) -> str:
+def _make_key(schema: Schema) -> str:
     return json.dumps({name: value for name, value in schema.items() if name != "examples"}, sort_keys=True)
 
 
 def require_all(document: Schema) -> None:
-    """A shape that is only ever read has all its fields, `SOMETIMES` aside, and may get more within v1.
+    """Require all fields of each schema that only replies use, except `SOMETIMES`, and allow more fields within v1.
 
-    Shapes of frozen content do not require fields that are younger than the first release.
+    Schemas of frozen content do not require fields that are younger than the first release.
     """
     schemas = document["components"]["schemas"]
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    sent = set(_reached([operation.get("requestBody", {}) for operation in operations], schemas))
+    sent = set(_find_names([operation.get("requestBody", {}) for operation in operations], schemas))
     serving = [operation for operation in operations if operation.pop("x-frozen", False)]
-    frozen = set(_reached([operation["responses"] for operation in serving], schemas))
+    frozen = set(_find_names([operation["responses"] for operation in serving], schemas))
     for name, schema in schemas.items():
         properties = schema.get("properties")
         if properties is None:
             continue
-        omitted = {field for field, of in properties.items() if of.pop("x-sometimes", False)}
-        younger = {field for field, of in properties.items() if of.pop("x-since", False)}
+        omitted = {field for field, inner in properties.items() if inner.pop("x-sometimes", False)}
+        younger = {field for field, inner in properties.items() if inner.pop("x-since", False)}
         omitted |= younger if name in frozen else set()
         if name not in sent:
             schema["required"] = sorted(properties.keys() - omitted)
             schema.pop("additionalProperties", None)
-            for of in properties.values():
-                of.pop("default", None)
+            for inner in properties.values():
+                inner.pop("default", None)
 
 
-def _reached(start: object, schemas: Schema) -> Iterator[str]:
+def _find_names(start: object, schemas: Schema) -> Iterator[str]:
+    """Yield the names of all schemas that a part of the document refers to, directly or through others."""
     seen: set[str] = set()
     waiting = [start]
     while waiting:
@@ -195,28 +199,28 @@ def _reached(start: object, schemas: Schema) -> Iterator[str]:
             waiting += value
 
 
-def _everywhere(document: Schema, change: Callable[[Schema], Schema]) -> None:
-    """Apply `change` to every schema, the inner ones first; examples and names of fields are none."""
+def _change_all(document: Schema, change: Callable[[Schema], Schema]) -> None:
+    """Apply `change` to every schema, the inner ones first, but not to examples and names of fields."""
 
-    def within(schema: object) -> object:
+    def change_one(schema: object) -> object:
         if not isinstance(schema, dict):
             return schema
         for name in _NAMED & schema.keys():
-            schema[name] = {field: within(of) for field, of in schema[name].items()}
+            schema[name] = {field: change_one(inner) for field, inner in schema[name].items()}
         for name in _INNER & schema.keys():
-            schema[name] = within(schema[name])
+            schema[name] = change_one(schema[name])
         for name in _CHOICES & schema.keys():
-            schema[name] = [within(one) for one in schema[name]]
+            schema[name] = [change_one(choice) for choice in schema[name]]
         return change(schema)
 
     schemas = document["components"]["schemas"]
-    schemas.update({name: within(schema) for name, schema in schemas.items()})
-    for holder in _holders(document):
-        holder["schema"] = within(holder.get("schema", {}))
+    schemas.update({name: change_one(schema) for name, schema in schemas.items()})
+    for holder in _find_holders(document):
+        holder["schema"] = change_one(holder.get("schema", {}))
 
 
-def _holders(document: Schema) -> Iterator[Schema]:
-    """What has a schema in an operation: parameters and media types."""
+def _find_holders(document: Schema) -> Iterator[Schema]:
+    """Yield the parts of operations that have a schema: parameters and media types."""
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
             yield from operation.get("parameters", ())
@@ -225,11 +229,11 @@ def _holders(document: Schema) -> Iterator[Schema]:
 
 
 def sorted_deeply(value: object) -> Any:
-    """Every object by its names, parameters by place and name: a change of the document is a small diff."""
+    """Return a value with sorted objects, parameters by place and name, so a change of the document is a small diff."""
     if isinstance(value, dict):
         return {name: sorted_deeply(value[name]) for name in sorted(value)}
     if isinstance(value, list):
-        if value and all(isinstance(one, dict) and {"name", "in"} <= one.keys() for one in value):
-            value = sorted(value, key=lambda one: (one["in"], one["name"]))
-        return [sorted_deeply(one) for one in value]
+        if value and all(isinstance(item, dict) and {"name", "in"} <= item.keys() for item in value):
+            value = sorted(value, key=lambda item: (item["in"], item["name"]))
+        return [sorted_deeply(item) for item in value]
     return value

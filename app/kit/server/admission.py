@@ -1,13 +1,14 @@
-"""A line before the work: so many requests at once, the others in their turn, and no more than can be served.
+"""Admission of requests: a bounded, fair queue in front of the worker's threads.
 
-Each worker has as many places as threads. Who finds none free waits; the next place goes to the next *caller*,
-and of one caller to the request that came first, so that a hundred requests of one principal delay another's single
-one by one turn. The line is bounded in length and time: beyond, the answer is 503 while the caller still
-listens. Who goes leaves it. A full line makes room for a caller with fewer in it than the one that has most.
+Each worker has as many slots as threads. A request without a free slot waits in the queue. The next slot goes to the
+next *caller*, and among the requests of one caller to the oldest, so a hundred requests of one principal delay
+another's single request by one turn. The queue bounds length and waiting time: beyond, the client gets 503 before its
+own time-out. A request leaves the queue if its client disconnects. In a full queue, a request of a caller with fewer
+requests takes the room of the newest one of the caller with most.
 
-A place is given back when the reply begins: then the work is done and committed (see `kit.http.routing`), and what
-remains is sending, at the pace of the line. What waits for something else than work gives it back earlier
-(`give_back_place` of its scope). What is not of `/v1` never waits: health, metrics, documentation.
+A request returns its slot when the reply begins: by then the work is done and committed (see `kit.http.routing`), and
+only sending remains, at the speed of the client. A request that waits for something else returns its slot earlier
+(`give_back_place` in its scope). Requests outside of `/v1` never wait: health, metrics, documentation.
 """
 
 import asyncio
@@ -25,49 +26,51 @@ from app.kit.server.rate_limit import Caller, is_of_api
 from app.kit.server.request_body import Incoming
 
 SPARE_THREADS = 8
-"""Threads beyond the places: for what needs none, and for pieces of contents that are being sent."""
+"""Threads beyond the slots: for requests that need no slot, and for reading the chunks of exports."""
 
 REASONS = ("full", "late", "gone")
-"""Why a request leaves the line without a place: no room, too long a wait, nobody waits for the answer."""
+"""Reasons for leaving the queue without a slot: no room, time-out, a client that has disconnected."""
 
 Waiter = asyncio.Future[bool]
-"""True: it has a place. False: it made room for another caller."""
+"""A request in the queue. True: it has a slot. False: it made room for another caller."""
 
 
 class Places:
-    """The places of a worker and the line before them. One event loop uses it."""
+    """The slots of a worker and the queue in front of them, for one event loop."""
 
     def __init__(self, number: int, *, length: int, seconds: float) -> None:
         self.free, self.length, self.seconds = number, length, seconds
         self.waiting = 0
         self.turned_away: Counter[str] = Counter()
-        """By why, one of `REASONS`."""
+        """Requests that left the queue without a slot, by reason (`REASONS`)."""
         self._lines: OrderedDict[Caller, deque[Waiter]] = OrderedDict()
-        """Caller → its requests in the order in which they came; the callers in the order of their turns."""
+        """Caller → its requests, oldest first; the callers in the order of their turns."""
         self._waited = 0.0
-        """Seconds that who got a place last had waited for it."""
+        """Seconds in the queue of the request that got the last slot."""
 
     def take(self) -> bool:
-        """A place, where one is free: then nobody waits."""
+        """Take a slot if one is free, which implies an empty queue. Return whether it was."""
         if not self.free:
             return False
         self.free -= 1
         return True
 
     async def wait(self, caller: Caller, gone: Callable[[], Awaitable[None]]) -> None:
-        """Wait for a place; Busy: there is none for this request, or nobody who wants it any more."""
+        """Wait for a slot. Raises Busy if the queue is full, after the time-out, and if the client disconnects."""
         loop = asyncio.get_running_loop()
         waiter, began, is_in = loop.create_future(), loop.time(), False
         self._join(caller, waiter)
-        leaving = asyncio.ensure_future(gone())
+        disconnect = asyncio.ensure_future(gone())
         try:
-            await asyncio.wait((waiter, leaving), timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
-            has_gone = leaving.done()
-            leaving.cancel()
-            await asyncio.wait((leaving,))  # two must not receive at the same time
+            await asyncio.wait(
+                (waiter, disconnect), timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            has_gone = disconnect.done()
+            disconnect.cancel()
+            await asyncio.wait((disconnect,))  # only one task at a time may call `receive`
             is_in = waiter.done() and waiter.result() and not has_gone
         finally:
-            leaving.cancel()
+            disconnect.cancel()
             if not is_in:
                 self._leave(caller, waiter)
         if not is_in:
@@ -76,14 +79,14 @@ class Places:
         self._waited = loop.time() - began
 
     def pass_on(self) -> None:
-        """A place has become free: it is the next caller's, or nobody's."""
+        """Give a free slot to the next caller's oldest request; without one, it stays free."""
         if not self._lines:
             self.free += 1
             return
         caller, line = self._lines.popitem(last=False)
         waiter = line.popleft()
         if line:
-            self._lines[caller] = line  # its next turn is after everybody else's
+            self._lines[caller] = line  # its next turn comes after those of all other callers
         self.waiting -= 1
         waiter.set_result(True)
 
@@ -114,7 +117,7 @@ class Places:
 
 
 class Place:
-    """The place of one request; it is given back once, however often somebody does."""
+    """The slot of one request, which only the first call of `give_back` returns."""
 
     __slots__ = ("_is_held", "_places")
 
@@ -128,7 +131,10 @@ class Place:
 
 
 class Admission:
-    """Lets a request of `/v1` in when it has a place. Stands inside of `Bodies`: what comes in slowly holds none."""
+    """Middleware that lets a request of `/v1` in once it has a slot.
+
+    It runs inside of `Bodies`, so a slow request body takes no slot.
+    """
 
     def __init__(self, app: ASGIApp, *, places: Places) -> None:
         self.app, self.places = app, places

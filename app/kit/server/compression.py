@@ -1,9 +1,9 @@
-"""Compressed replies with entity tags of their own.
+"""Compressed replies with ETags of their own.
 
-A strong tag promises the same bytes, and the compressed bytes are others: such a reply's tag ends in
-`-gzip` or `-zstd`. On the way in that ending is taken off again, so no condition ever fails for it and nothing
-behind this layer knows of it. What bears a digest of its bytes, or can be gone on with at any of them, is
-sent as these very bytes; what the application compressed itself only gets its tag here.
+A strong ETag promises equal bytes, and compression changes them: the ETag of a compressed reply ends in `-gzip` or
+`-zstd`. This middleware removes that mark from preconditions of requests, so none fails because of it and no code
+behind it knows the mark. It leaves replies with a digest or with ranges uncompressed, and only marks the ETag of
+replies that the application has compressed itself.
 """
 
 from starlette.middleware.gzip import GZipMiddleware, IdentityResponder
@@ -17,10 +17,10 @@ _CONDITIONS = (b"if-match", b"if-none-match")
 
 
 class Compressed:
-    """GZip for clients that accept it, with honest entity tags."""
+    """Middleware that compresses replies for clients that accept gzip, and marks their ETags."""
 
     def __init__(self, app: ASGIApp, *, compresslevel: int) -> None:
-        self.plain = _keeping(app)
+        self.plain = _exempt_from_compression(app)
         self.inner = GZipMiddleware(self.plain, minimum_size=MINIMUM_SIZE, compresslevel=compresslevel)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,34 +30,35 @@ class Compressed:
         sent = b",".join(value for name, value in scope["headers"] if name in _CONDITIONS)
 
         def change_tag(message: Message) -> None:
-            message["headers"] = _tagged(message["headers"], message["status"], sent)
+            message["headers"] = _mark_tag(message["headers"], message["status"], sent)
 
         if any(mark in sent for mark in _MARKS.values()):
             headers = [
-                (name, _unmarked(value) if name in _CONDITIONS else value) for name, value in scope["headers"]
+                (name, _remove_marks(value) if name in _CONDITIONS else value)
+                for name, value in scope["headers"]
             ]
             scope = {**scope, "headers": headers}
         inner = self.inner if accepts_gzip(scope) else IdentityResponder(self.plain, MINIMUM_SIZE)
         await inner(scope, receive, at_start(send, change_tag))
 
 
-def _unmarked(sent: bytes) -> bytes:
+def _remove_marks(sent: bytes) -> bytes:
     for mark in _MARKS.values():
         sent = sent.replace(mark, b'"')
     return sent
 
 
-_AS_IT_IS = (b"content-encoding", b"identity")
-"""What tells the compressing layer to leave a reply alone; taken off again behind it."""
+_UNCOMPRESSED = (b"content-encoding", b"identity")
+"""The header that exempts a reply from compression; `_mark_tag` removes it."""
 
 
-def _keeping(app: ASGIApp) -> ASGIApp:
-    """An application whose replies with a digest, or that come in parts, are not to be compressed."""
+def _exempt_from_compression(app: ASGIApp) -> ASGIApp:
+    """Return the application with an exemption from compression for replies with a digest or with ranges."""
 
     def mark(message: Message) -> None:
         names = {name for name, _ in message["headers"]}
         if names & {b"repr-digest", b"accept-ranges"} and b"content-encoding" not in names:
-            message["headers"] = [*message["headers"], _AS_IT_IS]
+            message["headers"] = [*message["headers"], _UNCOMPRESSED]
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         await app(scope, receive, at_start(send, mark))
@@ -65,18 +66,18 @@ def _keeping(app: ASGIApp) -> ASGIApp:
     return run
 
 
-def _tagged(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> list[tuple[bytes, bytes]]:
-    """The headers with the tag of what is really sent: compressed, or (304) what the caller has."""
-    found = dict(headers)
-    if _AS_IT_IS in headers:
-        del found[_AS_IT_IS[0]]
-    tag = found.get(b"etag", b"")
+def _mark_tag(headers: list[tuple[bytes, bytes]], status: int, sent: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the headers with the mark in the ETag of a compressed reply, and of a 304 if the caller's has it."""
+    fields = dict(headers)
+    if _UNCOMPRESSED in headers:
+        del fields[_UNCOMPRESSED[0]]
+    tag = fields.get(b"etag", b"")
     if not tag:
-        return [*found.items()]
+        return [*fields.items()]
     for coding, mark in _MARKS.items():
         marked = tag.removesuffix(b'"') + mark
-        if found.get(b"content-encoding") == coding or (status == 304 and marked in sent):
-            found[b"etag"] = marked
-    if b"accept-encoding" not in found.get(b"vary", b"").lower():
-        found[b"vary"] = b", ".join(filter(None, (found.get(b"vary"), b"Accept-Encoding")))
-    return [*found.items()]
+        if fields.get(b"content-encoding") == coding or (status == 304 and marked in sent):
+            fields[b"etag"] = marked
+    if b"accept-encoding" not in fields.get(b"vary", b"").lower():
+        fields[b"vary"] = b", ".join(filter(None, (fields.get(b"vary"), b"Accept-Encoding")))
+    return [*fields.items()]

@@ -1,7 +1,7 @@
-"""What the service says of itself: whether it is well, what an error's code means, its documentation.
+"""The pages of the service about itself: the meaning of an error's code, and the documentation.
 
-The documentation page works without internet: its files are those of the package `fastapi-offline`, of
-which nothing but these files is used. Its security policy lets nothing else run.
+The documentation page works without internet: it uses the static files of the package `fastapi-offline`, and
+nothing else of that package. Its security policy lets no other script run.
 """
 
 import base64
@@ -51,7 +51,7 @@ class Meaning(BaseModel):
 
 
 def meaning_of(code: str) -> Meaning:
-    """NotFound where no problem and no error has that code; one that is both says both."""
+    """Return the meaning of a code, which may be a problem's, an error's or both. Raises NotFound if it is neither."""
     problem, kind = Problem.known.get(code), Kind.known.get(code)
     if problem is None and kind is None:
         raise NotFound()
@@ -66,7 +66,7 @@ def meaning_of(code: str) -> Meaning:
 
 @cache
 def _make_meaning(code: str) -> Constant:
-    """The document of a code. Raises NotFound, which is not kept."""
+    """Return the document of a code. Raises NotFound, which the cache does not keep."""
     return Constant(meaning_of(code).model_dump_json(exclude_none=True).encode(), "application/json")
 
 
@@ -88,8 +88,8 @@ def service_router() -> APIRouter:
 
 
 def install_docs(app: FastAPI) -> None:
-    """Serve `/docs` from the files that the extra `docs` brings."""
-    files = {file.name: LateConstant(partial(_read_file, file)) for file in _docs_files()}
+    """Serve `/docs` from the files of the extra `docs`."""
+    files = {file.name: LateConstant(partial(_read_file, file)) for file in _list_files()}
 
     async def read_docs_file(request: Request) -> Response:
         file = require_found(files.get(request.path_params["name"]))
@@ -129,8 +129,8 @@ def install_docs(app: FastAPI) -> None:
         return make_page(request.scope.get("root_path", "")).answer(request)
 
 
-def _docs_files() -> list[Path]:
-    """Return the files of Swagger UI, none without the extra `docs`."""
+def _list_files() -> list[Path]:
+    """Return the files of Swagger UI; none without the extra `docs`."""
     package = find_spec("fastapi_offline") if is_installed("docs") else None
     if package is None or package.origin is None:
         return []
@@ -142,7 +142,10 @@ def _read_file(file: Path) -> Constant:
 
 
 def policy_of(page: str) -> str:
-    """Only our own files and the page's own script run; Swagger UI styles its elements one by one."""
+    """Return the Content-Security-Policy of a page: only the service's files and the page's inline scripts run.
+
+    Inline styles pass, since Swagger UI styles its elements one by one.
+    """
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return "; ".join(

@@ -1,7 +1,8 @@
-"""A service that is asked to stop says so first, so that nobody finds it gone.
+"""Graceful shutdown: the service announces its stop to the proxy, and stops some seconds later.
 
-Its `/ready` answers 503 and each reply closes its connection, while requests are served as ever: the proxy in front
-sees it and sends the next ones elsewhere. A request that comes just as an idle connection is closed has no answer.
+Meanwhile `/ready` answers 503 and each reply closes its connection, so the proxy in front sends the next requests to
+another service; this one still serves all that come. A request that arrives just as the server closes an idle
+connection gets no reply.
 """
 
 import os
@@ -15,11 +16,11 @@ from starlette.types import Message, Receive, Scope, Send
 from app.kit.server.middleware import Layer, at_start
 
 LEAVING = threading.Event()
-"""Whether this process was asked to stop."""
+"""An event that is set once this process has received SIGTERM."""
 
 
 def leave_first(seconds: float) -> None:
-    """From here on SIGTERM is heard twice: it sets `LEAVING`, and so many seconds later it does what it did."""
+    """Handle SIGTERM in two steps: set `LEAVING` at once, and call the previous handler so many seconds later."""
     if not seconds:
         return
     stop = signal.getsignal(signal.SIGTERM)
@@ -29,7 +30,7 @@ def leave_first(seconds: float) -> None:
 
     def leave(number: int, frame: FrameType | None) -> None:
         if LEAVING.is_set():
-            # the process may live on and handle the signal otherwise by the time that the timer ends
+            # the process may outlive the stop, and handle the signal in another way when the timer ends
             again.cancel()
             stop(number, frame)
             return
@@ -40,7 +41,7 @@ def leave_first(seconds: float) -> None:
 
 
 class ClosesConnections(Layer):
-    """Has the connection closed behind each reply, once the process is to stop."""
+    """Middleware that closes the connection after each reply, once the process has to stop."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         def close(message: Message) -> None:

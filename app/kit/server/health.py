@@ -1,6 +1,6 @@
-"""The addresses that tell whether the process and its database answer, for many callers at the cost of one thread.
+"""Health checks: `/health` for the process, `/ready` for its database, at the cost of one thread for all callers.
 
-A database that hangs keeps the thread that looks; the callers wait for its result only a moment, in the event loop.
+A database that hangs blocks that one thread; callers wait for its result half a second at most, in the event loop.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ from app.kit.problems import Busy
 from app.kit.server.graceful_shutdown import LEAVING
 
 SECONDS = 0.5
-"""Seconds that a look may take before the database counts as away: a balancer gets its answer within one, also from
-a busy machine."""
+"""Time-out of a ping, after which the database counts as unavailable.
+
+A load balancer gets its reply within a second, even from a busy machine.
+"""
 
 
 class Health(BaseModel):
@@ -42,26 +44,26 @@ class Ready(BaseModel):
 
 
 class Probe:
-    """The looks of one worker at its database, one at a time; callers share the result."""
+    """The pings of one worker to its database, one at a time; callers share the result."""
 
     def __init__(self, ping: Callable[[], None]) -> None:
         self._ping = ping
-        self._look: asyncio.Task[bool] | None = None
+        self._task: asyncio.Task[bool] | None = None
         self._began = 0.0
 
     async def is_answered(self) -> bool:
-        """Whether the database answers. A look that takes too long goes on: no second one begins meanwhile."""
-        loop, look = asyncio.get_running_loop(), self._look
-        if look is None or look.done() or look.get_loop() is not loop:
-            look = self._look = loop.create_task(self._run())
+        """Return whether the database answers in time. A slow ping goes on, and no second one starts meanwhile."""
+        loop, task = asyncio.get_running_loop(), self._task
+        if task is None or task.done() or task.get_loop() is not loop:
+            task = self._task = loop.create_task(self._run_ping())
             self._began = loop.time()
         left = max(0.0, self._began + SECONDS - loop.time())
-        await asyncio.wait((look,), timeout=left)
-        return look.done() and look.result()
+        await asyncio.wait((task,), timeout=left)
+        return task.done() and task.result()
 
-    async def _run(self) -> bool:
+    async def _run_ping(self) -> bool:
         try:
-            # a limiter of its own: no look waits for the threads of requests, nor takes one of theirs
+            # a limiter of its own: a ping neither waits for the threads of requests nor takes one of them
             await anyio.to_thread.run_sync(
                 self._ping, limiter=anyio.CapacityLimiter(1), abandon_on_cancel=True
             )
@@ -71,7 +73,7 @@ class Probe:
 
 
 def health_router(version: str) -> APIRouter:
-    """Return the addresses that supervisors and balancers ask. They wait for no thread, also if the database hangs."""
+    """Return the routes for supervisors and load balancers. They wait for no thread, even if the database hangs."""
     router = house_router(root="", tags=["service"])
 
     @router.get("/health", response_model=Health)
@@ -84,7 +86,7 @@ def health_router(version: str) -> APIRouter:
         """The database answers too; 503 while it does not, and when the service is about to stop: send no traffic."""
         probe: Probe = request.app.state.probe
         if LEAVING.is_set() or not await probe.is_answered():
-            # not raised: handlers of problems run in the threads of requests
+            # no `raise`: the handler of problems runs in the threads of requests
             return problem_response(request, Busy(headers={"Retry-After": "1"}))
         return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 

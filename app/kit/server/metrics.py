@@ -1,7 +1,7 @@
-"""What the process counts of itself, as Prometheus reads it: requests, what waits, connections, the journal.
+"""Metrics of the process for Prometheus: requests, the queue, connections, the journal.
 
 Labels are operation ids, classes of statuses and names of pools: never a key, a path or a token. Each process
-counts for itself, so metrics are to be had of a service with one worker alone (the settings see to it).
+counts for itself, so the settings allow metrics for one worker alone.
 """
 
 import time
@@ -25,12 +25,12 @@ from app.kit.problems import Busy
 from app.kit.server.admission import REASONS, Places
 from app.kit.server.middleware import Layer, at_start
 
-#: From a 304 to an export; a national page under load lies in the middle.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Buckets from a 304 to an export; a national page under load lies in the middle."""
 
 
 class Metrics:
-    """The figures of one application, and whoever serves them on a port of their own."""
+    """The metrics of one application, and the server that exposes them on a port of its own, if any."""
 
     def __init__(self, database: Callable[[], Database], places: Places) -> None:
         self.registry = CollectorRegistry()
@@ -53,7 +53,7 @@ class Metrics:
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """What is not counted but looked at when somebody asks."""
+        """Yield the gauges that the process reads at each scrape."""
         places = self.places
         yield GaugeMetricFamily(
             "rata_requests_waiting", "Requests in line for a place.", value=places.waiting
@@ -74,15 +74,15 @@ class Metrics:
                 pools.add_metric((name, "in_use"), engine.pool.checkedout())
                 pools.add_metric((name, "idle"), engine.pool.checkedin())
         yield pools
-        found = _height(database)
-        yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=found is not None)
-        if found is not None:
-            yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=found)
+        rows = _count_rows(database)
+        yield GaugeMetricFamily("rata_database_up", "Whether the database answers.", value=rows is not None)
+        if rows is not None:
+            yield GaugeMetricFamily("rata_journal_height", "Rows of the journal.", value=rows)
         if isinstance(database, Replicated):
-            yield from _of_replica(database)
+            yield from _collect_replica(database)
 
     def describe(self) -> list[Metric]:
-        return []  # to be registered must not ask the database
+        return []  # without it `register` would call `collect`, which queries the database
 
     def page(self) -> bytes:
         return generate_latest(self.registry)
@@ -96,15 +96,15 @@ class Metrics:
             self.server.server_close()
 
 
-def _of_replica(database: Replicated) -> Iterator[Metric]:
-    by = CounterMetricFamily(
+def _collect_replica(database: Replicated) -> Iterator[Metric]:
+    reads = CounterMetricFamily(
         "rata_reads",
         "Pulls, digests and files of reports made, by the server that they were read from.",
         labels=("by",),
     )
     for name, count in database.reads_by.items():
-        by.add_metric((name,), count)
-    yield by
+        reads.add_metric((name,), count)
+    yield reads
     in_use = database.is_replica_in_use
     yield GaugeMetricFamily("rata_replica_in_use", "Whether the replica is asked.", value=in_use)
     if (behind := database.rows_behind) is not None:
@@ -113,8 +113,8 @@ def _of_replica(database: Replicated) -> Iterator[Metric]:
         )
 
 
-def _height(database: Database) -> int | None:
-    """Rows of the journal; None where the database does not say."""
+def _count_rows(database: Database) -> int | None:
+    """Return the number of rows in the journal. Returns None if the database does not answer."""
     try:
         with pinging(), database.read_session() as session:
             return height(session)
@@ -123,15 +123,15 @@ def _height(database: Database) -> int | None:
 
 
 class Measured(Layer):
-    """Counts each request when it ends, by the operation that its route wrote into `scope["operation"]`."""
+    """Middleware that counts each request at its end, by the operation that its route put in `scope["operation"]`."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         metrics, status = self.metrics, 500
-        # a list, for layers below hand on copies of the scope
-        told = scope.setdefault("operation", [NO_OPERATION])
+        # a list, since other middleware passes on copies of the scope
+        operations = scope.setdefault("operation", [NO_OPERATION])
 
         def note(message: Message) -> None:
             nonlocal status
@@ -143,12 +143,12 @@ class Measured(Layer):
             await self.app(scope, receive, at_start(send, note))
         finally:
             metrics.in_work.dec()
-            metrics.seconds.labels(told[-1]).observe(time.perf_counter() - started)
-            metrics.requests.labels(told[-1], f"{status // 100}xx").inc()
+            metrics.seconds.labels(operations[-1]).observe(time.perf_counter() - started)
+            metrics.requests.labels(operations[-1], f"{status // 100}xx").inc()
 
 
 def install_metrics(app: FastAPI, metrics: Metrics) -> None:
-    """`/metrics` beside the service itself, for whoever reaches it."""
+    """Serve `/metrics` on the port of the service, without a token."""
 
     @app.get("/metrics", include_in_schema=False)
     def read_metrics() -> Response:

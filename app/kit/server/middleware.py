@@ -1,4 +1,4 @@
-"""Layers around every request, in pure ASGI: its id and log line, the bounds of its head, HEAD."""
+"""Middleware in pure ASGI: request id and log line, bounds of the request head, HEAD."""
 
 import re
 import time
@@ -16,11 +16,11 @@ from app.kit.problems import Problem, Text
 log = structlog.get_logger("rata")
 
 HEAD_BYTES = 64 * 2**10
-"""Bound of a request line with its headers, in bytes."""
+"""Most bytes of a request line with its headers."""
 LONGEST_PATH = 2_000
-"""Characters of an address: far more than any has. Each route in turn matches all of it."""
+"""Most characters of a path, far more than any route has: each route in turn matches all of it."""
 HEADERS = 500
-"""Bound of the number of headers: each costs some 400 bytes of memory while its request waits."""
+"""Most headers of a request: each takes some 400 bytes of memory while the request waits."""
 
 
 class HeadTooLarge(Problem):
@@ -34,7 +34,7 @@ class HeadTooLarge(Problem):
 
 
 def at_start(send: Send, note: Callable[[Message], None]) -> Send:
-    """Return what sends a reply after `note` has seen its start, and perhaps changed it."""
+    """Return a `send` that lets `note` read or change the start of the reply first."""
 
     async def send_noted(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -45,7 +45,7 @@ def at_start(send: Send, note: Callable[[Message], None]) -> Send:
 
 
 class Layer(ABC):
-    """A layer around every request over HTTP; other connections pass it by."""
+    """Base class of middleware for HTTP requests; other connections pass through."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -55,11 +55,11 @@ class Layer(ABC):
 
     @abstractmethod
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on to `app`."""
+        """Answer a request, or pass it on to `app`."""
 
 
 class RequestLog(Layer):
-    """Gives each request an id, answers with it, and writes one log line when it ends."""
+    """Middleware that gives each request an id, returns it in the reply, and writes one log line at the end."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"").decode(
@@ -83,7 +83,7 @@ class RequestLog(Layer):
             failure = error
             raise
         finally:
-            # The path alone: query strings carry free text that does not belong into logs.
+            # The path alone: query strings have free text, which does not belong in logs.
             log.info(
                 "request",
                 method=scope["method"],
@@ -97,7 +97,7 @@ class RequestLog(Layer):
 
 
 class BoundsHead(Layer):
-    """Refusal of requests whose address and headers are too large or too many."""
+    """Middleware that refuses requests with too many headers, or a too large request head, with 431."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _is_too_large(scope):
@@ -120,7 +120,7 @@ def _is_too_large(scope: Scope) -> bool:
 
 
 class AnswersHead(Layer):
-    """HEAD is GET without the body: the same status and headers, by the same route."""
+    """Middleware that answers HEAD with the status and headers of GET, from the route of GET, without the body."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "HEAD":
@@ -130,5 +130,5 @@ class AnswersHead(Layer):
         async def send_head(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        # what takes long to make need not be made for its headers alone
+        # `is_head` lets a route skip work that only the body needs
         await self.app({**scope, "method": "GET", "is_head": True}, receive, send_head)

@@ -1,14 +1,14 @@
-"""Budgets of requests, so that one caller's loop is not everybody's outage and made-up tokens cost their sender.
+"""Rate limits: a loop of one caller must not be an outage for all, and invalid tokens cost their sender.
 
 The caller is a principal, with all of its tokens, if this worker recognised the secret of the request in the last ten
 minutes; otherwise it is the client's address. Reads and writes have a budget each, per caller and per worker process,
-in windows of a minute that begin with a caller's first request: budgets of different callers do not begin in the same
-instant. Each reply reports the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers, so a polite
-caller never meets a 429.
+in windows of a minute that begin with a caller's first request, so not all windows begin in the same instant. Each
+reply reports the remaining budget, in the fields of draft-ietf-httpapi-ratelimit-headers, so a polite caller never
+gets a 429.
 
-The look-up of a secret that is not recognised reserves one failure of the address, and gives it back if the secret
-holds. An address without failures left gets 429 before anything is looked up; secrets that the worker recognised
-go on, so an office behind one address is not locked out by one of its machines.
+The look-up of an unknown secret reserves one failure of the address, and refunds it if the secret is valid. An
+address without failures left gets 429 before any look-up. Recognised secrets still pass, so one machine cannot lock
+out an office that shares its address.
 """
 
 import time
@@ -31,22 +31,22 @@ from app.kit.server.middleware import at_start
 
 WINDOW_SECONDS = 60
 RECOGNISED_SECONDS = 600
-"""Time for which a recognised secret is charged to its principal and exempt from the failures of its address."""
+"""Time for which a recognised secret counts for its principal, and is exempt from the failures of its address."""
 MOST_CALLERS = 20_000
-"""Windows that a budget keeps for addresses, and as many for principals; also the secrets that are remembered."""
+"""Most windows of a budget for addresses, and as many for principals; also most recognised secrets."""
 SHARED_WINDOWS = 256
-"""Windows that callers beyond these share."""
+"""Windows that all further callers share."""
 
 
 class Caller(NamedTuple):
-    """The party that a request is charged to."""
+    """The principal or the address that pays for a request."""
 
     kind: Literal["address", "principal"]
     key: str
 
 
 class Remaining(NamedTuple):
-    """The rest of a budget after a request: whether the request was within it, requests left, seconds to its end."""
+    """The state of a budget after a request: whether the request fits, requests left, seconds to the window's end."""
 
     is_within: bool
     left: int
@@ -54,26 +54,26 @@ class Remaining(NamedTuple):
 
 
 class Budget:
-    """A quota of requests per caller and window; 0 is no limit. Threads share it, and its memory is bounded.
+    """A quota of requests per caller and window; 0 is no limit. Thread-safe, with a bound on its memory.
 
-    A window is never dropped before its end, so no flood of addresses resets a budget. Where `most` windows are
-    open, further callers share some, by a hash that changes with each process. Principals have windows apart
-    from those of addresses: only a token that holds opens one.
+    A window stays until its end, so no flood of addresses resets a budget. Beyond `most` open windows, further
+    callers share some, by a hash that changes with each process. Principals have windows apart from those of
+    addresses: only a valid token opens one.
     """
 
     def __init__(self, name: str, quota: int, *, most: int = MOST_CALLERS) -> None:
         self.name, self.quota, self._most = name, quota, most
         self.policy = f'"{name}";q={quota};w={WINDOW_SECONDS}'.encode()
-        # Kind → caller → (end, used), in the order of their ends.
+        # Kind → caller → (end, used), earliest end first.
         self._windows: dict[str, OrderedDict[str, tuple[float, int]]] = {}
         self._guard = Lock()
 
     def spend(self, caller: Caller, now: float, *, requests: int = 1) -> Remaining:
-        """Count a request; one beyond the quota is not within and leaves the budget unchanged."""
+        """Count a request; one beyond the quota leaves the budget unchanged."""
         if not self.quota:
             return Remaining(True, 0, 0)
         with self._guard:
-            windows, key = self._place(caller, now)
+            windows, key = self._find_window(caller, now)
             ends, used = windows.get(key, (now + WINDOW_SECONDS, 0))
             is_within = used < self.quota
             used += requests if is_within else 0
@@ -81,19 +81,19 @@ class Budget:
         return Remaining(is_within, self.quota - used, max(1, ceil(ends - now)))
 
     def peek(self, caller: Caller, now: float) -> Remaining:
-        """Return what `spend` would find, without counting."""
+        """Return the state of the budget without counting a request."""
         return self.spend(caller, now, requests=0)
 
     def refund(self, caller: Caller, now: float) -> None:
-        """Take back one request of the current window."""
+        """Subtract one request from the current window."""
         with self._guard:
-            windows, key = self._place(caller, now)
+            windows, key = self._find_window(caller, now)
             if key in windows:
                 ends, used = windows[key]
                 windows[key] = ends, max(0, used - 1)
 
-    def _place(self, caller: Caller, now: float) -> tuple[OrderedDict[str, tuple[float, int]], str]:
-        """Return the open windows of the caller's kind, and the key of its own or shared one."""
+    def _find_window(self, caller: Caller, now: float) -> tuple[OrderedDict[str, tuple[float, int]], str]:
+        """Return the open windows of the caller's kind, and the key of its own window or of a shared one."""
         windows = self._windows.setdefault(caller.kind, OrderedDict())
         while windows and windows[next(iter(windows))][0] <= now:
             windows.popitem(last=False)
@@ -106,9 +106,10 @@ class Budget:
 
 
 class RecognisedSecrets:
-    """Hashes of the secrets that this worker recognised lately, each with its caller. Threads share it.
+    """A thread-safe cache: hash of a secret that this worker recognised lately → its caller.
 
-    Beyond `most` the one recognised longest ago goes. It loses an exemption, never a budget: those are its principal's.
+    Beyond `most` it evicts the secret with the oldest recognition, which loses an exemption and no budget: budgets
+    belong to principals.
     """
 
     def __init__(self, most: int = MOST_CALLERS) -> None:
@@ -116,12 +117,12 @@ class RecognisedSecrets:
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     def find(self, secret: bytes, now: float) -> Caller | None:
-        """Return the caller of a secret. Returns None if it was not recognised in the last ten minutes."""
+        """Return the caller of a secret. Returns None without a recognition in the last ten minutes."""
         at, caller = self._known.get(secret, (now, None))
         return caller if now - at < RECOGNISED_SECONDS else None
 
     def keep(self, secret: bytes, caller: Caller, now: float) -> None:
-        """Remember the caller of a secret that was recognised now."""
+        """Remember the caller of a secret from now on."""
         with self._guard:
             self._known[secret] = now, caller
             self._known.move_to_end(secret)
@@ -129,7 +130,7 @@ class RecognisedSecrets:
                 self._known.popitem(last=False)
 
     def drop(self, secret: bytes) -> None:
-        """Forget a secret that no longer holds."""
+        """Forget a secret that is no longer valid."""
         with self._guard:
             self._known.pop(secret, None)
 
@@ -150,7 +151,7 @@ class Rates:
 
 
 class Charge:
-    """The account of one request: who is charged for it, and what is left to report."""
+    """The account of one request: its caller, and the remaining budget to report."""
 
     __slots__ = ("_address", "_budget", "_is_recognised", "_rates", "_reported", "_secret", "caller")
 
@@ -166,7 +167,7 @@ class Charge:
         self._reported: tuple[Budget, Remaining] | None = None
 
     def begin(self) -> None:
-        """Spend the caller's budget. Raises TooManyFailures if its look-up would be refused, RateLimited."""
+        """Spend the caller's budget. Raises RateLimited, or TooManyFailures if the address has no failures left."""
         if self._secret is not None and not self._is_recognised:
             failures = self._rates.failures
             self._check(TooManyFailures, failures, failures.peek(self._address, self._rates.clock()))
@@ -174,9 +175,9 @@ class Charge:
 
     @contextmanager
     def look_up(self) -> Iterator[None]:
-        """Hold a failure of the address while the secret is looked up; keep it if that ends in Unauthenticated.
+        """Reserve a failure of the address for a block that looks the secret up; keep it on Unauthenticated only.
 
-        Raises TooManyFailures if none is left, so requests at the same time look up no more than the quota.
+        Raises TooManyFailures if none is left, so concurrent requests look up no more secrets than the quota.
         """
         failures, clock = self._rates.failures, self._rates.clock
         is_reserved, is_refused = not self._is_recognised, False
@@ -195,22 +196,22 @@ class Charge:
                 failures.refund(self._address, clock())
             elif is_refused and not is_reserved:
                 failures.spend(self._address, clock())
-                self._move(self._address)
+                self._recharge(self._address)
 
     def recognise(self, principal: str) -> None:
-        """Charge the request to the principal that its secret belongs to. Raises RateLimited.
+        """Charge the request to the principal of its secret. Raises RateLimited.
 
-        The look-ups of one request are one request: later calls charge nothing.
+        One request counts once: later calls for the same principal charge nothing.
         """
         now, caller = self._rates.clock(), Caller("principal", principal)
         if self._secret is not None:
             self._rates.recognised.keep(self._secret, caller, now)
             self._is_recognised = True
         if caller != self.caller:
-            self._check(RateLimited, self._budget, self._move(caller))
+            self._check(RateLimited, self._budget, self._recharge(caller))
 
     def report_fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the fields of the reply: the budget that was charged last, or that is spent."""
+        """Return the rate-limit headers of the reply: those of the last charge, or of the exhausted budget."""
         if self._reported is None or not self._reported[0].quota:
             return []
         budget, (_, left, seconds) = self._reported
@@ -224,8 +225,8 @@ class Charge:
         self._reported = self._budget, remaining
         return remaining
 
-    def _move(self, caller: Caller) -> Remaining:
-        """Give the request back to the caller that was charged, and charge another."""
+    def _recharge(self, caller: Caller) -> Remaining:
+        """Refund the request to its caller so far, and charge another."""
         self._budget.refund(self.caller, self._rates.clock())
         self.caller = caller
         return self._spend(caller)
@@ -245,7 +246,7 @@ class Charge:
 class RateLimits:
     """Middleware that refuses requests beyond a budget with 429, and reports the budget on every reply of `/v1`.
 
-    It leaves the request's `Charge` in the scope: authentication says there whom the secret belongs to.
+    It puts the request's `Charge` in the scope, where authentication names the principal of the secret.
     """
 
     def __init__(self, app: ASGIApp, *, rates: Rates) -> None:

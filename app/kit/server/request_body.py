@@ -1,8 +1,8 @@
-"""Bodies of requests: received whole, within bounds of size and sum, before anything is done with them.
+"""Request bodies: the server receives each whole, within bounds of size and sum, before any code uses it.
 
-While a body comes in, its request holds no place, no thread and no connection to the database. So it may take
-as long as its line needs; the proxy cuts a client that sends nothing. Beyond a megabyte a body lies in a file
-without a name; memory does not grow with those that wait.
+While a body arrives, its request uses no slot, no thread and no connection to the database. So a body may take as
+long as the client's network needs; the proxy disconnects a client that sends nothing. Bytes beyond a megabyte go to
+an unnamed temporary file, so memory does not grow with the number of waiting bodies.
 """
 
 from tempfile import SpooledTemporaryFile
@@ -17,8 +17,10 @@ from app.kit.server.middleware import Layer
 
 IN_MEMORY = 2**20
 SMALL = 64 * 2**10
-"""A body up to this size is taken however many others there are: who fills the room with large ones fills it for
-large ones alone. The proxy bounds connections, so this is bounded too."""
+"""A body up to this size passes even beyond the sum, so large bodies crowd out only other large ones.
+
+The proxy bounds the number of connections, and so the sum of small bodies.
+"""
 PIECE = 256 * 2**10
 
 unreadable_length = Kind("unreadable_length", id="bukan panjang isi", en="is no length of a body")
@@ -30,33 +32,34 @@ coded_body = Kind(
 
 
 class Incoming:
-    """The `receive` of a request whose body is there: gives it piece by piece, and tells when its caller goes."""
+    """The `receive` of a request with a whole body: it delivers the body in chunks and reports a disconnect."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._kept: UploadFile | None = None
+        self._file: UploadFile | None = None
         self._unread: Message | None = None
-        self._at_once = b""
+        self._single = b""
         self.size = self._left = 0
 
     async def keep(self, piece: bytes) -> None:
-        if self._kept is None:
+        """Append a chunk to the file."""
+        if self._file is None:
             file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - closed by `close`
-            self._kept = UploadFile(file)  # type: ignore[arg-type]  # as Starlette's own forms make it
-        await self._kept.write(piece)
+            self._file = UploadFile(file)  # type: ignore[arg-type]  # as Starlette's own forms make it
+        await self._file.write(piece)
 
     async def complete(self, last: Message) -> None:
-        """Nothing more comes: from here on it is given. What came at once, as most does, is given as it came."""
-        if self._kept is None:
-            self._unread, self._at_once = last, last.get("body", b"")
+        """Take the last message of the body, and start to deliver. A body of one message, as most are, has no file."""
+        if self._file is None:
+            self._unread, self._single = last, last.get("body", b"")
             return
         await self.keep(last.get("body", b""))
         self._left = self.size
-        await self._kept.seek(0)
+        await self._file.seek(0)
 
     async def __call__(self) -> Message:
-        if self._kept is not None and self._left >= 0:
-            piece = await self._kept.read(PIECE)
+        if self._file is not None and self._left >= 0:
+            piece = await self._file.read(PIECE)
             self._left -= len(piece)
             is_all = self._left == 0
             self._left = -1 if is_all else self._left
@@ -67,31 +70,32 @@ class Incoming:
         return await self._receive()
 
     async def gone(self) -> None:
-        """Wait until who asked has gone."""
+        """Wait until the client disconnects."""
         while (message := await self._receive())["type"] != "http.disconnect":
-            self._unread = message  # a request without a body begins with the emptiness of it
+            self._unread = message  # a request without a body starts with an empty message
 
     def content(self) -> bytes:
-        """Return the whole body, each time it is asked for. Reads a file if the body is large: for worker threads."""
-        if self._kept is None:
-            return self._at_once
-        self._kept.file.seek(0)
-        return self._kept.file.read()
+        """Return the whole body. Reads a file if the body is large, so only worker threads may call it."""
+        if self._file is None:
+            return self._single
+        self._file.file.seek(0)
+        return self._file.file.read()
 
     async def close(self) -> None:
-        if self._kept is not None:
-            await self._kept.close()
+        """Delete the file, if there is one."""
+        if self._file is not None:
+            await self._file.close()
 
 
 class Bodies(Layer):
-    """Takes in each request's body, or refuses it in the one shape.
+    """Middleware that receives each request body, or refuses it with a problem.
 
-    `limit`: bytes of one; `together`: bytes of all that are under way.
+    `limit` bounds the bytes of one body, `together` those of all bodies under way.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, together: int) -> None:
         self.app, self.limit, self.together = app, limit, together
-        self._held = 0
+        self._total = 0
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = scope["incoming"] = Incoming(receive)
@@ -107,18 +111,18 @@ class Bodies(Layer):
             await self.app(scope, incoming, send)
             return
         try:
-            self._check(length, coding)
-            await self._take_in(receive, incoming)
+            self._check_headers(length, coding)
+            await self._receive_body(receive, incoming)
         except Problem as problem:
             await problem_response(Request(scope), problem)(scope, receive, send)
         else:
             await self.app(scope, incoming, send)
         finally:
-            self._held -= incoming.size
+            self._total -= incoming.size
             await incoming.close()
 
-    def _check(self, length: bytes, coding: bytes) -> None:
-        """What its headers say already."""
+    def _check_headers(self, length: bytes, coding: bytes) -> None:
+        """Raise UnsupportedMedia for a compressed body, BadRequest for a wrong length, TooLarge for a large one."""
         if coding.strip().lower() not in (b"", b"identity"):
             shown = coding.decode("latin-1")
             raise UnsupportedMedia(
@@ -132,17 +136,17 @@ class Bodies(Layer):
         if int(length) > self.limit:
             raise TooLarge(allowed=shown_size(self.limit))
 
-    async def _take_in(self, receive: Receive, incoming: Incoming) -> None:
+    async def _receive_body(self, receive: Receive, incoming: Incoming) -> None:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise BadRequest  # to nobody
+                raise BadRequest  # it ends the request; the client is gone
             piece = message.get("body", b"")
-            self._held += len(piece)
+            self._total += len(piece)
             incoming.size += len(piece)
             if incoming.size > self.limit:
                 raise TooLarge(allowed=shown_size(self.limit))
-            if self._held > self.together and incoming.size > SMALL:
+            if self._total > self.together and incoming.size > SMALL:
                 raise Busy(headers={"Retry-After": "10"})
             if not message.get("more_body", False):
                 await incoming.complete(message)

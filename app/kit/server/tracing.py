@@ -1,8 +1,8 @@
-"""Spans for an OpenTelemetry collector: requests by operation, their statements, what works behind them.
+"""Spans for an OpenTelemetry collector: requests by operation, their statements, and the work of threads behind them.
 
-A span says what is done and how long it took: operation ids, templates of addresses, names of tables, kinds of
-errors. Never a key, a query string, a parameter, a text of anybody, or the text of a statement. Nothing here is
-imported unless it is switched on; where to send, and how much, is said by OpenTelemetry's own variables.
+A span has a name and a duration: operation ids, templates of paths, names of tables, kinds of errors. It never has
+a key, a query string, a parameter, a user's text or the text of a statement. The service imports this module only
+if `RATA_TRACES` is on; OpenTelemetry's own variables choose the collector and the sampling.
 """
 
 import logging
@@ -32,35 +32,35 @@ from app.kit.spans import TRACER, failed
 log = structlog.get_logger("rata")
 
 CLOSE_SECONDS = 3.0
-"""How long a process that stops waits for its last spans to arrive."""
+"""Time-out for the last spans when the process stops."""
 
 
-# Statements: opentelemetry-instrumentation-sqlalchemy takes the place of `watch` and `_named` once it can. In its
-# version 0.66b2, looked at in November 2026, it wants SQLAlchemy below 2.1, sends the text of each statement, and
-# takes the first word alone, not the table, for the name of a span.
+# opentelemetry-instrumentation-sqlalchemy can replace `watch` and `_named` once it fits. Version 0.66b2
+# (November 2026) needs SQLAlchemy below 2.1, sends the text of each statement, and names a span by the first word
+# alone, without the table.
 class Traces:
-    """The spans of a process on their way to the collector: a bounded queue, and a thread that empties it."""
+    """The exporter of a process: a bounded queue of spans, and a thread that sends them to the collector."""
 
     def __init__(self, version: str, exporter: SpanExporter | None = None) -> None:
         resource = Resource.create({"service.version": version})
         if str(resource.attributes["service.name"]).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": "rata"}))
-        self._exporter = _Telling(exporter or OTLPSpanExporter())
+        self._exporter = _LoggingExporter(exporter or OTLPSpanExporter())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
-        # it would say of every batch, and of every span that finds no room, that the collector is away
+        # OpenTelemetry would log each batch that the collector does not take, and each span beyond the queue
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._watched: list[Engine] = []
         self.tracer = self._provider.get_tracer("rata", version)
 
     def watch(self, database: Database) -> None:
-        """Tell of each statement that is executed within a span."""
+        """Record a span for each statement that runs within another span."""
         for engine in set(database.engines.values()):
-            for name, told in self._listeners():
-                event.listen(engine, name, told)
+            for name, listener in self._list_listeners():
+                event.listen(engine, name, listener)
             self._watched.append(engine)
 
-    def _listeners(self) -> list[tuple[str, Callable[..., None]]]:
+    def _list_listeners(self) -> list[tuple[str, Callable[..., None]]]:
         return [
             ("before_cursor_execute", self._begin),
             ("after_cursor_execute", self._end),
@@ -68,14 +68,14 @@ class Traces:
         ]
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send the queued spans."""
         self._provider.force_flush()
 
     def close(self) -> None:
-        """Send what waits, if that is soon; what a collector that is away does not take is lost."""
+        """Send the queued spans for at most `CLOSE_SECONDS`; a collector that does not answer loses them."""
         for engine in self._watched:
-            for name, told in self._listeners():
-                event.remove(engine, name, told)
+            for name, listener in self._list_listeners():
+                event.remove(engine, name, listener)
         self._watched.clear()
         last = threading.Thread(target=self._provider.shutdown, daemon=True)
         last.start()
@@ -88,16 +88,16 @@ class Traces:
         cursor: object,
         statement: str,
         parameters: object,
-        known: Any,
+        execution: Any,
         many: bool,
     ) -> None:
         if trace.get_current_span().is_recording():
             operation, table = _named(statement)
-            told = {"db.system.name": connection.dialect.name, "db.operation.name": operation}
+            attributes = {"db.system.name": connection.dialect.name, "db.operation.name": operation}
             if table:
-                told["db.collection.name"] = table
+                attributes["db.collection.name"] = table
             name = f"{operation} {table}".rstrip()
-            known.rata_span = self.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=told)
+            execution.rata_span = self.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
     def _end(
         self,
@@ -105,20 +105,20 @@ class Traces:
         cursor: object,
         statement: str,
         parameters: object,
-        known: object,
+        execution: object,
         many: bool,
     ) -> None:
-        if span := getattr(known, "rata_span", None):
+        if span := getattr(execution, "rata_span", None):
             span.end()
 
-    def _fail(self, told: ExceptionContext) -> None:
-        if span := getattr(told.execution_context, "rata_span", None):
-            failed(span, told.original_exception)
+    def _fail(self, failure: ExceptionContext) -> None:
+        if span := getattr(failure.execution_context, "rata_span", None):
+            failed(span, failure.original_exception)
             span.end()
 
 
-class _Telling(SpanExporter):
-    """Says once that spans are lost, and once that they arrive again."""
+class _LoggingExporter(SpanExporter):
+    """An exporter that logs once when the collector stops taking spans, and once when it takes them again."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter, self._is_well = exporter, True
@@ -139,9 +139,9 @@ class _Telling(SpanExporter):
 
 
 class Traced(Layer):
-    """A span of each request, named by the operation that its route wrote into `scope["operation"]`.
+    """Middleware that records a span per request, named by the operation that the route puts in `scope["operation"]`.
 
-    It goes on with the trace that the caller names (`traceparent`). Other layers find its id in `scope["trace_id"]`.
+    It continues the caller's trace (`traceparent`), and puts the trace id in `scope["trace_id"]` for other middleware.
     """
 
     def __init__(self, app: ASGIApp, *, traces: Traces) -> None:
@@ -150,12 +150,12 @@ class Traced(Layer):
         self._paths: dict[str, str] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["operation"] = told = [NO_OPERATION]
+        scope["operation"] = operations = [NO_OPERATION]
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        span = self._tracer.start_span(method, self._parent(scope), SpanKind.SERVER)
+        span = self._tracer.start_span(method, self._read_parent(scope), SpanKind.SERVER)
         scope["trace_id"] = f"{span.get_span_context().trace_id:032x}"
         if not span.is_recording():
-            # still the one that is under way: what is below is not recorded either
+            # still the current span, so that no span below it records either
             token = context.attach(trace.set_span_in_context(span))
             try:
                 await self.app(scope, receive, send)
@@ -177,26 +177,26 @@ class Traced(Layer):
         finally:
             context.detach(token)
             span.set_attributes({"http.request.method": method, "http.response.status_code": status})
-            self._tell(span, scope, told[-1], status)
+            self._describe(span, scope, operations[-1], status)
             span.end()
 
-    def _parent(self, scope: Scope) -> context.Context:
-        """The caller's span. Its `tracestate` is left: it is a text of anybody's."""
+    def _read_parent(self, scope: Scope) -> context.Context:
+        """Return the caller's span, without its `tracestate`, which is untrusted text."""
         for name, value in scope["headers"]:
             if name == b"traceparent":
                 return self._caller.extract({"traceparent": value.decode("latin-1")}, context.Context())
         return context.Context()
 
-    def _tell(self, span: Span, scope: Scope, operation: str, status: int) -> None:
-        told = {"url.scheme": scope["scheme"], "rata.request_id": scope.get("request_id", "")}
+    def _describe(self, span: Span, scope: Scope, operation: str, status: int) -> None:
+        attributes = {"url.scheme": scope["scheme"], "rata.request_id": scope.get("request_id", "")}
         if operation != NO_OPERATION:
             span.update_name(operation)
-            told["http.route"] = self._path(scope, operation)
-        span.set_attributes(told)
+            attributes["http.route"] = self._find_path(scope, operation)
+        span.set_attributes(attributes)
         if status >= 500:
             span.set_status(StatusCode.ERROR)
 
-    def _path(self, scope: Scope, operation: str) -> str:
+    def _find_path(self, scope: Scope, operation: str) -> str:
         if not self._paths:
             self._paths = {route.name: route.path for route in scope["app"].routes}
         return self._paths[operation]
@@ -208,10 +208,10 @@ _WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\w+""")
 
 @lru_cache(2000)
 def _named(statement: str) -> tuple[str, str]:
-    """(operation, table) of a statement: the table of its outermost FROM, else of its first; empty: it has none."""
+    """Return (operation, table) of a statement: the table of its outermost FROM, else of its first, else empty."""
     depth, operation, inner, is_next = 0, "", "", False
-    for found in _WORDS.finditer(statement):
-        word = found[0]
+    for match in _WORDS.finditer(statement):
+        word = match[0]
         if word in ("(", ")"):
             depth += 1 if word == "(" else -1
             is_next = False
