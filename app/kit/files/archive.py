@@ -18,29 +18,29 @@ class Archive:
         self._meter = meter
         # Python lists all entries before any code can count them; each takes half a kilobyte.
         if data.count(b"PK\x01\x02") > 4 * MOST_PARTS:
-            raise meter.too_large(f"> {MOST_PARTS} entri")
+            raise meter.refuse_too_large(f"> {MOST_PARTS} entri")
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         # zipfile raises these for a damaged list of entries, an unknown version and an undecodable name
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-            raise meter.damaged() from None
+            raise meter.refuse_damaged() from None
         entries = self._archive.infolist()
         self._check_entries(entries, len(data))
         self._entries = {entry.filename.lstrip("/").lower(): entry for entry in entries}
         if len(self._entries) != len(entries):
-            raise meter.damaged()
+            raise meter.refuse_damaged()
 
     def _check_entries(self, entries: list[zipfile.ZipInfo], size: int) -> None:
         meter = self._meter
         if any(entry.flag_bits & 0x1 for entry in entries):
             raise unreadable(PASSWORD_PROTECTED, meter.filename)
         if len(entries) > MOST_PARTS:
-            raise meter.too_large(f"{len(entries)} entri")
+            raise meter.refuse_too_large(f"{len(entries)} entri")
         declared = sum(entry.file_size for entry in entries)
         if declared > LARGEST_UNPACKED:
-            raise meter.too_large(f"{declared // 1024**2} MB")
+            raise meter.refuse_too_large(f"{declared // 1024**2} MB")
         if sum(entry.compress_size for entry in entries) > size:
-            raise meter.damaged()  # entries overlap, or declare more bytes than the file has
+            raise meter.refuse_damaged()  # entries overlap, or declare more bytes than the file has
         names = {entry.filename for entry in entries}
         if "[Content_Types].xml" not in names:
             value = ".ods" if "content.xml" in names else "arsip ZIP"
@@ -55,7 +55,7 @@ class Archive:
         """Yield a part in chunks. Raises `UnreadableFile` if it is missing, damaged or far larger than its entry."""
         entry = self._entries.get(name.lower())
         if entry is None or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         size = 0
         try:
             with self._archive.open(entry) as stream:
@@ -63,9 +63,9 @@ class Archive:
                     size += len(chunk)
                     ratio = size / max(entry.compress_size, 1)
                     if size > LARGEST_PART or (size > RATIO_FROM and ratio > LARGEST_RATIO):
-                        raise self._meter.too_large(f"{entry.filename}: {ratio:.0f} : 1")
+                        raise self._meter.refuse_too_large(f"{entry.filename}: {ratio:.0f} : 1")
                     self._meter.count_unpacked(len(chunk))
                     yield chunk
         # zipfile raises these for a damaged entry, RuntimeError for an encrypted one if its flags deny that
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError):
-            raise self._meter.damaged() from None
+            raise self._meter.refuse_damaged() from None

@@ -32,37 +32,37 @@ class Meter:
         self.filename, self.most_rows = filename, most_rows
         self._nodes = self._unpacked = self._cells = self._text = 0
 
-    def damaged(self) -> UnreadableFile:
+    def refuse_damaged(self) -> UnreadableFile:
         """Return the refusal of a workbook that violates the format."""
         return unreadable(DAMAGED_WORKBOOK, self.filename)
 
-    def too_large(self, value: str) -> UnreadableFile:
+    def refuse_too_large(self, value: str) -> UnreadableFile:
         """Return the refusal of a workbook with far more content than its size suggests."""
         return unreadable(ARCHIVE_BOMB, self.filename, value)
 
-    def too_many_cells(self) -> UnreadableFile:
+    def refuse_too_many_cells(self) -> UnreadableFile:
         """Return the refusal of a sheet with too many cells, or with one beyond the largest row or column."""
         return unreadable(TOO_MANY_CELLS, self.filename, rows=self.most_rows, columns=LARGEST_COLUMN)
 
     def count_nodes(self, nodes: int) -> None:
         self._nodes += nodes
         if self._nodes > MOST_NODES:
-            raise self.too_large("XML")
+            raise self.refuse_too_large("XML")
 
     def count_unpacked(self, size: int) -> None:
         self._unpacked += size
         if self._unpacked > LARGEST_UNPACKED:
-            raise self.too_large(f"{self._unpacked // 1024**2} MB")
+            raise self.refuse_too_large(f"{self._unpacked // 1024**2} MB")
 
     def count_cell(self) -> None:
         self._cells += 1
         if self._cells > max(MOST_CELLS, 10 * self.most_rows):
-            raise self.too_many_cells()
+            raise self.refuse_too_many_cells()
 
     def count_text(self, size: int) -> None:
         self._text += size
         if self._text > MOST_TEXT:
-            raise self.too_large(f"{self._text // 1024**2} MB teks")
+            raise self.refuse_too_large(f"{self._text // 1024**2} MB teks")
 
 
 def weigh_text(text: str) -> int:

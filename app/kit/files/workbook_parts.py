@@ -21,14 +21,14 @@ _BOOLEANS = {"0": False, "false": False, "1": True, "true": True}
 def read_index(text: str | None, meter: Meter) -> int:
     """Return an index in plain digits as a number. Raises `UnreadableFile` for any other text."""
     if text is None or not _INDEX.fullmatch(text):
-        raise meter.damaged()
+        raise meter.refuse_damaged()
     return int(text)
 
 
 def read_boolean(text: str, meter: Meter) -> bool:
     """Return an xsd:boolean. Raises `UnreadableFile` for any other text."""
     if text not in _BOOLEANS:
-        raise meter.damaged()
+        raise meter.refuse_damaged()
     return _BOOLEANS[text]
 
 
@@ -65,14 +65,14 @@ class RichText:
             self._runs.append(run)
         self._length += len(run)
         if self._length > 7 * LONGEST_TEXT:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
 
     def take(self) -> str:
         """Return the text so far and start the next. Raises `UnreadableFile` if it is too long for a cell."""
         text = unescape_text("".join(self._runs))
         self._runs, self._length = [], 0
         if len(text) > LONGEST_TEXT:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         return text
 
 
@@ -93,13 +93,13 @@ def read_relationships(archive: Archive, part: str, meter: Meter) -> dict[str, R
         try:
             key, kind, target = attributes["Id"], attributes["Type"], attributes["Target"]
         except KeyError:
-            raise meter.damaged() from None
+            raise meter.refuse_damaged() from None
         base, _, kind = kind.rpartition("/")
         mode = attributes.get("TargetMode", "Internal")
         if key in relationships or mode not in ("Internal", "External"):
-            raise meter.damaged()
+            raise meter.refuse_damaged()
         if len(relationships) >= MOST_PARTS:
-            raise meter.too_large(f"> {MOST_PARTS} entri")
+            raise meter.refuse_too_large(f"> {MOST_PARTS} entri")
         path = posixpath.normpath(posixpath.join("/" + folder, target)).lstrip("/")
         relationships[key] = Relationship(
             kind if base in RELATIONSHIPS else "", path if mode == "Internal" else None
@@ -149,7 +149,7 @@ class WorkbookIndex:
             or len(name) > LONGEST_TEXT
             or len(self.sheets) >= MOST_PARTS
         ):
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self.sheets.append(ListedSheet(name, relationship, state == "visible"))
 
     def _set_dates(self, attributes: Attributes) -> None:
@@ -187,7 +187,7 @@ def read_texts(archive: Archive, part: str, meter: Meter) -> list[str]:
         text = rich.take()
         memory += _TEXT_OVERHEAD + weigh_text(text)
         if memory > MOST_TEXT:
-            raise meter.too_large(f"{memory // 1024**2} MB teks")
+            raise meter.refuse_too_large(f"{memory // 1024**2} MB teks")
         texts.append(text)
 
     item = Element(closes=close, children=rich.children)
@@ -214,12 +214,12 @@ class _Styles:
     def _add_format(self, attributes: Attributes) -> None:
         number, code = read_index(attributes.get("numFmtId"), self._meter), attributes.get("formatCode")
         if code is None or number in self._formats or len(self._formats) >= MOST_STYLES:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._formats[number] = classify_format(unescape_text(code))
 
     def _add_cell(self, attributes: Attributes) -> None:
         if len(self.cells) >= MOST_STYLES:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self.cells.append(read_index(attributes.get("numFmtId", "0"), self._meter))
 
     def list_kinds(self) -> list[Shows]:

@@ -40,10 +40,10 @@ def open_workbook(data: bytes, filename: str, most_rows: int = LARGEST_ROW) -> B
     for sheet in index.sheets:
         target = related.get(sheet.relationship)
         if target is None or sheet.name in parts:
-            raise meter.damaged()
+            raise meter.refuse_damaged()
         if target.kind == "worksheet":
             if target.part is None:
-                raise meter.damaged()
+                raise meter.refuse_damaged()
             parts[sheet.name] = target.part
     if not parts:
         raise unreadable(EMPTY_FILE, filename)
@@ -80,5 +80,5 @@ def _find_part(related: dict[str, Relationship], kind: str, meter: Meter) -> str
     """Return the part of a kind, None if there is none. Raises `UnreadableFile` if there are several."""
     parts = [target.part for target in related.values() if target.kind == kind]
     if len(parts) > 1:
-        raise meter.damaged()
+        raise meter.refuse_damaged()
     return parts[0] if parts else None

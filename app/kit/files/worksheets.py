@@ -90,7 +90,7 @@ class _Worksheet:
 
     def _open_once(self, name: str, _: Attributes) -> None:
         if name in self._opened:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._opened.add(name)
 
     def _open_row(self, attributes: Attributes) -> None:
@@ -98,7 +98,7 @@ class _Worksheet:
         if number is None:
             number = str(self._row + 2)
         if not _ROW.fullmatch(number) or not self._row < int(number) - 1 < _LAST_ROW:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._row, self._row_number, self._column = int(number) - 1, number, -1
 
     def _open_cell(self, attributes: Attributes) -> None:
@@ -108,35 +108,35 @@ class _Worksheet:
         else:
             letters = address.rstrip("0123456789")
             if address[len(letters) :] != self._row_number:
-                raise self._meter.damaged()
+                raise self._meter.refuse_damaged()
             column = _COLUMNS[letters] if letters in _COLUMNS else self._read_far_column(letters)
         if not self._column < column < _LAST_COLUMN:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._column = column
         self._type, self._style = attributes.get("t", "n"), attributes.get("s", "0")
         if self._type not in _TYPES or self._style not in self._shared.styles:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._content = self._formula = None
 
     def _read_far_column(self, letters: str) -> int:
         if not re.fullmatch("[A-Z]{1,3}", letters):
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         return _count_column(letters)
 
     def _set_formula(self, text: str) -> None:
         if self._formula is not None or len(text) > LONGEST_TEXT:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._formula = "=" + text
         self._meter.count_text(weigh_text(text))
 
     def _set_value(self, text: str) -> None:
         if self._content is not None or (self._type == "inlineStr" and text):
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._content = text
 
     def _set_inline(self, _: str) -> None:
         if self._content is not None or self._type != "inlineStr":
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._content = self._inline.take()
 
     def _close_cell(self, _: str) -> None:
@@ -153,7 +153,7 @@ class _Worksheet:
 
     def _add_value(self, value: Value) -> None:
         if self._row >= self._meter.most_rows or self._column >= LARGEST_COLUMN:
-            raise self._meter.too_many_cells()
+            raise self._meter.refuse_too_many_cells()
         while len(self.rows) <= self._row:
             self.rows.append([])
         row = self.rows[self._row]
@@ -165,7 +165,7 @@ class _Worksheet:
             case "s":
                 index = read_index(content, self._meter)
                 if index >= len(self._shared.texts):
-                    raise self._meter.damaged()
+                    raise self._meter.refuse_damaged()
                 text = self._shared.texts[index]
                 self._meter.count_text(len(text))  # once per cell that refers to it
                 return text if text.strip() else None
@@ -183,20 +183,20 @@ class _Worksheet:
             case _:
                 moment = read_iso(content)
                 if moment is None:
-                    raise self._meter.damaged()
+                    raise self._meter.refuse_damaged()
                 return moment
 
     def _read_number(self, content: str) -> Plain:
         number = read_number(content)
         if number is None:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         shows = self._shared.styles[self._style]
         return number if shows == "number" else read_serial(number, shows, self._shared.is_1904)
 
     def _check_text(self, text: str) -> str | None:
         """Return a text that is in the cell itself, None if it is blank. Raises `UnreadableFile` if it is too long."""
         if len(text) > LONGEST_TEXT:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._meter.count_text(weigh_text(text))
         return text if text.strip() else None
 
@@ -205,15 +205,15 @@ class _Worksheet:
         top, left = self._read_address(first)
         bottom, right = self._read_address(last) if colon else (top, left)
         if bottom < top or right < left:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         if len(self.ranges) >= bounds.MOST_MERGED:
-            raise self._meter.too_many_cells()
+            raise self._meter.refuse_too_many_cells()
         self.ranges.append((top, left, bottom, right))
 
     def _read_address(self, address: str) -> tuple[int, int]:
         match = _ADDRESS.fullmatch(address)
         if match is None or int(match[2]) > _LAST_ROW or _count_column(match[1]) >= _LAST_COLUMN:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         return int(match[2]) - 1, _count_column(match[1])
 
 
@@ -242,7 +242,7 @@ def _spread_merged(
         size = (bottom - top + 1) * (right - left + 1)
         filled += size
         if filled > bounds.MOST_MERGED:
-            raise meter.too_many_cells()
+            raise meter.refuse_too_many_cells()
         first = (top, left)
         value = rows[top][left] if left < len(rows[top]) else None
         text = value.text if isinstance(value, Formula | ErrorValue) else value
@@ -252,7 +252,7 @@ def _spread_merged(
             rows[r].extend([None] * (right + 1 - len(rows[r])))
             for c in range(left, right + 1):
                 if (r, c) in merged or (r, c) in firsts:
-                    raise meter.damaged()
+                    raise meter.refuse_damaged()
                 if (r, c) != first:
                     merged[r, c] = first
                     rows[r][c] = value

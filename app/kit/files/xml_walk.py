@@ -92,11 +92,11 @@ def walk(
             fed += len(chunk)
             # expat reads an incomplete token again with each chunk
             if fed - max(parser.CurrentByteIndex, 0) > LONGEST_TOKEN:
-                raise meter.too_large("XML")
+                raise meter.refuse_too_large("XML")
         parser.Parse(b"", True)
     # UnicodeError: half a character in UTF-16
     except (expat.ExpatError, UnicodeError):
-        raise meter.damaged() from None
+        raise meter.refuse_damaged() from None
 
 
 class _Walk:
@@ -124,7 +124,7 @@ class _Walk:
 
     def declare(self, _version: str, encoding: str | None, _standalone: int) -> None:
         if encoding is not None and encoding.lower() not in ("utf-8", "utf-16"):
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
 
     def refuse_document_type(self, *_: object) -> None:
         raise unreadable(XML_ENTITIES, self._meter.filename)
@@ -132,7 +132,7 @@ class _Walk:
     def declare_namespace(self, prefix: str | None, address: str | None) -> None:
         self._meter.count_nodes(1)
         if address is not None and len(address) > LONGEST_NAMESPACE:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
         self._note_names({prefix or "", address or ""})
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -150,7 +150,7 @@ class _Walk:
         element = parent.children.get(local) if local is not None else None
         if element is None:
             if not parent.skips_others:
-                raise self._meter.damaged()
+                raise self._meter.refuse_damaged()
             self._skip(name)
             return
         if element.attributes is not None:
@@ -164,14 +164,14 @@ class _Walk:
     def _note_names(self, names: set[str]) -> None:
         self._names |= names
         if len(self._names) > MOST_NAMES or max(map(len, names)) > LONGEST_NAME:
-            raise self._meter.too_large("XML")
+            raise self._meter.refuse_too_large("XML")
 
     def text(self, data: str) -> None:
         if self._words is not None:
             self._words.append(data)
             self._length += len(data)
             if self._length > _LONGEST_RAW:
-                raise self._meter.damaged()
+                raise self._meter.refuse_damaged()
 
     def end(self, _name: str) -> None:
         if self._skipped:
@@ -187,12 +187,12 @@ class _Walk:
     def _skip(self, name: str) -> None:
         self._skipped += 1
         if self._skipped > DEEPEST or self._local.get(name) in self._nowhere_else:
-            raise self._meter.damaged()
+            raise self._meter.refuse_damaged()
 
     def _check_attributes(self, attributes: Attributes, known: frozenset[str]) -> None:
         for name in attributes:
             if name not in known and (" " not in name or name.startswith(f"{self._namespace} ")):
-                raise self._meter.damaged()
+                raise self._meter.refuse_damaged()
 
 
 def _collect_names(element: Element) -> set[str]:
