@@ -1,4 +1,4 @@
-"""Entity tags that depend on a whole plan, for the routes of this area and of those above."""
+"""ETags that cover a whole plan, for the routes of this area and of the areas above."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from app.plans.core.queries import plan_of
 
 
 def tag_in(call: Call, plan: Plan, *chains: str, language: Language | None = None) -> str:
-    """Return the tag of a reply that only writes in its plan, or in those other chains, can change.
+    """Return the ETag of a reply that depends on its plan and on these other chains of the journal.
 
-    With a language, of a reply that is not the same in the other one.
+    Name the language if the reply is translated.
     """
     depends_on: list[str] = [language] if language else []
     if chains:
@@ -23,13 +23,13 @@ def tag_in(call: Call, plan: Plan, *chains: str, language: Language | None = Non
 
 
 def make_early(make_tag: Callable[[Call, Plan], str]) -> Callable[[HouseRequest], str]:
-    """Return what finds the tag of a request before its parameters are read."""
+    """Return a function that computes the ETag of a request before the server validates its parameters."""
 
-    def find_tag(request: HouseRequest) -> str:
+    def compute_tag(request: HouseRequest) -> str:
         call = recognised(request)
         return make_tag(call, plan_of(call.session, call.actor, request.path_params["plan"]))
 
-    return find_tag
+    return compute_tag
 
 
 plan_tag = make_early(tag_in)

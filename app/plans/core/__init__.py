@@ -1,1 +1,1 @@
-"""A plan itself: key, priority locations, state, and in which state it may be written."""
+"""Plans: key, own fields, priority locations and state."""

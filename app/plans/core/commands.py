@@ -1,4 +1,4 @@
-"""Writing plans: created, replaced, patched, deleted while empty."""
+"""Commands of plans: create, replace, patch; delete while empty."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -34,12 +34,12 @@ malformed_plan_key = Kind(
 
 
 AFTER_LOCATIONS: list[Callable[[Session, str, int, Collection[str]], None]] = []
-"""What follows from other priority locations of a plan: called with region, year and the codes of those that
-came, went or changed. `app.wiring` adds those of the areas above."""
+"""Hooks of the areas above, from `app.wiring`. A write of a plan calls each with region, year and the codes of
+the priority locations that it added, removed or changed."""
 
 
 def put_plan(write: Write, code: str, content: PlanIn) -> bool:
-    """Create or replace a plan. Return whether it is new. Raises NotFound if the actor cannot see its region."""
+    """Create or replace a plan. Return True if it is new. Raises NotFound if the actor cannot see its region."""
     key = plan_key(code)
     if key is None:
         error = FieldError(
@@ -64,7 +64,7 @@ def put_plan(write: Write, code: str, content: PlanIn) -> bool:
 
 
 def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a plan."""
+    """Merge a patch into a plan. Raises PlanNotEditable if its state takes no changes."""
     plan, chain = hold_plan(write, code)
     before = stored_plan(write.session, plan)
     content = validated(PlanIn, merge_patch(before, patch))
@@ -72,7 +72,7 @@ def patch_plan(write: Write, code: str, patch: dict[str, object]) -> None:
 
 
 def hold_plan(write: Write, code: str) -> tuple[Plan, Chain]:
-    """Hold the chain of a plan. Return the plan, which this write may change under its condition, and the chain."""
+    """Lock a plan's chain, check the right, the precondition and the state. Return the plan and its chain."""
     plan = plan_of(write.session, write.actor, code)
     write.actor.require("write_plan", plan.region_code)
     chain = hold(write.session, plan_chain(code))
@@ -90,7 +90,10 @@ def _store(
     before: PlanContent | None,
     content: PlanIn,
 ) -> None:
-    """Write a plan over the one in force (None: it is new), whose content is `before`; the caller holds the chain."""
+    """Write a plan; the caller locked its chain.
+
+    `plan` and `before` are the row and content in force, None for a new plan.
+    """
     session, key = write.session, plan_key(code)
     assert key is not None
     region, year = key
@@ -120,20 +123,20 @@ def _store(
 
 
 def fitting_plan(session: Session, region: str, content: PlanIn) -> PlanContent:
-    """Return the content of a plan to store, with its edition. Raises Invalid if it refers to something unknown."""
+    """Return the plan's content to store, with its edition. Raises Invalid if a reference is unknown."""
     places = [
         (f"/priority_locations/{n}/region_code", location.region_code)
         for n, location in enumerate(content.priority_locations)
     ]
     refuse(check_locations(session, region, places))
     edition = edition_in_force(session, content.nomenclature_edition or None, pointer="/nomenclature_edition")
-    wanted: PlanContent = to_jsonable_python(content)
-    wanted["nomenclature_edition"] = edition
-    return wanted
+    fitted: PlanContent = to_jsonable_python(content)
+    fitted["nomenclature_edition"] = edition
+    return fitted
 
 
 def replace_priority_locations(session: Session, plan_id: int, locations: Sequence[PriorityContent]) -> None:
-    """Replace the poverty pockets that a plan names, in their order."""
+    """Replace the plan's priority locations, in their order."""
     table = table_of(PriorityLocationRow)
     session.execute(sa.delete(table).where(table.c.plan_id == plan_id))
     upsert(
@@ -144,14 +147,14 @@ def replace_priority_locations(session: Session, plan_id: int, locations: Sequen
 
 
 def follow_locations(session: Session, region: str, year: int, locations: Sequence[PriorityContent]) -> None:
-    """Tell the areas above which priority locations came, went or changed."""
+    """Call the hooks of `AFTER_LOCATIONS` with the codes of these locations."""
     codes = {location["region_code"] for location in locations}
-    for follow in AFTER_LOCATIONS if codes else ():
-        follow(session, region, year, codes)
+    for hook in AFTER_LOCATIONS if codes else ():
+        hook(session, region, year, codes)
 
 
 def state_entry(plan: Plan, to_state: PlanState) -> Entry:
-    """Return the entry of a draft that reached a state, for readers of drafts alone."""
+    """Return the journal entry of a change of state that only readers of drafts see."""
     before, after = {"state": plan.state}, {"state": str(to_state)}
     subject, version = f"plans/{plan.code}", plan.version + 1
     return Entry("plan.changed", plan.region_code, subject, version, before, after, is_draft=True)

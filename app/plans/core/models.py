@@ -1,4 +1,4 @@
-"""A plan, its priority locations (domain, section 3) and the notes on it: fields declared once for table and wire."""
+"""A plan, its priority locations (domain, section 3) and its notes: tables and wire shapes share their fields."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -121,7 +121,7 @@ PlanKey = Annotated[str, address("Key of the plan: region and year.", "63.02-202
 
 
 class PlanFields(BaseModel):
-    """One region, one year."""
+    """The fields of a plan: one region, one year."""
 
     title: Line
     medium_term_plan: Line | None = ShapeField(
@@ -156,7 +156,7 @@ class PlanIn(PlanFields, Shape):
     model_config = show_example(PLAN_EXAMPLE)
 
     @model_validator(mode="after")
-    def _each_location_once(self) -> "PlanIn":
+    def _refuse_repeated_locations(self) -> "PlanIn":
         refuse_repeated(
             (location.region_code for location in self.priority_locations), at="/priority_locations"
         )
@@ -181,7 +181,7 @@ class PlanOut(PlanIn):
 
 
 class PriorityContent(TypedDict):
-    """A priority location as JSON has it: the keys that rules read."""
+    """The JSON of a priority location: the keys that rules read."""
 
     region_code: str
     target_families: int | None
@@ -189,14 +189,14 @@ class PriorityContent(TypedDict):
 
 
 class PlanContent(TypedDict):
-    """The plan's own fields (`PlanIn`) as JSON has them: the keys that rules read."""
+    """The JSON of the plan's own fields (`PlanIn`): the keys that rules read."""
 
     nomenclature_edition: str
     priority_locations: list[PriorityContent]
 
 
 class ReasonContent(TypedDict):
-    """A reason (`Reason`) as JSON has it."""
+    """The JSON of a reason (`Reason`)."""
 
     field: str
     category: str
@@ -207,7 +207,7 @@ class ReasonContent(TypedDict):
 
 
 class PlanNoteFields(BaseModel):
-    """What the province asks for, of the plan or of one line."""
+    """The province's request about the plan or one of its lines."""
 
     action: Key | None = ShapeField(default=None, description="Key of the line; null: of the plan itself.")
     pointer: str | None = ShapeField(
@@ -275,7 +275,7 @@ class PlanRow(PlanFields, Table, table=True):
 
 
 class Plan(NamedTuple):
-    """A row of the plans, without priority locations."""
+    """A row of the table `plan`."""
 
     title: str
     medium_term_plan: str | None
@@ -290,7 +290,7 @@ class Plan(NamedTuple):
     version: int
     updated_at: datetime
     stamp: str = ""
-    """Changes with any write in the plan, as `journal.stamp` of its chain does; empty where it was not read."""
+    """Hash of the plan's chain (`journal.stamp`): any write in the plan changes it. Empty if the query omits it."""
 
 
 class PriorityLocationRow(PriorityLocationFields, Table, table=True):
@@ -302,7 +302,7 @@ class PriorityLocationRow(PriorityLocationFields, Table, table=True):
 
 
 class PlanNoteRow(PlanNoteFields, Table, table=True):
-    """A note with which a plan was returned."""
+    """A note that the province attached to a return."""
 
     __tablename__ = "plan_note"
 

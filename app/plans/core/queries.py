@@ -1,4 +1,4 @@
-"""Reading plans, the notes on them, and what both refer to; SELECTs of plans start from what the actor may see."""
+"""Queries of plans, of the province's notes and of the references in both, within the actor's rights."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -40,84 +40,84 @@ _priorities, _notes, _heads = table_of(PriorityLocationRow), table_of(PlanNoteRo
 
 
 def seen(actor: Actor) -> ColumnElement[bool]:
-    """Predicate: the actor sees this plan: its region, and that it is in force or that drafts are shown there."""
-    there = visible(actor, plans.c.region_code)
+    """Predicate: the actor sees the region, and the plan is in force or the actor may read drafts there."""
+    is_in_region = visible(actor, plans.c.region_code)
     if actor.sees_every_draft:
-        return there
-    return sa.and_(there, sa.or_(plans.c.revision.is_not(None), can_read_drafts(actor)))
+        return is_in_region
+    return sa.and_(is_in_region, sa.or_(plans.c.revision.is_not(None), can_read_drafts(actor)))
 
 
 def published_plans(actor: Actor) -> ColumnElement[bool]:
-    """Predicate: the actor sees this plan, or it is in force where that is anybody's to read."""
+    """Predicate: the actor sees the plan, or the plan is in force in a region that is open to the public."""
     return sa.or_(seen(actor), sa.and_(opened(actor, plans.c.region_code), plans.c.revision.is_not(None)))
 
 
 def can_read_drafts(actor: Actor) -> ColumnElement[bool]:
-    """Return the predicate that the actor may read drafts where the plan is."""
+    """Predicate: the actor may read drafts in the plan's region."""
     return visible(actor, plans.c.region_code, "read_drafts")
 
 
 def seen_lines(actor: Actor, plan_id: ColumnElement[int]) -> ColumnElement[bool]:
-    """Predicate: the plan of that id is in force, or drafts are shown there; the region is looked at elsewhere."""
+    """Predicate: the plan is in force or the actor may read its drafts; the caller checks the region."""
     if actor.sees_every_draft:
         return sa.true()
     return plan_id.in_(sa.select(plans.c.id).where(seen(actor)))
 
 
 def visible_plans(actor: Actor) -> Select[Any]:
-    """The plans an actor sees: where every SELECT of this area begins."""
+    """Return the SELECT of the plans that the actor sees. Every SELECT of this area begins here."""
     return sa.select(plans).where(seen(actor))
 
 
 def plan_of(session: Session, actor: Actor, code: str) -> Plan:
-    """Return the plan of that key, with its stamp. Raises NotFound if the actor does not see it."""
-    return _one(read_plans(session, _one_plan(actor), code=code))
+    """Return a plan with its stamp. Raises NotFound if the actor does not see it."""
+    return _require_first(read_plans(session, _select_plan(actor), code=code))
 
 
 def published_plan_of(session: Session, actor: Actor, code: str) -> Plan:
-    """Return the plan of that key, for its revisions alone. Raises NotFound if neither actor nor public see it."""
-    return _one(read_plans(session, _one_published_plan(actor), code=code))
+    """Return a plan whose revisions the actor or the public may read. Raises NotFound if neither may."""
+    return _require_first(read_plans(session, _select_published_plan(actor), code=code))
 
 
 def read_plans(session: Session, statement: Select[Any], **bound: object) -> list[Plan]:
-    """Return the plans of a statement that selects their columns."""
+    """Return the plans that a SELECT of their columns yields."""
     return [Plan(**row._mapping) for row in session.connection().execute(statement, bound)]
 
 
 def plans_in(session: Session, region: str) -> list[Plan]:
-    """Return all plans of a region, by their keys."""
+    """Return all plans of a region, by key."""
     return read_plans(session, sa.select(plans).where(plans.c.region_code == region).order_by(plans.c.code))
 
 
-def _one(rows: Sequence[Plan]) -> Plan:
+def _require_first(rows: Sequence[Plan]) -> Plan:
     if not rows:
         raise NotFound()
     return rows[0]
 
 
 @lru_cache(maxsize=1000)
-def _one_published_plan(actor: Actor) -> Select[Any]:
+def _select_published_plan(actor: Actor) -> Select[Any]:
     return sa.select(plans).where(published_plans(actor), plans.c.code == sa.bindparam("code"))
 
 
 @lru_cache(maxsize=1000)
-def _one_plan(actor: Actor) -> Select[Any]:
+def _select_plan(actor: Actor) -> Select[Any]:
     chain = sa.literal(PLAN_CHAIN) + plans.c.code
     stamp = sa.select(_heads.c.hash).where(_heads.c.chain == chain).correlate(plans).scalar_subquery()
-    found = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
-    return found.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
+    statement = visible_plans(actor).where(plans.c.code == sa.bindparam("code"))
+    return statement.add_columns(sa.func.coalesce(stamp, "").label("stamp"))
 
 
 _BY_ID = sa.select(plans).where(plans.c.id == sa.bindparam("id"))
 
 
 def read_again(session: Session, plan: Plan) -> Plan:
-    """Return a plan as it is once its chain is locked. Raises NotFound if it was deleted meanwhile."""
-    return _one(read_plans(session, _BY_ID, id=plan.id))
+    """Read a plan again under the lock of its chain. Raises NotFound if another write deleted it."""
+    return _require_first(read_plans(session, _BY_ID, id=plan.id))
 
 
 def stored_plan(session: Session, plan: Plan) -> PlanContent:
-    """Return a plan's content as `PlanIn` has it."""
+    """Return a plan's content (`PlanIn`)."""
     content: PlanContent = json.loads(session.scalars(_select_content(), {"id": plan.id}).one())
     return content
 
@@ -130,14 +130,16 @@ def _select_content() -> TextSelect:
 
 @cache
 def select_priorities() -> Select[Any]:
-    """Return the SELECT of a plan's priority locations in their order, correlated with the plan."""
+    """Return the SELECT of a plan's priority locations in order, correlated with the plan."""
     columns = fields_of(PriorityLocation, _priorities)
-    found = sa.select(*columns).where(_priorities.c.plan_id == plans.c.id).order_by(_priorities.c.position)
-    return found.correlate(plans)
+    statement = (
+        sa.select(*columns).where(_priorities.c.plan_id == plans.c.id).order_by(_priorities.c.position)
+    )
+    return statement.correlate(plans)
 
 
 def is_plan(session: Session, code: str) -> bool:
-    """Whether a plan of that key exists, for whoever sees everything."""
+    """Return whether a plan has this key; checks no rights."""
     return session.scalar(sa.select(plans.c.id).where(plans.c.code == code)) is not None
 
 
@@ -149,7 +151,7 @@ def region_name(session: Session, code: str) -> str:
 
 
 class NotesQuery(PageQuery):
-    """Which notes of a plan."""
+    """The filters of a plan's notes."""
 
     state: NoteState | None = Field(default=None, description="`open` or `answered` ones.")
     sort: Literal["number", "-number"] = "number"
@@ -161,25 +163,25 @@ def _select_notes(plan: Plan) -> Select[Any]:
 
 
 def list_notes(actor: Actor, plan: Plan, query: NotesQuery) -> Listing:
-    """The notes of a plan's returns. Raises NotFound if the actor may not read drafts: they are about drafts."""
+    """Return the notes on a plan. Raises NotFound if the actor may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         raise NotFound()
-    found = _select_notes(plan)
+    statement = _select_notes(plan)
     if query.state is not None:
         is_open = _notes.c.answered_at.is_(None)
-        found = found.where(is_open if query.state == NoteState.open else sa.not_(is_open))
-    return Listing(found, {"number": _notes.c.number}, {"number": _notes.c.number})
+        statement = statement.where(is_open if query.state == NoteState.open else sa.not_(is_open))
+    return Listing(statement, {"number": _notes.c.number}, {"number": _notes.c.number})
 
 
 def open_notes(session: Session, actor: Actor, plan: Plan, line: str) -> list[object]:
-    """Return the open notes on one line as JSON (`PlanNote`); none if the actor may not read drafts."""
+    """Return the open notes on a line as JSON (`PlanNote`); none if the actor may not read drafts."""
     if not actor.may("read_drafts", plan.region_code):
         return []
-    found = _select_notes(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
-    return [json.loads(text) for text in session.scalars(json_texts(found.order_by(_notes.c.number)))]
+    statement = _select_notes(plan).where(_notes.c.action == line, _notes.c.answered_at.is_(None))
+    return [json.loads(text) for text in session.scalars(json_texts(statement.order_by(_notes.c.number)))]
 
 
-# What a plan refers to must exist: its region, its edition, its locations
+# References of a plan: its edition and locations
 
 outside_region = Kind(
     "outside_region",
@@ -189,19 +191,20 @@ outside_region = Kind(
 
 
 def edition_in_force(session: Session, edition: str | None, *, pointer: str) -> str:
-    """The edition named, or the newest. Invalid names the editions there are."""
-    chosen = edition or latest_edition(session)
-    if chosen not in (known := editions(session)):
-        raise Invalid(errors=[unknown_edition(chosen, known, pointer)])
-    return chosen
+    """Return the edition, or the newest for None. Raises Invalid, with the known editions, if it is unknown."""
+    name = edition or latest_edition(session)
+    if name not in (known := editions(session)):
+        raise Invalid(errors=[unknown_edition(name, known, pointer)])
+    return name
 
 
 def unknown_edition(edition: str, known: list[str], pointer: str) -> FieldError:
+    """Return the error of an unknown edition, with the known ones."""
     return describe_unknown(edition, "nomenclatures", known, allowed=known, pointer=pointer)
 
 
 def check_locations(session: Session, region: str, places: Iterable[tuple[str, str]]) -> list[FieldError]:
-    """Errors of (pointer, region code) pairs that lie outside `region` or do not exist."""
+    """Return the errors of (pointer, region code) pairs that lie outside `region` or do not exist."""
     pairs = list(places)
     inside = [code for _, code in pairs if is_inside(code, region)]
     known = regions_by_code(session, inside) if inside else {}
@@ -209,13 +212,13 @@ def check_locations(session: Session, region: str, places: Iterable[tuple[str, s
     return [
         FieldError(outside_region, pointer=pointer, value=code, allowed=f"{region}.…")
         if not is_inside(code, region)
-        else describe_unknown(code, "regions", _beside(code, labels), pointer=pointer)
+        else describe_unknown(code, "regions", _list_siblings(code, labels), pointer=pointer)
         for pointer, code in pairs
         if code not in known
     ]
 
 
-def _beside(code: str, labels: dict[str, str]) -> list[str]:
-    """Return the regions that lie where one of this code would; letters alone would take it elsewhere."""
+def _list_siblings(code: str, labels: dict[str, str]) -> list[str]:
+    """Return “code name” of the regions below the code's nearest existing ancestor."""
     above = nearest_ancestor(code, labels) or ""
-    return [f"{one} {name}" for one, name in labels.items() if one.startswith(f"{above}.")]
+    return [f"{label} {name}" for label, name in labels.items() if label.startswith(f"{above}.")]

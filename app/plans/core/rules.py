@@ -1,4 +1,4 @@
-"""Rules of plans: keys, levels, what lies inside, in which state what may be written, and how it is signed. Pure."""
+"""Rules of plans: keys, levels of government, places, states that take writes, canonical JSON. Pure."""
 
 import hashlib
 import re
@@ -12,10 +12,11 @@ from app.kit.problems import FieldError, Forbidden, Kind, Problem, Text
 from app.plans.core.models import PlanState
 
 PLAN_CHAIN = "plan:"
-"""With a plan's key behind it: the journal's chain of the plan and all that hangs on it."""
+"""Prefix of the journal's chain of a plan, its lines and reports; the plan's key follows."""
 
 AMENDMENT_CHAIN = "amendment:"
-"""The same for what is drafted beside a plan in force: readers do not see it, and miss nothing in the plan's."""
+"""Prefix of the journal's chain of a plan's amendments. Readers without drafts do not see it; the plan's own chain
+is complete without it."""
 
 _PLAN_KEY = re.compile(r"^(?P<region>[0-9]{2}(?:\.[0-9]{2})?)-(?P<year>20[0-9]{2})\Z")
 _REGION = re.compile(REGION_PATTERN)
@@ -23,7 +24,7 @@ FIRST_YEAR = 2015
 
 
 def plan_chain(code: str) -> str:
-    """Chain of the journal in which a plan and all that hangs on it is written."""
+    """Return the journal's chain of a plan, its lines and reports."""
     return f"{PLAN_CHAIN}{code}"
 
 
@@ -33,22 +34,22 @@ def action_subject(plan: str, code: str) -> str:
 
 
 def plan_key(code: str) -> tuple[str, int] | None:
-    """(region, year) of `73.22-2026`; None when it is no plan key. Only provinces and regencies plan."""
-    found = _PLAN_KEY.match(code)
-    return (found["region"], int(found["year"])) if found and int(found["year"]) >= FIRST_YEAR else None
+    """Return (region, year) of `73.22-2026`, or None for other texts. Only provinces and regencies have plans."""
+    match = _PLAN_KEY.match(code)
+    return (match["region"], int(match["year"])) if match and int(match["year"]) >= FIRST_YEAR else None
 
 
 def government_level(region: str) -> Literal["province", "regency"]:
-    """The level of government a region's codes are of."""
+    """Return the level of government of a region's plan, on which its codes depend."""
     return "regency" if "." in region else "province"
 
 
 def is_inside(code: str, region: str) -> bool:
-    """Whether a location lies in the plan's region (a province's plan may name its regencies)."""
+    """Return whether a location is in the plan's region; a regency lies in its province."""
     return bool(_REGION.match(code)) and is_within(code, region)
 
 
-# What may be written in which state
+# States that take writes
 
 
 class PlanNotEditable(Problem):
@@ -76,18 +77,20 @@ EDITABLE = (PlanState.draft, PlanState.returned)
 
 
 def is_editable(state: str, revision: int | None) -> bool:
-    """Whether the plan's own addresses take changes: a first draft, while it is at its region."""
+    """Return whether the plan's own addresses take changes: before its first adoption, as draft or returned."""
     return revision is None and state in EDITABLE
 
 
 def check_editable(plan: str, state: str, revision: int | None) -> None:
-    """PlanNotEditable, with the way on, where the plan's own addresses take no changes."""
+    """Raise PlanNotEditable, with the next step, if the plan's own addresses take no changes."""
     if not is_editable(state, revision):
         shown = "–" if revision is None else revision
-        raise PlanNotEditable(plan=plan, state=state, revision=shown, way=_way_on(plan, state, revision))
+        raise PlanNotEditable(
+            plan=plan, state=state, revision=shown, way=_name_next_step(plan, state, revision)
+        )
 
 
-def _way_on(plan: str, state: str, revision: int | None) -> str:
+def _name_next_step(plan: str, state: str, revision: int | None) -> str:
     if revision is None:
         return f"POST /v1/plans/{plan}/return"
     if state == PlanState.adopted:
@@ -96,17 +99,17 @@ def _way_on(plan: str, state: str, revision: int | None) -> str:
 
 
 def is_reportable(state: str) -> bool:
-    """Whether progress is taken: until the plan is closed, also while it is drafted or amended."""
+    """Return whether the plan takes progress reports: in every state but closed."""
     return state != PlanState.closed
 
 
 def check_reportable(plan: str, state: str) -> None:
-    """PlanClosed where no progress is taken any more."""
+    """Raise PlanClosed if the plan takes no more reports."""
     if not is_reportable(state):
         raise PlanClosed(plan=plan)
 
 
-# Who may write
+# Rights
 
 not_your_agency = Kind(
     "not_your_agency",
@@ -116,7 +119,7 @@ not_your_agency = Kind(
 
 
 def check_right(actor: Actor, right: str, region: str, pointer: str, *agencies: str) -> list[FieldError]:
-    """Return the error of a right that the actor lacks on the lines of an agency, or on all lines of a region."""
+    """Return an error if the actor lacks the right on a region's lines, or on those of these agencies."""
     try:
         actor.require(right, region, *agencies)
     except Forbidden as refused:
@@ -126,14 +129,14 @@ def check_right(actor: Actor, right: str, region: str, pointer: str, *agencies: 
     return []
 
 
-# What is signed for
+# Signed content
 
 
 def canonical(content: Any) -> str:
-    """The one way to write a JSON value (RFC 8785): what is equal has equal bytes, whoever writes them."""
+    """Return a JSON value as canonical text (RFC 8785): equal values have equal bytes."""
     return rfc8785.dumps(content).decode()
 
 
 def sha256_of(text: str) -> str:
-    """SHA-256 of the text's UTF-8 bytes, hex."""
+    """Return the SHA-256 of the text's UTF-8 bytes, hex."""
     return hashlib.sha256(text.encode()).hexdigest()
