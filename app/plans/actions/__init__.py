@@ -1,1 +1,1 @@
-"""The lines of a plan and all that a line holds."""
+"""The lines of a plan and their parts."""

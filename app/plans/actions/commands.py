@@ -1,4 +1,4 @@
-"""Commands of actions: a write of many lines takes as many statements as a write of one."""
+"""Commands of actions: a batch takes as many statements as a single write."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
@@ -40,14 +40,15 @@ reported_part = Kind(
 
 
 IN_USE: list[Callable[[Session, Gone], Gone]] = []
-"""Called with the items that are about to leave their actions; gives those that something hangs on.
-`app.wiring` adds those of the areas above: plans must not know progress."""
+"""Hooks of the areas above, from `app.wiring`: plans must not import progress. A write calls each with the items
+that it is about to remove from their actions; the hook returns those with reports."""
 
 FOLLOWED = ("outputs", "milestones")
-"""Parts of an action that figures of areas above follow from."""
+"""Parts of an action from which the areas above compute figures."""
 
 AFTER_ACTIONS: list[Callable[[Session, Sequence[int]], None]] = []
-"""Functions that `app.wiring` adds. Each takes the ids of existing actions in which one of these parts changed."""
+"""Hooks of the areas above, from `app.wiring`. A write calls each with the ids of existing actions whose parts in
+`FOLLOWED` it changed."""
 
 
 class PartInUse(Problem):
@@ -82,13 +83,13 @@ class Written(NamedTuple):
     outcomes: list[Outcome]
     """In the order of the drafts."""
     contents: dict[str, ActionContent]
-    """The contents of lines without errors, by code."""
+    """Contents of the lines without errors, by code."""
 
 
 def put_actions(write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: str | None = None) -> Written:
-    """Create or replace actions; one that is equal stays untouched.
+    """Create or replace actions, in one batch; equal ones keep their version.
 
-    Raises Forbidden, Invalid or PartInUse for all of them, unless the batch takes `each` by itself.
+    Raises Forbidden, Invalid or PartInUse for the whole batch; in a batch with `each` an item keeps its own errors.
     """
     write.actor.require("write_actions", plan.region_code)
     chain = hold(write.session, plan_chain(plan.code))
@@ -104,7 +105,7 @@ def put_actions(write: Write, plan: Plan, batch: BatchWrite[Draft], *, reason: s
 
 
 def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into an action. Raises NotFound if there is none."""
+    """Merge a patch into an action. Raises NotFound if it does not exist."""
     chain, stored = _hold_action(write, plan, code)
     content = validated(ActionIn, merge_patch(renamed(stored.content, patch), patch))
     batch = BatchWrite([Draft(code, content)])
@@ -113,14 +114,14 @@ def patch_action(write: Write, plan: Plan, code: str, patch: dict[str, object]) 
 
 
 def renamed(action: ActionContent, patch: dict[str, object]) -> ActionContent:
-    """An action that is about to be patched: the names are those of the old code, a new one brings its own."""
+    """Return the action to patch: without its names if the patch changes the code, which brings its own names."""
     if patch.get("subactivity_code") in (None, action["subactivity_code"]):
         return action
     return {**action, "subactivity": None, "activity": None, "program": None}
 
 
 def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredAction]:
-    """Hold the chain of the plan. Return it with the action, which this write may change under its condition."""
+    """Lock the plan's chain, check right, precondition and state. Return the chain and the action."""
     write.actor.require("write_actions", plan.region_code)
     chain = hold(write.session, plan_chain(plan.code))
     stored = require_found(stored_actions(write.session, plan, [code]).get(code))
@@ -131,9 +132,9 @@ def _hold_action(write: Write, plan: Plan, code: str) -> tuple[Chain, StoredActi
 
 
 def _check_editable(session: Session, plan: Plan) -> None:
-    """Raise PlanNotEditable by the state under the held chain: the plan may have moved since the caller read it."""
-    now = read_again(session, plan)
-    check_editable(now.code, now.state, now.revision)
+    """Raise PlanNotEditable by the plan's state under the lock: it may have changed since the first read."""
+    plan_now = read_again(session, plan)
+    check_editable(plan_now.code, plan_now.state, plan_now.revision)
 
 
 def _store(
@@ -144,22 +145,22 @@ def _store(
     stored: dict[str, StoredAction],
     reason: str | None,
 ) -> Written:
-    """Write the drafts that fit; the caller holds the chain, and has checked rights, precondition and state."""
-    wanted = complete_drafts(write.session, plan, batch, stored)
-    changes = batch.changes(wanted, stored)
+    """Write the drafts without errors; the caller locked the chain and checked rights, precondition and state."""
+    contents = complete_drafts(write.session, plan, batch, stored)
+    changes = batch.changes(contents, stored)
     versions = write_actions(write.session, write.author, plan, changes, stored)
     entries = [
         action_entry(plan, code, versions[code], stored.get(code), content, reason)
         for code, content in changes.items()
     ]
     record(write.session, chain, write.author, entries)
-    return Written(batch.outcomes(stored, versions), batch.select_accepted(wanted))
+    return Written(batch.outcomes(stored, versions), batch.select_accepted(contents))
 
 
 def forbid_lines_of_others(
     write: Write, plan: Plan, batch: BatchWrite[Draft], leads: Mapping[str, set[str]]
 ) -> None:
-    """Refuse lines that the actor may not write: other agencies lead them, by `leads` or by the draft."""
+    """Refuse lines that another agency leads, by the draft or by `leads`, if the actor may not write for it."""
     lacking = {
         code: [
             error
@@ -176,48 +177,47 @@ def forbid_lines_of_others(
 def complete_drafts(
     session: Session, plan: Plan, batch: BatchWrite[Draft], stored: dict[str, StoredAction]
 ) -> dict[str, ActionContent]:
-    """Return the contents by code, with edition and official names.
+    """Return the drafts' contents by code, with edition and official names; `stored` are the lines in force.
 
-    Refuses drafts that refer to something unknown (Invalid), or leave out what progress was reported on
-    (PartInUse); `stored` are the lines in force.
+    Refuses drafts with unknown references (Invalid) and those that drop a part with reports (PartInUse).
     """
     drafts = list(batch.items.values())
-    wanted, errors = check_references(session, plan, drafts)
+    contents, errors = check_references(session, plan, drafts)
     batch.invalidate(errors)
-    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, wanted, stored)
+    in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
     batch.refuse(in_use, part_in_use)
-    return wanted
+    return contents
 
 
 def parts_in_use(
     session: Session,
     pointers: Mapping[str, str],
-    wanted: Mapping[str, ActionContent],
+    contents: Mapping[str, ActionContent],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Return the errors of items that are left out although progress refers to them, by code of the line.
+    """Return the errors of items with reports that the contents drop, by code of the line.
 
-    `pointers` are the places of the lines in the request.
+    `pointers` are the JSON Pointers of the lines in the request, by code.
     """
     gone: Gone = {}
-    for code, content in wanted.items():
+    for code, content in contents.items():
         for part in PARTS if code in stored else ():
-            if left := part.list_keys(stored[code].content) - part.list_keys(content):
-                gone.setdefault(part.name, set()).update((stored[code].id, key) for key in left)
+            if dropped := part.list_keys(stored[code].content) - part.list_keys(content):
+                gone.setdefault(part.name, set()).update((stored[code].id, key) for key in dropped)
     if not gone:
         return {}
-    codes = {stored[code].id: code for code in wanted if code in stored}
-    found: dict[str, list[FieldError]] = {}
-    for ask in IN_USE:
-        for name, items in ask(session, gone).items():
+    codes = {stored[code].id: code for code in contents if code in stored}
+    errors: dict[str, list[FieldError]] = {}
+    for hook in IN_USE:
+        for name, items in hook(session, gone).items():
             for id, key in sorted(items):
                 error = FieldError(reported_part, pointer=f"{pointers[codes[id]]}/{name}", value=key)
-                found.setdefault(codes[id], []).append(error)
-    return found
+                errors.setdefault(codes[id], []).append(error)
+    return errors
 
 
 def part_in_use(errors: Sequence[FieldError]) -> PartInUse:
-    """Return the problem of items that drafts leave out although progress refers to them."""
+    """Return the problem of drafts that drop items with reports."""
     return PartInUse(errors=errors, keys=", ".join(str(error.value) for error in errors))
 
 
@@ -229,7 +229,7 @@ def action_entry(
     after: ActionContent | None,
     reason: str | None = None,
 ) -> Entry:
-    """Return the journal's entry of a write of a line; `after` None: of its deletion."""
+    """Return the journal entry of a write of a line, or of its deletion if `after` is None."""
     return Entry.of(
         "action",
         plan.region_code,
@@ -277,8 +277,8 @@ def write_actions(
         lists = [
             PartList(
                 {"action_id": ids[code]},
-                _items_of(part, content, plan),
-                _items_of(part, stored[code].content, plan) if code in stored else [],
+                _list_rows(part, content, plan),
+                _list_rows(part, stored[code].content, plan) if code in stored else [],
             )
             for code, content in contents.items()
         ]
@@ -291,13 +291,13 @@ def write_actions(
         and any(part.list_items(content) != part.list_items(stored[code].content) for part in followed)
     ]
     if rewritten:
-        for follow in AFTER_ACTIONS:
-            follow(session, rewritten)
+        for hook in AFTER_ACTIONS:
+            hook(session, rewritten)
     return {row.code: row.version for row in written}
 
 
-def _items_of(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, object]]:
-    """Return the rows of one list of an action; rows of agencies name the region too."""
+def _list_rows(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, object]]:
+    """Return the rows of one part of an action; rows of agencies have the plan's region too."""
     extra = {"region_code": plan.region_code} if part.name == "supporting_agencies" else {}
     return [{**item, **extra} for item in part.list_items(content)]
 
@@ -305,7 +305,7 @@ def _items_of(part: Part, content: ActionContent, plan: Plan) -> list[dict[str, 
 def delete_action(write: Write, plan: Plan, code: str) -> None:
     """Delete an action.
 
-    Raises NotFound if there is none, PartInUse if progress refers to it, ActionInUse if something else does.
+    Raises NotFound if it does not exist, PartInUse if it has reports, ActionInUse if another thing refers to it.
     """
     chain, stored = _hold_action(write, plan, code)
     if references := references_to(write.session, plan, [code]):
@@ -316,32 +316,32 @@ def delete_action(write: Write, plan: Plan, code: str) -> None:
 
 
 def raise_referred(references: Mapping[str, Mapping[str, int]]) -> NoReturn:
-    """Raise ActionInUse for the first of the lines that something refers to."""
-    code, found = min(references.items())
-    raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in found.items()))
+    """Raise ActionInUse for the first of these lines."""
+    code, counts = min(references.items())
+    raise ActionInUse(action=code, references=", ".join(f"{name}: {count}" for name, count in counts.items()))
 
 
 def remove_actions(session: Session, gone: Mapping[str, StoredAction]) -> None:
-    """Delete lines, by code. Raises PartInUse if progress refers to them."""
+    """Delete lines, by code. Raises PartInUse if one has reports."""
     try:
-        session.execute(sa.delete(actions).where(actions.c.id.in_([one.id for one in gone.values()])))
+        session.execute(sa.delete(actions).where(actions.c.id.in_([line.id for line in gone.values()])))
     except IntegrityError as error:
         raise PartInUse(keys=", ".join(sorted(gone))) from error
 
 
-# Agencies that are merged
+# Merge of agencies
 
 
 def move_lines(write: Write, region: str, old: str, new: str) -> None:
-    """Point every line of a region that an agency leads or supports at another, plan by plan.
+    """Replace an agency by another in all lines of a region that it leads or supports, plan by plan.
 
-    It locks each plan's chain first, so that another write of its lines ends before it or waits.
+    Locks each plan's chain first, so that other writes of its lines end before or wait.
     """
     session, reason = write.session, f"merge {old} → {new}"
-    of_old = sa.select(_supporting.c.action_id).where(
+    supported = sa.select(_supporting.c.action_id).where(
         _supporting.c.region_code == region, _supporting.c.agency_code == old
     )
-    names_old = sa.or_(actions.c.lead_agency == old, actions.c.id.in_(of_old))
+    names_old = sa.or_(actions.c.lead_agency == old, actions.c.id.in_(supported))
     for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
         plan = read_again(session, plan)
@@ -356,12 +356,12 @@ def move_lines(write: Write, region: str, old: str, new: str) -> None:
             sa.update(actions).where(chosen, actions.c.lead_agency == old).values(lead_agency=new)
         )
         replace_named(session, _supporting.c.action_id, ids, old, new)
-        # No agency supports what it leads.
+        # An agency does not support a line that it leads.
         leads = sa.select(actions.c.id).where(chosen, actions.c.lead_agency == new)
         supports = sa.and_(_supporting.c.agency_code == new, _supporting.c.action_id.in_(leads))
         session.execute(sa.delete(_supporting).where(supports))
-        raised = {"version": actions.c.version + 1, "updated_at": write.author.at}
-        session.execute(sa.update(actions).where(chosen).values(**raised))
+        changes = {"version": actions.c.version + 1, "updated_at": write.author.at}
+        session.execute(sa.update(actions).where(chosen).values(**changes))
         after = stored_actions(session, plan, codes)
         entries = [
             action_entry(plan, code, before[code].version + 1, before[code], after[code].content, reason)

@@ -1,7 +1,7 @@
 """An action and its parts (domain, section 3).
 
-Each noun's fields are declared once, in a `…Fields` class; the table and the shapes that go over the
-wire both inherit them. To add a field to an action, add it to `ActionFields` and write the migration.
+A `…Fields` class declares the fields of each noun once; the table and the wire shapes inherit them. To add a field to
+an action, add it to `ActionFields` and write the migration.
 """
 
 from collections.abc import Mapping
@@ -113,11 +113,11 @@ class Regularity(StrEnum):
 ActionKey = Annotated[str, address("Key of the action in its plan.", "A-001")]
 
 
-# Parts of an action. `key` names the field by which a part is matched when a list is replaced.
+# Parts of an action
 
 
 class ComponentFields(BaseModel):
-    """What a line pays for, by class."""
+    """A component of a line's spending, by class."""
 
     code: Key
     component_class: ComponentClass
@@ -129,7 +129,7 @@ class ComponentFields(BaseModel):
 
 
 class BudgetLineFields(BaseModel):
-    """Money of one funding source."""
+    """The money of one funding source."""
 
     funding_source: FundingSourceCode
     amount: Rupiah | None = ShapeField(
@@ -140,7 +140,7 @@ class BudgetLineFields(BaseModel):
 
 
 class OutputFields(BaseModel):
-    """What a line delivers, measured."""
+    """A measured output of a line."""
 
     code: Key
     indicator: Line
@@ -152,7 +152,7 @@ class OutputFields(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _targets_rise(self) -> "OutputFields":
+    def _check_targets(self) -> "OutputFields":
         steps = self.quarterly_targets
         if steps and (len(steps) != 4 or steps != sorted(steps) or steps[-1] != self.target):
             raise RuleBroken(falling_targets, at="/quarterly_targets", target=self.target, value=str(steps))
@@ -160,7 +160,7 @@ class OutputFields(BaseModel):
 
 
 class RecipientFields(BaseModel):
-    """Whom a line aims at: a count, never a name."""
+    """A group of recipients of a line: a count, never a name."""
 
     code: Key
     kind: RecipientKind
@@ -175,7 +175,7 @@ class RecipientFields(BaseModel):
     source_period: PeriodText | None = None
 
     @model_validator(mode="after")
-    def _deciles_in_order(self) -> "RecipientFields":
+    def _check_deciles(self) -> "RecipientFields":
         first, last = self.decile_from, self.decile_to
         if first is not None and last is not None and first > last:
             raise RuleBroken(decile_order, at="/decile_from", first=first, last=last, value=first)
@@ -183,7 +183,7 @@ class RecipientFields(BaseModel):
 
 
 class LocationFields(BaseModel):
-    """Where a line works: any region inside the plan's."""
+    """A place of a line: any region inside the plan's."""
 
     region_code: RegionCode
     recipients: Count | None = None
@@ -224,7 +224,7 @@ class Milestone(MilestoneFields, Shape): ...
 
 
 class ActionFields(BaseModel):
-    """One line of a plan: a sub-activity done by an agency under a strategy."""
+    """One line of a plan: a sub-activity of an agency under a strategy."""
 
     title: Line
     strategy: Strategy
@@ -271,7 +271,7 @@ class ActionFields(BaseModel):
     note: Prose = ""
 
     @model_validator(mode="after")
-    def _months_in_order(self) -> "ActionFields":
+    def _check_months(self) -> "ActionFields":
         first, last = self.first_month, self.last_month
         if first is not None and last is not None and first > last:
             raise RuleBroken(month_order, at="/first_month", first=first, last=last, value=first)
@@ -293,7 +293,7 @@ class ActionIn(ActionFields, Shape):
     model_config = show_example(ACTION_EXAMPLE)
 
     @model_validator(mode="after")
-    def _parts_fit_together(self) -> "ActionIn":
+    def _check_parts(self) -> "ActionIn":
         for part in PARTS:
             items = getattr(self, part.name)
             refuse_repeated((getattr(item, part.key, item) for item in items), at=f"/{part.name}")
@@ -349,20 +349,20 @@ class ActionRow(ActionFields, Table, table=True):
     physical_percent: float | None = None
 
 
-class _OfAction(Table):
-    """A row of a list inside an action."""
+class _PartRow(Table):
+    """A row of a part of an action."""
 
     action_id: int = Field(foreign_key="action.id", primary_key=True, ondelete="CASCADE")
     position: int
 
 
-class ComponentRow(ComponentFields, _OfAction, table=True):
+class ComponentRow(ComponentFields, _PartRow, table=True):
     __tablename__ = "action_component"
 
     code: str = Field(primary_key=True, max_length=40)
 
 
-class BudgetLineRow(BudgetLineFields, _OfAction, table=True):
+class BudgetLineRow(BudgetLineFields, _PartRow, table=True):
     __tablename__ = "action_budget_line"
 
     funding_source: str = Field(
@@ -370,33 +370,33 @@ class BudgetLineRow(BudgetLineFields, _OfAction, table=True):
     )
 
 
-class OutputRow(OutputFields, _OfAction, table=True):
+class OutputRow(OutputFields, _PartRow, table=True):
     __tablename__ = "action_output"
 
     code: str = Field(primary_key=True, max_length=40)
     quarterly_targets: list[float] = Field(sa_type=sa.JSON)
 
 
-class RecipientRow(RecipientFields, _OfAction, table=True):
+class RecipientRow(RecipientFields, _PartRow, table=True):
     __tablename__ = "action_recipient"
 
     code: str = Field(primary_key=True, max_length=40)
     vulnerable_groups: list[str] = Field(sa_type=sa.JSON)
 
 
-class LocationRow(LocationFields, _OfAction, table=True):
+class LocationRow(LocationFields, _PartRow, table=True):
     __tablename__ = "action_location"
 
     region_code: str = Field(foreign_key="region.code", primary_key=True, max_length=13, index=True)
 
 
-class MilestoneRow(MilestoneFields, _OfAction, table=True):
+class MilestoneRow(MilestoneFields, _PartRow, table=True):
     __tablename__ = "action_milestone"
 
     code: str = Field(primary_key=True, max_length=40)
 
 
-class SupportingAgencyRow(_OfAction, table=True):
+class SupportingAgencyRow(_PartRow, table=True):
     __tablename__ = "action_supporting_agency"
     __table_args__ = refer_to_agency()
 
@@ -404,28 +404,28 @@ class SupportingAgencyRow(_OfAction, table=True):
     region_code: str = Field(max_length=13)
 
 
-class TagRow(_OfAction, table=True):
+class TagRow(_PartRow, table=True):
     __tablename__ = "action_tag"
 
     tag: str = Field(primary_key=True, max_length=60, index=True)
 
 
 class Part(NamedTuple):
-    """A list inside an action: its field, its table, the column it is matched by, its items' shape."""
+    """A list inside an action: its field, its table, the column that identifies an item, the items' shape."""
 
     name: str
     table: sa.Table
     key: str
     shape: type[Shape] | None
-    """None: the items are the keys themselves."""
+    """None if the items are plain keys."""
 
     def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the items of this list in an action, each as a row has it."""
+        """Return this part's items in an action, each as a table row."""
         items: list[Any] = content[self.name]
         return items if self.shape else [{self.key: item} for item in items]
 
     def list_keys(self, content: Mapping[str, Any]) -> set[str]:
-        """Return the keys of the items of this list in an action."""
+        """Return the keys of this part's items in an action."""
         return {str(item[self.key]) for item in self.list_items(content)}
 
 

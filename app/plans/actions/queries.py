@@ -1,4 +1,4 @@
-"""Reading the actions of a plan that the actor was found to see, and looking up what their drafts refer to."""
+"""Queries of the actions of a plan that the actor sees, and look-ups of the references in their drafts."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ actions = table_of(ActionRow)
 
 
 class ActionQuery(PageQuery):
-    """Which actions of a plan, in which order."""
+    """Filters and order of a plan's actions."""
 
     strategy: Strategy | None = Field(default=None, description="Serves this strategy.")
     lead_agency: AgencyCode | None = Field(default=None, description="Is led by this agency.")
@@ -90,7 +90,7 @@ class ActionQuery(PageQuery):
 
 @cache
 def action_columns() -> list[ColumnElement[Any]]:
-    """Columns of an action as `ActionOut` declares them, its parts as JSON the database builds."""
+    """Return the columns of an action (`ActionOut`); the database builds the JSON of its parts."""
     # PostgreSQL rounds numerics to decimals, not floats.
     share = sa.cast(actions.c.spent * 100.0 / actions.c.allocation, sa.Numeric)
     percent = sa.case((actions.c.allocation > 0, sa.func.round(share, 2)))
@@ -99,11 +99,11 @@ def action_columns() -> list[ColumnElement[Any]]:
         actions,
         plan=sa.select(plans.c.code).where(plans.c.id == actions.c.plan_id).scalar_subquery(),
         absorption_percent=percent,
-        **{part.name: _part_json(part) for part in PARTS},
+        **{part.name: _select_part(part) for part in PARTS},
     )
 
 
-def _part_json(part: Part) -> sa.SQLColumnExpression[object]:
+def _select_part(part: Part) -> sa.SQLColumnExpression[object]:
     columns = [part.table.c[part.key]] if part.shape is None else fields_of(part.shape, part.table)
     query = (
         sa.select(*columns)
@@ -116,21 +116,21 @@ def _part_json(part: Part) -> sa.SQLColumnExpression[object]:
 
 
 def list_actions(plan: Plan, query: ActionQuery) -> Listing:
-    """Actions of a plan that the actor was found to see."""
-    found = sa.select(actions.c.id).where(actions.c.plan_id == plan.id, *_conditions(query))
+    """Return the list of a visible plan's actions."""
+    statement = sa.select(actions.c.id).where(actions.c.plan_id == plan.id, *_build_conditions(query))
     sorts = {name.removeprefix("-"): actions.c[name.removeprefix("-")] for name in ACTION_SORTS}
-    return Listing(found, sorts, {"code": actions.c.code}, item=_action_item())
+    return Listing(statement, sorts, {"code": actions.c.code}, item=_build_item())
 
 
 @cache
-def _action_item() -> ColumnElement[str]:
+def _build_item() -> ColumnElement[str]:
     return fixed_object("action", action_columns())
 
 
 ACTION_SORTS = ("code", "title", "strategy", "lead_agency", "allocation", "spent")
 
 
-def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
+def _build_conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
     yield from equal(
         (actions.c.strategy, query.strategy),
         (actions.c.lead_agency, query.lead_agency),
@@ -142,52 +142,50 @@ def _conditions(query: ActionQuery) -> Iterator[ColumnElement[bool]]:
         (table_of(TagRow).c.tag, query.tag),
     ):
         if value is not None:
-            yield _has(column.table, column == value)
+            yield _has_part(column.table, column == value)
     if query.location is not None:
         table = table_of(LocationRow)
-        yield _has(table, within(table.c.region_code, query.location))
+        yield _has_part(table, within(table.c.region_code, query.location))
     if query.subactivity_code is not None:
-        yield _begins(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
+        yield _is_code_within(actions.c.subactivity_code, query.subactivity_code.rstrip("."))
     if query.q is not None:
         yield has_words(actions.c.search, query.q)
 
 
 def search_text(action: ActionContent) -> str:
-    """Return the words of an action that a search looks through: title and names, folded."""
+    """Return the text in which a search of actions looks: title and names, folded."""
     names = (action["title"], action["subactivity"], action["activity"], action["program"])
     return folded(" ".join(filter(None, names)))
 
 
-def _begins(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
-    """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` is not the whole."""
+def _is_code_within(column: sa.SQLColumnExpression[object], code: str) -> ColumnElement[bool]:
+    """Predicate: a dotted code is `code` or lies below it. Unlike a region, `0` does not match all."""
     return sa.or_(column == code, sa.and_(column > f"{code}.", column < f"{code}/"))
 
 
-def _has(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+def _has_part(table: FromClause, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return sa.exists().where(table.c.action_id == actions.c.id, condition).correlate(actions)
 
 
 def action_json(session: Session, plan: Plan, code: str) -> str:
-    """An action of a visible plan as JSON text; NotFound when there is none of that key."""
+    """Return an action of a visible plan as JSON text. Raises NotFound if it does not exist."""
     return require_found(session.scalar(_select_action(), {"plan": plan.id, "code": code}))
 
 
 @cache
 def _select_action() -> TextSelect:
-    at = (actions.c.plan_id == sa.bindparam("plan"), actions.c.code == sa.bindparam("code"))
-    return json_texts(sa.select(*action_columns()).where(*at))
+    conditions = (actions.c.plan_id == sa.bindparam("plan"), actions.c.code == sa.bindparam("code"))
+    return json_texts(sa.select(*action_columns()).where(*conditions))
 
 
 def action_id_of(session: Session, plan: Plan, code: str) -> int:
-    """Id of an action of a visible plan; NotFound when there is none of that key."""
-    found = session.scalar(
-        sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code)
-    )
-    return int(require_found(found))
+    """Return the id of an action of a visible plan. Raises NotFound if it does not exist."""
+    id = session.scalar(sa.select(actions.c.id).where(actions.c.plan_id == plan.id, actions.c.code == code))
+    return int(require_found(id))
 
 
 class StoredAction(NamedTuple):
-    """An action as it stands, for comparing, patching and journaling."""
+    """The id, version and content of an action."""
 
     id: int
     version: int
@@ -195,7 +193,7 @@ class StoredAction(NamedTuple):
 
 
 def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, StoredAction]:
-    """The actions of those codes (all: None), by code, in one statement whatever their number."""
+    """Return the actions of these codes (all: None), by code, with one statement."""
     return {
         code: StoredAction(id, version, json.loads(text))
         for text, code, id, version in _read_actions(session, plan, codes, ActionIn)
@@ -203,70 +201,72 @@ def stored_actions(session: Session, plan: Plan, codes: list[str] | None = None)
 
 
 def contents_of(session: Session, plan: Plan, codes: Iterable[str] | None = None) -> dict[str, ActionContent]:
-    """Return the contents of the actions of those codes (all: None), by code."""
-    wanted = None if codes is None else sorted(codes)
-    return {code: stored.content for code, stored in stored_actions(session, plan, wanted).items()}
+    """Return the contents of the actions of these codes (all: None), by code."""
+    names = None if codes is None else sorted(codes)
+    return {code: stored.content for code, stored in stored_actions(session, plan, names).items()}
 
 
 def whole_actions(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, ActionRecord]:
-    """The actions of those codes (all: None) as `ActionOut`, by code, in one statement."""
+    """Return the actions of these codes (all: None) as `ActionOut`, by code, with one statement."""
     return {code: json.loads(text) for text, code, *_ in _read_actions(session, plan, codes, ActionOut)}
 
 
 def _read_actions(
     session: Session, plan: Plan, codes: list[str] | None, shape: type[BaseModel]
 ) -> Iterable[sa.Row[str, str, int, int]]:
-    """Return actions as JSON of a shape, with code, id and version."""
-    bound = {"plan": plan.id} | ({} if codes is None else {"records": to_json([{"code": c} for c in codes])})
-    return session.execute(_select_actions(session, shape, codes is not None), bound)
+    """Yield (JSON of the shape, code, id, version) of actions."""
+    parameters = {"plan": plan.id} | (
+        {} if codes is None else {"records": to_json([{"code": c} for c in codes])}
+    )
+    return session.execute(_select_actions(session, shape, codes is not None), parameters)
 
 
 @built_once
 def _select_actions(session: Session, shape: type[BaseModel], has_codes: bool) -> TextSelect:
     columns = [column for column in action_columns() if column.name in shape.model_fields]
-    beside = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
-    query = sa.select(*columns, *beside).where(actions.c.plan_id == sa.bindparam("plan"))
+    keys = [actions.c[name].label(f"_{name}") for name in ("code", "id", "version")]
+    query = sa.select(*columns, *keys).where(actions.c.plan_id == sa.bindparam("plan"))
     if has_codes:
-        asked = records(session, {"code": actions.c.code.type})
-        query = query.where(actions.c.code.in_(sa.select(asked.c.code)))
-    return json_texts(query, *[column.name for column in beside])
+        codes = records(session, {"code": actions.c.code.type})
+        query = query.where(actions.c.code.in_(sa.select(codes.c.code)))
+    return json_texts(query, *[column.name for column in keys])
 
 
 def reported_codes(session: Session, plan: Plan, codes: list[str]) -> list[str]:
-    """Those of the codes whose action was reported on."""
+    """Return those of the codes whose action has progress reports."""
     query = sa.select(actions.c.code).where(
         actions.c.plan_id == plan.id, actions.c.code.in_(codes), actions.c.progress_period.is_not(None)
     )
     return list(session.scalars(query.order_by(actions.c.code)))
 
 
-# What refers to an action
+# References to actions
 
 
 REFERRERS: dict[str, sa.Column[int]] = {}
-"""Kind of thing that refers to actions → its column with their ids. `app.wiring` adds those of the areas above: plans
-must not know commitments, yet a line that one names cannot be deleted."""
+"""Name of a referring thing → its column of action ids. `app.wiring` adds those of the areas above: plans must not
+import commitments, yet a commitment keeps its action from deletion."""
 
 
 def references_to(session: Session, plan: Plan, codes: list[str]) -> dict[str, dict[str, int]]:
-    """Of those of the codes that something refers to: kind of thing → how many, in one statement."""
+    """Return {code: {name of the referring thing: count}} of the codes with references, by one statement."""
     counts = {
         name: sa.select(sa.func.count()).where(column == actions.c.id).correlate(actions).scalar_subquery()
         for name, column in REFERRERS.items()
     }
     if not counts or not codes:
         return {}
-    found = sa.select(actions.c.code, *counts.values()).where(
+    statement = sa.select(actions.c.code, *counts.values()).where(
         actions.c.plan_id == plan.id, actions.c.code.in_(codes)
     )
     by_code = {
         code: {name: count for name, count in zip(counts, numbers, strict=True) if count}
-        for code, *numbers in session.execute(found)
+        for code, *numbers in session.execute(statement)
     }
     return {code: references for code, references in by_code.items() if references}
 
 
-# What lines refer to must exist
+# References in lines
 
 unnamed_subactivity = Kind(
     "unnamed_subactivity",
@@ -278,48 +278,48 @@ unnamed_subactivity = Kind(
 def check_references(
     session: Session, plan: Plan, drafts: Sequence[Draft]
 ) -> tuple[dict[str, ActionContent], dict[str, list[FieldError]]]:
-    """(content by code, completed with edition and official names; errors by code) of many drafts."""
-    wanted: dict[str, ActionContent] = {draft.code: to_jsonable_python(draft.content) for draft in drafts}
+    """Return (contents with edition and official names, errors), both by code of the draft."""
+    contents: dict[str, ActionContent] = {draft.code: to_jsonable_python(draft.content) for draft in drafts}
     errors: dict[str, list[FieldError]] = {}
 
     def collect(read: Read, find: Callable[[Pairs], Iterable[FieldError]]) -> None:
-        """Collect the errors that one function finds in what the other reads of all contents."""
+        """Collect the errors that `find` reports on the values that `read` yields of all contents."""
         places = {
             f"{draft.pointer}{path}": (draft.code, value)
             for draft in drafts
-            for path, value in read(wanted[draft.code])
+            for path, value in read(contents[draft.code])
         }
         for error in find([(pointer, value) for pointer, (_, value) in places.items()]):
             errors.setdefault(places[error.pointer or ""][0], []).append(error)
 
-    collect(_agencies_of, lambda pairs: check_agencies(session, plan.region_code, pairs))
-    collect(_sources_of, lambda pairs: _check_funding(session, pairs))
-    collect(_regions_of, lambda pairs: check_locations(session, plan.region_code, pairs))
+    collect(_read_agencies, lambda pairs: check_agencies(session, plan.region_code, pairs))
+    collect(_read_sources, lambda pairs: _check_funding(session, pairs))
+    collect(_read_regions, lambda pairs: check_locations(session, plan.region_code, pairs))
     pointers = {draft.code: draft.pointer for draft in drafts}
-    for code, error in _complete_nomenclature(session, plan, wanted, pointers):
+    for code, error in _complete_nomenclature(session, plan, contents, pointers):
         errors.setdefault(code, []).append(error)
-    return wanted, errors
+    return contents, errors
 
 
 Pairs = list[tuple[str, str]]
 """(pointer, value) of each reference."""
 
 Read = Callable[[ActionContent], Iterable[tuple[str, str]]]
-"""Gives (path in the content, value) of each reference of one kind."""
+"""Yields (path in the content, value) of each reference of one kind."""
 
 
-def _agencies_of(content: ActionContent) -> Iterator[tuple[str, str]]:
+def _read_agencies(content: ActionContent) -> Iterator[tuple[str, str]]:
     yield "/lead_agency", content["lead_agency"]
     for n, agency in enumerate(content["supporting_agencies"]):
         yield f"/supporting_agencies/{n}", agency
 
 
-def _sources_of(content: ActionContent) -> Iterator[tuple[str, str]]:
+def _read_sources(content: ActionContent) -> Iterator[tuple[str, str]]:
     for n, line in enumerate(content["budget_lines"]):
         yield f"/budget_lines/{n}/funding_source", line["funding_source"]
 
 
-def _regions_of(content: ActionContent) -> Iterator[tuple[str, str]]:
+def _read_regions(content: ActionContent) -> Iterator[tuple[str, str]]:
     for n, location in enumerate(content["locations"]):
         yield f"/locations/{n}/region_code", location["region_code"]
 
@@ -333,12 +333,12 @@ def _check_funding(session: Session, pairs: Pairs) -> Iterator[FieldError]:
 
 
 def _complete_nomenclature(
-    session: Session, plan: Plan, wanted: dict[str, ActionContent], pointers: dict[str, str]
+    session: Session, plan: Plan, contents_by_code: dict[str, ActionContent], pointers: dict[str, str]
 ) -> Iterator[tuple[str, FieldError]]:
-    """Look codes up in their editions and fill the official names where none were sent. Yield errors by code."""
+    """Look codes up in their editions and fill in missing official names. Yield (code of the line, error)."""
     level = government_level(plan.region_code)
     by_edition: dict[str, dict[str, ActionContent]] = {}
-    for code, content in wanted.items():
+    for code, content in contents_by_code.items():
         if content["subactivity_code"] is None:
             if content["subactivity"] is None:
                 yield code, FieldError(unnamed_subactivity, pointer=f"{pointers[code]}/subactivity_code")
@@ -357,14 +357,14 @@ def _complete_nomenclature(
         for code, key in coded.items():
             content, official = contents[code], known.get(key)
             if official is None:
-                yield code, _unknown_code(session, edition, level, content, pointers[code])
+                yield code, _describe_unknown_code(session, edition, level, content, pointers[code])
                 continue
             content["subactivity"] = content["subactivity"] or official.name
             content["activity"] = content["activity"] or official.activity
             content["program"] = content["program"] or official.program
 
 
-def _unknown_code(
+def _describe_unknown_code(
     session: Session, edition: str, level: str, content: ActionContent, pointer: str
 ) -> FieldError:
     near = subactivities_like(
@@ -378,6 +378,6 @@ def _unknown_code(
         unknown_reference,
         pointer=f"{pointer}/subactivity_code",
         value=content["subactivity_code"],
-        nearest=[f"{found.code} {found.name}" for found in near],
+        nearest=[f"{subactivity.code} {subactivity.name}" for subactivity in near],
         values={"source": f"nomenclatures/{edition}/subactivities ({level})"},
     )

@@ -1,4 +1,4 @@
-"""Rules of actions, and their contents as JSON has them: of each shape the keys that rules read. Pure."""
+"""Rules of actions, and the JSON of their contents: of each shape the keys that rules read. Pure."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -6,7 +6,7 @@ from typing import TypedDict
 from app.plans.actions.models import ActionIn
 
 Gone = dict[str, set[tuple[int, str]]]
-"""Items of parts, by the part's name: (action id, item's key)."""
+"""Name of a part → (action id, item's key) of the items."""
 
 
 class ComponentContent(TypedDict):
@@ -49,7 +49,7 @@ class CostContent(TypedDict):
 
 
 class ActionContent(CostContent):
-    """An action (`ActionIn`)."""
+    """The content of an action (`ActionIn`)."""
 
     title: str
     strategy: str
@@ -70,7 +70,7 @@ class ActionContent(CostContent):
 
 
 class ActionRecord(ActionContent):
-    """An action with its key and what was reported on it (`ActionOut`)."""
+    """An action with its key and its reported figures (`ActionOut`)."""
 
     code: str
     version: int
@@ -79,13 +79,13 @@ class ActionRecord(ActionContent):
 
 
 def absorption_percent(spent: int, allocation: int) -> float | None:
-    """Spent of the allocation, two decimals, as the database rounds it; None where nothing is allocated."""
+    """Return spending in percent of the allocation, two decimals like the database; None without allocation."""
     return round(spent * 100 / allocation, 2) if allocation else None
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An action as the client wants it, with its place in the request."""
+    """A client's new content of an action, with its JSON Pointer in the request."""
 
     code: str
     content: ActionIn
