@@ -1,1 +1,1 @@
-"""What shall replace the revision in force, drafted beside it, with a reason for each change that needs one."""
+"""Drafts of a plan's next revision, with a reason for each change that needs one."""

@@ -1,4 +1,4 @@
-"""Adoption of an amendment: the conditions before it moves on, and the writes that make it the plan."""
+"""Submission and adoption of an amendment: the errors that block it, and the writes that make it the plan."""
 
 from collections.abc import Mapping, Sequence
 
@@ -61,100 +61,100 @@ empty_amendment = Kind(
 )
 
 
-# Before it is submitted
+# Submission
 
 
 def proposed(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
-    """Return the lines as the open amendment would make them."""
-    return _open(session, plan)[1].after.actions
+    """Return the contents of the plan's lines after the adoption of its open amendment, by code."""
+    return _read_amendment(session, plan)[1].after.actions
 
 
 def blocks(session: Session, plan: Plan) -> Sequence[FieldError]:
     """Return the errors that block the submission of the open amendment, findings aside."""
-    amendment, (before, after, reasons) = _open(session, plan)
+    amendment, (before, after, reasons) = _read_amendment(session, plan)
     if before == after:
         return [FieldError(empty_amendment, pointer="/actions")]
     errors = [
         FieldError(
             missing_reason,
-            pointer=f"/actions/{one.action}{field}" if one.action else field,
-            value=one.action or plan.code,
+            pointer=f"/actions/{missing.action}{field}" if missing.action else field,
+            value=missing.action or plan.code,
             values={"field": field or "/"},
         )
-        for one in missing_reasons(before, after, amendment.reasons, reasons)
-        for field in one.fields
+        for missing in missing_reasons(before, after, amendment.reasons, reasons)
+        for field in missing.fields
     ]
-    rows, stored = _changed(session, plan)
+    rows, stored = _read_changes(session, plan)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
-    # What a line refers to may have gone since it was written: an agency retired, a code withdrawn.
+    # A reference of a line may have become invalid since its write: an agency retired, an edition dropped a code.
     drafts = [
         Draft(code, ActionIn.model_validate(content), pointer=f"/actions/{code}")
         for code, content in contents.items()
     ]
     _, unknown = check_references(session, plan, drafts)
     errors += flatten(unknown)
-    errors += flatten(_in_use(session, plan, rows, stored))
+    errors += flatten(_find_in_use(session, plan, rows, stored))
     return errors + [
         FieldError(
             referred_line,
             pointer=f"/actions/{code}",
             value=code,
-            values={"references": ", ".join(f"{name}: {count}" for name, count in found.items())},
+            values={"references": ", ".join(f"{name}: {count}" for name, count in counts.items())},
         )
-        for code, found in references_to(session, plan, _taken_out(rows)).items()
+        for code, counts in references_to(session, plan, _list_removed(rows)).items()
     ]
 
 
-def _open(session: Session, plan: Plan) -> tuple[Amendment, Editions]:
+def _read_amendment(session: Session, plan: Plan) -> tuple[Amendment, Editions]:
     amendment = open_amendment(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
     return amendment, editions(session, amendment)
 
 
-def _changed(session: Session, plan: Plan) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
-    """Return the lines that are to be others than in force, and those in force of them, by code."""
+def _read_changes(session: Session, plan: Plan) -> tuple[dict[str, AmendedRow], dict[str, StoredAction]]:
+    """Return the drafted lines that differ from the lines in force, and the latter, by code."""
     rows = amended_rows(session, plan)
     stored = stored_actions(session, plan, list(rows))
-    same = {code for code, line in stored.items() if line.content == rows[code].content}
-    return {code: row for code, row in rows.items() if code not in same}, stored
+    unchanged = {code for code, line in stored.items() if line.content == rows[code].content}
+    return {code: row for code, row in rows.items() if code not in unchanged}, stored
 
 
-def _taken_out(rows: Mapping[str, AmendedRow]) -> list[str]:
+def _list_removed(rows: Mapping[str, AmendedRow]) -> list[str]:
     return [code for code, row in rows.items() if row.content is None]
 
 
-def _in_use(
+def _find_in_use(
     session: Session,
     plan: Plan,
     rows: Mapping[str, AmendedRow],
     stored: Mapping[str, StoredAction],
 ) -> dict[str, list[FieldError]]:
-    """Return the errors of lines and parts that the amendment drops although progress refers to them, by line."""
+    """Return the errors of lines and parts with reports that the amendment drops, by code of the line."""
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     pointers = {code: f"/actions/{code}" for code in rows}
-    found = parts_in_use(session, pointers, contents, stored)
-    for code in reported_codes(session, plan, _taken_out(rows)):
-        found[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
-    return found
+    errors = parts_in_use(session, pointers, contents, stored)
+    for code in reported_codes(session, plan, _list_removed(rows)):
+        errors[code] = [FieldError(reported_part, pointer=pointers[code], value=code)]
+    return errors
 
 
-# When it is adopted
+# Adoption
 
 
 def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict[str, object]]:
-    """Write the drafted lines into the plan, by as many statements for many lines as for one.
+    """Write the drafted lines into the plan, with as many statements for many lines as for one.
 
-    Return the plan's chain after that, and what the revision keeps: the reasons of the amendment and of each change.
-    Raises PartInUse if a report refers by now to a line that the amendment drops, ActionInUse if something else does.
+    Returns the plan's chain and what the revision keeps: `purpose`, and `reasons` of the amendment and of each change.
+    Raises PartInUse if the amendment drops a line that has reports by now, ActionInUse if another thing refers to it.
     """
     session, author = write.session, write.author
-    amendment, (rows, stored) = open_amendment(session, plan), _changed(session, plan)
+    amendment, (rows, stored) = open_amendment(session, plan), _read_changes(session, plan)
     assert amendment is not None, f"{plan.code} is being amended without an amendment"
-    beside = hold(session, amendment_chain(plan.code))
-    record(session, beside, author, [gone_entry(amendment, beside)])
-    if in_use := _in_use(session, plan, rows, stored):
+    drafting = hold(session, amendment_chain(plan.code))
+    record(session, drafting, author, [gone_entry(amendment, drafting)])
+    if in_use := _find_in_use(session, plan, rows, stored):
         raise part_in_use(flatten(in_use))
-    if references := references_to(session, plan, _taken_out(rows)):
+    if references := references_to(session, plan, _list_removed(rows)):
         raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
     gone = {code: stored[code] for code, row in rows.items() if row.content is None and code in stored}
@@ -163,7 +163,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     versions = write_actions(session, author, plan, contents, stored)
     versions |= {code: line.version + 1 for code, line in gone.items()}
     own = changes_of(amendment.in_force, amendment.content)
-    entries = [_store_own(session, plan, amendment, own)] if own else []
+    entries = [_store_plan(session, plan, amendment, own)] if own else []
     lines = {
         code: Amended(stored[code].content if code in stored else None, row.content, row.reasons)
         for code, row in sorted(rows.items())
@@ -190,14 +190,14 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": kept}
 
 
-def _store_own(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
-    """Write the plan's own fields; the adoption that follows raises its version."""
+def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:
+    """Write the plan's own fields. Return the journal entry; the adoption that follows raises the plan's version."""
     locations = amendment.content["priority_locations"]
     content = {name: value for name, value in amendment.content.items() if name != "priority_locations"}
     session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**content))
     replace_priority_locations(session, plan.id, locations)
-    were = amendment.in_force["priority_locations"]
-    follow_locations(session, plan.region_code, plan.year, [*were, *locations])
+    old_locations = amendment.in_force["priority_locations"]
+    follow_locations(session, plan.region_code, plan.year, [*old_locations, *locations])
     return Entry(
         "plan.changed",
         plan.region_code,

@@ -1,7 +1,7 @@
-"""Commands of an amendment: the plan's own fields and its lines as they shall be, each with reasons.
+"""Commands of an amendment: the draft of the plan's own fields and lines, with reasons.
 
-A write holds the plan's chain first, as the moves of the plan do, then the amendment's own, which records the
-drafting: readers of the plan in force never meet it.
+A write locks the plan's chain first, like the moves of the plan, then the amendment's own chain, which records the
+drafting: readers of the plan in force do not see it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +58,7 @@ class AmendmentNotEditable(Problem):
 
 
 def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Chain]:
-    """Hold the chains of the plan and of its amendment. Return the amendment and its chain."""
+    """Lock the chains of the plan and of its amendment. Return the amendment and its chain."""
     amendment = amendment_of(write.session, write.actor, code)
     write.actor.require(right, amendment.plan.region_code)
     hold(write.session, plan_chain(code))
@@ -68,8 +68,8 @@ def _hold_amendment(write: Write, code: str, right: str) -> tuple[Amendment, Cha
     return amendment, hold(write.session, amendment_chain(code))
 
 
-def _number(chain: Chain) -> int:
-    """Return the number of the next entry in the chain: it never falls, from one amendment to the next."""
+def _next_number(chain: Chain) -> int:
+    """Return the number of the chain's next entry, which rises from one amendment to the next."""
     return chain.position + 1
 
 
@@ -77,14 +77,14 @@ def _number(chain: Chain) -> int:
 
 
 def put_amendment(write: Write, code: str, content: AmendmentIn) -> None:
-    """Replace the plan's own fields as they shall be."""
+    """Replace the draft of the plan's own fields."""
     amendment, chain = _hold_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     _store_plan(write, amendment, chain, content)
 
 
 def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into the plan's own fields as they shall be."""
+    """Merge a patch into the draft of the plan's own fields."""
     amendment, chain = _hold_amendment(write, code, "write_plan")
     write.precondition.check(amendment.version)
     target = {**amendment.content, "reasons": amendment.reasons}
@@ -93,51 +93,51 @@ def patch_amendment(write: Write, code: str, patch: dict[str, object]) -> None:
 
 def _store_plan(write: Write, amendment: Amendment, chain: Chain, content: AmendmentIn) -> None:
     own = narrow(content, PlanIn)
-    wanted = fitting_plan(write.session, amendment.plan.region_code, own)
-    is_changed = wanted != amendment.in_force
-    # What is as it is in force has nothing to explain.
-    reasons = _plain(content.reasons) if is_changed else []
+    new = fitting_plan(write.session, amendment.plan.region_code, own)
+    is_changed = new != amendment.in_force
+    # Equal to the revision in force: no change, no reason.
+    reasons = _dump_reasons(content.reasons) if is_changed else []
     before = {**amendment.content, "reasons": amendment.reasons}
-    after = {**wanted, "reasons": reasons}
+    after = {**new, "reasons": reasons}
     if before == after:
         return
-    plan, version = amendment.plan, _number(chain)
+    plan, version = amendment.plan, _next_number(chain)
     row = {
         "plan_id": plan.id,
-        "content": wanted if is_changed else None,
+        "content": new if is_changed else None,
         "reasons": reasons,
         "opened_at": amendment.opened_at.isoformat(),
         "purpose": amendment.purpose,
         "version": version,
     }
     upsert(write.session, amendments, [row], key=["plan_id"])
-    record(write.session, chain, write.author, [_entry(plan, version, before, after)])
+    record(write.session, chain, write.author, [_build_entry(plan, version, before, after)])
 
 
-def _plain(reasons: Sequence[Reason]) -> list[ReasonContent]:
+def _dump_reasons(reasons: Sequence[Reason]) -> list[ReasonContent]:
     return [to_jsonable_python(reason) for reason in reasons]
 
 
 def discard_amendment(write: Write, code: str) -> None:
-    """Drop the amendment with all its lines; the revision in force stays unchanged."""
+    """Delete the amendment with its lines; the revision in force remains."""
     amendment, chain = _hold_amendment(write, code, "amend")
     write.precondition.check(amendment.version)
     session, plan = write.session, amendment.plan
     gone = gone_entry(amendment, chain)
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    moved = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": write.author.at}
-    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**moved))
+    adopted = {"state": PlanState.adopted, "version": plan.version + 1, "updated_at": write.author.at}
+    session.execute(sa.update(plans).where(plans.c.id == plan.id).values(**adopted))
     record(session, chain, write.author, [gone, state_entry(plan, PlanState.adopted)])
 
 
 def gone_entry(amendment: Amendment, chain: Chain) -> Entry:
-    """Say in the journal that an amendment is gone, and with it every line drafted for it."""
+    """Return the journal entry of the end of an amendment and its lines."""
     plan = amendment.plan
     before = {**amendment.content, "reasons": amendment.reasons, "purpose": amendment.purpose}
-    return _entry(plan, _number(chain), before, None)
+    return _build_entry(plan, _next_number(chain), before, None)
 
 
-def _entry(
+def _build_entry(
     plan: Plan, version: int, before: Mapping[str, object], after: Mapping[str, object] | None
 ) -> Entry:
     subject = f"plans/{plan.code}/amendment"
@@ -149,18 +149,18 @@ def _entry(
 
 @dataclass(frozen=True)
 class _Drafting:
-    """An open amendment with the lines that a write names, under its held chains."""
+    """An open amendment with the lines that a write names; the write holds the locks of both chains."""
 
     amendment: Amendment
     chain: Chain
     stored: dict[str, StoredAction]
     """The lines in force, by code."""
     rows: dict[str, AmendedRow]
-    """The lines written to the amendment, by code."""
+    """The drafted lines, by code."""
 
     @classmethod
     def open(cls, write: Write, code: str, lines: list[str]) -> "_Drafting":
-        """Hold the chains of the plan and of its amendment, and read the lines of those codes."""
+        """Lock the chains of the plan and of its amendment, and read these lines."""
         amendment, chain = _hold_amendment(write, code, "write_actions")
         stored = stored_actions(write.session, amendment.plan, lines)
         return cls(amendment, chain, stored, amended_rows(write.session, amendment.plan, lines))
@@ -171,7 +171,7 @@ class _Drafting:
 
     @property
     def lines(self) -> dict[str, AmendedRow]:
-        """The lines of the next revision by now, with those that it drops."""
+        """The drafted lines, and the lines in force without a draft, by code; `content` is None for a removal."""
         untouched = {
             code: AmendedRow(line.content, [], untouched_version(self.amendment, line.version))
             for code, line in self.stored.items()
@@ -180,7 +180,7 @@ class _Drafting:
 
     @property
     def leads(self) -> dict[str, set[str]]:
-        """The agencies that lead each line, in force and in the amendment."""
+        """The lead agencies of each line, in force and in the amendment."""
         leads = {code: {line.content["lead_agency"]} for code, line in self.stored.items()}
         for code, row in self.rows.items():
             if row.content is not None:
@@ -195,9 +195,9 @@ Reasons = Mapping[str, Sequence[Reason]]
 def put_amended_actions(
     write: Write, code: str, batch: BatchWrite[Draft], reasons: Reasons, *, note: str | None = None
 ) -> Written:
-    """Write lines as they shall be; the amendment no longer changes a line that is equal to the one in force.
+    """Draft lines; a draft equal to its line in force withdraws the change.
 
-    Raises as `put_actions` does; `note` is what the drafting's history says of the call.
+    Raises like `put_actions`; `note` goes into the history of the drafting.
     """
     drafting = _Drafting.open(write, code, list(batch.items))
     forbid_lines_of_others(write, drafting.plan, batch, drafting.leads)
@@ -209,46 +209,46 @@ def put_amended_actions(
 def _store(
     write: Write, drafting: _Drafting, batch: BatchWrite[Draft], reasons: Reasons, note: str | None = None
 ) -> Written:
-    """Write the drafts that fit; the caller has checked rights and precondition."""
+    """Write the drafts without errors; the caller checked rights and precondition."""
     plan, stored, lines = drafting.plan, drafting.stored, drafting.lines
-    wanted = complete_drafts(write.session, plan, batch, stored)
-    fitting = batch.select_accepted(wanted)
-    versions = _next_versions(write.session, plan, drafting.chain, fitting, stored)
+    contents = complete_drafts(write.session, plan, batch, stored)
+    accepted = batch.select_accepted(contents)
+    versions = _next_versions(write.session, plan, drafting.chain, accepted, stored)
     changes: dict[str, AmendedRow] = {}
-    for code, content in fitting.items():
+    for code, content in accepted.items():
         is_in_force = code in stored and stored[code].content == content
-        explained = [] if is_in_force else _plain(reasons.get(code, ()))
+        new_reasons = [] if is_in_force else _dump_reasons(reasons.get(code, ()))
         before = lines.get(code)
-        if before is None or (before.content, list(before.reasons)) != (content, explained):
-            changes[code] = AmendedRow(content, explained, versions[code], write.author.at)
+        if before is None or (before.content, list(before.reasons)) != (content, new_reasons):
+            changes[code] = AmendedRow(content, new_reasons, versions[code], write.author.at)
     _store_lines(write, drafting, changes, note)
-    return Written(batch.outcomes(lines, {code: line.version for code, line in changes.items()}), fitting)
+    return Written(batch.outcomes(lines, {code: line.version for code, line in changes.items()}), accepted)
 
 
 def _next_versions(
     session: Session, plan: Plan, chain: Chain, codes: Iterable[str], stored: Mapping[str, StoredAction]
 ) -> dict[str, int]:
-    """Return the versions that a write of drafted lines gives them, by code.
+    """Return the versions that this write gives to drafted lines, by code.
 
-    Each is the version in force (of a line that is not in force, its last one) plus the place of the write
-    in the amendment's chain: neither ever falls.
+    A version is the version in force (for a deleted line its last one) plus the place of the write in the amendment's
+    chain, so it never falls.
     """
     in_force = next_versions(session, {code: action_subject(plan.code, code) for code in codes}, stored)
-    return {code: version - 1 + _number(chain) for code, version in in_force.items()}
+    return {code: version - 1 + _next_number(chain) for code, version in in_force.items()}
 
 
 def _store_lines(
     write: Write, drafting: _Drafting, changes: dict[str, AmendedRow], note: str | None = None
 ) -> None:
-    """Write lines whose content or reasons changed; a new line without content leaves the amendment.
+    """Write drafts with another content or other reasons; drop removals of lines that are not in force.
 
-    A line that is equal again to the one in force stays, for its version.
+    A draft equal to its line in force stays stored, for its version.
     """
     plan, lines = drafting.plan, drafting.lines
-    left = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
-    delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": code} for code in left])
-    _write_lines(write, plan, {code: line for code, line in changes.items() if code not in left})
-    entries = [_line_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
+    dropped = [code for code, line in changes.items() if line.content is None and code not in drafting.stored]
+    delete_parts(write.session, amended_actions, [{"plan_id": plan.id, "code": code} for code in dropped])
+    _write_lines(write, plan, {code: line for code, line in changes.items() if code not in dropped})
+    entries = [_build_line_entry(plan, code, lines.get(code), line, note) for code, line in changes.items()]
     record(write.session, drafting.chain, write.author, entries)
 
 
@@ -267,13 +267,13 @@ def _write_lines(write: Write, plan: Plan, lines: Mapping[str, AmendedRow]) -> N
     upsert(write.session, amended_actions, rows, key=["plan_id", "code"])
 
 
-def _line_entry(
-    plan: Plan, code: str, was: AmendedRow | None, line: AmendedRow, note: str | None = None
+def _build_line_entry(
+    plan: Plan, code: str, old: AmendedRow | None, line: AmendedRow, note: str | None = None
 ) -> Entry:
-    """Return the entry of a write of a line in the amendment's own chain."""
-    before, after = _shown(was), _shown(line)
-    if line.content is None and was is not None and was.content is None:
-        before, after = {"reasons": was.reasons}, {"reasons": line.reasons}
+    """Return the entry of a write of a line in the amendment's chain."""
+    before, after = _dump_line(old), _dump_line(line)
+    if line.content is None and old is not None and old.content is None:
+        before, after = {"reasons": old.reasons}, {"reasons": line.reasons}
     return Entry.of(
         "amendment_action",
         plan.region_code,
@@ -286,14 +286,17 @@ def _line_entry(
     )
 
 
-def _shown(line: AmendedRow | None) -> dict[str, object] | None:
+def _dump_line(line: AmendedRow | None) -> dict[str, object] | None:
     if line is None or line.content is None:
         return None
     return {**line.content, "reasons": line.reasons}
 
 
 def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a line as it shall be, reasons included; they stay unless the patch names them."""
+    """Merge a patch into a drafted line and its reasons, which remain unless the patch names them.
+
+    Raises NotFound if the line does not exist or the amendment removes it.
+    """
     drafting = _Drafting.open(write, code, [action])
     line = drafting.lines.get(action)
     if line is None or line.content is None:
@@ -308,9 +311,9 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
 
 
 def remove_amended_action(write: Write, code: str, action: str, reason: Reason | None) -> None:
-    """Take a line out of the next revision.
+    """Draft the removal of a line.
 
-    Raises PartInUse if progress refers to it, ActionInUse if something else does.
+    Raises PartInUse if the line has reports, ActionInUse if another thing refers to it.
     """
     drafting = _Drafting.open(write, code, [action])
     plan, line = drafting.plan, drafting.lines.get(action)
@@ -325,35 +328,35 @@ def remove_amended_action(write: Write, code: str, action: str, reason: Reason |
     if references := references_to(write.session, plan, [action]):
         raise_referred(references)
     version = _next_versions(write.session, plan, drafting.chain, [action], drafting.stored)[action]
-    gone = AmendedRow(None, _plain([reason] if reason else []), version, write.author.at)
-    if (line.content, list(line.reasons)) != (None, gone.reasons):
-        _store_lines(write, drafting, {action: gone})
+    removal = AmendedRow(None, _dump_reasons([reason] if reason else []), version, write.author.at)
+    if (line.content, list(line.reasons)) != (None, removal.reasons):
+        _store_lines(write, drafting, {action: removal})
 
 
-# Agencies that are merged
+# Merge of agencies
 
 
 def _names_agency(content: ActionContent | None, agency: str) -> bool:
     return content is not None and agency in (content["lead_agency"], *content["supporting_agencies"])
 
 
-def _being_amended(session: Session, region: str) -> list[Plan]:
-    found = sa.select(plans).join(amendments, amendments.c.plan_id == plans.c.id)
-    return read_plans(session, found.where(plans.c.region_code == region).order_by(plans.c.code))
+def _read_amended_plans(session: Session, region: str) -> list[Plan]:
+    statement = sa.select(plans).join(amendments, amendments.c.plan_id == plans.c.id)
+    return read_plans(session, statement.where(plans.c.region_code == region).order_by(plans.c.code))
 
 
 def _count_drafted(session: Session, region: str, agency: str) -> int:
     return sum(
         _names_agency(row.content, agency)
-        for plan in _being_amended(session, region)
+        for plan in _read_amended_plans(session, region)
         for row in amended_rows(session, plan).values()
     )
 
 
 def move_drafted(write: Write, region: str, old: str, new: str) -> None:
-    """Point every drafted line of a region that names an agency at another; its plans' chains are held first."""
+    """Replace an agency by another in every drafted line of a region; locks the plans' chains first."""
     session, author = write.session, write.author
-    for plan in _being_amended(session, region):
+    for plan in _read_amended_plans(session, region):
         hold(session, plan_chain(plan.code))
         chain = hold(session, amendment_chain(plan.code))
         before = {
@@ -370,24 +373,24 @@ def move_drafted(write: Write, region: str, old: str, new: str) -> None:
             is_in_force = code in stored and content == stored[code].content
             after[code] = AmendedRow(content, [] if is_in_force else row.reasons, versions[code], author.at)
         _write_lines(write, plan, after)
-        entries = [_line_entry(plan, code, before[code][0], row) for code, row in after.items()]
+        entries = [_build_line_entry(plan, code, before[code][0], row) for code, row in after.items()]
         record(session, chain, author, entries)
 
 
 def _replace_agency(content: ActionContent, old: str, new: str) -> ActionContent:
-    """Return a line's content with one agency in the place of another, as `move_lines` leaves the line in force.
+    """Return a line's content with one agency in place of another, like `move_lines` for the line in force.
 
-    An agency does not support what it leads, and supports a line once: in the place that it has already.
+    An agency does not support a line that it leads, and supports a line once: at its present position.
     """
     lead = new if content["lead_agency"] == old else content["lead_agency"]
     supporting = list(content["supporting_agencies"])
     if old in supporting and new in supporting:
         supporting.remove(old)
-    supporting = [new if one == old else one for one in supporting]
+    supporting = [new if agency == old else agency for agency in supporting]
     return {
         **content,
         "lead_agency": lead,
-        "supporting_agencies": [one for one in supporting if one != lead],
+        "supporting_agencies": [agency for agency in supporting if agency != lead],
     }
 
 

@@ -84,7 +84,7 @@ reason_incomplete = Kind(
 
 
 def reason_of(category: ReasonCategory | None, text: str | None) -> Reason | None:
-    """One reason for the whole of what a call changes. BadRequest where one half is there without the other."""
+    """Return the reason for everything that a call changes. Raises BadRequest if one half of it is missing."""
     if category is None and text is None:
         return None
     if category is None or text is None:
@@ -107,7 +107,7 @@ class AmendedActionIn(ActionIn):
     model_config = show_example(AMENDED_ACTION_EXAMPLE)
 
     @model_validator(mode="after")
-    def _reasons_fit(self) -> "AmendedActionIn":
+    def _check_own_reasons(self) -> "AmendedActionIn":
         _check_reasons(self.reasons, list(ActionIn.model_fields))
         return self
 
@@ -157,7 +157,7 @@ class AmendmentIn(PlanIn):
     model_config = show_example(AMENDMENT_EXAMPLE)
 
     @model_validator(mode="after")
-    def _reasons_fit(self) -> "AmendmentIn":
+    def _check_own_reasons(self) -> "AmendmentIn":
         _check_reasons(self.reasons, list(PlanIn.model_fields))
         return self
 
@@ -193,7 +193,7 @@ class AmendmentReply(AmendmentIn):
 
 
 class AmendmentRow(Table, table=True):
-    """What shall become a plan's next revision."""
+    """A draft of a plan's next revision."""
 
     __tablename__ = "plan_amendment"
 
@@ -210,7 +210,7 @@ class AmendmentRow(Table, table=True):
 
 
 class AmendmentActionRow(Table, table=True):
-    """A line as it shall be in the next revision."""
+    """A draft of a line of the next revision."""
 
     __tablename__ = "plan_amendment_action"
 

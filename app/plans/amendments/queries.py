@@ -1,4 +1,4 @@
-"""Reading an open amendment: the plan as it shall be, beside the one in force."""
+"""Queries of an open amendment: the drafted plan and its differences from the plan in force."""
 
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -27,7 +27,7 @@ _journal = table_of(JournalRow)
 
 
 class AmendedActionQuery(ActionQuery):
-    """Which lines of an amendment, in which order."""
+    """Filters and order of an amendment's lines."""
 
     changed: bool | None = Field(
         default=None, description="Only lines that the amendment changes (`true`), or only the others."
@@ -40,31 +40,32 @@ class Amendment(NamedTuple):
     plan: Plan
     in_force: PlanContent
     content: PlanContent
-    """As they shall be."""
+    """The plan's own fields in the draft."""
     reasons: Reasons
     version: int
     opened_at: datetime
     purpose: str
-    """Why the plan is amended at all."""
+    """Why the region amends the plan."""
     number: int
-    """Place of its opening in its chain: higher than that of any write to an earlier amendment."""
+    """Position of its opening in its chain: above the position of any write to an earlier amendment."""
 
 
 def amendment_chain(code: str) -> str:
-    """Chain of the journal in which the drafting beside a plan is written."""
+    """Return the journal's chain of a plan's amendments."""
     return f"{AMENDMENT_CHAIN}{code}"
 
 
 def amendment_of(session: Session, actor: Actor, code: str) -> Amendment:
-    """The open amendment of a plan; NotFound: there is none, or the actor may not read drafts there."""
+    """Return the open amendment of a plan. Raises NotFound if none is open or the actor may not read drafts."""
     plan = plan_of(session, actor, code)
-    found = open_amendment(session, plan)
-    if found is None or not actor.may("read_drafts", plan.region_code):
+    amendment = open_amendment(session, plan)
+    if amendment is None or not actor.may("read_drafts", plan.region_code):
         raise NotFound()
-    return found
+    return amendment
 
 
 def open_amendment(session: Session, plan: Plan) -> Amendment | None:
+    """Return the open amendment of a plan, or None."""
     opening = sa.select(sa.func.max(_journal.c.position)).where(
         _journal.c.subject == f"plans/{plan.code}",
         _journal.c.kind == "plan.amended",
@@ -85,18 +86,18 @@ def open_amendment(session: Session, plan: Plan) -> Amendment | None:
 
 
 class AmendedRow(NamedTuple):
-    """A line that was written to the amendment, also where it says again what is in force."""
+    """A drafted line, also one that equals the line in force."""
 
     content: ActionContent | None
-    """None: the line is taken out."""
+    """None if the amendment removes the line."""
     reasons: Reasons
     version: int
     updated_at: datetime | None = None
-    """When it was last written; of what is as it is in force: None."""
+    """Instant of the last write; None for a line without a draft."""
 
 
 def amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -> dict[str, AmendedRow]:
-    """Return the lines of those codes (all: None) that were written to the amendment, by code."""
+    """Return the drafted lines of these codes (all: None), by code."""
     c = amended_actions.c
     query = sa.select(c.code, c.content, c.reasons, c.version, c.updated_at).where(c.plan_id == plan.id)
     if codes is not None:
@@ -108,18 +109,21 @@ def amended_rows(session: Session, plan: Plan, codes: list[str] | None = None) -
 
 
 def lines_of(session: Session, amendment: Amendment, codes: list[str] | None = None) -> list[AmendedRecord]:
-    """Return the lines as they shall be (`AmendedAction`), one that is taken out as it is in force."""
+    """Return the lines of the draft (`AmendedAction`); a removed line as in force."""
     plan = amendment.plan
     in_force, rows = whole_actions(session, plan, codes), amended_rows(session, plan, codes)
-    return [_line(amendment, code, in_force.get(code), rows.get(code)) for code in sorted({*in_force, *rows})]
+    return [
+        _build_line(amendment, code, in_force.get(code), rows.get(code))
+        for code in sorted({*in_force, *rows})
+    ]
 
 
 def untouched_version(amendment: Amendment, in_force: int) -> int:
-    """Return the version in an amendment of a line that nothing was written of there."""
+    """Return the version, in an amendment, of a line without a draft."""
     return in_force + amendment.number
 
 
-def _line(
+def _build_line(
     amendment: Amendment, code: str, in_force: ActionRecord | None, row: AmendedRow | None
 ) -> AmendedRecord:
     if row is None:
@@ -129,20 +133,20 @@ def _line(
     before = None if in_force is None else whole("action", in_force)
     line = Amended(before, row.content, row.reasons)
     new = {"code": code, "plan": amendment.plan.code, **ReportedFigures()._asdict()}
-    shown: dict[str, Any] = {**(in_force or new), **(row.content or {})}
-    shown |= {
+    fields: dict[str, Any] = {**(in_force or new), **(row.content or {})}
+    fields |= {
         "version": row.version,
         "updated_at": row.updated_at,
-        "absorption_percent": absorption_percent(shown["spent"], shown["allocation"]),
+        "absorption_percent": absorption_percent(fields["spent"], fields["allocation"]),
         "change": line.change,
         "reasons": row.reasons,
         "lacking": line.lacking,
     }
-    return cast(AmendedRecord, {name: shown[name] for name in AmendedAction.model_fields})
+    return cast(AmendedRecord, {name: fields[name] for name in AmendedAction.model_fields})
 
 
 class Editions(NamedTuple):
-    """A plan as it is in force and as it shall be, with the reasons by line."""
+    """The plan in force and the drafted plan, with the reasons by code of the line."""
 
     before: Edition
     after: Edition
@@ -150,7 +154,7 @@ class Editions(NamedTuple):
 
 
 def editions(session: Session, amendment: Amendment) -> Editions:
-    """Both sides of an amendment whole."""
+    """Return both editions whole, the plan in force and the draft."""
     rows = amended_rows(session, amendment.plan)
     in_force = contents_of(session, amendment.plan)
     lines = {**in_force, **{code: row.content for code, row in rows.items()}}
@@ -163,14 +167,14 @@ def editions(session: Session, amendment: Amendment) -> Editions:
 
 
 def amendment_state(session: Session, code: str) -> str:
-    """What changes with every write to the amendment."""
+    """Return the hash of the amendment's chain, new with every write to the amendment."""
     return stamp(session, amendment_chain(code)) or "0" * 64
 
 
 def amendment_differences(session: Session, amendment: Amendment) -> Content:
-    """What an amendment would change of the revision in force (`Differences`)."""
+    """Return the differences of the draft from the revision in force (`Differences`)."""
     plan = amendment.plan
-    assert plan.revision is not None  # an amendment lies beside a revision in force
+    assert plan.revision is not None  # only a plan in force has an amendment
     before, after, by_line = editions(session, amendment)
     by_place = [(None, amendment.reasons), *by_line.items()]
     return build_differences(

@@ -1,4 +1,4 @@
-"""Rules of amendments: which changes need a reason, and which reason covers which change. Pure."""
+"""Rules of amendments: which changes need a reason, and which changes a reason covers. Pure."""
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -30,20 +30,20 @@ NEEDS_REASON = (
     # dates
     "/milestones/*/due",
 )
-"""Fields whose change has to be explained (domain, section 5); `*` is an item's key. A line that comes or
-goes has to be explained as a whole."""
+"""Fields whose change needs a reason (domain, section 5); `*` is an item's key. A line that the amendment adds or
+removes needs one reason for the whole."""
 
 _NEEDS = tuple(tuple(pattern.split("/")[1:]) for pattern in NEEDS_REASON)
 
 
 def needs_reason(change: Change) -> bool:
-    """Whether a change must be explained. An item that comes or goes, where it has a value in such a field."""
+    """Return whether a change needs a reason; a new or removed item does if it has a value in such a field."""
     parts = change.field.split("/")[1:]
     if not parts:
         return True
     for pattern in _NEEDS:
         if len(parts) > len(pattern) or any(
-            there not in ("*", part) for there, part in zip(pattern, parts, strict=False)
+            name not in ("*", part) for name, part in zip(pattern, parts, strict=False)
         ):
             continue
         if len(parts) == len(pattern):
@@ -55,19 +55,19 @@ def needs_reason(change: Change) -> bool:
 
 
 def is_covered(field: str, reasons: Reasons) -> bool:
-    """Whether a reason speaks of the field or of something that it lies in."""
+    """Return whether a reason covers the field or a field above it."""
     return any(covers(reason["field"], field) for reason in reasons)
 
 
 def lacking(changes: Iterable[Change], reasons: Reasons) -> list[str]:
-    """The fields whose change needs a reason and has none."""
+    """Return the fields whose change needs a reason and has none."""
     return [
         change.field for change in changes if needs_reason(change) and not is_covered(change.field, reasons)
     ]
 
 
 class AmendedRecord(ActionRecord):
-    """A line of an amendment as it is shown (`AmendedAction`)."""
+    """A line of an amendment (`AmendedAction`)."""
 
     change: LineChange
     reasons: Reasons
@@ -75,12 +75,12 @@ class AmendedRecord(ActionRecord):
 
 
 class Amended(NamedTuple):
-    """A line as it shall be, beside the line in force."""
+    """A drafted line, with the line in force."""
 
     before: ActionContent | None
-    """In force; None: there is none."""
+    """None for a new line."""
     after: ActionContent | None
-    """None: it is taken out."""
+    """None if the amendment removes it."""
     reasons: Reasons
 
     @property
@@ -101,7 +101,7 @@ class Amended(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """Changed fields without a reason; of the plan itself: None."""
+    """Changed fields without a reason, of a line or (None) of the plan itself."""
 
     action: str | None
     fields: list[str]
@@ -110,17 +110,17 @@ class Missing(NamedTuple):
 def missing_reasons(
     before: Edition, after: Edition, plan_reasons: Reasons, reasons: dict[str, Reasons]
 ) -> list[Missing]:
-    """Everything that an amendment changes and does not explain yet."""
-    found = [Missing(None, lacking(changes_of(before.plan, after.plan), plan_reasons))]
-    found += [
+    """Return the changed fields without a reason, of the plan and of each line."""
+    missing = [Missing(None, lacking(changes_of(before.plan, after.plan), plan_reasons))]
+    missing += [
         Missing(line.code, lacking(line.changes, reasons.get(line.code, ())))
         for line in line_differences(before, after)
     ]
-    return [one for one in found if one.fields]
+    return [item for item in missing if item.fields]
 
 
 def in_short(reasons: Reasons) -> str | None:
-    """All reasons of a line as the journal repeats them; in full they stand in the revision."""
+    """Return the reasons of a line, cut to `JOURNAL_REASON` characters, for the journal; the revision keeps all."""
     texts = "; ".join(dict.fromkeys(f"{reason['category']}: {reason['text']}" for reason in reasons))
     return (texts if len(texts) <= JOURNAL_REASON else f"{texts[: JOURNAL_REASON - 1]}…") or None
 
@@ -134,4 +134,4 @@ RIGHT_OF: dict[Verb, str] = {
     "import_matrix": "import_matrix",
     "discard": "amend",
 }
-"""What can be done with an amendment that is being drafted → the right that it takes."""
+"""Verb on an amendment in draft → the right that it needs."""
