@@ -1,1 +1,1 @@
-"""What a plan still has to mend (E) or should know (W): one ordered list of small rules."""
+"""Findings of a plan, errors (E) and warnings (W), from one ordered list of small rules."""

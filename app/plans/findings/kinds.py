@@ -1,7 +1,7 @@
-"""The kinds of findings (domain, section 4): what each says, how to mend it, where it comes from.
+"""The kinds of findings (domain, section 4): sentence, hint, source.
 
-A kind is declared once, in both languages, beside or below the rule that finds it; `/findings/{code}` documents
-every one. Areas above declare theirs in modules of their own.
+A declaration has both languages; `/findings/{code}` publishes each kind. Areas above declare theirs in their own
+modules.
 """
 
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from app.kit.problems import Language, Text
 
 Severity = Literal["error", "warning"]
 Resource = Literal["action", "plan", "report"]
-"""What a finding's pointer points into."""
+"""The document into which a finding's pointer points."""
 
 _OWN = Text("Aturan layanan ini, tanpa status resmi", "A rule of this service, without official status")
 
 
 class FindingKind:
-    """One thing that can be said of a plan, a line or a report. `E…` is an error, `W…` a warning."""
+    """One possible finding on a plan, a line or a report. `E…` is an error, `W…` a warning."""
 
     known: ClassVar[dict[str, "FindingKind"]] = {}
 
@@ -30,13 +30,13 @@ class FindingKind:
         hint: Text,
         source: Text = _OWN,
         into: tuple[Resource, ...] = ("action",),
-        **others: Text,
+        **variants: Text,
     ) -> None:
         if code in FindingKind.known:
             raise ValueError(f"finding {code} is declared twice")
         self.code, self.title, self.hint, self.source, self.into = code, title, hint, source, into
-        self.sentences = {"": says, **others}
-        """By what it is about, where there are several."""
+        self.sentences = {"": says, **variants}
+        """Sentence by `about`; the plain one has the key `""`."""
         FindingKind.known[code] = self
 
     def __repr__(self) -> str:
@@ -47,19 +47,19 @@ class FindingKind:
         return "error" if self.code.startswith("E") else "warning"
 
     def at(self, pointer: str, *, about: str = "", **values: object) -> "Finding":
-        """A finding of this kind at a place, with the values that its sentence shows."""
+        """Return a finding of this kind at a JSON Pointer, with the values of its sentence."""
         assert about in self.sentences
         return Finding(self, pointer, values, about)
 
 
 def kinds() -> list[FindingKind]:
-    """Every kind in its order: errors, then warnings, by number."""
+    """Return every kind: errors first, then warnings, by number."""
     return [FindingKind.known[code] for code in sorted(FindingKind.known)]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to mend or to know, with where and why."""
+    """A finding at a JSON Pointer, with the values of its sentence."""
 
     kind: FindingKind
     pointer: str
@@ -75,15 +75,15 @@ class Finding:
         return self.kind.severity
 
     def shown(self, language: Language) -> dict[str, Any]:
-        """As `FindingShape` has it."""
-        said = spoken(self.values, language)
+        """Return the fields of `FindingShape`."""
+        words = spoken(self.values, language)
         return {
             "code": self.code,
             "type": f"/findings/{self.code}",
             "severity": self.severity,
             "pointer": self.pointer,
-            "message": self.kind.sentences[self.about].render(language, said),
-            "hint": self.kind.hint.render(language, said),
+            "message": self.kind.sentences[self.about].render(language, words),
+            "hint": self.kind.hint.render(language, words),
             "values": self.values,
         }
 
@@ -111,13 +111,15 @@ _WORDS = {
 
 
 def spoken(values: dict[str, object], language: Language) -> dict[str, object]:
-    """Values as a sentence shows them: figures grouped, `1.250.000,5` or `1,250,000.5`; fields in words."""
-    return {name: value if name == "year" else _spoken(value, language) for name, value in values.items()}
+    """Return values as a sentence shows them: grouped numbers, `1.250.000,5` or `1,250,000.5`; codes as words."""
+    return {
+        name: value if name == "year" else _speak_value(value, language) for name, value in values.items()
+    }
 
 
-def _spoken(value: object, language: Language) -> object:
+def _speak_value(value: object, language: Language) -> object:
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(_spoken(one, language)) for one in value) or "–"
+        return ", ".join(str(_speak_value(item, language)) for item in value) or "–"
     if isinstance(value, (int, float)):
         grouped = f"{int(value) if value == int(value) else value:,}"
         return grouped.translate(str.maketrans(",.", ".,")) if language == "id" else grouped

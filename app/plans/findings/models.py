@@ -1,4 +1,4 @@
-"""Findings as they go over the wire, the document of each kind, and replies to writes of many items."""
+"""Wire shapes of findings and their kinds, and replies to batches."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -98,7 +98,7 @@ class PlanFindings(BaseModel):
 
 
 class FindingsQuery(BaseModel):
-    """Which findings; all conditions hold together."""
+    """Filters of a plan's findings; a finding matches all of them."""
 
     severity: Severity | None = ShapeField(default=None, description="Only errors or only warnings.")
     code: list[str] = ShapeField(default_factory=list, description="Only these codes.")
@@ -120,7 +120,7 @@ class BothLanguages(BaseModel):
     en: str
 
 
-def _describe(kind: FindingKind) -> JsonDict:
+def _dump_kind(kind: FindingKind) -> JsonDict:
     """Return the fields of `FindingMeaning`."""
     return {
         "code": kind.code,
@@ -133,7 +133,7 @@ def _describe(kind: FindingKind) -> JsonDict:
     }
 
 
-_MEANING = _describe(W01)
+_MEANING = _dump_kind(W01)
 
 
 class FindingMeaning(BaseModel):
@@ -159,7 +159,7 @@ class FindingMeanings(BaseModel):
 
 
 def meaning_of(kind: FindingKind) -> FindingMeaning:
-    return FindingMeaning.model_validate(_describe(kind))
+    return FindingMeaning.model_validate(_dump_kind(kind))
 
 
 # Replies to a write of many lines or reports
@@ -168,7 +168,7 @@ def meaning_of(kind: FindingKind) -> FindingMeaning:
 class ActionBatch(Batch):
     """Up to 1,000 actions."""
 
-    # Validated item by item by `read_items`, so that with `each` one bad item does not refuse the others.
+    # `read_items` validates item by item, so that with `each` one bad item does not refuse the others.
     items: list[SkipValidation[ActionItem]] = ShapeField(min_length=1, max_length=1000)
 
     model_config = show_example(items=[{"code": "A-001", **ACTION_EXAMPLE}])
@@ -215,12 +215,12 @@ def batch_result(
     *,
     language: Language,
 ) -> BatchResult:
-    """Return the outcomes of all items, in the order in which they were sent; `findings` by the item's key.
+    """Return the outcomes of all items in the order of the request; `findings` by the item's key.
 
-    Of all errors the first `MOST_ERRORS` are listed; an item beyond them is `refused` without a list.
+    The reply lists the first `MOST_ERRORS` errors; an item beyond them is `refused` without a list.
     """
-    rest = iter(written)
-    outcomes = [refused[n] if n in refused else next(rest) for n in range(len(written) + len(refused))]
+    remaining = iter(written)
+    outcomes = [refused[n] if n in refused else next(remaining) for n in range(len(written) + len(refused))]
     counts = {status: sum(o.status == status for o in outcomes) for status in get_args(Status)}
     every = (error for outcome in outcomes for error in outcome.errors)
     shown = {id(error): error.shown(language) for error in islice(every, MOST_ERRORS)}

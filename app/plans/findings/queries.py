@@ -1,4 +1,4 @@
-"""Checking lines and plans: what the rules need, read by as many statements for many lines as for one."""
+"""Checks of lines and plans: read the facts for the rules, with as many statements for many lines as for one."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -20,89 +20,88 @@ from app.plans.overlaps.queries import Overlap, completed, overlaps_of
 from app.reference.nomenclature.queries import codes_not_in_force
 
 REPORT_CHECKS: list[Callable[[Session, Plan], Iterable[Placed]]] = []
-"""Called with a plan; gives what is to be said of the reports on its lines. `app.wiring` adds those of the areas above:
-plans must not know progress."""
+"""Hooks of the areas above, from `app.wiring`: plans must not import progress. Each takes a plan and yields the
+findings on the reports of its lines."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A plan, checked."""
+    """The findings of a plan."""
 
     lines: Mapping[str, ActionContent]
     found: list[Placed]
-    """Everything that is open, in the order of the codes, then of the lines."""
+    """Open findings, by code, then by line."""
     explained: int
-    """Overlaps that are explained."""
+    """Number of overlaps with an explanation."""
     left_out: int
-    """Open overlaps beyond those found."""
+    """Number of open overlaps that `found` omits."""
 
 
 def check_plan(session: Session, plan: Plan) -> Checked:
-    """Everything that is to be said of a visible plan, its lines and the reports on them, in one pass."""
+    """Return the findings of a visible plan, its lines and its reports, in one pass."""
     lines = contents_of(session, plan)
-    found = check_lines(session, plan, lines)
+    findings = check_lines(session, plan, lines)
     known = overlaps_of(session, plan)
     overlaps = completed(known, lines)
-    open_ones = [overlap for overlap in overlaps if overlap.state != "explained"]
-    found += _overlap_findings(session, plan, open_ones, lines)
+    unexplained = [overlap for overlap in overlaps if overlap.state != "explained"]
+    findings += _report_overlaps(session, plan, unexplained, lines)
     for check in REPORT_CHECKS:
-        found += check(session, plan)
+        findings += check(session, plan)
     return Checked(
         lines,
-        in_order(found),
-        explained=len(overlaps) - len(open_ones),
+        in_order(findings),
+        explained=len(overlaps) - len(unexplained),
         left_out=known.total - len(known.pairs),
     )
 
 
 def check_lines(session: Session, plan: Plan, lines: Mapping[str, ActionContent]) -> list[Placed]:
-    """What is to be said of a plan if these (contents by code) were its lines, and of each of them; overlaps
-    and reports aside, which are of stored lines."""
+    """Return the findings of a plan with these lines (contents by code), without overlaps and reports."""
     priorities = stored_plan(session, plan)["priority_locations"]
-    facts = _facts(session, plan, lines.values(), priorities, alike=lines.values())
-    found = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
-    found += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
-    return in_order(found)
+    facts = _read_facts(session, plan, lines.values(), priorities, similar=lines.values())
+    findings = [Placed(code, finding) for code, line in lines.items() for finding in findings_of(line, facts)]
+    findings += [Placed(None, finding) for finding in findings_of_plan(lines.values(), priorities, plan.year)]
+    return in_order(findings)
 
 
-def in_order(found: Iterable[Placed]) -> list[Placed]:
-    """By code; of a code first the plan's own, then line by line, in the order in which they were found."""
-    return sorted(found, key=lambda one: (one.finding.code, one.action or "", one.period or ""))
+def in_order(findings: Iterable[Placed]) -> list[Placed]:
+    """Return findings by code, then by line, the plan's own first; stable."""
+    return sorted(findings, key=lambda item: (item.finding.code, item.action or "", item.period or ""))
 
 
 def findings_by_line(
     session: Session, plan: Plan, lines: Mapping[str, ActionContent]
 ) -> dict[str, list[Finding]]:
-    """What is to be said of each of some of the plan's lines (contents by code), overlaps aside."""
+    """Return the findings of some of the plan's lines (contents by code), without overlaps."""
     codes = {code for line in lines.values() if (code := line["subactivity_code"]) is not None}
-    alike = _alike(session, plan, codes) if codes else ()
+    similar = _read_similar(session, plan, codes) if codes else ()
     priorities = stored_plan(session, plan)["priority_locations"]
-    facts = _facts(session, plan, lines.values(), priorities, alike=alike)
+    facts = _read_facts(session, plan, lines.values(), priorities, similar=similar)
     return {code: findings_of(line, facts) for code, line in lines.items()}
 
 
 def findings_on(session: Session, plan: Plan, code: str, line: ActionContent) -> list[Finding]:
-    """What is to be said of one stored line, the overlaps with other lines among it."""
-    found = findings_by_line(session, plan, {code: line})[code]
-    # Without one of these a line overlaps with none (`coincidence`).
+    """Return the findings of one stored line, with its overlaps."""
+    findings = findings_by_line(session, plan, {code: line})[code]
+    # A line without one of these overlaps with no other (`coincidence`).
     if not (line["benefit_forms"] and line["recipients"] and line["locations"]):
-        return found
+        return findings
     known = overlaps_of(session, plan, action=code)
     if known.pairs:
-        others = contents_of(session, plan, {key for pair in known.pairs for key in pair})
-        open_ones = [one for one in completed(known, others) if one.state != "explained"]
-        found += [placed.finding for placed in _overlap_findings(session, plan, open_ones, others)]
-    return sorted(found, key=lambda finding: finding.code)
+        lines = contents_of(session, plan, {key for pair in known.pairs for key in pair})
+        unexplained = [overlap for overlap in completed(known, lines) if overlap.state != "explained"]
+        findings += [placed.finding for placed in _report_overlaps(session, plan, unexplained, lines)]
+    return sorted(findings, key=lambda finding: finding.code)
 
 
-def _overlap_findings(
+def _report_overlaps(
     session: Session, plan: Plan, overlaps: Collection[Overlap], lines: Mapping[str, ActionContent]
 ) -> list[Placed]:
-    """W07: one for each pair, placed at its first line."""
+    """Return a finding W07 for each pair, at its first line."""
     if not overlaps:
         return []
     names = agency_labels(session, plan.region_code)
-    found = []
+    findings = []
     for overlap in overlaps:
         (first, second), common = overlap.pair, overlap.coincides
         agencies = [lines[key]["lead_agency"] for key in overlap.pair]
@@ -120,20 +119,20 @@ def _overlap_findings(
             first_month=common["first_month"],
             last_month=common["last_month"],
         )
-        found.append(Placed(first, finding))
-    return found
+        findings.append(Placed(first, finding))
+    return findings
 
 
-# What rules know beside the line
+# Facts for the rules
 
 
-def _facts(
+def _read_facts(
     session: Session,
     plan: Plan,
     lines: Collection[ActionContent],
     priorities: Collection[PriorityContent],
     *,
-    alike: Collection[CostContent],
+    similar: Collection[CostContent],
 ) -> Facts:
     codes = {
         (edition, code)
@@ -141,24 +140,25 @@ def _facts(
         if (code := line["subactivity_code"]) is not None and (edition := line["nomenclature_edition"])
     }
     level = government_level(plan.region_code)
-    gone = codes_not_in_force(session, level, codes)
+    retired = codes_not_in_force(session, level, codes)
     return Facts(
         plan.region_code,
         plan.year,
         successors={
-            code: [f"{one.code} {one.name}" for one in successors] for code, successors in gone.items()
+            code: [f"{successor.code} {successor.name}" for successor in successors]
+            for code, successors in retired.items()
         },
         eligible={
-            one["region_code"]: one["target_families"]
-            for one in priorities
-            if one["target_families"] is not None
+            location["region_code"]: location["target_families"]
+            for location in priorities
+            if location["target_families"] is not None
         },
-        spreads=spreads_of(alike),
+        spreads=spreads_of(similar),
     )
 
 
-def _alike(session: Session, plan: Plan, codes: Collection[str]) -> list[CostContent]:
-    """Return the costs of the plan's lines of these sub-activities, and for how many."""
+def _read_similar(session: Session, plan: Plan, codes: Collection[str]) -> list[CostContent]:
+    """Return the costs and recipients of the plan's lines of these sub-activities."""
     columns = [column for column in action_columns() if column.name in CostContent.__annotations__]
     query = sa.select(*columns).where(actions.c.plan_id == plan.id, actions.c.subactivity_code.in_(codes))
     return [json.loads(text) for text in session.scalars(json_texts(query))]

@@ -1,7 +1,6 @@
-"""Rules of findings: what is to be said of a line by itself, in its plan, and of the plan. Pure.
+"""Rules of findings on a line by itself, on a line in its plan, and on the plan. Pure.
 
-A line is what its JSON says (`ActionIn`), so a stored line, an imported one and one of an amendment are held to
-the same functions.
+A rule reads the JSON of a line (`ActionIn`), so stored, imported and drafted lines pass the same functions.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from app.plans.findings.kinds import (
 
 
 class Placed(NamedTuple):
-    """A finding, and the line that it is about (None: the plan), and the quarter of the report, if any."""
+    """A finding with its line (None: the plan) and the quarter of its report, if any."""
 
     action: str | None
     finding: Finding
@@ -44,7 +43,7 @@ class Placed(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """How the cost per recipient lies among lines of one sub-activity and kind of recipient."""
+    """The spread of the cost per recipient among lines of one sub-activity and kind of recipient."""
 
     lines: int
     median: float
@@ -54,16 +53,16 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Facts:
-    """What rules know beside the line itself."""
+    """The facts that rules need besides the line."""
 
     region_code: str
     year: int
     successors: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
-    """(edition, code) of codes that are not in force → those that follow, as a person reads them."""
+    """(edition, code) of a retired code → “code name” of its successors."""
     eligible: Mapping[str, int] = field(default_factory=dict)
-    """Priority location → its target families, where the plan says how many."""
+    """Priority location → its target families, if the plan gives their number."""
     spreads: Mapping[tuple[str, str], Spread] = field(default_factory=dict)
-    """(sub-activity code, kind of recipient) → what such lines cost."""
+    """(sub-activity code, kind of recipient) → spread of the cost per recipient."""
 
 
 blocking_finding = Kind(
@@ -73,14 +72,14 @@ blocking_finding = Kind(
 
 @dataclass(frozen=True)
 class BlockingFinding(FieldError):
-    """A finding that keeps a plan from being submitted; speaks as the finding does."""
+    """A finding that blocks a submission; its message is the finding's."""
 
     finding: Finding | None = None
 
     def shown(self, language: Language) -> ErrorShape:
         assert self.finding is not None
-        said = {"finding": self.finding.code, **self.finding.shown(language)}
-        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=said).shown(language)
+        values = {"finding": self.finding.code, **self.finding.shown(language)}
+        return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).shown(language)
 
 
 def blocking(placed: Placed) -> BlockingFinding:
@@ -95,24 +94,24 @@ def blocking(placed: Placed) -> BlockingFinding:
 _AMOUNTS: tuple[Literal["components", "budget_lines"], ...] = ("components", "budget_lines")
 
 
-def _sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_sums(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for part in _AMOUNTS:
         amounts = [item["amount"] for item in line[part]]
         if not amounts or (part == "components" and None in amounts):
-            continue  # The matrix gives components as words; without amounts there is nothing to compare.
+            continue  # The matrix has components without amounts: no sum to compare.
         total = sum(amount or 0 for amount in amounts)
         if total != line["allocation"]:
             yield E01.at(f"/{part}", part=part, sum=total, allocation=line["allocation"])
 
 
-def _code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     code, edition = line["subactivity_code"], line["nomenclature_edition"]
     if code is None:
         yield E02.at("/subactivity_code", subactivity=line["subactivity"] or line["title"])
     elif (
         edition is not None
         and (edition, code) in facts.successors
-        and _level_of(code)
+        and _read_level(code)
         in (
             None,
             government_level(facts.region_code),
@@ -122,18 +121,18 @@ def _code_in_force(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         yield E02.at("/subactivity_code", about="retired", code=code, edition=edition, successors=successors)
 
 
-def _level_of(code: str) -> str | None:
-    """Whose a code is by its fourth group; other digits than 1 and 2 are of special-autonomy variants of either."""
+def _read_level(code: str) -> str | None:
+    """Return a code's level of government by its fourth group; None for variants of special autonomy."""
     return {"1": "province", "2": "regency"}.get(code.split(".")[3])
 
 
-def _level(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_level(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     code, level = line["subactivity_code"], government_level(facts.region_code)
-    if code is not None and _level_of(code) not in (None, level):
-        yield E03.at("/subactivity_code", code=code, found=_level_of(code), level=level)
+    if code is not None and _read_level(code) not in (None, level):
+        yield E03.at("/subactivity_code", code=code, found=_read_level(code), level=level)
 
 
-def _places_inside(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_places(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, location in enumerate(line["locations"]):
         if not is_inside(location["region_code"], facts.region_code):
             yield E04.at(
@@ -141,17 +140,17 @@ def _places_inside(line: ActionContent, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_deciles(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, recipient in enumerate(line["recipients"]):
         first, last = recipient.get("decile_from"), recipient.get("decile_to")
         if first is last is None or (first is not None and last is not None and 1 <= first <= last <= 10):
             continue
         first_shown, last_shown = ("–" if decile is None else decile for decile in (first, last))
-        at, code = f"/recipients/{n}/decile_from", recipient["code"]
-        yield E05.at(at, recipient=code, first=first_shown, last=last_shown)
+        pointer, code = f"/recipients/{n}/decile_from", recipient["code"]
+        yield E05.at(pointer, recipient=code, first=first_shown, last=last_shown)
 
 
-def _whole(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_completeness(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for name, value in (("lead_agency", line["lead_agency"]), ("strategy", line["strategy"])):
         if not value:
             yield E09.at(f"/{name}", about=name)
@@ -159,19 +158,19 @@ def _whole(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         yield E09.at("/budget_lines")
 
 
-def _without_village(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_villages(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     if not any(location["region_code"].count(".") == 3 for location in line["locations"]):
         yield W01.at("/locations")
 
 
-def _nothing_direct(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_direct_spending(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     classes = {component["component_class"] for component in line["components"]}
     if classes and "direct" not in classes:
         yield W02.at("/components")
 
 
-def _beyond_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    """Families alone are compared: a priority location counts families, and a family has several persons."""
+def _check_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+    """Compare families only: a priority location counts families, and a family has several persons."""
     if {recipient["kind"] for recipient in line["recipients"]} != {"families"}:
         return
     places = [location["region_code"] for location in line["locations"]]
@@ -182,7 +181,7 @@ def _beyond_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
                 f"/locations/{n}/recipients", planned=planned, eligible=facts.eligible[place], place=place
             )
     if not places or not facts.eligible.keys() >= set(places):
-        return  # Beyond the priority locations nobody knows how many are eligible.
+        return  # Only priority locations have a number of eligible families.
     eligible = sum(facts.eligible[place] for place in places)
     for n, recipient in enumerate(line["recipients"]):
         planned = recipient.get("count")
@@ -193,15 +192,15 @@ def _beyond_eligible(line: ActionContent, facts: Facts) -> Iterator[Finding]:
 
 
 FEWEST_ALIKE = 5
-"""Lines of a sub-activity below which no cost is called an outlier."""
+"""Smallest number of lines of a sub-activity in which a cost can be an outlier."""
 FURTHEST = 3.5
-"""Modified z-score from which a value is one (Iglewicz and Hoaglin, 1993)."""
+"""Modified z-score above which a cost is an outlier (Iglewicz and Hoaglin, 1993)."""
 _NARROWEST = 0.05
-"""Share of the median that a deviation has at least: where most cost the same, a little more is no outlier."""
+"""Smallest deviation, as a share of the median: among nearly equal costs, a little more is no outlier."""
 
 
 def cost_of(line: CostContent) -> tuple[tuple[str, str], float] | None:
-    """((sub-activity code, kind), rupiah per recipient); None where a line counts several kinds or not all."""
+    """Return ((sub-activity code, kind), rupiah per recipient); None if kinds differ or a count is missing."""
     kinds = {recipient["kind"] for recipient in line["recipients"]}
     counts = [recipient["count"] for recipient in line["recipients"]]
     total = sum(count or 0 for count in counts)
@@ -211,11 +210,11 @@ def cost_of(line: CostContent) -> tuple[tuple[str, str], float] | None:
 
 
 def spreads_of(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
-    """What lines of the same sub-activity and kind of recipient cost, where there are enough of them."""
+    """Return the spread of costs by (sub-activity code, kind), of groups with `FEWEST_ALIKE` lines or more."""
     costs: dict[tuple[str, str], list[float]] = {}
     for line in lines:
-        if found := cost_of(line):
-            costs.setdefault(found[0], []).append(found[1])
+        if cost := cost_of(line):
+            costs.setdefault(cost[0], []).append(cost[1])
     result = {}
     for key, values in costs.items():
         if len(values) >= FEWEST_ALIKE:
@@ -225,16 +224,16 @@ def spreads_of(lines: Iterable[CostContent]) -> dict[tuple[str, str], Spread]:
     return result
 
 
-def _outlying_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    found = cost_of(line)
-    spread = facts.spreads.get(found[0]) if found else None
-    if found is None or spread is None:
+def _check_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+    cost = cost_of(line)
+    spread = facts.spreads.get(cost[0]) if cost else None
+    if cost is None or spread is None:
         return
-    (code, kind), cost = found
-    if 0.6745 * abs(cost - spread.median) > FURTHEST * spread.deviation:
+    (code, kind), rupiah = cost
+    if 0.6745 * abs(rupiah - spread.median) > FURTHEST * spread.deviation:
         yield W06.at(
             "/allocation",
-            cost=round(cost),
+            cost=round(rupiah),
             median=round(spread.median),
             lines=spread.lines,
             code=code,
@@ -242,30 +241,35 @@ def _outlying_cost(line: ActionContent, facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _direct_travel(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_travel(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, component in enumerate(line["components"]):
         if component["is_travel"] and component["component_class"] == "direct":
             yield W08.at(f"/components/{n}/component_class")
 
 
-def _old_data(line: ActionContent, facts: Facts) -> Iterator[Finding]:
-    yield from _older("recipients", line["recipients"], facts.year)
+def _check_source_period(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+    yield from _find_old_data("recipients", line["recipients"], facts.year)
 
 
-def _older(name: str, items: Sequence[RecipientContent | PriorityContent], year: int) -> Iterator[Finding]:
-    """Against the first quarter of the plan's year, so that a plan does not age by being read later."""
+def _find_old_data(
+    name: str, items: Sequence[RecipientContent | PriorityContent], year: int
+) -> Iterator[Finding]:
+    """Compare with the first quarter of the plan's year, so that a plan does not age with time."""
     for n, item in enumerate(items):
         period = item.get("source_period")
-        if period is not None and _quarters(Period(year, "Q1")) - _quarters(Period.parse(period)) > 4:
+        if (
+            period is not None
+            and _count_quarters(Period(year, "Q1")) - _count_quarters(Period.parse(period)) > 4
+        ):
             yield W09.at(f"/{name}/{n}/source_period", period=period, start=f"{year}-Q1")
 
 
-def _quarters(period: Period) -> int:
-    """Quarters up to the end of a period."""
+def _count_quarters(period: Period) -> int:
+    """Return the number of quarters from year 0 to the end of a period."""
     return period.year * 4 + int(period.last_quarter[-1])
 
 
-def _milestone_dates(line: ActionContent, facts: Facts) -> Iterator[Finding]:
+def _check_milestones(line: ActionContent, facts: Facts) -> Iterator[Finding]:
     for n, milestone in enumerate(line["milestones"]):
         due = milestone["due"]
         if due is None or date.fromisoformat(due).year > facts.year:
@@ -273,38 +277,38 @@ def _milestone_dates(line: ActionContent, facts: Facts) -> Iterator[Finding]:
 
 
 LINE_RULES: tuple[Callable[[ActionContent, Facts], Iterator[Finding]], ...] = (
-    _sums,
-    _code_in_force,
-    _level,
-    _places_inside,
-    _deciles,
-    _whole,
-    _without_village,
-    _nothing_direct,
-    _beyond_eligible,
-    _outlying_cost,
-    _direct_travel,
-    _old_data,
-    _milestone_dates,
+    _check_sums,
+    _check_code_in_force,
+    _check_level,
+    _check_places,
+    _check_deciles,
+    _check_completeness,
+    _check_villages,
+    _check_direct_spending,
+    _check_eligible,
+    _check_cost,
+    _check_travel,
+    _check_source_period,
+    _check_milestones,
 )
 
 
 def findings_of(line: ActionContent, facts: Facts) -> list[Finding]:
-    """What is to be said of one line, errors first, in the order of the codes."""
-    found = [finding for rule in LINE_RULES for finding in rule(line, facts)]
-    return sorted(found, key=lambda finding: finding.code)
+    """Return the findings of one line by code, errors first."""
+    findings = [finding for rule in LINE_RULES for finding in rule(line, facts)]
+    return sorted(findings, key=lambda finding: finding.code)
 
 
 # The plan
 
 SUPPORTING_PERCENT = 30
-"""Share of the plan's allocation that supporting spending may have."""
+"""Largest share of supporting spending in the plan's allocation."""
 _STRATEGIES = ("reduce_spending_burden", "raise_income", "reduce_poverty_pockets")
 
 
-def _supporting_share(lines: Collection[ActionContent]) -> Iterator[Finding]:
+def _check_supporting_share(lines: Collection[ActionContent]) -> Iterator[Finding]:
     allocation = sum(line["allocation"] for line in lines)
-    supporting = sum(_supporting(line) for line in lines)
+    supporting = sum(_sum_supporting(line) for line in lines)
     if supporting * 100 > SUPPORTING_PERCENT * allocation:
         percent = round(supporting * 100 / allocation, 2) if allocation else 100
         yield W03.at(
@@ -312,8 +316,8 @@ def _supporting_share(lines: Collection[ActionContent]) -> Iterator[Finding]:
         )
 
 
-def _supporting(line: ActionContent) -> int:
-    """Amounts of supporting components; the allocation where all are so and none has an amount."""
+def _sum_supporting(line: ActionContent) -> int:
+    """Return the amounts of supporting components; the allocation if all are supporting without amounts."""
     parts = line["components"]
     own = [part["amount"] for part in parts if part["component_class"] == "supporting"]
     if parts and len(own) == len(parts) and set(own) == {None}:
@@ -321,8 +325,13 @@ def _supporting(line: ActionContent) -> int:
     return sum(amount or 0 for amount in own)
 
 
-def _unreached(lines: Collection[ActionContent], priorities: Sequence[PriorityContent]) -> Iterator[Finding]:
-    """A line reaches a priority location by naming it, or a place inside it: “all districts” reaches no village."""
+def _check_reach(
+    lines: Collection[ActionContent], priorities: Sequence[PriorityContent]
+) -> Iterator[Finding]:
+    """Report priority locations without lines of all strategies.
+
+    A line reaches a location if it names it or a place inside it: “all districts” reaches no village.
+    """
     reached: dict[str, set[str]] = {}
     for line in lines:
         for location in line["locations"]:
@@ -339,9 +348,9 @@ def _unreached(lines: Collection[ActionContent], priorities: Sequence[PriorityCo
 def findings_of_plan(
     lines: Collection[ActionContent], priorities: Sequence[PriorityContent], year: int
 ) -> list[Finding]:
-    """What is to be said of a plan as a whole: pointers are into the plan."""
+    """Return the findings of a plan as a whole; pointers are into the plan."""
     return [
-        *_supporting_share(lines),
-        *_unreached(lines, priorities),
-        *_older("priority_locations", priorities, year),
+        *_check_supporting_share(lines),
+        *_check_reach(lines, priorities),
+        *_find_old_data("priority_locations", priorities, year),
     ]
