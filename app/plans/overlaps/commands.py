@@ -28,7 +28,7 @@ class NoOverlap(Problem):
 def put_explanation(write: Write, plan: Plan, pair: Pair, content: ExplanationIn) -> bool:
     """Explain an overlap, or replace its explanation. Return True if it had none.
 
-    Raises NotFound if one of the lines does not exist, NoOverlap (409) if nothing of them coincides.
+    Raises NotFound if one of the lines does not exist, NoOverlap if the lines do not overlap.
     """
     plan, chain = _hold_plan(write, plan)
     lines = contents_of(write.session, plan, pair)
@@ -42,35 +42,35 @@ def put_explanation(write: Write, plan: Plan, pair: Pair, content: ExplanationIn
         raise NoOverlap(first=pair.first, second=pair.second)
     key = (plan.id, *pair)
     drafts = {key: {**content.model_dump(mode="json"), "explained": coincides}}
-    known = {key: _content(stored)} if stored else {}
+    known = {key: _build_stored(stored)} if stored else {}
     explanations_in(plan).put(write.session, write.author, chain, drafts, known)
     return stored is None
 
 
 def delete_explanation(write: Write, plan: Plan, pair: Pair) -> None:
-    """Delete an explanation: the overlap is open again. Raises NotFound if there is none."""
+    """Delete an explanation; the overlap is open again. Raises NotFound without an explanation."""
     plan, chain = _hold_plan(write, plan)
     stored = require_found(explanations_of(write.session, plan, pair).get(pair))
     _require_either(write.actor, plan, contents_of(write.session, plan, pair))
     write.precondition.check(stored.version)
-    explanations_in(plan).delete(write.session, write.author, chain, (plan.id, *pair), _content(stored))
+    explanations_in(plan).delete(write.session, write.author, chain, (plan.id, *pair), _build_stored(stored))
 
 
 def _hold_plan(write: Write, plan: Plan) -> tuple[Plan, Chain]:
-    """Hold the chain of the plan. Return the plan under it, and the chain. Raises PlanClosed if it is closed."""
+    """Lock the plan's chain. Return the plan under the lock, and the chain. Raises PlanClosed if it is closed."""
     write.actor.require("write_actions", plan.region_code)
     chain = hold(write.session, plan_chain(plan.code))
-    now = read_again(write.session, plan)
-    check_reportable(now.code, now.state)
-    return now, chain
+    plan_now = read_again(write.session, plan)
+    check_reportable(plan_now.code, plan_now.state)
+    return plan_now, chain
 
 
 def _require_either(actor: Actor, plan: Plan, lines: dict[str, ActionContent]) -> None:
-    """Raise Forbidden for an operator who leads neither of the lines."""
+    """Raise Forbidden unless the actor may write lines of an agency that leads one of these."""
     agencies = sorted({line["lead_agency"] for line in lines.values()})
     actor.require("write_actions", plan.region_code, *(agencies or [""]))
 
 
-def _content(stored: Explanation) -> Stored:
+def _build_stored(stored: Explanation) -> Stored:
     content = {"verdict": str(stored.verdict), "text": stored.text, "explained": stored.explained}
     return Stored(content, stored.version)

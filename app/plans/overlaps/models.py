@@ -27,7 +27,7 @@ class Verdict(StrEnum):
 
 
 class ExplanationFields(BaseModel):
-    """Why two lines that overlap stay as they are, or what becomes of them."""
+    """The explanation of an overlap: the verdict on the two lines, and why."""
 
     verdict: Verdict
     text: Prose = ShapeField(min_length=1, description="“Complementary, because …”")
@@ -155,7 +155,7 @@ class OverlapOut(BaseModel):
 
 
 class OverlapQuery(PageQuery):
-    """Which overlaps; all conditions hold together."""
+    """Filters of overlaps; an overlap matches all of them."""
 
     action: Key | None = ShapeField(default=None, description="Of this line with others.")
     agency: AgencyCode | None = ShapeField(
@@ -168,7 +168,7 @@ class OverlapQuery(PageQuery):
 
 
 class OverlapExplanationRow(ExplanationFields, Table, table=True):
-    """Bound to the keys of the lines, not to the lines: it stays on record when one of them goes."""
+    """An explanation. It has the keys of the lines, not their ids, so it survives the deletion of a line."""
 
     __tablename__ = "overlap_explanation"
 

@@ -1,7 +1,7 @@
-"""Finding the lines that overlap, in the database.
+"""Queries of overlaps and of their explanations.
 
-The join starts from the places: each line's places and the regions above them meet the places of other lines, by
-equality, so that the work grows with what really lies together, not with the square of the lines.
+The join starts from places: the places of a line and the regions above them equal the places of other lines, so the
+work grows with the number of lines in the same places, not with the square of all lines.
 """
 
 import json
@@ -40,29 +40,29 @@ _SPAN = ("first_month", "last_month", "first_decile", "last_decile", "group")
 def overlapping(
     session: Session, chosen: ColumnElement[bool], *, of: ColumnElement[str] | None = None
 ) -> sa.Subquery:
-    """Pairs of lines that overlap among the actions that a predicate chooses, each once: plan_id, first, second.
+    """Return the pairs of overlapping lines among the chosen actions, each once: plan_id, first, second.
 
-    Both lines are of the same plan; several plans can be chosen at once. Only those `of` one line, where it is
-    given, are found without looking at the others' pairs.
+    `chosen` is a predicate of actions; both lines of a pair are of one plan. `of` restricts the pairs to one line's.
     """
-    near, far = _sides(session, chosen)
-    meeting = _meeting(near, far)
+    near, far = _build_sides(session, chosen)
+    meetings = _select_meetings(near, far)
     if of is None:
-        return meeting.distinct().subquery("pair")
-    return sa.union(meeting.where(near.c.code == of), meeting.where(far.c.code == of)).subquery("pair")
+        return meetings.distinct().subquery("pair")
+    # Two halves, so that the database does not compute the pairs of other lines.
+    return sa.union(meetings.where(near.c.code == of), meetings.where(far.c.code == of)).subquery("pair")
 
 
 def candidates(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
-    """The same pairs, each as often as something of it coincides: what the database has to look at."""
-    return _meeting(*_sides(session, chosen))
+    """Return the pairs, each as often as its spots meet: the rows that the database has to visit."""
+    return _select_meetings(*_build_sides(session, chosen))
 
 
-def _sides(session: Session, chosen: ColumnElement[bool]) -> tuple[sa.CTE, sa.CTE]:
-    spots = _spots(session, chosen)
-    return _with_above(spots), spots.alias("far")
+def _build_sides(session: Session, chosen: ColumnElement[bool]) -> tuple[sa.CTE, sa.CTE]:
+    spots = _select_spots(session, chosen)
+    return _add_regions_above(spots), spots.alias("far")
 
 
-def _meeting(near: sa.CTE, far: sa.CTE) -> Select[Any]:
+def _select_meetings(near: sa.CTE, far: sa.CTE) -> Select[Any]:
     is_first = near.c.code < far.c.code
     return sa.select(
         near.c.plan_id,
@@ -79,13 +79,13 @@ def _meeting(near: sa.CTE, far: sa.CTE) -> Select[Any]:
         near.c.first_decile <= far.c.last_decile,
         far.c.first_decile <= near.c.last_decile,
         sa.or_(near.c.group == far.c.group, near.c.group.is_(None), far.c.group.is_(None)),
-        # Of two in the very same place each sees the other.
+        # Two spots in one place meet in both directions: keep one.
         sa.or_(near.c.above != near.c.place, is_first),
     )
 
 
-def _spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
-    """Where each line brings which benefit to whom, when: a row for each combination."""
+def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
+    """Return a row for each combination of place, kind of recipient, form of benefit and group of a line."""
     form = elements(session, actions.c.benefit_forms, name="form")
     group = elements(session, _recipients.c.vulnerable_groups, name="vulnerable")
     return (
@@ -113,15 +113,15 @@ def _spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
     )
 
 
-def _with_above(spots: sa.CTE) -> sa.CTE:
-    """Each spot by its place, and by every region above it in which some line works."""
+def _add_regions_above(spots: sa.CTE) -> sa.CTE:
+    """Return each spot with its own place, and with every region above it that is a place of some line."""
     place = spots.c.place
-    there = spots.alias("there")
+    others = spots.alias("there")
     own = sa.select(*spots.c, place.label("above"))
     higher = [
         sa.select(*spots.c, above.label("above")).where(
             sa.func.length(place) > length,
-            above.in_(sa.select(there.c.place).where(sa.func.length(there.c.place) == length)),
+            above.in_(sa.select(others.c.place).where(sa.func.length(others.c.place) == length)),
         )
         for length in _LEVELS
         for above in [sa.func.substr(place, 1, length)]
@@ -129,59 +129,59 @@ def _with_above(spots: sa.CTE) -> sa.CTE:
     return sa.union_all(own, *higher).cte("near")
 
 
-# How many meet in one place
+# Agencies that overlap in one place
 
 
 def agencies_at_once(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
-    """How many agencies overlap, all with all, in one and the same place: place, kind, form, agencies (2 or more).
+    """Return the number of agencies that all overlap in one place: place, kind, form, agencies (2 or more).
 
-    `chosen` is a predicate of actions and of their locations. Spans of months and deciles that meet two by two have
-    a point in common, and some of them begin there: so agencies are counted at the points where spans begin, and no
-    line is paired with another. A test holds this to `coincidence`.
+    `chosen` is a predicate of actions and their locations. If each pair of several spans of months and deciles meets,
+    all have a point in common, at which one of them begins; so the query counts agencies at the beginnings of spans and
+    pairs no lines. A test compares it with `coincidence`.
     """
     points = points_of(session, chosen).subquery("point")
-    at = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
+    keys = [points.c[name] for name in (*_WHERE, "meeting", "month", "decile", "of_group")]
     number = sa.func.count(points.c.lead_agency.distinct())
-    counted = sa.select(*at, number.label("agencies")).group_by(*at).having(number > 1).subquery("counted")
-    where = [counted.c[name] for name in _WHERE]
-    return sa.select(*where, sa.func.max(counted.c.agencies).label("agencies")).group_by(*where)
+    counts = sa.select(*keys, number.label("agencies")).group_by(*keys).having(number > 1).subquery("counts")
+    place = [counts.c[name] for name in _WHERE]
+    return sa.select(*place, sa.func.max(counts.c.agencies).label("agencies")).group_by(*place)
 
 
 def points_of(session: Session, chosen: ColumnElement[bool]) -> sa.SelectBase:
-    """Each agency's spans by the points in them where a span begins: what the database has to look at.
+    """Return each agency's spans by the points inside them at which a span begins: the rows to count.
 
-    A span is there once, however many lines of its agency have it.
+    Lines of one agency with equal spans give one span.
     """
-    spots = _spots(session, chosen)
-    each = sa.select(*[spots.c[name] for name in ("plan_id", *_WHERE, "lead_agency", *_SPAN)]).distinct()
-    one = each.subquery("one")
-    # One number for all in which spots must be equal to meet: an engine expects one row of a join over many columns.
-    meeting = sa.func.dense_rank().over(order_by=[one.c[name] for name in ("plan_id", *_WHERE)])
-    spans = sa.select(*one.c, meeting.label("meeting")).cte("span")
+    spots = _select_spots(session, chosen)
+    distinct = sa.select(*[spots.c[name] for name in ("plan_id", *_WHERE, "lead_agency", *_SPAN)]).distinct()
+    spot = distinct.subquery("one")
+    # One number for the columns in which spots must be equal: engines estimate one row for a join over many columns.
+    meeting = sa.func.dense_rank().over(order_by=[spot.c[name] for name in ("plan_id", *_WHERE)])
+    spans = sa.select(*spot.c, meeting.label("meeting")).cte("span")
     s = spans.c
 
-    def beginning(value: sa.SQLColumnExpression[object], name: str) -> sa.CTE:
+    def select_beginnings(value: sa.SQLColumnExpression[object], name: str) -> sa.CTE:
         return sa.select(s.meeting, value.label(name)).distinct().cte(f"{name}_of")
 
-    months = beginning(s.first_month, "month")
-    deciles = beginning(s.first_decile, "decile")
-    groups = beginning(sa.func.coalesce(s.group, ""), "of_group")
+    months = select_beginnings(s.first_month, "month")
+    deciles = select_beginnings(s.first_decile, "decile")
+    groups = select_beginnings(sa.func.coalesce(s.group, ""), "of_group")
     source: Any = spans
-    for begun, is_inside in (
+    for beginnings, is_inside in (
         (months, months.c.month.between(s.first_month, s.last_month)),
         (deciles, deciles.c.decile.between(s.first_decile, s.last_decile)),
         (groups, sa.or_(s.group.is_(None), s.group == groups.c.of_group)),
     ):
-        source = source.join(begun, sa.and_(begun.c.meeting == s.meeting, is_inside))
-    at = [s[name] for name in (*_WHERE, "meeting", "lead_agency")]
-    return sa.select(*at, months.c.month, deciles.c.decile, groups.c.of_group).select_from(source)
+        source = source.join(beginnings, sa.and_(beginnings.c.meeting == s.meeting, is_inside))
+    columns = [s[name] for name in (*_WHERE, "meeting", "lead_agency")]
+    return sa.select(*columns, months.c.month, deciles.c.decile, groups.c.of_group).select_from(source)
 
 
 # Pairs of one plan
 
 
 def explanations_in(plan: Plan) -> Resource:
-    """Return how the explanations of a plan are stored and addressed."""
+    """Return the resource of a plan's explanations: table, key and address."""
     return Resource(
         "explanation",
         explanations,
@@ -196,7 +196,7 @@ def explanations_in(plan: Plan) -> Resource:
 
 
 class Explanation(NamedTuple):
-    """What somebody said of a pair."""
+    """A stored explanation of a pair."""
 
     verdict: str
     text: str
@@ -211,7 +211,7 @@ class Explanation(NamedTuple):
 
 @dataclass(frozen=True)
 class Overlap:
-    """A pair of lines with what coincides, and what somebody said of it."""
+    """A pair of lines with their common benefits, recipients, places and months, and its explanation."""
 
     pair: Pair
     coincides: CoincidenceContent
@@ -226,7 +226,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pairs of a plan, explained ones first; `total` counts those too that are not here."""
+    """Pairs of a plan, explained ones first; `total` counts all pairs of the plan."""
 
     pairs: list[Pair]
     explanations: Mapping[Pair, Explanation]
@@ -234,23 +234,23 @@ class Overlaps:
 
 
 SHOWN = 100
-"""Unexplained pairs of a plan that its findings name; a village where everybody works has thousands."""
+"""Largest number of unexplained pairs in a plan's findings; a village with many lines has thousands."""
 
 
 def overlaps_of(session: Session, plan: Plan, *, action: str | None = None) -> Overlaps:
-    """The pairs of a plan, or of one line in it, every explained one and the first of the others."""
+    """Return the pairs of a plan, or of one of its lines: all explained pairs and the first `SHOWN` others."""
     known = explanations_of(session, plan)
-    bound: dict[str, object] = {"plan_id": plan.id, "number": SHOWN + len(known)}
+    parameters: dict[str, object] = {"plan_id": plan.id, "number": SHOWN + len(known)}
     if action is not None:
-        bound["action"] = action
-    rows = session.connection().execute(_pairs_of_plan(session, action is not None), bound).all()
+        parameters["action"] = action
+    rows = session.connection().execute(_select_pairs(session, action is not None), parameters).all()
     pairs = [Pair(row.first, row.second) for row in rows]
     return Overlaps(pairs, known, rows[0].total if rows else 0)
 
 
 @built_once
-def _pairs_of_plan(session: Session, is_of_one: bool) -> Select[Any]:
-    of = sa.bindparam("action", type_=sa.String) if is_of_one else None
+def _select_pairs(session: Session, has_action: bool) -> Select[Any]:
+    of = sa.bindparam("action", type_=sa.String) if has_action else None
     pairs = overlapping(session, actions.c.plan_id == sa.bindparam("plan_id"), of=of)
     return (
         sa.select(pairs.c.first, pairs.c.second, sa.func.count().over().label("total"))
@@ -261,7 +261,7 @@ def _pairs_of_plan(session: Session, is_of_one: bool) -> Select[Any]:
 
 
 def explains(pairs: Any) -> ColumnElement[bool]:
-    """Predicate: an explanation is that of a pair (plan_id, first, second)."""
+    """Predicate: the explanation is that of the pair (plan_id, first, second)."""
     return sa.and_(
         explanations.c.plan_id == pairs.c.plan_id,
         explanations.c.first_action == pairs.c.first,
@@ -270,67 +270,69 @@ def explains(pairs: Any) -> ColumnElement[bool]:
 
 
 def explanations_of(session: Session, plan: Plan, pair: Pair | None = None) -> dict[Pair, Explanation]:
-    """What was said of the pairs of a plan, or of one."""
+    """Return the explanations of a plan, or of one pair, by pair."""
     c = explanations.c
     query = sa.select(c.first_action, c.second_action, *[c[name] for name in Explanation._fields])
     query = query.where(c.plan_id == plan.id)
     if pair is not None:
         query = query.where(c.first_action == pair.first, c.second_action == pair.second)
-    return {Pair(first, second): Explanation(*said) for first, second, *said in session.execute(query)}
+    return {Pair(first, second): Explanation(*fields) for first, second, *fields in session.execute(query)}
 
 
 def completed(overlaps: Overlaps, lines: Mapping[str, ActionContent]) -> list[Overlap]:
-    """The pairs with what coincides, from the contents of their lines; without those that somebody has just
-    changed, between the reading of the one and of the other."""
-    found = []
+    """Return the pairs with what coincides, from the contents of their lines.
+
+    Drops pairs that a write changed between the read of the pairs and the read of the lines.
+    """
+    result = []
     for pair in overlaps.pairs:
         first, second = lines.get(pair.first), lines.get(pair.second)
         coincides = coincidence(first, second) if first and second else None
         if coincides is not None:
-            found.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
-    return found
+            result.append(Overlap(pair, coincides, overlaps.explanations.get(pair)))
+    return result
 
 
 # The list
 
 
 def list_overlaps(session: Session, plan: Plan, query: OverlapQuery) -> Listing:
-    """The pairs of a plan by key alone; `with_contents` completes a page of them."""
+    """Return the list of a plan's pairs, keys only; `with_contents` completes its pages."""
     of = sa.literal(query.action) if query.action is not None else None
     pairs = overlapping(session, actions.c.plan_id == plan.id, of=of)
-    found = sa.select(pairs.c.first, pairs.c.second)
+    statement = sa.select(pairs.c.first, pairs.c.second)
     if query.agency is not None:
         led = sa.select(actions.c.code).where(
             actions.c.plan_id == plan.id, actions.c.lead_agency == query.agency
         )
-        found = found.where(sa.or_(pairs.c.first.in_(led), pairs.c.second.in_(led)))
+        statement = statement.where(sa.or_(pairs.c.first.in_(led), pairs.c.second.in_(led)))
     if query.explained is not None:
         is_explained = sa.exists().where(explains(pairs)).correlate(pairs)
-        found = found.where(is_explained if query.explained else ~is_explained)
-    return Listing(found, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
+        statement = statement.where(is_explained if query.explained else ~is_explained)
+    return Listing(statement, {"first": pairs.c.first}, {"first": pairs.c.first, "second": pairs.c.second})
 
 
 def with_contents(session: Session, plan: Plan, page: bytes) -> bytes:
-    """A page of pairs, each as `OverlapOut`, by as many statements for many as for one."""
+    """Return a page of pairs, each as `OverlapOut`, with as many statements for many pairs as for one."""
     body = json.loads(page)
     pairs = [Pair(item["first"], item["second"]) for item in body["items"]]
     lines = contents_of(session, plan, {key for pair in pairs for key in pair})
     names = agency_labels(session, plan.region_code)
-    found = completed(Overlaps(pairs, explanations_of(session, plan), len(pairs)), lines)
-    body["items"] = [_shown(overlap, lines, names) for overlap in found]
+    overlaps = completed(Overlaps(pairs, explanations_of(session, plan), len(pairs)), lines)
+    body["items"] = [_dump_overlap(overlap, lines, names) for overlap in overlaps]
     return to_json(body).encode()
 
 
 def may_explain(actor: Actor, plan: Plan, lines: Mapping[str, ActionContent]) -> bool:
-    """Whether somebody may say why these lines overlap: the secretariat, and who leads one of them."""
+    """Return whether the actor may explain the overlap of these lines: the secretariat and both lead agencies may."""
     agencies = [line["lead_agency"] for line in lines.values()] or [""]
     return any(actor.may("write_actions", plan.region_code, agency) for agency in agencies)
 
 
-def _shown(
+def _dump_overlap(
     overlap: Overlap, lines: Mapping[str, ActionContent], names: Mapping[str, str]
 ) -> dict[str, object]:
-    first, second = (_side(key, lines[key], names) for key in overlap.pair)
+    first, second = (_dump_side(key, lines[key], names) for key in overlap.pair)
     return {
         "pair": str(overlap.pair),
         "state": overlap.state,
@@ -343,7 +345,7 @@ def _shown(
     }
 
 
-def _side(key: str, line: ActionContent, names: Mapping[str, str]) -> dict[str, object]:
+def _dump_side(key: str, line: ActionContent, names: Mapping[str, str]) -> dict[str, object]:
     return {
         "action": key,
         "title": line["title"],
@@ -353,7 +355,7 @@ def _side(key: str, line: ActionContent, names: Mapping[str, str]) -> dict[str, 
     }
 
 
-def explanation_shown(found: Explanation, coincides: CoincidenceContent | None) -> dict[str, object]:
-    """As `ExplanationOut` has it."""
-    shown = {**found._asdict(), "is_stale": found.is_stale(coincides)}
-    return {name: shown[name] for name in ExplanationOut.model_fields}
+def explanation_shown(explanation: Explanation, coincides: CoincidenceContent | None) -> dict[str, object]:
+    """Return the fields of `ExplanationOut`."""
+    fields = {**explanation._asdict(), "is_stale": explanation.is_stale(coincides)}
+    return {name: fields[name] for name in ExplanationOut.model_fields}

@@ -1,6 +1,6 @@
-"""What makes two lines overlap, and what a pair of lines is called. Pure.
+"""Rules of overlaps: the common benefits, recipients, places and months of two lines. Pure.
 
-`queries` finds the pairs of a plan in the database by the same conditions; a test holds the two together.
+`queries` finds a plan's pairs in the database by these conditions; a test compares the two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 from app.plans.actions.rules import ActionContent, RecipientContent
 
 BETWEEN = "~"
-"""Stands between the two keys of a pair; no key has it."""
+"""Separator of the two keys of a pair; no key contains it."""
 
 
 class CommonRecipientsContent(TypedDict):
@@ -41,23 +41,22 @@ class Pair(NamedTuple):
 
 
 def pair_of(text: str) -> Pair | None:
-    """The pair of `A-014~A-001`, whatever the order; None where it is none."""
+    """Return the pair of `A-014~A-001`, in either order. Returns None for other texts."""
     keys = sorted(text.split(BETWEEN))
     return Pair(*keys) if len(keys) == 2 and keys[0] != keys[1] and all(keys) else None
 
 
-def coincidence(one: ActionContent, other: ActionContent) -> CoincidenceContent | None:
-    """What two lines have in common, as `Coincidence` has it; None where they do not overlap.
+def coincidence(line: ActionContent, other: ActionContent) -> CoincidenceContent | None:
+    """Return what two lines have in common (`Coincidence`), or None if they do not overlap.
 
-    What a line does not say is not excluded: without months it is the whole year, without deciles all of
-    them, without vulnerable groups everybody. Without locations, recipients or forms of benefit it is about
-    nobody in particular, and overlaps with nothing.
+    A missing field excludes nothing: no months mean the whole year, no deciles all deciles, no vulnerable groups all
+    people. A line without locations, recipients or forms of benefit overlaps with no other.
     """
-    agencies = sorted({one["lead_agency"], other["lead_agency"]})
-    first, last = _common(_months(one), _months(other))
-    forms = sorted({*one["benefit_forms"]} & {*other["benefit_forms"]})
-    recipients = _common_recipients(one, other)
-    places = common_places(_places(one), _places(other))
+    agencies = sorted({line["lead_agency"], other["lead_agency"]})
+    first, last = _intersect(_read_months(line), _read_months(other))
+    forms = sorted({*line["benefit_forms"]} & {*other["benefit_forms"]})
+    recipients = _find_common_recipients(line, other)
+    places = common_places(_read_places(line), _read_places(other))
     if len(agencies) < 2 or first > last or not (forms and recipients and places):
         return None
     return {
@@ -70,55 +69,55 @@ def coincidence(one: ActionContent, other: ActionContent) -> CoincidenceContent 
     }
 
 
-def _common(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return max(one[0], other[0]), min(one[1], other[1])
+def _intersect(span: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return max(span[0], other[0]), min(span[1], other[1])
 
 
-def _months(line: ActionContent) -> tuple[int, int]:
+def _read_months(line: ActionContent) -> tuple[int, int]:
     return line["first_month"] or 1, line["last_month"] or 12
 
 
-def _common_recipients(one: ActionContent, other: ActionContent) -> list[CommonRecipientsContent]:
-    found = {
+def _find_common_recipients(line: ActionContent, other: ActionContent) -> list[CommonRecipientsContent]:
+    common = {
         (mine["kind"], deciles, groups)
-        for mine in one["recipients"]
+        for mine in line["recipients"]
         for theirs in other["recipients"]
         if mine["kind"] == theirs["kind"]
-        for deciles in [_common(_deciles(mine), _deciles(theirs))]
+        for deciles in [_intersect(_read_deciles(mine), _read_deciles(theirs))]
         if deciles[0] <= deciles[1]
-        for groups in _common_groups(mine["vulnerable_groups"], theirs["vulnerable_groups"])
+        for groups in _find_common_groups(mine["vulnerable_groups"], theirs["vulnerable_groups"])
     }
     return [
         {"kind": kind, "decile_from": first, "decile_to": last, "vulnerable_groups": list(groups)}
-        for kind, (first, last), groups in sorted(found)
+        for kind, (first, last), groups in sorted(common)
     ]
 
 
-def _deciles(recipient: RecipientContent) -> tuple[int, int]:
+def _read_deciles(recipient: RecipientContent) -> tuple[int, int]:
     return recipient["decile_from"] or 1, recipient["decile_to"] or 10
 
 
-def _common_groups(one: list[str], other: list[str]) -> Iterator[tuple[str, ...]]:
-    """The groups that both name, or that the one names who does; nothing where they name different ones."""
-    common = {*one} & {*other} if one and other else {*one, *other}
-    if common or not (one and other):
+def _find_common_groups(groups: list[str], other: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the groups that both name, or the groups of the only side that names any; none if they differ."""
+    common = {*groups} & {*other} if groups and other else {*groups, *other}
+    if common or not (groups and other):
         yield tuple(sorted(common))
 
 
-def _places(line: ActionContent) -> set[str]:
+def _read_places(line: ActionContent) -> set[str]:
     return {location["region_code"] for location in line["locations"]}
 
 
-def common_places(one: set[str], other: set[str]) -> list[str]:
-    """Regions where both work; where the one names a region and the other a part of it, that part."""
-    return sorted(_inside(one, other) | _inside(other, one))
+def common_places(places: set[str], other: set[str]) -> list[str]:
+    """Return the common regions; of a region and a part of it, the part."""
+    return sorted(_select_inside(places, other) | _select_inside(other, places))
 
 
-def _inside(places: Iterable[str], others: set[str]) -> set[str]:
-    return {place for place in places if any(above in others for above in _upwards(place))}
+def _select_inside(places: Iterable[str], regions: set[str]) -> set[str]:
+    return {place for place in places if any(above in regions for above in _list_upwards(place))}
 
 
-def _upwards(place: str) -> Iterator[str]:
+def _list_upwards(place: str) -> Iterator[str]:
     parts = place.split(".")
     for depth in range(len(parts), 0, -1):
         yield ".".join(parts[:depth])
