@@ -1,1 +1,1 @@
-"""What was adopted stays as it was signed; what shall replace it is drafted beside it."""
+"""Frozen revisions of plans: signed content, by instrument of adoption."""

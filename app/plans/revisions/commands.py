@@ -1,4 +1,4 @@
-"""Commands of revisions: an adoption freezes the plan. Nothing changes or deletes a frozen revision."""
+"""Command of revisions: an adoption freezes the plan. No command changes or deletes a revision."""
 
 from collections.abc import Mapping
 from datetime import date as date_type
@@ -15,7 +15,7 @@ from app.plans.revisions.queries import revisions
 
 
 class Signed(Protocol):
-    """By what a region adopts."""
+    """The instrument by which a region adopts its plan."""
 
     instrument: Instrument
     number: str
@@ -23,9 +23,9 @@ class Signed(Protocol):
 
 
 def adopt_revision(write: Write, plan: Plan, signed: Signed, kept: Mapping[str, object] | None) -> None:
-    """Freeze the plan as its next revision; the caller holds its chain.
+    """Freeze the plan as its next revision; the caller locked its chain.
 
-    `kept` is what the revision keeps of the amendment that was just written into the plan: `purpose` and `reasons`.
+    `kept` is `purpose` and `reasons` of the amendment that the caller wrote into the plan, None for the first revision.
     """
     session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1

@@ -18,7 +18,7 @@ RevisionNumber = Annotated[str, address("Number of the revision, from 0.", "0")]
 
 
 class RevisionFields(BaseModel):
-    """By what a revision was adopted."""
+    """The instrument of a revision's adoption."""
 
     plan: str = ShapeField(description="Key of the plan: region and year.")
     revision: int = ShapeField(description="0 is the first; each amendment that is adopted makes the next.")
@@ -99,7 +99,7 @@ class RevisionContent(PlanIn, RevisionFields):
 
 
 class PlanRevisionRow(Table, table=True):
-    """A plan as it was adopted; never changed, never deleted."""
+    """A frozen plan; no command changes or deletes it."""
 
     __tablename__ = "plan_revision"
 

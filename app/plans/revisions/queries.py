@@ -1,4 +1,4 @@
-"""Reading plans as an actor may see them now, and what was adopted of them: whole, or as of an instant."""
+"""Queries of plans as the actor may see them, of their revisions, and of the plan in force at an instant."""
 
 import json
 from collections.abc import Iterable
@@ -31,11 +31,11 @@ from app.plans.revisions.models import PlanRevisionRow, RevisionOut
 revisions = table_of(PlanRevisionRow)
 
 
-# Plans as they are shown
+# Plans
 
 
 class PlanQuery(PageQuery):
-    """Which plans."""
+    """Filters and order of plans."""
 
     region: RegionCode | None = Field(default=None, description="This region and everything below it.")
     year: int | None = Field(default=None, ge=2015, le=2100, description="Year of the plan.")
@@ -43,40 +43,42 @@ class PlanQuery(PageQuery):
     sort: Literal["plan", "-plan", "year", "-year", "region_code", "-region_code"] = "plan"
 
 
-def _in_force(actor: Actor) -> dict[str, sa.SQLColumnExpression[object]]:
-    """State, version and instant of change as they are shown: until a plan in force is closed, what moves it
-    is of the amendment beside it, also one that was discarded, and moves nothing that readers see."""
+def _replace_draft_columns(actor: Actor) -> dict[str, sa.SQLColumnExpression[object]]:
+    """Return the columns that readers without drafts see in place of the plan's own: those of its revision.
+
+    Until it is closed, a plan in force has the state, version and instant of its amendment, also of a discarded one.
+    """
     if actor.sees_every_draft:
         return {}
     is_in_force = sa.and_(plans.c.revision.is_not(None), plans.c.state != PlanState.closed)
     is_frozen = sa.and_(is_in_force, sa.not_(can_read_drafts(actor)))
     newest = sa.and_(revisions.c.plan_id == plans.c.id, revisions.c.number == plans.c.revision)
 
-    def of_revision(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
+    def select_of_revision(column: sa.SQLColumnExpression[object]) -> sa.SQLColumnExpression[object]:
         return sa.select(column).where(newest).correlate(plans).scalar_subquery()
 
-    shown = {
+    columns = {
         "state": sa.literal(PlanState.adopted, plans.c.state.type),
-        "version": of_revision(revisions.c.plan_version),
-        "updated_at": of_revision(revisions.c.adopted_at),
+        "version": select_of_revision(revisions.c.plan_version),
+        "updated_at": select_of_revision(revisions.c.adopted_at),
     }
-    return {name: sa.case((is_frozen, value), else_=plans.c[name]) for name, value in shown.items()}
+    return {name: sa.case((is_frozen, value), else_=plans.c[name]) for name, value in columns.items()}
 
 
 @lru_cache(maxsize=1000)
-def _columns_for(actor: Actor) -> list[ColumnElement[Any]]:
+def _select_columns(actor: Actor) -> list[ColumnElement[Any]]:
     if actor.sees_every_draft:
-        return _plan_columns()
-    shown = _in_force(actor)
+        return _build_plan_columns()
+    replaced = _replace_draft_columns(actor)
     return [
-        shown[column.name].label(column.name) if column.name in shown else column
-        for column in _plan_columns()
+        replaced[column.name].label(column.name) if column.name in replaced else column
+        for column in _build_plan_columns()
     ]
 
 
 @cache
-def _plan_columns() -> list[ColumnElement[Any]]:
-    of_plan = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
+def _build_plan_columns() -> list[ColumnElement[Any]]:
+    count = sa.select(sa.func.count()).where(actions.c.plan_id == plans.c.id).correlate(plans)
     money = sa.func.coalesce(sa.func.sum(actions.c.allocation), 0)
     return fields_of(
         PlanOut,
@@ -84,7 +86,7 @@ def _plan_columns() -> list[ColumnElement[Any]]:
         plan=plans.c.code,
         region_name=sa.select(regions.c.name).where(regions.c.code == plans.c.region_code).scalar_subquery(),
         priority_locations=json_rows(select_priorities(), name="priorities"),
-        action_count=of_plan.scalar_subquery(),
+        action_count=count.scalar_subquery(),
         allocation=sa.cast(
             sa.select(money).where(actions.c.plan_id == plans.c.id).correlate(plans).scalar_subquery(),
             sa.BigInteger,
@@ -93,7 +95,7 @@ def _plan_columns() -> list[ColumnElement[Any]]:
 
 
 class PlanText(NamedTuple):
-    """A plan as JSON (`PlanOut`), and what its reply depends on."""
+    """A plan as JSON (`PlanOut`), with the fields on which its reply depends."""
 
     json: str
     region_code: str
@@ -106,38 +108,40 @@ class PlanText(NamedTuple):
 
 
 def plan_json(session: Session, actor: Actor, code: str) -> PlanText:
-    """A plan; NotFound when not visible."""
+    """Return a plan. Raises NotFound if the actor does not see it."""
     zone = sa.select(regions.c.timezone).where(regions.c.code == plans.c.region_code).scalar_subquery()
-    query = sa.select(*_columns_for(actor), zone.label("_timezone")).where(seen(actor), plans.c.code == code)
+    query = sa.select(*_select_columns(actor), zone.label("_timezone")).where(
+        seen(actor), plans.c.code == code
+    )
     return read_record(session, query, PlanText, *PlanText._fields[1:-1], "_timezone")
 
 
 def list_plans(actor: Actor, query: PlanQuery) -> Listing:
-    state = _in_force(actor).get("state", plans.c.state)
-    same = equal((plans.c.year, query.year), (state, query.state))
-    chosen = (seen(actor), within(plans.c.region_code, query.region), *same)
-    found = sa.select(*_columns_for(actor)).where(*chosen)
+    state = _replace_draft_columns(actor).get("state", plans.c.state)
+    equals = equal((plans.c.year, query.year), (state, query.state))
+    conditions = (seen(actor), within(plans.c.region_code, query.region), *equals)
+    statement = sa.select(*_select_columns(actor)).where(*conditions)
     sorts = {"plan": plans.c.code, "year": plans.c.year, "region_code": plans.c.region_code}
-    return Listing(found, sorts, {"plan": plans.c.code})
+    return Listing(statement, sorts, {"plan": plans.c.code})
 
 
-# What was adopted
+# Revisions
 
 
 class RevisionsQuery(PageQuery):
-    """Revisions of a plan, in their order."""
+    """Order of a plan's revisions."""
 
     sort: Literal["revision", "-revision"] = "revision"
 
 
 def list_revisions(actor: Actor, plan: Plan) -> Listing:
-    """The revisions of a plan; by whom they were adopted is told to who sees the region."""
+    """Return the list of a plan's revisions; only actors that see the region get `adopted_by`."""
     c = revisions.c
     adopted_by = c.adopted_by if actor.sees(plan.region_code) else sa.literal("", sa.Text)
-    given = {"plan": sa.literal(plan.code), "revision": c.number, "adopted_by": adopted_by}
-    columns = fields_of(RevisionOut, revisions, **given)
-    found = sa.select(*columns).where(c.plan_id == plan.id)
-    return Listing(found, {"revision": c.number}, {"revision": c.number})
+    replaced = {"plan": sa.literal(plan.code), "revision": c.number, "adopted_by": adopted_by}
+    columns = fields_of(RevisionOut, revisions, **replaced)
+    statement = sa.select(*columns).where(c.plan_id == plan.id)
+    return Listing(statement, {"revision": c.number}, {"revision": c.number})
 
 
 class Frozen(NamedTuple):
@@ -148,7 +152,7 @@ class Frozen(NamedTuple):
 
 
 def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
-    """A revision as it was adopted; NotFound when there is none of that number."""
+    """Return a revision. Raises NotFound if the text is no number of one."""
     is_number = number.isascii() and number.isdecimal() and len(number) < 10 and str(int(number)) == number
     c = revisions.c
     row = (
@@ -162,26 +166,26 @@ def revision_of(session: Session, plan: Plan, number: str) -> Frozen:
 
 
 def latest_instrument_date(session: Session, plan: Plan) -> date | None:
-    """When the instrument of the revision in force was signed; None before the first."""
+    """Return the date of the instrument of the revision in force; None before the first revision."""
     c = revisions.c
-    found: date | None = session.scalar(
+    signed: date | None = session.scalar(
         sa.select(c.instrument_date).where(c.plan_id == plan.id, c.number == plan.revision)
     )
-    return found
+    return signed
 
 
 def instrument_in_force(session: Session, plan: Plan) -> dict[str, object]:
-    """Return the instrument of the revision in force as `AdoptIn` has it; each field null before the first."""
+    """Return the instrument of the revision in force (`AdoptIn`); each field is null before the first revision."""
     c = revisions.c
-    found = sa.select(c.instrument, c.instrument_number, c.instrument_date)
-    row = session.execute(found.where(c.plan_id == plan.id, c.number == plan.revision)).one_or_none()
+    statement = sa.select(c.instrument, c.instrument_number, c.instrument_date)
+    row = session.execute(statement.where(c.plan_id == plan.id, c.number == plan.revision)).one_or_none()
     if row is None:
         return {"instrument": None, "number": None, "date": None}
     kind, number, signed = row
     return {"instrument": str(kind), "number": number, "date": signed.isoformat()}
 
 
-# A plan as it was in force at an instant, in the same shapes as the plan of today
+# The plan in force at an instant, in the shapes of the present plan
 
 before_adoption = Kind(
     "before_adoption",
@@ -201,7 +205,7 @@ class NotInForceThen(Problem):
 
 
 class AsOfQuery(BaseModel):
-    """Of which instant."""
+    """The instant of a read."""
 
     as_of: Instant | None = Field(
         default=None,
@@ -211,7 +215,7 @@ class AsOfQuery(BaseModel):
 
 
 class RevisionThen(NamedTuple):
-    """The revision that was in force at an instant."""
+    """The revision in force at an instant."""
 
     number: int
     content: dict[str, Any]
@@ -222,96 +226,99 @@ class RevisionThen(NamedTuple):
 
 
 def revision_at(session: Session, plan: Plan, instant: datetime) -> RevisionThen:
-    """NotInForceThen before the first adoption."""
+    """Return the revision in force at an instant. Raises NotInForceThen before the first adoption."""
     c = revisions.c
     columns = (c.number, c.content, c.adopted_at, c.action_count, c.allocation, c.plan_version)
-    found = sa.select(*columns).where(c.plan_id == plan.id, c.adopted_at <= instant)
-    row = session.execute(found.order_by(c.number.desc()).limit(1)).one_or_none()
+    statement = sa.select(*columns).where(c.plan_id == plan.id, c.adopted_at <= instant)
+    row = session.execute(statement.order_by(c.number.desc()).limit(1)).one_or_none()
     if row is None:
         first = session.scalar(sa.select(sa.func.min(c.adopted_at)).where(c.plan_id == plan.id))
-        told = first.isoformat() if first else "–"
+        earliest = first.isoformat() if first else "–"
         error = FieldError(
-            before_adoption, parameter="as_of", value=instant.isoformat(), allowed=told if first else None
+            before_adoption, parameter="as_of", value=instant.isoformat(), allowed=earliest if first else None
         )
-        raise NotInForceThen(errors=[error], plan=plan.code, as_of=instant.isoformat(), first=told)
+        raise NotInForceThen(errors=[error], plan=plan.code, as_of=instant.isoformat(), first=earliest)
     return RevisionThen(row.number, json.loads(row.content), *row[2:])
 
 
 def plan_then(session: Session, plan: Plan, instant: datetime) -> dict[str, object]:
-    """The plan as `PlanOut`; its state is that of a plan in force."""
-    found = revision_at(session, plan, instant)
-    then = {
-        **whole("plan", found.content),
+    """Return the plan at an instant as `PlanOut`, in the state `adopted`. Raises like `revision_at`."""
+    revision = revision_at(session, plan, instant)
+    fields = {
+        **whole("plan", revision.content),
         "plan": plan.code,
         "region_code": plan.region_code,
         "region_name": region_name(session, plan.region_code),
         "year": plan.year,
         "state": PlanState.adopted,
-        "revision": found.number,
-        "version": found.plan_version,
-        "updated_at": found.adopted_at,
-        "action_count": found.action_count,
-        "allocation": found.allocation,
+        "revision": revision.number,
+        "version": revision.plan_version,
+        "updated_at": revision.adopted_at,
+        "action_count": revision.action_count,
+        "allocation": revision.allocation,
     }
-    return {name: then[name] for name in PlanOut.model_fields}
+    return {name: fields[name] for name in PlanOut.model_fields}
 
 
 def lines_then(session: Session, plan: Plan, instant: datetime) -> dict[str, ActionRecord]:
-    """The lines as `ActionOut`, by code."""
-    found = revision_at(session, plan, instant)
-    figures = _figures(session, plan)
-    lines = found.content["actions"]
+    """Return the lines at an instant as `ActionOut`, by code, with present figures. Raises like `revision_at`."""
+    revision = revision_at(session, plan, instant)
+    figures = _read_figures(session, plan)
+    lines = revision.content["actions"]
     return {
-        line["code"]: _line(plan, line, found, figures.get(line["code"], ReportedFigures())) for line in lines
+        line["code"]: _build_line(plan, line, revision, figures.get(line["code"], ReportedFigures()))
+        for line in lines
     }
 
 
 class ReportedFigures(NamedTuple):
-    """What was reported on a line so far."""
+    """The latest reported figures of a line."""
 
     progress_period: str | None = None
     spent: int = 0
     physical_percent: float | None = None
 
 
-def _line(plan: Plan, line: dict[str, Any], found: RevisionThen, now: ReportedFigures) -> ActionRecord:
-    then = {
+def _build_line(
+    plan: Plan, line: dict[str, Any], revision: RevisionThen, figures: ReportedFigures
+) -> ActionRecord:
+    fields = {
         **whole("action", line),
-        **now._asdict(),
+        **figures._asdict(),
         "code": line["code"],
         "plan": plan.code,
         "version": line["version"],
-        "updated_at": found.adopted_at,
-        "absorption_percent": absorption_percent(now.spent, line["allocation"]),
+        "updated_at": revision.adopted_at,
+        "absorption_percent": absorption_percent(figures.spent, line["allocation"]),
     }
-    return cast(ActionRecord, {name: then[name] for name in ActionOut.model_fields})
+    return cast(ActionRecord, {name: fields[name] for name in ActionOut.model_fields})
 
 
-def _figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
-    """What was reported on the lines that there are now, by code."""
+def _read_figures(session: Session, plan: Plan) -> dict[str, ReportedFigures]:
+    """Return the reported figures of the plan's present lines, by code."""
     c = actions.c
     query = sa.select(c.code, *[c[name] for name in ReportedFigures._fields]).where(c.plan_id == plan.id)
     return {code: ReportedFigures(*reported) for code, *reported in session.execute(query)}
 
 
-# Actions that no table of actions has: those of an earlier revision, those that an amendment proposes. They are
-# chosen, sorted and paged like those in force. A plan has about a thousand lines at most, so they are chosen here and
-# handed to the database, whose keyset pages are then the same for both.
+# Lines of an earlier revision or of an amendment are in no table of actions. A plan has about a thousand lines at
+# most, so this module filters them in memory and sends them to the database, which pages them by keyset like the
+# lines in force.
 
 
 def is_chosen(line: ActionRecord, query: ActionQuery) -> bool:
-    """Whether a line is one that the query asks for, as the SELECT of actions in force would say."""
+    """Return whether a line matches the filters, by the conditions of the SELECT of actions in force."""
     return (
         query.strategy in (None, line["strategy"])
         and query.lead_agency in (None, line["lead_agency"])
         and (query.supporting_agency is None or query.supporting_agency in line["supporting_agencies"])
         and (
             query.location is None
-            or any(is_within(one["region_code"], query.location) for one in line["locations"])
+            or any(is_within(location["region_code"], query.location) for location in line["locations"])
         )
         and (
             query.funding_source is None
-            or any(one["funding_source"] == query.funding_source for one in line["budget_lines"])
+            or any(budget["funding_source"] == query.funding_source for budget in line["budget_lines"])
         )
         and (
             query.subactivity_code is None
@@ -329,14 +336,14 @@ def _is_code_within(code: str | None, start: str) -> bool:
 
 
 def list_lines(session: Session, lines: Iterable[ActionRecord], query: ActionQuery) -> Listing:
-    """Those of the lines that the query asks for, as a list that the database sorts and cuts."""
+    """Return the matching lines as a list that the database sorts and pages."""
     chosen = [line for line in lines if is_chosen(line, query)]
     rows = [
         {**{name: value for name, value in line.items() if name in ACTION_SORTS}, "json": to_json(line)}
         for line in chosen
     ]
     types = {name: actions.c[name].type for name in ACTION_SORTS}
-    found = records(session, {**types, "json": sa.Text()})
-    sorts = {name: found.c[name] for name in ACTION_SORTS}
-    statement = sa.select(*found.c).params(records=to_json(rows))
-    return Listing(statement, sorts, {"code": found.c.code}, item=found.c.json)
+    table = records(session, {**types, "json": sa.Text()})
+    sorts = {name: table.c[name] for name in ACTION_SORTS}
+    statement = sa.select(*table.c).params(records=to_json(rows))
+    return Listing(statement, sorts, {"code": table.c.code}, item=table.c.json)

@@ -1,1 +1,1 @@
-"""What differs between two editions of a plan, field by field and in its sums."""
+"""Differences between two editions of a plan, by field and in sums."""

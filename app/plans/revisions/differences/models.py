@@ -1,4 +1,4 @@
-"""What differs between two editions of a plan, as it goes over the wire."""
+"""Wire shapes of the differences between two editions of a plan."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Reading the two sides of a comparison: revisions as they were frozen, the amendment as it is drafted."""
+"""Queries of the two sides of a comparison: frozen revisions, or a revision and the draft."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from app.plans.revisions.queries import revisions
 
 
 class DifferencesQuery(BaseModel):
-    """Against which revision."""
+    """The revision to compare with."""
 
     since: int | None = Field(
         default=None,
@@ -51,14 +51,14 @@ class Sealed(NamedTuple):
 
 
 def sealed(session: Session, plan: Plan) -> dict[int, Sealed]:
-    """Every revision of a plan, by number."""
+    """Return every revision of a plan, by number, without contents."""
     c = revisions.c
     rows = session.execute(sa.select(c.number, c.sha256, c.adopted_at).where(c.plan_id == plan.id))
     return {row.number: Sealed(*row) for row in rows}
 
 
 def sides(known: dict[int, Sealed], number: int, since: int | None) -> tuple[Sealed | None, Sealed]:
-    """(before, after) of a comparison; BadRequest where there is no revision of the number to compare with."""
+    """Return (before, after) of a comparison. Raises BadRequest if no revision has the number `since`."""
     if since is None:
         return known.get(number - 1), known[number]
     if since not in known:
@@ -68,15 +68,15 @@ def sides(known: dict[int, Sealed], number: int, since: int | None) -> tuple[Sea
 
 
 class Frozen(NamedTuple):
-    """What a revision holds."""
+    """The content of a revision."""
 
     edition: Edition
     reasons: dict[str | None, list[ReasonContent]]
-    """By the key of the line; None: of the plan's own fields."""
+    """By code of the line; None for the plan's own fields."""
 
 
 def opened(content: str) -> Frozen:
-    """The canonical JSON of a revision, with the defaults of fields that are younger than it."""
+    """Parse the canonical JSON of a revision; fields younger than the revision get their defaults."""
     document = json.loads(content)
     lines = {action["code"]: whole("action", action) for action in document["actions"]}
     reasons: dict[str | None, list[ReasonContent]] = {}
@@ -86,7 +86,7 @@ def opened(content: str) -> Frozen:
 
 
 def revision_differences(session: Session, plan: Plan, before: Sealed | None, after: Sealed) -> Content:
-    """What differs between two revisions (`Differences`), with the reasons of every revision between them."""
+    """Return the differences of two revisions (`Differences`), with the reasons of each revision between them."""
     c = revisions.c
     first, last = sorted((before.number if before else -1, after.number))
     rows = session.execute(
@@ -94,15 +94,15 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
         .where(c.plan_id == plan.id, c.number.between(first, last))
         .order_by(c.number)
     )
-    found = {number: opened(content) for number, content in rows}
+    contents = {number: opened(content) for number, content in rows}
     reasons: dict[str | None, list[RevisionReasonContent]] = {}
-    for number, frozen in found.items():
+    for number, frozen in contents.items():
         for action, of_line in frozen.reasons.items() if number > first else ():
             reasons.setdefault(action, []).extend({**reason, "revision": number} for reason in of_line)
     return build_differences(
         plan.code,
-        found[before.number].edition if before else NOTHING,
-        found[after.number].edition,
+        contents[before.number].edition if before else NOTHING,
+        contents[after.number].edition,
         reasons,
         before.shown if before else None,
         after.shown,
@@ -117,7 +117,7 @@ def build_differences(
     side: Content | None,
     other: Content,
 ) -> Content:
-    """Return everything that differs between two editions (`Differences`), with the reasons by line."""
+    """Return the differences of two editions (`Differences`); `reasons` by code of the line, None for the plan."""
     own = changes_of(before.plan, after.plan) if before.plan else []
     return {
         "plan": plan,
