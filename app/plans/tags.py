@@ -14,7 +14,7 @@ from app.plans.core.queries import plan_of
 def tag_in(call: Call, plan: Plan, *chains: str, language: Language | None = None) -> str:
     """Return the ETag of a reply that depends on its plan and on these other chains of the journal.
 
-    Name the language if the reply is translated.
+    Name the language if its text depends on it.
     """
     depends_on: list[str] = [language] if language else []
     if chains:

@@ -1,1 +1,1 @@
-"""Lines of different agencies that bring the same to the same people; an overlap can be explained."""
+"""Overlaps: lines of different agencies with a common benefit, recipient, place and month; their explanations."""

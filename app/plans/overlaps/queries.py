@@ -116,12 +116,12 @@ def _select_spots(session: Session, chosen: ColumnElement[bool]) -> sa.CTE:
 def _add_regions_above(spots: sa.CTE) -> sa.CTE:
     """Return each spot with its own place, and with every region above it that is a place of some line."""
     place = spots.c.place
-    others = spots.alias("there")
+    places = spots.alias("there")
     own = sa.select(*spots.c, place.label("above"))
     higher = [
         sa.select(*spots.c, above.label("above")).where(
             sa.func.length(place) > length,
-            above.in_(sa.select(others.c.place).where(sa.func.length(others.c.place) == length)),
+            above.in_(sa.select(places.c.place).where(sa.func.length(places.c.place) == length)),
         )
         for length in _LEVELS
         for above in [sa.func.substr(place, 1, length)]

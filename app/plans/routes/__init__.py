@@ -1,1 +1,1 @@
-"""The area over HTTP, a module for each room; none imports another."""
+"""Routes of this area, a module for each room; none imports another."""

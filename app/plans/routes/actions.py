@@ -1,4 +1,4 @@
-"""The actions of a plan over HTTP."""
+"""Routes of a plan's actions."""
 
 import json
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ router = house_router(tags=["plans"])
 
 
 class ActionsQuery(ActionQuery, AsOfQuery):
-    """Which actions of a plan, of which instant, in which order."""
+    """Filters, order and instant of a plan's actions."""
 
 
 @router.get("/plans/{plan}/actions", response_model=Page[ActionOut])
@@ -74,8 +74,8 @@ def put_actions(call: Caller, plan: PlanKey, query: FromQuery[BatchQuery], batch
     call.actor.require("write_actions", row.region_code)
     items, refused = read_items(ActionItem, batch.items, key="code")
     drafts = [Draft(item.code, narrow(item, ActionIn), pointer=f"/items/{n}") for n, item in items]
-    wanted = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
-    written = commands.put_actions(call.write_of_list, row, wanted)
+    batch_write = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    written = commands.put_actions(call.write_of_list, row, batch_write)
     findings = findings_by_line(call.session, row, written.contents)
     result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
@@ -135,7 +135,7 @@ def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Re
     allowed = [
         v for v, right in may.items() if call.actor.may(right, plan.region_code, content["lead_agency"])
     ]
-    fields = _fields(call, plan, code, findings_on(call.session, plan, code, content))
+    fields = _read_fields(call, plan, code, findings_on(call.session, plan, code, content))
     address = action_subject(plan.code, code)
     return answer_resource(
         call.request, text, content["version"], address, status=status, **fields, allowed=allowed
@@ -143,14 +143,14 @@ def _action_reply(call: Call, plan: Plan, code: str, *, status: int = 200) -> Re
 
 
 def _reply_then(call: Call, plan: Plan, code: str, instant: datetime) -> Response:
-    """The action as it was in force at an instant; nothing can be done with it."""
+    """Answer with the action in force at an instant; `allowed` is empty."""
     content = require_found(lines_then(call.session, plan, instant).get(code))
-    fields = _fields(call, plan, code, findings_by_line(call.session, plan, {code: content})[code])
+    fields = _read_fields(call, plan, code, findings_by_line(call.session, plan, {code: content})[code])
     return answer(call.request, with_fields(to_json(content), **fields, allowed=[]))
 
 
-def _fields(call: Call, plan: Plan, code: str, findings: Sequence[Finding]) -> dict[str, object]:
-    """What is to be said of an action, and what was noted of it."""
+def _read_fields(call: Call, plan: Plan, code: str, findings: Sequence[Finding]) -> dict[str, object]:
+    """Return the findings and open notes of an action."""
     language = language_of(call.request)
     return {
         "findings": [finding.shown(language) for finding in findings],

@@ -1,4 +1,4 @@
-"""The amendment of a plan over HTTP."""
+"""Routes of a plan's amendment."""
 
 from typing import Any, get_args
 
@@ -119,9 +119,9 @@ def put_amended_actions(
     """
     items, refused = read_items(AmendedActionItem, batch.items, key="code")
     drafts = [Draft(item.code, item.action, pointer=f"/items/{n}") for n, item in items]
-    wanted = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
+    batch_write = BatchWrite(drafts, each=query.each, errors_before=errors_of(refused))
     reasons = {item.code: item.reasons for _, item in items}
-    written = commands.put_amended_actions(call.write_of_list, plan, wanted, reasons)
+    written = commands.put_amended_actions(call.write_of_list, plan, batch_write, reasons)
     findings = findings_by_line(call.session, plan_of(call.session, call.actor, plan), written.contents)
     result = batch_result(written.outcomes, refused, findings, language=language_of(call.request))
     return answer(call.request, result.model_dump_json(exclude_none=True).encode())
@@ -142,8 +142,8 @@ def put_amended_action(call: Caller, plan: PlanKey, action: ActionKey, content: 
     one before the amendment is submitted; `lacking` names those that have none. A line that says what is in force
     is unchanged again, its reasons gone.
     """
-    written = BatchWrite([Draft(checked_key(action), content.action)])
-    (outcome,) = commands.put_amended_actions(call.write, plan, written, {action: content.reasons}).outcomes
+    batch = BatchWrite([Draft(checked_key(action), content.action)])
+    (outcome,) = commands.put_amended_actions(call.write, plan, batch, {action: content.reasons}).outcomes
     return _action_reply(call, plan, action, status=201 if outcome.status == "created" else 200)
 
 
@@ -155,7 +155,7 @@ def patch_amended_action(call: Caller, plan: PlanKey, action: ActionKey, patch: 
 
 
 class RemovalQuery(BaseModel):
-    """Why a line is taken out; both or none, and none only while the amendment is drafted."""
+    """The reason for the removal of a line, in both parts or, until the submission, in neither."""
 
     category: ReasonCategory | None = ShapeField(default=None, description="Why, in one word.")
     reason: ReasonText | None = ShapeField(default=None, description="Why, in a sentence.")
@@ -178,8 +178,8 @@ def _amendment_reply(call: Call, plan: str) -> Response:
     amendment = amendment_of(call.session, call.actor, plan)
     before, after, reasons = editions(call.session, amendment)
     row = amendment.plan
-    kept = before.actions.keys() & after.actions.keys()
-    changed = sum(before.actions[code] != after.actions[code] for code in kept)
+    common = before.actions.keys() & after.actions.keys()
+    changed = sum(before.actions[code] != after.actions[code] for code in common)
     missing = missing_reasons(before, after, amendment.reasons, reasons)
     is_open = row.state in EDITABLE
     body: dict[str, Any] = {
@@ -194,8 +194,8 @@ def _amendment_reply(call: Call, plan: str) -> Response:
         "created": len(after.actions.keys() - before.actions.keys()),
         "changed": changed,
         "removed": len(before.actions.keys() - after.actions.keys()),
-        "unchanged": len(kept) - changed,
-        "lacking": [one._asdict() for one in missing],
+        "unchanged": len(common) - changed,
+        "lacking": [item._asdict() for item in missing],
         "sums": sums(before, after),
         "allowed": [
             verb for verb in get_args(Verb) if is_open and call.actor.may(RIGHT_OF[verb], row.region_code)
@@ -206,7 +206,7 @@ def _amendment_reply(call: Call, plan: str) -> Response:
 
 def _action_reply(call: Call, plan: str, action: str, *, status: int = 200) -> Response:
     amendment = amendment_of(call.session, call.actor, plan)
-    found = require_found(lines_of(call.session, amendment, [action]) or None)
-    text, version = to_json(found[0]), found[0]["version"]
+    line = require_found(next(iter(lines_of(call.session, amendment, [action])), None))
+    text, version = to_json(line), line["version"]
     address = f"plans/{plan}/amendment/actions/{action}"
     return answer_resource(call.request, text, version, address, status=status)

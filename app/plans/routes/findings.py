@@ -1,4 +1,4 @@
-"""Findings of a plan, and the document of each kind, over HTTP."""
+"""Routes of a plan's findings and of the kinds of findings."""
 
 from collections import Counter
 from functools import cache
@@ -36,7 +36,7 @@ documents = house_router(root="", tags=["service"])
 
 
 def _tag_in(call: Call, plan: Plan) -> str:
-    """Findings follow from what is written in the plan, from reference data and from the agencies' names."""
+    """Return the ETag of findings: they depend on the plan, the reference data and the names of agencies."""
     chains = region_chain(plan.region_code), REFERENCE_CHAIN
     return tag_in(call, plan, *chains, language=language_of(call.request))
 
@@ -54,7 +54,7 @@ def read_plan_findings(call: Caller, plan: PlanKey, query: FromQuery[FindingsQue
     row = plan_of(call.session, call.actor, plan)
     _check_codes(query.code)
     tag = _tag_in(call, row)
-    body = _shown(plan, check_plan(call.session, row), query, language_of(call.request))
+    body = _build_reply(plan, check_plan(call.session, row), query, language_of(call.request))
     return answer(call.request, body.model_dump_json(exclude_none=True).encode(), tag=tag)
 
 
@@ -69,21 +69,21 @@ def _check_codes(codes: list[str]) -> None:
         raise BadRequest(errors=errors)
 
 
-def _shown(plan: str, checked: Checked, query: FindingsQuery, language: Language) -> PlanFindings:
-    open_ones = Counter(placed.finding.code for placed in checked.found)
+def _build_reply(plan: str, checked: Checked, query: FindingsQuery, language: Language) -> PlanFindings:
+    unexplained = Counter(placed.finding.code for placed in checked.found)
     if checked.left_out:
-        open_ones[W07.code] += checked.left_out
+        unexplained[W07.code] += checked.left_out
     explained = {W07.code: checked.explained}
     counts = [
         FindingCount(
             code=kind.code,
             severity=kind.severity,
             title=kind.title.render(language, {}),
-            open=open_ones[kind.code],
+            open=unexplained[kind.code],
             explained=explained.get(kind.code, 0),
         )
         for kind in kinds()
-        if open_ones[kind.code] or explained.get(kind.code)
+        if unexplained[kind.code] or explained.get(kind.code)
     ]
     return PlanFindings(
         plan=plan,
@@ -93,14 +93,12 @@ def _shown(plan: str, checked: Checked, query: FindingsQuery, language: Language
         counts=counts,
         left_out=checked.left_out,
         items=[
-            placed_shown(placed, language)
-            for placed in checked.found
-            if _is_asked_for(placed, query, checked)
+            placed_shown(placed, language) for placed in checked.found if _is_chosen(placed, query, checked)
         ],
     )
 
 
-def _is_asked_for(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
+def _is_chosen(placed: Placed, query: FindingsQuery, checked: Checked) -> bool:
     finding = placed.finding
     lines = {placed.action, finding.values.get("second")} if finding.kind is W07 else {placed.action}
     agencies = {checked.lines[line]["lead_agency"] for line in checked.lines.keys() & lines}
@@ -123,7 +121,7 @@ def _make_list() -> Constant:
 
 @cache
 def _make_meaning(code: str) -> Constant:
-    """The document of a kind. Raises NotFound, which is not kept."""
+    """Return the document of a kind. Raises NotFound, which `cache` does not store."""
     kind = require_found(FindingKind.known.get(code))
     return Constant(meaning_of(kind).model_dump_json().encode(), "application/json")
 

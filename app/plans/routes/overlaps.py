@@ -1,4 +1,4 @@
-"""Overlaps of a plan and their explanations over HTTP."""
+"""Routes of a plan's overlaps and their explanations."""
 
 from fastapi import Response
 
@@ -26,7 +26,7 @@ _EXPLANATION = "/plans/{plan}/overlaps/{pair}/explanation"
 
 
 def _tag_in(call: Call, plan: Plan) -> str:
-    """Tag of a list that writes in its plan change, and the names of its region's agencies."""
+    """Return the ETag of a list that depends on the plan and the names of its region's agencies."""
     return tag_in(call, plan, region_chain(plan.region_code))
 
 
@@ -41,8 +41,8 @@ def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -
     """
     row = plan_of(call.session, call.actor, plan)
     tag = _tag_in(call, row)
-    found = queries.list_overlaps(call.session, row, query)
-    page = read_page(call.session, call.request, found, query, sort=query.sort)
+    listing = queries.list_overlaps(call.session, row, query)
+    page = read_page(call.session, call.request, listing, query, sort=query.sort)
     return answer_page(call.request, queries.with_contents(call.session, row, page), tag=tag)
 
 
@@ -50,7 +50,7 @@ def list_overlaps(call: Caller, plan: PlanKey, query: FromQuery[OverlapQuery]) -
 def read_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Why an overlap stays as it is, with what coincided when it was explained; on record also when nothing
     coincides any more."""
-    return _reply(call, plan_of(call.session, call.actor, plan), _pair(pair))
+    return _reply(call, plan_of(call.session, call.actor, plan), _require_pair(pair))
 
 
 @router.put(_EXPLANATION, response_model=ExplanationReply, responses=created(ExplanationReply))
@@ -63,35 +63,37 @@ def put_explanation(call: Caller, plan: PlanKey, pair: PairKey, content: Explana
     do not overlap.
     """
     row = plan_of(call.session, call.actor, plan)
-    is_new = commands.put_explanation(call.write, row, _pair(pair), content)
-    return _reply(call, row, _pair(pair), status=201 if is_new else 200)
+    is_new = commands.put_explanation(call.write, row, _require_pair(pair), content)
+    return _reply(call, row, _require_pair(pair), status=201 if is_new else 200)
 
 
 @router.delete(_EXPLANATION, status_code=204)
 def delete_explanation(call: Caller, plan: PlanKey, pair: PairKey) -> Response:
     """Take an explanation back; the overlap is an open warning again. What was said stays in its history."""
     row = plan_of(call.session, call.actor, plan)
-    commands.delete_explanation(call.write, row, _pair(pair))
+    commands.delete_explanation(call.write, row, _require_pair(pair))
     return no_content()
 
 
 @router.get(f"{_EXPLANATION}/history", response_model=Page[HistoryEntry])
 def list_explanation_history(call: Caller, plan: PlanKey, pair: PairKey, query: History) -> Response:
     """Everything that was said of an overlap: who, when, from what to what. Stays after it was taken back."""
-    subject = f"plans/{plan}/overlaps/{_pair(pair)}/explanation"
+    subject = f"plans/{plan}/overlaps/{_require_pair(pair)}/explanation"
     return history_page(call, plan_chain(plan), subject, query)
 
 
-def _pair(text: str) -> Pair:
+def _require_pair(text: str) -> Pair:
     return require_found(pair_of(text))
 
 
 def _reply(call: Call, plan: Plan, pair: Pair, *, status: int = 200) -> Response:
-    found = require_found(queries.explanations_of(call.session, plan, pair).get(pair))
+    explanation = require_found(queries.explanations_of(call.session, plan, pair).get(pair))
     lines = contents_of(call.session, plan, pair)
     coincides = coincidence(lines[pair.first], lines[pair.second]) if len(lines) == 2 else None
-    may = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
+    is_allowed = is_reportable(plan.state) and queries.may_explain(call.actor, plan, lines)
     allowed = ["edit", "delete"] if coincides else ["delete"]
-    shown = to_json({**queries.explanation_shown(found, coincides), "plan": plan.code, "pair": str(pair)})
-    address, verbs = f"plans/{plan.code}/overlaps/{pair}/explanation", allowed if may else []
-    return answer_resource(call.request, shown, found.version, address, status=status, allowed=verbs)
+    text = to_json(
+        {**queries.explanation_shown(explanation, coincides), "plan": plan.code, "pair": str(pair)}
+    )
+    address, verbs = f"plans/{plan.code}/overlaps/{pair}/explanation", allowed if is_allowed else []
+    return answer_resource(call.request, text, explanation.version, address, status=status, allowed=verbs)

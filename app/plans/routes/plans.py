@@ -1,4 +1,4 @@
-"""Plans over HTTP: reading and writing them, moving them, and the notes that they came back with."""
+"""Routes of plans: read, write and move them, and read the province's notes."""
 
 from fastapi import Response
 
@@ -86,53 +86,53 @@ def list_plan_history(call: Caller, plan: PlanKey, query: History) -> Response:
 
 
 @router.post("/plans/{plan}/submit", response_model=SubmitReply, openapi_extra=_CONDITIONAL)
-def submit_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+def submit_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
     """Submit a plan, or the amendment of one in force, to the province. For the team's chair.
 
     422 while it has no line or a finding of severity error, each of them in `errors` with its line and place;
     with `dry_run=true` this tells what would block. Warnings travel with it. To a plan that was returned, `note`
     is the answer to the notes. From here to its return nothing in it can be changed; progress can be reported.
     """
-    checked = workflow.move_plan(call.write, plan, Move("submit", said.note))
+    checked = workflow.move_plan(call.write, plan, Move("submit", content.note))
     language = language_of(call.request)
-    findings = [placed_shown(one, language).model_dump(exclude_none=True) for one in checked.warnings]
+    findings = [placed_shown(placed, language).model_dump(exclude_none=True) for placed in checked.warnings]
     return _reply(call, plan, warnings=len(checked.warnings) + checked.left_out, findings=findings)
 
 
 @router.post("/plans/{plan}/return", response_model=PlanReply, openapi_extra=_CONDITIONAL)
-def return_plan(call: Caller, plan: PlanKey, said: ReturnIn) -> Response:
+def return_plan(call: Caller, plan: PlanKey, content: ReturnIn) -> Response:
     """Return a plan to its region with notes, on the plan or on single lines. For a reviewer of a region above."""
-    return _move(call, plan, Move("return", notes=said.notes))
+    return _move(call, plan, Move("return", notes=content.notes))
 
 
 @router.post("/plans/{plan}/endorse", response_model=PlanReply, openapi_extra=_CONDITIONAL)
-def endorse_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+def endorse_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
     """Endorse a plan that was submitted, so that its region can adopt it. For a reviewer of a region above."""
-    return _move(call, plan, Move("endorse", said.note))
+    return _move(call, plan, Move("endorse", content.note))
 
 
 @router.post("/plans/{plan}/adopt", response_model=PlanReply, openapi_extra=_CONDITIONAL)
-def adopt_plan(call: Caller, plan: PlanKey, said: AdoptIn) -> Response:
+def adopt_plan(call: Caller, plan: PlanKey, content: AdoptIn) -> Response:
     """Adopt an endorsed plan by the region's legal instrument. For the team's chair.
 
     It is in force then: frozen as the next revision, which never changes, and visible to readers.
     """
-    return _move(call, plan, Move("adopt", instrument=said))
+    return _move(call, plan, Move("adopt", instrument=content))
 
 
 @router.post("/plans/{plan}/amend", response_model=PlanReply, openapi_extra=_CONDITIONAL)
-def amend_plan(call: Caller, plan: PlanKey, said: AmendIn) -> Response:
+def amend_plan(call: Caller, plan: PlanKey, content: AmendIn) -> Response:
     """Begin to amend a plan in force. For the secretariat or the chair.
 
     The amendment is drafted beside it and goes the same way; until it is adopted the revision in force stays.
     """
-    return _move(call, plan, Move("amend", said.note))
+    return _move(call, plan, Move("amend", content.note))
 
 
 @router.post("/plans/{plan}/close", response_model=PlanReply, openapi_extra=_CONDITIONAL)
-def close_plan(call: Caller, plan: PlanKey, said: MoveIn) -> Response:
+def close_plan(call: Caller, plan: PlanKey, content: MoveIn) -> Response:
     """Close a plan whose year is over in its region's zone: no more reports, no more amendments. For the chair."""
-    return _move(call, plan, Move("close", said.note))
+    return _move(call, plan, Move("close", content.note))
 
 
 @router.get("/plans/{plan}/notes", response_model=Page[PlanNote])
@@ -142,8 +142,8 @@ def list_plan_notes(call: Caller, plan: PlanKey, query: FromQuery[NotesQuery]) -
     For whoever may read drafts; they stay after the plan was adopted. 404 for others.
     """
     row = plan_of(call.session, call.actor, plan)
-    found = list_notes(call.actor, row, query)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = list_notes(call.actor, row, query)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 # Replies
@@ -156,9 +156,9 @@ def _move(call: Call, code: str, move: Move) -> Response:
 
 
 def _reply(call: Call, code: str, *, status: int = 200, **more: object) -> Response:
-    """Answer with a plan, what the caller may do with it, and what else a reply says of it."""
+    """Answer with a plan, the caller's verbs, and these further fields."""
     row = queries.plan_json(call.session, call.actor, code)
-    standing = Standing(
+    plan_status = Standing(
         plan=code,
         state=PlanState(row.state),
         revision=row.revision,
@@ -166,7 +166,7 @@ def _reply(call: Call, code: str, *, status: int = 200, **more: object) -> Respo
         action_count=row.action_count,
         today=local_date(call.now, row.timezone),
     )
-    verbs = allowed(call.actor, row.region_code, standing)
+    verbs = allowed(call.actor, row.region_code, plan_status)
     return answer_resource(
         call.request, row.json, row.version, f"plans/{code}", status=status, allowed=verbs, **more
     )

@@ -1,4 +1,4 @@
-"""What was adopted, over HTTP: immutable, and cacheable for ever; and what differs, also of an open amendment."""
+"""Routes of revisions, immutable and cacheable for ever, and of differences, also of an open amendment."""
 
 from fastapi import Response
 
@@ -29,7 +29,7 @@ def list_revisions(call: Caller, plan: PlanKey, query: FromQuery[RevisionsQuery]
     row = published_plan_of(call.session, call.actor, plan)
     listing = queries.list_revisions(call.actor, row)
     body = read_page(call.session, call.request, listing, query, sort=query.sort)
-    # by its bytes, not the chain of the plan: that somebody drafts or reports must not show in the tag
+    # The tag is the hash of the bytes, not of the plan's chain: readers must not see that drafts or reports change.
     return answer_page(call.request, body)
 
 
@@ -46,12 +46,12 @@ def read_revision(call: Caller, plan: PlanKey, revision: RevisionNumber) -> Resp
     the entity tag. It is never sent compressed.
     """
     row = published_plan_of(call.session, call.actor, plan)
-    found = queries.revision_of(call.session, row, revision)
-    headers = {"ETag": f'"{found.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
+    frozen = queries.revision_of(call.session, row, revision)
+    headers = {"ETag": f'"{frozen.sha256}"', "Cache-Control": FOR_EVER, "Vary": VARY}
     if is_unchanged(call.request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    headers["Repr-Digest"] = digest_field(found.sha256)
-    return Response(found.content.encode(), headers=headers, media_type="application/json")
+    headers["Repr-Digest"] = digest_field(frozen.sha256)
+    return Response(frozen.content.encode(), headers=headers, media_type="application/json")
 
 
 # Differences
@@ -76,13 +76,13 @@ def read_revision_differences(
     headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}
     if is_unchanged(call.request, tag):
         return Response(status_code=304, headers=headers)
-    found = revision_differences(call.session, row, before, after)
-    return Response(to_json(found).encode(), headers=headers, media_type="application/json")
+    differences = revision_differences(call.session, row, before, after)
+    return Response(to_json(differences).encode(), headers=headers, media_type="application/json")
 
 
 @router.get("/plans/{plan}/amendment/differences", response_model=Differences)
 def read_amendment_differences(call: Caller, plan: PlanKey) -> Response:
     """What the open amendment would change of the revision in force, in the same form."""
     amendment = amendment_of(call.session, call.actor, plan)
-    found = amendment_differences(call.session, amendment)
-    return answer(call.request, to_json(found).encode())
+    differences = amendment_differences(call.session, amendment)
+    return answer(call.request, to_json(differences).encode())

@@ -1,1 +1,1 @@
-"""How a plan moves from its first draft to the decree, and what may be written meanwhile."""
+"""The moves of a plan: verbs, rights, states and conditions."""

@@ -1,4 +1,4 @@
-"""Moving a plan, by every verb in the same way, and deleting one that holds nothing."""
+"""Commands that move a plan, by every verb in the same steps, and the deletion of an empty plan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ _notes = table_of(PlanNoteRow)
 
 @dataclass(frozen=True)
 class Move:
-    """One step of a plan, with what the actor sends along."""
+    """A verb with the request's content."""
 
     verb: str
     note: str | None = None
@@ -60,7 +60,7 @@ class Move:
 
     @property
     def fields(self) -> dict[str, object]:
-        """The fields of the plan's journal that the move sets besides state and revision (`moved_fields`)."""
+        """The journal fields that the move sets besides state and revision (`moved_fields`)."""
         if self.instrument is not None:
             return self.instrument.model_dump(mode="json")
         if self.verb in NOTED_BY:
@@ -73,10 +73,10 @@ class Move:
 
 
 def move_plan(write: Write, code: str, move: Move) -> Submission:
-    """Move a plan by one of `TRANSITIONS`. Return the warnings that travel with a submission.
+    """Move a plan by one of `TRANSITIONS`. Return the warnings of a submission.
 
-    The same call again, to a plan that it has moved already, changes nothing. Raises TransitionRefused if the plan
-    is in another state, ConditionFailed with each condition that it does not meet.
+    Idempotent: a repeated call changes nothing. Raises TransitionRefused if the plan is in another state,
+    ConditionFailed with the errors of all conditions, AlreadyMoved if a repeated call has another content.
     """
     session, actor = write.session, write.actor
     plan = plan_of(session, actor, code)
@@ -84,20 +84,20 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     chain = hold(session, plan_chain(code))
     plan = read_again(session, plan)
     write.precondition.check(plan.version)
-    standing = standing_of(session, plan, write.author.at)
-    if is_done(move.transition, standing):
+    status = standing_of(session, plan, write.author.at)
+    if is_done(move.transition, status):
         _check_repeated(session, plan, move)
         return check_submission(session, plan) if move.verb == "submit" else _NOT_CHECKED
-    _check_state(actor, plan, standing, move.transition)
+    _check_state(actor, plan, status, move.transition)
     checked = _NOT_CHECKED
     if move.verb == "submit":
         checked = check_submission(session, plan)
-        standing = replace(standing, errors=checked.errors)
-    if errors := failures(move.transition, standing):
+        status = replace(status, errors=checked.errors)
+    if errors := failures(move.transition, status):
         raise ConditionFailed(errors=errors, verb=move.verb)
     before = moved_fields(session, plan, move.verb)
     if prepare := _PREPARE.get(move.verb):
-        prepare(write, plan, standing, move)
+        prepare(write, plan, status, move)
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
@@ -109,7 +109,7 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
 
 
 def _check_repeated(session: Session, plan: Plan, move: Move) -> None:
-    """Raise AlreadyMoved if the call that moved the plan had another content or another note than this one."""
+    """Raise AlreadyMoved if the call that moved the plan had another content or another note."""
     last = last_said(session, plan.code, move.transition.kind)
     if last is None:
         return
@@ -117,14 +117,14 @@ def _check_repeated(session: Session, plan: Plan, move: Move) -> None:
         raise AlreadyMoved(verb=move.verb, actor=last.actor)
 
 
-def _check_state(actor: Actor, plan: Plan, standing: Standing, transition: Transition) -> None:
-    if standing.state not in transition.from_states:
+def _check_state(actor: Actor, plan: Plan, status: Standing, transition: Transition) -> None:
+    if status.state not in transition.from_states:
         raise TransitionRefused(
             plan=plan.code,
-            state=standing.state,
+            state=status.state,
             verb=transition.verb,
             from_states=", ".join(transition.from_states),
-            allowed=", ".join(allowed(actor, plan.region_code, standing)) or "–",
+            allowed=", ".join(allowed(actor, plan.region_code, status)) or "–",
         )
 
 
@@ -136,10 +136,10 @@ def _move(
     before: dict[str, object],
     revision: int | None,
 ) -> None:
-    """Set the state, and record the move: of an amendment in a chain of its own, which readers do not see.
+    """Set the state and record the move, for an amendment in its own chain, hidden from readers without drafts.
 
-    An adoption is two entries. Readers without drafts never saw the state that it ends, so only readers of
-    drafts get the change of state; the entry that both get is true for both.
+    An adoption writes two entries. Readers without drafts never saw the previous state, so only readers of drafts get
+    the change of state; all readers get the other entry.
     """
     session, author, to_state = write.session, write.author, move.transition.to_state
     session.execute(
@@ -174,18 +174,18 @@ def _move(
 
 
 def _opening_entry(session: Session, plan: Plan, move: Move, chain: Chain) -> Entry:
-    """Return the entry of an opened amendment (`_open_amendment`); it begins as the plan in force."""
+    """Return the journal entry of a new amendment (`_open_amendment`); it begins as the plan in force."""
     after = {**stored_plan(session, plan), "reasons": [], "purpose": move.note}
     subject = f"plans/{plan.code}/amendment"
     version = chain.position + 1
     return Entry("amendment.created", plan.region_code, subject, version, None, after, is_draft=True)
 
 
-# What a move does beside moving
+# Preparations of a move
 
 
-def _answer_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
-    """Mark the notes of the province as answered by a new submission."""
+def _answer_notes(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+    """Mark the province's open notes as answered by the new submission."""
     write.session.execute(
         sa.update(_notes)
         .where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
@@ -193,7 +193,7 @@ def _answer_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> N
     )
 
 
-def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
+def _store_notes(write: Write, plan: Plan, status: Standing, move: Move) -> None:
     """Store the notes of a return. Raises Invalid if a note names an unknown line."""
     known = known_lines(write.session, plan)
     errors = [
@@ -220,15 +220,15 @@ def _keep_notes(write: Write, plan: Plan, standing: Standing, move: Move) -> Non
     )
 
 
-def _check_instrument(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
+def _check_instrument(write: Write, plan: Plan, status: Standing, move: Move) -> None:
     assert move.instrument is not None
     previous = latest_instrument_date(write.session, plan)
-    refuse([*check_instrument_date(move.instrument.date, standing, previous)])
+    refuse([*check_instrument_date(move.instrument.date, status, previous)])
 
 
-def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) -> None:
-    """Open an amendment; its version is its place in a chain that goes on through all of a plan's amendments."""
-    # Through JSON like every other: a null in Python is a text in a column of JSON.
+def _open_amendment(write: Write, plan: Plan, status: Standing, move: Move) -> None:
+    """Open an amendment; its version is its position in the chain of all amendments of the plan."""
+    # By `upsert`, which takes JSON: a plain INSERT stores None in a JSON column as the text `null`.
     row: dict[str, object] = {
         "plan_id": plan.id,
         "content": None,
@@ -242,13 +242,13 @@ def _open_amendment(write: Write, plan: Plan, standing: Standing, move: Move) ->
 
 _PREPARE = {
     "submit": _answer_notes,
-    "return": _keep_notes,
+    "return": _store_notes,
     "adopt": _check_instrument,
     "amend": _open_amendment,
 }
 
 
-# A plan that goes
+# Deletion
 
 
 class PlanInUse(Problem):

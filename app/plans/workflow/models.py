@@ -1,4 +1,4 @@
-"""Requests that move a plan, and the replies to them."""
+"""Wire shapes of the moves of a plan and of the replies to them."""
 
 from typing import Annotated, Literal
 

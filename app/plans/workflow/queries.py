@@ -1,4 +1,4 @@
-"""Reading what a move depends on: what blocks it, and what was said before."""
+"""Queries for a move: the plan's status, the errors that block it, and earlier moves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _notes, _journal, _actions = table_of(PlanNoteRow), table_of(JournalRow), table_
 
 
 def standing_of(session: Session, plan: Plan, now: datetime) -> Standing:
-    """A plan as the conditions of a move look at it, findings aside."""
+    """Return the plan's status for the conditions of a move, without findings."""
     count = sa.select(sa.func.count()).where(_actions.c.plan_id == plan.id).scalar_subquery()
     zone = sa.select(regions.c.timezone).where(regions.c.code == plan.region_code).scalar_subquery()
     row = session.execute(sa.select(count.label("actions"), zone.label("zone"))).one()
@@ -44,80 +44,81 @@ def standing_of(session: Session, plan: Plan, now: datetime) -> Standing:
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to be said of a plan that is to be submitted: errors block it, warnings travel with it."""
+    """The findings of a plan at its submission: errors block it, warnings do not."""
 
     errors: Sequence[FieldError]
     warnings: Sequence[Placed] = ()
     left_out: int = 0
-    """Warnings of overlaps beyond those named."""
+    """Number of warnings of overlaps that `warnings` omits."""
 
 
 def check_submission(session: Session, plan: Plan) -> Submission:
-    """The findings of every line and of the whole; as many statements for many lines as for one.
+    """Return the findings of every line and of the plan, with as many statements for many lines as for one.
 
-    What is wrong with a report holds up its quarter, not the plan: no line can mend it.
+    Findings of reports block their quarter, not the plan: no change of a line resolves them.
     """
     left_out = 0
     if plan.revision is None:
         checked = check_plan(session, plan)
-        found, left_out = checked.found, checked.left_out
+        findings, left_out = checked.found, checked.left_out
     else:
-        found = check_lines(session, plan, lines_to_submit(session, plan))
-    of_plan = [placed for placed in found if placed.period is None]
-    errors = [placed for placed in of_plan if placed.finding.severity == "error"]
+        findings = check_lines(session, plan, lines_to_submit(session, plan))
+    own = [placed for placed in findings if placed.period is None]
+    errors = [placed for placed in own if placed.finding.severity == "error"]
     lacking = blocks(session, plan) if plan.revision is not None else ()
     return Submission(
         [*lacking, *(blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or ""))],
-        [placed for placed in of_plan if placed.finding.severity == "warning"],
+        [placed for placed in own if placed.finding.severity == "warning"],
         left_out,
     )
 
 
 def lines_to_submit(session: Session, plan: Plan) -> Mapping[str, ActionContent]:
-    """The lines of a plan, or of its open amendment, as they would be adopted."""
+    """Return the lines that an adoption would freeze, of the plan or of its open amendment, by code."""
     if plan.revision is not None:
         return proposed(session, plan)
     return contents_of(session, plan)
 
 
 class Said(NamedTuple):
-    """Who made the latest move of a kind, and why."""
+    """The actor and the note of the latest move of a kind."""
 
     actor: str
     reason: str | None
 
 
 def last_said(session: Session, plan: str, kind: str) -> Said | None:
-    found = sa.select(_journal.c.actor, _journal.c.reason).where(
+    """Return the actor and note of the plan's latest move of this kind, or None."""
+    statement = sa.select(_journal.c.actor, _journal.c.reason).where(
         _journal.c.subject == f"plans/{plan}", _journal.c.kind == kind
     )
-    row = session.execute(found.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()
+    row = session.execute(statement.order_by(_journal.c.sequence.desc()).limit(1)).one_or_none()
     return Said(*row) if row else None
 
 
 NOTED_BY = ("submit", "return")
-"""Verbs that change which notes are open: a return opens notes, and the next submission answers them."""
+"""Verbs that open or answer notes: a return opens them, the next submission answers them."""
 
 
 def moved_fields(session: Session, plan: Plan, verb: str) -> dict[str, object]:
-    """Return the fields of a plan's journal that a move sets besides state and revision, as they are now.
+    """Return the plan's present values of the journal fields that a move sets besides state and revision.
 
-    `instrument`, `number` and `date` are of the revision in force, `notes` are the open ones; null: there are none.
+    `instrument`, `number` and `date` are of the revision in force; `notes` are the open ones, null without any.
     """
     if verb == "adopt":
         return instrument_in_force(session, plan)
     if verb not in NOTED_BY:
         return {}
     columns = [_notes.c[name] for name in PlanNoteIn.model_fields]
-    found = sa.select(*columns).where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
-    rows = session.execute(found.order_by(_notes.c.number)).mappings()
+    statement = sa.select(*columns).where(_notes.c.plan_id == plan.id, _notes.c.answered_at.is_(None))
+    rows = session.execute(statement.order_by(_notes.c.number)).mappings()
     return {"notes": [dict(row) for row in rows] or None}
 
 
 def known_lines(session: Session, plan: Plan) -> list[str]:
-    """Codes of a plan's lines, those of an open amendment among them."""
-    found = sa.union(
+    """Return the codes of a plan's lines, with those of its open amendment."""
+    statement = sa.union(
         sa.select(_actions.c.code).where(_actions.c.plan_id == plan.id),
         sa.select(amended_actions.c.code).where(amended_actions.c.plan_id == plan.id),
     )
-    return sorted(session.scalars(found))
+    return sorted(session.scalars(statement))

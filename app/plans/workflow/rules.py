@@ -1,4 +1,4 @@
-"""How a plan moves, as one table; what each move needs, and what may be written in which state. Pure."""
+"""Rules of moves: one table of transitions, their conditions, and the states that take writes. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class ConditionFailed(Problem):
 
 @dataclass(frozen=True)
 class Standing:
-    """A plan as the conditions look at it; `today` in the region's own zone."""
+    """A plan's status for the conditions of a move; `today` in the region's time zone."""
 
     plan: str
     state: PlanState
@@ -58,7 +58,7 @@ class Standing:
     action_count: int
     today: date
     errors: Sequence[FieldError] = ()
-    """Findings that block, where they were looked for."""
+    """Findings that block the move; empty if the caller did not check."""
 
 
 Condition = Callable[[Standing], Iterable[FieldError]]
@@ -95,13 +95,13 @@ def is_over(plan: Standing) -> Iterable[FieldError]:
 
 
 class Transition(NamedTuple):
-    """From which states a verb leads where. The right to it bears the verb's name."""
+    """A verb from some states to another. The right to it has the verb's name."""
 
     verb: str
     from_states: tuple[PlanState, ...]
     to_state: PlanState
     kind: str
-    """Of the journal's entry."""
+    """Kind of the journal entry."""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -109,7 +109,7 @@ _S = PlanState
 
 TRANSITIONS = (
     Transition("submit", (_S.draft, _S.returned), _S.submitted, "plan.submitted", (has_lines, has_no_errors)),
-    # Also after it was endorsed: until it is adopted, an error that somebody finds has a way back.
+    # From endorsed too: until the adoption, the province can return a plan with an error.
     Transition("return", (_S.submitted, _S.endorsed), _S.returned, "plan.returned"),
     Transition("endorse", (_S.submitted,), _S.endorsed, "plan.endorsed"),
     Transition("adopt", (_S.endorsed,), _S.adopted, "plan.adopted"),
@@ -120,16 +120,16 @@ BY_VERB = {transition.verb: transition for transition in TRANSITIONS}
 
 
 def is_done(transition: Transition, plan: Standing) -> bool:
-    """Whether the plan is where the verb leads, and by that verb: a first draft is none that was amended."""
+    """Return whether this verb moved the plan to its state; a first draft is no amended plan."""
     return plan.state == transition.to_state and (transition.verb != "amend" or plan.revision is not None)
 
 
 def failures(transition: Transition, plan: Standing) -> list[FieldError]:
-    """What is wrong with each condition that is not met."""
+    """Return the errors of all conditions that the plan does not meet."""
     return [error for condition in transition.conditions for error in condition(plan)]
 
 
-# What a caller may do next
+# Next steps of a caller
 
 WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
     "edit": ("write_plan", lambda plan: is_editable(plan.state, plan.revision)),
@@ -141,18 +141,20 @@ WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
     "report_progress": ("report_progress", lambda plan: is_reportable(plan.state)),
     "import_matrix": ("import_matrix", lambda plan: is_editable(plan.state, plan.revision)),
 }
-"""What can be written to a plan, transitions aside: the right it needs and when the plan takes it."""
+"""Write to a plan, transitions aside → (the right that it needs, whether the plan takes it now)."""
 
 VERBS = [*WRITES, *BY_VERB]
 
 
 def allowed(actor: Actor, region: str, plan: Standing) -> list[str]:
-    """What the actor may do with a plan as it stands. Findings are looked for by `submit` itself."""
+    """Return the verbs that the actor may use on the plan now; `submit` itself checks findings."""
     writes = [verb for verb, (right, takes) in WRITES.items() if takes(plan) and actor.may(right, region)]
     moves = [
-        one.verb
-        for one in TRANSITIONS
-        if plan.state in one.from_states and actor.may(one.verb, region) and not failures(one, plan)
+        transition.verb
+        for transition in TRANSITIONS
+        if plan.state in transition.from_states
+        and actor.may(transition.verb, region)
+        and not failures(transition, plan)
     ]
     return writes + moves
 
@@ -167,7 +169,7 @@ instrument_date_out_of_range = Kind(
 
 
 def check_instrument_date(signed: date, plan: Standing, previous: date | None) -> Iterable[FieldError]:
-    """Signed by today, and not before the last one nor before the year in which such a plan is begun."""
+    """Yield an error if the date is after today, before the last instrument, or over two years before the plan's."""
     first = max(filter(None, (date(plan.year - 2, 1, 1), previous)))
     if not first <= signed <= plan.today:
         span = {"first": first.isoformat(), "last": plan.today.isoformat()}
