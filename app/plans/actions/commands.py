@@ -185,7 +185,7 @@ def complete_drafts(
     contents, errors = check_references(session, plan, drafts)
     batch.invalidate(errors)
     in_use = parts_in_use(session, {draft.code: draft.pointer for draft in drafts}, contents, stored)
-    batch.refuse(in_use, part_in_use)
+    batch.refuse(in_use, build_part_in_use)
     return contents
 
 
@@ -216,7 +216,7 @@ def parts_in_use(
     return errors
 
 
-def part_in_use(errors: Sequence[FieldError]) -> PartInUse:
+def build_part_in_use(errors: Sequence[FieldError]) -> PartInUse:
     """Return the problem of drafts that drop items with reports."""
     return PartInUse(errors=errors, keys=", ".join(str(error.value) for error in errors))
 

@@ -11,7 +11,7 @@ from app.kit.database.journal import Chain, Entry, hold, record
 from app.kit.problems import FieldError, Kind
 from app.plans.actions.commands import (
     action_entry,
-    part_in_use,
+    build_part_in_use,
     parts_in_use,
     raise_referred,
     remove_actions,
@@ -153,7 +153,7 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
     drafting = hold(session, amendment_chain(plan.code))
     record(session, drafting, author, [gone_entry(amendment, drafting)])
     if in_use := _find_in_use(session, plan, rows, stored):
-        raise part_in_use(flatten(in_use))
+        raise build_part_in_use(flatten(in_use))
     if references := references_to(session, plan, _list_removed(rows)):
         raise_referred(references)
     contents = {code: row.content for code, row in rows.items() if row.content is not None}
@@ -180,14 +180,14 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
         for code, line in lines.items()
         if code in versions
     ]
-    kept: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
-    kept += [
+    all_reasons: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
+    all_reasons += [
         {"action": code, **reason}
         for code, line in lines.items()
         for reason in telling(line.changes, line.reasons)
     ]
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": kept}
+    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": all_reasons}
 
 
 def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:

@@ -84,9 +84,9 @@ def is_editable(state: str, revision: int | None) -> bool:
 def check_editable(plan: str, state: str, revision: int | None) -> None:
     """Raise PlanNotEditable, with the next step, if the plan's own addresses take no changes."""
     if not is_editable(state, revision):
-        shown = "–" if revision is None else revision
+        number = "–" if revision is None else revision
         raise PlanNotEditable(
-            plan=plan, state=state, revision=shown, way=_name_next_step(plan, state, revision)
+            plan=plan, state=state, revision=number, way=_name_next_step(plan, state, revision)
         )
 
 

@@ -82,7 +82,7 @@ class BlockingFinding(FieldError):
         return FieldError(self.kind, pointer=self.pointer, value=self.value, values=values).shown(language)
 
 
-def blocking(placed: Placed) -> BlockingFinding:
+def build_blocking(placed: Placed) -> BlockingFinding:
     line, finding = placed.action, placed.finding
     pointer = (f"/actions/{line}" if line else "") + finding.pointer
     return BlockingFinding(blocking_finding, pointer=pointer, value=line, finding=finding)

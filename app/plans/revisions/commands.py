@@ -22,14 +22,15 @@ class Signed(Protocol):
     date: date_type
 
 
-def adopt_revision(write: Write, plan: Plan, signed: Signed, kept: Mapping[str, object] | None) -> None:
+def adopt_revision(write: Write, plan: Plan, signed: Signed, amended: Mapping[str, object] | None) -> None:
     """Freeze the plan as its next revision; the caller locked its chain.
 
-    `kept` is `purpose` and `reasons` of the amendment that the caller wrote into the plan, None for the first revision.
+    `amended` is `purpose` and `reasons` of the amendment that the caller wrote into the plan; None for the first
+    revision.
     """
     session, author = write.session, write.author
     number = 0 if plan.revision is None else plan.revision + 1
-    if kept is not None:
+    if amended is not None:
         plan = read_again(session, plan)
     lines = {
         code: {"version": action.version, **action.content}
@@ -45,7 +46,7 @@ def adopt_revision(write: Write, plan: Plan, signed: Signed, kept: Mapping[str, 
             "instrument": str(signed.instrument),
             "instrument_number": signed.number,
             "instrument_date": signed.date.isoformat(),
-            **(kept or {"purpose": None, "reasons": []}),
+            **(amended or {"purpose": None, "reasons": []}),
             "actions": [{"code": code, **lines[code]} for code in sorted(lines)],
         }
     )

@@ -22,7 +22,7 @@ from app.plans.revisions.queries import AsOfQuery, PlanQuery, plan_then
 from app.plans.workflow import commands as workflow
 from app.plans.workflow.commands import Move
 from app.plans.workflow.models import AdoptIn, AmendIn, MoveIn, PlanReply, ReturnIn, SubmitReply
-from app.plans.workflow.rules import Standing, allowed
+from app.plans.workflow.rules import Standing, list_allowed_verbs
 
 router = house_router(tags=["plans"])
 
@@ -166,7 +166,7 @@ def _reply(call: Call, code: str, *, status: int = 200, **more: object) -> Respo
         action_count=row.action_count,
         today=local_date(call.now, row.timezone),
     )
-    verbs = allowed(call.actor, row.region_code, plan_status)
+    verbs = list_allowed_verbs(call.actor, row.region_code, plan_status)
     return answer_resource(
         call.request, row.json, row.version, f"plans/{code}", status=status, allowed=verbs, **more
     )

@@ -39,10 +39,10 @@ from app.plans.workflow.rules import (
     Standing,
     Transition,
     TransitionRefused,
-    allowed,
     check_instrument_date,
     failures,
     is_done,
+    list_allowed_verbs,
 )
 
 _NOT_CHECKED = Submission(())
@@ -101,8 +101,8 @@ def move_plan(write: Write, code: str, move: Move) -> Submission:
     revision = plan.revision
     if move.verb == "adopt":
         assert move.instrument is not None
-        chain, kept = apply_amendment(write, plan, chain) if plan.revision is not None else (chain, None)
-        adopt_revision(write, plan, move.instrument, kept)
+        chain, amended = apply_amendment(write, plan, chain) if plan.revision is not None else (chain, None)
+        adopt_revision(write, plan, move.instrument, amended)
         revision = 0 if revision is None else revision + 1
     _move(write, plan, chain, move, {"revision": plan.revision, **before}, revision)
     return checked
@@ -124,7 +124,7 @@ def _check_state(actor: Actor, plan: Plan, status: Standing, transition: Transit
             state=status.state,
             verb=transition.verb,
             from_states=", ".join(transition.from_states),
-            allowed=", ".join(allowed(actor, plan.region_code, status)) or "–",
+            allowed=", ".join(list_allowed_verbs(actor, plan.region_code, status)) or "–",
         )
 
 

@@ -20,7 +20,7 @@ from app.plans.amendments.queries import amended_actions
 from app.plans.core.models import Plan, PlanNoteIn, PlanNoteRow, PlanState
 from app.plans.core.queries import regions
 from app.plans.findings.queries import check_lines, check_plan
-from app.plans.findings.rules import Placed, blocking
+from app.plans.findings.rules import Placed, build_blocking
 from app.plans.revisions.queries import instrument_in_force
 from app.plans.workflow.rules import Standing
 
@@ -67,7 +67,10 @@ def check_submission(session: Session, plan: Plan) -> Submission:
     errors = [placed for placed in own if placed.finding.severity == "error"]
     lacking = blocks(session, plan) if plan.revision is not None else ()
     return Submission(
-        [*lacking, *(blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or ""))],
+        [
+            *lacking,
+            *(build_blocking(placed) for placed in sorted(errors, key=lambda placed: placed.action or "")),
+        ],
         [placed for placed in own if placed.finding.severity == "warning"],
         left_out,
     )

@@ -146,7 +146,7 @@ WRITES: dict[str, tuple[str, Callable[[Standing], bool]]] = {
 VERBS = [*WRITES, *BY_VERB]
 
 
-def allowed(actor: Actor, region: str, plan: Standing) -> list[str]:
+def list_allowed_verbs(actor: Actor, region: str, plan: Standing) -> list[str]:
     """Return the verbs that the actor may use on the plan now; `submit` itself checks findings."""
     writes = [verb for verb, (right, takes) in WRITES.items() if takes(plan) and actor.may(right, region)]
     moves = [

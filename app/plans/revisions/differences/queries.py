@@ -75,7 +75,7 @@ class Frozen(NamedTuple):
     """By code of the line; None for the plan's own fields."""
 
 
-def opened(content: str) -> Frozen:
+def parse_revision(content: str) -> Frozen:
     """Parse the canonical JSON of a revision; fields younger than the revision get their defaults."""
     document = json.loads(content)
     lines = {action["code"]: whole("action", action) for action in document["actions"]}
@@ -94,7 +94,7 @@ def revision_differences(session: Session, plan: Plan, before: Sealed | None, af
         .where(c.plan_id == plan.id, c.number.between(first, last))
         .order_by(c.number)
     )
-    contents = {number: opened(content) for number, content in rows}
+    contents = {number: parse_revision(content) for number, content in rows}
     reasons: dict[str | None, list[RevisionReasonContent]] = {}
     for number, frozen in contents.items():
         for action, of_line in frozen.reasons.items() if number > first else ():
