@@ -180,14 +180,14 @@ def apply_amendment(write: Write, plan: Plan, chain: Chain) -> tuple[Chain, dict
         for code, line in lines.items()
         if code in versions
     ]
-    all_reasons: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
-    all_reasons += [
+    reasons: list[object] = [{"action": None, **reason} for reason in telling(own, amendment.reasons)]
+    reasons += [
         {"action": code, **reason}
         for code, line in lines.items()
         for reason in telling(line.changes, line.reasons)
     ]
     session.execute(sa.delete(amendments).where(amendments.c.plan_id == plan.id))
-    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": all_reasons}
+    return record(session, chain, author, entries), {"purpose": amendment.purpose, "reasons": reasons}
 
 
 def _store_plan(session: Session, plan: Plan, amendment: Amendment, own: list[Change]) -> Entry:

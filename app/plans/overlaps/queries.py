@@ -238,7 +238,7 @@ SHOWN = 100
 
 
 def overlaps_of(session: Session, plan: Plan, *, action: str | None = None) -> Overlaps:
-    """Return the pairs of a plan, or of one of its lines: all explained pairs and the first `SHOWN` others."""
+    """Return the pairs of a plan, or of one of its lines: all explained pairs, and others up to `SHOWN`."""
     known = explanations_of(session, plan)
     parameters: dict[str, object] = {"plan_id": plan.id, "number": SHOWN + len(known)}
     if action is not None:
