@@ -293,10 +293,7 @@ def _dump_line(line: AmendedRow | None) -> dict[str, object] | None:
 
 
 def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a drafted line and its reasons, which remain unless the patch names them.
-
-    Raises NotFound if the line does not exist or the amendment removes it.
-    """
+    """Merge a patch into a drafted line and its reasons. Raises NotFound if the amendment does not have the line."""
     drafting = _Drafting.open(write, code, [action])
     line = drafting.lines.get(action)
     if line is None or line.content is None:
@@ -311,10 +308,7 @@ def patch_amended_action(write: Write, code: str, action: str, patch: dict[str, 
 
 
 def remove_amended_action(write: Write, code: str, action: str, reason: Reason | None) -> None:
-    """Draft the removal of a line.
-
-    Raises PartInUse if the line has reports, ActionInUse if another thing refers to it.
-    """
+    """Draft the removal of a line. Raises PartInUse if it has reports, ActionInUse if something refers to it."""
     drafting = _Drafting.open(write, code, [action])
     plan, line = drafting.plan, drafting.lines.get(action)
     if line is None:
