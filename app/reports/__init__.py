@@ -1,1 +1,1 @@
-"""Reports over regions, one file each: what a row says, the SELECT, what may be asked; `definition` does the rest."""
+"""Reports over regions. Each file declares a row, a SELECT and a query; `definition` makes the list and the CSV."""

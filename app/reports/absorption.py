@@ -1,4 +1,4 @@
-"""Absorption: what each agency has spent of its allocation, quarter by quarter."""
+"""Absorption: spending of each agency against its allocation, quarter by quarter."""
 
 from datetime import datetime
 from typing import Literal
@@ -66,7 +66,7 @@ class AbsorptionQuery(AgencyQuery, PeriodQuery):
 
 
 def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: datetime) -> Listing:
-    """By agency and quarter: every quarter of the period."""
+    """Return a row by agency for every quarter of the period."""
     period = Period.parse(query.period)
     conditions = [
         visible(actor, actions.c.region_code),
@@ -75,10 +75,10 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
         seen_lines(actor, actions.c.plan_id),
         *equal((actions.c.lead_agency, query.agency)),
     ]
-    chosen = sa.and_(*conditions)
-    sums = sa.union_all(*[_sums(chosen, quarter) for quarter in period.quarters]).subquery("sums")
+    is_chosen = sa.and_(*conditions)
+    sums = sa.union_all(*[_sum_by_agency(is_chosen, quarter) for quarter in period.quarters]).subquery("sums")
     leads = sa.and_(_agencies.c.region_code == plans.c.region_code, _agencies.c.code == sums.c.lead_agency)
-    given = {
+    columns = {
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
         "plan": plans.c.code,
@@ -86,7 +86,7 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
         "agency_name": _agencies.c.name,
         "absorption_percent": percent(sums.c.spent, sums.c.allocated),
     }
-    rows = sa.select(*fields_of(AgencyAbsorption, sums, **given)).select_from(
+    rows = sa.select(*fields_of(AgencyAbsorption, sums, **columns)).select_from(
         sums.join(plans, plans.c.id == sums.c.plan_id)
         .join(regions, regions.c.code == plans.c.region_code)
         .join(_agencies, leads)
@@ -95,10 +95,10 @@ def absorption(session: Session, actor: Actor, query: AbsorptionQuery, now: date
     return listing(AgencyAbsorption, rows, sorts=sorts, key=("region_code", "agency_code", "period"))
 
 
-def _sums(chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
-    """By plan and agency to the end of a quarter, as summaries have it."""
+def _sum_by_agency(is_chosen: ColumnElement[bool], quarter: str) -> sa.SelectBase:
+    """Return the sums by plan and agency to the end of a quarter; summaries compute the same ones."""
     name = quarter[-2:].lower()
-    money = money_by_group(lines_of(chosen, quarter, name=f"lines_{name}")).subquery(name)
+    money = money_by_group(lines_of(is_chosen, quarter, name=f"lines_{name}")).subquery(name)
     c = money.c
     return sa.select(
         c.plan_id,

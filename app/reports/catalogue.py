@@ -1,4 +1,4 @@
-"""All reports: a new one is a file in this folder, and a line in `REPORTS`."""
+"""The list of reports. To add one, add a file to this folder and its name to `REPORTS`."""
 
 from importlib import import_module
 from typing import Any
@@ -32,11 +32,11 @@ _KINDS = {
 
 
 def catalogue() -> Catalogue:
-    """Every report with its columns, from what the reports declare."""
-    return Catalogue(reports=[_told(report) for report in REPORTS])
+    """Return every report with its parameters, sorts and columns."""
+    return Catalogue(reports=[_describe(report) for report in REPORTS])
 
 
-def _told(report: Report) -> ReportOut:
+def _describe(report: Report) -> ReportOut:
     return ReportOut(
         report=report.name,
         json_address=report.path,
@@ -48,28 +48,28 @@ def _told(report: Report) -> ReportOut:
             for name, field in report.asked.model_fields.items()
         ],
         sorts=report.sorts,
-        columns=_columns(report),
+        columns=_describe_columns(report),
     )
 
 
-def _columns(report: Report) -> list[ReportColumn]:
+def _describe_columns(report: Report) -> list[ReportColumn]:
     schema = report.row.model_json_schema(mode="serialization")
-    named = schema.get("$defs", {})
+    definitions = schema.get("$defs", {})
     return [
         ReportColumn(
             name=name,
-            **_kind(schema["properties"][name], named),
+            **_describe_kind(schema["properties"][name], definitions),
             description=Both(id=str(field.title), en=str(field.description)),
         )
         for name, field in report.row.model_fields.items()
     ]
 
 
-def _kind(declared: dict[str, Any], named: dict[str, object]) -> dict[str, Any]:
-    """Kind of what a field's schema declares, and whether it may be null."""
-    choices = declared.get("anyOf", [declared])
-    (one,) = [choice for choice in choices if choice.get("type") != "null"]
-    if "$ref" in one:
-        one = named[one["$ref"].rsplit("/", 1)[1]]
-    kind = _KINDS.get(one.get("format", ""), _KINDS[one["type"]])
+def _describe_kind(field: dict[str, Any], definitions: dict[str, object]) -> dict[str, Any]:
+    """Return `kind` and `nullable` of a field by its JSON schema."""
+    choices = field.get("anyOf", [field])
+    (schema,) = [choice for choice in choices if choice.get("type") != "null"]
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rsplit("/", 1)[1]]
+    kind = _KINDS.get(schema.get("format", ""), _KINDS[schema["type"]])
     return {"kind": kind, "nullable": len(choices) > 1}

@@ -1,7 +1,7 @@
-"""The frame of a report: declared once, it is a list in pages, a CSV of all its rows, and an entry of the catalogue.
+"""Declaration of a report. It yields a paged list, a CSV of all rows and an entry of the catalogue.
 
-A CSV is written whole before its first byte leaves, beyond a megabyte into a file: its entity tag covers the very
-bytes, what fails is a problem and not half a table, and a reader with a slow line holds no connection.
+The server writes a CSV whole before it sends the first byte, beyond a megabyte into a temporary file. So the ETag
+covers the exact bytes, a failure is a problem and not half a table, and a slow client holds no connection.
 """
 
 import hashlib
@@ -30,23 +30,25 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Report:
-    """A report: everything about it that differs from the others."""
+    """Declaration of one report."""
 
     name: str
-    """The last part of its address."""
+    """Last segment of its address."""
     title: Text
     description: Text
     row: type[BaseModel]
-    """Shape of a row, flat: numbers, texts, lists of them; each field a `column`."""
+    """Flat shape of a row: numbers, texts and lists of them. Declare each field by `column`."""
     asked: type[BaseModel]
-    """What may be asked, `region` and `sort` among it."""
+    """Query parameters, with `region` and `sort`."""
     rows: Callable[[Session, Actor, Any, datetime], Listing]
-    """The rows that the actor sees, given what is asked and the instant."""
+    """Returns the rows that the actor sees, for a query and an instant."""
     complete: Callable[[Row], Row | None] | None = None
-    """Makes a row of what the SELECT gives, where the SELECT cannot; None leaves it out."""
+    """Turns a row of the SELECT into a row of the report if SQL cannot; None drops the row."""
 
     def __post_init__(self) -> None:
-        silent = [name for name, of in self.row.model_fields.items() if not (of.title and of.description)]
+        silent = [
+            name for name, field in self.row.model_fields.items() if not (field.title and field.description)
+        ]
         assert not silent, f"{self.name}: {silent} are not said in both languages (`column`)"
 
     @property
@@ -62,21 +64,21 @@ class Report:
         return list(get_args(self.asked.model_fields["sort"].annotation))
 
     def paged(self) -> type[BaseModel]:
-        """What may be asked of its pages."""
+        """Return the query of its pages: `asked` with limit and cursor."""
         return create_model(f"{self.row.__name__}PageQuery", __base__=(self.asked, PageQuery))
 
 
 def listing(
     shape: type[BaseModel] | None, rows: sa.SelectBase, *, sorts: Sequence[str], key: Sequence[str]
 ) -> Listing:
-    """The rows of a SELECT whose columns are named as the shape's fields, grouped or not; sorted by its names.
+    """Return the rows of a SELECT as a list; its columns bear the names of the shape's fields.
 
-    Without a shape all its columns: of a report whose rows are completed.
+    Without a shape, return all columns: for a report with `complete`.
     """
-    found = rows.subquery("row_of_report")
-    columns = {name: found.c[name] for name in (*sorts, *key)}
+    source = rows.subquery("row_of_report")
+    columns = {name: source.c[name] for name in (*sorts, *key)}
     return Listing(
-        sa.select(*(fields_of(shape, found) if shape else found.c)),
+        sa.select(*(fields_of(shape, source) if shape else source.c)),
         {name: columns[name] for name in sorts},
         {name: columns[name] for name in key},
     )
@@ -85,7 +87,7 @@ def listing(
 def percent(
     part: sa.SQLColumnExpression[object], total: sa.SQLColumnExpression[object]
 ) -> ColumnElement[Any]:
-    """part/total × 100 at two decimals; null where there is no total."""
+    """Return part/total × 100 at two decimals; null if the total is 0."""
     # PostgreSQL rounds numerics to decimals, not floats.
     share = sa.cast(part * 100.0 / sa.func.nullif(total, 0), sa.Numeric)
     return sa.case((total > 0, sa.func.round(share, 2)))
@@ -97,9 +99,9 @@ def percent(
 def page_of(
     session: Session, request: Request, report: Report, actor: Actor, asked: Any, now: datetime
 ) -> bytes:
-    """A page of a report as JSON."""
-    found = report.rows(session, actor, asked, now)
-    page = read_page(session, request, found, asked, sort=asked.sort)
+    """Return a page of a report as JSON."""
+    rows = report.rows(session, actor, asked, now)
+    page = read_page(session, request, rows, asked, sort=asked.sort)
     if report.complete is None:
         return page
     body = json.loads(page)
@@ -112,19 +114,19 @@ def page_of(
 _IN_MEMORY = 1 << 20
 _PIECE = 1 << 16
 _ROWS = 500
-"""Fetched at a time."""
+"""Rows that the cursor fetches at a time."""
 
 
 @dataclass(frozen=True)
 class CsvFile:
-    """A CSV as it was written."""
+    """A complete CSV in a temporary file."""
 
     file: IO[bytes]
     sha256: str
     size: int
 
     def pieces(self) -> Iterator[bytes]:
-        """Its bytes, once; the file is gone afterwards."""
+        """Yield its bytes once, then remove the file."""
         with self.file:
             self.file.seek(0)
             while piece := self.file.read(_PIECE):
@@ -134,18 +136,18 @@ class CsvFile:
 def csv_of(
     database: Database, session: Session, report: Report, actor: Actor, asked: Any, now: datetime
 ) -> CsvFile:
-    """All rows of a report as CSV, by one statement and in memory that does not grow with them."""
+    """Write all rows of a report as CSV by one statement, in memory that does not grow with the rows."""
     statement = whole_list(report.rows(session, actor, asked, now), sort=asked.sort)
 
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
 
     def write(state: Session) -> str:
-        """Write the file from its beginning: an attempt may lose its database after the last row."""
+        """Write the file from its start, since a retry follows a lost connection even after the last row."""
         file.seek(0)
         file.truncate()
         digest = hashlib.sha256()
         with state.connection().execute(statement, execution_options={"yield_per": _ROWS}) as texts:
-            for line in delimited(_cells(report, (row[0] for row in texts))):
+            for line in delimited(_make_lines(report, (row[0] for row in texts))):
                 digest.update(line)
                 file.write(line)
         return digest.hexdigest()
@@ -157,19 +159,19 @@ def csv_of(
         raise
 
 
-def _cells(report: Report, texts: Iterable[str]) -> Iterator[list[Cell]]:
-    """The header, then the rows."""
+def _make_lines(report: Report, texts: Iterable[str]) -> Iterator[list[Cell]]:
+    """Yield the header, then the rows."""
     names = list(report.row.model_fields)
     yield [*names]
     for text in texts:
         row = json.loads(text)
-        completed = report.complete(row) if report.complete else row
-        if completed is not None:
-            yield [_cell(completed[name]) for name in names]
+        record = report.complete(row) if report.complete else row
+        if record is not None:
+            yield [_make_cell(record[name]) for name in names]
 
 
-def _cell(value: Any) -> Cell:
-    """What JSON says, as a cell."""
+def _make_cell(value: Any) -> Cell:
+    """Return a JSON value as a cell."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What reports share: how a row's field is declared, what rows begin with, what is asked; the catalogue's shapes."""
+"""Shapes that reports share: fields of rows, first columns, query parameters; and the shapes of the catalogue."""
 
 from enum import StrEnum
 from typing import Any
@@ -11,15 +11,15 @@ from app.kit.server.documentation import Both
 
 
 def column(id: str, en: str, **more: Any) -> Any:
-    """A field of a row, in both languages: the OpenAPI document shows the English words, the catalogue both."""
+    """Return a field of a row. The OpenAPI document shows the English description, the catalogue both."""
     return Field(title=id, description=en, **more)
 
 
-# What rows begin with
+# First columns of rows
 
 
 class OfRegion(BaseModel):
-    """A row of a region that has a plan."""
+    """Columns of a row about a plan."""
 
     region_code: RegionCode = column(
         "Kode wilayah (Kemendagri).", "Region that the plan is of (Kemendagri code)."
@@ -32,7 +32,7 @@ PLAN_EXAMPLE = {"region_code": "63.02", "region_name": "Kabupaten Kotabaru", "pl
 
 
 class OfLine(OfRegion):
-    """A row of a line of a plan."""
+    """Columns of a row about a line of a plan."""
 
     action: Key = column("Kunci baris rencana.", "Key of the line.")
     title: str = column("Judul baris rencana.", "Title of the line.")
@@ -41,7 +41,7 @@ class OfLine(OfRegion):
 
 
 class Spent(BaseModel):
-    """Money of the lines of a row to the end of a quarter."""
+    """Money columns: sums of the lines to the end of a quarter."""
 
     lines: int = column("Jumlah baris rencana.", "Lines of the plan.")
     allocated: int = column("Alokasi, rupiah.", "Their allocation for the year, whole rupiah.")
@@ -55,7 +55,7 @@ class Spent(BaseModel):
     )
 
 
-# What is asked
+# Queries
 
 
 class RegionQuery(BaseModel):

@@ -1,4 +1,4 @@
-"""Overdue milestones: what should have been reached by a day and was not."""
+"""Overdue milestones: due before a day and not done by it."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -77,7 +77,7 @@ class OverdueQuery(AgencyQuery, YearQuery, RegionQuery):
 
 
 def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now: datetime) -> Listing:
-    """By the latest report of each line, which decides in summaries too."""
+    """Return the milestones that the latest report of each line does not show as done in time."""
     day: ColumnElement[str] = (
         sa.literal(query.on.isoformat(), sa.Text) if query.on else today(regions.c.timezone)
     )
@@ -92,7 +92,7 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
     leads = sa.and_(
         _agencies.c.region_code == actions.c.region_code, _agencies.c.code == actions.c.lead_agency
     )
-    given: dict[str, sa.SQLColumnExpression[object]] = {
+    columns: dict[str, sa.SQLColumnExpression[object]] = {
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
         "plan": plans.c.code,
@@ -108,7 +108,7 @@ def overdue_milestones(session: Session, actor: Actor, query: OverdueQuery, now:
         "reported_in": actions.c.progress_period,
     }
     rows = (
-        sa.select(*fields_of(OverdueMilestone, _milestones, **given))
+        sa.select(*fields_of(OverdueMilestone, _milestones, **columns))
         .select_from(
             _milestones.join(actions, actions.c.id == _milestones.c.action_id)
             .join(plans, plans.c.id == actions.c.plan_id)

@@ -1,4 +1,4 @@
-"""Overlap register: every pair of lines that brings the same to the same people, of all plans of a region."""
+"""Overlap register: pairs of lines with the same benefit for the same people, in all plans of a region."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -103,7 +103,7 @@ class RegisterQuery(AgencyQuery, YearQuery, RegionQuery):
 
 
 def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: datetime) -> Listing:
-    """The pairs with all that `completed` needs: what coincides is said by the one rule there is of it."""
+    """Return the pairs with the content of both lines: `completed` applies the rule of overlaps to it."""
     conditions = [
         visible(actor, actions.c.region_code),
         within(actions.c.region_code, query.region),
@@ -131,11 +131,11 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
             line.c.title.label(f"{side}_title"),
             agency.c.name.label(f"{side}_agency_name"),
             line.c.allocation.label(f"{side}_allocation"),
-            _content(line, side).label(f"{side}_line"),
+            _line_json(line, side).label(f"{side}_line"),
         ]
         led.append(line.c.lead_agency == query.agency)
-    said = [explanations.c[name] for name in Explanation._fields]
-    rows = sa.select(*columns, *said).select_from(source.outerjoin(explanations, explains(pairs)))
+    explained = [explanations.c[name] for name in Explanation._fields]
+    rows = sa.select(*columns, *explained).select_from(source.outerjoin(explanations, explains(pairs)))
     if query.agency is not None:
         rows = rows.where(sa.or_(*led))
     if query.explained is not None:
@@ -144,13 +144,13 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
     return listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
 
 
-def _content(line: Any, side: str) -> sa.SQLColumnExpression[object]:
-    """What `coincidence` looks at of a line."""
+def _line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
+    """Return the fields of a line that `coincidence` reads, as JSON."""
     own = actions.alias(f"{side}_own")
 
     def part(table: sa.Table, *names: str) -> sa.SQLColumnExpression[object]:
-        found = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
-        return json_rows(found.correlate(own), name=f"{side}_{table.name}")
+        query = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
+        return json_rows(query.correlate(own), name=f"{side}_{table.name}")
 
     return json_row(
         sa.select(
@@ -165,14 +165,14 @@ def _content(line: Any, side: str) -> sa.SQLColumnExpression[object]:
 
 
 def completed(row: Row) -> Row | None:
-    """`OverlapEntry` of a pair; None where nothing coincides."""
+    """Return the `OverlapEntry` of a pair. Returns None if nothing coincides."""
     lines = {side: row.pop(f"{side}_line") for side in _SIDES}
     coincides = coincidence(lines["first"], lines["second"])
     if coincides is None:
         return None
     pair = Pair(row.pop("first"), row.pop("second"))
-    said = [row.pop(name) for name in Explanation._fields]
-    explanation = Explanation(*said) if said[0] is not None else None
+    values = [row.pop(name) for name in Explanation._fields]
+    explanation = Explanation(*values) if values[0] is not None else None
     entry = {
         **row,
         "pair": str(pair),
@@ -180,7 +180,7 @@ def completed(row: Row) -> Row | None:
         **{f"{side}_action": key for side, key in zip(_SIDES, pair, strict=True)},
         **{f"{side}_agency": lines[side]["lead_agency"] for side in _SIDES},
         "benefit_forms": coincides["benefit_forms"],
-        "recipients": sorted({one["kind"] for one in coincides["recipients"]}),
+        "recipients": sorted({recipient["kind"] for recipient in coincides["recipients"]}),
         "places": coincides["places"],
         "first_month": coincides["first_month"],
         "last_month": coincides["last_month"],

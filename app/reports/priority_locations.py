@@ -1,4 +1,4 @@
-"""Reach of priority locations: which strategies and agencies come to each village that a plan names a pocket."""
+"""Reach of priority locations: strategies and agencies that work in each priority village of a plan."""
 
 from datetime import datetime
 from typing import Literal
@@ -74,8 +74,8 @@ class ReachQuery(YearQuery, RegionQuery):
 
 
 def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: datetime) -> Listing:
-    """The rule of reach is that of finding W04; a test holds the two together."""
-    reach = _reaching(actor, query).subquery("reach")
+    """Return the priority locations. Finding W04 uses the same rule of reach; a test compares the two."""
+    reach = _list_reach(actor, query).subquery("reach")
     of_priority = sa.and_(
         reach.c.plan_id == _priorities.c.plan_id, reach.c.place == _priorities.c.region_code
     )
@@ -99,7 +99,7 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
         .subquery("sums")
     )
     counted = ("lines", "agencies", "funded_amount", "lines_without_amount", "recipients")
-    given: dict[str, sa.SQLColumnExpression[object]] = {
+    columns: dict[str, sa.SQLColumnExpression[object]] = {
         **{name: sa.func.coalesce(sums.c[name], 0) for name in counted},
         "region_code": plans.c.region_code,
         "region_name": regions.c.name,
@@ -111,7 +111,7 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
     }
     of_sums = sa.and_(sums.c.plan_id == _priorities.c.plan_id, sums.c.place == _priorities.c.region_code)
     rows = (
-        sa.select(*fields_of(LocationReach, _priorities, **given))
+        sa.select(*fields_of(LocationReach, _priorities, **columns))
         .select_from(
             _priorities.join(plans, plans.c.id == _priorities.c.plan_id)
             .join(regions, regions.c.code == plans.c.region_code)
@@ -128,10 +128,10 @@ def priority_locations(session: Session, actor: Actor, query: ReachQuery, now: d
     return listing(LocationReach, rows, sorts=sorts, key=("location_code", "plan"))
 
 
-def _reaching(actor: Actor, query: ReachQuery) -> sa.SelectBase:
-    """(plan, priority location, line) → strategy, agency, what the line places there and for how many."""
+def _list_reach(actor: Actor, query: ReachQuery) -> sa.SelectBase:
+    """Map (plan, priority location, line) to strategy, agency, and the money and recipients of the line there."""
     place, named = _priorities.c.region_code, _locations.c.region_code
-    found = (
+    rows = (
         sa.select(
             _priorities.c.plan_id,
             place.label("place"),
@@ -150,7 +150,7 @@ def _reaching(actor: Actor, query: ReachQuery) -> sa.SelectBase:
         .where(visible(actor, actions.c.region_code), within(place, query.region))
         .group_by(_priorities.c.plan_id, place, actions.c.id, actions.c.strategy, actions.c.lead_agency)
     )
-    return found if query.year is None else found.where(actions.c.year == query.year)
+    return rows if query.year is None else rows.where(actions.c.year == query.year)
 
 
 REPORT = Report(

@@ -1,4 +1,4 @@
-"""Reports over HTTP: each as pages of JSON and as one CSV, from its declaration."""
+"""Reports over HTTP: two operations for each report, pages of JSON and one CSV."""
 
 from functools import cache
 from typing import Annotated, Any
@@ -39,25 +39,25 @@ def _catalogue() -> bytes:
 
 
 def add_report(router: APIRouter, report: Report) -> None:
-    """The two operations of a report."""
+    """Add the two operations of a report."""
 
     def read_page(call: Caller, query: object) -> Response:
         if prefers_csv(call.request):
-            return _whole(call, report, query)
-        found = page_of(call.session, call.request, report, call.actor, query, call.now)
-        return _varying(answer_page(call.request, found))
+            return _csv_without_pages(call, report, query)
+        page = page_of(call.session, call.request, report, call.actor, query, call.now)
+        return _add_vary(answer_page(call.request, page))
 
     def read_csv(call: Caller, query: object) -> Response:
-        return _csv(call, report, query)
+        return _answer_csv(call, report, query)
 
     read_page.__annotations__["query"] = Annotated[report.paged(), Query()]
     read_csv.__annotations__["query"] = Annotated[report.asked, Query()]
-    said = f"{report.title.en}. {report.description.en}"
+    intro = f"{report.title.en}. {report.description.en}"
     router.add_api_route(
         f"/{report.name}",
         read_page,
         name=f"list_{report.id}",
-        description=f"{said}\n\nWith `Accept: text/csv` it is the CSV at `{report.path}.csv`, without pages.",
+        description=f"{intro}\n\nWith `Accept: text/csv` it is the CSV at `{report.path}.csv`, without pages.",
         response_model=Page[report.row],  # type: ignore[name-defined]  # the shape is known when it runs
         responses={200: {"content": _CSV_SCHEMA}},
     )
@@ -65,57 +65,57 @@ def add_report(router: APIRouter, report: Report) -> None:
         f"/{report.name}.csv",
         read_csv,
         name=f"read_{report.id}_csv",
-        description=f"{said}\n\nAll rows as CSV (RFC 4180): UTF-8 with a byte order mark, commas, decimal points, "
+        description=f"{intro}\n\nAll rows as CSV (RFC 4180): UTF-8 with a byte order mark, commas, decimal points, "
         "field names in the first row. A text that a spreadsheet would run as a formula has an apostrophe in front.",
         response_class=Response,
         responses={200: {"content": _CSV_SCHEMA}},
     )
 
 
-for one in REPORTS:
-    add_report(router, one)
+for report in REPORTS:
+    add_report(router, report)
 
 
 # CSV
 
 
 def prefers_csv(request: Request) -> bool:
-    """Whether `Accept` names CSV, and wants it more than JSON."""
+    """Return whether `Accept` prefers CSV to JSON."""
     weights = dict(read_weights(request.headers.get("accept", "")))
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 
-def _whole(call: Call, report: Report, query: object) -> Response:
-    """The CSV at the address of the pages, which it has none of."""
-    known = sorted(report.asked.model_fields)
+def _csv_without_pages(call: Call, report: Report, query: object) -> Response:
+    """Answer with the CSV at the address of the pages. Raises UnknownParameter if the query names a page."""
+    allowed = sorted(report.asked.model_fields)
     sent = [name for name in PageQuery.model_fields if name in call.request.query_params]
     if sent:
         errors = [
-            FieldError(unknown_parameter, parameter=name, allowed=known, values={"parameter": name})
+            FieldError(unknown_parameter, parameter=name, allowed=allowed, values={"parameter": name})
             for name in sent
         ]
         raise UnknownParameter(names=", ".join(sent), errors=errors)
-    return _varying(_csv(call, report, query))
+    return _add_vary(_answer_csv(call, report, query))
 
 
-def _varying(response: Response) -> Response:
+def _add_vary(response: Response) -> Response:
     response.headers["Vary"] = f"{VARY}, Accept"
     return response
 
 
-def _csv(call: Call, report: Report, query: Any) -> Response:
-    made = csv_of(call.unit.database, call.session, report, call.actor, query, call.now)
-    tag = tag_of(made.sha256)
+def _answer_csv(call: Call, report: Report, query: Any) -> Response:
+    csv = csv_of(call.unit.database, call.session, report, call.actor, query, call.now)
+    tag = tag_of(csv.sha256)
     if is_unchanged(call.request, tag):
-        made.file.close()
+        csv.file.close()
         return unchanged(tag)
-    asked = [query.region, getattr(query, "period", None) or getattr(query, "year", None)]
-    name = "-".join([report.name, *(str(one) for one in asked if one is not None)])
+    period = getattr(query, "period", None) or getattr(query, "year", None)
+    name = "-".join([report.name, query.region, *([str(period)] if period is not None else [])])
     headers = {
         "ETag": tag,
         "Cache-Control": "private, no-cache",
         "Vary": VARY,
-        "Content-Length": str(made.size),
+        "Content-Length": str(csv.size),
         "Content-Disposition": f'attachment; filename="{name}.csv"',
     }
-    return StreamingResponse(made.pieces(), headers=headers, media_type=CSV)
+    return StreamingResponse(csv.pieces(), headers=headers, media_type=CSV)

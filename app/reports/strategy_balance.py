@@ -1,4 +1,4 @@
-"""Strategy balance: how lines, money and recipients of each plan lie on the strategies, and what coverage says."""
+"""Strategy balance: lines, money, recipients and coverage of each plan by strategy."""
 
 from datetime import datetime
 from typing import Literal
@@ -85,28 +85,28 @@ class BalanceQuery(PeriodQuery):
 
 
 def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: datetime) -> Listing:
-    """Every visible plan of the period's year by every strategy."""
+    """Return a row for every visible plan of the period's year and every strategy."""
     period = Period.parse(query.period)
-    chosen = sa.and_(
+    is_chosen = sa.and_(
         visible(actor, actions.c.region_code),
         within(actions.c.region_code, query.region),
         actions.c.year == period.year,
         seen_lines(actor, actions.c.plan_id),
     )
-    lines = lines_of(chosen, period.last_quarter)
-    money, aimed = _money(lines).subquery("money"), _recipients(lines).subquery("aimed")
-    covered = _coverage(query.region, period.last_quarter).subquery("covered")
+    lines = lines_of(is_chosen, period.last_quarter)
+    money, recipients = _sum_money(lines).subquery("money"), _sum_recipients(lines).subquery("aimed")
+    coverage = _sum_coverage(query.region, period.last_quarter).subquery("covered")
     totals = sa.select(lines.c.plan_id, whole_sum(lines.c.allocation).label("allocated"))
     total = totals.group_by(lines.c.plan_id).subquery("total")
     strategy = _strategies.c.key
 
-    def of_plan(one: sa.Subquery) -> ColumnElement[bool]:
-        return sa.and_(one.c.plan_id == plans.c.id, one.c.strategy == strategy)
+    def is_of_plan(sums: sa.Subquery) -> ColumnElement[bool]:
+        return sa.and_(sums.c.plan_id == plans.c.id, sums.c.strategy == strategy)
 
     counted = {name: sa.func.coalesce(money.c[name], 0) for name in ("lines", "allocated", "spent")}
-    given: dict[str, sa.SQLColumnExpression[object]] = {
+    columns: dict[str, sa.SQLColumnExpression[object]] = {
         **counted,
-        **{kind.value: sa.func.coalesce(aimed.c[kind.value], 0) for kind in RecipientKind},
+        **{kind.value: sa.func.coalesce(recipients.c[kind.value], 0) for kind in RecipientKind},
         "region_name": regions.c.name,
         "plan": plans.c.code,
         "to_quarter": sa.literal(period.last_quarter),
@@ -114,21 +114,21 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
         "strategy_name": _strategies.c.name,
         "absorption_percent": percent(counted["spent"], counted["allocated"]),
         "share_percent": percent(counted["allocated"], sa.func.coalesce(total.c.allocated, 0)),
-        "eligible": covered.c.eligible,
-        "served": covered.c.served,
-        "coverage_percent": percent_of(covered.c.served, covered.c.eligible),
+        "eligible": coverage.c.eligible,
+        "served": coverage.c.served,
+        "coverage_percent": percent_of(coverage.c.served, coverage.c.eligible),
     }
     rows = (
-        sa.select(*fields_of(StrategyBalance, plans, **given))
+        sa.select(*fields_of(StrategyBalance, plans, **columns))
         .select_from(
             plans.join(regions, regions.c.code == plans.c.region_code)
             .join(_strategies, sa.true())
-            .outerjoin(money, of_plan(money))
-            .outerjoin(aimed, of_plan(aimed))
+            .outerjoin(money, is_of_plan(money))
+            .outerjoin(recipients, is_of_plan(recipients))
             .outerjoin(total, total.c.plan_id == plans.c.id)
             .outerjoin(
-                covered,
-                sa.and_(covered.c.region_code == plans.c.region_code, covered.c.strategy == strategy),
+                coverage,
+                sa.and_(coverage.c.region_code == plans.c.region_code, coverage.c.strategy == strategy),
             )
         )
         .where(
@@ -142,7 +142,7 @@ def strategy_balance(session: Session, actor: Actor, query: BalanceQuery, now: d
     return listing(StrategyBalance, rows, sorts=sorts, key=("region_code", "strategy"))
 
 
-def _money(lines: sa.CTE) -> sa.SelectBase:
+def _sum_money(lines: sa.CTE) -> sa.SelectBase:
     c = money_by_group(lines).subquery("by_agency").c
     return sa.select(
         c.plan_id,
@@ -153,7 +153,7 @@ def _money(lines: sa.CTE) -> sa.SelectBase:
     ).group_by(c.plan_id, c.strategy)
 
 
-def _recipients(lines: sa.CTE) -> sa.SelectBase:
+def _sum_recipients(lines: sa.CTE) -> sa.SelectBase:
     c = recipients_by_group(lines).subquery("by_kind").c
     kinds = [
         whole_sum(sa.case((c.kind == kind, c.planned), else_=0)).label(kind.value) for kind in RecipientKind
@@ -161,16 +161,16 @@ def _recipients(lines: sa.CTE) -> sa.SelectBase:
     return sa.select(c.plan_id, c.strategy, *kinds).group_by(c.plan_id, c.strategy)
 
 
-def _coverage(region: str, quarter: str) -> sa.SelectBase:
-    """(region, strategy) → E and C, pooled over services; a province pools its regencies (domain, section 7)."""
+def _sum_coverage(region: str, quarter: str) -> sa.SelectBase:
+    """Map (region, strategy) to E and C over all services; a province pools its regencies (domain, section 7)."""
     c = service_sums.c
-    kept = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))
+    is_counted = sa.and_(c.period == quarter, c.level == RegionLevel.regency, within(c.region_code, region))
     of_service = sa.and_(services.c.edition == c.service_package, services.c.code == c.service)
     homes = (c.region_code, sa.func.substr(c.region_code, 1, 2))
     each = [
         sa.select(home.label("region_code"), services.c.strategy, c.eligible, c.served)
         .join_from(service_sums, services, of_service)
-        .where(kept)
+        .where(is_counted)
         for home in homes
     ]
     both = sa.union_all(*each).subquery("both")

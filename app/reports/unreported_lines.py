@@ -1,4 +1,4 @@
-"""Unreported lines: those that `/v1/completeness/missing` lists, as a report."""
+"""Unreported lines: the list of `/v1/completeness/missing` as a report."""
 
 from datetime import datetime
 from typing import Literal
@@ -50,9 +50,9 @@ class UnreportedQuery(AgencyQuery, PeriodQuery):
 
 
 def unreported_lines(session: Session, actor: Actor, query: UnreportedQuery, now: datetime) -> Listing:
-    """What counts as missing is said by completeness alone."""
-    asked = query.model_dump(include=set(UnreportedQuery.model_fields))
-    return list_missing(actor, MissingQuery(**asked), now)
+    """Return the missing lines as completeness defines them."""
+    parameters = query.model_dump(include=set(UnreportedQuery.model_fields))
+    return list_missing(actor, MissingQuery(**parameters), now)
 
 
 REPORT = Report(
