@@ -1,1 +1,1 @@
-"""Quarters: what was spent, delivered and reached, always cumulative to the end of the quarter."""
+"""Progress of plans by quarter: money spent, outputs, recipients; always cumulative to the end of the quarter."""

@@ -1,1 +1,1 @@
-"""When a quarter opens, is due and closes: data, by region, with its legal basis."""
+"""Opening, due and closing days of quarters: data, by region, with their legal basis."""

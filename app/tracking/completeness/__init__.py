@@ -1,1 +1,1 @@
-"""Who has reported a quarter, who has not, and by how many days it is late."""
+"""Completeness of a quarter: regions and agencies that have reported, missing lines, days late."""

@@ -1,1 +1,1 @@
-"""Coordination meetings of a region and the joint commitments that come out of them."""
+"""Coordination meetings of a region and the joint commitments made there."""

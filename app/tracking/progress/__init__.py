@@ -1,1 +1,1 @@
-"""Reports on a plan's lines: their shapes and tables, their figures and sums."""
+"""Reports on the lines of a plan: shapes, tables, figures and findings."""

@@ -1,4 +1,4 @@
-"""Progress of an action in a quarter. Every figure is cumulative from January ("s.d.")."""
+"""Reports of progress on actions, by quarter. Every figure is cumulative from January ("s.d.")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -241,63 +241,65 @@ class ProgressRow(ProgressFields, Table, table=True):
     reported_by: str = Field(max_length=80)
 
 
-def _of_progress() -> sa.ForeignKeyConstraint:
+def _refer_to_progress() -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(
         ["action_id", "period"], ["progress.action_id", "progress.period"], ondelete="CASCADE"
     )
 
 
-def _of_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyConstraint:
-    """What was reported on cannot be taken out of the plan: the database itself refuses."""
+def _refer_to_part(table: str, own: str, key: str = "code") -> sa.ForeignKeyConstraint:
+    """Return the foreign key that keeps a reported item in the plan."""
     return sa.ForeignKeyConstraint(["action_id", own], [f"{table}.action_id", f"{table}.{key}"])
 
 
-class _OfReport(Table):
-    """A row of a list inside a report."""
+class _PartRow(Table):
+    """Key columns of a row of a list inside a report."""
 
     action_id: int = Field(primary_key=True)
     period: str = Field(primary_key=True, max_length=7)
     position: int
 
 
-class SpendingRow(SpendingFields, _OfReport, table=True):
+class SpendingRow(SpendingFields, _PartRow, table=True):
     __tablename__ = "progress_spending"
-    __table_args__ = (_of_progress(), _of_part("action_budget_line", "funding_source", "funding_source"))
+    __table_args__ = (
+        _refer_to_progress(),
+        _refer_to_part("action_budget_line", "funding_source", "funding_source"),
+    )
 
     funding_source: str = Field(primary_key=True, max_length=40)
 
 
-class ComponentSpendingRow(ComponentSpendingFields, _OfReport, table=True):
+class ComponentSpendingRow(ComponentSpendingFields, _PartRow, table=True):
     __tablename__ = "progress_component"
-    __table_args__ = (_of_progress(),)
+    __table_args__ = (_refer_to_progress(),)
 
     component_class: ComponentClass = Field(primary_key=True)
 
 
-class OutputProgressRow(OutputProgressFields, _OfReport, table=True):
+class OutputProgressRow(OutputProgressFields, _PartRow, table=True):
     __tablename__ = "progress_output"
-    __table_args__ = (_of_progress(), _of_part("action_output", "code"))
+    __table_args__ = (_refer_to_progress(), _refer_to_part("action_output", "code"))
 
     code: str = Field(primary_key=True, max_length=40)
 
 
-class RecipientProgressRow(RecipientProgressFields, _OfReport, table=True):
+class RecipientProgressRow(RecipientProgressFields, _PartRow, table=True):
     __tablename__ = "progress_recipient"
-    __table_args__ = (_of_progress(), _of_part("action_recipient", "code"))
+    __table_args__ = (_refer_to_progress(), _refer_to_part("action_recipient", "code"))
 
     code: str = Field(primary_key=True, max_length=40)
 
 
-class MilestoneProgressRow(MilestoneProgressFields, _OfReport, table=True):
+class MilestoneProgressRow(MilestoneProgressFields, _PartRow, table=True):
     __tablename__ = "progress_milestone"
-    __table_args__ = (_of_progress(), _of_part("action_milestone", "code"))
+    __table_args__ = (_refer_to_progress(), _refer_to_part("action_milestone", "code"))
 
     code: str = Field(primary_key=True, max_length=40)
 
 
 class ProgressPart(NamedTuple):
-    """A list inside a report: its field, its table, its key, its figure, its shape, the part of the
-    action that its keys must be of (None: any)."""
+    """A list inside a report. `reports_on` is the part of the action with the allowed keys; None allows any key."""
 
     name: str
     table: sa.Table
@@ -307,12 +309,12 @@ class ProgressPart(NamedTuple):
     reports_on: str | None
 
     def list_items(self, content: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the items of this list in a report."""
+        """Return the items of the list in a report."""
         items: list[dict[str, Any]] = content[self.name]
         return items
 
     def map_figures(self, content: Mapping[str, Any]) -> dict[str, float]:
-        """Return the figures of this list in a report, by key; none where its items have no figure."""
+        """Return the figures of the list in a report, by key; empty if its items have no figure."""
         return {item[self.key]: item[self.figure] for item in self.list_items(content)} if self.figure else {}
 
 
@@ -329,22 +331,22 @@ PROGRESS_PARTS = (
 )
 
 
-# What rules and commands work with
+# Values for rules and commands
 
 
 @dataclass(frozen=True)
 class Line:
-    """An action that is reported on: what its reports are held to."""
+    """An action as the checks of its reports need it."""
 
     id: int
     lead_agency: str
     allocation: int
     known: dict[str, dict[str, int | None]]
-    """Part → keys that a report may speak of; with a recipient's, the number planned."""
+    """Part → keys that a report may use; for a recipient with the number planned."""
 
     @property
     def sources(self) -> list[str]:
-        """The funding sources that it has."""
+        """Funding sources of the action."""
         return list(self.known["budget_lines"])
 
 
@@ -359,7 +361,7 @@ class SpendingContent(TypedDict):
 
 
 class ReportContent(TypedDict):
-    """A report (`ProgressIn`) as JSON has it: the keys that rules read."""
+    """JSON of a report (`ProgressIn`): the keys that rules read."""
 
     spent: int
     spending: list[SpendingContent]

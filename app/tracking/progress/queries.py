@@ -1,4 +1,4 @@
-"""Reading progress and summing it up."""
+"""Queries of progress: lists, single reports, findings on stored reports, physical progress."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ class QuartersQuery(PageQuery):
 
 @cache
 def progress_columns() -> list[ColumnElement[Any]]:
-    """Columns of a report as `ProgressOut` declares them, its parts as JSON the database builds."""
+    """Return the columns of a report as `ProgressOut` declares them; the database builds its parts as JSON."""
     return fields_of(
         ProgressOut,
         progress,
@@ -77,66 +77,72 @@ def _part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
 
 
 def list_progress(plan: Plan, period: str) -> Listing:
-    """Reports of a quarter of a plan that the actor was found to see."""
+    """Return the reports of a quarter of a visible plan."""
     code = actions.c.code.label("action")
-    found = (
+    rows = (
         sa.select(*[code if column.name == "action" else column for column in progress_columns()])
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id, progress.c.period == period)
     )
     sorts = {"action": actions.c.code, "spent": progress.c.spent, "reported_at": progress.c.reported_at}
-    return Listing(found, sorts, {"action": actions.c.code})
+    return Listing(rows, sorts, {"action": actions.c.code})
 
 
 def list_quarters(action_id: int) -> Listing:
-    found = sa.select(*progress_columns()).where(progress.c.action_id == action_id)
-    return Listing(found, {"period": progress.c.period}, {"period": progress.c.period})
+    """Return the reports of an action, by quarter."""
+    rows = sa.select(*progress_columns()).where(progress.c.action_id == action_id)
+    return Listing(rows, {"period": progress.c.period}, {"period": progress.c.period})
 
 
 def read_progress(session: Session, action_id: int, period: str) -> ResourceText:
-    """Return a report as JSON text, with its version. Raises NotFound if none was made."""
+    """Return a report as JSON text, with its version. Raises NotFound if it does not exist."""
     bound = {"action_id": action_id, "period": period}
-    row = require_found(session.connection().execute(_one_report(session), bound).one_or_none())
+    row = require_found(session.connection().execute(_select_report(session), bound).one_or_none())
     return ResourceText(*row)
 
 
 @built_once
-def _one_report(session: Session) -> Select[Any]:
-    chosen = (progress.c.action_id == sa.bindparam("action_id"), progress.c.period == sa.bindparam("period"))
-    return json_texts(sa.select(*progress_columns()).where(*chosen), "version")
+def _select_report(session: Session) -> Select[Any]:
+    conditions = (
+        progress.c.action_id == sa.bindparam("action_id"),
+        progress.c.period == sa.bindparam("period"),
+    )
+    return json_texts(sa.select(*progress_columns()).where(*conditions), "version")
 
 
 def lines_by_code(session: Session, plan: Plan, codes: Sequence[str]) -> dict[str, Line]:
-    """The actions of those codes, by code; those that there are."""
+    """Return the existing actions among the codes, by code."""
     bound = {"plan_id": plan.id, "records": to_json([{"code": code} for code in codes])}
     return {
         code: Line(
             id,
             agency,
             allocation,
-            {name: _keys(text) for name, text in zip(_REPORTED_ON, parts, strict=True)},
+            {name: _read_keys(text) for name, text in zip(_PARTS_REPORTED_ON, parts, strict=True)},
         )
-        for code, id, agency, allocation, *parts in session.connection().execute(_lines(session), bound)
+        for code, id, agency, allocation, *parts in session.connection().execute(
+            _select_lines(session), bound
+        )
     }
 
 
-def _keys(text: str) -> dict[str, int | None]:
+def _read_keys(text: str) -> dict[str, int | None]:
     return {item["key"]: item["planned"] for item in json.loads(text)}
 
 
-_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.reports_on)
+_PARTS_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.reports_on)
 
 
 @built_once
-def _lines(session: Session) -> Select[Any]:
+def _select_lines(session: Session) -> Select[Any]:
     codes = records(session, {"code": actions.c.code.type})
-    keys = {part.name: _keys_json(part) for part in PARTS if part.name in _REPORTED_ON}
+    keys = {part.name: _keys_json(part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
     return sa.select(
         actions.c.code,
         actions.c.id,
         actions.c.lead_agency,
         actions.c.allocation,
-        *[keys[name] for name in _REPORTED_ON],
+        *[keys[name] for name in _PARTS_REPORTED_ON],
     ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
 
 
@@ -154,19 +160,21 @@ def _keys_json(part: Part) -> sa.SQLColumnExpression[object]:
 def stored_and_before(
     session: Session, action_ids: Sequence[int], period: str
 ) -> tuple[dict[int, StoredProgress], dict[int, StoredProgress]]:
-    """(the reports of a quarter, the latest earlier ones of its year) on those actions, by action id."""
+    """Return the reports of a quarter and the latest earlier ones of its year, each by action id."""
     stored: dict[int, StoredProgress] = {}
     before: dict[int, StoredProgress] = {}
     ids = to_json([{"action_id": id} for id in action_ids])
     bound = {"records": ids, "period": period, "year": period[:4]}
-    for text, version, of_period, id in session.connection().execute(_stored_and_before(session), bound):
+    for text, version, of_period, id in session.connection().execute(
+        _select_stored_and_before(session), bound
+    ):
         report = StoredProgress(json.loads(text), version, of_period)
         (stored if of_period == period else before)[id] = report
     return stored, before
 
 
 @built_once
-def _stored_and_before(session: Session) -> Select[str, int, str, int]:
+def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
     ids, earlier = records(session, {"action_id": progress.c.action_id.type}), progress.alias("earlier")
     latest = (
         sa.select(sa.func.max(earlier.c.period))
@@ -178,27 +186,29 @@ def _stored_and_before(session: Session) -> Select[str, int, str, int]:
         .correlate(progress)
         .scalar_subquery()
     )
-    query = sa.select(*_stored_columns(), progress.c.action_id.label("_id")).where(
+    query = sa.select(*_content_columns(), progress.c.action_id.label("_id")).where(
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
         sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
     )
-    return json_texts(query, *_BESIDE, "_id")
+    return json_texts(query, *_META_COLUMNS, "_id")
 
 
-def _stored_columns() -> list[ColumnElement[Any]]:
-    """Return the content of a report, with its version and its period in columns of their own (`_BESIDE`)."""
+def _content_columns() -> list[ColumnElement[Any]]:
+    """Return the columns of a report's content, with version and period as columns apart (`_META_COLUMNS`)."""
     content = [column for column in progress_columns() if column.name in ProgressIn.model_fields]
     return [*content, progress.c.version.label("_version"), progress.c.period.label("_period")]
 
 
-_BESIDE = ("_version", "_period")
+_META_COLUMNS = ("_version", "_period")
 
 
 def latest_spent(
     session: Session, action_ids: Sequence[int], period: str, *, after: str | None = None
 ) -> dict[int, int]:
-    """Action id → whole rupiah spent by the end of `period`, as its latest report of the year says; an
-    action without a report (with `after`: one later than that quarter) is missing."""
+    """Map action id to whole rupiah spent by the end of `period`, by the latest report of the year.
+
+    Omits actions without a report, with `after` those without a later one than that quarter.
+    """
     rows = session.execute(
         sa.select(progress.c.action_id, progress.c.spent)
         .where(
@@ -211,7 +221,7 @@ def latest_spent(
     return {row.action_id: row.spent for row in rows}
 
 
-# What is to be said of reports
+# Findings
 
 
 def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
@@ -221,53 +231,53 @@ def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
 
 
 def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
-    """What is to be said of all reports on a plan's lines, each held to the one before it."""
+    """Yield the findings of all reports on a plan's lines; each report is compared with the one before it."""
     query = (
-        sa.select(*_stored_columns(), actions.c.code.label("_code"))
+        sa.select(*_content_columns(), actions.c.code.label("_code"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
         .order_by(actions.c.code, progress.c.period)
     )
     reports = [
         (code, StoredProgress(json.loads(text), version, period))
-        for text, version, period, code in session.execute(json_texts(query, *_BESIDE, "_code"))
+        for text, version, period, code in session.execute(json_texts(query, *_META_COLUMNS, "_code"))
     ]
     lines = lines_by_code(session, plan, sorted({code for code, _ in reports}))
     earlier: dict[str, StoredProgress] = {}
     for code, report in reports:
         if code not in lines:
-            continue  # taken out between the two statements
+            continue  # deleted between the two statements
         for finding in findings_of(report.content, earlier.get(code), lines[code]):
             yield Placed(code, finding, report.period)
         earlier[code] = report
 
 
 def reported_items(session: Session, gone: Gone) -> Gone:
-    """Return those of the items that a report refers to."""
-    found: Gone = {}
+    """Return the items that a report refers to."""
+    referred: Gone = {}
     for part in PROGRESS_PARTS:
         if part.reports_on is None or part.reports_on not in gone:
             continue
         items = gone[part.reports_on]
         columns = part.table.c.action_id, part.table.c[part.key]
         of_actions = sa.select(*columns).distinct().where(part.table.c.action_id.in_({id for id, _ in items}))
-        found[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
-    return found
+        referred[part.reports_on] = items & {(id, key) for id, key in session.execute(of_actions)}
+    return referred
 
 
 # Physical progress
 
 
-def _of(table: sa.Table) -> ColumnElement[bool]:
+def _is_of_report(table: sa.Table) -> ColumnElement[bool]:
     return sa.and_(table.c.action_id == progress.c.action_id, table.c.period == progress.c.period)
 
 
-def _by_milestones() -> sa.SQLColumnExpression[object]:
-    """Weight of the milestones done of the weight of all, × 100; null where the action has no weighted ones."""
+def _percent_by_milestones() -> sa.SQLColumnExpression[object]:
+    """Return the weight of milestones done / the weight of all × 100; null without weighted milestones."""
     done = (
         sa.exists()
         .where(
-            _of(_milestones_done),
+            _is_of_report(_milestones_done),
             _milestones_done.c.code == _milestones.c.code,
             _milestones_done.c.state == MilestoneState.done,
         )
@@ -285,13 +295,15 @@ def _by_milestones() -> sa.SQLColumnExpression[object]:
     )
 
 
-def _by_outputs() -> sa.SQLColumnExpression[object]:
-    """Mean over the outputs of achieved/target, each at most 1, × 100; null where none has a target."""
+def _percent_by_outputs() -> sa.SQLColumnExpression[object]:
+    """Return the mean of achieved/target over the outputs, each at most 1, × 100; null without targets."""
     share = sa.func.coalesce(_achieved.c.achieved, 0.0) / _outputs.c.target
     return (
         sa.select(sa.func.avg(sa.case((share > 1.0, 1.0), else_=share)) * 100.0)
         .select_from(
-            _outputs.outerjoin(_achieved, sa.and_(_of(_achieved), _achieved.c.code == _outputs.c.code))
+            _outputs.outerjoin(
+                _achieved, sa.and_(_is_of_report(_achieved), _achieved.c.code == _outputs.c.code)
+            )
         )
         .where(_outputs.c.action_id == progress.c.action_id, _outputs.c.target > 0.0)
         .correlate(progress)
@@ -300,16 +312,18 @@ def _by_outputs() -> sa.SQLColumnExpression[object]:
 
 
 def physical_percent() -> sa.SQLColumnExpression[object]:
-    """Physical progress of a report: as reported, else by milestones, else by outputs, else null."""
-    exact = sa.func.coalesce(progress.c.physical_reported_percent, _by_milestones(), _by_outputs())
+    """Return the physical progress of a report: as reported, else by milestones, else by outputs, else null."""
+    exact = sa.func.coalesce(
+        progress.c.physical_reported_percent, _percent_by_milestones(), _percent_by_outputs()
+    )
     return sa.func.round(sa.cast(exact, sa.Numeric(9, 4)), 2)
 
 
 def physical_basis() -> sa.SQLColumnExpression[object]:
-    """Which of them it was."""
+    """Return the basis of `physical_percent`."""
     return sa.case(
         (progress.c.physical_reported_percent.is_not(None), PhysicalBasis.reported.value),
-        (_by_milestones().is_not(None), PhysicalBasis.milestones.value),
-        (_by_outputs().is_not(None), PhysicalBasis.outputs.value),
+        (_percent_by_milestones().is_not(None), PhysicalBasis.milestones.value),
+        (_percent_by_outputs().is_not(None), PhysicalBasis.outputs.value),
         else_=None,
     )

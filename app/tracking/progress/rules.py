@@ -1,4 +1,4 @@
-"""Rules of progress: cumulative figures, and what is to be said of them. Pure."""
+"""Rules of progress: cumulative figures and their findings. Pure."""
 
 from dataclasses import replace
 
@@ -54,10 +54,10 @@ def progress_subject(plan: str, action: str, period: str) -> str:
 
 
 def cumulated(content: ReportContent, before: ReportContent) -> dict[str, object]:
-    """Figures of one quarter alone, added to the cumulative ones of the latest earlier report.
+    """Add the figures of one quarter alone to the cumulative ones of the latest earlier report.
 
-    Milestones, the physical percentage and the words are states, not flows: they stay as sent. An item
-    that only the earlier report has stays as it was then.
+    Milestones, the physical percentage and texts are states, not flows: they stay as sent. An item that only the
+    earlier report has keeps its earlier figure.
     """
     result: dict[str, object] = {**content, "spent": content["spent"] + before["spent"]}
     for part in PROGRESS_PARTS:
@@ -75,7 +75,7 @@ def cumulated(content: ReportContent, before: ReportContent) -> dict[str, object
 
 
 def split_single_source(content: ReportContent, sources: list[str]) -> ReportContent:
-    """A total without a split belongs to the only source there is; with several it stays unsplit."""
+    """Assign a total without a split to the only funding source; with several sources it stays unsplit."""
     if content["spending"] or not content["spent"] or len(sources) != 1:
         return content
     return {**content, "spending": [{"funding_source": sources[0], "amount": content["spent"]}]}
@@ -84,8 +84,8 @@ def split_single_source(content: ReportContent, sources: list[str]) -> ReportCon
 def without_what_follows(
     content: ReportContent, patch: dict[str, object], sources: list[str]
 ) -> dict[str, object]:
-    """A report without the money that follows from what a patch sends: the total from its split, the
-    split from the total where there is one source only."""
+    """Drop the money that a patch makes derivable: the total from its split, the split of a single source from
+    the total."""
     dropped: set[str] = set()
     if "spent" not in patch and patch.keys() & {"spending", "components"}:
         dropped.add("spent")
@@ -95,15 +95,15 @@ def without_what_follows(
 
 
 def findings_of(content: ReportContent, before: StoredProgress | None, line: Line) -> list[Finding]:
-    """E06 (falls below the quarter before), E07 (beyond the allocation), E08 (beyond those planned).
+    """Return E06 (falls below the quarter before), E07 (beyond the allocation) and E08 (beyond the recipients planned).
 
     `before` is the latest earlier report of the year.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if before is not None:
         period, old_spent = before.period, before.content["spent"]
         if content["spent"] < old_spent:
-            found.append(
+            findings.append(
                 E06.at("/spent", what="spent", value=content["spent"], before=old_spent, period=period)
             )
         for part in PROGRESS_PARTS:
@@ -111,32 +111,32 @@ def findings_of(content: ReportContent, before: StoredProgress | None, line: Lin
             for n, (what, value) in enumerate(part.map_figures(content).items()):
                 if value < (old := figures.get(what, 0)):
                     at = f"/{part.name}/{n}/{part.figure}"
-                    found.append(E06.at(at, what=what, value=value, before=old, period=period))
+                    findings.append(E06.at(at, what=what, value=value, before=old, period=period))
     if content["spent"] > line.allocation:
-        found.append(E07.at("/spent", value=content["spent"], allocation=line.allocation))
+        findings.append(E07.at("/spent", value=content["spent"], allocation=line.allocation))
     for n, item in enumerate(content["recipients"]):
         limit = line.known["recipients"].get(item["code"])
         if limit is not None and item["reached"] > limit:
-            found.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
-    return found
+            findings.append(E08.at(f"/recipients/{n}/reached", value=item["reached"], planned=limit))
+    return findings
 
 
 def check_period(year: int, period: str) -> None:
-    """Raises UnknownPeriod (404) if the period is no quarter of the plan's year."""
+    """Raise UnknownPeriod (404) if the period is not a quarter of the plan's year."""
     if period not in {f"{year}-Q{n}" for n in range(1, 5)}:
         raise UnknownPeriod(period=period, year=year)
 
 
 def find_foreign_keys(content: ProgressIn, line: Line, code: str, pointer: str) -> list[FieldError]:
-    """Return the errors of items that refer to nothing of the action; `pointer` is the place of the report."""
-    found = []
+    """Return the errors of items whose key the action does not have; `pointer` is the place of the report."""
+    errors = []
     for part in PROGRESS_PARTS:
         if part.reports_on is None:
             continue
         for n, item in enumerate(getattr(content, part.name)):
             key, allowed = getattr(item, part.key), list(line.known[part.reports_on])
             if key not in allowed:
-                place, source = f"{pointer}/{part.name}/{n}/{part.key}", f"{code}/{part.reports_on}"
-                error = describe_unknown(key, source, allowed, pointer=place)
-                found.append(replace(error, allowed=allowed))
-    return found
+                item_pointer, source = f"{pointer}/{part.name}/{n}/{part.key}", f"{code}/{part.reports_on}"
+                error = describe_unknown(key, source, allowed, pointer=item_pointer)
+                errors.append(replace(error, allowed=allowed))
+    return errors

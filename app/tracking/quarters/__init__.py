@@ -1,1 +1,1 @@
-"""A quarter of a region: open, submitted, verified, frozen; the parts that its agencies submit."""
+"""Quarters of a region: open, submitted, verified, frozen; and the parts that agencies submit."""

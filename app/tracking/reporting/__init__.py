@@ -1,1 +1,1 @@
-"""Reporting progress: a write of reports, held to the plan and to the quarter that they belong to."""
+"""Writes of reports. They obey the state of the plan and of the quarter."""

@@ -1,4 +1,4 @@
-"""Commands of progress: a write of a thousand reports takes as many statements as a write of one."""
+"""Commands of progress. A write of a thousand reports takes as many statements as a write of one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ from app.tracking.quarters.rules import REPORTING, Closed, closed_for
 
 @dataclass(frozen=True)
 class Report:
-    """Progress on one action as the client wants it, with its place in the request."""
+    """A report of one action from a request body, with its JSON pointer."""
 
     code: str
     """The code of the action."""
@@ -68,13 +68,13 @@ class Reported:
     outcomes: list[Outcome]
     """In the order of the reports; `code` is the action's."""
     findings: dict[str, list[Finding]]
-    """The findings of each report that is in force now, by action."""
+    """Findings of the reports now in force, by action."""
     lines: dict[str, Line]
 
 
 @dataclass(frozen=True)
 class _Reporting:
-    """The lines that a write reports on in a quarter, with their reports, under the held chain of the plan."""
+    """Lines and reports of a quarter that a write reads under the lock of the plan's chain."""
 
     plan: Plan
     chain: Chain
@@ -87,7 +87,7 @@ class _Reporting:
 
     @classmethod
     def open(cls, write: Write, plan: Plan, period: str, actions: Sequence[str]) -> "_Reporting":
-        """Hold the chain of the plan and read its lines. Raises PlanClosed (409) if it takes no reports any more."""
+        """Lock the chain of the plan and read its lines. Raises PlanClosed (409) if it accepts no more reports."""
         write.actor.require("report_progress", plan.region_code)
         chain = hold(write.session, plan_chain(plan.code))
         plan = read_again(write.session, plan)
@@ -101,7 +101,7 @@ class _Reporting:
         return cls(plan, chain, period, lines, stored, before)
 
     def require(self, write: Write, action: str) -> tuple[Line, StoredProgress]:
-        """Return a line and its report, which the actor may write. Raises NotFound if there is none."""
+        """Return a line and its report. Raises NotFound without a report, Forbidden without the right to write it."""
         if action not in self.stored:
             raise NotFound()
         line = self.lines[action]
@@ -109,7 +109,7 @@ class _Reporting:
         return line, self.stored[action]
 
     def check_open(self, write: Write, line: Line) -> None:
-        """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, takes no reports now."""
+        """Raise QuarterClosed (409) if the quarter, or the part of the line's agency, accepts no reports now."""
         closed = check_reporting(write, self.plan, self.period, [line.lead_agency])
         if closed.by_agency:
             raise closed.problem()
@@ -117,7 +117,7 @@ class _Reporting:
     def make_entry(
         self, code: str, version: int, after: ReportContent | None, reason: str | None = None
     ) -> Entry:
-        """Return the journal's entry of a write of a report; `after` None: of its deletion."""
+        """Return the journal entry of a write of a report; `after` None is its deletion."""
         before = self.stored[code].content if code in self.stored else None
         subject, is_draft = progress_subject(self.plan.code, code, self.period), self.plan.revision is None
         region = self.plan.region_code
@@ -125,9 +125,9 @@ class _Reporting:
 
 
 def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
-    """Return the agencies whose lines take no reports now, with the reasons; the caller holds the plan's chain.
+    """Return the agencies whose lines accept no reports now, with the reasons. The caller holds the plan's chain.
 
-    Raises QuarterClosed (409) if no line takes any: the quarter is not open yet, under verification, or frozen.
+    Raises QuarterClosed (409) if no line accepts any: the quarter is not open yet, under verification, or frozen.
     """
     standing = standing_of(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)
@@ -146,11 +146,11 @@ def report_progress(
     is_period_only: bool = False,
     reason: str | None = None,
 ) -> Reported:
-    """Create or replace reports of a quarter; one that is equal stays untouched.
+    """Create or replace reports of a quarter. An equal report changes nothing.
 
     Raises Forbidden, QuarterClosed (409) or Invalid for all of them, unless the batch takes `each` by itself;
-    QuarterClosed in any case if the quarter takes no reports now. With `is_period_only` the figures are those of
-    the quarter alone, and the latest earlier report of the year is added to them.
+    always QuarterClosed if the quarter accepts no reports now. With `is_period_only`, the figures cover the quarter
+    alone and the command adds the latest earlier report of the year to them.
     """
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, list(batch.items))
@@ -167,12 +167,12 @@ def report_progress(
     batch.forbid(forbidden)
     versions = [report.version for report in reporting.stored.values()]
     write.precondition.check_many(write.session, versions, plan_chain(plan.code))
-    shut = {
+    closed_errors = {
         code: [closed.by_agency[lines[code].lead_agency]]
         for code in batch.items
         if code in lines and lines[code].lead_agency in closed.by_agency and code not in forbidden
     }
-    batch.refuse(shut, lambda errors: closed.problem())
+    batch.refuse(closed_errors, lambda errors: closed.problem())
     return _store(write, reporting, batch, is_period_only=is_period_only, reason=reason)
 
 
@@ -184,10 +184,10 @@ def _store(
     is_period_only: bool = False,
     reason: str | None = None,
 ) -> Reported:
-    """Write the reports that fit; the caller has checked rights, precondition and the state of the quarter."""
+    """Write the valid reports. The caller has checked rights, precondition and the state of the quarter."""
     lines, stored, before = reporting.lines, reporting.stored, reporting.before
-    wanted = _complete(reporting.plan, batch, lines, before if is_period_only else {})
-    changes = batch.changes(wanted, stored)
+    contents = _complete(reporting.plan, batch, lines, before if is_period_only else {})
+    changes = batch.changes(contents, stored)
     versions = _write_reports(write, reporting, changes)
     entries = [
         reporting.make_entry(code, versions[code], content, reason) for code, content in changes.items()
@@ -195,7 +195,7 @@ def _store(
     record(write.session, reporting.chain, write.author, entries)
     findings = {
         code: findings_of(content, before.get(code), lines[code])
-        for code, content in batch.select_accepted(wanted).items()
+        for code, content in batch.select_accepted(contents).items()
     }
     return Reported(batch.outcomes(stored, versions), findings, lines)
 
@@ -203,9 +203,9 @@ def _store(
 def _complete(
     plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line], added: dict[str, StoredProgress]
 ) -> dict[str, ReportContent]:
-    """Return the contents by action, cumulative by the reports to be `added`; refuses reports that do not fit."""
-    errors = _errors(plan, batch, lines)
-    wanted: dict[str, ReportContent] = {}
+    """Return the contents by action, with the figures of `added` on top; refuse invalid reports in the batch."""
+    errors = _find_errors(plan, batch, lines)
+    contents: dict[str, ReportContent] = {}
     for code, report in batch.items.items():
         if code in errors:
             continue
@@ -217,28 +217,30 @@ def _complete(
                 errors[code] = body_errors(error, prefix=report.pointer.split("/")[1:])
                 continue
             content = to_jsonable_python(cumulative)
-        wanted[code] = content
+        contents[code] = content
     batch.invalidate(errors)
-    return wanted
+    return contents
 
 
-def _errors(plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]) -> dict[str, list[FieldError]]:
+def _find_errors(
+    plan: Plan, batch: BatchWrite[Report], lines: dict[str, Line]
+) -> dict[str, list[FieldError]]:
     errors: dict[str, list[FieldError]] = {}
     for code, report in batch.items.items():
         if code in lines:
-            wrong = find_foreign_keys(report.content, lines[code], code, report.pointer)
+            unknown = find_foreign_keys(report.content, lines[code], code, report.pointer)
         elif report.pointer:
-            place, source = f"{report.pointer}/action", {"source": f"plans/{plan.code}/actions"}
-            wrong = [FieldError(unknown_reference, pointer=place, value=code, values=source)]
+            pointer, source = f"{report.pointer}/action", {"source": f"plans/{plan.code}/actions"}
+            unknown = [FieldError(unknown_reference, pointer=pointer, value=code, values=source)]
         else:
             raise NotFound()
-        if wrong:
-            errors[code] = wrong
+        if unknown:
+            errors[code] = unknown
     return errors
 
 
 def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: dict[str, object]) -> Reported:
-    """Merge a patch into a report; figures are cumulative. Raises NotFound if there is none."""
+    """Merge a patch with cumulative figures into a report. Raises NotFound if it does not exist."""
     check_period(plan.year, period)
     reporting = _Reporting.open(write, plan, period, [action])
     line, stored = reporting.require(write, action)
@@ -252,7 +254,7 @@ def patch_progress(write: Write, plan: Plan, action: str, period: str, patch: di
 
 
 def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
-    """Delete a report. Raises NotFound if there is none."""
+    """Delete a report. Raises NotFound if it does not exist."""
     reporting = _Reporting.open(write, plan, period, [action])
     line, stored = reporting.require(write, action)
     reporting.check_open(write, line)
@@ -266,7 +268,7 @@ def delete_progress(write: Write, plan: Plan, action: str, period: str) -> None:
 
 
 def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, ReportContent]) -> dict[str, int]:
-    """Write whole reports. Return their new versions, by action."""
+    """Write reports with all their parts. Return the new versions, by action."""
     if not contents:
         return {}
     session, author, plan, period = write.session, write.author, reporting.plan, reporting.period
@@ -304,7 +306,7 @@ def _write_reports(write: Write, reporting: _Reporting, contents: dict[str, Repo
 
 
 def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None:
-    """Delete a report with its parts, and the figures that follow from it."""
+    """Delete a report with its parts and refresh the figures of its action."""
     of_report = {"action_id": line.id, "period": stored.period}
     for part in PROGRESS_PARTS:
         keys = [{**of_report, part.key: item[part.key]} for item in part.list_items(stored.content)]
@@ -316,44 +318,44 @@ def _delete_report(session: Session, line: Line, stored: StoredProgress) -> None
 
 
 def refresh_figures(session: Session, action_ids: Sequence[int], period: str | None = None) -> None:
-    """Recompute the physical progress of those actions' reports and put their latest on the actions.
+    """Recompute the physical progress in the reports of actions and copy the latest report to each action.
 
-    For after writes of reports of a quarter (`period`), deletions of reports, and writes of actions: milestones and
-    targets decide it too.
+    Call it after writes of reports of a quarter (`period`), deletions of reports, and writes of actions, since
+    milestones and targets decide it too.
     """
     bound = {"records": to_json([{"action_id": id} for id in action_ids])}
     connection = session.connection()
     if period is None:
-        connection.execute(_physical(session), bound)
+        connection.execute(_update_physical(session), bound)
     else:
-        connection.execute(_physical_of_quarter(session), {**bound, "quarter": period})
-    connection.execute(_latest(session), bound)
+        connection.execute(_update_physical_of_quarter(session), {**bound, "quarter": period})
+    connection.execute(_copy_latest(session), bound)
 
 
-def _listed(session: Session) -> sa.SelectBase:
+def _select_listed(session: Session) -> sa.SelectBase:
     source = records(session, {"action_id": progress.c.action_id.type})
     return sa.select(source.c.action_id)
 
 
 @built_once
-def _physical(session: Session) -> sa.Update:
+def _update_physical(session: Session) -> sa.Update:
     return (
         sa.update(progress)
-        .where(progress.c.action_id.in_(_listed(session)))
+        .where(progress.c.action_id.in_(_select_listed(session)))
         .values(physical_percent=physical_percent(), physical_basis=physical_basis())
     )
 
 
 @built_once
-def _physical_of_quarter(session: Session) -> sa.Update:
-    return _physical(session).where(progress.c.period == sa.bindparam("quarter"))
+def _update_physical_of_quarter(session: Session) -> sa.Update:
+    return _update_physical(session).where(progress.c.period == sa.bindparam("quarter"))
 
 
 @built_once
-def _latest(session: Session) -> sa.Update:
+def _copy_latest(session: Session) -> sa.Update:
     latest = progress.alias("latest")
 
-    def of_latest(column: sa.Column[Any]) -> object:
+    def select_latest(column: sa.Column[Any]) -> object:
         return (
             sa.select(column)
             .where(latest.c.action_id == actions.c.id)
@@ -365,10 +367,10 @@ def _latest(session: Session) -> sa.Update:
 
     return (
         sa.update(actions)
-        .where(actions.c.id.in_(_listed(session)))
+        .where(actions.c.id.in_(_select_listed(session)))
         .values(
-            progress_period=of_latest(latest.c.period),
-            spent=sa.func.coalesce(of_latest(latest.c.spent), 0),
-            physical_percent=of_latest(latest.c.physical_percent),
+            progress_period=select_latest(latest.c.period),
+            spent=sa.func.coalesce(select_latest(latest.c.spent), 0),
+            physical_percent=select_latest(latest.c.physical_percent),
         )
     )

@@ -1,1 +1,1 @@
-"""The area over HTTP, a module for each room; none imports another."""
+"""Routes of the area, one module for each room. No module imports another."""

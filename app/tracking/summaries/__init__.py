@@ -1,1 +1,1 @@
-"""What the reports of a plan or a region sum up to at a period."""
+"""Sums of the reports of a plan or a region at a period."""
