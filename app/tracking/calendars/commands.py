@@ -1,4 +1,4 @@
-"""Setting the days of a quarter for a region and everything below it."""
+"""Commands of calendars: set and reset the days of a quarter for a region and everything below it."""
 
 from app.access.commands import Write
 from app.kit.database.journal import Chain, hold
@@ -8,8 +8,8 @@ from app.tracking.calendars.queries import CALENDAR, calendar_chain, check_calen
 
 
 def put_calendar(write: Write, region: str, period: str, content: CalendarIn) -> bool:
-    """Set a quarter's days; True where the region had set none. Deadlines that have passed are judged no more."""
-    chain, stored = _held(write, region, period)
+    """Set a quarter's days. Return whether the region had none. Earlier submissions keep their lateness."""
+    chain, stored = _lock_calendar(write, region, period)
     key = (region, period)
     write.precondition.check(stored[key].version if stored else None)
     CALENDAR.put(write.session, write.author, chain, {key: content.model_dump(mode="json")}, stored)
@@ -17,17 +17,17 @@ def put_calendar(write: Write, region: str, period: str, content: CalendarIn) ->
 
 
 def delete_calendar(write: Write, region: str, period: str) -> None:
-    """Take a region's own days back; those of the nearest region above hold again.
+    """Delete a region's own days; those of the nearest region above apply again.
 
-    Raises NotFound if the region has set none.
+    Raises NotFound if the region has no days of its own.
     """
-    chain, stored = _held(write, region, period)
+    chain, stored = _lock_calendar(write, region, period)
     key = (region, period)
     existing = write.precondition.check_existing(stored.get(key))
     CALENDAR.delete(write.session, write.author, chain, key, existing)
 
 
-def _held(write: Write, region: str, period: str) -> tuple[Chain, dict[tuple[str, str], Stored]]:
+def _lock_calendar(write: Write, region: str, period: str) -> tuple[Chain, dict[tuple[str, str], Stored]]:
     check_calendar(write.session, write.actor, region, period)
     write.actor.require("write_calendar", region)
     chain = hold(write.session, calendar_chain(region))

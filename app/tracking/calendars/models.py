@@ -1,4 +1,4 @@
-"""The reporting calendar: days of a quarter as a region sets them, for itself and everything below it."""
+"""Shapes and table of the reporting calendar: days of a quarter that a region sets for itself and below it."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -52,10 +52,10 @@ class CalendarIn(CalendarFields, Shape):
     model_config = show_example(_JULY)
 
     @model_validator(mode="after")
-    def _in_order(self) -> "CalendarIn":
+    def _check_order(self) -> "CalendarIn":
         days = [("opens_on", self.opens_on), ("due_on", self.due_on), ("closes_on", self.closes_on)]
-        there = [(name, day) for name, day in days if day is not None]
-        for (_, before), (name, day) in pairwise(there):
+        dated = [(name, day) for name, day in days if day is not None]
+        for (_, before), (name, day) in pairwise(dated):
             if day < before:
                 raise RuleBroken(days_out_of_order, at=f"/{name}", value=str(day), before=str(before))
         return self

@@ -1,6 +1,6 @@
-"""Which days hold for a region's quarter: its own, else those of the nearest region above, else the shipped ones.
+"""Days of a region's quarter: its own, else those of the nearest region above, else the shipped ones.
 
-Days are compared as ISO text: that is how both engines show a date, and it sorts as the days do.
+The statements compare days as ISO text: both engines show dates that way, and it sorts as the days do.
 """
 
 import re
@@ -38,13 +38,13 @@ CALENDAR = Resource(
 
 
 def calendar_chain(region: str) -> str:
-    """Chain of the journal in which the calendar that a region sets is written."""
+    """Return the journal's chain for the calendar of a region."""
     return f"calendar:{region}"
 
 
 @dataclass(frozen=True)
 class Days:
-    """Where the days of quarters come from (joined to `source`), and what holds, as columns."""
+    """Days of quarters as columns; `source` is joined with their tables."""
 
     source: FromClause
     columns: Mapping[str, ColumnElement[str]]
@@ -57,16 +57,16 @@ def days_of(
     year: sa.SQLColumnExpression[object],
     period: ColumnElement[str],
 ) -> Days:
-    """The days that hold for `region` in `period`; `source` has a row of `rules`, the quarter's, beside it."""
+    """Return the days of `region` in `period`; each row of `source` contains the quarter's row of `rules`."""
     joined = source
-    for one, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
-        joined = joined.outerjoin(one, sa.and_(one.c.region_code == code, one.c.period == period))
+    for table, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
+        joined = joined.outerjoin(table, sa.and_(table.c.region_code == code, table.c.period == period))
 
     def nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
-        # A row holds whole: one without a closing day never closes, whatever stands above it.
+        # A region's row applies whole: without a closing day it never closes, even if a row above has one.
         holding = [
-            (one.c.region_code.is_not(None), sa.cast(one.c[name], sa.Text))
-            for one in (_own, _province, _nation)
+            (table.c.region_code.is_not(None), sa.cast(table.c[name], sa.Text))
+            for table in (_own, _province, _nation)
         ]
         return sa.case(*holding, else_=shipped).label(name)
 
@@ -91,38 +91,40 @@ def days_of(
 
 
 def today(zone: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
-    """The day it is in a region's zone; `clock` gives the values to bind."""
-    return sa.case(*[(zone == one, sa.bindparam(f"today_{one.value}", type_=sa.Text)) for one in Timezone])
+    """Return today's day in a region's zone; bind the values of `clock`."""
+    return sa.case(
+        *[(zone == member, sa.bindparam(f"today_{member.value}", type_=sa.Text)) for member in Timezone]
+    )
 
 
 def clock(now: datetime) -> dict[str, str]:
-    """Values of `today`."""
+    """Return the values to bind for `today`."""
     return {f"today_{zone.value}": local_date(now, zone).isoformat() for zone in Timezone}
 
 
 def end_of_day(
     day: sa.SQLColumnExpression[object], zone: sa.SQLColumnExpression[object]
 ) -> sa.SQLColumnExpression[object]:
-    """The last second of a day in a zone, with its offset."""
-    offsets = [(zone == one, f"T23:59:59+{hours:02}:00") for one, hours in OFFSETS.items()]
+    """Return the last second of a day in a zone, with its offset."""
+    offsets = [(zone == member, f"T23:59:59+{hours:02}:00") for member, hours in OFFSETS.items()]
     return day + sa.case(*offsets)
 
 
 def calendar_text(session: Session, actor: Actor, region: str, period: str) -> tuple[str, int]:
-    """(the days that hold for a region that the actor sees, as `CalendarOut`; the version of its own)."""
+    """Return the days of a visible region as `CalendarOut`, and the version of its own days."""
     check_calendar(session, actor, region, period)
     year, _, quarter = period.partition("-")
     source = _regions.join(rules, sa.and_(rules.c.quarter == quarter, rules.c.retired.is_(False)))
     days = days_of(source, _regions.c.code, sa.literal(int(year)), sa.literal(period))
-    given = dict(days.columns)
-    version = given.pop("own_version")
-    is_set = given["set_by"].is_not(None)
+    columns = dict(days.columns)
+    version = columns.pop("own_version")
+    is_set = columns["set_by"].is_not(None)
     query = (
         sa.select(
             *fields_of(
                 CalendarOut,
                 _regions,
-                **given,
+                **columns,
                 region_code=_regions.c.code,
                 period=sa.literal(period),
                 edition=sa.case((is_set, sa.null()), else_=rules.c.edition),
@@ -140,7 +142,7 @@ def calendar_text(session: Session, actor: Actor, region: str, period: str) -> t
 
 
 def check_calendar(session: Session, actor: Actor, region: str, period: str) -> None:
-    """NotFound where a region that has a calendar is not seen, or the period is no quarter."""
+    """Raise NotFound if the actor sees no region with a calendar or the period is not a quarter."""
     has_calendar = region == "0" or is_home(region)
     is_quarter = re.fullmatch(QUARTER_PATTERN, period) is not None
     if not (has_calendar and is_quarter and actor.sees(region) and is_region(session, region)):

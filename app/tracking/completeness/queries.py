@@ -136,26 +136,26 @@ def completeness_json(session: Session, actor: Actor, query: CompletenessQuery, 
 
 def _quarter(actor: Actor, region: str, quarter: str) -> CTE:
     """The quarter of each visible plan."""
-    of = plan_quarters()
+    view = plan_quarters()
     zone, c = regions.c.timezone, quarters.c
     return (
         sa.select(
             plans.c.id.label("plan_id"),
             plans.c.code.label("plan"),
             plans.c.region_code,
-            of.period,
-            of.state.label("state"),
+            view.period,
+            view.state.label("state"),
             zone.label("zone"),
             today(zone).label("today"),
-            of.days.columns["due_on"].label("due_on"),
-            of.due.label("due"),
-            _is_submitted(of.state).label("is_submitted"),
+            view.days.columns["due_on"].label("due_on"),
+            view.due.label("due"),
+            _is_submitted(view.state).label("is_submitted"),
             c.late_by_days.label("judged"),
-            sa.case((_is_submitted(of.state), c.submitted_at)).label("submitted_at"),
+            sa.case((_is_submitted(view.state), c.submitted_at)).label("submitted_at"),
             c.verified_at,
             c.frozen_at,
         )
-        .select_from(of.source)
+        .select_from(view.source)
         .where(_chosen(actor, region, quarter))
         .cte("quarter_of_plan")
     )
@@ -294,11 +294,11 @@ class _Part:
 def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
     """The lines without a report, of the plans that the actor sees."""
     quarter = Period.parse(query.period).last_quarter
-    of = plan_quarters()
+    view = plan_quarters()
     agency, region, zone = actions.c.lead_agency, plans.c.region_code, regions.c.timezone
     period = sa.literal(quarter)
-    due = extended(of.days.columns["due_on"], region, period, agency)
-    part = _Part(_is_submitted(of.state), quarters.c.late_by_days)
+    due = extended(view.days.columns["due_on"], region, period, agency)
+    part = _Part(_is_submitted(view.state), quarters.c.late_by_days)
     given = {
         "plan": plans.c.code,
         "action": actions.c.code,
@@ -307,7 +307,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
         "agency_code": agency,
         "agency_name": _agencies.c.name,
         "latest_report": _latest_before(quarter),
-        "state": of.state,
+        "state": view.state,
         "accepted": part.is_done,
         "deadline": end_of_day(due, zone),
         "late_by_days": _timing(due, today(zone), part.is_done, part.judged).days,
@@ -317,7 +317,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
     found = (
         sa.select(*fields_of(MissingLine, actions, **given))
         .select_from(
-            of.source.join(actions, actions.c.plan_id == plans.c.id)
+            view.source.join(actions, actions.c.plan_id == plans.c.id)
             .join(_agencies, leads)
             .outerjoin(parts, _is_part(region, period, agency))
             .outerjoin(progress, report)

@@ -133,7 +133,7 @@ class MeetingIn(MeetingFields, Shape):
     model_config = show_example(MEETING_EXAMPLE)
 
     @model_validator(mode="after")
-    def _each_agency_once(self) -> "MeetingIn":
+    def _check_agencies(self) -> "MeetingIn":
         refuse_repeated(self.agencies_present, at="/agencies_present")
         return self
 
@@ -217,7 +217,7 @@ class CommitmentIn(CommitmentFields, Shape):
     model_config = show_example(COMMITMENT_EXAMPLE)
 
     @model_validator(mode="after")
-    def _each_once(self) -> "CommitmentIn":
+    def _check_repetitions(self) -> "CommitmentIn":
         refuse_repeated(self.supporting_agencies, at="/supporting_agencies")
         for n, agency in enumerate(self.supporting_agencies):
             if agency == self.responsible_agency:

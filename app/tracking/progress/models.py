@@ -148,7 +148,7 @@ class ProgressIn(ProgressFields, Shape):
     model_config = show_example(PROGRESS_EXAMPLE)
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> "ProgressIn":
+    def _check_parts(self) -> "ProgressIn":
         for part in PROGRESS_PARTS:
             refuse_repeated(
                 (getattr(item, part.key) for item in getattr(self, part.name)), at=f"/{part.name}"

@@ -1,7 +1,7 @@
-"""Commands of quarters: steps of them and of their parts, extensions.
+"""Commands of quarters: steps of quarters and parts, extensions.
 
-Everything here and every write of progress holds the plan's chain first: a report and the submission of its
-quarter never pass each other.
+Each command, and each write of progress, locks the plan's chain first, so a report and the submission of its
+quarter run one after the other.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ extends_nothing = Kind(
 )
 
 AFTER_FREEZING: list[Callable[[Session, Frozen], None]] = []
-"""What follows from a frozen quarter, in its transaction. `app.wiring` adds those of the areas above."""
+"""Hooks that run after a quarter is frozen, in its transaction. `app.wiring` adds those of the areas above."""
 
 _DONE = {
     "submit": "submitted",
@@ -71,17 +71,17 @@ _DONE = {
     "freeze": "frozen",
     "correct": "reopened",
 }
-"""Verb → what the journal calls it."""
+"""Verb → its participle in the journal."""
 
 
 @dataclass(frozen=True)
 class QuarterMove(Generic[Verb]):
-    """One step of a quarter or of an agency's part, with what the actor sends along."""
+    """One step of a quarter or of an agency's part, with the content of the request."""
 
     verb: Verb
     submission: QuarterSubmitIn | None = None
     text: str | None = None
-    """The notes of a return, the reason of a correction."""
+    """Notes of a return, or reason of a correction."""
 
 
 # The region's quarter
@@ -99,13 +99,13 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
     write.precondition.check(standing.version)
-    facts = _facts(session, plan, standing, None, move.submission)
+    facts = _read_facts(session, plan, standing, None, move.submission)
     step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
     facts = _check_content(session, plan, step, standing.state, facts)
-    before = {**_stored(session, quarters, period, region_code=region), "state": standing.state}
+    before = {**_read_row(session, quarters, period, region_code=region), "state": standing.state}
     after = {
         **before,
-        **_moved(author, standing, move, facts),
+        **_fields_of_step(author, standing, move, facts),
         "state": state_after(step, standing.amendment),
         "version": standing.version + 1,
         "updated_at": author.at,
@@ -117,25 +117,25 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     if verb == "freeze":
         number = 0 if standing.amendment is None else standing.amendment + 1
         after |= {"amendment": number, "frozen_at": author.at}
-        reason = before["correction_reason"] if number else None
-        frozen = Frozen(plan, period, number, reason, author.at, author.actor, before)
+        correction = before["correction_reason"] if number else None
+        frozen = Frozen(plan, period, number, correction, author.at, author.actor, before)
         entries.append(store_snapshot(session, frozen))
     upsert(session, quarters, [after], key=["region_code", "period"])
-    said = move.text if verb == "correct" else None
-    record(session, chain, author, [_entry(plan, _DONE[verb], before, after, said), *entries])
+    reason = move.text if verb == "correct" else None
+    record(session, chain, author, [_make_entry(plan, _DONE[verb], before, after, reason), *entries])
     if frozen is not None:
         for follow in AFTER_FREEZING:
             follow(session, frozen)
 
 
-def _facts(
+def _read_facts(
     session: Session,
     plan: Plan,
     standing: Standing,
     agency: str | None,
     submission: QuarterSubmitIn | None,
 ) -> Facts:
-    """Return the facts that decide the conditions of a step."""
+    """Return the facts for the conditions of a step."""
     lines = expected_lines(session, plan, standing.period, agency)
     return Facts(
         standing,
@@ -150,35 +150,35 @@ def _facts(
 def _check_content(
     session: Session, plan: Plan, step: Step[State, Verb], state: State, facts: Facts
 ) -> Facts:
-    """Hold the reports to the conditions of a step. Return the facts with the reports that have errors."""
+    """Check the conditions of a step on the reports. Return the facts with the errors in reports."""
     if step.content:
-        wrong = reports_with_errors(session, plan, facts.standing.period, facts.reported)
-        facts = replace(facts, errors=wrong)
+        errors = reports_with_errors(session, plan, facts.standing.period, facts.reported)
+        facts = replace(facts, errors=errors)
         check(step, step.content, state, facts)
     return facts
 
 
-def _moved(
+def _fields_of_step(
     author: Author,
     standing: Standing,
     move: QuarterMove[QuarterVerb] | QuarterMove[PartVerb],
     facts: Facts,
 ) -> dict[str, Any]:
-    """Return the fields that a step writes besides the state, of a quarter or of a part."""
+    """Return the fields that a step of a quarter or of a part writes, without the state."""
     verb, submission = move.verb, move.submission
     if verb == "submit":
-        moved = {
+        fields = {
             "submitted_at": author.at,
             "submitted_by": author.actor,
             "missing_reason": submission.reason if submission and facts.missing else None,
         }
         if standing.state != QuarterState.correcting:
             days = standing.late_by_days(author.at, facts.agency)
-            moved |= {"is_late": days > 0, "late_by_days": days}
-        return moved
+            fields |= {"is_late": days > 0, "late_by_days": days}
+        return fields
     if verb == "return":
-        moved = {"returned_at": author.at, "returned_by": author.actor, "notes": move.text}
-        return moved if facts.agency else {**moved, "verified_at": None, "verified_by": None}
+        fields = {"returned_at": author.at, "returned_by": author.actor, "notes": move.text}
+        return fields if facts.agency else {**fields, "verified_at": None, "verified_by": None}
     if verb == "verify":
         return {"verified_at": author.at, "verified_by": author.actor}
     if verb == "correct":
@@ -186,8 +186,8 @@ def _moved(
     return {}
 
 
-def _stored(session: Session, table: sa.Table, period: str, **key: str) -> dict[str, Any]:
-    """Return the row of a quarter or of a part; one that nobody has moved is empty, at version 0."""
+def _read_row(session: Session, table: sa.Table, period: str, **key: str) -> dict[str, Any]:
+    """Return the row of a quarter or of a part; before its first step an empty one with version 0."""
     key |= {"period": period}
     row = session.execute(
         sa.select(table).where(*[table.c[name] == value for name, value in key.items()])
@@ -197,15 +197,15 @@ def _stored(session: Session, table: sa.Table, period: str, **key: str) -> dict[
     return {**dict.fromkeys(table.c.keys()), **key, "year": int(period[:4]), "version": 0}
 
 
-_UNSAID = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
+_NOT_IN_JOURNAL = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
 
 
-def _shown(row: dict[str, object]) -> dict[str, object]:
-    """Return a row as the journal shows it."""
+def _journal_fields(row: dict[str, object]) -> dict[str, object]:
+    """Return a row for the journal, without its key."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
         for name, value in row.items()
-        if name not in _UNSAID
+        if name not in _NOT_IN_JOURNAL
     }
 
 
@@ -213,7 +213,7 @@ def _shown(row: dict[str, object]) -> dict[str, object]:
 
 
 def move_part(write: Write, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> None:
-    """Move an agency's part one step. Raises NotFound if it leads no line of the plan, else as `move_quarter`."""
+    """Move an agency's part one step. Raises NotFound if it leads no line of the plan, and all of `move_quarter`."""
     session, author, actor, verb = write.session, write.author, write.actor, move.verb
     plan = plan_at(session, actor, region, period)
     if not expected_lines(session, plan, period, agency):
@@ -222,27 +222,27 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
     standing = standing_of(session, plan, period, author.at)
-    before = _stored(session, parts, period, region_code=region, agency_code=agency)
+    before = _read_row(session, parts, period, region_code=region, agency_code=agency)
     before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
-    facts = _facts(session, plan, standing, agency, move.submission)
+    facts = _read_facts(session, plan, standing, agency, move.submission)
     step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
     facts = _check_content(session, plan, step, before["state"], facts)
     after = {
         **before,
-        **_moved(author, standing, move, facts),
+        **_fields_of_step(author, standing, move, facts),
         "state": step.to_state,
         "version": before["version"] + 1,
         "updated_at": author.at,
     }
     upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-    record(session, chain, author, [_entry(plan, _DONE[verb], before, after)])
+    record(session, chain, author, [_make_entry(plan, _DONE[verb], before, after)])
 
 
-def _entry(
+def _make_entry(
     plan: Plan, what: str, before: dict[str, object], after: dict[str, Any], reason: str | None = None
 ) -> Entry:
-    """Return the journal's entry of a step of a quarter, or of an agency's part of it."""
+    """Return the journal entry of a step of a quarter, or of an agency's part."""
     noun, subject = "quarter", f"regions/{plan.region_code}/quarters/{after['period']}"
     if "agency_code" in after:
         noun, subject = "quarter_part", f"{subject}/agencies/{after['agency_code']}"
@@ -251,8 +251,8 @@ def _entry(
         plan.region_code,
         subject,
         after["version"],
-        _shown(before),
-        _shown(after),
+        _journal_fields(before),
+        _journal_fields(after),
         reason,
         is_draft=plan.revision is None,
     )
@@ -275,8 +275,8 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
         errors.append(FieldError(extends_nothing, pointer="/until", value=str(content.until), values=due))
     agency = content.agency_code
     if agency is not None and agency not in agencies_by_code(session, region, [agency]):
-        told = {"source": f"regions/{region}/agencies"}
-        errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=told))
+        values = {"source": f"regions/{region}/agencies"}
+        errors.append(FieldError(unknown_reference, pointer="/agency_code", value=agency, values=values))
     refuse(errors)
     drafts = {key: content.model_dump(mode="json")}
     extensions_in(plan).put(session, write.author, chain, drafts, stored)
@@ -284,7 +284,7 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
 
 
 def delete_extension(write: Write, region: str, period: str, name: str) -> None:
-    """Delete an extension. Raises NotFound if there is none of that name."""
+    """Delete an extension. Raises NotFound if it does not exist."""
     plan, chain, stored = _hold_extension(write, region, period, name)
     key = (region, period, name)
     existing = write.precondition.check_existing(stored.get(key))
@@ -298,7 +298,7 @@ Key = tuple[str, str, str]
 def _hold_extension(
     write: Write, region: str, period: str, name: str
 ) -> tuple[Plan, Chain, dict[Key, Stored]]:
-    """Hold the chain of the plan. Return the plan, the chain, and the extension if it exists."""
+    """Lock the chain of the plan. Return the plan, the chain, and the extension if it exists."""
     plan = plan_at(write.session, write.actor, region, period)
     write.actor.require("extend_quarter", region)
     chain = hold(write.session, plan_chain(plan.code))
@@ -306,24 +306,23 @@ def _hold_extension(
     return plan, chain, EXTENSION.read(write.session, [(region, period, name)])
 
 
-# Agencies that are merged
+# Mergers of agencies
 
 
 def move_parts(write: Write, region: str, old: str, new: str) -> None:
-    """Point the extensions of an agency at the one that it merges into.
+    """Move the extensions of an agency to the one that it merges into, and reopen the submitted parts of both.
 
-    Where the region still reports, the part of the other grows by the lines that come to it: it is open again.
-    Quarters submitted to the province stay unchanged.
+    The new agency gets more lines, so its part is incomplete. Quarters submitted to the province stay unchanged.
     """
     session = write.session
     for plan in plans_in(session, region):
         chain = hold(session, plan_chain(plan.code))
         plan = read_again(session, plan)
-        entries = [*_reopened_parts(write, plan, old, new), *_moved_extensions(session, plan, old, new)]
+        entries = [*_reopen_parts(write, plan, old, new), *_move_extensions(session, plan, old, new)]
         record(session, chain, write.author, entries)
 
 
-def _reopened_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
+def _reopen_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]:
     session, at, c, entries = write.session, write.author.at, parts.c, []
     here = sa.and_(c.region_code == plan.region_code, c.year == plan.year, c.state == PartState.submitted)
     for row in session.execute(
@@ -334,11 +333,11 @@ def _reopened_parts(write: Write, plan: Plan, old: str, new: str) -> list[Entry]
             continue
         after = {**before, "state": PartState.open, "version": row.version + 1, "updated_at": at}
         upsert(session, parts, [after], key=["region_code", "period", "agency_code"])
-        entries.append(_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
+        entries.append(_make_entry(plan, "reopened", before, after, f"merge {old} → {new}"))
     return entries
 
 
-def _moved_extensions(session: Session, plan: Plan, old: str, new: str) -> list[Entry]:
+def _move_extensions(session: Session, plan: Plan, old: str, new: str) -> list[Entry]:
     c = extensions.c
     of_year = c.period.in_([f"{plan.year}-Q{n}" for n in range(1, 5)])
     of_old = sa.and_(c.region_code == plan.region_code, of_year, c.agency_code == old)

@@ -1,4 +1,4 @@
-"""A region's quarter and the parts of its agencies: states, who moved them when, how long they are extended."""
+"""Quarters of regions and parts of agencies: states, submissions and returns, extensions."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -47,7 +47,7 @@ class PartState(StrEnum):
 
 
 Reason = Annotated[Prose, ShapeField(min_length=1, max_length=1000)]
-"""Why something was done; the journal keeps it with the write."""
+"""Reason for a write; the journal keeps it with the write."""
 
 QuarterVerb = Literal["submit", "return", "verify", "freeze", "correct"]
 PartVerb = Literal["submit", "return"]
@@ -57,7 +57,7 @@ PartVerb = Literal["submit", "return"]
 
 
 class MovedFields(BaseModel):
-    """When something was submitted and returned. Officials appear by position, as the name of their token."""
+    """Times of the last submission and return. Officials appear by position, as the name of their token."""
 
     submitted_at: datetime | None = ShapeField(default=None, description="Null while it is not submitted.")
     submitted_by: str | None = ShapeField(default=None, max_length=200)
@@ -79,7 +79,7 @@ class MovedFields(BaseModel):
 
 
 class QuarterRow(MovedFields, Table, table=True):
-    """A quarter that somebody has moved; one that nobody has touched follows from the calendar alone."""
+    """A quarter after its first step. Without a row, the calendar alone decides the state."""
 
     __tablename__ = "quarter"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period"), sa.Index(None, "period", "state"))
@@ -100,7 +100,7 @@ class QuarterRow(MovedFields, Table, table=True):
 
 
 class QuarterPartRow(MovedFields, Table, table=True):
-    """An agency's part of a quarter that somebody has moved."""
+    """An agency's part of a quarter after its first step."""
 
     __tablename__ = "quarter_part"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "agency_code"), *refer_to_agency())
@@ -140,7 +140,7 @@ class QuarterExtensionRow(ExtensionFields, Table, table=True):
     version: int = 1
 
 
-# What is sent
+# Request bodies
 
 
 class QuarterSubmitIn(Shape):
@@ -154,7 +154,7 @@ class QuarterSubmitIn(Shape):
     model_config = show_example(accept_missing=True, reason="Dua kegiatan dimulai pada triwulan berikutnya")
 
     @model_validator(mode="after")
-    def _explained(self) -> "QuarterSubmitIn":
+    def _check_reason(self) -> "QuarterSubmitIn":
         if self.accept_missing and not self.reason:
             raise RuleBroken(reason_required, at="/reason")
         return self
@@ -210,14 +210,14 @@ class ExtensionOut(ExtensionFields):
     )
 
 
-# What is read
+# Replies
 
 _MOVED: JsonDict = dict.fromkeys(MovedFields.model_fields)
 VERSION_0 = "0 while nobody has moved it; send it as `If-Match`, as any other version."
 
 
 class AgencyPart(BaseModel):
-    """Whose part of a quarter it is, and where that stands."""
+    """Agency and state of a part of a quarter."""
 
     agency_code: AgencyCode
     agency_name: str

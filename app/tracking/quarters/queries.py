@@ -1,4 +1,4 @@
-"""Reading quarters: a quarter is one of a plan's year, so every SELECT starts from the plans that are visible."""
+"""Queries of quarters. A quarter belongs to a plan, so every SELECT starts from the visible plans."""
 
 import json
 import re
@@ -62,7 +62,7 @@ EXTENSION = Resource(
 
 
 def extensions_in(plan: Plan) -> Resource:
-    """Return how the extensions of the quarters of a plan are written."""
+    """Return the extensions of a plan's quarters as a resource."""
     return replace(EXTENSION, is_draft=plan.revision is None)
 
 
@@ -89,18 +89,21 @@ class ExtensionsQuery(PageQuery):
 
 
 def plan_at(session: Session, actor: Actor, region: str, period: str) -> Plan:
-    """The plan whose quarter this is. NotFound: no plan that the actor sees; UnknownPeriod: no quarter of its year."""
+    """Return the plan of a quarter.
+
+    Raises NotFound if the actor sees no plan, UnknownPeriod if the period is not a quarter of its year.
+    """
     plan = plan_of(session, actor, f"{region}-{period[:4]}")
     check_period(plan.year, period)
     return plan
 
 
-# What all statements stand on
+# Sources of all statements
 
 
 @dataclass(frozen=True)
 class PlanQuarters:
-    """Quarters of plans, joined with their days and with what somebody moved."""
+    """Quarters of plans, joined with their days and their rows."""
 
     source: FromClause
     period: ColumnElement[str]
@@ -111,7 +114,7 @@ class PlanQuarters:
 
 
 def plan_quarters() -> PlanQuarters:
-    """The quarters of every plan; whoever selects of them begins with the plans that are visible."""
+    """Return the quarters of every plan. The caller restricts them to visible plans."""
     period = (sa.cast(plans.c.year, sa.Text) + "-" + rules.c.quarter).label("period")
     source = plans.join(_regions, _regions.c.code == plans.c.region_code).join(
         rules, rules.c.retired.is_(False)
@@ -138,7 +141,7 @@ def extended(
     period: ColumnElement[str],
     agency: ColumnElement[str] | None = None,
 ) -> ColumnElement[str]:
-    """A day, or the last one of an extension of the region (or of that agency) that reaches beyond it."""
+    """Return the later of a day and the last day of the extensions of the region (and of the agency)."""
     c = extensions.c
     reach: ColumnElement[bool] = c.agency_code.is_(None)
     if agency is not None:
@@ -152,78 +155,78 @@ def extended(
     return sa.case((latest > due, latest), else_=due)
 
 
-def _lines(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+def _count_lines(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
     count = sa.select(sa.func.count()).select_from(actions)
-    found = count.where(actions.c.plan_id == plans.c.id, *conditions)
-    return found.correlate_except(actions).scalar_subquery()
+    query = count.where(actions.c.plan_id == plans.c.id, *conditions)
+    return query.correlate_except(actions).scalar_subquery()
 
 
-def _reported(period: ColumnElement[str], *conditions: ColumnElement[bool]) -> ColumnElement[int]:
+def _count_reported(period: ColumnElement[str], *conditions: ColumnElement[bool]) -> ColumnElement[int]:
     joined = _progress.join(actions, actions.c.id == _progress.c.action_id) if conditions else _progress
     count = sa.select(sa.func.count()).select_from(joined)
-    found = count.where(_progress.c.plan_id == plans.c.id, _progress.c.period == period, *conditions)
-    return found.correlate_except(_progress, actions).scalar_subquery()
+    query = count.where(_progress.c.plan_id == plans.c.id, _progress.c.period == period, *conditions)
+    return query.correlate_except(_progress, actions).scalar_subquery()
 
 
-def _given(of: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
-    """The columns of `QuarterOut`."""
-    zone, period = _regions.c.timezone, of.period.element
+def _quarter_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
+    """Return the computed columns of `QuarterOut`."""
+    zone, period = _regions.c.timezone, view.period.element
     return {
-        **{name: of.days.columns[name] for name in ("opens_on", "due_on", "closes_on")},
+        **{name: view.days.columns[name] for name in ("opens_on", "due_on", "closes_on")},
         "region_code": plans.c.region_code,
         "region_name": _regions.c.name,
         "period": period,
         "plan": plans.c.code,
-        "state": of.state,
+        "state": view.state,
         "timezone": zone,
-        "deadline": end_of_day(of.due, zone),
-        "expected": _lines(),
-        "reported": _reported(period),
+        "deadline": end_of_day(view.due, zone),
+        "expected": _count_lines(),
+        "reported": _count_reported(period),
         "version": sa.func.coalesce(quarters.c.version, 0),
     }
 
 
-# Where a quarter stands
+# Status of a quarter
 
 
 @built_once
-def _standing(session: Session) -> Select[Any]:
-    of = plan_quarters()
+def _select_standing(session: Session) -> Select[Any]:
+    view = plan_quarters()
     c = extensions.c
     longer = (
         sa.select(c.agency_code, c.until)
-        .where(c.region_code == plans.c.region_code, c.period == of.period.element)
+        .where(c.region_code == plans.c.region_code, c.period == view.period.element)
         .correlate(plans, rules)
     )
     done = (
         sa.select(parts.c.agency_code)
         .where(
             parts.c.region_code == plans.c.region_code,
-            parts.c.period == of.period.element,
+            parts.c.period == view.period.element,
             parts.c.state == PartState.submitted,
         )
         .correlate(plans, rules)
     )
     return (
         sa.select(
-            of.state.label("state"),
+            view.state.label("state"),
             _regions.c.timezone,
-            *[of.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
+            *[view.days.columns[name].label(name) for name in ("opens_on", "due_on", "closes_on")],
             quarters.c.version,
             quarters.c.amendment,
             sa.cast(json_rows(longer, name="longer"), sa.Text).label("extensions"),
             sa.cast(json_rows(done, name="done"), sa.Text).label("parts"),
         )
-        .select_from(of.source)
+        .select_from(view.source)
         .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
     )
 
 
 def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Standing:
-    """Where a quarter of a plan stands, in one statement. NotLoaded: no calendar was ever loaded."""
+    """Return the status of a quarter of a plan, by one statement. Raises NotLoaded without a calendar."""
     days = clock(now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **days}
-    row = session.connection().execute(_standing(session), bound).one_or_none()
+    row = session.connection().execute(_select_standing(session), bound).one_or_none()
     if row is None:
         raise NotLoaded()
     zone = Timezone(row.timezone)
@@ -239,105 +242,108 @@ def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Sta
         version=row.version or 0,
         amendment=row.amendment,
         extensions=[
-            Extension(one["agency_code"], date.fromisoformat(one["until"]))
-            for one in json.loads(row.extensions)
+            Extension(item["agency_code"], date.fromisoformat(item["until"]))
+            for item in json.loads(row.extensions)
         ],
-        submitted_parts=frozenset(one["agency_code"] for one in json.loads(row.parts)),
+        submitted_parts=frozenset(item["agency_code"] for item in json.loads(row.parts)),
     )
 
 
 # Quarters
 
 
-def _listed(
+def _list_quarters(
     actor: Actor, now: datetime, conditions: Sequence[ColumnElement[bool]], state: str | None = None
 ) -> Listing:
-    of = plan_quarters()
-    found = (
-        sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
-        .select_from(of.source)
-        .where(seen(actor), *conditions, *equal((of.state, state)))
+    view = plan_quarters()
+    rows = (
+        sa.select(*fields_of(QuarterOut, quarters, **_quarter_columns(view)))
+        .select_from(view.source)
+        .where(seen(actor), *conditions, *equal((view.state, state)))
     )
-    sorts = {"region_code": plans.c.region_code, "period": of.period}
-    return Listing(found.params(clock(now)), sorts, {"region_code": plans.c.region_code, "period": of.period})
+    sorts = {"region_code": plans.c.region_code, "period": view.period}
+    return Listing(
+        rows.params(clock(now)), sorts, {"region_code": plans.c.region_code, "period": view.period}
+    )
 
 
 def list_quarters(actor: Actor, query: QuartersQuery, now: datetime) -> Listing:
-    """The quarters of every plan that the actor sees."""
+    """Return the quarters of every plan that the actor sees."""
     conditions = [within(plans.c.region_code, query.region)]
     if query.period is not None:
         year, _, quarter = query.period.partition("-")
         conditions += [plans.c.year == int(year), rules.c.quarter == quarter]
-    return _listed(actor, now, conditions, query.state)
+    return _list_quarters(actor, now, conditions, query.state)
 
 
 def list_region_quarters(
     session: Session, actor: Actor, region: str, query: RegionQuartersQuery, now: datetime
 ) -> Listing:
-    """The quarters of a region's plans. NotFound: it has none that the actor sees."""
+    """Return the quarters of a region's plans. Raises NotFound if the actor sees no plan."""
     of_region = plans.c.region_code == region
     if session.execute(visible_plans(actor).where(of_region).limit(1)).first() is None:
         raise NotFound()
-    return _listed(actor, now, [of_region, *equal((plans.c.year, query.year))])
+    return _list_quarters(actor, now, [of_region, *equal((plans.c.year, query.year))])
 
 
 @dataclass(frozen=True)
 class QuarterText:
-    """A quarter as JSON, and what its reply depends on."""
+    """A quarter as JSON, with its status."""
 
     json: str
     standing: Standing
 
     @property
     def lines(self) -> int:
+        """Number of lines of the plan."""
         return int(json.loads(self.json)["expected"])
 
 
 def quarter_text(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
-    """A quarter of a visible plan, as `QuarterReply` without `allowed`."""
+    """Return a quarter of a visible plan, as `QuarterReply` without `allowed`."""
     standing = standing_of(session, plan, period, now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
-    text = session.connection().execute(_one_quarter(session), bound).scalar_one()
+    text = session.connection().execute(_select_quarter(session), bound).scalar_one()
     return QuarterText(str(text), standing)
 
 
 @built_once
-def _one_quarter(session: Session) -> Select[str]:
-    of = plan_quarters()
-    period = of.period.element
+def _select_quarter(session: Session) -> Select[str]:
+    view = plan_quarters()
+    period = view.period.element
     longer = (
         sa.select(*fields_of(ExtensionOut, extensions))
         .where(extensions.c.region_code == plans.c.region_code, extensions.c.period == period)
         .order_by(extensions.c.name)
         .correlate(plans, rules)
     )
-    given = {
-        **_given(of),
-        "calendar_set_by": of.days.columns["set_by"],
+    computed = {
+        **_quarter_columns(view),
+        "calendar_set_by": view.days.columns["set_by"],
         "extensions": json_rows(longer, name="longer"),
-        "parts": json_rows(_parts(of), name="parts_of"),
+        "parts": json_rows(_select_parts(view), name="parts_of"),
         "allowed": sa.null(),
     }
-    columns = [one for one in fields_of(QuarterReply, quarters, **given) if one.name != "allowed"]
+    columns = [column for column in fields_of(QuarterReply, quarters, **computed) if column.name != "allowed"]
     return json_texts(
         sa.select(*columns)
-        .select_from(of.source)
+        .select_from(view.source)
         .where(plans.c.id == sa.bindparam("plan_id"), rules.c.quarter == sa.bindparam("quarter"))
     )
 
 
 def semester_json(session: Session, actor: Actor, region: str, semester: str, now: datetime) -> str:
-    """A half-year of a visible plan, as `SemesterReply`. NotFound: there is no such."""
-    found = require_found(re.fullmatch(r"(20[0-9]{2})-S([12])", semester))
-    last = 2 * int(found[2])
-    periods = [f"{found[1]}-Q{last - 1}", f"{found[1]}-Q{last}"]
+    """Return a half-year of a visible plan, as `SemesterReply`. Raises NotFound if it does not exist."""
+    match = require_found(re.fullmatch(r"(20[0-9]{2})-S([12])", semester))
+    last = 2 * int(match[2])
+    periods = [f"{match[1]}-Q{last - 1}", f"{match[1]}-Q{last}"]
     texts = _quarters_json(session, plan_at(session, actor, region, periods[1]), periods, now)
-    decides = json.loads(texts[1])
-    amendment = decides["amendment"]
+    last_quarter = json.loads(texts[1])
+    amendment = last_quarter["amendment"]
     head = {
         "region_code": region,
         "period": semester,
-        "state": decides["state"],
+        "state": last_quarter["state"],
         "to_quarter": periods[1],
         "snapshot": None if amendment is None else f"/v1/{address_of(region, periods[1], amendment)}",
     }
@@ -345,42 +351,42 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
 
 
 def _quarters_json(session: Session, plan: Plan, periods: Sequence[str], now: datetime) -> list[str]:
-    """Those quarters of a visible plan as `QuarterOut`, in their order."""
-    of = plan_quarters()
+    """Return quarters of a visible plan as `QuarterOut`, in the order of time."""
+    view = plan_quarters()
     query = (
-        sa.select(*fields_of(QuarterOut, quarters, **_given(of)))
-        .select_from(of.source)
-        .where(plans.c.id == plan.id, rules.c.quarter.in_([one[5:] for one in periods]))
+        sa.select(*fields_of(QuarterOut, quarters, **_quarter_columns(view)))
+        .select_from(view.source)
+        .where(plans.c.id == plan.id, rules.c.quarter.in_([period[5:] for period in periods]))
         .order_by(rules.c.quarter)
     )
-    found = [row[0] for row in session.execute(json_texts(query.params(clock(now))))]
-    if len(found) != len(periods):
+    texts = [row[0] for row in session.execute(json_texts(query.params(clock(now))))]
+    if len(texts) != len(periods):
         raise NotLoaded()
-    return found
+    return texts
 
 
 # Parts
 
 
-def _parts(of: PlanQuarters) -> sa.SelectBase:
-    """The parts of a quarter: one for each agency that leads a line of the plan."""
-    period, zone, code = of.period.element, _regions.c.timezone, _agencies.c.code
+def _select_parts(view: PlanQuarters) -> sa.SelectBase:
+    """Return the parts of a quarter: one for each agency that leads a line of the plan."""
+    period, zone, code = view.period.element, _regions.c.timezone, _agencies.c.code
     leads = sa.and_(actions.c.plan_id == plans.c.id, actions.c.lead_agency == code)
     moved = sa.and_(
         parts.c.region_code == plans.c.region_code, parts.c.period == period, parts.c.agency_code == code
     )
-    due = extended(of.days.columns["due_on"], plans.c.region_code, period, code)
-    given = {
+    due = extended(view.days.columns["due_on"], plans.c.region_code, period, code)
+    columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
         "deadline": end_of_day(due, zone),
-        "expected": _lines(actions.c.lead_agency == code),
-        "reported": _reported(period, actions.c.lead_agency == code),
+        "expected": _count_lines(actions.c.lead_agency == code),
+        "reported": _count_reported(period, actions.c.lead_agency == code),
         "version": sa.func.coalesce(parts.c.version, 0),
     }
     return (
-        sa.select(*fields_of(PartOut, parts, **given))
+        sa.select(*fields_of(PartOut, parts, **columns))
         .select_from(_agencies.outerjoin(parts, moved))
         .where(
             _agencies.c.region_code == plans.c.region_code,
@@ -392,16 +398,16 @@ def _parts(of: PlanQuarters) -> sa.SelectBase:
 
 
 def part_of(text: QuarterText, agency: str) -> dict[str, Any]:
-    """The part of an agency (`PartOut`). NotFound: it leads no line of the plan."""
+    """Return the part of an agency (`PartOut`). Raises NotFound if it leads no line of the plan."""
     rows: list[dict[str, Any]] = json.loads(text.json)["parts"]
     return require_found(next((row for row in rows if row["agency_code"] == agency), None))
 
 
-# What was reported
+# Reports
 
 
 def expected_lines(session: Session, plan: Plan, period: str, agency: str | None) -> list[tuple[str, bool]]:
-    """(code, whether it has a report of the quarter) of the lines of a plan, or of those that an agency leads."""
+    """Return (code, has a report of the quarter) for the lines of a plan, or for those that an agency leads."""
     report = sa.and_(_progress.c.action_id == actions.c.id, _progress.c.period == period)
     query = (
         sa.select(actions.c.code, _progress.c.action_id.is_not(None).label("is_reported"))
@@ -417,29 +423,31 @@ def expected_lines(session: Session, plan: Plan, period: str, agency: str | None
 def reports_with_errors(
     session: Session, plan: Plan, period: str, codes: Sequence[str]
 ) -> list[tuple[str, str, str]]:
-    """(line, finding, place) of every error in the reports of a quarter on those lines (E06, E07, E08)."""
+    """Return (line, finding, pointer) of every error in the reports of a quarter on some lines (E06, E07, E08)."""
     lines = lines_by_code(session, plan, codes)
     stored, before = stored_and_before(session, [line.id for line in lines.values()], period)
-    found = []
+    errors = []
     for code in codes:
         line = lines[code]
-        said = findings_of(stored[line.id].content, before.get(line.id), line)
-        found += [(code, one.code, one.pointer) for one in said if one.severity == "error"]
-    return found
+        findings = findings_of(stored[line.id].content, before.get(line.id), line)
+        errors += [
+            (code, finding.code, finding.pointer) for finding in findings if finding.severity == "error"
+        ]
+    return errors
 
 
 # Extensions
 
 
 def list_extensions(plan: Plan, period: str) -> Listing:
-    """The extensions of a quarter of a visible plan."""
+    """Return the extensions of a quarter of a visible plan."""
     c = extensions.c
-    found = sa.select(*fields_of(ExtensionOut, extensions)).where(
+    rows = sa.select(*fields_of(ExtensionOut, extensions)).where(
         c.region_code == plan.region_code, c.period == period
     )
-    return Listing(found, {"name": c.name}, {"name": c.name})
+    return Listing(rows, {"name": c.name}, {"name": c.name})
 
 
 def extension_text(session: Session, plan: Plan, period: str, name: str) -> ResourceText:
-    """Return one extension. Raises NotFound if none of that name was granted."""
+    """Return one extension. Raises NotFound if it does not exist."""
     return read_text(session, list_extensions(plan, period).query.where(extensions.c.name == name))

@@ -1,4 +1,4 @@
-"""What may happen to a quarter and to its parts, as two tables; when reporting is closed, and for whom. Pure."""
+"""Transitions of a quarter and of its parts, as two tables; and the agencies for which reporting is closed. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from app.reference.models import Timezone
 from app.tracking.quarters.models import PartState, PartVerb, QuarterState, QuarterVerb
 
 REPORTING = frozenset({QuarterState.open, QuarterState.correcting})
-"""States in which progress of the quarter can be written."""
+"""States in which agencies can write progress of the quarter."""
 
 
 class QuarterClosed(Problem):
@@ -84,7 +84,7 @@ line_has_error = Kind(
 )
 
 
-# Where a quarter stands
+# Status of a quarter
 
 
 class Extension(NamedTuple):
@@ -96,7 +96,7 @@ class Extension(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """A region's quarter at an instant: its state, its days, its extensions, the parts that are submitted."""
+    """A region's quarter at an instant: state, days, extensions, submitted parts."""
 
     region: str
     period: str
@@ -112,35 +112,35 @@ class Standing:
     submitted_parts: frozenset[str] = frozenset()
 
     def extended(self, day: date, agency: str | None) -> date:
-        """A day, or the last day of an extension that reaches beyond it: the region's, or that agency's own."""
+        """Return the later of a day and the last day of the extensions of the region and of the agency."""
         return max([day, *(e.until for e in self.extensions if e.agency in (None, agency))])
 
     def deadline(self, agency: str | None = None) -> datetime:
-        """The last second in time."""
+        """Return the last second in time."""
         return end_of(self.extended(self.due_on, agency), self.zone)
 
     def late_by_days(self, at: datetime, agency: str | None = None) -> int:
-        """Whole days between the last day in time and the day that it is in the region; 0: in time."""
+        """Return whole days from the last day in time to `at` in the region's zone; 0: in time."""
         return max(0, (local_date(at, self.zone) - self.extended(self.due_on, agency)).days)
 
     def is_past_closing(self, agency: str | None = None) -> bool:
-        """Whether the calendar accepts no more, even late. A correction is not the calendar's."""
+        """Return whether the calendar accepts no reports any more. A correction ignores the calendar."""
         if self.state == QuarterState.correcting or self.closes_on is None:
             return False
         return self.today > self.extended(self.closes_on, agency)
 
     def why_closed(self, agency: str | None, *, compiles: bool) -> FieldError | None:
-        """Why progress of an agency's lines cannot be written now, with the way on; None where it can.
+        """Return why the lines of an agency accept no progress now. Returns None if they do.
 
-        Who `compiles` (the secretariat) still writes in parts that were submitted to it.
+        With `compiles` (the secretariat), submitted parts accept progress too.
         """
-        told = {
+        kinds = {
             QuarterState.not_yet_open: not_yet_open,
             QuarterState.submitted: being_verified,
             QuarterState.verified: being_verified,
             QuarterState.frozen: already_frozen,
         }
-        kind = told.get(self.state)
+        kind = kinds.get(self.state)
         if kind is None and self.is_past_closing(agency):
             kind = past_closing
         if kind is None and agency in self.submitted_parts and not compiles:
@@ -152,33 +152,36 @@ class Standing:
 
 
 class Closed(NamedTuple):
-    """For which agencies a quarter cannot be reported on, and why."""
+    """Agencies whose lines of a quarter accept no reports, with the reasons."""
 
     standing: Standing
     by_agency: dict[str, FieldError]
 
     def problem(self) -> QuarterClosed:
-        of = self.standing
-        # Where it is closed for everybody it is so for the same reason.
+        """Return the problem with each reason once."""
+        standing = self.standing
+        # A quarter that is closed for all agencies has one reason for all of them.
         errors = {error.kind.code: error for error in self.by_agency.values()}
-        if of.state not in REPORTING and not errors:
-            found = of.why_closed(None, compiles=True)
-            errors = {"": found} if found else {}
-        return QuarterClosed(period=of.period, region=of.region, state=of.state, errors=errors.values())
+        if standing.state not in REPORTING and not errors:
+            reason = standing.why_closed(None, compiles=True)
+            errors = {"": reason} if reason else {}
+        return QuarterClosed(
+            period=standing.period, region=standing.region, state=standing.state, errors=errors.values()
+        )
 
 
 def closed_for(standing: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
-    """Of which agencies the lines cannot be reported on now."""
-    found = {agency: standing.why_closed(agency, compiles=compiles) for agency in set(agencies)}
-    return Closed(standing, {agency: error for agency, error in sorted(found.items()) if error is not None})
+    """Return the agencies whose lines accept no reports now, with the reasons."""
+    errors = {agency: standing.why_closed(agency, compiles=compiles) for agency in set(agencies)}
+    return Closed(standing, {agency: error for agency, error in sorted(errors.items()) if error is not None})
 
 
-# What may happen
+# Transitions
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the conditions of a step look at."""
+    """Facts that the conditions of a step read."""
 
     standing: Standing
     agency: str | None = None
@@ -186,7 +189,7 @@ class Facts:
     reported: Sequence[str] = ()
     missing: Sequence[str] = ()
     errors: Sequence[tuple[str, str, str]] = ()
-    """(line, finding, place) of errors in reports."""
+    """(line, finding, pointer) of errors in reports."""
     accept_missing: bool = False
 
     @property
@@ -198,7 +201,7 @@ Condition = Callable[[Facts], list[FieldError]]
 
 
 def is_reporting(facts: Facts) -> list[FieldError]:
-    """The region has not submitted, and the calendar has opened the quarter."""
+    """Require that the calendar has opened the quarter and the region has not submitted it."""
     standing = facts.standing
     if standing.state in REPORTING:
         return []
@@ -207,7 +210,7 @@ def is_reporting(facts: Facts) -> list[FieldError]:
 
 
 def is_accepted(facts: Facts) -> list[FieldError]:
-    """The calendar has not closed the quarter, or an extension runs."""
+    """Require that the calendar has not closed the quarter, or that an extension runs."""
     standing = facts.standing
     if not standing.is_past_closing(facts.agency):
         return []
@@ -216,18 +219,19 @@ def is_accepted(facts: Facts) -> list[FieldError]:
 
 
 def has_lines(facts: Facts) -> list[FieldError]:
+    """Require a line to report on."""
     return [] if facts.lines else [FieldError(nothing_to_submit, pointer="", value=facts.subject)]
 
 
 def is_complete(facts: Facts) -> list[FieldError]:
-    """Every line has a report, or the lines without one are accepted with a reason."""
+    """Require a report on every line, or a reason to accept the missing ones."""
     if facts.accept_missing:
         return []
     return [FieldError(line_not_reported, pointer="/accept_missing", value=line) for line in facts.missing]
 
 
 def is_free_of_errors(facts: Facts) -> list[FieldError]:
-    """No report falls below the one before or passes its allocation or its plan (E06, E07, E08)."""
+    """Require reports without errors (E06, E07, E08)."""
     return [
         FieldError(line_has_error, pointer="", value=line, values={"finding": finding, "place": place})
         for line, finding, place in facts.errors
@@ -240,16 +244,16 @@ Verb = TypeVar("Verb", QuarterVerb, PartVerb)
 
 @dataclass(frozen=True)
 class Step(Generic[State, Verb]):
-    """One way on: from which states a verb leads where, by which right, on which conditions."""
+    """A transition: verb, states before and after, right, conditions."""
 
     verb: Verb
     from_states: frozenset[State]
     to_state: State
     right: str
     conditions: tuple[Condition, ...] = field(default=())
-    """Looked at by `allowed` too: they follow from the calendar and the states."""
+    """Conditions on calendar and states; `allowed` checks them too."""
     content: tuple[Condition, ...] = field(default=())
-    """About what was reported: said when it is tried."""
+    """Conditions on the reports; only the step itself checks them."""
 
 
 _open, _submitted = QuarterState.open, QuarterState.submitted
@@ -265,7 +269,7 @@ QUARTER_STEPS: tuple[Step[QuarterState, QuarterVerb], ...] = (
         (is_accepted, has_lines),
         _CONTENT,
     ),
-    # Back to `correcting` where a snapshot is in force: see `state_after`.
+    # Back to `correcting` if a snapshot is in force: see `state_after`.
     Step("return", frozenset({_submitted, _verified}), _open, "verify_quarter"),
     Step("verify", frozenset({_submitted}), _verified, "verify_quarter"),
     Step("freeze", frozenset({_verified}), _frozen, "verify_quarter"),
@@ -286,14 +290,14 @@ PART_STEPS: tuple[Step[PartState, PartVerb], ...] = (
 
 
 def state_after(step: Step[QuarterState, QuarterVerb], amendment: int | None) -> QuarterState:
-    """Where a step leads; what was frozen once is never plainly open again."""
+    """Return the state after a step; a quarter with a snapshot returns to `correcting`, not to `open`."""
     return _correcting if step.to_state == _open and amendment is not None else step.to_state
 
 
 def verbs_from(
     steps: Sequence[Step[State, Verb]], state: State, facts: Facts, may: Callable[[str], bool]
 ) -> list[Verb]:
-    """What can be done now, what was reported aside; `may` says whether a right is held."""
+    """Return the verbs that are possible now, without a look at the reports; `may` tells if the actor has a right."""
     return [
         step.verb
         for step in steps
@@ -306,8 +310,11 @@ def verbs_from(
 def step_of(
     steps: Sequence[Step[State, Verb]], verb: Verb, state: State, facts: Facts, may: Callable[[str], bool]
 ) -> Step[State, Verb]:
-    """The step of a verb. QuarterStateProblem: not from this state; QuarterNotReady: a condition fails."""
-    step = next(one for one in steps if one.verb == verb)
+    """Return the step of a verb.
+
+    Raises QuarterStateProblem if it does not begin in this state, QuarterNotReady if a condition fails.
+    """
+    step = next(step for step in steps if step.verb == verb)
     if state not in step.from_states:
         allowed = ", ".join(map(str, verbs_from(steps, state, facts, may))) or "–"
         raise QuarterStateProblem(subject=facts.subject, state=state, verb=verb, allowed=allowed)
@@ -316,7 +323,7 @@ def step_of(
 
 
 def check(step: Step[State, Verb], conditions: Sequence[Condition], state: State, facts: Facts) -> None:
-    """QuarterNotReady with all that some conditions of a step find wanting."""
+    """Raise QuarterNotReady with the errors of all conditions."""
     errors = [error for condition in conditions for error in condition(facts)]
     if errors:
         raise QuarterNotReady(subject=facts.subject, state=state, verb=step.verb, errors=errors)

@@ -1,1 +1,1 @@
-"""Frozen quarters, byte for byte, and their numbered amendments."""
+"""Snapshots of frozen quarters, byte for byte, with numbered amendments."""

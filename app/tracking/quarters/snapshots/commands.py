@@ -1,4 +1,4 @@
-"""Freezing a quarter: what its plan and its reports say, once and for ever."""
+"""The command that freezes a quarter: it stores the plan and its reports as one immutable document."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from app.tracking.quarters.snapshots.rules import address_of, sums_of
 
 @dataclass(frozen=True)
 class Frozen:
-    """A plan's quarter to freeze, as the region submitted and the province verified it."""
+    """A verified quarter of a plan to freeze."""
 
     plan: Plan
     period: str
@@ -29,13 +29,13 @@ class Frozen:
     at: datetime
     by: str
     quarter: dict[str, Any]
-    """The quarter's row: when it was submitted and verified."""
+    """Row of the quarter with the times of submission and verification."""
 
 
 def store_snapshot(session: Session, frozen: Frozen) -> Entry:
-    """Store the canonical JSON of a quarter with its hash. Return the journal's entry, for the caller to record.
+    """Store the canonical JSON of a quarter with its hash. Return the journal entry, for the caller to record.
 
-    The caller holds the plan's chain, so nothing of it moves meanwhile.
+    The caller holds the lock of the plan's chain, so the plan and its reports do not change meanwhile.
     """
     plan, quarter = frozen.plan, frozen.quarter
     rows = [json.loads(text) for text in lines_with_reports(session, plan, frozen.period)]
@@ -65,8 +65,8 @@ def store_snapshot(session: Session, frozen: Frozen) -> Entry:
     )
     sha256 = sha256_of(content)
     row = {name: head[name] for name in SnapshotHead.model_fields if name != "frozen_at"}
-    stored = {**row, "year": plan.year, "content": content, "sha256": sha256, "frozen_at": frozen.at}
-    session.execute(sa.insert(snapshots).values(**stored, frozen_by=frozen.by))
+    values = {**row, "year": plan.year, "content": content, "sha256": sha256, "frozen_at": frozen.at}
+    session.execute(sa.insert(snapshots).values(**values, frozen_by=frozen.by))
     subject = address_of(plan.region_code, frozen.period, frozen.amendment)
-    told = {"sha256": sha256, "row_count": len(rows), "amendment": frozen.amendment}
-    return Entry("snapshot.created", plan.region_code, subject, 1, None, told, frozen.reason)
+    after = {"sha256": sha256, "row_count": len(rows), "amendment": frozen.amendment}
+    return Entry("snapshot.created", plan.region_code, subject, 1, None, after, frozen.reason)

@@ -1,4 +1,4 @@
-"""What a frozen quarter holds, and the shapes it is read in."""
+"""Snapshots of quarters: table, shapes and content."""
 
 from datetime import datetime
 from typing import Annotated
@@ -23,7 +23,7 @@ AmendmentNumber = Annotated[
 
 
 class SnapshotRow(Table, table=True):
-    """A quarter as it was frozen; never changed, never deleted."""
+    """A frozen quarter; immutable."""
 
     __tablename__ = "snapshot"
     __table_args__ = (sa.PrimaryKeyConstraint("region_code", "period", "amendment"),)
@@ -43,7 +43,7 @@ class SnapshotRow(Table, table=True):
 
 
 class SnapshotHead(BaseModel):
-    """What is known of a snapshot without its rows."""
+    """Head of a snapshot, without its rows."""
 
     region_code: RegionCode
     period: str

@@ -1,4 +1,4 @@
-"""Reading what was frozen, by whoever sees the region; and the lines and reports that a snapshot is made of."""
+"""Queries of snapshots by visible region; and of the lines and reports that make up a snapshot."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
@@ -39,41 +39,43 @@ class AmendmentsQuery(PageQuery):
     sort: Literal["amendment", "-amendment"] = "amendment"
 
 
-def _listed(actor: Actor) -> Select[Any]:
+def _select_snapshots(actor: Actor) -> Select[Any]:
     c = snapshots.c
     plain = sa.literal("/v1/snapshots/") + c.period + "/" + c.region_code
     address = sa.case((c.amendment == 0, plain), else_=plain + "/amendments/" + sa.cast(c.amendment, sa.Text))
-    # by whom is told to who sees the region
+    # Only actors that see the region see the name of the token.
     frozen_by = sa.case((visible(actor, c.region_code), c.frozen_by), else_="")
     columns = fields_of(SnapshotOut, snapshots, address=address, frozen_by=frozen_by)
     return sa.select(*columns).where(published(actor, c.region_code))
 
 
 def list_snapshots(actor: Actor, query: SnapshotsQuery) -> Listing:
-    """Every snapshot that the actor sees, amendments among them."""
+    """Return every snapshot that the actor sees, with amendments."""
     c = snapshots.c
-    found = _listed(actor).where(within(c.region_code, query.region), *equal((c.period, query.period)))
+    rows = _select_snapshots(actor).where(
+        within(c.region_code, query.region), *equal((c.period, query.period))
+    )
     key = {"region_code": c.region_code, "period": c.period, "amendment": c.amendment}
-    return Listing(found, {"region_code": c.region_code, "period": c.period}, key)
+    return Listing(rows, {"region_code": c.region_code, "period": c.period}, key)
 
 
 def list_amendments(session: Session, actor: Actor, region: str, period: str) -> Listing:
-    """The amendments of a frozen quarter. NotFound: it was never frozen, or is not seen."""
+    """Return the amendments of a frozen quarter. Raises NotFound if it has no visible snapshot."""
     snapshot_of(session, actor, region, period)
     c = snapshots.c
-    found = _listed(actor).where(c.region_code == region, c.period == period, c.amendment > 0)
-    return Listing(found, {"amendment": c.amendment}, {"amendment": c.amendment})
+    rows = _select_snapshots(actor).where(c.region_code == region, c.period == period, c.amendment > 0)
+    return Listing(rows, {"amendment": c.amendment}, {"amendment": c.amendment})
 
 
 def is_latest() -> ColumnElement[bool]:
-    """Predicate: no amendment of the region's quarter is newer than the snapshot."""
+    """Return the predicate: no amendment of the region's quarter is newer than the snapshot."""
     c, newer = snapshots.c, snapshots.alias("newer").c
     same = (newer.region_code == c.region_code, newer.period == c.period)
     return ~sa.exists().where(*same, newer.amendment > c.amendment)
 
 
 class SnapshotKey(NamedTuple):
-    """A snapshot without its bytes."""
+    """Key and hash of a snapshot."""
 
     region_code: str
     period: str
@@ -82,7 +84,7 @@ class SnapshotKey(NamedTuple):
 
 
 def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendment: int = 0) -> SnapshotKey:
-    """What was frozen first, or that amendment of it. NotFound where it is not there or not seen."""
+    """Return the first snapshot of a quarter, or an amendment. Raises NotFound if it is not visible."""
     c = snapshots.c
     row = session.execute(
         sa.select(*[c[name] for name in SnapshotKey._fields]).where(
@@ -96,7 +98,7 @@ def snapshot_of(session: Session, actor: Actor, region: str, period: str, amendm
 
 
 def content_of(session: Session, key: SnapshotKey) -> bytes:
-    """The canonical JSON of a snapshot that was found."""
+    """Return the canonical JSON of a snapshot."""
     c = snapshots.c
     text: str = session.execute(
         sa.select(c.content).where(
@@ -107,16 +109,16 @@ def content_of(session: Session, key: SnapshotKey) -> bytes:
 
 
 def lines_with_reports(session: Session, plan: Plan, period: str) -> Iterator[str]:
-    """The lines of a plan in the order of their codes, each with its report of the quarter or null, as JSON."""
+    """Yield the lines of a plan as JSON by code, each with its report of the quarter or null."""
     bound = {"plan_id": plan.id, "period": period}
-    for row in session.connection().execute(_lines_with_reports(session), bound):
+    for row in session.connection().execute(_select_lines_with_reports(session), bound):
         yield row[0]
 
 
 def report_of_line() -> ColumnElement[Any]:
-    """The report of a line in the quarter bound as `period`, as snapshots have it; null without one."""
+    """Return the report of a line in the quarter bound as `period`, as `SnapshotReport`; null without one."""
     report = (
-        sa.select(*[one for one in progress_columns() if one.name in SnapshotReport.model_fields])
+        sa.select(*[column for column in progress_columns() if column.name in SnapshotReport.model_fields])
         .where(progress.c.action_id == actions.c.id, progress.c.period == sa.bindparam("period"))
         .correlate(actions)
     )
@@ -124,7 +126,7 @@ def report_of_line() -> ColumnElement[Any]:
 
 
 @built_once
-def _lines_with_reports(session: Session) -> Select[str]:
-    columns = [one for one in action_columns() if one.name in ActionIn.model_fields]
+def _select_lines_with_reports(session: Session) -> Select[str]:
+    columns = [column for column in action_columns() if column.name in ActionIn.model_fields]
     lines = sa.select(*columns, actions.c.code.label("action"), report_of_line().label("report"))
     return json_texts(lines.where(actions.c.plan_id == sa.bindparam("plan_id")).order_by(actions.c.code))

@@ -1,14 +1,14 @@
-"""What a snapshot says of its rows, and where it is. Pure."""
+"""Sums and addresses of snapshots. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 EXACT = 2**53 - 1
-"""The largest whole number that every reader of JSON keeps, and that RFC 8785 can write."""
+"""Largest whole number that every JSON parser reads exactly and RFC 8785 can write."""
 
 
 def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
-    """`SnapshotSums` of the lines."""
+    """Return the `SnapshotSums` of the lines."""
     reports = [row["report"] for row in rows if row["report"] is not None]
     sums = {
         "reported": len(reports),
@@ -19,6 +19,6 @@ def sums_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
 
 
 def address_of(region: str, period: str, amendment: int) -> str:
-    """Address of a snapshot below /v1/."""
+    """Return the address of a snapshot below /v1/."""
     plain = f"snapshots/{period}/{region}"
     return f"{plain}/amendments/{amendment}" if amendment else plain
