@@ -1,4 +1,4 @@
-"""How complete the reports of a quarter are: by region, by agency, and which lines are missing."""
+"""Shapes of completeness: reports of a quarter by region and by agency, and the missing lines."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from app.tracking.quarters.models import AgencyPart, QuarterState
 
 
 class Reports(BaseModel):
-    """How many reports are there."""
+    """Numbers of reports."""
 
     expected: int = ShapeField(description="Lines of the plan: each is reported on in every quarter.")
     reported: int = ShapeField(description="Of these, with a report of the quarter.")
@@ -20,7 +20,7 @@ class Reports(BaseModel):
 
 
 class Punctuality(BaseModel):
-    """Whether something was in time."""
+    """Lateness of a submission."""
 
     submitted_at: datetime | None = ShapeField(
         description="Null while it is not submitted, or was returned since."

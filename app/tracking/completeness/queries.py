@@ -1,4 +1,4 @@
-"""Who has reported a quarter, as aggregates that the database makes: one statement, however many lines there are."""
+"""Completeness of a quarter. The database aggregates it in one statement for any number of lines."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,7 +42,7 @@ _HOMES = (RegionLevel.province, RegionLevel.regency)
 
 
 class CompletenessQuery(BaseModel):
-    """Of which period and where."""
+    """Period and region."""
 
     period: PeriodText
     region: RegionCode
@@ -52,7 +52,7 @@ class CompletenessQuery(BaseModel):
 
 
 class MissingQuery(PageQuery):
-    """Which of the lines without a report; all conditions hold together."""
+    """Filters of the missing lines; a line must meet all of them."""
 
     period: PeriodText
     region: RegionCode
@@ -63,11 +63,11 @@ class MissingQuery(PageQuery):
     sort: Literal["plan", "-plan", "agency_code", "-agency_code"] = "plan"
 
 
-# What both stand on
+# Sources of both statements
 
 
-def _chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
-    """Predicate: the quarter of a plan that the actor sees in a region or below it."""
+def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
+    """Return the predicate: the quarter of a visible plan in a region or below it."""
     seen = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
     return sa.and_(
         plans.c.id.in_(seen),
@@ -78,64 +78,64 @@ def _chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
 
 
 def _is_submitted(state: sa.SQLColumnExpression[object]) -> ColumnElement[bool]:
-    return state.in_([one.value for one in SUBMITTED])
+    return state.in_([member.value for member in SUBMITTED])
 
 
 @dataclass(frozen=True)
-class _Timing:
-    """How late something is."""
+class _Lateness:
+    """Lateness as columns."""
 
     days: ColumnElement[int]
     on_time: ColumnElement[bool | None]
 
 
-def _timing(
+def _judge(
     due: ColumnElement[str],
     day: ColumnElement[str],
     is_done: ColumnElement[bool],
     judged: sa.SQLColumnExpression[object],
-) -> _Timing:
-    """Until it was submitted, as it was `judged` then; else until `day`, today."""
+) -> _Lateness:
+    """Return the lateness: `judged` as of the submission if `is_done`, else of today, `day`."""
     until_today = sa.case((day > due, DaysBetween(due, day)), else_=0)
     days = sa.case((is_done, sa.func.coalesce(judged, 0)), else_=until_today)
-    return _Timing(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
+    return _Lateness(days, sa.case((days > 0, sa.false()), (is_done, sa.true())))
 
 
 # By region and agency
 
 
 def completeness_json(session: Session, actor: Actor, query: CompletenessQuery, now: datetime) -> str:
-    """`CompletenessReply` of a region. NotFound: it is none, or the actor sees nothing in it that has plans."""
+    """Return the `CompletenessReply` of a region. Raises NotFound if the actor sees no region with plans in it."""
     period = Period.parse(query.period)
-    quarter = _quarter(actor, query.region, period.last_quarter)
-    counted = _counted(quarter, query.region, period)
-    rows = _regions(actor, query, quarter, counted).cte("completeness")
-    shown = [column for column in rows.c if column.name != "agencies" or query.by]
+    quarter = _select_quarters(actor, query.region, period.last_quarter)
+    counts = _count_reports(quarter, query.region, period)
+    rows = _select_regions(actor, query, quarter, counts).cte("completeness")
+    columns = [column for column in rows.c if column.name != "agencies" or query.by]
     is_loaded = sa.exists().where(rules.c.quarter == period.last_quarter[5:], rules.c.retired.is_(False))
-    given = {
+    computed = {
         "region_code": _asked.c.code,
         "region_name": _asked.c.name,
         "period": sa.literal(str(period)),
         "to_quarter": sa.literal(period.last_quarter),
-        "totals": json_row(_totals(rows), name="totals_of"),
-        "regions": json_rows(sa.select(*shown).order_by(rows.c.region_code), name="regions_of"),
+        "totals": json_row(_select_totals(rows), name="totals_of"),
+        "regions": json_rows(sa.select(*columns).order_by(rows.c.region_code), name="regions_of"),
     }
     reply = sa.select(
-        *fields_of(CompletenessReply, _asked, **given),
+        *fields_of(CompletenessReply, _asked, **computed),
         sa.select(sa.func.count()).select_from(rows).scalar_subquery().label("_seen"),
         is_loaded.label("_loaded"),
     ).where(_asked.c.code == query.region)
     texts = json_texts(reply, "_seen", "_loaded")
-    found = session.connection().execute(texts, clock(now)).one_or_none()
-    if found is None or not found._seen:
+    row = session.connection().execute(texts, clock(now)).one_or_none()
+    if row is None or not row._seen:
         raise NotFound()
-    if not found._loaded:
+    if not row._loaded:
         raise NotLoaded()
-    return str(found.json)
+    return str(row.json)
 
 
-def _quarter(actor: Actor, region: str, quarter: str) -> CTE:
-    """The quarter of each visible plan."""
+def _select_quarters(actor: Actor, region: str, quarter: str) -> CTE:
+    """Return the quarter of each visible plan."""
     view = plan_quarters()
     zone, c = regions.c.timezone, quarters.c
     return (
@@ -156,13 +156,13 @@ def _quarter(actor: Actor, region: str, quarter: str) -> CTE:
             c.frozen_at,
         )
         .select_from(view.source)
-        .where(_chosen(actor, region, quarter))
+        .where(_is_chosen(actor, region, quarter))
         .cte("quarter_of_plan")
     )
 
 
-def _counted(quarter: CTE, region: str, period: Period) -> CTE:
-    """Lines and reports, by plan and agency."""
+def _count_reports(quarter: CTE, region: str, period: Period) -> CTE:
+    """Return the numbers of lines and reports by plan and agency."""
     report = sa.and_(
         progress.c.action_id == actions.c.id,
         progress.c.period == period.last_quarter,
@@ -184,20 +184,20 @@ def _counted(quarter: CTE, region: str, period: Period) -> CTE:
     )
 
 
-def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE) -> sa.SelectBase:
-    """`RegionCompleteness` of every region that can have a plan."""
+def _select_regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counts: CTE) -> sa.SelectBase:
+    """Return the `RegionCompleteness` of every region that can have a plan."""
     sums = (
         sa.select(
-            counted.c.plan_id, *[whole_sum(counted.c[name]).label(name) for name in ("expected", "reported")]
+            counts.c.plan_id, *[whole_sum(counts.c[name]).label(name) for name in ("expected", "reported")]
         )
-        .group_by(counted.c.plan_id)
+        .group_by(counts.c.plan_id)
         .subquery("sums")
     )
     q, home = quarter.c, _homes.c
     has_plan = q.plan_id.is_not(None)
-    timing = _timing(q.due, q.today, q.is_submitted, q.judged)
+    timing = _judge(q.due, q.today, q.is_submitted, q.judged)
     expected, reported = (sa.func.coalesce(column, 0) for column in (sums.c.expected, sums.c.reported))
-    given = {
+    columns = {
         "region_code": home.code,
         "region_name": home.name,
         "deadline": end_of_day(q.due, q.zone),
@@ -207,10 +207,12 @@ def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE)
         "reported": reported,
         "missing": expected - reported,
         "level": home.level,
-        "agencies": json_rows(_of_agencies(quarter, counted), name="agencies_of") if query.by else sa.null(),
+        "agencies": json_rows(_select_agencies(quarter, counts), name="agencies_of")
+        if query.by
+        else sa.null(),
     }
     return (
-        sa.select(*fields_of(RegionCompleteness, quarter, **given))
+        sa.select(*fields_of(RegionCompleteness, quarter, **columns))
         .select_from(
             _homes.outerjoin(quarter, q.region_code == home.code).outerjoin(sums, sums.c.plan_id == q.plan_id)
         )
@@ -223,13 +225,13 @@ def _regions(actor: Actor, query: CompletenessQuery, quarter: CTE, counted: CTE)
     )
 
 
-def _of_agencies(quarter: CTE, counted: CTE) -> sa.SelectBase:
-    """`AgencyCompleteness` of those that lead a line of a quarter's plan."""
-    q, n, code = quarter.c, counted.c, _agencies.c.code
+def _select_agencies(quarter: CTE, counts: CTE) -> sa.SelectBase:
+    """Return the `AgencyCompleteness` of the agencies that lead a line of a quarter's plan."""
+    q, n, code = quarter.c, counts.c, _agencies.c.code
     due = extended(q.due_on, q.region_code, q.period, code)
     part = _Part(q.is_submitted, q.judged)
-    timing = _timing(due, q.today, part.is_done, part.judged)
-    given = {
+    timing = _judge(due, q.today, part.is_done, part.judged)
+    columns = {
         "agency_code": code,
         "agency_name": _agencies.c.name,
         "state": sa.func.coalesce(sa.cast(parts.c.state, sa.Text), PartState.open.value),
@@ -241,18 +243,18 @@ def _of_agencies(quarter: CTE, counted: CTE) -> sa.SelectBase:
     }
     leads = sa.and_(_agencies.c.region_code == n.region_code, code == n.lead_agency)
     return (
-        sa.select(*fields_of(AgencyCompleteness, counted, **given))
-        .select_from(counted.join(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code)))
+        sa.select(*fields_of(AgencyCompleteness, counts, **columns))
+        .select_from(counts.join(_agencies, leads).outerjoin(parts, _is_part(n.region_code, q.period, code)))
         .where(n.plan_id == q.plan_id)
         .order_by(code)
         .correlate(quarter)
     )
 
 
-def _totals(rows: CTE) -> sa.SelectBase:
-    """`Totals` of the regions."""
+def _select_totals(rows: CTE) -> sa.SelectBase:
+    """Return the `Totals` of the regions."""
     c, count = rows.c, sa.func.count
-    given = {
+    columns = {
         "expected": whole_sum(c.expected),
         "reported": whole_sum(c.reported),
         "missing": whole_sum(c.missing),
@@ -264,7 +266,7 @@ def _totals(rows: CTE) -> sa.SelectBase:
         "on_time": count().filter(c.on_time.is_(True)),
         "late": count().filter(c.on_time.is_(False)),
     }
-    return sa.select(*fields_of(Totals, rows, **given)).select_from(rows)
+    return sa.select(*fields_of(Totals, rows, **columns)).select_from(rows)
 
 
 # An agency's part
@@ -280,7 +282,7 @@ def _is_part(
 
 
 class _Part:
-    """Whether a part is done: by its agency, or with the region's quarter; and how that was judged."""
+    """Submission of a part, by its agency or with the region's quarter, and its lateness."""
 
     def __init__(self, is_submitted: ColumnElement[bool], judged: sa.SQLColumnExpression[object]) -> None:
         self.is_done = sa.or_(_IS_SUBMITTED, is_submitted)
@@ -292,30 +294,30 @@ class _Part:
 
 
 def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
-    """The lines without a report, of the plans that the actor sees."""
+    """Return the lines without a report in visible plans."""
     quarter = Period.parse(query.period).last_quarter
     view = plan_quarters()
     agency, region, zone = actions.c.lead_agency, plans.c.region_code, regions.c.timezone
     period = sa.literal(quarter)
     due = extended(view.days.columns["due_on"], region, period, agency)
     part = _Part(_is_submitted(view.state), quarters.c.late_by_days)
-    given = {
+    columns = {
         "plan": plans.c.code,
         "action": actions.c.code,
         "region_code": region,
         "region_name": regions.c.name,
         "agency_code": agency,
         "agency_name": _agencies.c.name,
-        "latest_report": _latest_before(quarter),
+        "latest_report": _latest_report_before(quarter),
         "state": view.state,
         "accepted": part.is_done,
         "deadline": end_of_day(due, zone),
-        "late_by_days": _timing(due, today(zone), part.is_done, part.judged).days,
+        "late_by_days": _judge(due, today(zone), part.is_done, part.judged).days,
     }
     report = sa.and_(progress.c.action_id == actions.c.id, progress.c.period == quarter)
     leads = sa.and_(_agencies.c.region_code == actions.c.region_code, _agencies.c.code == agency)
-    found = (
-        sa.select(*fields_of(MissingLine, actions, **given))
+    rows = (
+        sa.select(*fields_of(MissingLine, actions, **columns))
         .select_from(
             view.source.join(actions, actions.c.plan_id == plans.c.id)
             .join(_agencies, leads)
@@ -323,19 +325,19 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
             .outerjoin(progress, report)
         )
         .where(
-            _chosen(actor, query.region, quarter),
+            _is_chosen(actor, query.region, quarter),
             progress.c.action_id.is_(None),
             *equal((agency, query.agency)),
         )
     )
     if query.accepted is not None:
-        found = found.where(part.is_done if query.accepted else sa.not_(part.is_done))
+        rows = rows.where(part.is_done if query.accepted else sa.not_(part.is_done))
     sorts = {"plan": plans.c.code, "agency_code": agency}
-    return Listing(found.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
+    return Listing(rows.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
 
 
-def _latest_before(quarter: str) -> sa.SQLColumnExpression[object]:
-    """The latest quarter before in which a line was reported on."""
+def _latest_report_before(quarter: str) -> sa.SQLColumnExpression[object]:
+    """Return the latest quarter before `quarter` in its year with a report on the line."""
     earlier = progress.alias("earlier")
     return (
         sa.select(sa.func.max(earlier.c.period))

@@ -1,4 +1,4 @@
-"""Writing meetings and commitments, following commitments up, and what a merger of agencies makes of both."""
+"""Commands of meetings and commitments: write, follow up, merge agencies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -70,35 +70,35 @@ class WrongCommitmentState(Problem):
 
 
 def put_meeting(write: Write, region: str, code: str, content: MeetingIn) -> bool:
-    """Create a meeting (True) or replace its content (False); the same content changes nothing."""
-    chain = _held(write, region)
+    """Create a meeting (True) or replace its content (False). Equal content changes nothing."""
+    chain = _lock_meetings(write, region)
     stored = _find_meeting(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
     after: MeetingContent = to_jsonable_python(content)
     if stored is not None and stored.content == after:
         return False
-    named = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
+    agencies = [(f"/agencies_present/{n}", agency) for n, agency in enumerate(after["agencies_present"])]
     kept = stored.content["agencies_present"] if stored else ()
-    refuse(check_agencies(write.session, region, named, kept))
+    refuse(check_agencies(write.session, region, agencies, kept))
     _store(write, chain, _Address("meeting", region, code), stored, after, after["agencies_present"])
     return stored is None
 
 
 def patch_meeting(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a meeting, read under the lock of its chain."""
-    _held(write, region)
+    """Merge a patch into a meeting, under the lock of its chain."""
+    _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
     content = validated(MeetingIn, merge_patch(stored.content, patch))
     put_meeting(write.unconditional(), region, code, content)
 
 
 def delete_meeting(write: Write, region: str, code: str) -> None:
-    """Delete a meeting. Raises MeetingInUse with the commitments made there."""
-    chain = _held(write, region)
+    """Delete a meeting. Raises MeetingInUse if commitments name it."""
+    chain = _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_meeting(write.session, region, code))
-    made_there = stored_commitments(write.session, region, commitments.c.meeting == code)
-    if made_there:
-        raise MeetingInUse(meeting=code, commitments=", ".join(one.code for one in made_there))
+    named_by = stored_commitments(write.session, region, commitments.c.meeting == code)
+    if named_by:
+        raise MeetingInUse(meeting=code, commitments=", ".join(commitment.code for commitment in named_by))
     _delete(write, chain, _Address("meeting", region, code), stored)
 
 
@@ -106,11 +106,11 @@ def delete_meeting(write: Write, region: str, code: str) -> None:
 
 
 def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) -> bool:
-    """Create a commitment (True) or replace its content (False); the same content changes nothing.
+    """Create a commitment (True) or replace its content (False). Equal content changes nothing.
 
     Raises WrongCommitmentState if it is closed.
     """
-    chain = _held(write, region)
+    chain = _lock_meetings(write, region)
     stored = _find_commitment(write.session, region, code)
     write.precondition.check(stored.version if stored else None)
     after: CommitmentContent = to_jsonable_python(content)
@@ -131,26 +131,26 @@ def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) 
 
 
 def patch_commitment(write: Write, region: str, code: str, patch: dict[str, object]) -> None:
-    """Merge a patch into a commitment, read under the lock of its chain."""
-    _held(write, region)
+    """Merge a patch into a commitment, under the lock of its chain."""
+    _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     content = validated(CommitmentIn, merge_patch(stored.content, patch))
     put_commitment(write.unconditional(), region, code, content)
 
 
 def delete_commitment(write: Write, region: str, code: str) -> None:
-    """Delete a commitment that is not closed, its follow-up with it; the journal keeps both."""
-    chain = _held(write, region)
+    """Delete a commitment that is not closed, with its follow-up; the journal keeps both."""
+    chain = _lock_meetings(write, region)
     stored = write.precondition.check_existing(_find_commitment(write.session, region, code))
     _check_step(write.actor, region, stored, "delete")
     _delete(write, chain, _Address("commitment", region, code), stored)
 
 
-def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> None:
-    """Take a step in a commitment's follow-up, or only note something, as an entry with its instant.
+def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> None:
+    """Move a commitment one step, or only note something; each adds an entry to the follow-up.
 
-    Writes nothing if the commitment is in the step's state already. Raises WrongCommitmentState if the step is not
-    possible from its state.
+    Writes nothing if the commitment is already in the state after the step. Raises WrongCommitmentState if the step
+    does not begin in its state.
     """
     step = STEPS[verb]
     home_of(write.session, write.actor, region)
@@ -164,19 +164,19 @@ def follow_up(write: Write, region: str, code: str, verb: FollowUpVerb, said: Fo
     _check_step(write.actor, region, stored, verb)
     state = step.to_state or stored.state
     write_version(write.session, commitments, stored, {"state": state, "updated_at": write.author.at})
-    told = {"state": state.value, **said.model_dump(mode="json")}
+    entry = {"state": state.value, **content.model_dump(mode="json")}
     count = sa.select(sa.func.count()).where(follow_ups.c.commitment_id == stored.id)
     row = {"commitment_id": stored.id, "position": (write.session.scalar(count) or 0) + 1}
-    signed = {"at": write.author.at.isoformat(), "by": write.author.actor}
-    upsert(write.session, follow_ups, [{**row, **signed, **told}])
+    signature = {"at": write.author.at.isoformat(), "by": write.author.actor}
+    upsert(write.session, follow_ups, [{**row, **signature, **entry}])
     subject = _Address("commitment", region, code).subject
-    old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": told}
+    old, new = {"state": stored.state.value}, {"state": state.value, "follow_up": entry}
     done = Entry(step.kind, region, subject, stored.version + 1, old, new)
     record(write.session, chain, write.author, [done])
 
 
-def _held(write: Write, region: str) -> Chain:
-    """Lock the chain of the region's meetings for an actor with the right to write them."""
+def _lock_meetings(write: Write, region: str) -> Chain:
+    """Lock the chain of the region's meetings. Raises Forbidden without the right to write them."""
     home_of(write.session, write.actor, region)
     write.actor.require("write_meetings", region)
     return hold(write.session, meetings_chain(region))
@@ -191,25 +191,27 @@ def _find_commitment(session: Session, region: str, code: str) -> StoredCommitme
 
 
 def _check_step(actor: Actor, region: str, stored: StoredCommitment, verb: Verb) -> None:
-    """WrongCommitmentState, with what this caller can do instead."""
+    """Raise WrongCommitmentState, with the verbs that the actor may use instead."""
     if stored.state in STEPS[verb].from_states:
         return
     verbs = allowed(actor, region, stored.content["responsible_agency"], stored.state)
-    shown = ", ".join(verbs) or "–"
-    raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=shown)
+    possible = ", ".join(verbs) or "–"
+    raise WrongCommitmentState(commitment=stored.code, state=stored.state.value, verb=verb, allowed=possible)
 
 
 def _check_references(
     write: Write, region: str, after: CommitmentContent, before: CommitmentContent | None
 ) -> list[int]:
     """Return the ids of the linked lines. Raises Invalid with every unknown reference."""
-    named = [("/responsible_agency", after["responsible_agency"])]
-    named += [(f"/supporting_agencies/{n}", one) for n, one in enumerate(after["supporting_agencies"])]
+    agencies = [("/responsible_agency", after["responsible_agency"])]
+    agencies += [
+        (f"/supporting_agencies/{n}", agency) for n, agency in enumerate(after["supporting_agencies"])
+    ]
     kept = {before["responsible_agency"], *before["supporting_agencies"]} if before else ()
     linked = before["linked_actions"] if before else ()
     ids, errors = check_links(write.session, write.actor, region, after["linked_actions"], linked)
     errors = [
-        *check_agencies(write.session, region, named, kept),
+        *check_agencies(write.session, region, agencies, kept),
         *check_meeting(write.session, region, after["meeting"]),
         *errors,
     ]
@@ -218,7 +220,7 @@ def _check_references(
 
 
 class _Address(NamedTuple):
-    """The noun and the key of a meeting or a commitment in its region."""
+    """Noun and key of a meeting or a commitment in its region."""
 
     noun: Noun
     region: str
@@ -239,7 +241,7 @@ def _store(
     agencies: Sequence[str],
     **columns: object,
 ) -> int:
-    """Write the next version of a row, with the agencies that it names, and record it. Return its id."""
+    """Write the next version of a row with its agencies, and record it. Return its id."""
     session, (noun, region, code), owner = write.session, address, f"{address.noun}_id"
     table, named, _ = _NOUNS[noun]
     if stored is None:
@@ -269,21 +271,21 @@ def _delete(write: Write, chain: Chain, address: _Address, stored: StoredMeeting
     record(write.session, chain, write.author, [entry])
 
 
-# Agencies that are merged
+# Mergers of agencies
 
 
 def move_meetings(write: Write, region: str, old: str, new: str) -> None:
-    """Point attendance, responsibility and support of an agency at another; each leaves its entry.
+    """Move attendance, responsibility and support of an agency to another. Record an entry for each row.
 
-    The region's chain is held first: whoever writes meanwhile is done before, or waits.
+    Lock the chain of the region's meetings first, so concurrent writes finish before or wait.
     """
     chain = hold(write.session, meetings_chain(region))
-    entries = [one for noun in _NOUNS for one in _move(write, noun, region, old, new)]
+    entries = [entry for noun in _NOUNS for entry in _move_references(write, noun, region, old, new)]
     record(write.session, chain, write.author, entries)
 
 
-def _move(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Entry]:
-    """Move the references of all meetings or commitments, by as many statements as for one."""
+def _move_references(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Entry]:
+    """Move the references in all meetings or commitments, with a constant number of statements."""
     session, (table, named, read) = write.session, _NOUNS[noun]
     owner = named.c[f"{noun}_id"]
     of_old = sa.select(owner).where(named.c.region_code == region, named.c.agency_code == old)
@@ -293,28 +295,28 @@ def _move(write: Write, noun: Noun, region: str, old: str, new: str) -> list[Ent
     before = read(session, region, names_old)
     if not before:
         return []
-    ids = [one.id for one in before]
+    ids = [item.id for item in before]
     chosen = table.c.id.in_(ids)
     replace_named(session, owner, ids, old, new)
     if noun == "commitment":
-        answered = sa.and_(chosen, commitments.c.responsible_agency == old)
-        session.execute(sa.update(commitments).where(answered).values(responsible_agency=new))
-        answers = sa.select(commitments.c.id).where(chosen, commitments.c.responsible_agency == new)
-        # Nobody supports what it answers for.
-        session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(answers)))
-    raised = {"version": table.c.version + 1, "updated_at": write.author.at}
-    session.execute(sa.update(table).where(chosen).values(**raised))
-    after: dict[int, Mapping[str, object]] = {one.id: one.content for one in read(session, region, chosen)}
+        is_answered = sa.and_(chosen, commitments.c.responsible_agency == old)
+        session.execute(sa.update(commitments).where(is_answered).values(responsible_agency=new))
+        responsible = sa.select(commitments.c.id).where(chosen, commitments.c.responsible_agency == new)
+        # An agency does not support a commitment for which it is responsible.
+        session.execute(sa.delete(supported).where(supported.c.agency_code == new, owner.in_(responsible)))
+    values = {"version": table.c.version + 1, "updated_at": write.author.at}
+    session.execute(sa.update(table).where(chosen).values(**values))
+    after: dict[int, Mapping[str, object]] = {item.id: item.content for item in read(session, region, chosen)}
     why = f"merge {old} → {new}"
     return [
-        Entry.of(noun, region, subject, one.version + 1, one.content, after[one.id], why)
-        for one in before
-        for subject in [_Address(noun, region, one.code).subject]
+        Entry.of(noun, region, subject, item.version + 1, item.content, after[item.id], why)
+        for item in before
+        for subject in [_Address(noun, region, item.code).subject]
     ]
 
 
-class _Kind(NamedTuple):
-    """Where meetings or commitments are stored."""
+class _NounTables(NamedTuple):
+    """Tables and reader of meetings or commitments."""
 
     table: sa.Table
     named: sa.Table
@@ -322,9 +324,9 @@ class _Kind(NamedTuple):
     read: Callable[[Session, str, sa.ColumnElement[bool]], Sequence[StoredMeeting | StoredCommitment]]
 
 
-_NOUNS: dict[Noun, _Kind] = {
-    "meeting": _Kind(meetings, attended, stored_meetings),
-    "commitment": _Kind(commitments, supported, stored_commitments),
+_NOUNS: dict[Noun, _NounTables] = {
+    "meeting": _NounTables(meetings, attended, stored_meetings),
+    "commitment": _NounTables(commitments, supported, stored_commitments),
 }
 
 REFERRERS = [

@@ -1,4 +1,4 @@
-"""Coordination meetings (rakor) and joint commitments: tables and wire shapes, each field declared once."""
+"""Shapes and tables of coordination meetings (rakor) and joint commitments."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -163,7 +163,7 @@ class MeetingReply(MeetingOut):
 
 
 class RegionMeetingQuery(PageQuery):
-    """Which meetings; all conditions hold together."""
+    """Filters of meetings; a meeting must meet all of them."""
 
     year: int | None = ShapeField(default=None, ge=2015, le=2100, description="Year of the meeting's day.")
     agency: AgencyCode | None = ShapeField(default=None, description="Was attended by this agency.")
@@ -172,7 +172,7 @@ class RegionMeetingQuery(PageQuery):
 
 
 class MeetingQuery(RegionMeetingQuery):
-    """Which meetings of the regions that the caller sees."""
+    """Filters of meetings of all visible regions."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
 
@@ -277,7 +277,7 @@ class CommitmentReply(CommitmentOut):
 
 
 class RegionCommitmentQuery(PageQuery):
-    """Which commitments; all conditions hold together."""
+    """Filters of commitments; a commitment must meet all of them."""
 
     state: CommitmentState | None = ShapeField(default=None, description="In this state.")
     overdue: bool | None = ShapeField(
@@ -292,7 +292,7 @@ class RegionCommitmentQuery(PageQuery):
 
 
 class CommitmentQuery(RegionCommitmentQuery):
-    """Which commitments of the regions that the caller sees."""
+    """Filters of commitments of all visible regions."""
 
     region: RegionCode | None = ShapeField(default=None, description="This region and everything below it.")
 
@@ -358,7 +358,7 @@ class CommitmentAgencyRow(Table, table=True):
 
 
 class CommitmentActionRow(Table, table=True):
-    """A line of a plan that a commitment names: a real reference, so the line cannot vanish silently."""
+    """A line of a plan linked to a commitment. The foreign key keeps the line from deletion."""
 
     __tablename__ = "commitment_action"
 

@@ -1,4 +1,4 @@
-"""Reading meetings and commitments; whether one is held or overdue is judged here, in its region's zone."""
+"""Queries of meetings and commitments. They derive the state and the overdue days in the zone of the region."""
 
 import json
 from collections.abc import Sequence
@@ -55,21 +55,21 @@ links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
 
 
 def _today(now: datetime) -> ColumnElement[date]:
-    """The day it is at that instant where the row's region lies."""
+    """Return the day of an instant in the zone of the row's region."""
     return sa.case(
         *[(regions.c.timezone == zone, sa.literal(local_date(now, zone), sa.Date)) for zone in Timezone]
     )
 
 
-def _in_reach(
+def _is_in_reach(
     actor: Actor, region: sa.Column[str], query: PageQuery, home: str | None
 ) -> ColumnElement[bool]:
-    """Predicate: a visible row of `home`, or without a home, of the region that the query names."""
-    asked = query.region if isinstance(query, MeetingQuery | CommitmentQuery) else None
-    return sa.and_(visible(actor, region), within(region, asked), *equal((region, home)))
+    """Return the predicate: a visible row of `home`, or without a home of the region in the query."""
+    named_region = query.region if isinstance(query, MeetingQuery | CommitmentQuery) else None
+    return sa.and_(visible(actor, region), within(region, named_region), *equal((region, home)))
 
 
-def _in_regions(table: sa.Table) -> sa.Join:
+def _join_regions(table: sa.Table) -> sa.Join:
     return table.join(regions, regions.c.code == table.c.region_code)
 
 
@@ -77,9 +77,9 @@ def _in_regions(table: sa.Table) -> sa.Join:
 
 
 @cache
-def _present() -> ColumnElement[Any]:
-    found = sa.select(attended.c.agency_code).where(attended.c.meeting_id == meetings.c.id)
-    return json_values(found.order_by(attended.c.position).correlate(meetings), name="present")
+def _agencies_present() -> ColumnElement[Any]:
+    agencies = sa.select(attended.c.agency_code).where(attended.c.meeting_id == meetings.c.id)
+    return json_values(agencies.order_by(attended.c.position).correlate(meetings), name="present")
 
 
 def _meeting_state(now: datetime) -> ColumnElement[str]:
@@ -91,40 +91,40 @@ def _meeting_state(now: datetime) -> ColumnElement[str]:
     )
 
 
-def _meetings(now: datetime) -> Select[Any]:
-    made_there = sa.select(sa.func.count()).where(
+def _select_meetings(now: datetime) -> Select[Any]:
+    commitment_count = sa.select(sa.func.count()).where(
         commitments.c.region_code == meetings.c.region_code, commitments.c.meeting == meetings.c.code
     )
     columns = fields_of(
         MeetingOut,
         meetings,
         region_name=regions.c.name,
-        agencies_present=_present(),
+        agencies_present=_agencies_present(),
         state=_meeting_state(now),
-        commitment_count=made_there.correlate(meetings).scalar_subquery(),
+        commitment_count=commitment_count.correlate(meetings).scalar_subquery(),
     )
-    return sa.select(*columns).select_from(_in_regions(meetings))
+    return sa.select(*columns).select_from(_join_regions(meetings))
 
 
 def list_meetings(
     actor: Actor, query: RegionMeetingQuery, now: datetime, *, home: str | None = None
 ) -> Listing:
-    """Meetings that the actor sees: of that region alone, or of all that the query reaches."""
+    """Return the visible meetings of one region, `home`, or of all regions of the query."""
     c = meetings.c
-    found = _meetings(now).where(_in_reach(actor, c.region_code, query, home))
+    rows = _select_meetings(now).where(_is_in_reach(actor, c.region_code, query, home))
     if query.year is not None:
-        found = found.where(c.date.between(date(query.year, 1, 1), date(query.year, 12, 31)))
+        rows = rows.where(c.date.between(date(query.year, 1, 1), date(query.year, 12, 31)))
     if query.agency is not None:
-        was_there = sa.exists().where(attended.c.meeting_id == c.id, attended.c.agency_code == query.agency)
-        found = found.where(was_there.correlate(meetings))
+        is_present = sa.exists().where(attended.c.meeting_id == c.id, attended.c.agency_code == query.agency)
+        rows = rows.where(is_present.correlate(meetings))
     if query.state is not None:
-        found = found.where(_meeting_state(now) == query.state.value)
+        rows = rows.where(_meeting_state(now) == query.state.value)
     key = {"region_code": c.region_code, "code": c.code}
-    return Listing(found, {"date": c.date, "code": c.code}, key)
+    return Listing(rows, {"date": c.date, "code": c.code}, key)
 
 
 class MeetingText(NamedTuple):
-    """A meeting as JSON (`MeetingOut`), and what its reply depends on."""
+    """A meeting as JSON (`MeetingOut`), with the fields that its reply needs."""
 
     json: str
     commitment_count: int
@@ -132,9 +132,9 @@ class MeetingText(NamedTuple):
 
 
 def meeting_text(session: Session, region: str, code: str, now: datetime) -> MeetingText:
-    """A meeting of a visible region; NotFound where there is none of that key."""
-    found = _meetings(now).where(meetings.c.region_code == region, meetings.c.code == code)
-    return read_record(session, found, MeetingText, *MeetingText._fields[1:])
+    """Return a meeting of a visible region. Raises NotFound if it does not exist."""
+    query = _select_meetings(now).where(meetings.c.region_code == region, meetings.c.code == code)
+    return read_record(session, query, MeetingText, *MeetingText._fields[1:])
 
 
 class StoredMeeting(NamedTuple):
@@ -147,13 +147,13 @@ class StoredMeeting(NamedTuple):
 
 
 def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[StoredMeeting]:
-    """The meetings of a region for which that holds, in the order of their keys."""
-    columns = fields_of(MeetingIn, meetings, agencies_present=_present())
-    rows = _stored(session, columns, meetings, region, condition)
+    """Return the meetings of a region that meet a condition, by key."""
+    columns = fields_of(MeetingIn, meetings, agencies_present=_agencies_present())
+    rows = _read_stored(session, columns, meetings, region, condition)
     return [StoredMeeting(id, code, version, json.loads(text)) for text, id, code, version in rows]
 
 
-def _stored(
+def _read_stored(
     session: Session,
     columns: Sequence[ColumnElement[Any]],
     table: sa.Table,
@@ -161,20 +161,18 @@ def _stored(
     condition: ColumnElement[bool],
     *more: str,
 ) -> sa.Result[*tuple[Any, ...]]:
-    """Return those columns of rows of a region as JSON, with id, code, version and `more` columns."""
-    beside = [table.c[name].label(f"_{name}") for name in ("id", "code", "version", *more)]
-    query = (
-        sa.select(*columns, *beside).where(table.c.region_code == region, condition).order_by(table.c.code)
-    )
-    return session.execute(json_texts(query, *[column.name for column in beside]))
+    """Return columns of the rows of a region as JSON, with id, code, version and `more` columns."""
+    extra = [table.c[name].label(f"_{name}") for name in ("id", "code", "version", *more)]
+    query = sa.select(*columns, *extra).where(table.c.region_code == region, condition).order_by(table.c.code)
+    return session.execute(json_texts(query, *[column.name for column in extra]))
 
 
 # Commitments
 
 
 @cache
-def _parts() -> dict[str, ColumnElement[Any]]:
-    """The lists of a commitment as JSON the database builds."""
+def _list_columns() -> dict[str, ColumnElement[Any]]:
+    """Return the lists of a commitment; the database builds them as JSON."""
     c = commitments.c
     support = sa.select(supported.c.agency_code).where(supported.c.commitment_id == c.id)
     linked = (
@@ -194,13 +192,13 @@ def _parts() -> dict[str, ColumnElement[Any]]:
     }
 
 
-def _commitments(now: datetime) -> Select[Any]:
+def _select_commitments(now: datetime) -> Select[Any]:
     c = commitments.c
     entries = sa.select(*fields_of(FollowUp, follow_ups)).where(follow_ups.c.commitment_id == c.id)
     columns = fields_of(
         CommitmentOut,
         commitments,
-        **_parts(),
+        **_list_columns(),
         region_name=regions.c.name,
         overdue=_is_overdue(now),
         days_overdue=sa.case((_is_overdue(now), DaysBetween(c.due, _today(now))), else_=0),
@@ -208,7 +206,7 @@ def _commitments(now: datetime) -> Select[Any]:
             entries.order_by(follow_ups.c.position).correlate(commitments), name="follow_up"
         ),
     )
-    return sa.select(*columns).select_from(_in_regions(commitments))
+    return sa.select(*columns).select_from(_join_regions(commitments))
 
 
 def _is_overdue(now: datetime) -> ColumnElement[bool]:
@@ -218,32 +216,32 @@ def _is_overdue(now: datetime) -> ColumnElement[bool]:
 def list_commitments(
     actor: Actor, query: RegionCommitmentQuery, now: datetime, *, home: str | None = None
 ) -> Listing:
-    """Commitments that the actor sees: of that region alone, or of all that the query reaches."""
+    """Return the visible commitments of one region, `home`, or of all regions of the query."""
     c = commitments.c
-    reach = _in_reach(actor, c.region_code, query, home)
-    found = _commitments(now).where(reach, *_commitment_conditions(query, now))
+    reach = _is_in_reach(actor, c.region_code, query, home)
+    rows = _select_commitments(now).where(reach, *_commitment_conditions(query, now))
     key = {"region_code": c.region_code, "code": c.code}
-    return Listing(found, {"due": c.due, "code": c.code}, key)
+    return Listing(rows, {"due": c.due, "code": c.code}, key)
 
 
 def _commitment_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
     c = commitments.c
-    found = equal((c.state, query.state), (c.meeting, query.meeting))
+    conditions = equal((c.state, query.state), (c.meeting, query.meeting))
     if query.overdue is not None:
         is_overdue = _is_overdue(now)
-        found.append(is_overdue if query.overdue else sa.not_(is_overdue))
+        conditions.append(is_overdue if query.overdue else sa.not_(is_overdue))
     if query.agency is not None:
         supports = sa.exists().where(
             supported.c.commitment_id == c.id, supported.c.agency_code == query.agency
         )
-        found.append(sa.or_(c.responsible_agency == query.agency, supports.correlate(commitments)))
+        conditions.append(sa.or_(c.responsible_agency == query.agency, supports.correlate(commitments)))
     if query.due_before is not None:
-        found.append(c.due < query.due_before)
-    return found
+        conditions.append(c.due < query.due_before)
+    return conditions
 
 
 class CommitmentText(NamedTuple):
-    """A commitment as JSON (`CommitmentOut`), and what its reply depends on."""
+    """A commitment as JSON (`CommitmentOut`), with the fields that its reply needs."""
 
     json: str
     state: CommitmentState
@@ -252,9 +250,9 @@ class CommitmentText(NamedTuple):
 
 
 def commitment_text(session: Session, region: str, code: str, now: datetime) -> CommitmentText:
-    """A commitment of a visible region; NotFound where there is none of that key."""
-    found = _commitments(now).where(commitments.c.region_code == region, commitments.c.code == code)
-    return read_record(session, found, CommitmentText, *CommitmentText._fields[1:])
+    """Return a commitment of a visible region. Raises NotFound if it does not exist."""
+    query = _select_commitments(now).where(commitments.c.region_code == region, commitments.c.code == code)
+    return read_record(session, query, CommitmentText, *CommitmentText._fields[1:])
 
 
 class StoredCommitment(NamedTuple):
@@ -270,27 +268,27 @@ class StoredCommitment(NamedTuple):
 def stored_commitments(
     session: Session, region: str, condition: ColumnElement[bool]
 ) -> list[StoredCommitment]:
-    """The commitments of a region for which that holds, in the order of their keys."""
-    columns = fields_of(CommitmentIn, commitments, **_parts())
-    rows = _stored(session, columns, commitments, region, condition, "state")
+    """Return the commitments of a region that meet a condition, by key."""
+    columns = fields_of(CommitmentIn, commitments, **_list_columns())
+    rows = _read_stored(session, columns, commitments, region, condition, "state")
     return [
         StoredCommitment(id, code, version, json.loads(text), state)
         for text, id, code, version, state in rows
     ]
 
 
-# What meetings and commitments refer to must exist
+# Checks of references
 
 
 def check_meeting(session: Session, region: str, code: str | None) -> list[FieldError]:
-    """The error of a meeting that the region has not."""
+    """Return an error if the region does not have the meeting."""
     if code is None:
         return []
-    found = sa.select(meetings.c.code).where(meetings.c.region_code == region).order_by(meetings.c.code)
-    if session.scalar(found.where(meetings.c.code == code)) is not None:
+    codes = sa.select(meetings.c.code).where(meetings.c.region_code == region).order_by(meetings.c.code)
+    if session.scalar(codes.where(meetings.c.code == code)) is not None:
         return []
     return [
-        describe_unknown(code, f"regions/{region}/meetings", list(session.scalars(found)), pointer="/meeting")
+        describe_unknown(code, f"regions/{region}/meetings", list(session.scalars(codes)), pointer="/meeting")
     ]
 
 
@@ -301,12 +299,12 @@ def check_links(
     linked: Sequence[LinkContent],
     kept: Sequence[LinkContent],
 ) -> tuple[list[int], list[FieldError]]:
-    """(ids of the linked lines, errors of those that are none of the region's or that the actor does not see).
+    """Return the ids of the linked lines, and the errors of lines outside the region or the actor's view.
 
-    What was linked before may stay: who changes a word need not see what another linked.
+    Links in `kept` stay valid, so an actor can change a word without a view of lines that another one linked.
     """
     is_reachable = sa.and_(seen(actor), within(plans.c.region_code, region))
-    ids, errors = _line_ids(session, is_reachable, linked, kept), []
+    ids, errors = _find_line_ids(session, is_reachable, linked, kept), []
     for n, link in enumerate(linked):
         if _key(link) not in ids:
             of_plan = sa.select(actions.c.code).join_from(actions, plans, plans.c.id == actions.c.plan_id)
@@ -319,18 +317,18 @@ def check_links(
     return list(ids.values()), errors
 
 
-def _line_ids(
+def _find_line_ids(
     session: Session,
     is_reachable: ColumnElement[bool],
     linked: Sequence[LinkContent],
     kept: Sequence[LinkContent],
 ) -> dict[tuple[str, str], int]:
-    """(plan, action) → id, in the order in which they are linked; one SELECT."""
+    """Map (plan, action) to id, in the order of the links, by one SELECT."""
     if not linked:
         return {}
     pair = sa.tuple_(plans.c.code, actions.c.code)
     before = [_key(link) for link in kept]
-    found = (
+    query = (
         sa.select(plans.c.code, actions.c.code, actions.c.id)
         .join_from(actions, plans, plans.c.id == actions.c.plan_id)
         .where(
@@ -338,7 +336,7 @@ def _line_ids(
             sa.or_(is_reachable, pair.in_(before)) if before else is_reachable,
         )
     )
-    ids = {(plan, action): id for plan, action, id in session.execute(found)}
+    ids = {(plan, action): id for plan, action, id in session.execute(query)}
     return {_key(link): ids[_key(link)] for link in linked if _key(link) in ids}
 
 

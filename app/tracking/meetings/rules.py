@@ -1,4 +1,4 @@
-"""Contents of meetings and commitments, and the steps of a commitment as one table. Pure."""
+"""Contents of meetings and commitments, and the transitions of a commitment as one table. Pure."""
 
 from enum import StrEnum
 from typing import Literal, NamedTuple, TypedDict
@@ -9,20 +9,20 @@ Verb = Literal["edit", "delete", "note", "start", "complete", "cancel", "reopen"
 
 
 class MeetingContent(TypedDict):
-    """A meeting (`MeetingIn`) as JSON has it: the keys that commands read."""
+    """JSON of a meeting (`MeetingIn`): the keys that commands read."""
 
     agencies_present: list[str]
 
 
 class LinkContent(TypedDict):
-    """A linked line (`LinkedAction`)."""
+    """JSON of a linked line (`LinkedAction`)."""
 
     plan: str
     action: str
 
 
 class CommitmentContent(TypedDict):
-    """A commitment (`CommitmentIn`) as JSON has it: the keys that commands read."""
+    """JSON of a commitment (`CommitmentIn`): the keys that commands read."""
 
     meeting: str | None
     responsible_agency: str
@@ -40,20 +40,20 @@ class CommitmentState(StrEnum):
 
 
 PENDING = (CommitmentState.open, CommitmentState.in_progress)
-"""States in which a commitment is still to be kept, and can be overdue."""
+"""States of a commitment that is not closed and can be overdue."""
 
 _CLOSED = (CommitmentState.done, CommitmentState.cancelled)
 
 
 class Step(NamedTuple):
-    """From which states a verb leads where, and the right it takes; None: the state stays, or it goes."""
+    """A transition: verb, states before and after, right. `to_state` None keeps the state or deletes the row."""
 
     verb: Verb
     from_states: frozenset[CommitmentState]
     to_state: CommitmentState | None
     right: Literal["write_meetings", "follow_up"]
     kind: str = ""
-    """Of the journal's entry, where the step is one of the follow-up."""
+    """Kind of the journal entry of a step of the follow-up."""
 
 
 STEPS: dict[Verb, Step] = {
@@ -76,11 +76,11 @@ STEPS: dict[Verb, Step] = {
         Step("reopen", frozenset(_CLOSED), CommitmentState.open, "write_meetings", "commitment.reopened"),
     )
 }
-"""What was signed together is not taken back by one agency alone: to cancel and to reopen is the secretariat's."""
+"""Only the secretariat cancels and reopens: one agency alone cannot revoke a joint commitment."""
 
 
 def allowed(actor: Actor, region: str, agency: str, state: CommitmentState) -> list[Verb]:
-    """What the actor may do with a commitment of that region, responsible agency and state."""
+    """Return the verbs that the actor may use on a commitment of a region, responsible agency and state."""
     return [
         step.verb
         for step in STEPS.values()
@@ -89,9 +89,9 @@ def allowed(actor: Actor, region: str, agency: str, state: CommitmentState) -> l
 
 
 def meetings_chain(region: str) -> str:
-    """Chain of the journal in which the meetings and commitments of a region are written.
+    """Return the journal's chain for the meetings and commitments of a region.
 
-    Not the region's own: what shows agencies hangs on that one, and need not be read again for a note. A merger
-    holds the region's chain, then those of its plans, then this one; nobody takes them the other way round.
+    It is not the region's chain: that one invalidates all replies with agencies, and a note must not. Lock order: the
+    region's chain, those of its plans, this one, as a merger of agencies does.
     """
     return f"meetings:{region}"

@@ -1,4 +1,4 @@
-"""The reporting calendar over HTTP."""
+"""Routes of the reporting calendar."""
 
 from fastapi import Response
 
@@ -20,7 +20,7 @@ def read_calendar(call: Caller, region: RegionKey, period: CalendarPeriod) -> Re
     """The days of a quarter that hold for a region: its own, else those of the nearest region above, else the
     shipped edition, a proposal without official status. `set_by` says which; `version` is 0 where the region
     itself has set nothing."""
-    return _reply(call, region, period)
+    return _answer_calendar(call, region, period)
 
 
 @router.put("", response_model=CalendarReply, responses=created(CalendarReply))
@@ -28,7 +28,7 @@ def put_calendar(call: Caller, region: RegionKey, period: CalendarPeriod, conten
     """Set when a quarter opens, is due and closes, for a region and everything below it that sets nothing itself;
     `0` is the nation. For administrators. What was submitted already keeps how it was judged."""
     is_new = commands.put_calendar(call.write, region, period, content)
-    return _reply(call, region, period, status=201 if is_new else 200)
+    return _answer_calendar(call, region, period, status=201 if is_new else 200)
 
 
 @router.delete("", status_code=204)
@@ -48,7 +48,7 @@ def list_calendar_history(
     )
 
 
-def _reply(call: Call, region: str, period: str, *, status: int = 200) -> Response:
+def _answer_calendar(call: Call, region: str, period: str, *, status: int = 200) -> Response:
     text, version = queries.calendar_text(call.session, call.actor, region, period)
     verbs = ["edit", "delete"] if version else ["edit"]
     allowed = verbs if call.actor.may("write_calendar", region) else []

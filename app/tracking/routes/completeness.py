@@ -1,4 +1,4 @@
-"""Completeness over HTTP."""
+"""Routes of completeness."""
 
 from fastapi import Response
 
@@ -32,5 +32,5 @@ def list_missing_lines(call: Caller, query: FromQuery[MissingQuery]) -> Response
 
     `accepted=false` leaves out those that a submission has accepted as missing: what is left is still awaited.
     """
-    found = queries.list_missing(call.actor, query, call.now)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_missing(call.actor, query, call.now)
+    return call.answer_list(listing, query, sort=query.sort)

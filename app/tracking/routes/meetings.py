@@ -1,4 +1,4 @@
-"""Coordination meetings and joint commitments over HTTP."""
+"""Routes of coordination meetings and joint commitments."""
 
 from fastapi import Response
 
@@ -66,7 +66,7 @@ def list_region_meetings(call: Caller, region: RegionKey, query: FromQuery[Regio
 def read_meeting(call: Caller, region: RegionKey, meeting: MeetingKey) -> Response:
     """One coordination meeting; `allowed` says what the caller may do with it."""
     home_of(call.session, call.actor, region)
-    return _meeting_reply(call, region, meeting)
+    return _answer_meeting(call, region, meeting)
 
 
 @router.put(_MEETING, response_model=MeetingReply, responses=created(MeetingReply))
@@ -77,14 +77,14 @@ def put_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, content: M
     changes nothing. 422 for agencies that the region has not, or that are no longer active.
     """
     is_new = commands.put_meeting(call.write, region, meeting, content)
-    return _meeting_reply(call, region, meeting, status=201 if is_new else 200)
+    return _answer_meeting(call, region, meeting, status=201 if is_new else 200)
 
 
 @router.patch(_MEETING, response_model=MeetingReply)
 def patch_meeting(call: Caller, region: RegionKey, meeting: MeetingKey, patch: Patch) -> Response:
     """Change some fields of a meeting (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_meeting(call.write, region, meeting, patch)
-    return _meeting_reply(call, region, meeting)
+    return _answer_meeting(call, region, meeting)
 
 
 @router.delete(_MEETING, status_code=204)
@@ -100,9 +100,9 @@ def list_meeting_history(call: Caller, region: RegionKey, meeting: MeetingKey, q
     return history_page(call, meetings_chain(region), f"regions/{region}/meetings/{meeting}", query)
 
 
-def _meeting_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
-    text, made_there, version = queries.meeting_text(call.session, region, code, call.now)
-    verbs = ["edit"] if made_there else ["edit", "delete"]
+def _answer_meeting(call: Call, region: str, code: str, *, status: int = 200) -> Response:
+    text, commitment_count, version = queries.meeting_text(call.session, region, code, call.now)
+    verbs = ["edit"] if commitment_count else ["edit", "delete"]
     if not call.actor.may("write_meetings", region):
         verbs = []
     address = f"regions/{region}/meetings/{code}"
@@ -137,7 +137,7 @@ def list_region_commitments(
 def read_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey) -> Response:
     """One commitment with its follow-up; `allowed` says which steps the caller may take now."""
     home_of(call.session, call.actor, region)
-    return _commitment_reply(call, region, commitment)
+    return _answer_commitment(call, region, commitment)
 
 
 @router.put(_COMMITMENT, response_model=CommitmentReply, responses=created(CommitmentReply))
@@ -150,14 +150,14 @@ def put_commitment(
     it is reopened; sending what is there already changes nothing.
     """
     is_new = commands.put_commitment(call.write, region, commitment, content)
-    return _commitment_reply(call, region, commitment, status=201 if is_new else 200)
+    return _answer_commitment(call, region, commitment, status=201 if is_new else 200)
 
 
 @router.patch(_COMMITMENT, response_model=CommitmentReply)
 def patch_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey, patch: Patch) -> Response:
     """Change some fields of a commitment (JSON Merge Patch); a list in the patch replaces that list whole."""
     commands.patch_commitment(call.write, region, commitment, patch)
-    return _commitment_reply(call, region, commitment)
+    return _answer_commitment(call, region, commitment)
 
 
 @router.delete(_COMMITMENT, status_code=204)
@@ -169,58 +169,60 @@ def delete_commitment(call: Caller, region: RegionKey, commitment: CommitmentKey
 
 @router.post(f"{_COMMITMENT}/start", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def start_commitment(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
     """Begin to keep a commitment: `open` becomes `in_progress`.
 
     For the secretariat and for operators of the responsible agency. Where the commitment is in that state already,
     nothing is written, the note included; 409 from any other state.
     """
-    return _follow_up(call, region, commitment, "start", said)
+    return _move(call, region, commitment, "start", content)
 
 
 @router.post(f"{_COMMITMENT}/complete", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def complete_commitment(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
     """Close a commitment that was kept, with the address of the evidence: it is `done`.
 
     For the secretariat and for operators of the responsible agency. Where it is done already, nothing is
     written; 409 where it was cancelled.
     """
-    return _follow_up(call, region, commitment, "complete", said)
+    return _move(call, region, commitment, "complete", content)
 
 
 @router.post(f"{_COMMITMENT}/cancel", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def cancel_commitment(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
     """Close a commitment that will not be kept, with the reason: it is `cancelled`. For the secretariat alone.
 
     Where it is cancelled already, nothing is written; 409 where it is done.
     """
-    return _follow_up(call, region, commitment, "cancel", said)
+    return _move(call, region, commitment, "cancel", content)
 
 
 @router.post(f"{_COMMITMENT}/reopen", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
 def reopen_commitment(
-    call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
 ) -> Response:
     """Take up a closed commitment again, with the reason: it is `open`. For the secretariat alone.
 
     Where it is open already, nothing is written; 409 while it is in progress.
     """
-    return _follow_up(call, region, commitment, "reopen", said)
+    return _move(call, region, commitment, "reopen", content)
 
 
 @router.post(f"{_COMMITMENT}/follow-ups", response_model=CommitmentReply, openapi_extra=_CONDITIONAL)
-def note_follow_up(call: Caller, region: RegionKey, commitment: CommitmentKey, said: FollowUpIn) -> Response:
+def note_follow_up(
+    call: Caller, region: RegionKey, commitment: CommitmentKey, content: FollowUpIn
+) -> Response:
     """Note how far a commitment is, in whatever state; the state stays.
 
     For the secretariat and for operators of the responsible agency. Each call adds an entry: after an unclear
     answer send the same `Idempotency-Key` again.
     """
-    return _follow_up(call, region, commitment, "note", said)
+    return _move(call, region, commitment, "note", content)
 
 
 @router.get(f"{_COMMITMENT}/history", response_model=Page[HistoryEntry])
@@ -231,12 +233,12 @@ def list_commitment_history(
     return history_page(call, meetings_chain(region), f"regions/{region}/commitments/{commitment}", query)
 
 
-def _follow_up(call: Call, region: str, code: str, verb: FollowUpVerb, said: FollowUpIn) -> Response:
-    commands.follow_up(call.write, region, code, verb, said)
-    return _commitment_reply(call, region, code)
+def _move(call: Call, region: str, code: str, verb: FollowUpVerb, content: FollowUpIn) -> Response:
+    commands.follow_up(call.write, region, code, verb, content)
+    return _answer_commitment(call, region, code)
 
 
-def _commitment_reply(call: Call, region: str, code: str, *, status: int = 200) -> Response:
+def _answer_commitment(call: Call, region: str, code: str, *, status: int = 200) -> Response:
     text, state, agency, version = queries.commitment_text(call.session, region, code, call.now)
     verbs, address = allowed(call.actor, region, agency, state), f"regions/{region}/commitments/{code}"
     return answer_resource(call.request, text, version, address, status=status, allowed=verbs)

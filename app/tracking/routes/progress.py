@@ -1,4 +1,4 @@
-"""Progress and summaries over HTTP."""
+"""Routes of progress and summaries."""
 
 from typing import Literal
 
@@ -128,7 +128,7 @@ def list_action_progress(
 @router.get(_PROGRESS, response_model=ProgressReply)
 def read_progress(call: Caller, plan: PlanKey, action: ActionKey, period: QuarterKey) -> Response:
     """One report, with what is to be said of its figures."""
-    return _reply(call, plan_of(call.session, call.actor, plan), action, period)
+    return _answer_report(call, plan_of(call.session, call.actor, plan), action, period)
 
 
 @router.put(_PROGRESS, response_model=ProgressReply, responses=created(ProgressReply))
@@ -147,7 +147,7 @@ def put_progress(
     written = BatchWrite([Report(action, content)])
     done = commands.report_progress(call.write, row, period, written, is_period_only=query.basis == "period")
     is_new = done.outcomes[0].status == "created"
-    return _reply(call, row, action, period, done=done, status=201 if is_new else 200)
+    return _answer_report(call, row, action, period, done=done, status=201 if is_new else 200)
 
 
 @router.patch(_PROGRESS, response_model=ProgressReply)
@@ -157,7 +157,7 @@ def patch_progress(
     """Change some fields of a report (JSON Merge Patch); figures are cumulative."""
     row = plan_of(call.session, call.actor, plan)
     done = commands.patch_progress(call.write, row, action, period, patch)
-    return _reply(call, row, action, period, done=done)
+    return _answer_report(call, row, action, period, done=done)
 
 
 @router.delete(_PROGRESS, status_code=204)
@@ -184,7 +184,7 @@ def list_progress_history(
     return history_page(call, plan_chain(plan), progress_subject(plan, action, period), query)
 
 
-def _reply(
+def _answer_report(
     call: Call,
     plan: Plan,
     action: str,
@@ -200,11 +200,13 @@ def _reply(
     report = queries.read_progress(call.session, line.id, period)
     language = language_of(call.request)
     findings = done.findings[action] if done else queries.findings_on(call.session, line, period)
-    may = is_reportable(plan.state) and call.actor.may("report_progress", plan.region_code, line.lead_agency)
-    if may and not done:
+    is_allowed = is_reportable(plan.state) and call.actor.may(
+        "report_progress", plan.region_code, line.lead_agency
+    )
+    if is_allowed and not done:
         standing = standing_of(call.session, plan, period, call.now)
         compiles = call.actor.may("return_part", plan.region_code)
-        may = standing.why_closed(line.lead_agency, compiles=compiles) is None
+        is_allowed = standing.why_closed(line.lead_agency, compiles=compiles) is None
     return answer_resource(
         call.request,
         report.json,
@@ -212,7 +214,7 @@ def _reply(
         progress_subject(plan.code, action, period),
         status=status,
         findings=[finding.shown(language) for finding in findings],
-        allowed=["edit", "delete"] if may else [],
+        allowed=["edit", "delete"] if is_allowed else [],
     )
 
 
@@ -234,7 +236,7 @@ def read_summary(call: Caller, plan: PlanKey, query: FromQuery[SummaryQuery]) ->
 def read_region_summary(call: Caller, query: FromQuery[RegionSummaryQuery]) -> Response:
     """The plans of a region and everything below it at a period: pooled, and each plan by itself."""
     period = period_in(query.period)
-    found = region_summary(call.session, call.actor, query.region, period)
-    if not found.by_plan:
+    summary = region_summary(call.session, call.actor, query.region, period)
+    if not summary.by_plan:
         raise NotFound()
-    return answer(call.request, found.model_dump_json().encode())
+    return answer(call.request, summary.model_dump_json().encode())

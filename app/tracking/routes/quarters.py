@@ -1,4 +1,4 @@
-"""Quarters, their parts and their extensions over HTTP."""
+"""Routes of quarters, parts and extensions."""
 
 from fastapi import Response
 
@@ -36,29 +36,29 @@ from app.tracking.quarters.rules import PART_STEPS, QUARTER_STEPS, Facts, verbs_
 router = house_router(tags=["tracking"])
 
 _CONDITIONAL = {"x-conditional": True}
-_AT = "/regions/{region}/quarters/{period}"
+_QUARTER = "/regions/{region}/quarters/{period}"
 
 
 @router.get("/quarters", response_model=Page[QuarterOut])
 def list_quarters(call: Caller, query: FromQuery[QuartersQuery]) -> Response:
     """The quarters of every plan that the caller sees: where each stands, when it is due, how many lines are
     reported. `state=open` with a `period` is who has not submitted yet."""
-    found = queries.list_quarters(call.actor, query, call.now)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_quarters(call.actor, query, call.now)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get("/regions/{region}/quarters", response_model=Page[QuarterOut])
 def list_region_quarters(call: Caller, region: RegionKey, query: FromQuery[RegionQuartersQuery]) -> Response:
     """The quarters of a region's plans, the latest first. 404 where the region has no plan."""
-    found = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_region_quarters(call.session, call.actor, region, query, call.now)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
-@router.get(_AT, response_model=QuarterReply)
+@router.get(_QUARTER, response_model=QuarterReply)
 def read_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
     """One quarter: its state, its days and extensions, the parts of its agencies, the notes of the last return;
     `allowed` says what the caller may do now. Version 0: nobody has moved it yet."""
-    return _quarter(call, region, period)
+    return _answer_quarter(call, region, period)
 
 
 @router.get("/regions/{region}/semesters/{semester}", response_model=SemesterReply)
@@ -69,7 +69,7 @@ def read_semester(call: Caller, region: RegionKey, semester: SemesterPeriod) -> 
     return answer(call.request, text.encode())
 
 
-@router.post(f"{_AT}/submit", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/submit", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def submit_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, submission: QuarterSubmitIn
 ) -> Response:
@@ -82,7 +82,7 @@ def submit_quarter(
     return _move(call, region, period, QuarterMove("submit", submission=submission))
 
 
-@router.post(f"{_AT}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/return", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def return_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterReturnIn
 ) -> Response:
@@ -90,20 +90,20 @@ def return_quarter(
     return _move(call, region, period, QuarterMove("return", text=content.notes))
 
 
-@router.post(f"{_AT}/verify", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/verify", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def verify_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
     """Whoever reviews the region finds the quarter right; a reviewer of the region itself cannot."""
     return _move(call, region, period, QuarterMove("verify"))
 
 
-@router.post(f"{_AT}/freeze", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/freeze", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def freeze_quarter(call: Caller, region: RegionKey, period: QuarterPeriod) -> Response:
     """Freeze the verified quarter: an immutable snapshot at `/v1/snapshots/{period}/{region}`, or, of a
     correction, the next amendment of it. Several at once freeze it once; the others are told 409 or 412."""
     return _move(call, region, period, QuarterMove("freeze"))
 
 
-@router.post(f"{_AT}/correct", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/correct", response_model=QuarterReply, openapi_extra=_CONDITIONAL)
 def correct_quarter(
     call: Caller, region: RegionKey, period: QuarterPeriod, content: QuarterCorrectIn
 ) -> Response:
@@ -112,7 +112,7 @@ def correct_quarter(
     return _move(call, region, period, QuarterMove("correct", text=content.reason))
 
 
-@router.get(f"{_AT}/history", response_model=Page[HistoryEntry])
+@router.get(f"{_QUARTER}/history", response_model=Page[HistoryEntry])
 def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod, query: History) -> Response:
     """Every step of a quarter, of its parts and its extensions: who, when, with which notes. 404 while there is
     none."""
@@ -123,13 +123,13 @@ def list_quarter_history(call: Caller, region: RegionKey, period: QuarterPeriod,
 # Parts
 
 
-@router.get(f"{_AT}/agencies/{{agency}}", response_model=PartReply)
+@router.get(f"{_QUARTER}/agencies/{{agency}}", response_model=PartReply)
 def read_quarter_part(call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey) -> Response:
     """The part of an agency: the lines that it leads. 404 where it leads none."""
-    return _part(call, region, period, agency)
+    return _answer_part(call, region, period, agency)
 
 
-@router.post(f"{_AT}/agencies/{{agency}}/submit", response_model=PartReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/agencies/{{agency}}/submit", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def submit_quarter_part(
     call: Caller,
     region: RegionKey,
@@ -142,7 +142,7 @@ def submit_quarter_part(
     return _move_part(call, region, period, agency, QuarterMove("submit", submission=submission))
 
 
-@router.post(f"{_AT}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
+@router.post(f"{_QUARTER}/agencies/{{agency}}/return", response_model=PartReply, openapi_extra=_CONDITIONAL)
 def return_quarter_part(
     call: Caller, region: RegionKey, period: QuarterPeriod, agency: AgencyKey, content: QuarterReturnIn
 ) -> Response:
@@ -153,25 +153,27 @@ def return_quarter_part(
 # Extensions
 
 
-@router.get(f"{_AT}/extensions", response_model=Page[ExtensionOut])
+@router.get(f"{_QUARTER}/extensions", response_model=Page[ExtensionOut])
 def list_quarter_extensions(
     call: Caller, region: RegionKey, period: QuarterPeriod, query: FromQuery[ExtensionsQuery]
 ) -> Response:
     """The extensions of a quarter, of the region and of single agencies."""
     plan = queries.plan_at(call.session, call.actor, region, period)
-    found = queries.list_extensions(plan, period)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_extensions(plan, period)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
-@router.get(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut)
+@router.get(f"{_QUARTER}/extensions/{{extension}}", response_model=ExtensionOut)
 def read_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
 ) -> Response:
     """One extension: for whom, until when, why, who granted it."""
-    return _extension(call, region, period, extension)
+    return _answer_extension(call, region, period, extension)
 
 
-@router.put(f"{_AT}/extensions/{{extension}}", response_model=ExtensionOut, responses=created(ExtensionOut))
+@router.put(
+    f"{_QUARTER}/extensions/{{extension}}", response_model=ExtensionOut, responses=created(ExtensionOut)
+)
 def put_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey, content: ExtensionIn
 ) -> Response:
@@ -180,10 +182,10 @@ def put_quarter_extension(
     For whoever reviews the region, and administrators above it. How an earlier submission was judged stays.
     """
     is_new = commands.put_extension(call.write, region, period, extension, content)
-    return _extension(call, region, period, extension, status=201 if is_new else 200)
+    return _answer_extension(call, region, period, extension, status=201 if is_new else 200)
 
 
-@router.delete(f"{_AT}/extensions/{{extension}}", status_code=204)
+@router.delete(f"{_QUARTER}/extensions/{{extension}}", status_code=204)
 def delete_quarter_extension(
     call: Caller, region: RegionKey, period: QuarterPeriod, extension: ExtensionKey
 ) -> Response:
@@ -197,32 +199,32 @@ def delete_quarter_extension(
 
 def _move(call: Call, region: str, period: str, move: QuarterMove[QuarterVerb]) -> Response:
     commands.move_quarter(call.write, region, period, move)
-    return _quarter(call, region, period)
+    return _answer_quarter(call, region, period)
 
 
 def _move_part(call: Call, region: str, period: str, agency: str, move: QuarterMove[PartVerb]) -> Response:
     commands.move_part(call.write, region, period, agency, move)
-    return _part(call, region, period, agency)
+    return _answer_part(call, region, period, agency)
 
 
-def _quarter(call: Call, region: str, period: str) -> Response:
+def _answer_quarter(call: Call, region: str, period: str) -> Response:
     plan = queries.plan_at(call.session, call.actor, region, period)
-    found = queries.quarter_text(call.session, plan, period, call.now)
-    standing = found.standing
+    quarter = queries.quarter_text(call.session, plan, period, call.now)
+    standing = quarter.standing
     allowed = verbs_from(
         QUARTER_STEPS,
         standing.state,
-        Facts(standing, lines=found.lines),
+        Facts(standing, lines=quarter.lines),
         lambda right: call.actor.may(right, region),
     )
-    return answer(call.request, with_fields(found.json, allowed=allowed), version=standing.version)
+    return answer(call.request, with_fields(quarter.json, allowed=allowed), version=standing.version)
 
 
-def _part(call: Call, region: str, period: str, agency: str) -> Response:
+def _answer_part(call: Call, region: str, period: str, agency: str) -> Response:
     plan = queries.plan_at(call.session, call.actor, region, period)
-    found = queries.quarter_text(call.session, plan, period, call.now)
-    part = queries.part_of(found, agency)
-    facts = Facts(found.standing, agency, lines=part["expected"])
+    quarter = queries.quarter_text(call.session, plan, period, call.now)
+    part = queries.part_of(quarter, agency)
+    facts = Facts(quarter.standing, agency, lines=part["expected"])
     allowed = verbs_from(
         PART_STEPS, part["state"], facts, lambda right: call.actor.may(right, region, agency)
     )
@@ -230,7 +232,7 @@ def _part(call: Call, region: str, period: str, agency: str) -> Response:
     return answer(call.request, body.encode(), version=part["version"])
 
 
-def _extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:
+def _answer_extension(call: Call, region: str, period: str, name: str, *, status: int = 200) -> Response:
     plan = queries.plan_at(call.session, call.actor, region, period)
     text, version = queries.extension_text(call.session, plan, period, name)
     address = queries.EXTENSION.format_subject(region, period, name)

@@ -1,4 +1,4 @@
-"""Frozen quarters over HTTP: the same bytes for ever."""
+"""Routes of frozen quarters. A snapshot never changes a byte."""
 
 from fastapi import Response
 
@@ -18,24 +18,29 @@ from app.tracking.quarters.snapshots.queries import AmendmentsQuery, SnapshotsQu
 
 router = house_router(prefix="/snapshots", tags=["tracking"])
 
-_HELD: dict[int | str, dict[str, object]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
-_FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
+_SNAPSHOT_HEADERS: dict[int | str, dict[str, object]] = {200: {"headers": {"Repr-Digest": {}, "Link": {}}}}
+_PUBLIC_AND_FROZEN: dict[str, object] = {**PUBLIC, **FROZEN}
 
 
 @router.get("", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
 def list_snapshots(call: Caller, query: FromQuery[SnapshotsQuery]) -> Response:
     """What was frozen of a region and everything below it, amendments among them: where it is, how many lines it
     has, and the SHA-256 to check it by."""
-    found = queries.list_snapshots(call.actor, query)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_snapshots(call.actor, query)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
-@router.get("/{period}/{region}", response_model=Snapshot, responses=_HELD, openapi_extra=_FROZEN)
+@router.get(
+    "/{period}/{region}",
+    response_model=Snapshot,
+    responses=_SNAPSHOT_HEADERS,
+    openapi_extra=_PUBLIC_AND_FROZEN,
+)
 def read_snapshot(call: Caller, period: SnapshotPeriod, region: RegionKey) -> Response:
     """A quarter as it was frozen first: every line of the plan with its report or null, as canonical JSON
     (RFC 8785). The same call gives the same bytes for ever; their SHA-256 is the entity tag and
     `Repr-Digest`, and they are never sent compressed. Corrections stand under `amendments`, to which `Link` leads."""
-    return _held(call, region, period, 0)
+    return _answer_snapshot(call, region, period, 0)
 
 
 @router.get("/{period}/{region}/amendments", response_model=Page[SnapshotOut], openapi_extra=PUBLIC)
@@ -43,21 +48,21 @@ def list_snapshot_amendments(
     call: Caller, period: SnapshotPeriod, region: RegionKey, query: FromQuery[AmendmentsQuery]
 ) -> Response:
     """The corrections of a frozen quarter, from 1; the last one is in force. Empty where there is none."""
-    found = queries.list_amendments(call.session, call.actor, region, period)
-    return call.answer_list(found, query, sort=query.sort)
+    listing = queries.list_amendments(call.session, call.actor, region, period)
+    return call.answer_list(listing, query, sort=query.sort)
 
 
 @router.get(
     "/{period}/{region}/amendments/{amendment}",
     response_model=Snapshot,
-    responses=_HELD,
-    openapi_extra=_FROZEN,
+    responses=_SNAPSHOT_HEADERS,
+    openapi_extra=_PUBLIC_AND_FROZEN,
 )
 def read_snapshot_amendment(
     call: Caller, period: SnapshotPeriod, region: RegionKey, amendment: AmendmentNumber
 ) -> Response:
     """A correction of a frozen quarter, whole, with its reason; as unchangeable as what it corrects."""
-    return _held(call, region, period, amendment)
+    return _answer_snapshot(call, region, period, amendment)
 
 
 @router.get("/{period}/{region}/history", response_model=Page[HistoryEntry])
@@ -69,7 +74,7 @@ def list_snapshot_history(
     return history_page(call, chain, f"snapshots/{period}/{region}", query)
 
 
-def _held(call: Call, region: str, period: str, amendment: int) -> Response:
+def _answer_snapshot(call: Call, region: str, period: str, amendment: int) -> Response:
     key = queries.snapshot_of(call.session, call.actor, region, period, amendment)
     tag = f'"{key.sha256}"'
     headers = {"ETag": tag, "Cache-Control": FOR_EVER, "Vary": VARY}

@@ -1,4 +1,4 @@
-"""A plan or a region at a period: what its lines were allocated, have spent and have reached."""
+"""Shapes of summaries of a plan or a region: allocation, spending, recipients and milestones at a period."""
 
 from pydantic import BaseModel
 from pydantic import Field as ShapeField

@@ -1,4 +1,4 @@
-"""A plan's or a region's summary at a period, rolled up from grouped rows; and the sums that reports share with it."""
+"""Summaries of a plan or a region, rolled up from grouped rows; and the sums that they share with reports."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -43,7 +43,7 @@ _components, _component_spending = table_of(ComponentRow), table_of(ComponentSpe
 
 
 def newest_period(quarter: str) -> sa.ScalarSelect[str]:
-    """The latest quarter reported on, of the year up to `quarter`, for each row of the actions around it."""
+    """Return the latest quarter of the year up to `quarter` with a report, for each row of the enclosing actions."""
     return (
         sa.select(sa.func.max(_progress.c.period))
         .where(
@@ -56,10 +56,10 @@ def newest_period(quarter: str) -> sa.ScalarSelect[str]:
     )
 
 
-def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
-    """The actions that fulfil the predicate, each with its latest reported quarter of the year up to `quarter`.
+def lines_of(is_chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") -> sa.CTE:
+    """Return the actions of a predicate, each with its latest reported quarter of the year up to `quarter`.
 
-    A statement about several quarters gives each its own `name`.
+    A statement over several quarters needs a `name` for each.
     """
     return (
         sa.select(
@@ -70,19 +70,19 @@ def lines_of(chosen: ColumnElement[bool], quarter: str, *, name: str = "lines") 
             actions.c.allocation,
             newest_period(quarter).label("period"),
         )
-        .where(chosen)
+        .where(is_chosen)
         .cte(name)
     )
 
 
 def money_by_group(lines: sa.CTE) -> sa.SelectBase:
-    """(plan, strategy, lead_agency) → actions, reported, allocated, spent, weighted physical progress."""
+    """Map (plan, strategy, lead_agency) to actions, reported, allocated, spent, weighted physical progress."""
     physical = _progress.c.physical_percent
     reported = sa.and_(_progress.c.action_id == lines.c.id, _progress.c.period == lines.c.period)
     weight = sa.case((physical.is_not(None), lines.c.allocation), else_=0)
     return (
         sa.select(
-            *_group(lines),
+            *_group_columns(lines),
             sa.func.count().label("actions"),
             sa.func.count(_progress.c.period).label("reported"),
             whole_sum(lines.c.allocation).label("allocated"),
@@ -93,52 +93,54 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
             ),
         )
         .select_from(lines.outerjoin(_progress, reported))
-        .group_by(*_group(lines))
+        .group_by(*_group_columns(lines))
     )
 
 
 def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
-    """(plan, strategy, lead_agency, kind) → planned, reached."""
+    """Map (plan, strategy, lead_agency, kind) to planned, reached."""
     return (
         sa.select(
-            *_group(lines),
+            *_group_columns(lines),
             _recipients.c.kind,
             whole_sum(_recipients.c["count"]).label("planned"),
             whole_sum(_reached.c.reached).label("reached"),
         )
-        .select_from(_with_reports(lines, _recipients, _reached, "code"))
-        .group_by(*_group(lines), _recipients.c.kind)
+        .select_from(_join_reports(lines, _recipients, _reached, "code"))
+        .group_by(*_group_columns(lines), _recipients.c.kind)
     )
 
 
 def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
-    """(plan, strategy, lead_agency) → milestones due by `last_day`, and those of them that are done."""
+    """Map (plan, strategy, lead_agency) to the numbers of milestones due by `last_day` and of those done."""
     is_done = _milestones_done.c.state == MilestoneState.done
     return (
         sa.select(
-            *_group(lines), sa.func.count().label("due"), sa.func.count(_milestones_done.c.code).label("met")
+            *_group_columns(lines),
+            sa.func.count().label("due"),
+            sa.func.count(_milestones_done.c.code).label("met"),
         )
-        .select_from(_with_reports(lines, _milestones, _milestones_done, "code", is_done))
+        .select_from(_join_reports(lines, _milestones, _milestones_done, "code", is_done))
         .where(_milestones.c.due <= last_day)
-        .group_by(*_group(lines))
+        .group_by(*_group_columns(lines))
     )
 
 
 def money_by_source(lines: sa.CTE) -> sa.SelectBase:
-    """funding source → allocated, spent."""
+    """Map funding source to allocated, spent."""
     return (
         sa.select(
             _budget_lines.c.funding_source.label("key"),
             whole_sum(_budget_lines.c.amount).label("allocated"),
             whole_sum(_spending.c.amount).label("spent"),
         )
-        .select_from(_with_reports(lines, _budget_lines, _spending, "funding_source"))
+        .select_from(_join_reports(lines, _budget_lines, _spending, "funding_source"))
         .group_by(_budget_lines.c.funding_source)
     )
 
 
 def money_by_class(lines: sa.CTE) -> sa.SelectBase:
-    """component class → allocated, spent; a class may be spent on that the plan gives no amount for."""
+    """Map component class to allocated, spent. A class without a planned amount can have spending."""
     planned = sa.select(
         _components.c.component_class.label("key"),
         _components.c.amount.label("allocated"),
@@ -154,10 +156,10 @@ def money_by_class(lines: sa.CTE) -> sa.SelectBase:
     ).group_by(both.c.key)
 
 
-def _with_reports(
+def _join_reports(
     lines: sa.CTE, planned: sa.Table, reported: sa.Table, key: str, *conditions: ColumnElement[bool]
 ) -> sa.Join:
-    """Return the planned items of the lines, each with what the latest report of its line says of it."""
+    """Return the planned items of the lines, each with its item in the latest report of the line."""
     is_of_item = sa.and_(
         reported.c.action_id == lines.c.id,
         reported.c.period == lines.c.period,
@@ -167,7 +169,7 @@ def _with_reports(
     return lines.join(planned, planned.c.action_id == lines.c.id).outerjoin(reported, is_of_item)
 
 
-def _group(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
+def _group_columns(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
 
 
@@ -178,15 +180,15 @@ _MONEY = ("actions", "reported", "allocated", "spent", "physical_weight", "physi
 _MILESTONES = ("due", "met")
 
 
-class _Roll:
-    """Adds up grouped rows; made into figures at the end."""
+class _Sums:
+    """Running sums over grouped rows."""
 
     def __init__(self) -> None:
         self.sums = dict.fromkeys((*_MONEY, *_MILESTONES), 0)
         self.recipients: dict[str, list[int]] = {}
 
     def add(self, row: Any, names: Iterable[str]) -> None:
-        """Add those columns of a row."""
+        """Add columns of a row."""
         for name in names:
             self.sums[name] += getattr(row, name)
 
@@ -209,22 +211,22 @@ class _Roll:
 
 
 class _Groups:
-    """The grouped rows of a set of actions, to be rolled up by any of their keys.
+    """Grouped rows of a set of actions, for sums by any of their keys.
 
-    One statement reads them all: whoever writes meanwhile, the parts add up to the total.
+    One statement reads all of them, so the parts add up to the total despite concurrent writes.
     """
 
     def __init__(
-        self, session: Session, chosen: ColumnElement[bool], period: Period, **beside: sa.SelectBase
+        self, session: Session, is_chosen: ColumnElement[bool], period: Period, **more: sa.SelectBase
     ) -> None:
-        lines = lines_of(chosen, period.last_quarter)
+        lines = lines_of(is_chosen, period.last_quarter)
         queries = {
             "money": money_by_group(lines),
             "recipients": recipients_by_group(lines),
             "milestones": milestones_by_group(lines, period.last_day),
             "sources": money_by_source(lines),
             "classes": money_by_class(lines),
-            **beside,
+            **more,
         }
         row = session.execute(
             sa.select(
@@ -236,26 +238,27 @@ class _Groups:
             for name, text in zip(queries, row, strict=True)
         }
 
-    def by(self, key: Callable[[object], str]) -> dict[str, _Roll]:
-        rolls: dict[str, _Roll] = {}
+    def roll_up(self, key: Callable[[object], str]) -> dict[str, _Sums]:
+        """Return the sums by a key of the rows."""
+        groups: dict[str, _Sums] = {}
         for row in self.rows["money"]:
-            rolls.setdefault(key(row), _Roll()).add(row, _MONEY)
+            groups.setdefault(key(row), _Sums()).add(row, _MONEY)
         for row in self.rows["recipients"]:
-            counts = rolls[key(row)].recipients.setdefault(str(row.kind), [0, 0])
+            counts = groups[key(row)].recipients.setdefault(str(row.kind), [0, 0])
             counts[0] += row.planned
             counts[1] += row.reached
         for row in self.rows["milestones"]:
-            rolls[key(row)].add(row, _MILESTONES)
-        return rolls
+            groups[key(row)].add(row, _MILESTONES)
+        return groups
 
-    def total(self) -> _Roll:
-        return self.by(lambda row: "").get("", _Roll())
+    def total(self) -> _Sums:
+        return self.roll_up(lambda row: "").get("", _Sums())
 
-    def keyed(self, key: Callable[[Any], str], names: dict[str, str]) -> list[KeyFigures]:
-        rolls = sorted(self.by(key).items())
+    def list_figures(self, key: Callable[[Any], str], names: dict[str, str]) -> list[KeyFigures]:
+        groups = sorted(self.roll_up(key).items())
         return [
-            KeyFigures.model_construct(**roll.figures(), key=code, name=names.get(code))
-            for code, roll in rolls
+            KeyFigures.model_construct(**sums.figures(), key=code, name=names.get(code))
+            for code, sums in groups
         ]
 
     def summarize(self, session: Session, period: Period) -> dict[str, Any]:
@@ -263,22 +266,22 @@ class _Groups:
         total = self.total()
         return {
             **total.figures(),
-            "by_funding_source": _money(self.rows["sources"], funding_source_labels(session), total),
-            "by_component_class": _money(self.rows["classes"], {}, total),
+            "by_funding_source": _split_money(self.rows["sources"], funding_source_labels(session), total),
+            "by_component_class": _split_money(self.rows["classes"], {}, total),
             "period": str(period),
             "to_quarter": period.last_quarter,
-            "by_strategy": self.keyed(lambda row: str(row.strategy), strategy_labels(session)),
+            "by_strategy": self.list_figures(lambda row: str(row.strategy), strategy_labels(session)),
         }
 
 
-def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[MoneyFigures]:
-    """The rows, and under no key what the total has beyond them: money that nobody has split."""
-    found = sorted((str(row.key), row.allocated, row.spent) for row in rows)
-    allocated = total.sums["allocated"] - sum(row[1] for row in found)
-    spent = total.sums["spent"] - sum(row[2] for row in found)
-    rest: list[tuple[str | None, int, int]] = [*found]
+def _split_money(rows: Iterable[Any], names: dict[str, str], total: _Sums) -> list[MoneyFigures]:
+    """Return the rows, and under the key None the money of the total without a split."""
+    splits = sorted((str(row.key), row.allocated, row.spent) for row in rows)
+    allocated = total.sums["allocated"] - sum(row[1] for row in splits)
+    spent = total.sums["spent"] - sum(row[2] for row in splits)
+    keyed: list[tuple[str | None, int, int]] = [*splits]
     if allocated or spent:
-        rest.append((None, allocated, spent))
+        keyed.append((None, allocated, spent))
     return [
         MoneyFigures.model_construct(
             key=key,
@@ -287,23 +290,25 @@ def _money(rows: Iterable[Any], names: dict[str, str], total: _Roll) -> list[Mon
             spent=used,
             absorption_percent=absorption_percent(used, planned) if planned >= 0 else None,
         )
-        for key, planned, used in rest
+        for key, planned, used in keyed
     ]
 
 
 def summary_of(session: Session, plan: Plan, period: Period) -> Summary:
-    """A visible plan at a period; semester and year derive from their last quarter."""
+    """Return a visible plan at a period. A semester or a year is its last quarter."""
     groups = _Groups(session, actions.c.plan_id == plan.id, period)
     return Summary.model_construct(
         **groups.summarize(session, period),
         plan=plan.code,
-        by_agency=groups.keyed(lambda row: str(row.lead_agency), agency_labels(session, plan.region_code)),
+        by_agency=groups.list_figures(
+            lambda row: str(row.lead_agency), agency_labels(session, plan.region_code)
+        ),
     )
 
 
 def region_summary(session: Session, actor: Actor, region: str, period: Period) -> RegionSummary:
-    """Every visible plan of the period's year in the region and below it."""
-    found = (
+    """Return the summary of the visible plans of the period's year in the region and below it."""
+    visible_plan_rows = (
         sa.select(plans.c.id, plans.c.code, regions.c.name)
         .join_from(plans, regions, regions.c.code == plans.c.region_code)
         .where(
@@ -312,21 +317,22 @@ def region_summary(session: Session, actor: Actor, region: str, period: Period) 
             plans.c.year == period.year,
         )
     )
-    # The plans' regions say the same as their ids and let the planner see a range.
-    chosen = sa.and_(
+    # The region codes repeat the condition on plan ids and give the planner a range.
+    is_chosen = sa.and_(
         visible(actor, actions.c.region_code),
         within(actions.c.region_code, region),
         actions.c.year == period.year,
         seen_lines(actor, actions.c.plan_id),
     )
-    groups = _Groups(session, chosen, period, plans=found)
+    groups = _Groups(session, is_chosen, period, plans=visible_plan_rows)
     plan_of = {row.id: row for row in groups.rows["plans"]}
     names = {row.code: row.name for row in plan_of.values()}
     by_plan = {
-        code: KeyFigures.model_construct(**_Roll().figures(), key=code, name=names[code]) for code in names
+        code: KeyFigures.model_construct(**_Sums().figures(), key=code, name=names[code]) for code in names
     }
     by_plan |= {
-        figure.key: figure for figure in groups.keyed(lambda row: str(plan_of[row.plan_id].code), names)
+        figure.key: figure
+        for figure in groups.list_figures(lambda row: str(plan_of[row.plan_id].code), names)
     }
     return RegionSummary.model_construct(
         **groups.summarize(session, period),
