@@ -97,11 +97,11 @@ def percent(
 
 
 def page_of(
-    session: Session, request: Request, report: Report, actor: Actor, asked: Any, now: datetime
+    session: Session, request: Request, report: Report, actor: Actor, query: Any, now: datetime
 ) -> bytes:
     """Return a page of a report as JSON."""
-    rows = report.rows(session, actor, asked, now)
-    page = read_page(session, request, rows, asked, sort=asked.sort)
+    rows = report.rows(session, actor, query, now)
+    page = read_page(session, request, rows, query, sort=query.sort)
     if report.complete is None:
         return page
     body = json.loads(page)
@@ -134,10 +134,10 @@ class CsvFile:
 
 
 def csv_of(
-    database: Database, session: Session, report: Report, actor: Actor, asked: Any, now: datetime
+    database: Database, session: Session, report: Report, actor: Actor, query: Any, now: datetime
 ) -> CsvFile:
     """Write all rows of a report as CSV by one statement, in memory that does not grow with the rows."""
-    statement = whole_list(report.rows(session, actor, asked, now), sort=asked.sort)
+    statement = whole_list(report.rows(session, actor, query, now), sort=query.sort)
 
     file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed by its sender
 

@@ -8,7 +8,7 @@ from app.tracking.calendars.queries import CALENDAR, calendar_chain, check_calen
 
 
 def put_calendar(write: Write, region: str, period: str, content: CalendarIn) -> bool:
-    """Set a quarter's days. Return whether the region had none. Earlier submissions keep their lateness."""
+    """Set a quarter's days. Return whether the region had none itself. Earlier submissions keep their lateness."""
     chain, stored = _lock_calendar(write, region, period)
     key = (region, period)
     write.precondition.check(stored[key].version if stored else None)

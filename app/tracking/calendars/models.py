@@ -74,7 +74,7 @@ _OUT: JsonDict = {
 
 
 class CalendarOut(CalendarFields):
-    """The days that hold for a region, and who set them."""
+    """Days of a quarter that apply to a region, with their source."""
 
     region_code: RegionCode
     period: str

@@ -44,7 +44,7 @@ def calendar_chain(region: str) -> str:
 
 @dataclass(frozen=True)
 class Days:
-    """Days of quarters as columns; `source` is joined with their tables."""
+    """Days of quarters as columns; `source` includes the joins with their tables."""
 
     source: FromClause
     columns: Mapping[str, ColumnElement[str]]

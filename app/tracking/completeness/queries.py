@@ -68,9 +68,9 @@ class MissingQuery(PageQuery):
 
 def _is_chosen(actor: Actor, region: str, quarter: str) -> ColumnElement[bool]:
     """Return the predicate: the quarter of a visible plan in a region or below it."""
-    seen = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
+    visible_ids = visible_plans(actor).with_only_columns(plans.c.id).scalar_subquery()
     return sa.and_(
-        plans.c.id.in_(seen),
+        plans.c.id.in_(visible_ids),
         within(plans.c.region_code, region),
         plans.c.year == int(quarter[:4]),
         rules.c.quarter == quarter[5:],

@@ -108,7 +108,7 @@ def delete_meeting(write: Write, region: str, code: str) -> None:
 def put_commitment(write: Write, region: str, code: str, content: CommitmentIn) -> bool:
     """Create a commitment (True) or replace its content (False). Equal content changes nothing.
 
-    Raises WrongCommitmentState if it is closed.
+    Raises WrongCommitmentState on a closed commitment.
     """
     chain = _lock_meetings(write, region)
     stored = _find_commitment(write.session, region, code)

@@ -102,7 +102,7 @@ class MilestoneProgress(MilestoneProgressFields, Shape): ...
 
 
 class ProgressFields(BaseModel):
-    """What an agency reports on an action at the end of a quarter."""
+    """Fields of an agency's report on an action at the end of a quarter."""
 
     physical_reported_percent: Percent | None = ShapeField(
         default=None,

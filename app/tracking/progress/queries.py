@@ -231,7 +231,7 @@ def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
 
 
 def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
-    """Yield the findings of all reports on a plan's lines; each report is compared with the one before it."""
+    """Yield the findings of all reports on a plan's lines; they compare each report with the one before it."""
     query = (
         sa.select(*_content_columns(), actions.c.code.label("_code"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))

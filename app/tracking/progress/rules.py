@@ -128,7 +128,7 @@ def check_period(year: int, period: str) -> None:
 
 
 def find_foreign_keys(content: ProgressIn, line: Line, code: str, pointer: str) -> list[FieldError]:
-    """Return the errors of items whose key the action does not have; `pointer` is the place of the report."""
+    """Return an error for each item with a key that the action does not have; `pointer` is the place of the report."""
     errors = []
     for part in PROGRESS_PARTS:
         if part.reports_on is None:

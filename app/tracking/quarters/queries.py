@@ -89,10 +89,7 @@ class ExtensionsQuery(PageQuery):
 
 
 def plan_at(session: Session, actor: Actor, region: str, period: str) -> Plan:
-    """Return the plan of a quarter.
-
-    Raises NotFound if the actor sees no plan, UnknownPeriod if the period is not a quarter of its year.
-    """
+    """Return the plan of a quarter. Raises NotFound if it is not visible, UnknownPeriod for another year."""
     plan = plan_of(session, actor, f"{region}-{period[:4]}")
     check_period(plan.year, period)
     return plan
@@ -295,7 +292,6 @@ class QuarterText:
 
     @property
     def lines(self) -> int:
-        """Number of lines of the plan."""
         return int(json.loads(self.json)["expected"])
 
 

@@ -1,4 +1,4 @@
-"""Transitions of a quarter and of its parts, as two tables; and the agencies for which reporting is closed. Pure."""
+"""Transitions of a quarter and of its parts, as two tables; and the agencies that can report no more. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ line_has_error = Kind(
 
 
 class Extension(NamedTuple):
-    """More time until the end of a day, for an agency or (None) for all of the region."""
+    """More time until the end of a day, for one agency or, with None, for the whole region."""
 
     agency: str | None
     until: date
@@ -152,7 +152,7 @@ class Standing:
 
 
 class Closed(NamedTuple):
-    """Agencies whose lines of a quarter accept no reports, with the reasons."""
+    """Agencies that cannot report a quarter, with the reasons."""
 
     standing: Standing
     by_agency: dict[str, FieldError]
@@ -171,7 +171,7 @@ class Closed(NamedTuple):
 
 
 def closed_for(standing: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
-    """Return the agencies whose lines accept no reports now, with the reasons."""
+    """Return the agencies that cannot report now, with the reasons."""
     errors = {agency: standing.why_closed(agency, compiles=compiles) for agency in set(agencies)}
     return Closed(standing, {agency: error for agency, error in sorted(errors.items()) if error is not None})
 

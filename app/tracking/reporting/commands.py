@@ -125,9 +125,9 @@ class _Reporting:
 
 
 def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[str]) -> Closed:
-    """Return the agencies whose lines accept no reports now, with the reasons. The caller holds the plan's chain.
+    """Return the agencies that cannot report now, with the reasons. The caller holds the lock of the plan's chain.
 
-    Raises QuarterClosed (409) if no line accepts any: the quarter is not open yet, under verification, or frozen.
+    Raises QuarterClosed (409) if none of them can: the quarter is not open yet, under verification, or frozen.
     """
     standing = standing_of(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)

@@ -51,7 +51,7 @@ _PROGRESS = "/plans/{plan}/actions/{action}/progress/{period}"
 
 
 class Basis(BaseModel):
-    """How the figures in the body are to be read."""
+    """Basis of the figures in the request body."""
 
     basis: Literal["cumulative", "period"] = ShapeField(
         default="cumulative",
