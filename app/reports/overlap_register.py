@@ -131,7 +131,7 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
             line.c.title.label(f"{side}_title"),
             agency.c.name.label(f"{side}_agency_name"),
             line.c.allocation.label(f"{side}_allocation"),
-            _line_json(line, side).label(f"{side}_line"),
+            _build_line_json(line, side).label(f"{side}_line"),
         ]
         led.append(line.c.lead_agency == query.agency)
     explained = [explanations.c[name] for name in Explanation._fields]
@@ -144,19 +144,21 @@ def overlap_register(session: Session, actor: Actor, query: RegisterQuery, now: 
     return listing(None, rows, sorts=("plan", "region_code"), key=("plan", "first", "second"))
 
 
-def _line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
+def _build_line_json(line: Any, side: str) -> sa.SQLColumnExpression[object]:
     """Return the fields of a line that `coincidence` reads, as JSON."""
     own = actions.alias(f"{side}_own")
 
-    def part(table: sa.Table, *names: str) -> sa.SQLColumnExpression[object]:
+    def build_part(table: sa.Table, *names: str) -> sa.SQLColumnExpression[object]:
         query = sa.select(*[table.c[name] for name in names]).where(table.c.action_id == own.c.id)
         return json_rows(query.correlate(own), name=f"{side}_{table.name}")
 
     return json_row(
         sa.select(
             *[own.c[name] for name in ("lead_agency", "first_month", "last_month", "benefit_forms")],
-            part(_recipients, "kind", "decile_from", "decile_to", "vulnerable_groups").label("recipients"),
-            part(_locations, "region_code").label("locations"),
+            build_part(_recipients, "kind", "decile_from", "decile_to", "vulnerable_groups").label(
+                "recipients"
+            ),
+            build_part(_locations, "region_code").label("locations"),
         )
         .where(own.c.id == line.c.id)
         .correlate(line),

@@ -43,7 +43,7 @@ def add_report(router: APIRouter, report: Report) -> None:
 
     def read_page(call: Caller, query: object) -> Response:
         if prefers_csv(call.request):
-            return _csv_without_pages(call, report, query)
+            return _answer_whole_csv(call, report, query)
         page = page_of(call.session, call.request, report, call.actor, query, call.now)
         return _add_vary(answer_page(call.request, page))
 
@@ -85,7 +85,7 @@ def prefers_csv(request: Request) -> bool:
     return weights.get(CSV, 0.0) > weights.get("application/json", 0.0)
 
 
-def _csv_without_pages(call: Call, report: Report, query: object) -> Response:
+def _answer_whole_csv(call: Call, report: Report, query: object) -> Response:
     """Answer with the CSV at the address of the pages. Raises UnknownParameter if the query names a page."""
     allowed = sorted(report.asked.model_fields)
     sent = [name for name in PageQuery.model_fields if name in call.request.query_params]

@@ -62,7 +62,7 @@ def days_of(
     for table, code in ((_own, region), (_province, sa.func.substr(region, 1, 2)), (_nation, "0")):
         joined = joined.outerjoin(table, sa.and_(table.c.region_code == code, table.c.period == period))
 
-    def nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
+    def find_nearest(name: str, shipped: sa.SQLColumnExpression[object]) -> ColumnElement[str]:
         # A region's row applies whole: without a closing day it never closes, even if a row above has one.
         holding = [
             (table.c.region_code.is_not(None), sa.cast(table.c[name], sa.Text))
@@ -70,7 +70,7 @@ def days_of(
         ]
         return sa.case(*holding, else_=shipped).label(name)
 
-    def shipped(
+    def shift_day(
         day: sa.SQLColumnExpression[object], later: sa.SQLColumnExpression[object]
     ) -> sa.SQLColumnExpression[object]:
         return sa.cast(year + later, sa.Text) + "-" + day
@@ -79,12 +79,12 @@ def days_of(
     return Days(
         joined,
         {
-            "opens_on": nearest("opens_on", shipped(r.opens, r.opens_years_later)),
-            "due_on": nearest("due_on", shipped(r.due, r.due_years_later)),
-            "closes_on": nearest("closes_on", shipped(r.closes, r.closes_years_later)),
-            "issued_by": nearest("issued_by", r.source),
-            "legal_basis": nearest("legal_basis", r.legal_basis),
-            "set_by": nearest("region_code", sa.null()),
+            "opens_on": find_nearest("opens_on", shift_day(r.opens, r.opens_years_later)),
+            "due_on": find_nearest("due_on", shift_day(r.due, r.due_years_later)),
+            "closes_on": find_nearest("closes_on", shift_day(r.closes, r.closes_years_later)),
+            "issued_by": find_nearest("issued_by", r.source),
+            "legal_basis": find_nearest("legal_basis", r.legal_basis),
+            "set_by": find_nearest("region_code", sa.null()),
             "own_version": sa.func.coalesce(_own.c.version, 0),
         },
     )

@@ -308,7 +308,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
         "region_name": regions.c.name,
         "agency_code": agency,
         "agency_name": _agencies.c.name,
-        "latest_report": _latest_report_before(quarter),
+        "latest_report": _find_latest_before(quarter),
         "state": view.state,
         "accepted": part.is_done,
         "deadline": end_of_day(due, zone),
@@ -336,7 +336,7 @@ def list_missing(actor: Actor, query: MissingQuery, now: datetime) -> Listing:
     return Listing(rows.params(clock(now)), sorts, {"plan": plans.c.code, "action": actions.c.code})
 
 
-def _latest_report_before(quarter: str) -> sa.SQLColumnExpression[object]:
+def _find_latest_before(quarter: str) -> sa.SQLColumnExpression[object]:
     """Return the latest quarter before `quarter` in its year with a report on the line."""
     earlier = progress.alias("earlier")
     return (

@@ -54,7 +54,7 @@ attended, supported = table_of(MeetingAgencyRow), table_of(CommitmentAgencyRow)
 links, follow_ups = table_of(CommitmentActionRow), table_of(FollowUpRow)
 
 
-def _today(now: datetime) -> ColumnElement[date]:
+def _derive_today(now: datetime) -> ColumnElement[date]:
     """Return the day of an instant in the zone of the row's region."""
     return sa.case(
         *[(regions.c.timezone == zone, sa.literal(local_date(now, zone), sa.Date)) for zone in Timezone]
@@ -77,15 +77,15 @@ def _join_regions(table: sa.Table) -> sa.Join:
 
 
 @cache
-def _agencies_present() -> ColumnElement[Any]:
+def _list_present() -> ColumnElement[Any]:
     agencies = sa.select(attended.c.agency_code).where(attended.c.meeting_id == meetings.c.id)
     return json_values(agencies.order_by(attended.c.position).correlate(meetings), name="present")
 
 
-def _meeting_state(now: datetime) -> ColumnElement[str]:
+def _derive_state(now: datetime) -> ColumnElement[str]:
     is_attended = sa.exists().where(attended.c.meeting_id == meetings.c.id).correlate(meetings)
     return sa.case(
-        (meetings.c.date > _today(now), sa.literal(MeetingState.planned.value)),
+        (meetings.c.date > _derive_today(now), sa.literal(MeetingState.planned.value)),
         (is_attended, sa.literal(MeetingState.held.value)),
         else_=sa.literal(MeetingState.unconfirmed.value),
     )
@@ -99,8 +99,8 @@ def _select_meetings(now: datetime) -> Select[Any]:
         MeetingOut,
         meetings,
         region_name=regions.c.name,
-        agencies_present=_agencies_present(),
-        state=_meeting_state(now),
+        agencies_present=_list_present(),
+        state=_derive_state(now),
         commitment_count=commitment_count.correlate(meetings).scalar_subquery(),
     )
     return sa.select(*columns).select_from(_join_regions(meetings))
@@ -118,7 +118,7 @@ def list_meetings(
         is_present = sa.exists().where(attended.c.meeting_id == c.id, attended.c.agency_code == query.agency)
         rows = rows.where(is_present.correlate(meetings))
     if query.state is not None:
-        rows = rows.where(_meeting_state(now) == query.state.value)
+        rows = rows.where(_derive_state(now) == query.state.value)
     key = {"region_code": c.region_code, "code": c.code}
     return Listing(rows, {"date": c.date, "code": c.code}, key)
 
@@ -148,7 +148,7 @@ class StoredMeeting(NamedTuple):
 
 def stored_meetings(session: Session, region: str, condition: ColumnElement[bool]) -> list[StoredMeeting]:
     """Return the meetings of a region that meet a condition, by key."""
-    columns = fields_of(MeetingIn, meetings, agencies_present=_agencies_present())
+    columns = fields_of(MeetingIn, meetings, agencies_present=_list_present())
     rows = _read_stored(session, columns, meetings, region, condition)
     return [StoredMeeting(id, code, version, json.loads(text)) for text, id, code, version in rows]
 
@@ -171,7 +171,7 @@ def _read_stored(
 
 
 @cache
-def _list_columns() -> dict[str, ColumnElement[Any]]:
+def _build_lists() -> dict[str, ColumnElement[Any]]:
     """Return the lists of a commitment; the database builds them as JSON."""
     c = commitments.c
     support = sa.select(supported.c.agency_code).where(supported.c.commitment_id == c.id)
@@ -198,10 +198,10 @@ def _select_commitments(now: datetime) -> Select[Any]:
     columns = fields_of(
         CommitmentOut,
         commitments,
-        **_list_columns(),
+        **_build_lists(),
         region_name=regions.c.name,
         overdue=_is_overdue(now),
-        days_overdue=sa.case((_is_overdue(now), DaysBetween(c.due, _today(now))), else_=0),
+        days_overdue=sa.case((_is_overdue(now), DaysBetween(c.due, _derive_today(now))), else_=0),
         follow_ups=json_rows(
             entries.order_by(follow_ups.c.position).correlate(commitments), name="follow_up"
         ),
@@ -210,7 +210,7 @@ def _select_commitments(now: datetime) -> Select[Any]:
 
 
 def _is_overdue(now: datetime) -> ColumnElement[bool]:
-    return sa.and_(commitments.c.state.in_(PENDING), commitments.c.due < _today(now))
+    return sa.and_(commitments.c.state.in_(PENDING), commitments.c.due < _derive_today(now))
 
 
 def list_commitments(
@@ -219,12 +219,12 @@ def list_commitments(
     """Return the visible commitments of one region, `home`, or of all regions of the query."""
     c = commitments.c
     reach = _is_in_reach(actor, c.region_code, query, home)
-    rows = _select_commitments(now).where(reach, *_commitment_conditions(query, now))
+    rows = _select_commitments(now).where(reach, *_build_conditions(query, now))
     key = {"region_code": c.region_code, "code": c.code}
     return Listing(rows, {"due": c.due, "code": c.code}, key)
 
 
-def _commitment_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
+def _build_conditions(query: RegionCommitmentQuery, now: datetime) -> list[ColumnElement[bool]]:
     c = commitments.c
     conditions = equal((c.state, query.state), (c.meeting, query.meeting))
     if query.overdue is not None:
@@ -269,7 +269,7 @@ def stored_commitments(
     session: Session, region: str, condition: ColumnElement[bool]
 ) -> list[StoredCommitment]:
     """Return the commitments of a region that meet a condition, by key."""
-    columns = fields_of(CommitmentIn, commitments, **_list_columns())
+    columns = fields_of(CommitmentIn, commitments, **_build_lists())
     rows = _read_stored(session, columns, commitments, region, condition, "state")
     return [
         StoredCommitment(id, code, version, json.loads(text), state)

@@ -62,11 +62,11 @@ def progress_columns() -> list[ColumnElement[Any]]:
         progress,
         plan=sa.select(plans.c.code).where(plans.c.id == progress.c.plan_id).scalar_subquery(),
         action=sa.select(actions.c.code).where(actions.c.id == progress.c.action_id).scalar_subquery(),
-        **{part.name: _part_json(part) for part in PROGRESS_PARTS},
+        **{part.name: _build_part_json(part) for part in PROGRESS_PARTS},
     )
 
 
-def _part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
+def _build_part_json(part: ProgressPart) -> sa.SQLColumnExpression[object]:
     query = (
         sa.select(*fields_of(part.shape, part.table))
         .where(part.table.c.action_id == progress.c.action_id, part.table.c.period == progress.c.period)
@@ -136,7 +136,7 @@ _PARTS_REPORTED_ON = tuple(part.reports_on for part in PROGRESS_PARTS if part.re
 @built_once
 def _select_lines(session: Session) -> Select[Any]:
     codes = records(session, {"code": actions.c.code.type})
-    keys = {part.name: _keys_json(part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
+    keys = {part.name: _build_keys_json(part) for part in PARTS if part.name in _PARTS_REPORTED_ON}
     return sa.select(
         actions.c.code,
         actions.c.id,
@@ -146,7 +146,7 @@ def _select_lines(session: Session) -> Select[Any]:
     ).where(actions.c.plan_id == sa.bindparam("plan_id"), actions.c.code.in_(sa.select(codes.c.code)))
 
 
-def _keys_json(part: Part) -> sa.SQLColumnExpression[object]:
+def _build_keys_json(part: Part) -> sa.SQLColumnExpression[object]:
     planned = part.table.c["count"] if part.name == "recipients" else sa.null()
     query = (
         sa.select(part.table.c[part.key].label("key"), planned.label("planned"))
@@ -186,14 +186,14 @@ def _select_stored_and_before(session: Session) -> Select[str, int, str, int]:
         .correlate(progress)
         .scalar_subquery()
     )
-    query = sa.select(*_content_columns(), progress.c.action_id.label("_id")).where(
+    query = sa.select(*_list_content_columns(), progress.c.action_id.label("_id")).where(
         progress.c.action_id.in_(sa.select(ids.c.action_id)),
         sa.or_(progress.c.period == sa.bindparam("period"), progress.c.period == latest),
     )
     return json_texts(query, *_META_COLUMNS, "_id")
 
 
-def _content_columns() -> list[ColumnElement[Any]]:
+def _list_content_columns() -> list[ColumnElement[Any]]:
     """Return the columns of a report's content, with version and period as columns apart (`_META_COLUMNS`)."""
     content = [column for column in progress_columns() if column.name in ProgressIn.model_fields]
     return [*content, progress.c.version.label("_version"), progress.c.period.label("_period")]
@@ -233,7 +233,7 @@ def findings_on(session: Session, line: Line, period: str) -> list[Finding]:
 def findings_on_reports(session: Session, plan: Plan) -> Iterator[Placed]:
     """Yield the findings of all reports on a plan's lines; they compare each report with the one before it."""
     query = (
-        sa.select(*_content_columns(), actions.c.code.label("_code"))
+        sa.select(*_list_content_columns(), actions.c.code.label("_code"))
         .select_from(progress.join(actions, actions.c.id == progress.c.action_id))
         .where(progress.c.plan_id == plan.id)
         .order_by(actions.c.code, progress.c.period)
@@ -272,7 +272,7 @@ def _is_of_report(table: sa.Table) -> ColumnElement[bool]:
     return sa.and_(table.c.action_id == progress.c.action_id, table.c.period == progress.c.period)
 
 
-def _percent_by_milestones() -> sa.SQLColumnExpression[object]:
+def _compute_by_milestones() -> sa.SQLColumnExpression[object]:
     """Return the weight of milestones done / the weight of all × 100; null without weighted milestones."""
     done = (
         sa.exists()
@@ -295,7 +295,7 @@ def _percent_by_milestones() -> sa.SQLColumnExpression[object]:
     )
 
 
-def _percent_by_outputs() -> sa.SQLColumnExpression[object]:
+def _compute_by_outputs() -> sa.SQLColumnExpression[object]:
     """Return the mean of achieved/target over the outputs, each at most 1, × 100; null without targets."""
     share = sa.func.coalesce(_achieved.c.achieved, 0.0) / _outputs.c.target
     return (
@@ -314,7 +314,7 @@ def _percent_by_outputs() -> sa.SQLColumnExpression[object]:
 def physical_percent() -> sa.SQLColumnExpression[object]:
     """Return the physical progress of a report: as reported, else by milestones, else by outputs, else null."""
     exact = sa.func.coalesce(
-        progress.c.physical_reported_percent, _percent_by_milestones(), _percent_by_outputs()
+        progress.c.physical_reported_percent, _compute_by_milestones(), _compute_by_outputs()
     )
     return sa.func.round(sa.cast(exact, sa.Numeric(9, 4)), 2)
 
@@ -323,7 +323,7 @@ def physical_basis() -> sa.SQLColumnExpression[object]:
     """Return the basis of `physical_percent`."""
     return sa.case(
         (progress.c.physical_reported_percent.is_not(None), PhysicalBasis.reported.value),
-        (_percent_by_milestones().is_not(None), PhysicalBasis.milestones.value),
-        (_percent_by_outputs().is_not(None), PhysicalBasis.outputs.value),
+        (_compute_by_milestones().is_not(None), PhysicalBasis.milestones.value),
+        (_compute_by_outputs().is_not(None), PhysicalBasis.outputs.value),
         else_=None,
     )

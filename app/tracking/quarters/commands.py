@@ -97,17 +97,17 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     actor.require(next(step.right for step in QUARTER_STEPS if step.verb == verb), region)
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
-    standing = standing_of(session, plan, period, author.at)
-    write.precondition.check(standing.version)
-    facts = _read_facts(session, plan, standing, None, move.submission)
-    step = step_of(QUARTER_STEPS, verb, standing.state, facts, lambda right: actor.may(right, region))
-    facts = _check_content(session, plan, step, standing.state, facts)
-    before = {**_read_row(session, quarters, period, region_code=region), "state": standing.state}
+    status = standing_of(session, plan, period, author.at)
+    write.precondition.check(status.version)
+    facts = _read_facts(session, plan, status, None, move.submission)
+    step = step_of(QUARTER_STEPS, verb, status.state, facts, lambda right: actor.may(right, region))
+    facts = _check_content(session, plan, step, status.state, facts)
+    before = {**_read_row(session, quarters, period, region_code=region), "state": status.state}
     after = {
         **before,
-        **_fields_of_step(author, standing, move, facts),
-        "state": state_after(step, standing.amendment),
-        "version": standing.version + 1,
+        **_make_fields(author, status, move, facts),
+        "state": state_after(step, status.amendment),
+        "version": status.version + 1,
         "updated_at": author.at,
     }
     entries = []
@@ -115,7 +115,7 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
     if verb == "correct":
         after["correction_reason"] = move.text
     if verb == "freeze":
-        number = 0 if standing.amendment is None else standing.amendment + 1
+        number = 0 if status.amendment is None else status.amendment + 1
         after |= {"amendment": number, "frozen_at": author.at}
         correction = before["correction_reason"] if number else None
         frozen = Frozen(plan, period, number, correction, author.at, author.actor, before)
@@ -131,14 +131,14 @@ def move_quarter(write: Write, region: str, period: str, move: QuarterMove[Quart
 def _read_facts(
     session: Session,
     plan: Plan,
-    standing: Standing,
+    status: Standing,
     agency: str | None,
     submission: QuarterSubmitIn | None,
 ) -> Facts:
     """Return the facts for the conditions of a step."""
-    lines = expected_lines(session, plan, standing.period, agency)
+    lines = expected_lines(session, plan, status.period, agency)
     return Facts(
-        standing,
+        status,
         agency,
         lines=len(lines),
         reported=[code for code, is_reported in lines if is_reported],
@@ -158,9 +158,9 @@ def _check_content(
     return facts
 
 
-def _fields_of_step(
+def _make_fields(
     author: Author,
-    standing: Standing,
+    status: Standing,
     move: QuarterMove[QuarterVerb] | QuarterMove[PartVerb],
     facts: Facts,
 ) -> dict[str, Any]:
@@ -172,8 +172,8 @@ def _fields_of_step(
             "submitted_by": author.actor,
             "missing_reason": submission.reason if submission and facts.missing else None,
         }
-        if standing.state != QuarterState.correcting:
-            days = standing.late_by_days(author.at, facts.agency)
+        if status.state != QuarterState.correcting:
+            days = status.late_by_days(author.at, facts.agency)
             fields |= {"is_late": days > 0, "late_by_days": days}
         return fields
     if verb == "return":
@@ -200,7 +200,7 @@ def _read_row(session: Session, table: sa.Table, period: str, **key: str) -> dic
 _NOT_IN_JOURNAL = {"region_code", "period", "year", "agency_code", "version", "updated_at"}
 
 
-def _journal_fields(row: dict[str, object]) -> dict[str, object]:
+def _select_journal_fields(row: dict[str, object]) -> dict[str, object]:
     """Return a row for the journal, without its key."""
     return {
         name: value.isoformat() if hasattr(value, "isoformat") else value
@@ -221,16 +221,16 @@ def move_part(write: Write, region: str, period: str, agency: str, move: Quarter
     actor.require(next(step.right for step in PART_STEPS if step.verb == verb), region, agency)
     chain = hold(session, plan_chain(plan.code))
     plan = read_again(session, plan)
-    standing = standing_of(session, plan, period, author.at)
+    status = standing_of(session, plan, period, author.at)
     before = _read_row(session, parts, period, region_code=region, agency_code=agency)
     before["state"] = before["state"] or PartState.open
     write.precondition.check(before["version"])
-    facts = _read_facts(session, plan, standing, agency, move.submission)
+    facts = _read_facts(session, plan, status, agency, move.submission)
     step = step_of(PART_STEPS, verb, before["state"], facts, lambda right: actor.may(right, region, agency))
     facts = _check_content(session, plan, step, before["state"], facts)
     after = {
         **before,
-        **_fields_of_step(author, standing, move, facts),
+        **_make_fields(author, status, move, facts),
         "state": step.to_state,
         "version": before["version"] + 1,
         "updated_at": author.at,
@@ -251,8 +251,8 @@ def _make_entry(
         plan.region_code,
         subject,
         after["version"],
-        _journal_fields(before),
-        _journal_fields(after),
+        _select_journal_fields(before),
+        _select_journal_fields(after),
         reason,
         is_draft=plan.revision is None,
     )
@@ -264,14 +264,14 @@ def _make_entry(
 def put_extension(write: Write, region: str, period: str, name: str, content: ExtensionIn) -> bool:
     """Grant an extension or change one. Return whether it is new. Raises Invalid if it extends nothing."""
     session, key = write.session, (region, period, name)
-    plan, chain, stored = _hold_extension(write, region, period, name)
+    plan, chain, stored = _lock_extension(write, region, period, name)
     write.precondition.check(stored[key].version if stored else None)
     if not stored:
         checked_key(name)
-    standing = standing_of(session, plan, period, write.author.at)
+    status = standing_of(session, plan, period, write.author.at)
     errors = []
-    if content.until <= standing.due_on:
-        due = {"due_on": standing.due_on}
+    if content.until <= status.due_on:
+        due = {"due_on": status.due_on}
         errors.append(FieldError(extends_nothing, pointer="/until", value=str(content.until), values=due))
     agency = content.agency_code
     if agency is not None and agency not in agencies_by_code(session, region, [agency]):
@@ -285,7 +285,7 @@ def put_extension(write: Write, region: str, period: str, name: str, content: Ex
 
 def delete_extension(write: Write, region: str, period: str, name: str) -> None:
     """Delete an extension. Raises NotFound if it does not exist."""
-    plan, chain, stored = _hold_extension(write, region, period, name)
+    plan, chain, stored = _lock_extension(write, region, period, name)
     key = (region, period, name)
     existing = write.precondition.check_existing(stored.get(key))
     extensions_in(plan).delete(write.session, write.author, chain, key, existing)
@@ -295,7 +295,7 @@ Key = tuple[str, str, str]
 """Region, period and name of an extension."""
 
 
-def _hold_extension(
+def _lock_extension(
     write: Write, region: str, period: str, name: str
 ) -> tuple[Plan, Chain, dict[Key, Stored]]:
     """Lock the chain of the plan. Return the plan, the chain, and the extension if it exists."""

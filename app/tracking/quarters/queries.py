@@ -165,7 +165,7 @@ def _count_reported(period: ColumnElement[str], *conditions: ColumnElement[bool]
     return query.correlate_except(_progress, actions).scalar_subquery()
 
 
-def _quarter_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
+def _compute_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[object]]:
     """Return the computed columns of `QuarterOut`."""
     zone, period = _regions.c.timezone, view.period.element
     return {
@@ -187,7 +187,7 @@ def _quarter_columns(view: PlanQuarters) -> dict[str, sa.SQLColumnExpression[obj
 
 
 @built_once
-def _select_standing(session: Session) -> Select[Any]:
+def _select_status(session: Session) -> Select[Any]:
     view = plan_quarters()
     c = extensions.c
     longer = (
@@ -223,7 +223,7 @@ def standing_of(session: Session, plan: Plan, period: str, now: datetime) -> Sta
     """Return the status of a quarter of a plan, by one statement. Raises NotLoaded without a calendar."""
     days = clock(now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **days}
-    row = session.connection().execute(_select_standing(session), bound).one_or_none()
+    row = session.connection().execute(_select_status(session), bound).one_or_none()
     if row is None:
         raise NotLoaded()
     zone = Timezone(row.timezone)
@@ -254,7 +254,7 @@ def _list_quarters(
 ) -> Listing:
     view = plan_quarters()
     rows = (
-        sa.select(*fields_of(QuarterOut, quarters, **_quarter_columns(view)))
+        sa.select(*fields_of(QuarterOut, quarters, **_compute_columns(view)))
         .select_from(view.source)
         .where(seen(actor), *conditions, *equal((view.state, state)))
     )
@@ -297,10 +297,10 @@ class QuarterText:
 
 def quarter_text(session: Session, plan: Plan, period: str, now: datetime) -> QuarterText:
     """Return a quarter of a visible plan, as `QuarterReply` without `allowed`."""
-    standing = standing_of(session, plan, period, now)
+    status = standing_of(session, plan, period, now)
     bound = {"plan_id": plan.id, "quarter": period[5:], **clock(now)}
     text = session.connection().execute(_select_quarter(session), bound).scalar_one()
-    return QuarterText(str(text), standing)
+    return QuarterText(str(text), status)
 
 
 @built_once
@@ -314,7 +314,7 @@ def _select_quarter(session: Session) -> Select[str]:
         .correlate(plans, rules)
     )
     computed = {
-        **_quarter_columns(view),
+        **_compute_columns(view),
         "calendar_set_by": view.days.columns["set_by"],
         "extensions": json_rows(longer, name="longer"),
         "parts": json_rows(_select_parts(view), name="parts_of"),
@@ -333,7 +333,7 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
     match = require_found(re.fullmatch(r"(20[0-9]{2})-S([12])", semester))
     last = 2 * int(match[2])
     periods = [f"{match[1]}-Q{last - 1}", f"{match[1]}-Q{last}"]
-    texts = _quarters_json(session, plan_at(session, actor, region, periods[1]), periods, now)
+    texts = _read_quarters(session, plan_at(session, actor, region, periods[1]), periods, now)
     last_quarter = json.loads(texts[1])
     amendment = last_quarter["amendment"]
     head = {
@@ -346,11 +346,11 @@ def semester_json(session: Session, actor: Actor, region: str, semester: str, no
     return f'{to_json(head)[:-1]},"quarters":[{",".join(texts)}]}}'
 
 
-def _quarters_json(session: Session, plan: Plan, periods: Sequence[str], now: datetime) -> list[str]:
+def _read_quarters(session: Session, plan: Plan, periods: Sequence[str], now: datetime) -> list[str]:
     """Return quarters of a visible plan as `QuarterOut`, in the order of time."""
     view = plan_quarters()
     query = (
-        sa.select(*fields_of(QuarterOut, quarters, **_quarter_columns(view)))
+        sa.select(*fields_of(QuarterOut, quarters, **_compute_columns(view)))
         .select_from(view.source)
         .where(plans.c.id == plan.id, rules.c.quarter.in_([period[5:] for period in periods]))
         .order_by(rules.c.quarter)

@@ -159,21 +159,21 @@ class Closed(NamedTuple):
 
     def problem(self) -> QuarterClosed:
         """Return the problem with each reason once."""
-        standing = self.standing
+        status = self.standing
         # A quarter that is closed for all agencies has one reason for all of them.
         errors = {error.kind.code: error for error in self.by_agency.values()}
-        if standing.state not in REPORTING and not errors:
-            reason = standing.why_closed(None, compiles=True)
+        if status.state not in REPORTING and not errors:
+            reason = status.why_closed(None, compiles=True)
             errors = {"": reason} if reason else {}
         return QuarterClosed(
-            period=standing.period, region=standing.region, state=standing.state, errors=errors.values()
+            period=status.period, region=status.region, state=status.state, errors=errors.values()
         )
 
 
-def closed_for(standing: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
+def closed_for(status: Standing, agencies: Iterable[str], *, compiles: bool) -> Closed:
     """Return the agencies that cannot report now, with the reasons."""
-    errors = {agency: standing.why_closed(agency, compiles=compiles) for agency in set(agencies)}
-    return Closed(standing, {agency: error for agency, error in sorted(errors.items()) if error is not None})
+    errors = {agency: status.why_closed(agency, compiles=compiles) for agency in set(agencies)}
+    return Closed(status, {agency: error for agency, error in sorted(errors.items()) if error is not None})
 
 
 # Transitions
@@ -202,20 +202,20 @@ Condition = Callable[[Facts], list[FieldError]]
 
 def is_reporting(facts: Facts) -> list[FieldError]:
     """Require that the calendar has opened the quarter and the region has not submitted it."""
-    standing = facts.standing
-    if standing.state in REPORTING:
+    status = facts.standing
+    if status.state in REPORTING:
         return []
-    error = standing.why_closed(None, compiles=True)
+    error = status.why_closed(None, compiles=True)
     return [error] if error else []
 
 
 def is_accepted(facts: Facts) -> list[FieldError]:
     """Require that the calendar has not closed the quarter, or that an extension runs."""
-    standing = facts.standing
-    if not standing.is_past_closing(facts.agency):
+    status = facts.standing
+    if not status.is_past_closing(facts.agency):
         return []
-    values = {"closes_on": standing.closes_on}
-    return [FieldError(past_closing, parameter="period", value=standing.period, values=values)]
+    values = {"closes_on": status.closes_on}
+    return [FieldError(past_closing, parameter="period", value=status.period, values=values)]
 
 
 def has_lines(facts: Facts) -> list[FieldError]:

@@ -129,10 +129,10 @@ def check_reporting(write: Write, plan: Plan, period: str, agencies: Iterable[st
 
     Raises QuarterClosed (409) if none of them can: the quarter is not open yet, under verification, or frozen.
     """
-    standing = standing_of(write.session, plan, period, write.author.at)
+    status = standing_of(write.session, plan, period, write.author.at)
     compiles = write.actor.may("return_part", plan.region_code)
-    closed = closed_for(standing, agencies, compiles=compiles)
-    if standing.state not in REPORTING:
+    closed = closed_for(status, agencies, compiles=compiles)
+    if status.state not in REPORTING:
         raise closed.problem()
     return closed
 

@@ -204,9 +204,9 @@ def _answer_report(
         "report_progress", plan.region_code, line.lead_agency
     )
     if is_allowed and not done:
-        standing = standing_of(call.session, plan, period, call.now)
+        quarter_status = standing_of(call.session, plan, period, call.now)
         compiles = call.actor.may("return_part", plan.region_code)
-        is_allowed = standing.why_closed(line.lead_agency, compiles=compiles) is None
+        is_allowed = quarter_status.why_closed(line.lead_agency, compiles=compiles) is None
     return answer_resource(
         call.request,
         report.json,

@@ -210,14 +210,14 @@ def _move_part(call: Call, region: str, period: str, agency: str, move: QuarterM
 def _answer_quarter(call: Call, region: str, period: str) -> Response:
     plan = queries.plan_at(call.session, call.actor, region, period)
     quarter = queries.quarter_text(call.session, plan, period, call.now)
-    standing = quarter.standing
+    status = quarter.standing
     allowed = verbs_from(
         QUARTER_STEPS,
-        standing.state,
-        Facts(standing, lines=quarter.lines),
+        status.state,
+        Facts(status, lines=quarter.lines),
         lambda right: call.actor.may(right, region),
     )
-    return answer(call.request, with_fields(quarter.json, allowed=allowed), version=standing.version)
+    return answer(call.request, with_fields(quarter.json, allowed=allowed), version=status.version)
 
 
 def _answer_part(call: Call, region: str, period: str, agency: str) -> Response:

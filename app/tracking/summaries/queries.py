@@ -82,7 +82,7 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
     weight = sa.case((physical.is_not(None), lines.c.allocation), else_=0)
     return (
         sa.select(
-            *_group_columns(lines),
+            *_list_group_columns(lines),
             sa.func.count().label("actions"),
             sa.func.count(_progress.c.period).label("reported"),
             whole_sum(lines.c.allocation).label("allocated"),
@@ -93,7 +93,7 @@ def money_by_group(lines: sa.CTE) -> sa.SelectBase:
             ),
         )
         .select_from(lines.outerjoin(_progress, reported))
-        .group_by(*_group_columns(lines))
+        .group_by(*_list_group_columns(lines))
     )
 
 
@@ -101,13 +101,13 @@ def recipients_by_group(lines: sa.CTE) -> sa.SelectBase:
     """Map (plan, strategy, lead_agency, kind) to planned, reached."""
     return (
         sa.select(
-            *_group_columns(lines),
+            *_list_group_columns(lines),
             _recipients.c.kind,
             whole_sum(_recipients.c["count"]).label("planned"),
             whole_sum(_reached.c.reached).label("reached"),
         )
         .select_from(_join_reports(lines, _recipients, _reached, "code"))
-        .group_by(*_group_columns(lines), _recipients.c.kind)
+        .group_by(*_list_group_columns(lines), _recipients.c.kind)
     )
 
 
@@ -116,13 +116,13 @@ def milestones_by_group(lines: sa.CTE, last_day: date) -> sa.SelectBase:
     is_done = _milestones_done.c.state == MilestoneState.done
     return (
         sa.select(
-            *_group_columns(lines),
+            *_list_group_columns(lines),
             sa.func.count().label("due"),
             sa.func.count(_milestones_done.c.code).label("met"),
         )
         .select_from(_join_reports(lines, _milestones, _milestones_done, "code", is_done))
         .where(_milestones.c.due <= last_day)
-        .group_by(*_group_columns(lines))
+        .group_by(*_list_group_columns(lines))
     )
 
 
@@ -169,7 +169,7 @@ def _join_reports(
     return lines.join(planned, planned.c.action_id == lines.c.id).outerjoin(reported, is_of_item)
 
 
-def _group_columns(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
+def _list_group_columns(lines: sa.CTE) -> list[sa.SQLColumnExpression[object]]:
     return [lines.c.plan_id, lines.c.strategy, lines.c.lead_agency]
 
 
